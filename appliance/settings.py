@@ -1,0 +1,197 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every setting of the appliance: typed, with its default, unit and meaning, in this one place.
+
+Read from one TOML file (`--settings FILE`, else `$APPLIANCE_SETTINGS`, else `appliance.toml` in the working folder,
+else `/etc/hemorrhage-appliance/appliance.toml`) and from the environment (`APPLIANCE_INTAKE__QUIET_S=3`), which wins.
+A wrong value stops the start with the setting's name, its value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from appliance.errors import SettingsError
+
+SYSTEM_FILE = Path("/etc/hemorrhage-appliance/appliance.toml")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OrthancSettings(_Section):
+    """The Orthanc that receives the studies and keeps the answers."""
+
+    url: str = Field("http://127.0.0.1:8043", description="Address of Orthanc's REST interface")
+    username: str = Field("", description="Orthanc user, empty for none")
+    password: str = Field("", description="Password of that user", repr=False)
+    aet: str = Field("HEMORRHAGE", max_length=16, description="AE title that scanners and the PACS send to")
+    dicom_host: str = Field("127.0.0.1", description="Address where Orthanc's DICOM port is reached")
+    dicom_port: int = Field(4243, ge=1, le=65535, description="Orthanc's DICOM port")
+    timeout_s: float = Field(30, gt=0, description="Longest wait for one answer of Orthanc, s")
+
+
+class TritonSettings(_Section):
+    """The Triton server that runs the network."""
+
+    host: str = Field("127.0.0.1", description="Address of Triton")
+    http_port: int = Field(8400, ge=1, le=65535, description="Triton's HTTP port")
+    grpc_port: int = Field(8401, ge=1, le=65535, description="Triton's gRPC port")
+    metrics_port: int = Field(8402, ge=1, le=65535, description="Triton's metrics port")
+    model_repository: Path = Field(Path("model_repository"), description="Folder of models that Triton serves")
+    profile: Literal["cpu", "gpu"] = Field("cpu", description="Which configs/PROFILE.pbtxt of each model is used")
+    environment: Path = Field(
+        Path(".venv-triton"), description="Python environment with tritonserver and its model processes"
+    )
+    shared_memory: bool = Field(True, description="Pass tensors by shared memory (Triton on the same machine)")
+    timeout_s: float = Field(120, gt=0, description="Longest wait for one chunk, s")
+    threads: int = Field(0, ge=0, description="CPU threads of the network, 0 for all cores")
+
+
+class ServiceSettings(_Section):
+    """The service's own HTTP address: status page, doorbell, health and metrics."""
+
+    host: str = Field("127.0.0.1", description="Address the service listens on")
+    port: int = Field(8044, ge=1, le=65535, description="Port the service listens on")
+
+
+class LedgerSettings(_Section):
+    """The ledger of what was decided and done."""
+
+    url: str = Field("", description="SQLAlchemy URL; empty for an SQLite file in the state folder")
+
+
+class IntakeSettings(_Section):
+    """When a study is looked at."""
+
+    quiet_s: float = Field(
+        2.0, ge=0.2, le=600, description="A study is decided when no instance has come for this long, s"
+    )
+    incomplete_s: float = Field(
+        120.0,
+        ge=1,
+        description="A series with a gap or too few slices is waited for this long, then refused, s",
+    )
+    poll_s: float = Field(1.0, ge=0.1, description="How often Orthanc's change log is read without a doorbell, s")
+    since: str = Field(
+        "",
+        description="First start only: begin with studies received since this UTC date (YYYYMMDD), not with the newest",
+    )
+    retry_first_s: float = Field(2.0, gt=0, description="First pause after a failed try, s; doubles with each try")
+    retry_longest_s: float = Field(300.0, gt=0, description="Longest pause between tries, s; tries do not end")
+    poison_tries: int = Field(5, ge=1, description="Tries after which a job that crashes the pipeline itself is failed")
+
+
+class SelectionSettings(_Section):
+    """Which series of a study is read."""
+
+    min_slices: int = Field(8, ge=2, description="Fewest slices of a head series")
+    min_coverage_mm: float = Field(60.0, gt=0, description="Least extent of a head series along its normal, mm")
+
+
+class FindingSettings(_Section):
+    """From detections to an answer."""
+
+    threshold: float | None = Field(
+        None,
+        ge=0.05,
+        le=1.0,
+        description="Class score from which a detection counts; unset: the model's own suggestion",
+    )
+    join_mm: float = Field(10.0, ge=0, description="Pieces of one type within this distance are one lesion, mm")
+
+
+class ResultsSettings(_Section):
+    """How answers are written."""
+
+    sr_sop_class: Literal["comprehensive-3d", "comprehensive"] = Field(
+        "comprehensive-3d", description="SOP class of the SR"
+    )
+    key_images: int = Field(6, ge=0, le=40, description="At most this many key images a study")
+    institution: str = Field(
+        "", description="Institution name written to the results' equipment module, empty for none"
+    )
+
+
+class Settings(BaseSettings):
+    """All settings of the appliance, by section."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="APPLIANCE_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    state_dir: Path = Field(Path("var"), description="Folder of the ledger, logs and Orthanc's storage in `make up`")
+    orthanc: OrthancSettings = OrthancSettings()
+    triton: TritonSettings = TritonSettings()
+    service: ServiceSettings = ServiceSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    intake: IntakeSettings = IntakeSettings()
+    selection: SelectionSettings = SelectionSettings()
+    finding: FindingSettings = FindingSettings()
+    results: ResultsSettings = ResultsSettings()
+
+    @property
+    def ledger_url(self) -> str:
+        """The ledger's SQLAlchemy URL."""
+        return self.ledger.url or f"sqlite:///{(self.state_dir / 'ledger.sqlite').absolute()}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the framework's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over the TOML file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def settings_file(given: Path | None = None) -> Path | None:
+    """Return the settings file that applies, None when there is none and the defaults stand.
+
+    Raises `SettingsError` when a file was named and is not there.
+    """
+    named = given or (Path(os.environ["APPLIANCE_SETTINGS"]) if os.environ.get("APPLIANCE_SETTINGS") else None)
+    if named is not None:
+        if not named.is_file():
+            raise SettingsError(f"settings file {named}: not there; name an existing TOML file or leave it out")
+        return named
+    return next((path for path in (Path("appliance.toml"), SYSTEM_FILE) if path.is_file()), None)
+
+
+def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
+    """Return the settings from file, environment and `overrides` (sections as dicts, which win).
+
+    Raises `SettingsError` with the name, the value and what is allowed of every wrong setting.
+    """
+    file = settings_file(given)
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return FromFile(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(map(str, item['loc']))} = {item.get('input')!r}: {item['msg']}" for item in error.errors()
+        ]
+        raise SettingsError(f"wrong settings (file: {file or 'none'})\n" + "\n".join(lines)) from error
+    except ValueError as error:  # not TOML
+        raise SettingsError(f"settings file {file}: {error}") from error
