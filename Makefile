@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make demo` and `make test` install what they need and say what they do; `make help` lists the rest.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+SEED ?= 1
+PIP = -m pip install --quiet --disable-pip-version-check
+
+# A lock that changed makes its environment again, and a second run needs no network.
+stamp = $(1)/.installed-$(shell sha256sum environments/$(2).lock | cut -c1-12)
+SERVICE := $(call stamp,.venv,development)
+TRITON := $(call stamp,.venv-triton,triton)
+TRAINING := $(call stamp,.venv-training,training)
+
+.NOTPARALLEL:
+.PHONY: help demo up down status test test-service test-training lint types environments system locks clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+demo: $(SERVICE) $(TRITON)  ## three simulated studies through a real Orthanc and a real Triton (SEED=n for others)
+	@.venv/bin/python -m deploy.local.demo --seed $(SEED)
+
+up: $(SERVICE) $(TRITON)  ## start Orthanc, Triton and the service on loopback and leave them running
+	@.venv/bin/python -m deploy.local up
+
+down: $(SERVICE)  ## stop what `make up` started
+	@.venv/bin/python -m deploy.local down
+
+status: $(SERVICE)  ## studies with state and turnaround
+	@.venv/bin/appliance status
+
+test: test-service test-training  ## every test, those with a real Orthanc and a real Triton included
+
+test-service: $(SERVICE) $(TRITON)
+	.venv/bin/python -m pytest -m "not training"
+
+test-training: $(TRAINING)
+	.venv-training/bin/python -m pytest -m training tests/training tests/conversion
+
+lint: $(SERVICE)  ## ruff and REUSE
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/reuse lint --quiet || .venv/bin/reuse lint
+
+types: $(SERVICE)  ## mypy, strict
+	.venv/bin/mypy
+
+environments: $(SERVICE) $(TRITON) $(TRAINING)  ## the three Python environments
+
+system:
+	@sh deploy/install-system-packages.sh
+
+.venv/.installed-%: environments/development.lock | system
+	@echo "making .venv (service, simulator, benchmarks, tests) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@.venv/bin/python $(PIP) --no-deps -r environments/development.lock
+	@.venv/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-triton/.installed-%: environments/triton.lock | system
+	@echo "making .venv-triton (tritonserver and its model processes) ..."
+	@$(PYTHON) -m venv --clear .venv-triton
+	@.venv-triton/bin/python $(PIP) --no-deps -r environments/triton.lock
+	@touch $@
+
+.venv-training/.installed-%: environments/training.lock | system
+	@echo "making .venv-training (TensorFlow) ..."
+	@$(PYTHON) -m venv --clear .venv-training
+	@.venv-training/bin/python $(PIP) --no-deps -r environments/training.lock
+	@touch $@
+
+locks: environments
+	.venv/bin/python environments/lock.py service
+	.venv/bin/python environments/lock.py development
+	.venv-triton/bin/python environments/lock.py triton
+	.venv-training/bin/python environments/lock.py training
+
+clean:  ## remove the environments and all state (results of `make up` too)
+	rm -rf .venv .venv-triton .venv-training var build *.egg-info .mypy_cache .ruff_cache .pytest_cache

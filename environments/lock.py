@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Writes `NAME.lock` from what an environment has installed, limited to what `NAME.in` needs, so that a lock never
+holds a stray package. Run by the environment's own Python: `.venv/bin/python environments/lock.py development`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+HERE = Path(__file__).parent
+HEADER = """# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+# Written by environments/lock.py: what {name}.in asks for, as installed and tested.
+"""
+
+
+def requirements(path: Path) -> tuple[list[Requirement], set[str]]:
+    """Return the requirements of one `.in` file and of those that it includes, and the names whose own wants do not
+    count (their comment opens with "no-deps")."""
+    found: list[Requirement] = []
+    alone: set[str] = set()
+    for line in path.read_text().splitlines():
+        text = re.sub(r"(^|\s+)#.*", "", line).strip()
+        if text.startswith("-r "):
+            included, included_alone = requirements(path.parent / text[3:].strip())
+            found += included
+            alone |= included_alone
+        elif text:
+            found.append(Requirement(text))
+            if "# no-deps" in line:
+                alone.add(canonicalize_name(found[-1].name))
+    return found, alone
+
+
+def locked(wanted: list[Requirement], alone: set[str]) -> dict[str, str]:
+    """Return name and installed version of all that `wanted` needs, dependencies included but for those of `alone`."""
+    versions: dict[str, str] = {}
+    queue = [(requirement, extra) for requirement in wanted for extra in ("", *requirement.extras)]
+    seen: set[tuple[str, str]] = set()
+    while queue:
+        requirement, extra = queue.pop()
+        name = canonicalize_name(requirement.name)
+        if (name, extra) in seen:
+            continue
+        seen.add((name, extra))
+        try:
+            installed = distribution(name)
+        except PackageNotFoundError:
+            sys.exit(f"{name} is not installed here: install the .in file first")
+        versions[name] = installed.version
+        if name in alone:
+            continue
+        for text in installed.requires or ():
+            dependency = Requirement(text)
+            if dependency.marker is None or dependency.marker.evaluate({**default_environment(), "extra": extra}):
+                queue += [(dependency, inner) for inner in ("", *dependency.extras)]
+    return versions
+
+
+if __name__ == "__main__":
+    name = sys.argv[1]
+    versions = locked(*requirements(HERE / f"{name}.in"))
+    lines = [f"{package}=={version}" for package, version in sorted(versions.items())]
+    (HERE / f"{name}.lock").write_text(HEADER.format(name=name) + "\n".join(lines) + "\n")
+    print(f"environments/{name}.lock: {len(lines)} packages")
