@@ -1,0 +1,153 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of DICOM files through the same pipeline, without Orthanc: `appliance analyze DIR --out DIR`.
+
+Here stands what is particular to a folder: finding its studies, passing over what is not DICOM, and writing the
+answer as files. What is done to a study stands in `pipeline.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydicom
+
+from appliance.errors import ApplianceError, Refusal, RefusedError, UnavailableError
+from appliance.imaging.instances import Instance, parse_instance
+from appliance.inference.detector import TritonDetector
+from appliance.inference.server import TritonServer
+from appliance.pipeline import Answer, Pipeline, Study
+from appliance.settings import Settings
+
+
+class WhichStudyError(ApplianceError):
+    """The folder holds several studies and none, or one that is not there, was named."""
+
+
+@dataclass(frozen=True)
+class FolderContents:
+    """What a folder holds: its studies by Study Instance UID, and what could not be read as an instance."""
+
+    studies: dict[str, Study]
+    refusals: tuple[Refusal, ...]
+
+    def study(self, uid: str | None) -> Study | None:
+        """Return the study `uid`, the only one when `uid` is None, or None when there is no DICOM at all.
+
+        Raises `WhichStudyError` with the studies to choose from.
+        """
+        if not self.studies:
+            return None
+        if uid is None and len(self.studies) == 1:
+            return next(iter(self.studies.values()))
+        if uid in self.studies:
+            return self.studies[uid]
+        listed = "\n".join(f"  {known}  ({len(study.instances)} files)" for known, study in self.studies.items())
+        asked = "several studies are in the folder" if uid is None else f"study {uid} is not in the folder"
+        raise WhichStudyError(f"{asked}; name one with --study:\n{listed}")
+
+
+def folder_contents(folder: Path) -> FolderContents:
+    """Return the studies under `folder`, subfolders included; files that are not DICOM become refusals."""
+    instances: dict[str, list[Instance]] = {}
+    refusals: list[Refusal] = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = str(path.relative_to(folder))
+        try:
+            instance = parse_instance(str(path), path.read_bytes())
+        except RefusedError as error:
+            refusals += [Refusal(r.code, f"{name}: {r.reason}", r.series_uid) for r in error.refusals]
+        except OSError as error:
+            raise ApplianceError(f"{path}: cannot be read: {error.strerror}; check the file's permissions") from error
+        else:
+            instances.setdefault(str(instance.header.get("StudyInstanceUID", "")), []).append(instance)
+    studies = {
+        uid: Study(uid, tuple(found), fetch=lambda ref: Path(ref).read_bytes()) for uid, found in instances.items()
+    }
+    return FolderContents(studies, tuple(refusals))
+
+
+@contextmanager
+def detector_at_hand(settings: Settings, say: Any) -> Iterator[TritonDetector]:
+    """Yield a detector on the Triton of the settings; start that Triton when none answers, and stop it again."""
+    try:
+        detector = TritonDetector(settings.triton)
+    except UnavailableError:
+        say(f"no Triton answers on {settings.triton.host}:{settings.triton.grpc_port}: starting one")
+        server = TritonServer(settings.triton, settings.state_dir)
+        server.start()
+        try:
+            detector = TritonDetector(settings.triton)
+            try:
+                yield detector
+            finally:
+                detector.close()
+        finally:
+            server.stop()
+    else:
+        try:
+            yield detector
+        finally:
+            detector.close()
+
+
+def analyze(study: Study, settings: Settings, detector: TritonDetector) -> Answer:
+    """Return the pipeline's answer about one study of a folder."""
+    return Pipeline(settings, detector).answer(study)
+
+
+def result(answer: Answer | None, refusals: tuple[Refusal, ...], model: dict[str, str] | None) -> dict[str, Any]:
+    """Return what `result.json` says: the answer's facts under fixed keys, nulls where nothing was read."""
+    finding = answer.finding if answer else None
+    stack = answer.stack if answer else None
+    timing = dict(answer.timing_ms) if answer else {}
+    every_refusal = (*refusals, *(answer.refusals if answer else ()))
+    uids = [str(instance.header.SOPInstanceUID) for instance in stack.instances] if stack else []
+    return {
+        "present": finding.present if finding else None,
+        "probability": finding.probability if finding else None,
+        "lesions": [
+            {
+                "type": lesion.type.value,
+                "volume_ml": lesion.volume_ml,
+                "abc2_ml": lesion.abc2_ml,
+                "size_class": lesion.size_class.value,
+                "confidence": lesion.confidence,
+                "slices": [uids[z] for z in lesion.slices],
+            }
+            for lesion in (finding.lesions if finding else ())
+        ],
+        "series": {
+            "uid": stack.series_uid,
+            "description": str(stack.instances[0].header.get("SeriesDescription", "")),
+            "slices": len(stack.instances),
+        }
+        if stack
+        else None,
+        "refusals": [
+            {"series_uid": refusal.series_uid, "code": refusal.code.value, "reason": refusal.reason}
+            for refusal in every_refusal
+        ],
+        "timing_ms": {**timing, "total": sum(timing.values())},
+        "model": model,
+    }
+
+
+def write_answer(out: Path, answer: Answer | None, document: dict[str, Any]) -> list[Path]:
+    """Write `result.json`, the result objects as `*.dcm` and the key images as PNG too; return what was written."""
+    out.mkdir(parents=True, exist_ok=True)
+    written = [out / "result.json"]
+    written[0].write_text(json.dumps(document, indent=2) + "\n")
+    if answer is not None and answer.results is not None:
+        for name, dataset in answer.results.named_datasets():
+            written.append(out / f"{name}.dcm")
+            pydicom.dcmwrite(written[-1], dataset, enforce_file_format=True)
+        for name, png in answer.results.key_image_pngs():
+            written.append(out / f"{name}.png")
+            written[-1].write_bytes(png)
+    return written

@@ -1,0 +1,199 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The command `appliance`: serve, analyze, status, doctor, settings. It parses, calls, prints; it decides nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from appliance import __version__
+from appliance.errors import ApplianceError
+from appliance.settings import Settings, load_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Reads the head CTs in an Orthanc for intracranial hemorrhage and hands back DICOM SR, SEG and key images. "
+    "For testing and research: the shipped weights were trained on simulated scans alone.",
+)
+SettingsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings", help="TOML file; else $APPLIANCE_SETTINGS, ./appliance.toml, /etc/hemorrhage-appliance/"
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+
+out = Console()
+err = Console(stderr=True)
+
+ANALYSED, FAILED, USAGE, REFUSED = 0, 1, 2, 3
+
+
+def _settings(path: Path | None) -> Settings:
+    try:
+        return load_settings(path)
+    except ApplianceError as error:
+        err.print(f"[red]{error}[/red]", highlight=False)
+        raise typer.Exit(USAGE) from error
+
+
+@app.command()
+def serve(settings: SettingsOption = None) -> None:
+    """Run the service: follow Orthanc, read what arrives, store the answers, show status and metrics."""
+    from appliance.service import serve as run_service
+
+    loaded = _settings(settings)
+    try:
+        run_service(loaded)
+    except ApplianceError as error:
+        err.print(f"[red]{error}[/red]", highlight=False)
+        raise typer.Exit(FAILED) from error
+
+
+@app.command()
+def analyze(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with the study's DICOM files")],
+    out_dir: Annotated[Path, typer.Option("--out", file_okay=False, help="Where result.json, *.dcm and *.png go")],
+    study: Annotated[str | None, typer.Option(help="Study Instance UID, when the folder holds several")] = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read one study from a folder, without Orthanc. Exit 0 analysed, 3 refused, 1 failed, 2 wrong call."""
+    from appliance import analyze as folder_analysis
+
+    loaded = _settings(settings)
+    try:
+        contents = folder_analysis.folder_contents(folder)
+        chosen = contents.study(study)
+        answer, model = None, None
+        if chosen is not None:
+            with folder_analysis.detector_at_hand(loaded, err.print) as detector:
+                answer = folder_analysis.analyze(chosen, loaded, detector)
+                model = asdict(answer.model)
+        document = folder_analysis.result(answer, contents.refusals, model)
+        written = folder_analysis.write_answer(out_dir, answer, document)
+    except folder_analysis.WhichStudyError as error:
+        err.print(str(error), highlight=False)
+        raise typer.Exit(USAGE) from error
+    except ApplianceError as error:
+        err.print(f"[red]{error}[/red]", highlight=False)
+        raise typer.Exit(FAILED) from error
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        _print_result(document)
+        out.print(f"{len(written)} files in {out_dir}", highlight=False)
+    raise typer.Exit(ANALYSED if document["present"] is not None else REFUSED)
+
+
+def _print_result(document: dict[str, Any]) -> None:
+    if document["present"] is None:
+        out.print("[yellow]not read[/yellow]")
+    else:
+        answer = "[red]hemorrhage[/red]" if document["present"] else "[green]no hemorrhage found[/green]"
+        series = document["series"]
+        out.print(f"{answer}  probability {document['probability']:.3f}")
+        out.print(f"series {series['uid']}  '{series['description']}', {series['slices']} slices", highlight=False)
+    if document["lesions"]:
+        table = Table("type", "mL", "ABC/2 mL", "size", "confidence", "slices")
+        for lesion in document["lesions"]:
+            abc2 = "" if lesion["abc2_ml"] is None else f"{lesion['abc2_ml']:.1f}"
+            row = (lesion["type"], f"{lesion['volume_ml']:.2f}", abc2, lesion["size_class"])
+            table.add_row(*row, f"{lesion['confidence']:.3f}", str(len(lesion["slices"])))
+        out.print(table)
+    for refusal in document["refusals"]:
+        out.print(f"refused: {refusal['code']}: {refusal['reason']}", highlight=False)
+    out.print("research use only: the network was trained on simulated scans", style="dim")
+
+
+@app.command()
+def status(
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+    limit: Annotated[int, typer.Option(help="How many of the newest studies are listed")] = 20,
+) -> None:
+    """List studies with their state, answer and turnaround, as the running service tells them."""
+    loaded = _settings(settings)
+    address = f"http://{loaded.service.host}:{loaded.service.port}"
+    try:
+        document = httpx.get(f"{address}/status", params={"limit": limit}, timeout=5).raise_for_status().json()
+    except httpx.HTTPError as error:
+        err.print(f"[red]the service does not answer on {address}: {error}[/red]\nstart it with `appliance serve`; "
+                  "`appliance doctor` tells more", highlight=False)  # fmt: skip
+        raise typer.Exit(FAILED) from error
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    out.print(status_table(document))
+
+
+def status_table(document: dict[str, Any]) -> Table:
+    """Return the table that people read of the service's status document."""
+    table = Table("study", "state", "answer", "probability", "lesions", "turnaround s", "why not", expand=False)
+    for study in document["studies"]:
+        present = study.get("present")
+        answer = "" if present is None else ("hemorrhage" if present else "none found")
+        lesions = ", ".join(f"{lesion['type']} {lesion['volume_ml']:.1f} mL" for lesion in study.get("lesions") or ())
+        probability = study.get("probability")
+        turnaround = study.get("turnaround_s")
+        table.add_row(
+            study["study_uid"],
+            study["state"],
+            answer,
+            "" if probability is None else f"{probability:.3f}",
+            lesions,
+            "" if turnaround is None else f"{turnaround:.2f}",
+            "" if present is not None else "; ".join(refusal["code"] for refusal in study.get("refusals") or ()),
+        )
+    return table
+
+
+@app.command()
+def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Check settings, Orthanc, plugin, Triton, models and disk, and say what to do about each fault."""
+    from appliance.doctor import diagnose
+
+    checks = diagnose(_settings(settings))
+    if as_json:
+        typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        colours = {"ok": "green", "warn": "yellow", "fail": "red"}
+        table = Table("", "check", "what was seen", "what to do")
+        for check in checks:
+            table.add_row(f"[{colours[check.state]}]{check.state}[/]", check.name, check.what, check.remedy)
+        out.print(table)
+    raise typer.Exit(FAILED if any(check.state == "fail" for check in checks) else ANALYSED)
+
+
+@app.command("settings")
+def show_settings(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Show every setting: its value in force and its meaning."""
+    loaded = _settings(settings)
+    if as_json:
+        typer.echo(json.dumps(json.loads(loaded.model_dump_json(exclude={"orthanc": {"password"}})), indent=2))
+        return
+    table = Table("setting", "value", "meaning")
+    table.add_row("state_dir", str(loaded.state_dir), "Folder of the ledger, the logs and Orthanc's storage")
+    for section in type(loaded).model_fields:
+        value = getattr(loaded, section)
+        if section == "state_dir":
+            continue
+        for name, described in type(value).model_fields.items():
+            shown = "***" if name == "password" and value.password else repr(getattr(value, name))
+            table.add_row(f"{section}.{name}", shown, described.description or "")
+    out.print(table)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)

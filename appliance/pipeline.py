@@ -1,0 +1,147 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The way of one study, from its instances to its answer: select, read, check, infer, find, report.
+
+Each step is a function of what the step before it made; the clock of each step is started and stopped here and
+nowhere else. What comes before (noticing a study, judging it complete) is `intake`, what comes after is `delivery`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from appliance.errors import Refusal, RefusalCode, RefusedError
+from appliance.findings.find import find
+from appliance.findings.finding import Finding
+from appliance.imaging.check import check
+from appliance.imaging.instances import Instance
+from appliance.imaging.read import read_volume
+from appliance.imaging.stacks import Stack, stacks
+from appliance.inference.detections import ModelIdentity
+from appliance.inference.detector import TritonDetector
+from appliance.results.report import Results, report
+from appliance.selection.select import Selection, select
+from appliance.settings import Settings
+
+
+class Step(StrEnum):
+    """The steps that are clocked, in order; the values are metric labels and keys of `timing_ms`."""
+
+    SELECT = "select"
+    READ = "read"
+    CHECK = "check"
+    INFER = "infer"
+    FIND = "find"
+    REPORT = "report"
+    DELIVER = "deliver"
+
+
+@dataclass
+class StepClock:
+    """How long each step took, in ms; a step that runs twice (a first choice that could not be read) adds up."""
+
+    timing_ms: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, step: Step) -> Iterator[None]:
+        """Clock what stands inside as `step`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timing_ms[step] = self.timing_ms.get(step, 0.0) + (time.perf_counter() - start) * 1000
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study as the pipeline takes it: its instances' headers, and `fetch`, which brings an instance's file."""
+
+    uid: str
+    instances: tuple[Instance, ...]
+    fetch: Callable[[str], bytes]
+    supersedes: tuple[str, str] | None = None
+    """SOP Class UID and SOP Instance UID of the older SR that this answer replaces."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the appliance has to say of one study; `finding`, `stack` and `results` are None when nothing was read."""
+
+    study_uid: str
+    selection: Selection
+    model: ModelIdentity
+    refusals: tuple[Refusal, ...]
+    timing_ms: dict[str, float]
+    stack: Stack | None = None
+    finding: Finding | None = None
+    results: Results | None = None
+
+
+class Pipeline:
+    """Answers studies with one detector and one set of settings."""
+
+    def __init__(self, settings: Settings, detector: TritonDetector) -> None:
+        self.settings = settings
+        self.detector = detector
+
+    @property
+    def threshold(self) -> float:
+        """The class score from which a detection counts: the site's, else the model's own suggestion."""
+        given = self.settings.finding.threshold
+        return self.detector.suggested_threshold if given is None else given
+
+    def answer(self, study: Study) -> Answer:
+        """Return the answer about one study; what cannot be read is refused with a code, and the next best is tried.
+
+        Raises
+        ------
+        UnavailableError
+            when Orthanc or Triton does not answer: nothing was decided, try again.
+        """
+        clock = StepClock()
+        with clock(Step.SELECT):
+            selection = select(stacks(study.instances), self.settings.selection)
+        refusals = list(selection.refusals)
+
+        for stack in selection.suitable:
+            try:
+                with clock(Step.READ):
+                    volume = read_volume(stack, study.fetch)
+                with clock(Step.CHECK):
+                    check(volume)
+            except RefusedError as error:
+                refusals += error.refusals
+                continue
+            with clock(Step.INFER):
+                reading = self.detector.read(volume.hu)
+            with clock(Step.FIND):
+                finding = find(reading, volume, self.threshold, self.settings.finding.join_mm)
+            with clock(Step.REPORT):
+                results = report(
+                    volume,
+                    reading,
+                    finding,
+                    settings=self.settings,
+                    created=datetime.now(UTC),
+                    supersedes=study.supersedes,
+                )
+            return Answer(
+                study.uid,
+                selection,
+                reading.model,
+                tuple(refusals),
+                clock.timing_ms,
+                stack=stack,
+                finding=finding,
+                results=results,
+            )
+
+        nothing = Refusal(
+            RefusalCode.NO_SUITABLE_SERIES, "no series of the study is a readable axial soft-tissue head CT"
+        )
+        return Answer(study.uid, selection, self.detector.identity, (*refusals, nothing), clock.timing_ms)
