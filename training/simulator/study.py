@@ -1,0 +1,223 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A whole head-CT study as DICOM files with its truth beside them: what was asked for, and the writing of it.
+
+`write_study` simulates the scan and writes it; `write_scan` writes a scan that is there already (with new UIDs, another
+vendor, orientation or transfer syntax), which costs seconds less.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from pydicom.dataset import Dataset
+
+from training.simulator.dicom import Storage, TransferSyntax, Uids, set_ct_pixels, set_gray_pixels, write_dicom
+from training.simulator.headers import (
+    VENDORS,
+    Descriptions,
+    Examination,
+    Vendor,
+    ct_header,
+    dose_header,
+    dose_page_lines,
+    vendor_of,
+)
+from training.simulator.series import PatientPosition, SeriesKind, Stack, turned
+from training.simulator.truth import TRUTH_JSON, SeriesRecord, Truth, slice_volumes_ml, true_slices, write_truth
+
+FULL_STUDY: Final = tuple(SeriesKind)
+"""Every kind of series."""
+
+_DOSE_PAGE_PX: Final = 512
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """What a study is to be. The same spec gives the same bytes, unless `new_uids` is set.
+
+    Attributes
+    ----------
+    seed: of the patient, the bleed, the scanner and everything else that is not said below.
+    finding: `iph`, `edh_sdh`, `sah` or `none`.
+    volume_ml: how much blood, mL; None draws it.
+    series: kinds of series beside the axial soft-tissue one, which is always there; None leaves it to the vendor
+        (some send their scout with every study).
+    vendor: a name in `VENDORS`; None draws one.
+    slices, spacing_mm, matrix, tilt_deg: geometry of the axial series; None draws the first, second and last.
+    mixed_spacing: 2.5 mm slices below, 5 mm above.
+    orientation: how the patient lies, and so how the planes are stored.
+    transfer_syntax: of the CT images and the dose page.
+    signed: number format; None keeps the vendor's own.
+    descriptions: how truthful series descriptions are; None draws it.
+    new_uids: UIDs that no study had before.
+    """
+
+    seed: int
+    finding: str
+    volume_ml: float | None = None
+    series: tuple[SeriesKind, ...] | None = None
+    vendor: str | None = None
+    slices: int | None = None
+    spacing_mm: float | None = None
+    matrix: int = 512
+    tilt_deg: float | None = None
+    mixed_spacing: bool = False
+    orientation: PatientPosition = PatientPosition.HFS
+    transfer_syntax: TransferSyntax = TransferSyntax.EXPLICIT
+    signed: bool | None = None
+    descriptions: Descriptions | None = None
+    new_uids: bool = False
+
+    @property
+    def vendor_name(self) -> str:
+        """The vendor asked for, or the seed's."""
+        return self.vendor or vendor_of(self.seed)
+
+    @property
+    def kinds(self) -> tuple[SeriesKind, ...]:
+        """The kinds of series that the study has, in `SeriesKind`'s order, the axial one always."""
+        asked = self.series
+        if asked is None:
+            asked = (SeriesKind.SCOUT,) if VENDORS[self.vendor_name].scout_by_default else ()
+        return tuple(kind for kind in SeriesKind if kind in asked or kind is SeriesKind.AXIAL)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the spec as plain values, as `truth.json` keeps it."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class WrittenStudy:
+    """A study on disk: its folder, its truth, and its DICOM files by kind of series and rising position."""
+
+    folder: Path
+    truth: Truth
+    files: Mapping[SeriesKind, tuple[Path, ...]]
+
+    @property
+    def all_files(self) -> tuple[Path, ...]:
+        """Every DICOM file of the study."""
+        return tuple(path for paths in self.files.values() for path in paths)
+
+
+def write_stacks(stacks: Mapping[SeriesKind, Stack], spec: StudySpec, folder: Path, *, tilt_deg: float) -> WrittenStudy:
+    """Write the series of a study as DICOM files into `folder`, with `truth.json` and `truth.npy`.
+
+    Files that an earlier study left in `folder` (those its `truth.json` names) are removed first; others stay.
+
+    Parameters
+    ----------
+    stacks: the CT series; axial, thin and bone nose-up with the patient's right on the image's left. The axial one
+        keeps labels.
+    spec: what else was asked for.
+    folder: made when it is not there.
+    tilt_deg: gantry tilt of the scan, degrees.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_earlier(folder)
+    vendor = VENDORS[spec.vendor_name]
+    vendor = dataclasses.replace(vendor, storage=_storage(vendor, spec.signed))
+    examination = Examination.drawn(spec.seed)
+    if spec.descriptions is not None:
+        examination = dataclasses.replace(examination, descriptions=spec.descriptions)
+    uids = Uids(uuid.uuid4().hex if spec.new_uids else json.dumps(spec.as_json(), sort_keys=True))
+
+    files: dict[SeriesKind, tuple[Path, ...]] = {}
+    records = []
+    for kind in spec.kinds:
+        if kind is SeriesKind.DOSE:
+            datasets = [_dose_page(vendor, examination, uids)]
+        else:
+            stack = stacks[kind]
+            if kind in (SeriesKind.AXIAL, SeriesKind.THIN, SeriesKind.BONE):
+                stack = turned(stack, spec.orientation)
+            datasets = _ct_images(vendor, examination, uids, kind, stack, spec.orientation, tilt_deg)
+        files[kind] = tuple(folder / f"{d.SeriesNumber:04d}-{d.InstanceNumber:04d}.dcm" for d in datasets)
+        for dataset, path in zip(datasets, files[kind], strict=True):
+            write_dicom(dataset, path, spec.transfer_syntax)
+        records.append(
+            SeriesRecord(
+                kind=str(kind),
+                series_uid=str(datasets[0].SeriesInstanceUID),
+                number=int(datasets[0].SeriesNumber),
+                description=datasets[0].get("SeriesDescription"),
+                instance_uids=tuple(str(d.SOPInstanceUID) for d in datasets),
+                files=tuple(path.name for path in files[kind]),
+            )
+        )
+
+    axial = turned(stacks[SeriesKind.AXIAL], spec.orientation)
+    record = records[list(files).index(SeriesKind.AXIAL)]
+    volumes = {kind: float(v.sum()) for kind, v in slice_volumes_ml(axial).items()}
+    truth = Truth(
+        seed=spec.seed,
+        type=spec.finding,
+        volume_ml=sum(volumes.values()),
+        volumes_ml=volumes,
+        slices=true_slices(axial, record.instance_uids),
+        study_uid=uids.of("study"),
+        series_uid=record.series_uid,
+        pixel_spacing_mm=axial.pixel_spacing_mm,
+        positions_mm=tuple(axial.positions_mm.tolist()),
+        spans_mm=tuple(axial.spans_mm.tolist()),
+        tilt_deg=tilt_deg,
+        series=tuple(records),
+        request=spec.as_json(),
+    )
+    assert axial.labels is not None  # slice_volumes_ml would have raised
+    write_truth(truth, axial.labels, folder)
+    return WrittenStudy(folder, truth, files)
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Remove the DICOM files that an earlier study's truth names, lest two studies mix in one folder."""
+    earlier = folder / TRUTH_JSON
+    if earlier.exists():
+        for series in json.loads(earlier.read_text(encoding="utf-8"))["series"]:
+            for name in series["files"]:
+                (folder / Path(name).name).unlink(missing_ok=True)
+
+
+def _storage(vendor: Vendor, signed: bool | None) -> Storage:
+    """Return the vendor's number format, or the plainest one of the signedness asked for."""
+    if signed is None or signed == vendor.storage.signed:
+        return vendor.storage
+    return Storage(signed=True, bits=16, intercept=0) if signed else Storage(signed=False, bits=12, intercept=-1024)
+
+
+def _ct_images(
+    vendor: Vendor,
+    examination: Examination,
+    uids: Uids,
+    kind: SeriesKind,
+    stack: Stack,
+    position: PatientPosition,
+    tilt_deg: float,
+) -> list[Dataset]:
+    """Return the CT images of one series by rising position, pixels uncompressed."""
+    datasets = []
+    for index, hu in enumerate(stack.hu):
+        dataset = ct_header(vendor, examination, uids, kind, stack, index, position=position, tilt_deg=tilt_deg)
+        set_ct_pixels(dataset, hu, stack.outside, vendor.storage, index)
+        datasets.append(dataset)
+    return datasets
+
+
+def _dose_page(vendor: Vendor, examination: Examination, uids: Uids) -> Dataset:
+    """Return the dose page: white text on black, 8 bit."""
+    page = Image.new("L", (_DOSE_PAGE_PX, _DOSE_PAGE_PX))
+    ImageDraw.Draw(page).multiline_text(
+        (40, 60), "\n".join(dose_page_lines(examination)), fill=255, font=ImageFont.load_default(20), spacing=12
+    )
+    dataset = dose_header(vendor, examination, uids)
+    set_gray_pixels(dataset, np.asarray(page), 8)
+    return dataset
