@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
+from appliance.contract import TYPES
 from training.simulator.dicom import Storage, TransferSyntax, Uids, set_ct_pixels, set_gray_pixels, write_dicom
 from training.simulator.headers import (
     VENDORS,
@@ -33,6 +34,9 @@ from training.simulator.headers import (
 )
 from training.simulator.series import PatientPosition, SeriesKind, Stack, turned
 from training.simulator.truth import TRUTH_JSON, SeriesRecord, Truth, slice_volumes_ml, true_slices, write_truth
+
+FINDINGS: Final = (*map(str, TYPES), "none")
+"""What a study can be asked to show."""
 
 FULL_STUDY: Final = tuple(SeriesKind)
 """Every kind of series."""
@@ -76,6 +80,17 @@ class StudySpec:
     signed: bool | None = None
     descriptions: Descriptions | None = None
     new_uids: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no study can be."""
+        if self.finding not in FINDINGS:
+            raise ValueError(f"finding is one of {', '.join(FINDINGS)}, not {self.finding!r}")
+        if self.vendor is not None and self.vendor not in VENDORS:
+            raise ValueError(f"vendor is one of {', '.join(VENDORS)}, not {self.vendor!r}")
+        if self.mixed_spacing and self.spacing_mm is not None:
+            raise ValueError("mixed spacing is 2.5 and 5 mm; it takes no spacing beside it")
+        if self.finding == "none" and self.volume_ml:
+            raise ValueError("a study without hemorrhage has no volume")
 
     @property
     def vendor_name(self) -> str:

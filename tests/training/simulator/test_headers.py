@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The vendors' headers: valid to the standard's validator, telling nothing of the finding."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from tests.training.simulator.tiny_study import tiny_stacks
+from training.simulator.headers import VENDORS, Descriptions, vendor_of
+from training.simulator.series import PatientPosition, SeriesKind
+from training.simulator.study import FULL_STUDY, StudySpec, WrittenStudy, write_stacks
+
+
+@pytest.fixture(scope="module", params=list(VENDORS))
+def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> WrittenStudy:
+    """A study of every kind of series from each vendor in turn."""
+    spec = StudySpec(7, "iph", series=FULL_STUDY, vendor=request.param, descriptions=Descriptions.VENDOR)
+    return write_stacks(tiny_stacks(), spec, tmp_path_factory.mktemp(request.param), tilt_deg=0.0)
+
+
+def errors(path: Path) -> list[str]:
+    """Return the error lines that dciodvfy prints of a file."""
+    run = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True, check=False)
+    lines = (run.stdout + run.stderr).splitlines()
+    assert any("IODName" in line or "CTImage" in line or "SCImage" in line for line in lines), lines
+    return [line for line in lines if line.startswith("Error")]
+
+
+@pytest.mark.parametrize("kind", SeriesKind)
+def test_dciodvfy_finds_no_error(full: WrittenStudy, kind: SeriesKind) -> None:
+    assert [errors(path) for path in full.files[kind][:2]] == [[]] * len(full.files[kind][:2])
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_dciodvfy_finds_no_error_on_tilted_unevenly_spaced_slices_of_a_prone_patient(
+    vendor: str, tmp_path: Path
+) -> None:
+    spec = StudySpec(
+        8, "none", vendor=vendor, orientation=PatientPosition.FFP, descriptions=Descriptions.MISSING, series=()
+    )
+    written = write_stacks(tiny_stacks(12.0, (2.5, 2.5, 5.0, 5.0)), spec, tmp_path, tilt_deg=12.0)
+    assert errors(written.all_files[2]) == []
+
+
+def test_names_are_simulated_ones_and_readable_in_their_character_set(full: WrittenStudy) -> None:
+    header = pydicom.dcmread(full.all_files[0])
+    name = str(header.PatientName)
+    assert "7" in name
+    assert any(word in name.upper() for word in ("SIMULATED", "SIMULÉ", "СИМУЛЯЦИЯ"))
+    assert header.PatientID == "SIM-000007"
+    assert "imulated" in header.PatientComments
+
+
+def test_headers_do_not_tell_the_finding(full: WrittenStudy, tmp_path: Path) -> None:
+    spec = StudySpec(
+        7, "none", series=FULL_STUDY, vendor=full.truth.request["vendor"], descriptions=Descriptions.VENDOR
+    )
+    clean = write_stacks(tiny_stacks(), spec, tmp_path, tilt_deg=0.0)
+    for with_blood, without in zip(full.all_files, clean.all_files, strict=True):
+        pair = [pydicom.dcmread(path, stop_before_pixels=True) for path in (with_blood, without)]
+        for header in pair:
+            for uid in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
+                if uid in header:
+                    del header[uid]
+        assert pair[0] == pair[1]
+
+
+def test_instance_numbers_rise_against_the_position_for_some_vendors_and_with_it_for_others() -> None:
+    assert {vendor.head_first_instances for vendor in VENDORS.values()} == {True, False}
+
+
+def test_every_vendor_is_drawn_by_some_seed() -> None:
+    assert {vendor_of(seed) for seed in range(60)} == set(VENDORS)
+
+
+@pytest.mark.parametrize("mode", Descriptions)
+def test_series_descriptions_are_as_truthful_as_asked(mode: Descriptions, tmp_path: Path) -> None:
+    spec = StudySpec(7, "iph", series=(), vendor="northway", descriptions=mode)
+    written = write_stacks(tiny_stacks(), spec, tmp_path, tilt_deg=0.0)
+    description = pydicom.dcmread(written.all_files[0]).get("SeriesDescription")
+    if mode is Descriptions.VENDOR:
+        assert description == "10MM STANDARD"
+    elif mode is Descriptions.MISSING:
+        assert description is None
+    else:
+        assert description not in (None, "10MM STANDARD")

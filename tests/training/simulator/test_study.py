@@ -1,0 +1,185 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A study on disk: the same from the same spec, its truth in step with its files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.pixels import apply_rescale
+
+from tests.training.simulator.tiny_study import SLICES, tiny_stacks
+from training.simulator.dicom import TransferSyntax
+from training.simulator.headers import VENDORS
+from training.simulator.series import PatientPosition, SeriesKind
+from training.simulator.study import FULL_STUDY, StudySpec, WrittenStudy, write_stacks
+
+SPEC = StudySpec(7, "iph", vendor="northway", series=())
+UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+
+
+def written(folder: Path, spec: StudySpec = SPEC, tilt_deg: float = 0.0, **stacks: object) -> WrittenStudy:
+    return write_stacks(tiny_stacks(tilt_deg, **stacks), spec, folder, tilt_deg=tilt_deg)  # type: ignore[arg-type]
+
+
+def axial_foot_first(study: WrittenStudy) -> list[Dataset]:
+    """Read the axial series from its files alone, by rising position along the normal that points to the head."""
+    datasets = [pydicom.dcmread(path) for path in study.files[SeriesKind.AXIAL]]
+
+    def position(dataset: Dataset) -> float:
+        cosines = np.asarray(dataset.ImageOrientationPatient, float)
+        normal = np.cross(cosines[:3], cosines[3:])
+        return float(normal * np.sign(normal[2]) @ np.asarray(dataset.ImagePositionPatient, float))
+
+    return sorted(datasets, key=position)
+
+
+def hu(datasets: list[Dataset]) -> np.ndarray:
+    """Return the HU [Z, Y, X] with everything below air (padding too) at -1024."""
+    return np.maximum([apply_rescale(d.pixel_array, d) for d in datasets], -1024)
+
+
+def test_the_same_spec_gives_the_same_bytes(tmp_path: Path) -> None:
+    spec = dataclasses.replace(SPEC, series=FULL_STUDY)
+    first, second = written(tmp_path / "a", spec), written(tmp_path / "b", spec)
+    names = sorted(path.name for path in first.folder.iterdir())
+    assert names == sorted(path.name for path in second.folder.iterdir())
+    assert [name for name in names if (first.folder / name).read_bytes() != (second.folder / name).read_bytes()] == []
+
+
+def test_other_specs_have_other_uids(tmp_path: Path) -> None:
+    others = [SPEC, dataclasses.replace(SPEC, seed=8), dataclasses.replace(SPEC, finding="none")]
+    studies = [written(tmp_path / str(i), spec).truth for i, spec in enumerate(others)]
+    assert len({truth.study_uid for truth in studies}) == 3
+    assert len({uid for truth in studies for uid in truth.series[0].instance_uids}) == 3 * SLICES
+
+
+def test_new_uids_change_nothing_but_uids(tmp_path: Path) -> None:
+    first = written(tmp_path / "a")
+    second = written(tmp_path / "b", dataclasses.replace(SPEC, new_uids=True))
+    third = written(tmp_path / "c", dataclasses.replace(SPEC, new_uids=True))
+    assert len({study.truth.study_uid for study in (first, second, third)}) == 3
+    for one, other in zip(first.all_files, second.all_files, strict=True):
+        pair = [pydicom.dcmread(path) for path in (one, other)]
+        for keyword in UIDS:
+            assert pair[0][keyword].value != pair[1][keyword].value
+            for dataset in pair:
+                del dataset[keyword]
+        assert pair[0] == pair[1]
+    np.testing.assert_array_equal(np.load(first.folder / "truth.npy"), np.load(second.folder / "truth.npy"))
+
+
+@pytest.mark.parametrize(
+    ("tilt_deg", "steps_mm"), [(0.0, (10.0,) * 5), (17.0, (10.0,) * 5), (0.0, (2.5, 2.5, 2.5, 5.0, 5.0, 5.0))]
+)
+def test_labelled_voxels_times_pixel_area_times_distance_is_the_volume_in_truth_json(
+    tilt_deg: float, steps_mm: tuple[float, ...], tmp_path: Path
+) -> None:
+    study = written(tmp_path, tilt_deg=tilt_deg, steps_mm=steps_mm)
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    labels = np.load(tmp_path / "truth.npy")
+    datasets = axial_foot_first(study)
+    cosines = np.asarray(datasets[0].ImageOrientationPatient, float)
+    positions = np.array([d.ImagePositionPatient for d in datasets], float) @ np.cross(cosines[:3], cosines[3:])
+    gaps = np.diff(positions)
+    spans = (np.append(gaps[0], gaps) + np.append(gaps, gaps[-1])) / 2
+    area = float(np.prod(np.asarray(datasets[0].PixelSpacing, float)))
+    volume = float((labels > 0).sum(axis=(1, 2)) @ spans * area / 1000)
+    assert volume > 5
+    assert truth["volume_ml"] == pytest.approx(volume, rel=1e-5)
+    assert truth["volumes_ml"]["iph"] == truth["volume_ml"]
+    assert truth["type"] == "iph"
+
+
+def test_truth_names_the_slices_that_hold_blood(tmp_path: Path) -> None:
+    study = written(tmp_path, dataclasses.replace(SPEC, vendor="rheinwald"))
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    labels = np.load(tmp_path / "truth.npy")
+    datasets = axial_foot_first(study)
+    assert truth["series_uid"] == datasets[0].SeriesInstanceUID
+    assert [(s["index"], s["sop_instance_uid"]) for s in truth["slices"]] == [
+        (z, datasets[z].SOPInstanceUID) for z in range(SLICES) if labels[z].any()
+    ]
+    for number, entry in enumerate(truth["series"]):
+        for uid, name in zip(entry["instance_uids"], entry["files"], strict=True):
+            header = pydicom.dcmread(tmp_path / name)
+            assert (header.SOPInstanceUID, header.SeriesInstanceUID) == (uid, truth["series"][number]["series_uid"])
+
+
+@pytest.mark.parametrize("position", PatientPosition)
+def test_truth_lies_on_the_pixels_as_stored_in_every_orientation(position: PatientPosition, tmp_path: Path) -> None:
+    study = written(tmp_path, dataclasses.replace(SPEC, orientation=position), tilt_deg=10.0)
+    values, labels = hu(axial_foot_first(study)), np.load(tmp_path / "truth.npy")
+    assert labels.dtype == np.uint8
+    assert values[labels == 1].mean() > 60
+    assert (values[(labels == 0) & (values > 0) & (values < 100)] < 50).all()
+
+
+@pytest.mark.parametrize("position", PatientPosition)
+def test_headers_put_the_blood_at_the_same_millimetres_in_every_orientation(
+    position: PatientPosition, tmp_path: Path
+) -> None:
+    study = written(tmp_path, dataclasses.replace(SPEC, orientation=position), tilt_deg=10.0)
+    labels = np.load(tmp_path / "truth.npy")
+    points = []
+    for plane, dataset in zip(labels, axial_foot_first(study), strict=True):
+        rows, columns = np.nonzero(plane)
+        cosines = np.asarray(dataset.ImageOrientationPatient, float)
+        dy, dx = map(float, dataset.PixelSpacing)
+        origin = np.asarray(dataset.ImagePositionPatient, float)
+        points.append(origin + np.outer(columns * dx, cosines[:3]) + np.outer(rows * dy, cosines[3:]))
+    np.testing.assert_allclose(np.concatenate(points).mean(axis=0), (30, 20, 5), atol=1.5)
+    assert dataset.PatientPosition == position
+
+
+def test_vendors_number_formats_and_transfer_syntaxes_hold_the_same_hu(tmp_path: Path) -> None:
+    reference = hu(axial_foot_first(written(tmp_path / "reference")))
+    specs = [
+        *(
+            dataclasses.replace(SPEC, vendor=vendor, signed=signed)
+            for vendor in VENDORS
+            for signed in (None, True, False)
+        ),
+        *(dataclasses.replace(SPEC, transfer_syntax=syntax) for syntax in TransferSyntax),
+    ]
+    for number, spec in enumerate(specs):
+        datasets = axial_foot_first(written(tmp_path / str(number), spec))
+        np.testing.assert_array_equal(hu(datasets), reference)
+        assert spec.signed is None or datasets[0].PixelRepresentation == spec.signed
+        assert datasets[0].file_meta.TransferSyntaxUID == spec.transfer_syntax.uid
+
+
+def test_a_shorter_study_leaves_no_file_of_the_longer_one_before_it(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    written(tmp_path, dataclasses.replace(SPEC, series=FULL_STUDY))
+    study = written(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [*(path.name for path in study.all_files), "notes.txt", "truth.json", "truth.npy"]
+    )
+
+
+def test_some_vendors_send_a_scout_unasked() -> None:
+    assert {StudySpec(1, "none", vendor=vendor).kinds for vendor in VENDORS} == {
+        (SeriesKind.AXIAL,),
+        (SeriesKind.AXIAL, SeriesKind.SCOUT),
+    }
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"finding": "tumour"},
+        {"vendor": "nobody"},
+        {"mixed_spacing": True, "spacing_mm": 5.0},
+        {"finding": "none", "volume_ml": 3.0},
+    ],
+)
+def test_a_spec_that_no_study_can_meet_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="finding|vendor|spacing|volume"):
+        StudySpec(**{"seed": 1, "finding": "iph", **options})  # type: ignore[arg-type]
