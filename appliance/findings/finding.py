@@ -22,6 +22,15 @@ class SizeClass(StrEnum):
     MEDIUM = "medium"  # 5 - 25 mL
     LARGE = "large"  # >= 25 mL
 
+    @classmethod
+    def of(cls, volume_ml: float) -> SizeClass:
+        """Return the class of a volume in mL."""
+        if volume_ml < 0.01:
+            return cls.PUNCTATE
+        if volume_ml < 5:
+            return cls.SMALL
+        return cls.MEDIUM if volume_ml < 25 else cls.LARGE
+
 
 @dataclass(frozen=True)
 class Lesion:

@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""From the detector's small masks on the contract grid to blood on the volume's own matrix.
+
+The resize to the contract grid is in-plane and fills it whatever the aspect (paper, "Image Preprocessing"), so a
+point of the grid lies at the same fraction of the source's rows and columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.contract import MATRIX, HemorrhageType
+from appliance.inference.detections import Box, Detection
+
+MASK_THRESHOLD = 0.5
+"""The probability of blood from which a voxel belongs to the mask."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One detection's mask on its slice: `blood` bool [h, w] and `probability` float32 [h, w] from row `y`, column `x`
+    of the volume's matrix."""
+
+    type: HemorrhageType
+    score: float
+    slice_index: int
+    y: int
+    x: int
+    blood: NDArray[np.bool_]
+    probability: NDArray[np.float32]
+
+    @property
+    def window(self) -> tuple[int, slice, slice]:
+        """The patch's place in a volume [Z, Y, X]."""
+        height, width = self.blood.shape
+        return self.slice_index, slice(self.y, self.y + height), slice(self.x, self.x + width)
+
+
+def box_on_matrix(box: Box, matrix: tuple[int, int]) -> Box:
+    """Return a box of the contract grid in pixels of a matrix of (rows, columns)."""
+    scale_y, scale_x = matrix[0] / MATRIX, matrix[1] / MATRIX
+    return Box(box.y1 * scale_y, box.x1 * scale_x, box.y2 * scale_y, box.x2 * scale_x)
+
+
+def patch(detection: Detection, matrix: tuple[int, int]) -> Patch:
+    """Return a detection's mask on a matrix of (rows, columns).
+
+    Voxels whose centre lies in the box take the bilinear value between the centres of the mask's cells. A detection
+    counts by its score, not by its mask (paper, "Statistical Analysis"): where no voxel reaches one half, the most
+    probable one stands for it, so that whatever makes a study positive can be pointed at.
+    """
+    box = box_on_matrix(detection.box, matrix)
+    rows, in_box_y = _centres(box.y1, box.y2, matrix[0])
+    columns, in_box_x = _centres(box.x1, box.x2, matrix[1])
+    mask = detection.mask.astype(np.float32, copy=False)
+    probability = _bilinear(_bilinear(mask, in_box_y).T, in_box_x).T
+    blood = probability >= MASK_THRESHOLD
+    if not blood.any():
+        blood[np.unravel_index(int(np.argmax(probability)), blood.shape)] = True
+    return Patch(detection.type, detection.score, detection.slice_index, rows, columns, blood, probability)
+
+
+def _centres(low: float, high: float, size: int) -> tuple[int, NDArray[np.float64]]:
+    """Return the first pixel with its centre in [low, high), and where the centres lie in it as fractions of it.
+
+    A box that holds no centre gives the pixel that its middle lies in.
+    """
+    first, last = int(np.ceil(low - 0.5)), int(np.ceil(high - 0.5))
+    first, last = max(first, 0), min(last, size)
+    if last <= first:
+        first = min(max(int((low + high) / 2), 0), size - 1)
+        return first, np.array([0.5])
+    centres = np.arange(first, last, dtype=np.float64) + 0.5
+    return first, np.asarray((centres - low) / (high - low))
+
+
+def _bilinear(cells: NDArray[np.float32], fractions: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return `cells` [m, k] read along the first axis at `fractions` of its length, [n, k]; constant past the outer
+    cells' centres."""
+    at = np.clip(fractions * len(cells) - 0.5, 0, len(cells) - 1)
+    low = np.minimum(at.astype(np.intp), max(len(cells) - 2, 0))
+    high = np.minimum(low + 1, len(cells) - 1)
+    share = (at - low).astype(np.float32)[:, None]
+    return np.asarray(cells[low] * (1 - share) + cells[high] * share)

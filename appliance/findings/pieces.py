@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pieces of blood of one type, and which of them are one lesion (design, "Lesion").
+
+Voxels that touch (26 neighbours) are one piece; pieces whose voxel centres come within the joining distance are one
+lesion. Distances are physical: real positions along the normal, and the in-plane shift from slice to slice that a
+tilted gantry gives.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
+
+FEW_DISTANCES = 40_000
+"""Up to this many distances are measured one by one; a tree costs more to build."""
+
+
+def pieces(blood: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+    """Return the piece number (from 1) of each voxel of `blood` [Z, Y, X], 0 elsewhere, and how many there are."""
+    numbered = np.empty(blood.shape, np.int32)
+    count = ndimage.label(blood, structure=np.ones((3, 3, 3), bool), output=numbered)
+    return numbered, int(count)
+
+
+def joined(
+    numbered: NDArray[np.int32],
+    count: int,
+    coordinates_mm: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    join_mm: float,
+) -> NDArray[np.int32]:
+    """Return for each piece number 0 .. count the number (from 1, without gaps) of the lesion it belongs to; 0 for 0.
+
+    `coordinates_mm` are the places of the voxels along the normal [Z], and of rows [Z, Y] and columns [Z, X].
+    """
+    group = np.arange(count + 1)
+    if count > 1 and join_mm > 0:
+        _join(group, _surface_points(numbered, count, coordinates_mm), join_mm)
+    return np.unique(group, return_inverse=True)[1].astype(np.int32)
+
+
+def _join(group: NDArray[np.intp], points: list[NDArray[np.float64]], join_mm: float) -> None:
+    """Give pieces within `join_mm` of each other the same value in `group` (indexed by piece number)."""
+    low = np.array([piece.min(axis=0) for piece in points])
+    high = np.array([piece.max(axis=0) for piece in points])
+    gap = np.maximum(0, np.maximum(low[:, None] - high[None], low[None] - high[:, None]))
+    gap_mm = np.sqrt((gap**2).sum(axis=-1))
+    first, second = np.nonzero(np.triu(gap_mm <= join_mm, 1))
+    # Likely neighbours first: what they join need not be measured again.
+    for pair in np.argsort(gap_mm[first, second], kind="stable"):
+        a, b = int(first[pair]), int(second[pair])
+        root_a, root_b = group[a + 1], group[b + 1]
+        if root_a != root_b and _within(points[a], low[a], high[a], points[b], low[b], high[b], join_mm):
+            group[group == max(root_a, root_b)] = min(root_a, root_b)
+
+
+def _within(
+    a: NDArray[np.float64],
+    low_a: NDArray[np.float64],
+    high_a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    low_b: NDArray[np.float64],
+    high_b: NDArray[np.float64],
+    join_mm: float,
+) -> bool:
+    """Return whether any point of `a` lies within `join_mm` of any point of `b` (boxes around them given)."""
+    a = _near(a, low_b - join_mm, high_b + join_mm)
+    b = _near(b, low_a - join_mm, high_a + join_mm)
+    if not len(a) or not len(b):
+        return False
+    if len(a) * len(b) <= FEW_DISTANCES:
+        return bool(cdist(a, b).min() <= join_mm)
+    few, many = (a, b) if len(a) < len(b) else (b, a)
+    # The bound of the query is exclusive, the rule is not.
+    bound = float(np.nextafter(join_mm, np.inf))
+    tree = cKDTree(many, balanced_tree=False, compact_nodes=False)
+    return bool(np.isfinite(tree.query(few, distance_upper_bound=bound)[0]).any())
+
+
+def _near(points: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the points [n, 3] that lie in the box from `low` to `high`."""
+    for axis in range(3):
+        at = points[:, axis]
+        points = points[(at >= low[axis]) & (at <= high[axis])]
+    return points
+
+
+def _surface_points(
+    numbered: NDArray[np.int32],
+    count: int,
+    coordinates_mm: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+) -> list[NDArray[np.float64]]:
+    """Return the coordinates [n, 3] in mm of each piece's outer voxels, piece 1 first.
+
+    The shortest way between two pieces starts and ends at voxels with a free side.
+    """
+    blood = np.pad(numbered > 0, 1)
+    inner = blood[1:-1, 1:-1, 1:-1].copy()
+    for axis in range(3):
+        for step in (slice(0, -2), slice(2, None)):
+            window = [slice(1, -1)] * 3
+            window[axis] = step
+            inner &= blood[tuple(window)]
+    z, y, x = np.nonzero((numbered > 0) & ~inner)
+    of_piece = numbered[z, y, x]
+    along, rows, columns = coordinates_mm
+    points = np.stack([along[z], rows[z, y], columns[z, x]], axis=1)
+    order = np.argsort(of_piece, kind="stable")
+    ends = np.cumsum(np.bincount(of_piece, minlength=count + 1)[1:])
+    return np.split(points[order], ends[:-1])
