@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m training`: simulate heads, train a detector, judge its weights.
+
+python -m training heads --cache var/training --count 200
+python -m training train --variant edge --cache var/training --minutes 70
+python -m training validate --variant edge --cache var/training
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, make
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m training", description=(__doc__ or "").split("\n\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    heads = commands.add_parser("heads", help="simulate the heads to train and to validate on")
+    heads.add_argument("--count", type=int, default=200, help="training heads")
+    heads.add_argument("--validation", type=int, default=20, help="validation heads")
+    heads.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+
+    train = commands.add_parser("train", help="train, and write weights with their provenance")
+    train.add_argument("--steps", type=int, default=100_000, help="end after this many steps")
+    train.add_argument("--minutes", type=float, default=float("inf"), help="or after this many minutes")
+    train.add_argument("--seed", type=int, default=1)
+    train.add_argument("--rate", type=float, default=2e-4, help="learning rate after the warm-up")
+    train.add_argument("--slabs", type=int, default=2, help="crops in a batch")
+    train.add_argument("--targets", type=int, default=4, help="slices of a crop that are learnt")
+    train.add_argument("--size", type=int, default=256, help="rows and columns of a crop")
+    train.add_argument("--validate-every", type=int, default=2000, help="steps between validations")
+
+    validate = commands.add_parser("validate", help="print the quality of weights on the validation heads")
+    validate.add_argument("--weights", type=Path, help="default: the committed weights of the variant")
+
+    for command in (heads, train, validate):
+        command.add_argument("--cache", type=Path, default=Path("var/training"), help="where heads and runs lie")
+    for command in (train, validate):
+        command.add_argument("--variant", default="edge", choices=("edge", "full"))
+        command.add_argument("--threads", type=int, default=0, help="0: one a core")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    told = shlex.join(["python", "-m", "training", *(sys.argv[1:] if arguments is None else arguments)])
+
+    if given.command == "heads":
+        make(given.cache / "validation", FIRST_VALIDATION_SEED, given.validation, given.workers)
+        make(given.cache / "heads", FIRST_TRAINING_SEED, given.count, given.workers)
+        return 0
+    return _train(given, told) if given.command == "train" else _validate(given)
+
+
+def _train(given: argparse.Namespace, told: str) -> int:
+    """Train and write the weights of the variant."""
+    import tensorflow as tf
+
+    from training.batches import Shape
+    from training.train import Run, Trainer, provenance
+
+    tf.config.threading.set_intra_op_parallelism_threads(given.threads)
+    run = Run(
+        variant=given.variant,
+        heads=given.cache / "heads",
+        validation=given.cache / "validation",
+        folder=given.cache / f"run-{given.variant}",
+        steps=given.steps,
+        minutes=given.minutes,
+        seed=given.seed,
+        rate=given.rate,
+        shape=Shape(given.slabs, given.targets, given.size),
+        validate_every=given.validate_every,
+    )
+    trainer = Trainer(run)
+    trainer.train()
+    figures = trainer.validate()
+    WEIGHTS.mkdir(exist_ok=True)
+    trainer.detector.save_weights(WEIGHTS / f"{given.variant}.weights.h5")
+    origin = provenance(run, told, trainer.progress, figures)
+    (WEIGHTS / f"{given.variant}.json").write_text(json.dumps(origin, indent=2) + "\n")
+    print(json.dumps(figures.report(), indent=2))
+    return 0
+
+
+def _validate(given: argparse.Namespace) -> int:
+    """Print the quality of a weights file on the validation heads."""
+    import numpy as np
+    import tensorflow as tf
+
+    from training.heads import stored
+    from training.network.detector import Detector
+    from training.network.variants import VARIANTS
+    from training.reading import quality
+    from training.train import detector_run
+
+    tf.config.threading.set_intra_op_parallelism_threads(given.threads)
+    detector = Detector(VARIANTS[given.variant])
+    detector.build()
+    detector.load_weights(given.weights or WEIGHTS / f"{given.variant}.weights.h5")
+    heads = stored(given.cache / "validation")
+    figures = quality(detector_run(detector), [(np.asarray(h.hu), np.asarray(h.labels)) for h in heads])
+    for head, score in zip(heads, figures.scores, strict=True):
+        print(f"{head.name:20} {score:.3f}")
+    print(json.dumps(figures.report(), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which anchor learns which piece of blood: the targets of the region-proposal network.
+
+An anchor is positive from an overlap of 0.5 on, negative below 0.3, and not asked in between. Every piece also gets
+the anchors that overlap it best, however little: no anchor overlaps a 3 px lesion by half.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+POSITIVE_OVERLAP: Final = 0.5
+NEGATIVE_OVERLAP: Final = 0.3
+SAMPLED: Final = 256
+POSITIVE_SHARE: Final = 0.25  # "a ratio of positive-to-negative samples fixed at 1:3"
+
+
+def overlap_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the intersection over union [N, M] of boxes a [N, 4] and b [M, 4]."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    side = np.maximum(high - low, 0)
+    intersection = side[..., 0] * side[..., 1]
+    area_a, area_b = ((x[:, 2] - x[:, 0]) * (x[:, 3] - x[:, 1]) for x in (a, b))
+    return np.asarray(intersection / (area_a[:, None] + area_b[None] - intersection), np.float32)
+
+
+def anchor_targets(
+    anchors: NDArray[np.float32], boxes: NDArray[np.float32], rng: np.random.Generator
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return what one slice's anchors [A, 4] should say, given its pieces [G, 4].
+
+    Returns labels int8 [A] (1 positive, 0 negative, -1 not asked), of which at most `SAMPLED` are asked with at most
+    a quarter positive, and the box [A, 4] that each positive anchor should be moved to (zeros elsewhere).
+    """
+    labels = np.zeros(len(anchors), np.int8)
+    targets = np.zeros_like(anchors)
+    if len(boxes):
+        overlap = overlap_matrix(anchors, boxes)
+        best = overlap.max(axis=1)
+        matched = overlap.argmax(axis=1)
+        labels[best >= NEGATIVE_OVERLAP] = -1
+        labels[best >= POSITIVE_OVERLAP] = 1
+        anchor, piece = np.nonzero((overlap >= overlap.max(axis=0) - 1e-4) & (overlap > 0))
+        labels[anchor], matched[anchor] = 1, piece
+        targets[labels == 1] = boxes[matched[labels == 1]]
+    positive = np.flatnonzero(labels == 1)
+    most = int(SAMPLED * POSITIVE_SHARE)
+    if len(positive) > most:
+        labels[rng.choice(positive, len(positive) - most, replace=False)] = -1
+    negative = np.flatnonzero(labels == 0)
+    wanted = SAMPLED - min(len(positive), most)
+    if len(negative) > wanted:
+        labels[negative] = -1
+        labels[rng.choice(negative, wanted, replace=False)] = 0
+    return labels, targets

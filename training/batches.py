@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training batches: random crops of slabs of a few heads, with what the network should say about them.
+
+A batch is drawn from the generator of (seed, step) alone, so that a run that is stopped and resumed sees the same
+batches, given the same heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.contract import CONTEXT_SLICES, MATRIX, scaled
+from training.assignment import anchor_targets
+from training.augmentation import View, cut, random_view, shaken
+from training.heads import Head
+from training.instances import MAX_PIECES, pieces
+from training.network.anchors import anchor_boxes
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How large a batch is.
+
+    Attributes
+    ----------
+    slabs
+        Crops in a batch, each of a head of its own.
+    targets
+        Slices of each crop that are learnt; two more at each end are context.
+    size
+        Rows and columns of a crop, in pixels, a multiple of 32.
+    """
+
+    slabs: int
+    targets: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's input and targets; S = targets * slabs, depth-major as in `training.network.backbone`.
+
+    Attributes
+    ----------
+    slices
+        [(targets + 4) * slabs, H, W, 1] scaled HU.
+    labels
+        uint8 [S, H, W].
+    boxes, kinds
+        The pieces, padded: [S, MAX_PIECES, 4] in pixels and int32 [S, MAX_PIECES] labels (0 is padding).
+    anchor_labels, anchor_boxes
+        int8 [S, A] and [S, A, 4], see `assignment.anchor_targets`.
+    """
+
+    slices: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    kinds: NDArray[np.int32]
+    anchor_labels: NDArray[np.int8]
+    anchor_boxes: NDArray[np.float32]
+
+
+def batch(heads: Sequence[Head], shape: Shape, rng: np.random.Generator) -> Batch:
+    """Return a random batch: of each pair of crops the first is about blood, the second from anywhere."""
+    with_blood = [head for head in heads if head.finding != "none"]
+    crops = []
+    for slab in range(shape.slabs):
+        pool = with_blood if slab % 2 == 0 and with_blood else heads
+        head = pool[int(rng.integers(len(pool)))]
+        crops.append(_crop(head, shape, about_blood=slab % 2 == 0, rng=rng))
+    hu = np.stack([values for values, _ in crops], axis=1)
+    labels = np.stack([marks for _, marks in crops], axis=1)
+    return _with_targets(hu.reshape(-1, shape.size, shape.size), labels.reshape(-1, shape.size, shape.size), rng)
+
+
+def _crop(
+    head: Head, shape: Shape, about_blood: bool, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return HU [targets + 4, H, W] and the targets' labels [targets, H, W] of a random crop of a head."""
+    depth = len(head.hu)
+    whole = shape.size == MATRIX
+    if about_blood and len(head.blood):
+        z, y, x = (int(v) for v in head.blood[rng.integers(len(head.blood))])
+        first = z - int(rng.integers(shape.targets))
+        reach = 0.4 * shape.size
+        centre = (y + rng.uniform(-reach, reach), x + rng.uniform(-reach, reach))
+    else:
+        first = int(rng.integers(depth))
+        low, high = shape.size / 2, MATRIX - shape.size / 2
+        centre = (rng.uniform(low, high), rng.uniform(low, high)) if low < high else (low, low)
+    first = int(np.clip(first, 0, max(0, depth - shape.targets)))
+    if whole:
+        centre = ((MATRIX - 1) / 2, (MATRIX - 1) / 2)
+    view = random_view(centre, rng)
+    if whole:
+        view = View(centre, view.angle, max(view.scale, 1.0), view.mirrored)
+    z_input = np.clip(np.arange(first - CONTEXT_SLICES, first + shape.targets + CONTEXT_SLICES), 0, depth - 1)
+    low, high = int(z_input.min()), int(z_input.max()) + 1
+    hu, labels = cut(head.hu[low:high], head.labels[low:high], view, shape.size)
+    z_input = z_input - low
+    z_target = z_input[CONTEXT_SLICES : CONTEXT_SLICES + shape.targets]
+    return shaken(hu, rng)[z_input], labels[z_target]
+
+
+def _with_targets(hu: NDArray[np.float32], labels: NDArray[np.uint8], rng: np.random.Generator) -> Batch:
+    """Return the batch of depth-major slices hu and labels, with the targets of every slice."""
+    anchors = anchor_boxes(labels.shape[-1])
+    count = len(labels)
+    boxes = np.zeros((count, MAX_PIECES, 4), np.float32)
+    kinds = np.zeros((count, MAX_PIECES), np.int32)
+    asked = np.zeros((count, len(anchors)), np.int8)
+    moved = np.zeros((count, len(anchors), 4), np.float32)
+    for i, marks in enumerate(labels):
+        found, kind = pieces(marks)
+        boxes[i, : len(found)], kinds[i, : len(found)] = found, kind
+        asked[i], moved[i] = anchor_targets(anchors, found, rng)
+    return Batch(scaled(hu)[..., None], labels, boxes, kinds, asked, moved)

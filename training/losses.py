@@ -1,0 +1,168 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the network is taught by: approximate joint training of proposals, classifier and masks (paper).
+
+One loss for all parts in one pass, with the proposals taken as given (no gradient through their coordinates).
+"128 sampled ROIs per image, with a ratio of positive-to-negative samples fixed at 1:3": here `ROIS` a slice of a
+crop that is a quarter of an image.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import tensorflow as tf
+
+from appliance.contract import MASK_SIZE, TYPES
+from training.network.anchors import anchor_boxes
+from training.network.boxes import decoded, encoded, overlaps, rows
+from training.network.detections import slice_numbers
+from training.network.detector import Detector
+from training.network.roi_align import aligned
+from training.network.rpn import proposals
+
+ROIS: Final = 32
+POSITIVE_ROIS: Final = ROIS // 4
+POSITIVE_OVERLAP: Final = 0.5
+NEGATIVE_OVERLAP: Final = 0.4
+# Masks are learnt on this many of the batch's positive ROIs: they cost as much as everything else.
+MASK_ROIS: Final = 24
+L2: Final = 1e-5
+
+
+def losses(
+    detector: Detector,
+    slices: tf.Tensor,
+    labels: tf.Tensor,
+    boxes: tf.Tensor,
+    kinds: tf.Tensor,
+    anchor_labels: tf.Tensor,
+    moved_anchors: tf.Tensor,
+    *,
+    slabs: int,
+    training: bool,
+) -> dict[str, tf.Tensor]:
+    """Return the terms of the loss for one batch (see `batches.Batch`), each a scalar.
+
+    `training` says whether batch normalisation uses (and learns) the batch's own statistics.
+    """
+    matrix = labels.shape[1]
+    pyramid = detector.pyramid(slices, slabs=slabs, training=training)
+    logits, offsets = detector.rpn(pyramid)
+    terms = _proposal_terms(tf.concat(logits, axis=1), tf.concat(offsets, axis=1), anchor_labels, moved_anchors, matrix)
+
+    candidates = proposals(logits, offsets, matrix)
+    rois, roi_kinds, roi_boxes = _sampled(
+        tf.stop_gradient(candidates.boxes), tf.stop_gradient(candidates.valid), boxes, kinds, matrix
+    )
+    count = rois.shape[0] * rois.shape[1]
+    where = slice_numbers(rois.shape[0], rois.shape[1])
+    rois, roi_boxes = tf.reshape(rois, [count, 4]), tf.reshape(roi_boxes, [count, 4])
+    roi_kinds = tf.reshape(roi_kinds, [count])
+
+    class_logits, roi_offsets = detector.classified(pyramid, rois, where)
+    asked = tf.cast(roi_kinds >= 0, tf.float32)
+    positive = tf.cast(roi_kinds > 0, tf.float32)
+    entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(roi_kinds, 0), class_logits)
+    terms["class"] = tf.reduce_sum(entropy * asked) / tf.maximum(tf.reduce_sum(asked), 1.0)
+    miss = _smooth_l1(roi_offsets - encoded(roi_boxes, rois))
+    terms["box"] = tf.reduce_sum(miss * positive) / tf.maximum(tf.reduce_sum(positive), 1.0)
+
+    drawn, index = tf.math.top_k(positive * (1.0 + tf.random.uniform([count])), MASK_ROIS)
+    terms["mask"] = _mask_term(
+        detector,
+        pyramid,
+        labels,
+        tf.gather(rois, index),
+        tf.gather(where, index),
+        tf.gather(roi_kinds, index),
+        tf.cast(drawn > 0, tf.float32),
+    )
+    kernels = [v for v in detector.trainable_variables if v.path.endswith("kernel")]
+    terms["l2"] = L2 * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
+    return terms
+
+
+def _smooth_l1(error: tf.Tensor) -> tf.Tensor:
+    """Return the smooth L1 norm of errors [..., 4], summed over the four."""
+    size = tf.abs(error)
+    return tf.reduce_sum(tf.where(size < 1.0, 0.5 * size * size, size - 0.5), axis=-1)
+
+
+def _proposal_terms(
+    logits: tf.Tensor, offsets: tf.Tensor, asked: tf.Tensor, moved: tf.Tensor, matrix: int
+) -> dict[str, tf.Tensor]:
+    """Return the two terms of the region-proposal network."""
+    weight = tf.cast(asked >= 0, tf.float32)
+    positive = tf.cast(asked > 0, tf.float32)
+    entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=positive, logits=logits)
+    # Only positive anchors have a target; the others are given their own box, an offset of zero.
+    anchors = tf.constant(anchor_boxes(matrix))
+    target = encoded(moved + (1.0 - positive)[..., None] * anchors, anchors)
+    miss = _smooth_l1(offsets - target)
+    return {
+        "objectness": tf.reduce_sum(entropy * weight) / tf.reduce_sum(weight),
+        "anchor": tf.reduce_sum(miss * positive) / tf.maximum(tf.reduce_sum(positive), 1.0),
+    }
+
+
+def _sampled(
+    candidates: tf.Tensor, valid: tf.Tensor, boxes: tf.Tensor, kinds: tf.Tensor, matrix: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the ROIs to learn from: boxes [S, ROIS, 4], kinds [S, ROIS] (-1: not asked), true boxes [S, ROIS, 4].
+
+    They are drawn from the proposals and from the pieces themselves, slightly displaced: early on no proposal is
+    any good. Negatives are proposals that the region-proposal network thought best, so they are hard by themselves.
+    """
+    there = tf.cast(kinds > 0, tf.float32)
+    # A displacement of up to a tenth of the size keeps the overlap above the positive limit.
+    jitter = tf.random.uniform(tf.shape(boxes), -1.0, 1.0) * tf.constant([1.0, 1.0, 0.5, 0.5])
+    displaced = decoded(jitter, boxes, matrix)
+    pool = tf.concat([candidates, displaced], axis=1)
+    real = tf.concat([valid, there], axis=1)
+    overlap = overlaps(pool, boxes) * there[:, None, :]
+    best, index = tf.math.top_k(overlap, 1)
+    best, index = best[..., 0], index[..., 0]
+    positive = real * tf.cast(best >= POSITIVE_OVERLAP, tf.float32)
+    negative = real * tf.cast(best < NEGATIVE_OVERLAP, tf.float32)
+    chance = 1.0 + tf.random.uniform(tf.shape(best))
+    drawn_positive, first = tf.math.top_k(positive * chance, POSITIVE_ROIS)
+    drawn_negative, second = tf.math.top_k(negative * chance, ROIS - POSITIVE_ROIS)
+    chosen = tf.concat([first, second], axis=1)
+    matched = rows(index, chosen)
+    kind = tf.concat(
+        [
+            tf.where(drawn_positive > 0, rows(kinds, rows(index, first)), -1),
+            tf.where(drawn_negative > 0, 0, -1),
+        ],
+        axis=1,
+    )
+    return rows(pool, chosen), kind, rows(boxes, matched)
+
+
+def _mask_term(
+    detector: Detector,
+    pyramid: list[tf.Tensor],
+    labels: tf.Tensor,
+    rois: tf.Tensor,
+    where: tf.Tensor,
+    kinds: tf.Tensor,
+    drawn: tf.Tensor,
+) -> tf.Tensor:
+    """Return the mask term: cross-entropy and overlap with all blood of the ROI's type inside its box."""
+    one_hot = tf.one_hot(kinds - 1, len(TYPES))
+    logits = tf.reduce_sum(detector.masks(pyramid, rois, where) * one_hot[:, None, None, :], axis=-1)
+    by_type = tf.cast(labels[..., None] == np.arange(1, len(TYPES) + 1, dtype=np.uint8), tf.float32)
+    truth = tf.reduce_sum(_at_pixels(by_type, rois, where) * one_hot[:, None, None, :], axis=-1)
+    entropy = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=truth, logits=logits), axis=[1, 2])
+    guess = tf.sigmoid(logits)
+    shared = 2.0 * tf.reduce_sum(guess * truth, axis=[1, 2]) + 1.0
+    dice = 1.0 - shared / (tf.reduce_sum(guess + truth, axis=[1, 2]) + 1.0)
+    return tf.reduce_sum((entropy + 0.5 * dice) * drawn) / tf.maximum(tf.reduce_sum(drawn), 1.0)
+
+
+def _at_pixels(planes: tf.Tensor, rois: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
+    """Return planes [S, H, W, C] of the pixel grid at the mask cells of each ROI: [K, 56, 56, C]."""
+    stride = 4.0  # of the pyramid's finest level, which `aligned` takes its first map for
+    return aligned([planes], rois * stride, where, MASK_SIZE)

@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The detector: from a chunk of HU slices to detections, in the order of the paper's Figures 1 and 2.
+
+`Detector.call` is the whole inference graph and its table of contents. It fulfils `appliance.contract`: static
+shapes, fixed counts with a count beside them, and nothing in it that a runtime without loops or dynamic shapes
+could not run.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import keras
+import tensorflow as tf
+
+from appliance.contract import CLIP_HU, MATRIX, SCALED_RANGE
+from training.network.backbone import Backbone
+from training.network.boxes import decoded
+from training.network.detections import Judged, detections, dismissed, slice_numbers
+from training.network.feature_pyramid import FeaturePyramid
+from training.network.heads import CLASSIFIER_GRID, MASK_GRID, ClassifierHead, MaskHead
+from training.network.roi_align import aligned
+from training.network.rpn import Proposals, RegionProposalNetwork, proposals
+from training.network.variants import Variant
+
+# Masks are read at stride 4 whatever the box: 28 cells of a 112 px box are 4 px each.
+MASK_LEVELS: Final = 1
+
+
+def scaled(hu: tf.Tensor) -> tf.Tensor:
+    """Return HU as `contract.scaled` does, inside the graph: NaN is 0 HU, then clipped to +-240 HU, then [-3, 3]."""
+    hu = tf.where(tf.math.is_nan(hu), tf.zeros_like(hu), hu)
+    return tf.clip_by_value(hu, -CLIP_HU, CLIP_HU) * (SCALED_RANGE / CLIP_HU)
+
+
+class Detector(keras.Model):  # type: ignore[misc]
+    """Chang et al.'s hybrid 3D/2D mask R-CNN over a chunk of slices."""
+
+    def __init__(self, variant: Variant, name: str = "detector"):
+        super().__init__(name=name)
+        self.variant = variant
+        self.backbone = Backbone(variant, name="backbone")
+        self.feature_pyramid = FeaturePyramid(variant, name="feature_pyramid")
+        self.rpn = RegionProposalNetwork(variant, name="rpn")
+        self.classifier = ClassifierHead(variant, name="classifier")
+        self.mask_head = MaskHead(variant, name="mask_head")
+
+    def build(self, _shape: tuple[int | None, ...] | None = None) -> None:
+        """Create all weights."""
+        self.backbone.build((None, None, None, 1))
+        for layer in (self.feature_pyramid, self.rpn, self.classifier, self.mask_head):
+            layer.build()
+
+    def call(self, hu: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the contract's outputs for a chunk `hu` [targets + 4, 512, 512]."""
+        slices = scaled(hu)[..., None]
+        pyramid = self.pyramid(slices)
+        logits, offsets = self.rpn(pyramid)
+        candidates = proposals(logits, offsets, MATRIX)
+        judged = self.judged(pyramid, candidates)
+        found = detections(judged, lambda boxes, slices: self.masks(pyramid, boxes, slices))
+        return found | dismissed(judged, candidates)
+
+    def pyramid(self, slices: tf.Tensor, slabs: int = 1, training: bool = False) -> list[tf.Tensor]:
+        """Return the feature pyramid of scaled slices [(targets + 4) * slabs, H, W, 1], depth-major."""
+        maps = self.backbone(slices, slabs=slabs, training=training)
+        return list(self.feature_pyramid(maps, slabs=slabs))
+
+    def judged(self, pyramid: list[tf.Tensor], candidates: Proposals) -> Judged:
+        """Return what the classifier makes of the proposals."""
+        slices, count = candidates.logits.shape
+        logits, offsets = self.classified(
+            pyramid, tf.reshape(candidates.boxes, [slices * count, 4]), slice_numbers(slices, count)
+        )
+        boxes = decoded(tf.reshape(offsets, [slices, count, 4]), candidates.boxes, MATRIX)
+        scores = tf.nn.softmax(tf.cast(logits, tf.float32), axis=-1)[:, 1:]
+        scores = tf.reshape(scores, [slices, count, scores.shape[-1]])
+        return Judged(boxes, scores, tf.reduce_max(scores, axis=-1) * candidates.valid)
+
+    def classified(self, pyramid: list[tf.Tensor], boxes: tf.Tensor, slices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return class logits [K, 4] and box offsets [K, 4] for `boxes` [K, 4] on `slices` [K]."""
+        logits, offsets = self.classifier(aligned(pyramid, boxes, slices, CLASSIFIER_GRID))
+        return logits, offsets
+
+    def masks(self, pyramid: list[tf.Tensor], boxes: tf.Tensor, slices: tf.Tensor) -> tf.Tensor:
+        """Return mask logits [K, 56, 56, 3] of the three types for `boxes` [K, 4] on `slices` [K]."""
+        return self.mask_head(aligned(pyramid[:MASK_LEVELS], boxes, slices, MASK_GRID))

@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A detector's answer for a whole study, and how good it is: what validation and the conversion's checks need.
+
+This is not the appliance's reading (that is `appliance/findings`, with lesions and volumes); it follows the same
+rules: a study is positive if any detection on any slice passes the threshold, and its mask is the union of the masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.contract import CHUNK_SLICES, MASK_SIZE, MATRIX, TYPES, chunks
+
+Outputs = Mapping[str, NDArray[np.generic]]
+Run = Callable[[NDArray[np.float32]], Outputs]
+"""One call of a detector: hu float32 [20, 512, 512] to the contract's outputs."""
+
+
+@dataclass(frozen=True)
+class StudyDetection:
+    """One detection: its slice in the study, box [4] in pixels, scores [3], mask [56, 56] of its best type."""
+
+    slice_index: int
+    box: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    mask: NDArray[np.float32]
+
+    @property
+    def score(self) -> float:
+        """The score of its best type."""
+        return float(self.scores.max())
+
+    @property
+    def label(self) -> int:
+        """The label of its best type."""
+        return int(self.scores.argmax()) + 1
+
+
+def study_detections(run: Run, hu: NDArray[np.int16]) -> list[StudyDetection]:
+    """Return the detections of a study hu [Z, 512, 512] in the contract's orientation."""
+    found = []
+    for number, index in enumerate(chunks(len(hu))):
+        out = run(hu[index].astype(np.float32))
+        for i in range(int(out["detection_count"][0])):
+            z = number * CHUNK_SLICES + int(out["detection_slice"][i])
+            if z < len(hu):
+                box, scores, mask = (
+                    np.asarray(out[f"detection_{part}"][i], np.float32) for part in ("box", "score", "mask")
+                )
+                found.append(StudyDetection(z, box, scores, mask))
+    return found
+
+
+def study_score(found: list[StudyDetection]) -> float:
+    """Return the study's score: the highest of any detection on any slice, 0 without one."""
+    return max((detection.score for detection in found), default=0.0)
+
+
+def label_volume(found: list[StudyDetection], slices: int, threshold: float) -> NDArray[np.uint8]:
+    """Return the labels [slices, 512, 512] that the detections from `threshold` on give; the surest one wins."""
+    volume = np.zeros((slices, MATRIX, MATRIX), np.uint8)
+    for detection in sorted(found, key=lambda one: one.score):
+        if detection.score >= threshold:
+            y1, x1, y2, x2 = detection.box
+            y = np.arange(max(0, int(np.ceil(y1 - 0.5))), min(MATRIX, int(np.floor(y2 - 0.5)) + 1))
+            x = np.arange(max(0, int(np.ceil(x1 - 0.5))), min(MATRIX, int(np.floor(x2 - 0.5)) + 1))
+            mask = _sampled(detection.mask, (y + 0.5 - y1) / (y2 - y1), (x + 0.5 - x1) / (x2 - x1))
+            plane = volume[detection.slice_index]
+            window = plane[np.ix_(y, x)]
+            window[mask >= 0.5] = detection.label
+            plane[np.ix_(y, x)] = window
+    return volume
+
+
+def _sampled(mask: NDArray[np.float32], y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the mask at relative positions y, x (0 .. 1 across the box), between its cells' centres."""
+
+    def weights(position: NDArray[np.float64]) -> NDArray[np.float64]:
+        cell = np.clip(position * MASK_SIZE - 0.5, 0, MASK_SIZE - 1)
+        low = np.minimum(np.floor(cell).astype(int), MASK_SIZE - 2)
+        matrix = np.zeros((len(position), MASK_SIZE))
+        rows = np.arange(len(position))
+        matrix[rows, low], matrix[rows, low + 1] = 1 - (cell - low), cell - low
+        return matrix
+
+    return np.asarray(weights(y) @ mask @ weights(x).T, np.float32)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good a detector is on a set of studies.
+
+    Attributes
+    ----------
+    scores, truths
+        Of every study: its score, and the mL (or voxels) of blood in it.
+    dice
+        Over all voxels of all studies, by type, at `threshold`.
+    """
+
+    scores: NDArray[np.float64]
+    truths: NDArray[np.float64]
+    dice: dict[str, float]
+    threshold: float
+
+    @property
+    def auc(self) -> float:
+        """The area under the ROC curve of the study scores."""
+        positive, negative = self.scores[self.truths > 0], self.scores[self.truths == 0]
+        wins = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
+        return float(wins.mean()) if wins.size else float("nan")
+
+    def sensitivity(self, threshold: float) -> float:
+        """The share of studies with blood that pass the threshold."""
+        return float((self.scores[self.truths > 0] >= threshold).mean())
+
+    def specificity(self, threshold: float) -> float:
+        """The share of studies without blood that do not."""
+        return float((self.scores[self.truths == 0] < threshold).mean())
+
+    def best_threshold(self) -> float:
+        """Return the threshold of the highest Youden index, in the middle of the range that reaches it.
+
+        The middle on the log-odds scale: scores crowd near 0 and 1.
+        """
+        cuts = np.unique(np.clip(np.concatenate([[0.05], self.scores, [0.999]]), 0.05, 0.9999))
+        odds = np.log(cuts / (1 - cuts))
+        middles = 1 / (1 + np.exp(-(odds[1:] + odds[:-1]) / 2))
+        index = np.array([self.sensitivity(cut) + self.specificity(cut) for cut in middles])
+        widths = np.where(index >= index.max() - 1e-9, odds[1:] - odds[:-1], 0)
+        return round(float(middles[widths.argmax()]), 3)
+
+    def report(self) -> dict[str, object]:
+        """Return the figures as plain values for a log or a provenance file."""
+        return {
+            "studies": len(self.scores),
+            "with_blood": int((self.truths > 0).sum()),
+            "auc": round(self.auc, 4),
+            "threshold": self.threshold,
+            "sensitivity": round(self.sensitivity(self.threshold), 4),
+            "specificity": round(self.specificity(self.threshold), 4),
+            "dice": {kind: round(value, 4) for kind, value in self.dice.items()},
+        }
+
+
+def quality(run: Run, studies: list[tuple[NDArray[np.int16], NDArray[np.uint8]]]) -> Quality:
+    """Return how good a detector is on (hu, labels) studies, at the threshold that suits them best."""
+    found = [study_detections(run, hu) for hu, _ in studies]
+    scores = np.array([study_score(one) for one in found])
+    truths = np.array([float(np.count_nonzero(labels)) for _, labels in studies])
+    threshold = Quality(scores, truths, {}, 0.5).best_threshold()
+    shared, total = np.zeros(len(TYPES)), np.zeros(len(TYPES))
+    for one, (_, labels) in zip(found, studies, strict=True):
+        guess = label_volume(one, len(labels), threshold)
+        for kind in TYPES:
+            a, b = guess == kind.label, labels == kind.label
+            shared[kind.label - 1] += 2 * np.count_nonzero(a & b)
+            total[kind.label - 1] += np.count_nonzero(a) + np.count_nonzero(b)
+    dice = {str(kind): float(s / t) if t else float("nan") for kind, s, t in zip(TYPES, shared, total, strict=True)}
+    return Quality(scores, truths, dice, threshold)
