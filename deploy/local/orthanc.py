@@ -1,0 +1,171 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""An Orthanc of our own: Debian's program with our configuration, plugin, ports and storage.
+
+Debian's own Orthanc server, its configuration in /etc/orthanc and its ports 4242 and 8042 are not touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from appliance.errors import SettingsError
+from appliance.settings import Settings
+from deploy.local.ports import orthanc_http_port, require_free
+from deploy.local.process import Process
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path("/usr/sbin/Orthanc")
+PYTHON_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancPython.so")
+DOORBELL = ROOT / "orthanc_plugin" / "hemorrhage_doorbell.py"
+TEMPLATE = ROOT / "orthanc_plugin" / "orthanc.json"
+
+
+def configuration(settings: Settings, folder: Path, *, doorbell: bool = True) -> dict[str, Any]:
+    """Return the configuration of an Orthanc that keeps all it has in `folder`: the template with the settings."""
+    written: dict[str, Any] = json.loads(TEMPLATE.read_text())
+    orthanc = settings.orthanc
+    written |= {
+        "DicomAet": orthanc.aet,
+        "DicomPort": orthanc.dicom_port,
+        "HttpPort": orthanc_http_port(settings),
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "AuthenticationEnabled": bool(orthanc.username),
+        "RegisteredUsers": {orthanc.username: orthanc.password} if orthanc.username else {},
+    }
+    if doorbell:
+        written |= {
+            "Plugins": [str(PYTHON_PLUGIN)],
+            "PythonScript": str(DOORBELL),
+            "Hemorrhage": written["Hemorrhage"]
+            | {"ServiceUrl": f"http://{settings.service.host}:{settings.service.port}"},
+        }
+    else:
+        written["Plugins"] = []
+        del written["PythonScript"], written["Hemorrhage"]
+    return written
+
+
+class OrthancProcess:
+    """A running Orthanc.
+
+    Parameters
+    ----------
+    settings
+        Address, ports, AE title and user of Orthanc, and the address of the service that the plugin rings.
+    folder
+        Where its configuration, storage and log lie. Two Orthancs never share one.
+    doorbell
+        Whether it runs our plugin.
+    tcp_nodelay
+        Whether its DICOM sockets send small packets at once (the environment variable `TCP_NODELAY` of DCMTK).
+    overrides
+        Further configuration of Orthanc, which wins.
+    die_with_parent
+        End it when this process ends, however that ends.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Path,
+        *,
+        doorbell: bool = True,
+        tcp_nodelay: bool = True,
+        overrides: Mapping[str, Any] | None = None,
+        die_with_parent: bool = True,
+    ) -> None:
+        self.settings = settings
+        self.url = settings.orthanc.url
+        self.aet = settings.orthanc.aet
+        self.dicom_port = settings.orthanc.dicom_port
+        self._folder = folder.absolute()
+        self._doorbell = doorbell
+        self._tcp_nodelay = tcp_nodelay
+        self._overrides = dict(overrides or {})
+        self._process = Process("Orthanc", self._folder / "orthanc.log", die_with_parent=die_with_parent)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def log(self) -> Path:
+        """Where it writes its log."""
+        return self._process.log
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        return self._process.pid
+
+    def start(self, timeout_s: float = 30) -> None:
+        """Start it and return when it answers.
+
+        Raises
+        ------
+        SettingsError
+            when Orthanc or its Python plugin is not installed.
+        UnavailableError
+            when a port is taken, or it does not answer in time: with the end of its log.
+        """
+        self.launch()
+        self.wait(timeout_s)
+
+    def launch(self) -> None:
+        """Start it without waiting for it; `wait` does. Raises as `start` does."""
+        for program in (PROGRAM, PYTHON_PLUGIN):
+            if not program.exists():
+                raise SettingsError(f"{program} is not there; deploy/install-system-packages.sh installs it")
+        require_free({"orthanc.url": orthanc_http_port(self.settings), "orthanc.dicom_port": self.dicom_port})
+        (self._folder / "storage").mkdir(parents=True, exist_ok=True)
+        file = self._folder / "orthanc.json"
+        file.touch(mode=stat.S_IRUSR | stat.S_IWUSR)  # a password may stand in it
+        written = configuration(self.settings, self._folder, doorbell=self._doorbell) | self._overrides
+        file.write_text(json.dumps(written, indent=2) + "\n")
+        # The plugin runs the system's Python: nothing of ours may lead it to another one.
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+        }
+        environment["TCP_NODELAY"] = "1" if self._tcp_nodelay else "0"
+        self._process.launch([PROGRAM, file], environment, self._folder)
+
+    def wait(self, timeout_s: float = 30) -> None:
+        """Return when it answers. Raises `UnavailableError` when it ended or is not ready in time."""
+        with self.client() as client:
+            self._process.wait_until(lambda: _answers(client), timeout_s)
+
+    def client(self) -> httpx.Client:
+        """Return a client of its REST interface; the caller closes it."""
+        user = self.settings.orthanc.username
+        auth = (user, self.settings.orthanc.password) if user else None
+        return httpx.Client(base_url=self.url, auth=auth, timeout=self.settings.orthanc.timeout_s, trust_env=False)
+
+    def stop(self) -> None:
+        """Stop it, its data stays."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self._process.kill()
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/system", timeout=2).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False

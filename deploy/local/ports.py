@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Ports on this machine: which are free, and the settings of an appliance that collides with no other one."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from appliance.errors import SettingsError, UnavailableError
+from appliance.settings import Settings
+
+# Below the range from which Linux takes the ports of outgoing connections, so that none of those takes it meanwhile.
+_RANGE = range(20_000, 32_000)
+
+
+def orthanc_http_port(settings: Settings) -> int:
+    """Return the port of Orthanc's REST interface. Raises `SettingsError` when the address names none."""
+    try:
+        parts = urlsplit(settings.orthanc.url)
+        port = parts.port
+    except ValueError as error:
+        raise SettingsError(f"orthanc.url = {settings.orthanc.url!r}: {error}") from error
+    if parts.scheme != "http" or port is None:
+        raise SettingsError(f"orthanc.url = {settings.orthanc.url!r}: http://127.0.0.1:8043 is the form")
+    return port
+
+
+def named_ports(settings: Settings) -> dict[str, int]:
+    """Return the ports that an appliance with these settings listens on, by the setting's name."""
+    return {
+        "orthanc.url": orthanc_http_port(settings),
+        "orthanc.dicom_port": settings.orthanc.dicom_port,
+        "triton.http_port": settings.triton.http_port,
+        "triton.grpc_port": settings.triton.grpc_port,
+        "triton.metrics_port": settings.triton.metrics_port,
+        "service.port": settings.service.port,
+    }
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on `port` on every address of this machine."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def require_free(ports: Mapping[str, int]) -> None:
+    """Raise `UnavailableError` that names every setting whose port another program has, or two settings share."""
+    lines = [f"  {name} = {port} is taken by another program" for name, port in ports.items() if not is_free(port)]
+    by_port: dict[int, str] = {}
+    for name, port in ports.items():
+        other = by_port.setdefault(port, name)
+        if other != name:
+            lines.append(f"  {name} = {port} is also {other}")
+    if lines:
+        raise UnavailableError(
+            "ports are not free:\n" + "\n".join(lines) + "\nset others in the settings file, or stop the program that "
+            "has them (`ss -ltnp` names it)"
+        )
+
+
+def free_ports(count: int) -> list[int]:
+    """Return `count` different ports that nothing listens on. Raises `UnavailableError` when there are none."""
+    found: list[int] = []
+    with contextlib.ExitStack() as held:  # all are held until the last is found, so that they differ
+        for port in random.SystemRandom().sample(_RANGE, len(_RANGE)):
+            if len(found) == count:
+                return found
+            probe = held.enter_context(socket.socket())
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            found.append(port)
+    raise UnavailableError(f"no {count} free ports between {_RANGE.start} and {_RANGE.stop}")
+
+
+def with_free_ports(settings: Settings, state_dir: Path) -> Settings:
+    """Return `settings` with free ports on loopback and `state_dir`: an appliance beside all others."""
+    http, dicom, triton_http, triton_grpc, triton_metrics, service = free_ports(6)
+    return settings.model_copy(
+        update={
+            "state_dir": state_dir,
+            "orthanc": settings.orthanc.model_copy(
+                update={"url": f"http://127.0.0.1:{http}", "dicom_host": "127.0.0.1", "dicom_port": dicom}
+            ),
+            "triton": settings.triton.model_copy(
+                update={
+                    "host": "127.0.0.1",
+                    "http_port": triton_http,
+                    "grpc_port": triton_grpc,
+                    "metrics_port": triton_metrics,
+                }
+            ),
+            "service": settings.service.model_copy(update={"host": "127.0.0.1", "port": service}),
+        }
+    )

@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""One server process: started with its log in a file, waited for until it answers, stopped by its process id."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from appliance.errors import UnavailableError
+
+_TAIL_LINES = 15
+
+
+class Process:
+    """A server of our own.
+
+    Parameters
+    ----------
+    name
+        What people call it.
+    log
+        File that takes its output; the one of the start before is kept with `.1` behind its name.
+    die_with_parent
+        End it when this process ends, however that ends. Works for starts from the main thread (Linux counts the
+        starting thread as the parent).
+    """
+
+    def __init__(self, name: str, log: Path, *, die_with_parent: bool) -> None:
+        self.name = name
+        self.log = log
+        self._die_with_parent = die_with_parent
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    def launch(self, command: Sequence[str | Path], environment: Mapping[str, str], folder: Path) -> None:
+        """Start `command` in `folder`, without waiting until it answers."""
+        if self.pid is not None:
+            raise RuntimeError(f"{self.name} runs already (process {self.pid})")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists():
+            self.log.replace(self.log.with_name(self.log.name + ".1"))
+        # setpriv sets what it is told and becomes the command, with the same process id.
+        setpriv = shutil.which("setpriv")
+        tied = self._die_with_parent and setpriv and threading.current_thread() is threading.main_thread()
+        prefix = [setpriv, "--pdeathsig", "TERM", "--"] if tied and setpriv else []
+        with self.log.open("wb") as log:
+            # A session of its own: Ctrl-C goes to the starter alone, which then stops its servers in order.
+            self._process = subprocess.Popen(
+                [*prefix, *map(str, command)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                cwd=folder,
+                start_new_session=True,
+            )
+
+    def wait_until(self, answers: Callable[[], bool], timeout_s: float) -> None:
+        """Return once `answers()`. Raises `UnavailableError` when it ended or took too long, with its log's end."""
+        end = time.monotonic() + timeout_s
+        while not answers():
+            if self._process is None or self._process.poll() is not None:
+                status = None if self._process is None else self._process.returncode
+                raise UnavailableError(f"{self.name} ended with status {status}; its log is {self.log}\n{self.tail()}")
+            if time.monotonic() > end:
+                raise UnavailableError(
+                    f"{self.name} is not ready after {timeout_s:.0f} s; its log is {self.log}\n{self.tail()}"
+                )
+            time.sleep(0.05)
+
+    def stop(self, patience_s: float = 20) -> None:
+        """End it: SIGTERM, and SIGKILL when it has not ended after `patience_s`. Nothing when it does not run."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def tail(self) -> str:
+        """Return the last lines of its log, for an error."""
+        try:
+            lines = self.log.read_text(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(f"  | {line}" for line in lines[-_TAIL_LINES:])
