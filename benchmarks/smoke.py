@@ -162,9 +162,7 @@ def main(
     """Print sensitivity, specificity and right-series share on fresh simulated studies."""
     with tempfile.TemporaryDirectory(prefix="smoke-") as work:
         folder = Path(work)
-        settings: Settings = with_free_ports(
-            load_settings(finding={"threshold": threshold}, state_dir=folder / "state")
-        )
+        settings = with_free_ports(load_settings(finding={"threshold": threshold}), folder / "state")
         with TritonServer(settings.triton, settings.state_dir), ProcessPoolExecutor(processes) as simulators:
             detector = TritonDetector(settings.triton)
             pipeline = Pipeline(settings, detector)
