@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The whole appliance on one machine: Orthanc, Triton and the service, started together and stopped in order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from appliance.inference.server import TritonServer
+from appliance.settings import Settings
+from deploy.local import records
+from deploy.local.orthanc import OrthancProcess
+from deploy.local.ports import named_ports, require_free
+from deploy.local.service import ROOT, ServiceProcess
+from deploy.local.settings_file import absolute
+
+
+class Stack:
+    """Orthanc, Triton and the service with one set of settings.
+
+    Parameters
+    ----------
+    settings
+        Ports, names and everything else; relative paths are taken from the checkout. `deploy.local.ports` has
+        `with_free_ports` for a stack that collides with no other one.
+    detached
+        Leave the three running when this process ends, with their records in the state folder; otherwise they end
+        with it, however it ends.
+    tcp_nodelay
+        Whether Orthanc's DICOM sockets send small packets at once.
+    report
+        Is told of each server once it is ready, with the seconds since the start.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        detached: bool = False,
+        tcp_nodelay: bool = True,
+        report: Callable[[str, float], None] = lambda name, seconds: None,  # noqa: ARG005 - one who does not listen
+    ) -> None:
+        self.settings = absolute(settings, ROOT)
+        self.state_dir = self.settings.state_dir
+        self._detached = detached
+        self._report = report
+        tied = not detached
+        self.orthanc = OrthancProcess(
+            self.settings, self.state_dir / "orthanc", tcp_nodelay=tcp_nodelay, die_with_parent=tied
+        )
+        self.triton = TritonServer(self.settings.triton, self.state_dir / "triton", die_with_parent=tied)
+        self.service = ServiceProcess(self.settings, self.state_dir / "service", die_with_parent=tied)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start all three and return when studies can be sent.
+
+        The service and Orthanc come up while Triton loads its model. When one fails, all are stopped again.
+
+        Raises
+        ------
+        SettingsError
+            when a program or a model is not there.
+        UnavailableError
+            when ports are taken, or a server does not get ready: with the place and the end of its log.
+        """
+        require_free(named_ports(self.settings))
+        begin = time.monotonic()
+        try:
+            self.orthanc.launch()
+            self.service.launch()
+            self.triton.start()
+            self._report("Triton", time.monotonic() - begin)
+            self.orthanc.wait()
+            self._report("Orthanc", time.monotonic() - begin)
+            self.service.wait()
+            self._report("the service", time.monotonic() - begin)
+            if self._detached:
+                records.write(self.records(), self.state_dir)
+        except BaseException:
+            self.stop()
+            raise
+
+    def records(self) -> list[records.Record]:
+        """Return a record of each running server, in the order of their start."""
+        orthanc, triton = self.settings.orthanc, self.settings.triton
+        servers = (
+            (
+                "Orthanc",
+                self.orthanc.pid,
+                f"{orthanc.aet} at port {orthanc.dicom_port}, {orthanc.url}",
+                self.orthanc.log,
+            ),
+            ("Triton", self.triton.pid, f"grpc://{triton.host}:{triton.grpc_port}", self.triton.log),
+            ("service", self.service.pid, self.service.url, self.service.log),
+        )
+        return [records.record_of(name, pid, address, log) for name, pid, address, log in servers if pid is not None]
+
+    def stop(self) -> None:
+        """Stop the service, then Triton and Orthanc; what they stored stays."""
+        self.service.stop()
+        self.triton.stop()
+        self.orthanc.stop()
