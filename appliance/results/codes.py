@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The codes that result objects speak with, each by its value.
+
+There is no code here for extradural or subdural hemorrhage on purpose: public sources contradict one another, so every
+lesion is Hemorrhage with a finding site.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydicom.sr.coding import Code
+
+from appliance.contract import HemorrhageType
+
+# Documents and their frame
+IMAGING_MEASUREMENT_REPORT: Final = Code("126000", "DCM", "Imaging Measurement Report")
+LANGUAGE: Final = Code("121049", "DCM", "Language of Content Item and Descendants")
+ENGLISH: Final = Code("en", "RFC5646", "English")
+OBSERVER_TYPE: Final = Code("121005", "DCM", "Observer Type")
+DEVICE: Final = Code("121007", "DCM", "Device")
+DEVICE_UID: Final = Code("121012", "DCM", "Device Observer UID")
+DEVICE_NAME: Final = Code("121013", "DCM", "Device Observer Name")
+DEVICE_MANUFACTURER: Final = Code("121014", "DCM", "Device Observer Manufacturer")
+DEVICE_MODEL: Final = Code("121015", "DCM", "Device Observer Model Name")
+DEVICE_SERIAL: Final = Code("121016", "DCM", "Device Observer Serial Number")
+PROCEDURE_REPORTED: Final = Code("121058", "DCM", "Procedure reported")
+CT_HEAD_WITHOUT_CONTRAST: Final = Code("30799-1", "LN", "CT Head WO contrast")
+IMAGE_LIBRARY: Final = Code("111028", "DCM", "Image Library")
+IMAGE_LIBRARY_GROUP: Final = Code("126200", "DCM", "Image Library Group")
+MODALITY: Final = Code("121139", "DCM", "Modality")
+COMPUTED_TOMOGRAPHY: Final = Code("CT", "DCM", "Computed Tomography")
+FRAME_OF_REFERENCE_UID: Final = Code("112227", "DCM", "Frame of Reference UID")
+SOURCE: Final = Code("260753009", "SCT", "Source")
+COMMENT: Final = Code("121106", "DCM", "Comment")
+
+# Measurements
+IMAGING_MEASUREMENTS: Final = Code("126010", "DCM", "Imaging Measurements")
+MEASUREMENT_GROUP: Final = Code("125007", "DCM", "Measurement Group")
+TRACKING_IDENTIFIER: Final = Code("112039", "DCM", "Tracking Identifier")
+TRACKING_UID: Final = Code("112040", "DCM", "Tracking Unique Identifier")
+FINDING: Final = Code("121071", "DCM", "Finding")
+FINDING_SITE: Final = Code("363698007", "SCT", "Finding Site")
+REFERENCED_SEGMENT: Final = Code("121191", "DCM", "Referenced Segment")
+SOURCE_IMAGE_FOR_SEGMENTATION: Final = Code("121233", "DCM", "Source image for segmentation")
+PROBABILITY: Final = Code("122157", "DCM", "Probability")
+VOLUME: Final = Code("118565006", "SCT", "Volume")
+PRESENCE: Final = Code("121052", "DCM", "Presence of property")
+PRESENT: Final = Code("52101004", "SCT", "Present")
+ABSENT: Final = Code("272519000", "SCT", "Absent")
+MILLILITER: Final = Code("mL", "UCUM", "milliliter")
+NO_UNITS: Final = Code("1", "UCUM", "no units")
+
+# Algorithm and status
+ALGORITHM_NAME: Final = Code("111001", "DCM", "Algorithm Name")
+ALGORITHM_PARAMETERS: Final = Code("111002", "DCM", "Algorithm Parameters")
+ALGORITHM_VERSION: Final = Code("111003", "DCM", "Algorithm Version")
+ARTIFICIAL_INTELLIGENCE: Final = Code("123110", "DCM", "Artificial Intelligence")
+SUMMARY_OF_PROCESSING: Final = Code("111017", "DCM", "CAD Processing and Findings Summary")
+SUCCEEDED_WITHOUT_FINDINGS: Final = Code("111241", "DCM", "All algorithms succeeded; without findings")
+SUCCEEDED_WITH_FINDINGS: Final = Code("111242", "DCM", "All algorithms succeeded; with findings")
+
+# Key object selection
+OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")
+BEST_IN_SET: Final = Code("113013", "DCM", "Best In Set")
+KEY_OBJECT_DESCRIPTION: Final = Code("113012", "DCM", "Key Object Description")
+
+# What is found, and where
+INTRACRANIAL_HEMORRHAGE: Final = Code("1386000", "SCT", "Intracranial hemorrhage")
+HEMORRHAGE: Final = Code("50960005", "SCT", "Hemorrhage")
+ABNORMAL_STRUCTURE: Final = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+SITES: Final = {
+    HemorrhageType.IPH: Code("12738006", "SCT", "Brain"),
+    HemorrhageType.EDH_SDH: Code("1231004", "SCT", "Meninges"),
+    HemorrhageType.SAH: Code("35951006", "SCT", "Subarachnoid space"),
+}

@@ -1,0 +1,20 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The colours of the answer, the same in key images and in the segmentation's recommended display.
+
+From the palette of Okabe and Ito, which people with any common colour vision tell apart; each box also says its type.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from appliance.contract import HemorrhageType
+
+COLOURS: Final = {
+    HemorrhageType.IPH: (230, 159, 0),
+    HemorrhageType.EDH_SDH: (86, 180, 233),
+    HemorrhageType.SAH: (240, 228, 66),
+}
+DISMISSED: Final = (204, 121, 167)
+"""What the network looked at and did not take for hemorrhage."""

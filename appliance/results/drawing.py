@@ -1,0 +1,175 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""One key image as pixels: the slice in the blood window with what was found on it, and what was dismissed.
+
+Words stand in strips above and below the image, never on it; boxes are thin and keep off what they frame; a lesion's
+outline lies just outside its voxels. There is nothing here that tells who the patient is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from appliance.contract import HemorrhageType
+from appliance.findings.masks import box_on_matrix
+from appliance.inference.detections import Box
+from appliance.results.colours import COLOURS, DISMISSED
+
+WINDOW_WIDTH_HU: Final = 80
+WINDOW_CENTRE_HU: Final = 40
+LEAST_SIDE: Final = 640
+"""The image's longer side is at least this many pixels; a larger source matrix keeps its own size."""
+
+STRIP: Final = 26
+INK: Final = (235, 235, 235)
+BLACK: Final = (0, 0, 0)
+BOX_MARGIN: Final = 4
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A box to draw, on the contract grid: what it is called, and whether it was dismissed."""
+
+    box: Box
+    label: str
+    type: HemorrhageType | None
+
+    @property
+    def colour(self) -> tuple[int, int, int]:
+        """The colour of its type, or that of dismissed proposals."""
+        return DISMISSED if self.type is None else COLOURS[self.type]
+
+
+def drawn(
+    hu: NDArray[np.int16],
+    pixel_spacing_mm: tuple[float, float],
+    lesions: Iterable[tuple[HemorrhageType, NDArray[np.bool_]]],
+    marks: Iterable[Mark],
+    heading: str,
+    footing: tuple[str, str],
+) -> NDArray[np.uint8]:
+    """Return the key image, RGB uint8 [rows, columns, 3].
+
+    Parameters
+    ----------
+    hu: the slice [Y, X] in the contract's orientation.
+    pixel_spacing_mm: of rows and columns.
+    lesions: type and mask [Y, X] of each lesion on the slice.
+    marks: boxes of detections and of dismissed proposals.
+    heading, footing: the lines above and below the image.
+    """
+    height, width = _size(hu.shape, pixel_spacing_mm)
+    grey = np.clip((hu.astype(np.float32) - (WINDOW_CENTRE_HU - WINDOW_WIDTH_HU / 2)) * (255 / WINDOW_WIDTH_HU), 0, 255)
+    plane = Image.fromarray(grey.astype(np.uint8)).resize((width, height), Image.Resampling.BILINEAR)
+    pixels = np.repeat(np.asarray(plane)[:, :, None], 3, axis=2)
+    for type_, mask in lesions:
+        pixels[_outline(mask, (height, width))] = COLOURS[type_]
+
+    canvas = Image.new("RGB", (width, height + 3 * STRIP), BLACK)
+    canvas.paste(Image.fromarray(pixels), (0, STRIP))
+    pen = ImageDraw.Draw(canvas)
+    _draw_marks(pen, list(marks), (height, width))
+    font = _font(15)
+    pen.text((8, STRIP // 2), heading, INK, font, anchor="lm")
+    pen.text((8, STRIP + height + STRIP // 2), footing[0], INK, font, anchor="lm")
+    pen.text((8, STRIP + height + STRIP + STRIP // 2), footing[1], INK, font, anchor="lm")
+    side = _font(22)
+    pen.text((8, STRIP + height // 2), "R", INK, side, anchor="lm", stroke_width=2, stroke_fill=BLACK)
+    pen.text((width - 8, STRIP + height // 2), "L", INK, side, anchor="rm", stroke_width=2, stroke_fill=BLACK)
+    return np.asarray(canvas)
+
+
+def _size(shape: tuple[int, ...], pixel_spacing_mm: tuple[float, float]) -> tuple[int, int]:
+    """Return the height and width of the image: true to the patient's proportions, never smaller than the source."""
+    extent = np.array(shape[:2]) * np.asarray(pixel_spacing_mm)
+    side = max(LEAST_SIDE, *shape[:2])
+    height, width = np.maximum(1, np.round(extent * (side / extent.max()))).astype(int)
+    return int(height), int(width)
+
+
+def _outline(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the line, one pixel wide, just outside a mask [Y, X] enlarged to `size`."""
+    enlarged = np.asarray(
+        Image.fromarray(mask.astype(np.uint8) * 255).resize((size[1], size[0]), Image.Resampling.NEAREST)
+    ).astype(bool)
+    line = np.zeros_like(enlarged)
+    line[1:] |= enlarged[:-1]
+    line[:-1] |= enlarged[1:]
+    line[:, 1:] |= enlarged[:, :-1]
+    line[:, :-1] |= enlarged[:, 1:]
+    return np.asarray(line & ~enlarged)
+
+
+def _draw_marks(pen: ImageDraw.ImageDraw, marks: list[Mark], size: tuple[int, int]) -> None:
+    """Draw the boxes and, where there is room, their labels beside them."""
+    height, width = size
+    rectangles = []
+    for mark in marks:
+        box = box_on_matrix(mark.box, size)
+        left, top = max(box.x1 - BOX_MARGIN, 0), max(box.y1 - BOX_MARGIN, 0) + STRIP
+        right, bottom = min(box.x2 + BOX_MARGIN, width - 1), min(box.y2 + BOX_MARGIN, height - 1) + STRIP
+        rectangles.append((left, top, right, bottom))
+        if mark.type is None:
+            _dashed(pen, (left, top, right, bottom), mark.colour)
+        else:
+            pen.rectangle((left, top, right, bottom), outline=mark.colour, width=2)
+    taken = list(rectangles)
+    font = _font(15)
+    for mark, rectangle in zip(marks, rectangles, strict=True):
+        place = _label_place(pen.textbbox((0, 0), mark.label, font), rectangle, taken, (width, height))
+        taken.append(place)
+        pen.text(place[:2], mark.label, mark.colour, font, stroke_width=2, stroke_fill=BLACK, anchor="lt")
+
+
+Rectangle = tuple[float, float, float, float]
+
+
+def _label_place(text: Rectangle, box: Rectangle, taken: list[Rectangle], size: tuple[int, int]) -> Rectangle:
+    """Return where a label stands: above its box, else below, right or left of it, where nothing else is yet."""
+    wide, high = text[2] - text[0], text[3] - text[1]
+    left, top, right, bottom = box
+    gap = 5
+    places = [
+        (left, top - high - gap),
+        (left, bottom + gap),
+        (right + gap, top),
+        (left - wide - gap, top),
+        (right - wide, top - high - gap),
+        (right - wide, bottom + gap),
+    ]
+    on_image = [
+        (min(max(x, 4), size[0] - wide - 4), min(max(y, STRIP + 4), STRIP + size[1] - high - 4)) for x, y in places
+    ]
+    rectangles = [(x, y, x + wide, y + high) for x, y in on_image]
+    return next((one for one in rectangles if not any(_overlap(one, other) for other in taken)), rectangles[0])
+
+
+def _overlap(a: Rectangle, b: Rectangle) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _dashed(pen: ImageDraw.ImageDraw, box: Rectangle, colour: tuple[int, int, int]) -> None:
+    """Draw a dashed rectangle, one pixel wide."""
+    left, top, right, bottom = box
+    dash, gap = 6, 4
+    for x in np.arange(left, right, dash + gap):
+        end = min(x + dash, right)
+        pen.line((x, top, end, top), colour)
+        pen.line((x, bottom, end, bottom), colour)
+    for y in np.arange(top, bottom, dash + gap):
+        end = min(y + dash, bottom)
+        pen.line((left, y, left, end), colour)
+        pen.line((right, y, right, end), colour)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's own font, so that no font need be installed."""
+    return ImageFont.load_default(size)

@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every result object carries alike: patient and study exactly as the source has them, the appliance as its
+equipment, its series, its times, and the file meta that makes it writable as a DICOM file."""
+
+from __future__ import annotations
+
+import unicodedata
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from enum import Enum
+from typing import Final
+
+from pydicom import DataElement, Dataset
+from pydicom.charset import convert_encodings
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from appliance import __version__
+from appliance.imaging.volume import Volume
+from appliance.inference.detections import ModelIdentity
+from appliance.results.identity import AnswerIdentity, name_uid
+
+MANUFACTURER: Final = "The hemorrhage appliance authors"
+MODEL_NAME: Final = "Hemorrhage appliance"
+RESEARCH_USE: Final = "Research use only. The model was trained on simulated scans. Not for diagnosis."
+"""Stated wherever a person reads an answer, until a site has trained a model of its own."""
+
+IMPLEMENTATION_UID: Final = name_uid("implementation class")
+
+_PATIENT_GROUP: Final = 0x0010
+_TRIAL_GROUP: Final = 0x0012
+_TRIAL_SERIES: Final = frozenset((0x00120060, 0x00120061, 0x00120071, 0x00120072))
+_STUDY_KEYWORDS: Final = (
+    "SpecificCharacterSet",
+    "TimezoneOffsetFromUTC",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "StudyDescription",
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianName",
+    "ReferringPhysicianIdentificationSequence",
+    "ConsultingPhysicianName",
+    "ConsultingPhysicianIdentificationSequence",
+    "PhysiciansOfRecord",
+    "PhysiciansOfRecordIdentificationSequence",
+    "NameOfPhysiciansReadingStudy",
+    "PhysiciansReadingStudyIdentificationSequence",
+    "RequestingService",
+    "RequestingServiceCodeSequence",
+    "ReferencedStudySequence",
+    "ProcedureCodeSequence",
+    "ReasonForPerformedProcedureCodeSequence",
+    "AdmittingDiagnosesDescription",
+    "AdmittingDiagnosesCodeSequence",
+    "AdmissionID",
+    "IssuerOfAdmissionIDSequence",
+    "ServiceEpisodeID",
+    "ServiceEpisodeDescription",
+    "IssuerOfServiceEpisodeIDSequence",
+    "ReasonForVisit",
+    "ReasonForVisitCodeSequence",
+)
+# Type 2 in the Patient and General Study modules: there, if need be empty.
+_REQUIRED: Final = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+
+
+class ResultKind(Enum):
+    """The kinds of result object: the name that its UIDs are made from, modality, series number and description."""
+
+    SR = ("sr", "SR", 9001, "Hemorrhage report (research use)")
+    SEG = ("seg", "SEG", 9002, "Hemorrhage segmentation (research use)")
+    KEY_IMAGES = ("key-image", "OT", 9003, "Hemorrhage key images (research use)")
+    KEY_OBJECTS = ("key-objects", "KO", 9004, "Hemorrhage key image selection (research use)")
+
+    def __init__(self, uid_name: str, modality: str, series_number: int, description: str) -> None:
+        self.uid_name = uid_name
+        self.modality = modality
+        self.series_number = series_number
+        self.description = description
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Writes the common part of each result object of one answer.
+
+    Attributes
+    ----------
+    source: the patient and study attributes of the source, unchanged.
+    identity: where the UIDs come from.
+    created: when the answer was made, in the time zone that the source's times are in.
+    institution: as set by the site, empty for none.
+    model: which model answered.
+    """
+
+    source: tuple[DataElement, ...]
+    identity: AnswerIdentity
+    created: datetime
+    institution: str
+    model: ModelIdentity
+
+    @property
+    def device_uid(self) -> UID:
+        """The UID of the observing device: this software with this model."""
+        return name_uid(f"device {__version__} {self.model.sha256}")
+
+    def write(
+        self, dataset: Dataset, kind: ResultKind, sop_class: str, instance: int | None = None, content_time: bool = True
+    ) -> None:
+        """Write the heading into `dataset`; what stands there of patient, study, series and equipment is replaced.
+
+        `instance` is the instance number in a series of several, None in a series of one.
+        """
+        for element in self.source:
+            # An element with a sequence belongs to one dataset only.
+            dataset[element.tag] = deepcopy(element) if element.VR == "SQ" else element
+        name = kind.uid_name if instance is None else f"{kind.uid_name} {instance}"
+        dataset.SOPClassUID = UID(sop_class)
+        dataset.SOPInstanceUID = self.identity.sop_uid(name)
+        dataset.SeriesInstanceUID = self.identity.series_uid(kind.uid_name)
+        dataset.SeriesNumber = kind.series_number
+        dataset.SeriesDescription = kind.description
+        dataset.Modality = kind.modality
+        dataset.InstanceNumber = instance or 1
+        date, time = self.created.strftime("%Y%m%d"), self.created.strftime("%H%M%S.%f")
+        dataset.InstanceCreationDate = dataset.SeriesDate = date
+        dataset.InstanceCreationTime = dataset.SeriesTime = time
+        if content_time:
+            dataset.ContentDate, dataset.ContentTime = date, time
+        dataset.Manufacturer = MANUFACTURER
+        dataset.ManufacturerModelName = MODEL_NAME
+        dataset.DeviceSerialNumber = self.model.sha256[:16]
+        dataset.SoftwareVersions = [__version__, f"{self.model.name} {self.model.version}"]
+        if self.institution:
+            dataset.InstitutionName = self.text(self.institution)
+        dataset.file_meta = self._file_meta(dataset)
+
+    def text(self, text: str) -> str:
+        """Return `text` as the source's character set can write it: other letters lose their marks, or become '?'.
+
+        The character set is the source's, because its names stand in the same object.
+        """
+        charset = next((element.value for element in self.source if element.tag == 0x00080005), None)
+        encoding = convert_encodings(charset)[0] if charset else "ascii"
+        try:
+            text.encode("ascii" if encoding == "iso8859" else encoding)
+        except UnicodeEncodeError:
+            return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode() or "?"
+        return text
+
+    @staticmethod
+    def _file_meta(dataset: Dataset) -> FileMetaDataset:
+        meta = FileMetaDataset()
+        meta.FileMetaInformationVersion = b"\x00\x01"
+        meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+        meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        meta.ImplementationClassUID = IMPLEMENTATION_UID
+        meta.ImplementationVersionName = f"HEMORRHAGE_{__version__}"[:16]
+        return meta
+
+
+def heading(
+    volume: Volume, identity: AnswerIdentity, created: datetime, institution: str, model: ModelIdentity
+) -> Heading:
+    """Return the heading of the results about `volume`; `created` has a time zone."""
+    header = volume.headers[0]
+    elements = [
+        header[tag]
+        for tag in header.keys()  # noqa: SIM118 - a Dataset iterates over its elements, decoding each
+        if tag.group == _PATIENT_GROUP or (tag.group == _TRIAL_GROUP and tag not in _TRIAL_SERIES)
+    ]
+    elements += [header[keyword] for keyword in _STUDY_KEYWORDS if keyword in header]
+    empty = Dataset()
+    for keyword in _REQUIRED:
+        if keyword not in header:
+            setattr(empty, keyword, "")
+    local = created.astimezone(_time_zone(header))
+    return Heading((*elements, *empty), identity, local, institution, model)
+
+
+def _time_zone(header: Dataset) -> timezone | None:
+    """Return the zone that the source's times are in, None (this machine's) when it does not say."""
+    offset = str(header.get("TimezoneOffsetFromUTC", "")).strip()
+    try:
+        parsed = datetime.strptime(offset, "%z").utcoffset()
+    except ValueError:
+        return None
+    return timezone(parsed) if parsed else UTC if parsed == timedelta(0) else None

@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The UIDs of result objects: the same answer always has the same ones, another answer never has them.
+
+They come from the source series, its slice set, the model's sha256, the threshold and every other setting that changes
+the answer or how it is written, the version of the result format, and the kind of object (design, "Deterministic
+UIDs"). A repeat is therefore harmless (Orthanc answers AlreadyStored), and a changed setting gives a new result.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+from uuid import UUID, uuid5
+
+from pydicom.uid import UID
+
+from appliance.imaging.volume import Volume
+from appliance.inference.detections import ModelIdentity
+from appliance.settings import Settings
+
+RESULT_FORMAT: Final = 1
+"""Raised whenever the same answer is written differently, so that the new objects do not hide behind the old."""
+
+NAMESPACE: Final = UUID("6f0c2a3e-6f5b-4c0e-9d52-3b1f6f4e7a10")
+
+
+def name_uid(name: str) -> UID:
+    """Return the UID that belongs to a name, under the appliance's own namespace."""
+    return UID(f"2.25.{uuid5(NAMESPACE, name).int}")
+
+
+def series_uid_of(sop_instance_uid: str) -> UID:
+    """Return the series that a result object is the (first) instance of.
+
+    It follows from the object's own UID, so that an older result can be referenced when only that UID is known.
+    """
+    return name_uid(f"series of {sop_instance_uid}")
+
+
+@dataclass(frozen=True)
+class AnswerIdentity:
+    """What tells one answer from every other; `digest` is the sha256 of all that went into it."""
+
+    digest: str
+
+    def sop_uid(self, kind: str) -> UID:
+        """Return the SOP Instance UID of one object of the answer."""
+        return name_uid(f"{self.digest} {kind}")
+
+    def series_uid(self, kind: str) -> UID:
+        """Return the Series Instance UID of a kind of object."""
+        return series_uid_of(self.sop_uid(kind))
+
+    def tracking_uid(self, what: str) -> UID:
+        """Return the tracking UID of a lesion or of the study as a whole, the same in SR and SEG."""
+        return name_uid(f"{self.digest} tracking {what}")
+
+
+def answer_identity(volume: Volume, model: ModelIdentity, threshold: float, settings: Settings) -> AnswerIdentity:
+    """Return the identity of the answer that `model` gives of `volume` under these settings."""
+    parts = {
+        "format": RESULT_FORMAT,
+        "series": volume.series_uid,
+        "slices": sha256("\n".join(sorted(volume.instance_uids)).encode()).hexdigest(),
+        "model": model.sha256,
+        "threshold": repr(float(threshold)),
+        "join_mm": repr(float(settings.finding.join_mm)),
+        "results": settings.results.model_dump(mode="json"),
+    }
+    return AnswerIdentity(sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest())

@@ -1,0 +1,161 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Key images: the slices that matter as secondary captures, and the Key Object Selection that names them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import Dataset
+from pydicom.uid import KeyObjectSelectionDocumentStorage, SecondaryCaptureImageStorage
+
+from appliance.findings.finding import Finding
+from appliance.imaging.volume import Volume
+from appliance.inference.detections import Box, Reading
+from appliance.results import codes
+from appliance.results import content_items as items
+from appliance.results.content_items import Relation
+from appliance.results.drawing import WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, Mark, drawn
+from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading, ResultKind
+
+MOST_DISMISSED: Final = 3
+"""Dismissed proposals shown on one slice, the likeliest first."""
+
+COVERED: Final = 0.3
+"""A dismissed proposal that shares more of itself with a detection than this says nothing of its own."""
+
+SHORT_WARNING: Final = "Research use only, trained on simulated scans. Not for diagnosis."
+
+
+def key_images(
+    volume: Volume, reading: Reading, finding: Finding, heading: Heading, slices: Sequence[int]
+) -> tuple[Dataset, ...]:
+    """Return a secondary capture of each of `slices` (Z indices), numbered in their order."""
+    return tuple(
+        _capture(_picture(volume, reading, finding, index), volume, heading, index, number)
+        for number, index in enumerate(slices, 1)
+    )
+
+
+def key_object_selection(captures: Sequence[Dataset], finding: Finding, heading: Heading) -> Dataset:
+    """Return the Key Object Selection (TID 2010) that names the key images."""
+    document = Dataset()
+    heading.write(document, ResultKind.KEY_OBJECTS, KeyObjectSelectionDocumentStorage)
+    document.ReferencedPerformedProcedureStepSequence = []
+    document.CurrentRequestedProcedureEvidenceSequence = [
+        items.evidence(
+            document.StudyInstanceUID,
+            [(captures[0].SeriesInstanceUID, [(one.SOPClassUID, one.SOPInstanceUID) for one in captures])],
+        )
+    ]
+    said = "Slices with hemorrhage." if finding.present else "No hemorrhage found; what came closest."
+    document.update(
+        items.container(
+            codes.OF_INTEREST if finding.present else codes.BEST_IN_SET,
+            [
+                items.code(codes.OBSERVER_TYPE, codes.DEVICE, Relation.CONTEXT),
+                items.uid(codes.DEVICE_UID, heading.device_uid, Relation.CONTEXT),
+                items.text(codes.DEVICE_NAME, MODEL_NAME, Relation.CONTEXT),
+                items.text(codes.DEVICE_MANUFACTURER, MANUFACTURER, Relation.CONTEXT),
+                items.text(codes.KEY_OBJECT_DESCRIPTION, f"{said} {SHORT_WARNING}"),
+                *(items.image(codes.SOURCE, one.SOPClassUID, one.SOPInstanceUID) for one in captures),
+            ],
+            relation=None,
+            template="2010",
+        )
+    )
+    return document
+
+
+def png(capture: Dataset) -> bytes:
+    """Return a key image as a PNG file."""
+    pixels = np.frombuffer(capture.PixelData, np.uint8).reshape(capture.Rows, -1)[:, : capture.Columns * 3]
+    file = BytesIO()
+    Image.fromarray(pixels.reshape(capture.Rows, capture.Columns, 3)).save(file, "PNG")
+    return file.getvalue()
+
+
+def _picture(volume: Volume, reading: Reading, finding: Finding, index: int) -> NDArray[np.uint8]:
+    plane = finding.lesion_map[index]
+    return drawn(
+        volume.hu[index],
+        volume.pixel_spacing_mm,
+        [(lesion.type, plane == lesion.number) for lesion in finding.lesions if index in lesion.slices],
+        _marks(reading, finding.threshold, index),
+        _title(finding, index),
+        (
+            f"Slice {index + 1} of {volume.slices}   {volume.positions_mm[index]:+.1f} mm   "
+            f"W {WINDOW_WIDTH_HU} L {WINDOW_CENTRE_HU}",
+            SHORT_WARNING,
+        ),
+    )
+
+
+def _title(finding: Finding, index: int) -> str:
+    """Return the line above the image: what is on this slice."""
+    lesions = [lesion for lesion in finding.lesions if index in lesion.slices]
+    if lesions:
+        return "   ".join(f"{lesion.type.display} {lesion.volume_ml:.1f} mL" for lesion in lesions[:4])
+    return "No hemorrhage on this slice" if finding.present else "No hemorrhage found"
+
+
+def _marks(reading: Reading, threshold: float, index: int) -> list[Mark]:
+    """Return the boxes of one slice: detections, then the likeliest dismissed proposals beside them."""
+    on_slice = [one for one in reading.detections if one.slice_index == index]
+    marks = [
+        Mark(one.box, f"{one.type.display} {one.score:.2f}", one.type) for one in on_slice if one.score >= threshold
+    ]
+    below = [(one.score, one.box) for one in on_slice if one.score < threshold]
+    below += [(max(one.scores), one.box) for one in reading.dismissed if one.slice_index == index]
+    shown = [mark.box for mark in marks]
+    dismissed: list[Mark] = []
+    for score, box in sorted(below, key=lambda pair: -pair[0]):
+        if len(dismissed) < MOST_DISMISSED and not any(_share(box, other) > COVERED for other in shown):
+            dismissed.append(Mark(box, f"dismissed {score:.2f}", None))
+            shown.append(box)
+    return marks + dismissed
+
+
+def _share(box: Box, other: Box) -> float:
+    """Return how much of a box's area another covers, 0 .. 1."""
+    high = min(box.y2, other.y2) - max(box.y1, other.y1)
+    wide = min(box.x2, other.x2) - max(box.x1, other.x1)
+    area = (box.y2 - box.y1) * (box.x2 - box.x1)
+    return max(high, 0) * max(wide, 0) / area if area > 0 else 0.0
+
+
+def _capture(picture: NDArray[np.uint8], volume: Volume, heading: Heading, index: int, number: int) -> Dataset:
+    """Return a picture as a Secondary Capture image."""
+    capture = Dataset()
+    heading.write(capture, ResultKind.KEY_IMAGES, SecondaryCaptureImageStorage, instance=number)
+    capture.ImageType = ["DERIVED", "SECONDARY"]
+    capture.ConversionType = "WSD"
+    capture.DateOfSecondaryCapture = capture.ContentDate
+    capture.TimeOfSecondaryCapture = capture.ContentTime
+    capture.BodyPartExamined = "HEAD"
+    capture.BurnedInAnnotation = "NO"
+    capture.RecognizableVisualFeatures = "NO"
+    capture.LossyImageCompression = "00"
+    capture.PatientOrientation = ["L", "P"]
+    capture.DerivationDescription = f"Window {WINDOW_WIDTH_HU}/{WINDOW_CENTRE_HU}, findings drawn in. {SHORT_WARNING}"
+    header = volume.headers[index]
+    source = Dataset()
+    source.ReferencedSOPClassUID = header.SOPClassUID
+    source.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    capture.SourceImageSequence = [source]
+    capture.SamplesPerPixel = 3
+    capture.PhotometricInterpretation = "RGB"
+    capture.PlanarConfiguration = 0
+    capture.Rows, capture.Columns = picture.shape[:2]
+    capture.BitsAllocated = capture.BitsStored = 8
+    capture.HighBit = 7
+    capture.PixelRepresentation = 0
+    pixels = picture.tobytes()
+    capture.PixelData = pixels + b"\0" * (len(pixels) % 2)
+    capture["PixelData"].VR = "OB"
+    return capture

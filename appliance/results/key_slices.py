@@ -1,0 +1,38 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which slices a reader should be shown."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from appliance.findings.finding import Finding
+from appliance.imaging.volume import Volume
+from appliance.inference.detections import Reading
+
+NEGATIVE_SLICES: Final = 3
+"""At most this many for a negative study: what came closest to being taken for hemorrhage."""
+
+
+def key_slices(volume: Volume, reading: Reading, finding: Finding, most: int) -> list[int]:
+    """Return the Z indices of the slices that matter, at most `most`, foot to head.
+
+    With a hemorrhage: for each lesion, largest first, the slice with most of it; then the slices with most blood.
+    Without: the slices with the highest scores below the threshold, or the middle one when there are none, so that a
+    reader sees what was looked at.
+    """
+    if finding.lesions:
+        slices = sorted({index for lesion in finding.lesions for index in lesion.slices})
+        counts = np.stack(
+            [np.bincount(finding.lesion_map[z].ravel(), minlength=len(finding.lesions) + 1)[1:] for z in slices]
+        )
+        wanted = [slices[int(z)] for z in counts.argmax(axis=0)]
+        wanted += [slices[int(z)] for z in np.argsort(-counts.sum(axis=1), kind="stable")]
+    else:
+        most = min(most, NEGATIVE_SLICES)
+        scored = [(one.score, one.slice_index) for one in reading.detections]
+        scored += [(max(one.scores), one.slice_index) for one in reading.dismissed]
+        wanted = [index for _, index in sorted(scored, reverse=True)] or [volume.slices // 2]
+    return sorted(list(dict.fromkeys(wanted))[:most])

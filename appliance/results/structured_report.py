@@ -1,0 +1,279 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The structured report: TID 1500 Measurement Report as Comprehensive 3D SR (or Comprehensive SR by setting), for
+negative studies too.
+
+One TID 1501 group answers for the study; one TID 1411 group stands for each lesion, pointing at its segment. At most
+`MOST_LESIONS` lesions have a group, the rest is summed in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
+
+from appliance import __version__
+from appliance.findings.finding import Finding, Lesion
+from appliance.imaging.volume import Volume
+from appliance.inference.detections import ModelIdentity
+from appliance.results import codes
+from appliance.results import content_items as items
+from appliance.results.content_items import Relation
+from appliance.results.heading import MANUFACTURER, MODEL_NAME, RESEARCH_USE, Heading, ResultKind
+from appliance.results.identity import series_uid_of
+
+MOST_LESIONS: Final = 20
+SOP_CLASSES: Final = {"comprehensive-3d": Comprehensive3DSRStorage, "comprehensive": ComprehensiveSRStorage}
+
+
+def structured_report(
+    volume: Volume,
+    finding: Finding,
+    heading: Heading,
+    *,
+    sop_class: str,
+    join_mm: float,
+    segmentation: Dataset | None,
+    key_slices: Sequence[int],
+    selection_reasons: Sequence[str] = (),
+    supersedes: tuple[str, str] | None = None,
+) -> Dataset:
+    """Return the SR.
+
+    Parameters
+    ----------
+    sop_class: a key of `SOP_CLASSES`.
+    join_mm: the distance within which pieces were joined, mm: it is named among the algorithm's parameters.
+    segmentation: the SEG whose segment numbers are the lesions' numbers; None when nothing was found.
+    key_slices: Z indices of the slices in the image library.
+    selection_reasons: why this series was read, sentences for people.
+    supersedes: SOP Class UID and SOP Instance UID of the older SR of this study that this one replaces.
+    """
+    tree = _Tree(volume, finding, heading, join_mm, segmentation)
+    report = Dataset()
+    heading.write(report, ResultKind.SR, SOP_CLASSES[sop_class])
+    report.ReferencedPerformedProcedureStepSequence = []
+    report.PerformedProcedureCodeSequence = []
+    report.CompletionFlag = "COMPLETE"
+    report.VerificationFlag = "UNVERIFIED"
+    report.PreliminaryFlag = "FINAL"
+    report.CurrentRequestedProcedureEvidenceSequence = [_evidence(volume, segmentation)]
+    if supersedes is not None:
+        older_class, older = supersedes
+        report.PredecessorDocumentsSequence = [
+            items.evidence(report.StudyInstanceUID, [(series_uid_of(older), [(older_class, older)])])
+        ]
+    root = items.container(
+        codes.IMAGING_MEASUREMENT_REPORT,
+        [
+            items.code(codes.LANGUAGE, codes.ENGLISH, Relation.MODIFIES),
+            *tree.observer(),
+            items.code(codes.PROCEDURE_REPORTED, codes.CT_HEAD_WITHOUT_CONTRAST, Relation.MODIFIES),
+            tree.image_library(key_slices),
+            items.container(codes.IMAGING_MEASUREMENTS, tree.groups(selection_reasons, supersedes is not None)),
+        ],
+        relation=None,
+        template="1500",
+    )
+    report.update(root)
+    return report
+
+
+def tracking_identifier(lesion: Lesion) -> str:
+    """Return the name of a lesion for people, the same in SR and SEG."""
+    return f"Lesion {lesion.number}: {lesion.type.display}"
+
+
+def lesion_key(lesion: Lesion) -> str:
+    """Return the name that a lesion's tracking UID is made from."""
+    return f"lesion {lesion.number}"
+
+
+def algorithm_parameters(model: ModelIdentity, threshold: float, join_mm: float) -> dict[str, str]:
+    """Return what the algorithm's answer depends on, by name."""
+    return {"threshold": f"{threshold:g}", "join_mm": f"{join_mm:g}", "model_sha256": model.sha256}
+
+
+def _evidence(volume: Volume, segmentation: Dataset | None) -> Dataset:
+    """Return the evidence: the whole series that was read, and the SEG."""
+    series: list[tuple[str, list[tuple[str, str]]]] = [
+        (volume.series_uid, [(str(header.SOPClassUID), str(header.SOPInstanceUID)) for header in volume.headers])
+    ]
+    if segmentation is not None:
+        series.append((segmentation.SeriesInstanceUID, [(segmentation.SOPClassUID, segmentation.SOPInstanceUID)]))
+    return items.evidence(str(volume.headers[0].StudyInstanceUID), series)
+
+
+class _Tree:
+    """The parts of the content tree of one answer."""
+
+    def __init__(
+        self, volume: Volume, finding: Finding, heading: Heading, join_mm: float, segmentation: Dataset | None
+    ) -> None:
+        self.volume = volume
+        self.finding = finding
+        self.heading = heading
+        self.parameters = algorithm_parameters(heading.model, finding.threshold, join_mm)
+        self.segmentation = segmentation
+
+    def observer(self) -> Iterator[Dataset]:
+        """TID 1002 and 1004: the device that observed."""
+        model = self.heading.model
+        yield items.code(codes.OBSERVER_TYPE, codes.DEVICE, Relation.CONTEXT)
+        yield items.uid(codes.DEVICE_UID, self.heading.device_uid, Relation.CONTEXT)
+        yield items.text(codes.DEVICE_NAME, MODEL_NAME, Relation.CONTEXT)
+        yield items.text(codes.DEVICE_MANUFACTURER, MANUFACTURER, Relation.CONTEXT)
+        yield items.text(
+            codes.DEVICE_MODEL, f"{MODEL_NAME} {__version__}, {model.name} {model.version}", Relation.CONTEXT
+        )
+        yield items.text(codes.DEVICE_SERIAL, model.sha256[:16], Relation.CONTEXT)
+
+    def algorithm(self) -> list[Dataset]:
+        """TID 4019: which algorithm, with which parameters."""
+        model = self.heading.model
+        return [
+            items.text(codes.ALGORITHM_NAME, model.name, Relation.MODIFIES),
+            items.text(codes.ALGORITHM_VERSION, model.version, Relation.MODIFIES),
+            *(
+                items.text(codes.ALGORITHM_PARAMETERS, f"{name}={value}", Relation.MODIFIES)
+                for name, value in self.parameters.items()
+            ),
+        ]
+
+    def image_library(self, key_slices: Sequence[int]) -> Dataset:
+        """TID 1600, key slices alone: descriptors of every slice would cost seconds."""
+        first = self.volume.headers[0]
+        described = [items.code(codes.MODALITY, codes.COMPUTED_TOMOGRAPHY, Relation.ACQUIRED)]
+        if first.get("FrameOfReferenceUID"):
+            described.append(items.uid(codes.FRAME_OF_REFERENCE_UID, str(first.FrameOfReferenceUID), Relation.ACQUIRED))
+        images = [self._source_image(codes.SOURCE, index) for index in key_slices]
+        return items.container(codes.IMAGE_LIBRARY, [items.container(codes.IMAGE_LIBRARY_GROUP, [*described, *images])])
+
+    def groups(self, selection_reasons: Sequence[str], superseding: bool) -> Iterator[Dataset]:
+        """Return the measurement groups: the study's, each lesion's, and the rest's."""
+        yield self._study_group(selection_reasons, superseding)
+        for lesion in self.finding.lesions[:MOST_LESIONS]:
+            yield self._lesion_group(lesion)
+        rest = self.finding.lesions[MOST_LESIONS:]
+        if rest:
+            yield self._rest_group(rest)
+
+    def _study_group(self, selection_reasons: Sequence[str], superseding: bool) -> Dataset:
+        """TID 1501 about the whole study."""
+        present = self.finding.present
+        return items.container(
+            codes.MEASUREMENT_GROUP,
+            [
+                *self._tracking("Study", "study"),
+                items.code(codes.FINDING, codes.INTRACRANIAL_HEMORRHAGE),
+                *self.algorithm(),
+                self._number(codes.PROBABILITY, self.finding.probability),
+                items.code(codes.PRESENCE, codes.PRESENT if present else codes.ABSENT),
+                items.code(
+                    codes.SUMMARY_OF_PROCESSING,
+                    codes.SUCCEEDED_WITH_FINDINGS if present else codes.SUCCEEDED_WITHOUT_FINDINGS,
+                ),
+                items.text(codes.COMMENT, self._summary(selection_reasons, superseding)),
+            ],
+            template="1501",
+        )
+
+    def _lesion_group(self, lesion: Lesion) -> Dataset:
+        """TID 1411 about one lesion."""
+        segmentation = self.segmentation
+        if segmentation is None:
+            raise ValueError("a lesion is reported with the segmentation it stands in")
+        return items.container(
+            codes.MEASUREMENT_GROUP,
+            [
+                *self._tracking(tracking_identifier(lesion), lesion_key(lesion)),
+                items.code(codes.FINDING, codes.HEMORRHAGE),
+                items.code(codes.FINDING_SITE, codes.SITES[lesion.type], Relation.MODIFIES),
+                *self.algorithm(),
+                items.image(
+                    codes.REFERENCED_SEGMENT, segmentation.SOPClassUID, segmentation.SOPInstanceUID, lesion.number
+                ),
+                *(self._source_image(codes.SOURCE_IMAGE_FOR_SEGMENTATION, index) for index in lesion.slices),
+                self._number(codes.VOLUME, lesion.volume_ml),
+                self._number(codes.PROBABILITY, lesion.confidence),
+                items.text(codes.COMMENT, _sentence(lesion, self.volume.slices)),
+            ],
+            template="1411",
+        )
+
+    def _rest_group(self, rest: Sequence[Lesion]) -> Dataset:
+        """TID 1501 about the lesions that have no group of their own."""
+        total = sum(lesion.volume_ml for lesion in rest)
+        return items.container(
+            codes.MEASUREMENT_GROUP,
+            [
+                *self._tracking(f"Lesions {rest[0].number}-{rest[-1].number}", "rest"),
+                items.code(codes.FINDING, codes.HEMORRHAGE),
+                *self.algorithm(),
+                self._number(codes.VOLUME, total),
+                self._number(codes.PROBABILITY, max(lesion.confidence for lesion in rest)),
+                items.text(
+                    codes.COMMENT,
+                    f"{len(rest)} smaller lesions, {_ml(total)} together; each has its segment in the segmentation.",
+                ),
+            ],
+            template="1501",
+        )
+
+    def _tracking(self, identifier: str, key: str) -> list[Dataset]:
+        """TID 4108: the name and UID by which a finding is followed."""
+        return [
+            items.text(codes.TRACKING_IDENTIFIER, identifier, Relation.CONTEXT),
+            items.uid(codes.TRACKING_UID, self.heading.identity.tracking_uid(key), Relation.CONTEXT),
+        ]
+
+    def _number(self, name: Code, value: float) -> Dataset:
+        """TID 300: a volume in mL or a probability, with its algorithm: viewers fail on a number that has no child."""
+        unit = codes.MILLILITER if name is codes.VOLUME else codes.NO_UNITS
+        return items.number(name, value, unit, self.algorithm())
+
+    def _source_image(self, name: Code, index: int) -> Dataset:
+        header = self.volume.headers[index]
+        return items.image(name, str(header.SOPClassUID), str(header.SOPInstanceUID))
+
+    def _summary(self, selection_reasons: Sequence[str], superseding: bool) -> str:
+        """Return what the report says in words."""
+        finding, header = self.finding, self.volume.headers[0]
+        if finding.present:
+            total = sum(lesion.volume_ml for lesion in finding.lesions)
+            count = f"{len(finding.lesions)} lesion{'s' if len(finding.lesions) > 1 else ''}"
+            answer = f"Intracranial hemorrhage found: {count}, {_ml(total)} together."
+        else:
+            answer = "No intracranial hemorrhage found."
+        lines = [
+            RESEARCH_USE,
+            answer,
+            f"Highest score {finding.probability:.2f}, threshold {finding.threshold:.2f}.",
+            f"Read: series {header.get('SeriesNumber', '')} {header.get('SeriesDescription', '')}".rstrip()
+            + f", {self.volume.slices} slices.",
+            *(f"Why this series: {reason}" for reason in selection_reasons),
+            *(["This report replaces an earlier one of the same study."] if superseding else []),
+            f"Model {self.heading.model.name} version {self.heading.model.version}, "
+            f"sha256 {self.heading.model.sha256}.",
+        ]
+        return self.heading.text("\n".join(lines))
+
+
+def _sentence(lesion: Lesion, slices: int) -> str:
+    """Return what there is to say of a lesion in words."""
+    abc2 = "" if lesion.abc2_ml is None else f" (ABC/2 {_ml(lesion.abc2_ml)})"
+    first, last = lesion.slices[0] + 1, lesion.slices[-1] + 1
+    where = f"slice {first}" if first == last else f"slices {first} to {last}"
+    return (
+        f"{lesion.type.display}, {lesion.size_class.value}: {_ml(lesion.volume_ml)}{abc2}, "
+        f"confidence {lesion.confidence:.2f}, {where} of {slices} counted from the foot end."
+    )
+
+
+def _ml(volume_ml: float) -> str:
+    """Return a volume for people: one digit after the point, more for small ones."""
+    return f"{volume_ml:.1f} mL" if volume_ml >= 1 else f"{volume_ml:.2g} mL"
