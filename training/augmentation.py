@@ -63,20 +63,21 @@ def cut(
     # Only the window that the view touches is read: the arrays are memory-mapped files.
     height, width = hu.shape[1:]
     top, left = (int(np.clip(np.floor(v.min()), 0, n - 2)) for v, n in ((y, height), (x, width)))
-    bottom, right = (int(np.clip(np.ceil(v.max()) + 1, 2, n)) for v, n in ((y, height), (x, width)))
+    bottom, right = (int(np.clip(np.ceil(v.max()) + 2, 2, n)) for v, n in ((y, height), (x, width)))
     window, marks = np.asarray(hu[:, top:bottom, left:right]), np.asarray(labels[:, top:bottom, left:right])
     outside = (y < 0) | (x < 0) | (y > height - 1) | (x > width - 1)
     y = np.clip(y - top, 0, window.shape[1] - 1.001)
     x = np.clip(x - left, 0, window.shape[2] - 1.001)
-    y0, x0 = y.astype(np.intp), x.astype(np.intp)
-    fy, fx = (y - y0).astype(np.float32), (x - x0).astype(np.float32)
+    nearest = (slice(None), (y + 0.5).astype(np.intp), (x + 0.5).astype(np.intp))
     if view.angle == 0.0 and view.scale == 1.0:
-        values = window[:, y0, x0].astype(np.float32)
+        values = window[nearest].astype(np.float32)  # interpolation would only blur
     else:
+        y0, x0 = y.astype(np.intp), x.astype(np.intp)
+        fy, fx = (y - y0).astype(np.float32), (x - x0).astype(np.float32)
         upper = window[:, y0, x0] * (1 - fx) + window[:, y0, x0 + 1] * fx
         lower = window[:, y0 + 1, x0] * (1 - fx) + window[:, y0 + 1, x0 + 1] * fx
         values = (upper * (1 - fy) + lower * fy).astype(np.float32)
-    found = marks[:, (y + 0.5).astype(np.intp), (x + 0.5).astype(np.intp)]
+    found = marks[nearest]
     values[:, outside], found[:, outside] = -1024.0, 0
     return values, found
 

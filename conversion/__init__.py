@@ -1,0 +1,4 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""From trained weights to what Triton serves: ONNX (`export`), checked step by step (`checks`, `parity`), and the
+model repository (`repository`). Nothing here runs in the appliance."""

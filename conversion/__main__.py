@@ -1,0 +1,143 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m conversion`: export trained weights to ONNX, and lay out Triton's model repository.
+
+python -m conversion export --variant edge --out var/conversion/edge.onnx --time
+python -m conversion repository --onnx var/conversion/edge.onnx --out model_repository
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import onnx
+
+    from conversion.parity import Difference
+    from training.network.detector import Detector
+
+ROOT = Path(__file__).parent.parent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit status: 1 where the exported model differs from the trained one."""
+    parser = argparse.ArgumentParser(prog="python -m conversion", description=(__doc__ or "").split("\n\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    export = commands.add_parser("export", help="weights to ONNX, checked and compared with TensorFlow")
+    export.add_argument("--variant", default="edge", choices=("edge", "full"))
+    export.add_argument("--weights", type=Path, help="default: training/weights/VARIANT.weights.h5")
+    export.add_argument("--origin", type=Path, help="the weights' provenance; default: VARIANT.json beside them")
+    export.add_argument("--out", type=Path, help="default: var/conversion/VARIANT.onnx")
+    export.add_argument("--version", type=int, default=1, help="the version that the model says it is")
+    export.add_argument("--time", action="store_true", help="time ONNX Runtime on 32 slices, two threads")
+    export.add_argument("--json", action="store_true", help="print the figures as JSON")
+    repository = commands.add_parser("repository", help="lay out Triton's model repository")
+    repository.add_argument("--onnx", type=Path, required=True)
+    repository.add_argument("--out", type=Path, default=ROOT / "model_repository")
+    repository.add_argument("--version", type=int, default=1)
+    given = parser.parse_args(arguments)
+    if given.command == "export":
+        return _export(given)
+    from conversion.repository import lay_out
+
+    print(lay_out(given.onnx, given.out, given.version))
+    return 0
+
+
+def _export(given: argparse.Namespace) -> int:
+    """Export, check, compare, and only then put the file where it was asked for."""
+    from conversion.checks import check
+    from conversion.export import load_detector, model_metadata, onnx_model
+
+    weights = given.weights or ROOT / "training" / "weights" / f"{given.variant}.weights.h5"
+    origin = given.origin or weights.with_name(f"{given.variant}.json")
+    out = given.out or ROOT / "var" / "conversion" / f"{given.variant}.onnx"
+    detector = load_detector(given.variant, weights)
+    said = model_metadata(given.variant, weights, given.version, json.loads(origin.read_text()))
+    model = onnx_model(detector, said)
+    check(model)
+    differences = _differences(detector, model)
+    seconds = _seconds(model) if given.time else None
+    same = all(one.small for one in differences)
+    if given.json:
+        figures = {"onnx": str(out), "same": same, "parity": [one.as_json() for one in differences]}
+        print(json.dumps(figures | ({"seconds_32_slices": seconds} if seconds else {}), indent=2))
+    else:
+        _print(differences, seconds)
+    if not same:
+        print("the exported model differs from the trained one; nothing was written", file=sys.stderr)
+        return 1
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(model.SerializeToString())
+    print(f"{out} ({out.stat().st_size / 1e6:.1f} MB)", file=sys.stderr)
+    return 0
+
+
+def _differences(detector: Detector, model: onnx.ModelProto) -> list[Difference]:
+    """Return how far ONNX Runtime is from TensorFlow on random and on simulated chunks."""
+    import numpy as np
+    import onnxruntime
+
+    from appliance.contract import TYPES, chunks
+    from conversion.parity import difference, random_chunk
+    from training.simulator.scan import simulate_scan
+    from training.train import detector_run
+
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    reference = detector_run(detector)
+    inputs = {f"random {seed}": random_chunk(seed) for seed in range(3)}
+    for seed, finding in enumerate(("none", *TYPES), start=1):
+        hu = simulate_scan(seed, str(finding)).hu
+        for number, index in enumerate(chunks(len(hu))[:2]):
+            inputs[f"simulated {finding}, chunk {number}"] = hu[index].astype(np.float32)
+    return [
+        difference(name, reference(hu), dict(zip(names, session.run(names, {"hu": hu}), strict=True)))
+        for name, hu in inputs.items()
+    ]
+
+
+def _seconds(model: onnx.ModelProto) -> float:
+    """Return the median time of two chunks (32 slices) in ONNX Runtime with two threads."""
+    import numpy as np
+    import onnxruntime
+
+    from conversion.parity import random_chunk
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 2
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    hu = random_chunk(0)
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        for _ in range(2):
+            session.run(None, {"hu": hu})
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[1:]))
+
+
+def _print(differences: list[Difference], seconds: float | None) -> None:
+    """Print the comparison as a table."""
+    table = Table(title="ONNX Runtime against TensorFlow: largest differences")
+    for name in ("chunk", "detections", "dismissed", "unpaired", "boxes px", "scores", "masks", "same"):
+        table.add_column(name, justify="left" if name == "chunk" else "right")
+    for one in differences:
+        figures = (f"{value:.1e}" for value in (one.box_px, one.score, one.mask))
+        counts = (str(value) for value in (one.detections, one.dismissed, one.unpaired))
+        table.add_row(one.chunk, *counts, *figures, "yes" if one.small else "NO")
+    Console().print(table)
+    if seconds is not None:
+        print(f"ONNX Runtime, 32 slices, two threads: {seconds:.2f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

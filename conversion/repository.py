@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Triton's model repository: one folder for the detector, laid out for sites without and with a GPU.
+
+    hemorrhage_detector/
+        config.pbtxt          the CPU profile, which Triton takes when no other is named
+        configs/cpu.pbtxt     Python backend over ONNX Runtime; `hu` is INT16
+        configs/gpu.pbtxt     TensorRT backend over model.plan, which is built on the site; `hu` is FP32
+        1/model.onnx          the exported detector
+        1/model.py            a copy of conversion/triton_model.py
+
+Triton chooses a profile by `--model-config-name=cpu` or `gpu`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+
+from appliance import contract
+from conversion.checks import check
+
+TRITON_TYPES: Final[dict[type[np.generic], str]] = {np.int32: "TYPE_INT32", np.float32: "TYPE_FP32"}
+CPU: Final = "cpu"
+GPU: Final = "gpu"
+MODEL_CODE: Final = Path(__file__).parent / "triton_model.py"
+
+
+def config(profile: str) -> str:
+    """Return the text of config.pbtxt for a profile: `CPU` or `GPU`."""
+    lines = [
+        "# Written by `python -m conversion repository` from appliance/contract.py; change it there.",
+        f'name: "{contract.DETECTOR}"',
+        'backend: "python"' if profile == CPU else 'backend: "tensorrt"\ndefault_model_filename: "model.plan"',
+        "# A request is one chunk of slices; the graph has no batch dimension.",
+        "max_batch_size: 0",
+        _tensors("input", [(contract.INPUT, "TYPE_INT16" if profile == CPU else "TYPE_FP32", contract.INPUT_SHAPE)]),
+        _tensors("output", [(out.name, TRITON_TYPES[out.dtype], out.shape) for out in contract.OUTPUTS]),
+        f"instance_group [ {{ count: 1 kind: KIND_{profile.upper()} }} ]",
+        "version_policy: { latest: { num_versions: 1 } }",
+    ]
+    parameters = {"contract_version": str(contract.CONTRACT_VERSION)}
+    if profile == CPU:
+        parameters["intra_op_threads"] = "0"  # 0: one a core
+    lines += [
+        f'parameters: {{ key: "{key}" value: {{ string_value: "{value}" }} }}' for key, value in parameters.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tensors(kind: str, tensors: list[tuple[str, str, tuple[int, ...]]]) -> str:
+    """Return the block of config.pbtxt that declares inputs or outputs."""
+    rows = ",\n".join(
+        f'  {{ name: "{name}" data_type: {dtype} dims: [ {", ".join(map(str, shape))} ] }}'
+        for name, dtype, shape in tensors
+    )
+    return f"{kind} [\n{rows}\n]"
+
+
+def lay_out(model: Path, out: Path, version: int = 1) -> Path:
+    """Write the detector's folder into the repository `out` and return it.
+
+    Raises `UnfitModelError` if `model` is not an exported detector of this contract.
+    """
+    check(onnx.load(str(model)))
+    folder = out / contract.DETECTOR
+    (folder / "configs").mkdir(parents=True, exist_ok=True)
+    (folder / "config.pbtxt").write_text(config(CPU))
+    for profile in (CPU, GPU):
+        (folder / "configs" / f"{profile}.pbtxt").write_text(config(profile))
+    place = folder / str(version)
+    place.mkdir(exist_ok=True)
+    shutil.copyfile(MODEL_CODE, place / "model.py")
+    if model.resolve() != (place / "model.onnx").resolve():
+        shutil.copyfile(model, place / "model.onnx")
+    return folder

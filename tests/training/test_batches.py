@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.assignment import SAMPLED, anchor_targets, overlap_matrix
+from training.augmentation import View, cut
+from training.batches import Shape, batch
+from training.heads import Head, stored
+from training.instances import MAX_PIECES
+from training.network.anchors import anchor_boxes
+
+
+@pytest.mark.parametrize(
+    "box",
+    [[100, 100, 103, 103], [60, 100, 188, 112], [10, 10, 120, 120], [250, 250, 256, 256], [0, 0, 128, 128]],
+)
+def test_every_piece_has_an_anchor_that_learns_it(box: list[float]) -> None:
+    boxes = np.array([box], np.float32)
+    anchors = anchor_boxes(256)
+    labels, targets = anchor_targets(anchors, boxes, np.random.default_rng(0))
+    assert (labels == 1).any()
+    np.testing.assert_array_equal(targets[labels == 1], np.repeat(boxes, (labels == 1).sum(), axis=0))
+    best = overlap_matrix(anchors, boxes).max()
+    assert overlap_matrix(anchors[labels == 1], boxes).max() == pytest.approx(best, abs=1e-4)
+
+
+def test_at_most_a_quarter_of_the_sampled_anchors_is_positive() -> None:
+    rng = np.random.default_rng(0)
+    corner = rng.uniform(0, 180, (20, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(8, 70, (20, 2))], axis=1).astype(np.float32)
+    labels, _ = anchor_targets(anchor_boxes(256), boxes, rng)
+    assert (labels == 1).sum() == SAMPLED // 4
+    assert (labels == 0).sum() == SAMPLED - SAMPLED // 4
+
+
+def test_a_slice_without_blood_has_only_negative_anchors() -> None:
+    labels, _ = anchor_targets(anchor_boxes(256), np.zeros((0, 4), np.float32), np.random.default_rng(0))
+    assert (labels == 1).sum() == 0
+    assert (labels == 0).sum() == SAMPLED
+
+
+def ramps() -> tuple[np.ndarray, np.ndarray]:
+    y, x = np.meshgrid(np.arange(512), np.arange(512), indexing="ij")
+    hu = np.stack([y, x]).astype(np.int16)
+    return hu, np.stack([y >= 256, x >= 256]).astype(np.uint8)
+
+
+def test_a_view_is_the_square_about_its_centre() -> None:
+    values, labels = cut(*ramps(), View((200.5, 300.5)), 64)
+    np.testing.assert_allclose(values[0, :, 5], np.arange(169, 233))
+    np.testing.assert_allclose(values[1, 5, :], np.arange(269, 333))
+    np.testing.assert_array_equal(labels[1], 1)
+
+
+def test_a_mirrored_view_swaps_left_and_right_only() -> None:
+    straight, _ = cut(*ramps(), View((200.5, 300.5)), 64)
+    mirrored, _ = cut(*ramps(), View((200.5, 300.5), mirrored=True), 64)
+    np.testing.assert_array_equal(mirrored, straight[..., ::-1])
+
+
+def test_a_turned_and_scaled_view_keeps_values_and_labels_together() -> None:
+    hu, marks = ramps()
+    values, labels = cut(hu, marks, View((256, 256), angle=0.3, scale=1.2), 128)
+    inside = np.abs(values[0] - 255.5) > 1
+    np.testing.assert_array_equal(labels[0][inside], (values[0] > 255.5)[inside])
+    assert np.ptp(values[0]) == pytest.approx(127 * 1.2 * (np.cos(0.3) + np.sin(0.3)), rel=0.02)
+
+
+def test_beyond_the_slice_lies_air_without_blood() -> None:
+    values, labels = cut(*ramps(), View((0, 500)), 64)
+    assert (values[:, :20] == -1024).all()
+    assert (labels[:, :20] == 0).all()
+
+
+@pytest.fixture
+def heads(tmp_path: Path) -> list[Head]:
+    rng = np.random.default_rng(0)
+    for seed, finding in enumerate(("none", "iph", "sah")):
+        hu = rng.normal(30, 5, (10, 512, 512))
+        labels = np.zeros(hu.shape, np.uint8)
+        if seed:
+            labels[4:7, 200:260, 240:300] = {"iph": 1, "sah": 3}[finding]
+            hu[labels > 0] += 40
+        np.save(tmp_path / f"{finding}-{seed}.hu.npy", hu.astype(np.int16))
+        np.save(tmp_path / f"{finding}-{seed}.labels.npy", labels)
+    return stored(tmp_path)
+
+
+def test_a_batch_has_its_shapes_and_its_pieces_lie_on_blood(heads: list[Head]) -> None:
+    shape = Shape(slabs=2, targets=3, size=128)
+    made = batch(heads, shape, np.random.default_rng(3))
+    assert made.slices.shape == (14, 128, 128, 1)
+    assert made.labels.shape == (6, 128, 128)
+    assert made.boxes.shape == (6, MAX_PIECES, 4)
+    assert np.abs(made.slices).max() <= 3
+    # Depth-major: slab 0, which is about blood, has the even places.
+    assert (made.kinds[0::2] > 0).any()
+    for labels, boxes, kinds in zip(made.labels, made.boxes, made.kinds, strict=True):
+        assert set(kinds[kinds > 0]) == set(np.unique(labels)) - {0}
+        for (y1, x1, y2, x2), kind in zip(boxes[kinds > 0], kinds[kinds > 0], strict=True):
+            inside = labels[max(0, int(y1)) : int(np.ceil(y2)), max(0, int(x1)) : int(np.ceil(x2))]
+            assert (inside == kind).any()
+
+
+def test_context_slices_lie_about_the_targets(heads: list[Head]) -> None:
+    made = batch(heads, Shape(slabs=1, targets=3, size=128), np.random.default_rng(1))
+    bright = (made.slices[..., 0] > 0.7).mean(axis=(1, 2)) > 0.02
+    blood = (made.labels > 0).mean(axis=(1, 2)) > 0.03
+    assert blood.any()
+    assert bright[2:-2][blood].all()
+
+
+def test_the_same_step_of_a_run_draws_the_same_batch(heads: list[Head]) -> None:
+    shape = Shape(slabs=2, targets=2, size=64)
+    first, second = (batch(heads, shape, np.random.default_rng([7, 41])) for _ in range(2))
+    for name, value in vars(first).items():
+        np.testing.assert_array_equal(value, getattr(second, name))

@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The training run on a handful of heads drawn here: bright squares in grey tissue."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the training environment")
+
+import numpy as np
+
+from training.batches import Shape
+from training.train import Run, Trainer, provenance
+
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("training")
+    rng = np.random.default_rng(0)
+    for part, first in (("heads", 0), ("validation", 100)):
+        (folder / part).mkdir()
+        for seed, finding in enumerate(("none", "iph"), start=first):
+            hu = rng.normal(30, 4, (8, 512, 512))
+            labels = np.zeros(hu.shape, np.uint8)
+            if finding != "none":
+                labels[2:6, 200:300, 220:320] = 1
+                hu[labels > 0] += 60
+            np.save(folder / part / f"{finding}-{seed}.hu.npy", hu.astype(np.int16))
+            np.save(folder / part / f"{finding}-{seed}.labels.npy", labels)
+    return Run(
+        variant="edge",
+        heads=folder / "heads",
+        validation=folder / "validation",
+        folder=folder / "run",
+        steps=12,
+        shape=Shape(slabs=2, targets=1, size=128),
+        rate=1e-3,
+        warm_up=2,
+        checkpoint_every=4,
+        validate_every=12,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(run: Run) -> Trainer:
+    trainer = Trainer(run)
+    trainer.train()
+    return trainer
+
+
+def test_a_run_ends_after_its_steps_and_logs_its_validation(trained: Trainer) -> None:
+    assert trained.progress["step"] == 12
+    log = [json.loads(line) for line in (trained.run.folder / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["validation"]["studies"] == 2
+
+
+def test_all_weights_were_learnt_but_not_the_statistics_of_the_last_part(trained: Trainer) -> None:
+    fresh = Trainer(replace(trained.run, folder=trained.run.folder / "fresh"))
+    for before, after in zip(fresh.detector.trainable_variables, trained.detector.trainable_variables, strict=True):
+        assert not np.array_equal(before, after), before.path
+    moving = [v for v in trained.detector.non_trainable_variables if v.path.endswith("moving_mean")]
+    known = [v.numpy() for v in moving]
+    assert trained.cooling
+    trained.steps[False](*(np.asarray(a) for a in vars(next(trained._batches())).values()))
+    for before, after in zip(known, moving, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(run: Run, trained: Trainer) -> None:
+    again = Trainer(run)
+    assert again.progress["step"] == trained.progress["step"]
+    saved = Trainer(replace(run, folder=run.folder / "none")).detector
+    saved.load_weights(run.folder / "latest.weights.h5")
+    for restored, expected in zip(again.detector.variables, saved.variables, strict=True):
+        np.testing.assert_array_equal(restored, expected)
+
+
+def test_the_rate_warms_up_is_annealed_on_a_plateau_and_cools_down(run: Run) -> None:
+    trainer = Trainer(replace(run, folder=run.folder / "rates", steps=1000, warm_up=100, patience=50, rate=1.0))
+    rates = {}
+    for step in (0, 49, 99, 300, 749, 875, 999):
+        trainer.progress["step"] = step
+        rates[step] = trainer.learning_rate()
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[49] == pytest.approx(0.5)
+    assert rates[99] == rates[300] == rates[749] == 1.0
+    assert rates[875] == pytest.approx(0.51)
+    assert rates[999] < 0.03
+    trainer.progress["step"] = 300
+    trainer.anneal(2.0)
+    trainer.progress["step"] = 340
+    trainer.anneal(2.0)
+    assert trainer.learning_rate() == 1.0
+    trainer.progress["step"] = 360
+    trainer.anneal(2.0)
+    assert trainer.learning_rate() == 0.5
+
+
+def test_the_provenance_names_command_data_seeds_revision_and_figures(trained: Trainer) -> None:
+    origin = provenance(trained.run, "python -m training train", trained.progress, trained.validate())
+    assert origin["training_seeds"] == [0, 1]
+    assert origin["steps"] == 12
+    assert {"command", "git_revision", "date", "suggested_threshold", "validation"} <= origin.keys()
+    json.dumps(origin)
