@@ -4,30 +4,72 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from appliance.errors import UnavailableError
+from pydicom import uid
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import dcmread
+
+from appliance.errors import SettingsError, UnavailableError
 from appliance.settings import OrthancSettings
 
 _FILES_A_CALL = 1000
+_PROPOSALS = {
+    uid.JPEGLosslessSV1: ["--propose-lossless"],
+    uid.JPEGBaseline8Bit: ["--propose-jpeg8"],
+    uid.JPEGExtended12Bit: ["--propose-jpeg12"],
+    uid.JPEGLSLossless: ["--propose-jls-lossless"],
+    uid.JPEGLSNearLossless: ["--propose-jls-lossy"],
+    uid.JPEG2000Lossless: ["--propose-j2k-lossless"],
+    uid.JPEG2000: ["--propose-j2k-lossy"],
+    uid.RLELossless: ["--propose-rle"],
+    uid.DeflatedExplicitVRLittleEndian: ["--propose-deflated"],
+}
+"""Options with which storescu sends a compressed file as it is; without one it sends uncompressed files alone."""
 
 
 def send(files: Iterable[Path], orthanc: OrthancSettings, *, tcp_nodelay: bool = True, timeout_s: float = 600) -> int:
-    """Send `files`, in their order, over one association a thousand; return how many.
+    """Send `files` in their order, each in its own transfer syntax; return how many.
 
-    Raises `UnavailableError` with storescu's own words when Orthanc did not take every one.
+    One association takes a thousand files of one kind of compression, so a series is one association.
+
+    Raises
+    ------
+    UnavailableError
+        with storescu's own words when Orthanc did not take every one.
+    SettingsError
+        when storescu is not installed.
     """
-    paths = [str(file) for file in files]
-    environment = {**os.environ, "TCP_NODELAY": "1" if tcp_nodelay else "0"}
-    # --required proposes each file's own transfer syntax, so that compressed images go as they are.
-    command = ["storescu", "--required", "-aet", "SCANNER", "-aec", orthanc.aet]
-    for start in range(0, len(paths), _FILES_A_CALL):
+    paths = list(files)
+    for options, group in itertools.groupby(paths, _proposal):
+        alike = list(group)
+        for start in range(0, len(alike), _FILES_A_CALL):
+            _store(options, alike[start : start + _FILES_A_CALL], orthanc, tcp_nodelay, timeout_s)
+    return len(paths)
+
+
+def _proposal(file: Path) -> list[str]:
+    try:
+        return _PROPOSALS.get(dcmread(file, specific_tags=[], stop_before_pixels=True).file_meta.TransferSyntaxUID, [])
+    except (InvalidDicomError, AttributeError):  # storescu says better what is wrong with it
+        return []
+
+
+def _store(
+    options: list[str], files: Iterable[Path], orthanc: OrthancSettings, tcp_nodelay: bool, timeout_s: float
+) -> None:
+    to = f"{orthanc.aet} at {orthanc.dicom_host}:{orthanc.dicom_port}"
+    try:
         done = subprocess.run(
-            [*command, orthanc.dicom_host, str(orthanc.dicom_port), *paths[start : start + _FILES_A_CALL]],
-            env=environment,
+            [
+                *("storescu", *options, "--required", "-aet", "SCANNER", "-aec", orthanc.aet),
+                *(orthanc.dicom_host, str(orthanc.dicom_port), *map(str, files)),
+            ],
+            env={**os.environ, "TCP_NODELAY": "1" if tcp_nodelay else "0"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -35,9 +77,9 @@ def send(files: Iterable[Path], orthanc: OrthancSettings, *, tcp_nodelay: bool =
             timeout=timeout_s,
             check=False,
         )
-        if done.returncode != 0 or done.stdout.strip():
-            raise UnavailableError(
-                f"storescu to {orthanc.aet} at {orthanc.dicom_host}:{orthanc.dicom_port} failed "
-                f"(status {done.returncode}): {done.stdout.strip() or 'no word'}"
-            )
-    return len(paths)
+    except FileNotFoundError as error:
+        raise SettingsError("storescu is not there; deploy/install-system-packages.sh installs DCMTK") from error
+    except subprocess.TimeoutExpired as error:
+        raise UnavailableError(f"storescu to {to} has not ended after {timeout_s:g} s") from error
+    if done.returncode != 0 or done.stdout.strip():
+        raise UnavailableError(f"storescu to {to} failed (status {done.returncode}): {done.stdout.strip()}")

@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Our Orthanc: its configuration, and two of them beside each other."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+from pydicom import dcmread
+from pydicom.uid import JPEGLSLossless
+
+from appliance.errors import UnavailableError
+from appliance.settings import OrthancSettings, Settings
+from deploy.local.orthanc import DOORBELL, OrthancProcess, configuration
+from deploy.local.ports import with_free_ports
+from deploy.local.storescu import send
+from tests.orthanc_plugin.small_ct import small_series
+
+
+def test_the_configuration_follows_the_settings(tmp_path: Path) -> None:
+    orthanc = OrthancSettings(url="http://127.0.0.1:9001", dicom_port=9002, aet="SITE", username="u", password="p")
+    written = configuration(Settings(orthanc=orthanc), tmp_path)
+    expected = {
+        "HttpPort": 9001,
+        "DicomPort": 9002,
+        "DicomAet": "SITE",
+        "AuthenticationEnabled": True,
+        "RegisteredUsers": {"u": "p"},
+        "RemoteAccessAllowed": False,
+        "StableAge": 2,
+        "StorageDirectory": str(tmp_path / "storage"),
+        "IndexDirectory": str(tmp_path / "storage"),
+        "PythonScript": str(DOORBELL),
+    }
+    assert {key: written[key] for key in expected} == expected
+    assert written["Hemorrhage"]["ServiceUrl"] == "http://127.0.0.1:8044"
+
+
+def test_without_the_doorbell_no_plugin_is_loaded(tmp_path: Path) -> None:
+    written = configuration(Settings(), tmp_path, doorbell=False)
+    assert written["Plugins"] == []
+    assert not {"PythonScript", "Hemorrhage"} & set(written)
+
+
+@pytest.mark.end_to_end
+def test_two_orthancs_stand_beside_each_other_and_keep_their_own_studies(tmp_path: Path) -> None:
+    files = small_series(tmp_path / "series", 2)
+    first = OrthancProcess(with_free_ports(Settings(), tmp_path), tmp_path / "first", doorbell=False)
+    second = OrthancProcess(with_free_ports(Settings(), tmp_path), tmp_path / "second", doorbell=False)
+    with first, second, first.client() as one, second.client() as other:
+        assert send(files, first.settings.orthanc) == 2
+        assert len(one.get("/instances").json()) == 2
+        assert other.get("/instances").json() == []
+
+
+@pytest.mark.end_to_end
+def test_studies_survive_a_power_cut_and_a_password_is_asked_for(tmp_path: Path) -> None:
+    settings = with_free_ports(Settings(orthanc=OrthancSettings(username="u", password="p")), tmp_path)
+    with OrthancProcess(settings, tmp_path / "orthanc", doorbell=False) as orthanc:
+        assert httpx.get(f"{orthanc.url}/system").status_code == 401
+        assert (tmp_path / "orthanc" / "orthanc.json").stat().st_mode & 0o077 == 0
+        send(small_series(tmp_path / "series", 3), settings.orthanc)
+        orthanc.kill()
+        orthanc.start()
+        with orthanc.client() as client:
+            assert len(client.get("/instances").json()) == 3
+
+
+@pytest.mark.end_to_end
+def test_compressed_images_are_sent_as_they_are(tmp_path: Path) -> None:
+    (file,) = small_series(tmp_path / "series", 1)
+    dataset = dcmread(file)
+    dataset.compress(JPEGLSLossless, generate_instance_uid=False)
+    dataset.save_as(file)
+    with (
+        OrthancProcess(with_free_ports(Settings(), tmp_path), tmp_path / "orthanc", doorbell=False) as orthanc,
+        orthanc.client() as client,
+    ):
+        send([file], orthanc.settings.orthanc)
+        (instance,) = client.get("/instances").json()
+        assert client.get(f"/instances/{instance}/metadata/TransferSyntax").text == JPEGLSLossless
+
+
+@pytest.mark.end_to_end
+def test_a_file_that_orthanc_does_not_take_is_an_error_in_storescus_words(tmp_path: Path) -> None:
+    wrong = tmp_path / "text.dcm"
+    wrong.write_text("no DICOM")
+    with OrthancProcess(with_free_ports(Settings(), tmp_path), tmp_path / "orthanc", doorbell=False) as orthanc:
+        with pytest.raises(UnavailableError, match=r"storescu .* failed"):
+            send([wrong], orthanc.settings.orthanc)
+        orthanc.stop()
+        with pytest.raises(UnavailableError, match=r"storescu .* failed"):
+            send(small_series(tmp_path / "series", 1), orthanc.settings.orthanc)
+
+
+def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+    settings = with_free_ports(Settings(), tmp_path)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", settings.orthanc.dicom_port))
+        server.listen()
+        orthanc = OrthancProcess(settings, tmp_path / "orthanc")
+        with pytest.raises(UnavailableError, match=rf"orthanc\.dicom_port = {settings.orthanc.dicom_port} is taken"):
+            orthanc.start()
+        assert orthanc.pid is None
