@@ -1,0 +1,340 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Asks the detector in Triton about a volume and says what it said, in the appliance's own terms.
+
+Here stand the connection, the check that the served model is of this version's contract, and the way from HU slices
+to chunks and from output tensors to detections. How tensors travel is in `lanes.py`, readiness in `golden.py`, and
+what detections amount to is for `appliance.findings`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException, triton_to_np_dtype
+
+from appliance import contract
+from appliance.errors import ModelContractError, UnavailableError
+from appliance.inference.detections import Box, Detection, DismissedProposal, ModelIdentity, Reading
+from appliance.inference.golden import GoldenAnswer, Readiness, chunk
+from appliance.inference.lanes import (
+    AWAY,
+    INPUT_DTYPES,
+    Lane,
+    MessageLane,
+    SharedMemoryLane,
+    remove_regions_of_the_dead,
+)
+from appliance.settings import TritonSettings
+
+_CONTROL_TIMEOUT_S: Final = 10.0
+_PATIENCE_S: Final = 2.0  # how long `ready` waits for a study that is being read
+# Two chunks in flight: one is written and read back while Triton works on the other.
+_LANES: Final = 2
+_CHANNEL: Final = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # Each client has its own connections, so that a new one does not inherit the pauses after an old one's failure.
+    ("grpc.use_local_subchannel_pool", 1),
+    # A hospital's proxy for the web is no way to a model server.
+    ("grpc.enable_http_proxy", 0),
+]
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What Triton says of the model it serves, checked against the contract."""
+
+    identity: ModelIdentity
+    suggested_threshold: float
+    golden: str
+    input_dtype: str
+
+
+class TritonDetector:
+    """The hemorrhage detector behind Triton. One user at a time; `ready` may be asked from any thread.
+
+    A Triton that is restarted, or gets another model of the same contract, is followed without a new detector: each
+    `read` looks first at what is served.
+
+    Parameters
+    ----------
+    settings
+        Where Triton is, and whether it shares this machine's memory.
+
+    Raises
+    ------
+    UnavailableError
+        when Triton does not answer, or has not loaded the model.
+    ModelContractError
+        when the served model is not of this version's contract: says what differs.
+    """
+
+    def __init__(self, settings: TritonSettings) -> None:
+        self._settings = settings
+        self._address = f"{settings.host}:{settings.grpc_port}"
+        self._lock = threading.Lock()
+        self._lanes: list[Lane] = []
+        self._golden = GoldenAnswer()
+        self._client = self._new_client()
+        try:
+            with self._asking():
+                self._served = self._look()
+                if settings.shared_memory:
+                    remove_regions_of_the_dead(self._client)
+        except BaseException:
+            self._client.close()
+            raise
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Name, version and sha256 of the model as last looked at."""
+        return self._served.identity
+
+    @property
+    def suggested_threshold(self) -> float:
+        """The class score that the conversion suggests as threshold for this model."""
+        return self._served.suggested_threshold
+
+    def read(self, hu: NDArray[np.int16]) -> Reading:
+        """Return everything the model says of a volume.
+
+        Parameters
+        ----------
+        hu
+            [Z, Y, X] in HU, foot to head, in the contract's orientation; resized in-plane to 512 x 512 here.
+
+        Raises
+        ------
+        UnavailableError
+            when Triton is away, fails, or does not answer in time, or the model changed meanwhile: try again.
+        ModelContractError
+            when the served model is not of this version's contract.
+        """
+        detections: list[Detection] = []
+        dismissed: list[DismissedProposal] = []
+        with self._lock, self._asking():
+            served = self._connected()
+            indices = contract.chunks(len(hu))
+
+            def write(number: int, target: NDArray[Any]) -> None:
+                write_chunk(hu, indices[number], target)
+
+            for number, outputs in enumerate(self._answers(len(indices), write)):
+                first = number * contract.CHUNK_SLICES
+                detections += _detections(outputs, first, len(hu))
+                dismissed += _dismissed(outputs, first, len(hu))
+            if self._look() != served:
+                raise UnavailableError("the served model changed while a study was read; it is to be read again")
+        return Reading(tuple(detections), tuple(dismissed), served.identity)
+
+    def ready(self) -> Readiness:
+        """Say whether the golden chunk comes back right, and if not why; never raises.
+
+        Asks at least whether the model is still the one that answered rightly; sends the golden chunk only when no
+        right answer stands. While a study is being read the last word stands.
+        """
+        if not self._lock.acquire(timeout=0 if self._golden.last else _PATIENCE_S):
+            return self._golden.last or Readiness(False, "a study is being read and the model is not yet proven")
+        try:
+            with self._asking():
+                served = self._connected()
+                standing = self._golden.standing
+                if standing is not None:
+                    return standing
+                whole = np.arange(contract.CHUNK_INPUT_SLICES)
+                (outputs,) = self._answers(1, lambda _, target: write_chunk(chunk(), whole, target))
+                return self._golden.judge(served.golden, outputs)
+        except (UnavailableError, ModelContractError) as error:
+            return self._golden.keep(Readiness(False, str(error)))
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Give back the shared memory and the connection."""
+        with self._lock:
+            self._drop_lanes()
+            self._client.close()
+
+    def _new_client(self) -> InferenceServerClient:
+        return InferenceServerClient(self._address, channel_args=_CHANNEL)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Turn what goes wrong with Triton inside into the appliance's errors, and start afresh next time."""
+        try:
+            yield
+        except InferenceServerException as error:
+            self._golden.forget()
+            self._drop_lanes()
+            if error.status() in AWAY:
+                # A connection that failed answers from memory for a while; a new one looks whether Triton is back.
+                self._client.close()
+                self._client = self._new_client()
+            raise UnavailableError(f"Triton at {self._address}: {_trouble(error)}") from error
+        except BaseException:
+            self._golden.forget()
+            self._drop_lanes()
+            raise
+
+    def _connected(self) -> ServedModel:
+        """Return what Triton serves now, with lanes that fit it and that this Triton knows."""
+        served = self._look()
+        if served != self._served or not all(lane.is_known() for lane in self._lanes):
+            self._drop_lanes()
+            self._served = served
+        if not self._lanes:
+            self._golden.forget()  # it was another server's or another model's
+            kind = SharedMemoryLane if self._settings.shared_memory else MessageLane
+            for _ in range(_LANES):
+                self._lanes.append(kind(self._client, served.input_dtype))
+        return served
+
+    def _drop_lanes(self) -> None:
+        lanes, self._lanes = self._lanes, []
+        for lane in lanes:
+            lane.close()
+
+    def _look(self) -> ServedModel:
+        said = self._client.get_model_metadata(contract.DETECTOR, client_timeout=_CONTROL_TIMEOUT_S)
+        config = self._client.get_model_config(contract.DETECTOR, client_timeout=_CONTROL_TIMEOUT_S).config
+        parameters = {name: value.string_value for name, value in config.parameters.items()}
+        return checked_model(
+            {tensor.name: (tensor.datatype, tuple(tensor.shape)) for tensor in said.inputs},
+            {tensor.name: (tensor.datatype, tuple(tensor.shape)) for tensor in said.outputs},
+            parameters,
+        )
+
+    def _answers(self, count: int, write: Callable[[int, NDArray[Any]], None]) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield the outputs of `count` chunks in order; each stands until the next is asked for.
+
+        `write(number, target)` writes a chunk into `target` [20, 512, 512] of the model's dtype.
+        """
+        on_their_way: deque[Lane] = deque()
+        for number in range(count):
+            lane = self._lanes[number % _LANES]
+            if len(on_their_way) == _LANES:
+                yield _whole(on_their_way.popleft().outputs())
+            write(number, lane.input)
+            lane.send(self._settings.timeout_s * (len(on_their_way) + 1))
+            on_their_way.append(lane)
+        while on_their_way:
+            yield _whole(on_their_way.popleft().outputs())
+
+
+def write_chunk(hu: NDArray[np.int16], indices: NDArray[np.intp], target: NDArray[Any]) -> None:
+    """Write the slices `indices` of `hu` [Z, 512, 512], clipped to the wire's range, into `target` [20, 512, 512]."""
+    for plane, index in zip(target, indices, strict=True):
+        np.clip(hu[index], -contract.WIRE_CLIP_HU, contract.WIRE_CLIP_HU, out=plane)
+
+
+def checked_model(
+    inputs: dict[str, tuple[str, tuple[int, ...]]],
+    outputs: dict[str, tuple[str, tuple[int, ...]]],
+    parameters: dict[str, str],
+) -> ServedModel:
+    """Return the served model, or raise `ModelContractError` with everything in which it differs from the contract.
+
+    Parameters
+    ----------
+    inputs, outputs
+        Triton's dtype name and shape of each tensor, by name.
+    parameters
+        The string parameters of the model's configuration, written by `conversion`.
+    """
+    differences: list[str] = []
+    input_dtype, input_shape = inputs.get(contract.INPUT, ("missing", contract.INPUT_SHAPE))
+    if input_dtype not in INPUT_DTYPES:
+        differences.append(f"input {contract.INPUT} is {input_dtype}, not {', '.join(INPUT_DTYPES)}")
+    if input_shape != contract.INPUT_SHAPE:
+        differences.append(f"input {contract.INPUT} is {list(input_shape)}, not {list(contract.INPUT_SHAPE)}")
+    differences += [f"input {name} is unknown" for name in inputs if name != contract.INPUT]
+    for output in contract.OUTPUTS:
+        dtype, shape = outputs.get(output.name, ("missing", output.shape))
+        if triton_to_np_dtype(dtype) is not output.dtype or shape != output.shape:
+            wanted = f"{np.dtype(output.dtype)} {list(output.shape)}"
+            differences.append(f"output {output.name} is {dtype} {list(shape)}, not {wanted}")
+    for name, value in contract.metadata().items():
+        if parameters.get(name) != value:
+            differences.append(f"parameter {name} is {parameters.get(name)!r}, not {value!r}")
+    for name in (contract.PARAMETER_MODEL_VERSION, contract.PARAMETER_ONNX_SHA256, contract.PARAMETER_GOLDEN):
+        if not parameters.get(name):
+            differences.append(f"parameter {name} is missing")
+    threshold = _number(parameters.get(contract.PARAMETER_THRESHOLD))
+    if threshold is None or not contract.SCORE_FLOOR <= threshold <= 1:
+        differences.append(
+            f"parameter {contract.PARAMETER_THRESHOLD} is {parameters.get(contract.PARAMETER_THRESHOLD)!r}, "
+            f"not a number from {contract.SCORE_FLOOR} to 1"
+        )
+    if differences or threshold is None:
+        raise ModelContractError(
+            f"Triton serves a {contract.DETECTOR} of another contract than version {contract.CONTRACT_VERSION}: "
+            f"{'; '.join(differences)}. Write the model repository with the conversion of this version "
+            "(`python -m conversion repository`) and restart Triton"
+        )
+    identity = ModelIdentity(
+        contract.DETECTOR,
+        parameters[contract.PARAMETER_MODEL_VERSION],
+        parameters[contract.PARAMETER_ONNX_SHA256],
+    )
+    return ServedModel(identity, threshold, parameters[contract.PARAMETER_GOLDEN], input_dtype)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
+
+
+def _whole(outputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the outputs when they keep the contract; raise `UnavailableError` with what does not."""
+    fault = contract.output_fault(outputs)
+    if fault is not None:
+        raise UnavailableError(f"Triton answered with broken tensors: {fault}; see its log")
+    return outputs
+
+
+def _trouble(error: InferenceServerException) -> str:
+    """Say what went wrong and what to do, from a gRPC status."""
+    status = (error.status() or "").removeprefix("StatusCode.")
+    message = str(error.message()).strip()
+    if status == "DEADLINE_EXCEEDED":
+        return "no answer in time; see whether the machine is overloaded, or raise triton.timeout_s"
+    if status == "UNAVAILABLE" and ("connect" in message.lower() or "socket" in message.lower()):
+        return "does not answer; start it, or set triton.host and triton.grpc_port to where it runs"
+    if status in ("NOT_FOUND", "UNAVAILABLE"):
+        return f"the model {contract.DETECTOR} is not loaded ({message}); see Triton's log"
+    return f"{message} ({status}); see Triton's log"
+
+
+def _scores(row: NDArray[Any]) -> tuple[float, float, float]:
+    iph, edh_sdh, sah = (float(score) for score in row)
+    return iph, edh_sdh, sah
+
+
+def _detections(outputs: dict[str, NDArray[Any]], first: int, slices: int) -> Iterator[Detection]:
+    """Yield the detections of the chunk whose first target is slice `first`, without those on padding slices."""
+    for i in range(int(outputs["detection_count"][0])):
+        slice_index = first + int(outputs["detection_slice"][i])
+        if slice_index < slices:
+            box = Box(*map(float, outputs["detection_box"][i]))
+            mask = np.array(outputs["detection_mask"][i], np.float32)  # the lane's memory is used again
+            yield Detection(slice_index, box, _scores(outputs["detection_score"][i]), mask)
+
+
+def _dismissed(outputs: dict[str, NDArray[Any]], first: int, slices: int) -> Iterator[DismissedProposal]:
+    """Yield the dismissed proposals of the chunk whose first target is slice `first`, without those on padding."""
+    for i in range(int(outputs["dismissed_count"][0])):
+        slice_index = first + int(outputs["dismissed_slice"][i])
+        if slice_index < slices:
+            box = Box(*map(float, outputs["dismissed_box"][i]))
+            yield DismissedProposal(slice_index, box, _scores(outputs["dismissed_score"][i]))

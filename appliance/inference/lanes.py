@@ -1,0 +1,244 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""How the tensors of one chunk travel to Triton and back: by shared memory, or inside the gRPC messages.
+
+A lane carries one request at a time and is used again for the next chunk; several lanes keep several chunks in
+flight. One 16 MiB tensor costs 101 ms inside gRPC messages and 9 ms by shared memory, which needs Triton on the same
+machine. What the tensors mean is `detector.py`'s business.
+"""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import os
+import queue
+import socket
+import weakref
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
+from tritonclient.utils import InferenceServerException
+
+from appliance.contract import DETECTOR, INPUT, INPUT_SHAPE, OUTPUTS
+from appliance.errors import UnavailableError
+
+INPUT_DTYPES: Final[dict[str, type[np.generic]]] = {"INT16": np.int16, "FP16": np.float16, "FP32": np.float32}
+"""The dtypes that a model may declare for its input, by Triton's names: every clipped HU value is exact in each."""
+
+AWAY: Final = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED")
+"""The gRPC statuses of a server that is not there or does not answer in time."""
+
+_SHARED_MEMORY = Path("/dev/shm")
+_ALIGNMENT = 64
+_REGION_NUMBERS = itertools.count()
+_CONTROL_TIMEOUT_S = 10.0
+_FAREWELL_S = 2.0
+_LATE_S = 5.0  # how much later than gRPC's own deadline an answer is given up
+
+
+def _region_stem() -> str:
+    """How the names of this machine's regions begin; the process id follows."""
+    return f"hemorrhage-{socket.gethostname()}-"
+
+
+class _Region:
+    """A piece of system shared memory that this process made and Triton maps under the same name."""
+
+    def __init__(self, size: int) -> None:
+        self.name = f"{_region_stem()}{os.getpid()}-{next(_REGION_NUMBERS)}"
+        self.size = size
+        path = _SHARED_MEMORY / self.name
+        # Removes the name, at the latest when this process ends; the memory goes when nobody maps it any more.
+        self.unlink = weakref.finalize(self, path.unlink, missing_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            # Without it a full /dev/shm shows itself only as SIGBUS, at the first write.
+            os.posix_fallocate(descriptor, 0, size)
+            self.buffer = mmap.mmap(descriptor, size)
+        except OSError as error:
+            self.unlink()
+            raise UnavailableError(
+                f"no shared memory of {size >> 20} MiB: {error.strerror}; enlarge {_SHARED_MEMORY} "
+                "(`--shm-size` of a container), or set triton.shared_memory = false"
+            ) from error
+        finally:
+            os.close(descriptor)
+
+    def view(self, dtype: type[np.generic], shape: tuple[int, ...], offset: int) -> NDArray[Any]:
+        return np.ndarray(shape, dtype, buffer=self.buffer, offset=offset)
+
+
+def remove_regions_of_the_dead(client: InferenceServerClient) -> None:
+    """Remove the regions whose process was killed before it could: from shared memory, and from Triton's books.
+
+    Raises `InferenceServerException`.
+    """
+    stem = _region_stem()
+
+    def is_of_the_dead(name: str) -> bool:
+        process = name.removeprefix(stem).partition("-")[0]
+        return name.startswith(stem) and process.isdigit() and not Path(f"/proc/{process}").exists()
+
+    for path in _SHARED_MEMORY.glob(f"{stem}*"):
+        if is_of_the_dead(path.name):
+            path.unlink(missing_ok=True)
+    for name in client.get_system_shared_memory_status(client_timeout=_CONTROL_TIMEOUT_S).regions:
+        if is_of_the_dead(name):
+            client.unregister_system_shared_memory(name, client_timeout=_CONTROL_TIMEOUT_S)
+
+
+class Lane(ABC):
+    """One reusable way to Triton: write `input`, `send`, then take `outputs`, then the next.
+
+    Attributes
+    ----------
+    input
+        Array [20, 512, 512] of the model's dtype; what is in it when `send` is called is what Triton gets.
+    """
+
+    input: NDArray[Any]
+
+    def __init__(self, client: InferenceServerClient) -> None:
+        self._client = client
+        self._call: Any = None
+        self._answers: queue.SimpleQueue[tuple[Any, InferenceServerException | None]] = queue.SimpleQueue()
+        self._timeout_s = 0.0
+
+    def send(self, timeout_s: float) -> None:
+        """Send `input`; `outputs` gives up after `timeout_s`. Raises `InferenceServerException`."""
+        # A queue a request: an answer that comes after it was given up cannot pass for the next one's.
+        answers: queue.SimpleQueue[tuple[Any, InferenceServerException | None]] = queue.SimpleQueue()
+        self._answers = answers
+        self._timeout_s = timeout_s
+        self._call = self._client.async_infer(
+            DETECTOR,
+            [self._request_input()],
+            lambda result, error: answers.put((result, error)),
+            outputs=self._request_outputs(),
+            client_timeout=timeout_s,
+        )
+
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """Return the outputs by name; they stand until the next `send`.
+
+        Raises `InferenceServerException` when Triton says no, is away, or does not answer in time.
+        """
+        try:
+            result, error = self._answers.get(timeout=self._timeout_s + _LATE_S)
+        except queue.Empty:
+            raise InferenceServerException("no answer in time", "StatusCode.DEADLINE_EXCEEDED") from None
+        self._call = None
+        if error is not None:
+            raise error
+        return self._taken(result)
+
+    def is_known(self) -> bool:
+        """Say whether Triton still knows what this lane needs; not after Triton was started anew."""
+        return True
+
+    def close(self) -> None:
+        """Give up a request on its way and whatever the lane holds; Triton need not answer for that."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    @abstractmethod
+    def _request_input(self) -> InferInput:
+        """Return the input tensor of the request."""
+
+    @abstractmethod
+    def _request_outputs(self) -> list[InferRequestedOutput]:
+        """Return which outputs are asked for, and where to."""
+
+    @abstractmethod
+    def _taken(self, result: InferResult) -> dict[str, NDArray[Any]]:
+        """Return the outputs by name out of Triton's answer."""
+
+
+class MessageLane(Lane):
+    """The tensors stand inside the messages: slower, and works across machines."""
+
+    def __init__(self, client: InferenceServerClient, input_dtype: str) -> None:
+        super().__init__(client)
+        self._input_dtype = input_dtype
+        self.input = np.zeros(INPUT_SHAPE, INPUT_DTYPES[input_dtype])
+
+    def _request_input(self) -> InferInput:
+        return InferInput(INPUT, INPUT_SHAPE, self._input_dtype).set_data_from_numpy(self.input)
+
+    def _request_outputs(self) -> list[InferRequestedOutput]:
+        return [InferRequestedOutput(output.name) for output in OUTPUTS]
+
+    def _taken(self, result: InferResult) -> dict[str, NDArray[Any]]:
+        arrays = {output.name: result.as_numpy(output.name) for output in OUTPUTS}
+        return {name: array for name, array in arrays.items() if array is not None}
+
+
+class SharedMemoryLane(Lane):
+    """The tensors stand in one region of system shared memory: the input first, the outputs behind it."""
+
+    def __init__(self, client: InferenceServerClient, input_dtype: str) -> None:
+        super().__init__(client)
+        dtype = INPUT_DTYPES[input_dtype]
+        input_size = int(np.prod(INPUT_SHAPE)) * np.dtype(dtype).itemsize
+        sizes = [int(np.prod(output.shape)) * np.dtype(output.dtype).itemsize for output in OUTPUTS]
+        offsets = [0, *itertools.accumulate(-(-size // _ALIGNMENT) * _ALIGNMENT for size in (input_size, *sizes))]
+        self._region = _Region(offsets[-1])
+        self.input = self._region.view(dtype, INPUT_SHAPE, 0)
+        self._outputs = {
+            output.name: self._region.view(output.dtype, output.shape, offset)
+            for output, offset in zip(OUTPUTS, offsets[1:-1], strict=True)
+        }
+        # The tensors of the request never change: they name the same places each time.
+        self._input_tensor = InferInput(INPUT, INPUT_SHAPE, input_dtype)
+        self._input_tensor.set_shared_memory(self._region.name, input_size)
+        self._output_tensors = [InferRequestedOutput(output.name) for output in OUTPUTS]
+        for tensor, size, offset in zip(self._output_tensors, sizes, offsets[1:-1], strict=True):
+            tensor.set_shared_memory(self._region.name, size, offset)
+        try:
+            client.register_system_shared_memory(
+                self._region.name, f"/{self._region.name}", self._region.size, client_timeout=_CONTROL_TIMEOUT_S
+            )
+        except InferenceServerException as error:
+            self._region.unlink()
+            if error.status() in AWAY:
+                raise
+            raise UnavailableError(
+                f"Triton does not take shared memory: {error.message()}; set triton.shared_memory = false when it runs "
+                "on another machine, in a container of its own (without `--ipc=host`) or as another user"
+            ) from error
+
+    def is_known(self) -> bool:
+        """Say whether Triton still has the region on its books. Raises `InferenceServerException`."""
+        status = self._client.get_system_shared_memory_status(client_timeout=_CONTROL_TIMEOUT_S)
+        return self._region.name in status.regions
+
+    def close(self) -> None:
+        """Give up a request on its way and let go of the region, on both sides when Triton answers."""
+        super().close()
+        with suppress(InferenceServerException):
+            self._client.unregister_system_shared_memory(self._region.name, client_timeout=_FAREWELL_S)
+        self._region.unlink()
+
+    def _request_input(self) -> InferInput:
+        # An output that Triton does not write must not pass for the one of the request before.
+        for output in self._outputs.values():
+            output.fill(-1)
+        return self._input_tensor
+
+    def _request_outputs(self) -> list[InferRequestedOutput]:
+        return self._output_tensors
+
+    def _taken(self, result: InferResult) -> dict[str, NDArray[Any]]:
+        answered = {output.name: output for output in result.get_response().outputs}
+        return {
+            name: array
+            for name, array in self._outputs.items()
+            if name in answered and tuple(answered[name].shape) == array.shape
+        }

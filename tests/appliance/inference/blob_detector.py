@@ -1,0 +1,176 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A small detector with the contract's exact inputs and outputs, for tests that need a real Triton but no training.
+
+It counts voxels of 50 to 100 HU in the 4 x 4 cells of 112 px in the middle of each target slice: the score of a cell
+is four times that share, its mask the voxels themselves; cells on the patient's right are called EDH/SDH, on the
+left IPH. Its answers follow from its input, so that tests can say what must come back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from appliance import contract
+
+CELL_PX = 112
+FIRST_PX = 32
+CELLS = 4
+SUGGESTED_THRESHOLD = 0.4
+
+MODEL_PY = """
+import json
+
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        path = f"{args['model_repository']}/{args['model_version']}/model.onnx"
+        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.names = [output.name for output in self.session.get_outputs()]
+        self.pause_s = float(json.loads(args["model_config"])["parameters"]["pause_s"]["string_value"])
+
+    def execute(self, requests):
+        import time
+
+        responses = []
+        for request in requests:
+            time.sleep(self.pause_s)
+            hu = pb_utils.get_input_tensor_by_name(request, "hu").as_numpy().astype(np.float32)
+            values = self.session.run(None, {"hu": hu})
+            tensors = [pb_utils.Tensor(name, value) for name, value in zip(self.names, values)]
+            responses.append(pb_utils.InferenceResponse(tensors))
+        return responses
+"""
+
+
+def onnx_model() -> onnx.ModelProto:
+    """Return the detector as a static ONNX graph."""
+    constants: dict[str, np.ndarray] = {}
+    nodes: list[onnx.NodeProto] = []
+
+    def constant(name: str, value: object, dtype: object = np.float32) -> str:
+        constants[name] = np.asarray(value, dtype)
+        return name
+
+    def add(op: str, inputs: list[str], output: str, **attributes: object) -> str:
+        nodes.append(helper.make_node(op, inputs, [output], **attributes))
+        return output
+
+    n, m, k = contract.CHUNK_SLICES, contract.MASK_SIZE, contract.MAX_DETECTIONS
+    candidates = n * CELLS * CELLS
+    last = FIRST_PX + CELLS * CELL_PX
+    add(
+        "Slice",
+        [
+            "hu",
+            constant("starts", [contract.CONTEXT_SLICES, FIRST_PX, FIRST_PX], np.int64),
+            constant("ends", [contract.CONTEXT_SLICES + n, last, last], np.int64),
+        ],
+        "middle",
+    )
+    add("Greater", ["middle", constant("fifty", 50)], "above")
+    add("Less", ["middle", constant("hundred", 100)], "below")
+    add("And", ["above", "below"], "between")
+    add("Cast", ["between"], "blood", to=TensorProto.FLOAT)
+    add("Reshape", ["blood", constant("as_image", [n, 1, CELLS * CELL_PX, CELLS * CELL_PX], np.int64)], "image")
+    add("AveragePool", ["image"], "halved", kernel_shape=[2, 2], strides=[2, 2])
+    add("Reshape", ["halved", constant("as_cells", [n, CELLS, m, CELLS, m], np.int64)], "cells")
+    add("Transpose", ["cells"], "by_cell", perm=[0, 1, 3, 2, 4])
+    add("Reshape", ["by_cell", constant("as_masks", [candidates, m, m], np.int64)], "masks")
+    add("ReduceMean", ["masks"], "share", axes=[1, 2], keepdims=0)
+    add("Mul", ["share", constant("four", 4)], "raw")
+    add("Clip", ["raw", constant("zero", 0), constant("most", 0.98)], "scores")
+
+    index = np.arange(candidates)
+    row, column = index // CELLS % CELLS, index % CELLS
+    y1, x1 = FIRST_PX + CELL_PX * row, FIRST_PX + CELL_PX * column
+    constant("boxes", np.stack([y1, x1, y1 + CELL_PX, x1 + CELL_PX], axis=1))
+    constant("slices", index // (CELLS * CELLS), np.int32)
+    constant("types", np.eye(3)[np.where(column < CELLS // 2, 1, 0)])
+    constant("floor", contract.SCORE_FLOOR)
+    constant("k", [k], np.int64)
+    for kind, largest in (("detection", 1), ("dismissed", 0)):
+        nodes.append(helper.make_node("TopK", ["scores", "k"], [f"{kind}_top", f"{kind}_at"], axis=0, largest=largest))
+        add("Less", [f"{kind}_top", "floor"], f"{kind}_low")
+        add("Not", [f"{kind}_low"], f"{kind}_high")
+        add("Cast", [f"{kind}_high" if largest else f"{kind}_low"], f"{kind}_ones", to=TensorProto.INT32)
+        add("ReduceSum", [f"{kind}_ones", constant(f"{kind}_axis", [0], np.int64)], f"{kind}_count", keepdims=1)
+        add("Gather", ["slices", f"{kind}_at"], f"{kind}_slice", axis=0)
+        add("Gather", ["boxes", f"{kind}_at"], f"{kind}_box", axis=0)
+        add("Gather", ["types", f"{kind}_at"], f"{kind}_type", axis=0)
+        add("Unsqueeze", [f"{kind}_top", constant(f"{kind}_last", [1], np.int64)], f"{kind}_column")
+        add("Mul", [f"{kind}_type", f"{kind}_column"], f"{kind}_score")
+    add("Gather", ["masks", "detection_at"], "detection_mask", axis=0)
+
+    def info(name: str, dtype: object, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
+
+    graph = helper.make_graph(
+        nodes,
+        "blob_detector",
+        [info(contract.INPUT, np.float32, contract.INPUT_SHAPE)],
+        [info(output.name, output.dtype, output.shape) for output in contract.OUTPUTS],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def answers(model: bytes, hu: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the outputs by name that ONNX Runtime computes in this process from `hu` [20, 512, 512]."""
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {contract.INPUT: hu.astype(np.float32)}), strict=True))
+
+
+def _tensor(name: str, dtype: str, shape: tuple[int, ...]) -> str:
+    return f'{{ name: "{name}" data_type: TYPE_{dtype} dims: [ {", ".join(map(str, shape))} ] }}'
+
+
+def write_repository(
+    folder: Path, *, input_dtype: str = "INT16", pause_s: float = 0, parameters: dict[str, str | None] | None = None
+) -> str:
+    """Write a model repository with this detector and return the sha256 of its ONNX file.
+
+    `parameters` replaces (or, with None, leaves out) what the model's configuration says of itself.
+    """
+    model = onnx_model().SerializeToString()
+    sha256 = hashlib.sha256(model).hexdigest()
+    version = folder / contract.DETECTOR / "1"
+    version.mkdir(parents=True, exist_ok=True)
+    (version / "model.onnx").write_bytes(model)
+    (version / "model.py").write_text(MODEL_PY)
+    said: dict[str, str | None] = {
+        **contract.metadata(),
+        contract.PARAMETER_MODEL_VERSION: "blob-1",
+        contract.PARAMETER_ONNX_SHA256: sha256,
+        contract.PARAMETER_THRESHOLD: str(SUGGESTED_THRESHOLD),
+        contract.PARAMETER_GOLDEN: contract.golden_summary(answers(model, contract.golden_chunk())),
+        "pause_s": str(pause_s),
+        **(parameters or {}),
+    }
+    types = {np.int32: "INT32", np.float32: "FP32"}
+    outputs = ",\n  ".join(_tensor(output.name, types[output.dtype], output.shape) for output in contract.OUTPUTS)
+    quoted = {key: value.replace("\\", "\\\\").replace('"', '\\"') for key, value in said.items() if value is not None}
+    lines = [f'parameters: {{ key: "{key}" value: {{ string_value: "{value}" }} }}' for key, value in quoted.items()]
+    configs = folder / contract.DETECTOR / "configs"
+    configs.mkdir(exist_ok=True)
+    (configs / "cpu.pbtxt").write_text(
+        f'name: "{contract.DETECTOR}"\nbackend: "python"\nmax_batch_size: 0\n'
+        f"input [\n  {_tensor(contract.INPUT, input_dtype, contract.INPUT_SHAPE)}\n]\n"
+        f"output [\n  {outputs}\n]\ninstance_group [ {{ kind: KIND_CPU count: 1 }} ]\n" + "\n".join(lines) + "\n"
+    )
+    return sha256

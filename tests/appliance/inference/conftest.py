@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Real Triton servers that serve the small detector of `blob_detector.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.inference.server import TritonServer
+from appliance.settings import TritonSettings
+from tests.appliance.inference.blob_detector import write_repository
+from tests.appliance.inference.ports import triton_settings
+
+ServerMaker = Callable[..., TritonServer]
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonSettings]:
+    """Settings of a running Triton that serves the small detector; tests leave it as they find it."""
+    folder = tmp_path_factory.mktemp("triton")
+    write_repository(folder / "models")
+    settings = triton_settings(folder / "models")
+    with TritonServer(settings, folder / "state"):
+        yield settings
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A model repository with the small detector."""
+    write_repository(tmp_path / "models")
+    return tmp_path / "models"

@@ -1,0 +1,32 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Triton settings on ports that are free now, so that tests run beside each other and beside an installed appliance."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+from appliance.settings import TritonSettings
+
+ENVIRONMENT = Path(__file__).parents[3] / ".venv-triton"
+
+
+def free_ports(count: int) -> list[int]:
+    """Return `count` ports of loopback that are free now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def triton_settings(model_repository: Path, **changed: Any) -> TritonSettings:
+    """Return settings of a Triton of its own for `model_repository`."""
+    http, grpc, metrics = free_ports(3)
+    values = {"http_port": http, "grpc_port": grpc, "metrics_port": metrics, "timeout_s": 20, "threads": 1}
+    return TritonSettings(**{**values, "model_repository": model_repository, "environment": ENVIRONMENT, **changed})

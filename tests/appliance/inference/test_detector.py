@@ -1,0 +1,343 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tritonclient.grpc import InferenceServerClient
+
+from appliance import contract
+from appliance.contract import HemorrhageType
+from appliance.errors import ModelContractError, UnavailableError
+from appliance.inference.detections import Box
+from appliance.inference.detector import TritonDetector, checked_model
+from appliance.inference.server import TritonServer
+from appliance.settings import TritonSettings
+from tests.appliance.inference.blob_detector import SUGGESTED_THRESHOLD, answers, onnx_model, write_repository
+from tests.appliance.inference.ports import triton_settings
+
+
+@pytest.fixture
+def detector(served: TritonSettings) -> Iterator[TritonDetector]:
+    detector = TritonDetector(served)
+    yield detector
+    detector.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., TritonServer]]:
+    """Start a Triton of the test's own on a small detector with these properties."""
+    started: list[TritonServer] = []
+
+    def start_one(settings: TritonSettings, **model: Any) -> TritonServer:
+        write_repository(settings.model_repository, **model)
+        started.append(TritonServer(settings, tmp_path / "state"))
+        started[-1].start()
+        return started[-1]
+
+    yield start_one
+    for server in started:
+        server.stop()
+
+
+def head(slices: int, *blood: tuple[int, int, int]) -> np.ndarray:
+    """Return [slices, 512, 512] of 33 HU with 66 HU in the 112 px cells (slice, row, column) of `blood`."""
+    hu = np.full((slices, 512, 512), 33, np.int16)
+    for z, row, column in blood:
+        hu[z, 32 + 112 * row : 144 + 112 * row, 32 + 112 * column : 144 + 112 * column] = 66
+    return hu
+
+
+def shared_memory_of_this_process() -> list[str]:
+    return [path.name for path in Path("/dev/shm").glob(f"hemorrhage-*-{os.getpid()}-*")]
+
+
+def test_blood_comes_back_on_its_slice_in_its_box_with_its_type(detector: TritonDetector) -> None:
+    reading = detector.read(head(20, (3, 1, 3), (17, 2, 0)))
+    found = {(one.slice_index, one.type, one.box) for one in reading.detections}
+    assert found == {
+        (3, HemorrhageType.IPH, Box(144, 368, 256, 480)),
+        (17, HemorrhageType.EDH_SDH, Box(256, 32, 368, 144)),
+    }
+    for one in reading.detections:
+        assert one.score == pytest.approx(0.98)
+        assert one.mask.shape == (56, 56)
+        assert one.mask.min() == 1
+    assert reading.model == detector.identity
+
+
+@pytest.mark.parametrize("slices", [1, 15, 16, 17, 32, 33, 70])
+def test_every_slice_of_a_study_is_read_once_whatever_its_length(detector: TritonDetector, slices: int) -> None:
+    hu = head(slices, *((z, z % 4, 2) for z in range(slices)))
+    reading = detector.read(hu)
+    assert [one.slice_index for one in reading.detections] == list(range(slices))
+    assert all(one.slice_index < slices for one in reading.dismissed)
+    assert reading.dismissed
+
+
+def test_the_answer_is_the_one_that_onnx_runtime_gives_in_this_process(detector: TritonDetector) -> None:
+    chunk = contract.golden_chunk()
+    expected = answers(onnx_model().SerializeToString(), chunk)
+    reading = detector.read(chunk[2:18])
+    # The volume's ends repeat, the chunk has its own context: this small detector looks at target slices alone.
+    assert len(reading.detections) == expected["detection_count"][0]
+    for i, one in enumerate(reading.detections):
+        assert one.slice_index == expected["detection_slice"][i]
+        np.testing.assert_allclose(one.scores, expected["detection_score"][i], atol=1e-6)
+        np.testing.assert_allclose(one.mask, expected["detection_mask"][i], atol=1e-6)
+    for i, other in enumerate(reading.dismissed):
+        assert other.slice_index == expected["dismissed_slice"][i]
+        assert (other.box.y1, other.box.x1, other.box.y2, other.box.x2) == tuple(expected["dismissed_box"][i])
+
+
+def test_a_reading_keeps_its_masks_when_the_memory_is_used_for_the_next(detector: TritonDetector) -> None:
+    first = detector.read(head(1, (0, 0, 0)))
+    kept = first.detections[0].mask.copy()
+    detector.read(np.full((40, 512, 512), -1000, np.int16))
+    np.testing.assert_array_equal(first.detections[0].mask, kept)
+
+
+@pytest.mark.parametrize("input_dtype", ["FP16", "FP32", "INT16"])
+@pytest.mark.parametrize("shared_memory", [True, False])
+def test_each_dtype_gives_the_same_reading_by_shared_memory_and_by_message(
+    start: Callable[..., TritonServer], tmp_path: Path, input_dtype: str, shared_memory: bool
+) -> None:
+    settings = triton_settings(tmp_path / "models", shared_memory=shared_memory)
+    start(settings, input_dtype=input_dtype)
+    detector = TritonDetector(settings)
+    assert detector.ready()
+    hu = head(18, (0, 0, 0), (17, 3, 3))
+    hu[:, 0] = 32767  # far outside of what FP16 could carry exactly
+    hu[:, 1] = -32768
+    reading = detector.read(hu)
+    assert bool(shared_memory_of_this_process()) == shared_memory
+    detector.close()
+    assert not shared_memory_of_this_process()
+    assert [(one.slice_index, one.type) for one in reading.detections] == [
+        (0, HemorrhageType.EDH_SDH),
+        (17, HemorrhageType.IPH),
+    ]
+
+
+def test_values_are_clipped_to_what_the_wire_carries(start: Callable[..., TritonServer], tmp_path: Path) -> None:
+    """A model process that sums its input shows what arrived."""
+    settings = triton_settings(tmp_path / "models")
+    write_repository(settings.model_repository)
+    program = settings.model_repository / contract.DETECTOR / "1" / "model.py"
+    text = program.read_text().replace(
+        "            values =", "            print('ARRIVED', hu.min(), hu.max(), flush=True)\n            values ="
+    )
+    with TritonServer(settings, tmp_path / "state") as server:
+        server.stop()
+        program.write_text(text)
+        server.start()
+        detector = TritonDetector(settings)
+        hu = head(1)
+        hu[0, 0], hu[0, 1] = 32767, -32768
+        detector.read(hu)
+        detector.close()
+        assert "ARRIVED -1024.0 1024.0" in server.log.read_text()
+
+
+def test_regions_are_made_once_and_given_back_on_both_sides(served: TritonSettings) -> None:
+    detector = TritonDetector(served)
+    detector.read(head(40))
+    regions = set(shared_memory_of_this_process())
+    detector.read(head(40))
+    assert regions
+    assert set(shared_memory_of_this_process()) == regions
+    client = InferenceServerClient(f"127.0.0.1:{served.grpc_port}")
+    assert regions <= set(client.get_system_shared_memory_status().regions)
+    detector.close()
+    assert not shared_memory_of_this_process()
+    assert not regions & set(client.get_system_shared_memory_status().regions)
+    client.close()
+
+
+def test_what_a_killed_client_left_behind_is_cleared_by_the_next(served: TritonSettings) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "import numpy as np\n"
+        "from appliance.inference.detector import TritonDetector\n"
+        "from appliance.settings import TritonSettings\n"
+        "detector = TritonDetector(TritonSettings.model_validate_json(sys.argv[1]))\n"
+        "detector.read(np.zeros((1, 512, 512), np.int16))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", program, served.model_dump_json()], cwd=Path(__file__).parents[3])
+    assert killed.wait(60) == -signal.SIGKILL
+    client = InferenceServerClient(f"127.0.0.1:{served.grpc_port}")
+
+    def left() -> list[str]:
+        names = [path.name for path in Path("/dev/shm").iterdir()]
+        names += client.get_system_shared_memory_status().regions
+        return [name for name in names if name.startswith("hemorrhage-") and f"-{killed.pid}-" in name]
+
+    assert left()
+    TritonDetector(served).close()
+    assert not left()
+    client.close()
+
+
+def test_a_triton_that_is_away_is_unavailable_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"does not answer; start it, or set triton\.host"):
+        TritonDetector(triton_settings(tmp_path))
+
+
+def test_a_restarted_triton_is_followed_without_a_new_detector(
+    start: Callable[..., TritonServer], tmp_path: Path
+) -> None:
+    settings = triton_settings(tmp_path / "models")
+    server = start(settings)
+    detector = TritonDetector(settings)
+    hu = head(40, (39, 0, 3))
+    before = detector.read(hu)
+    assert detector.ready()
+    server.stop()
+    with pytest.raises(UnavailableError, match="does not answer"):
+        detector.read(hu)
+    assert not detector.ready()
+    assert "does not answer" in detector.ready().reason
+    server.start()
+    assert [one.box for one in detector.read(hu).detections] == [one.box for one in before.detections]
+    assert detector.ready()
+    server.stop()
+    server.start()  # restarted between two requests: the regions are unknown to the new server
+    assert len(detector.read(hu).detections) == 1
+    detector.close()
+
+
+def test_a_triton_killed_in_the_middle_of_a_study_is_unavailable_and_read_again_later(
+    start: Callable[..., TritonServer], tmp_path: Path
+) -> None:
+    settings = triton_settings(tmp_path / "models")
+    server = start(settings, pause_s=0.5)
+    detector = TritonDetector(settings)
+    hu = head(64, (63, 0, 3))
+    original = detector._answers
+
+    def kill_after_the_first(count: int, write: Any) -> Iterator[Any]:
+        for number, outputs in enumerate(original(count, write)):
+            yield outputs
+            if number == 0:
+                assert server.pid is not None
+                os.kill(server.pid, signal.SIGKILL)
+
+    detector._answers = kill_after_the_first  # type: ignore[method-assign]
+    with pytest.raises(UnavailableError):
+        detector.read(hu)
+    assert not shared_memory_of_this_process()
+    detector._answers = original  # type: ignore[method-assign]
+    server.stop()
+    server.start()
+    assert [one.slice_index for one in detector.read(hu).detections] == [63]
+    detector.close()
+
+
+def test_a_model_that_takes_too_long_is_unavailable_not_a_hang(
+    start: Callable[..., TritonServer], tmp_path: Path
+) -> None:
+    settings = triton_settings(tmp_path / "models", timeout_s=0.3)
+    start(settings, pause_s=3)
+    detector = TritonDetector(settings)
+    with pytest.raises(UnavailableError, match=r"no answer in time.*triton\.timeout_s"):
+        detector.read(head(40))
+    readiness = detector.ready()
+    assert not readiness
+    assert "no answer in time" in readiness.reason
+    detector.close()
+
+
+def test_a_model_exchanged_for_another_gets_its_own_identity(
+    start: Callable[..., TritonServer], tmp_path: Path
+) -> None:
+    settings = triton_settings(tmp_path / "models")
+    server = start(settings)
+    detector = TritonDetector(settings)
+    assert detector.identity.version == "blob-1"
+    assert detector.suggested_threshold == SUGGESTED_THRESHOLD
+    server.stop()
+    sha256 = write_repository(
+        settings.model_repository,
+        input_dtype="FP32",
+        parameters={contract.PARAMETER_MODEL_VERSION: "blob-2", contract.PARAMETER_THRESHOLD: "0.7"},
+    )
+    server.start()
+    reading = detector.read(head(1, (0, 1, 1)))
+    assert (reading.model.version, reading.model.sha256) == ("blob-2", sha256)
+    assert detector.identity == reading.model
+    assert detector.suggested_threshold == 0.7
+    assert len(reading.detections) == 1
+    detector.close()
+
+
+def test_a_model_of_another_contract_is_refused_with_what_differs(
+    start: Callable[..., TritonServer], tmp_path: Path
+) -> None:
+    settings = triton_settings(tmp_path / "models")
+    start(settings, parameters={"clip_hu": "1000.0", contract.PARAMETER_ONNX_SHA256: None})
+    with pytest.raises(ModelContractError) as caught:
+        TritonDetector(settings)
+    assert "parameter clip_hu is '1000.0', not '240.0'" in str(caught.value)
+    assert "parameter onnx_sha256 is missing" in str(caught.value)
+
+
+def good_model() -> dict[str, Any]:
+    types = {np.int32: "INT32", np.float32: "FP32"}
+    return {
+        "inputs": {contract.INPUT: ("INT16", contract.INPUT_SHAPE)},
+        "outputs": {output.name: (types[output.dtype], output.shape) for output in contract.OUTPUTS},
+        "parameters": {
+            **contract.metadata(),
+            contract.PARAMETER_MODEL_VERSION: "1",
+            contract.PARAMETER_ONNX_SHA256: "0" * 64,
+            contract.PARAMETER_THRESHOLD: "0.5",
+            contract.PARAMETER_GOLDEN: "{}",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "value", "said"),
+    [
+        ("inputs", "hu", ("UINT8", contract.INPUT_SHAPE), "input hu is UINT8, not INT16, FP16, FP32"),
+        ("inputs", "hu", ("FP32", (5, 512, 512)), "input hu is [5, 512, 512], not [20, 512, 512]"),
+        ("inputs", "age", ("FP32", (1,)), "input age is unknown"),
+        ("outputs", "detection_box", ("FP16", (128, 4)), "output detection_box is FP16 [128, 4], not float32 [128, 4]"),
+        ("outputs", "detection_mask", ("FP32", (128, 28, 28)), "output detection_mask is FP32 [128, 28, 28]"),
+        ("parameters", "contract_version", "7", "parameter contract_version is '7', not '1'"),
+        ("parameters", "types", "", "parameter types is '', not 'iph,edh_sdh,sah'"),
+        ("parameters", "suggested_threshold", "often", "parameter suggested_threshold is 'often', not a number"),
+        (
+            "parameters",
+            "suggested_threshold",
+            "0.01",
+            "parameter suggested_threshold is '0.01', not a number from 0.05",
+        ),
+        ("parameters", "suggested_threshold", "nan", "parameter suggested_threshold is 'nan', not a number from 0.05"),
+        ("parameters", "golden", "", "parameter golden is missing"),
+    ],
+)
+def test_each_departure_from_the_contract_is_named(where: str, name: str, value: Any, said: str) -> None:
+    model = good_model()
+    assert checked_model(**model).input_dtype == "INT16"
+    model[where][name] = value
+    with pytest.raises(ModelContractError) as caught:
+        checked_model(**model)
+    assert said in str(caught.value)
+
+
+def test_a_model_without_an_output_is_refused() -> None:
+    model = good_model()
+    del model["outputs"]["dismissed_box"]
+    with pytest.raises(ModelContractError, match="output dismissed_box is missing"):
+        checked_model(**model)

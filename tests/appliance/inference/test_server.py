@@ -1,0 +1,204 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from appliance.contract import DETECTOR
+from appliance.errors import SettingsError, UnavailableError
+from appliance.inference.server import TritonServer, remove_stale_regions
+from appliance.settings import TritonSettings
+from tests.appliance.inference.ports import triton_settings
+
+REGIONS = "triton_python_backend_shm_region_"
+
+
+def answer(port: int, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+def is_listening(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex((address, port)) == 0
+
+
+def regions_of(settings: TritonSettings) -> list[Path]:
+    return list(Path("/dev/shm").glob(f"{REGIONS}{settings.grpc_port}_*"))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(condition: object, seconds: float = 30) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():  # type: ignore[operator]
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_started_server_has_the_detector_loaded_and_shows_metrics(served: TritonSettings) -> None:
+    assert answer(served.http_port, f"/v2/models/{DETECTOR}/ready")[0] == 200
+    status, text = answer(served.metrics_port, "/metrics")
+    assert status == 200
+    assert f'nv_inference_count{{model="{DETECTOR}"' in text
+
+
+def test_the_server_listens_on_loopback_only(served: TritonSettings) -> None:
+    loopback = ("0100007F", "0000000000000000FFFF00000100007F")  # 127.0.0.1, in an IPv6 socket too
+    lines = [line for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
+    listening = [line.split()[1].split(":") for line in lines if line.split()[3] == "0A"]
+    for port in (served.http_port, served.grpc_port, served.metrics_port):
+        addresses = [address for address, hexadecimal in listening if int(hexadecimal, 16) == port]
+        assert addresses
+        assert set(addresses) <= set(loopback)
+
+
+def test_a_stopped_server_leaves_no_process_no_port_and_no_shared_memory(repository: Path, tmp_path: Path) -> None:
+    settings = triton_settings(repository)
+    server = TritonServer(settings, tmp_path / "state")
+    server.start()
+    pid = server.pid
+    assert pid is not None
+    assert regions_of(settings)
+    server.stop()
+    assert server.pid is None
+    assert not is_running(pid)
+    assert not is_listening("127.0.0.1", settings.grpc_port)
+    assert not regions_of(settings)
+    server.stop()  # once more does no harm
+
+
+def test_a_second_start_while_it_runs_changes_nothing_and_after_a_stop_starts_it_again(
+    repository: Path, tmp_path: Path
+) -> None:
+    server = TritonServer(triton_settings(repository), tmp_path / "state")
+    with server:
+        first = server.pid
+        server.start()
+        assert server.pid == first
+    with server:
+        assert server.pid not in (None, first)
+        assert server.log.with_name("triton.log.1").exists()
+
+
+def test_a_missing_model_folder_is_a_setting_to_correct(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"model_repository.*hemorrhage_detector is not there"):
+        TritonServer(triton_settings(tmp_path / "nothing"), tmp_path / "state").start()
+
+
+def test_a_missing_profile_is_a_setting_to_correct(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"gpu\.pbtxt is not there"):
+        TritonServer(triton_settings(repository, profile="gpu"), tmp_path / "state").start()
+
+
+def test_an_environment_without_tritonserver_is_a_setting_to_correct(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"triton\.environment.*no tritonserver"):
+        TritonServer(triton_settings(repository, environment=tmp_path), tmp_path / "state").start()
+
+
+def test_a_taken_port_is_named(repository: Path, tmp_path: Path) -> None:
+    settings = triton_settings(repository)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", settings.metrics_port))
+        other.listen()
+        with pytest.raises(UnavailableError, match=rf"triton\.metrics_port = {settings.metrics_port}: .*in use"):
+            TritonServer(settings, tmp_path / "state").start()
+
+
+def test_a_model_that_does_not_load_is_told_with_the_end_of_the_log(repository: Path, tmp_path: Path) -> None:
+    (repository / DETECTOR / "1" / "model.onnx").write_bytes(b"not a model")
+    server = TritonServer(triton_settings(repository), tmp_path / "state")
+    with pytest.raises(UnavailableError, match=r"(?s)ended with status 1.*(InvalidProtobuf|Protobuf parsing failed)"):
+        server.start()
+    assert server.pid is None
+
+
+def test_the_server_ends_with_the_process_that_started_it(repository: Path, tmp_path: Path) -> None:
+    settings = triton_settings(repository)
+    (tmp_path / "settings.json").write_text(settings.model_dump_json())
+    program = (
+        "import sys, time, pathlib\n"
+        "from appliance.inference.server import TritonServer\n"
+        "from appliance.settings import TritonSettings\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "settings = TritonSettings.model_validate_json((folder / 'settings.json').read_text())\n"
+        "server = TritonServer(settings, folder / 'state')\n"
+        "server.start()\n"
+        "print(server.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    root = Path(__file__).parents[3]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], cwd=root, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    try:
+        assert is_running(pid)
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+    assert wait_for(lambda: not is_running(pid))
+
+
+def test_what_a_killed_server_left_in_shared_memory_is_removed_at_the_next_start(
+    repository: Path, tmp_path: Path
+) -> None:
+    settings = triton_settings(repository)
+    left = Path(f"/dev/shm/{REGIONS}{settings.grpc_port}_left-by-a-killed-server")
+    others = Path(f"/dev/shm/{REGIONS}of-another-server-{os.getpid()}")
+    for region in (left, others):
+        region.write_bytes(bytes(1024))
+    try:
+        with TritonServer(settings, tmp_path / "state") as server:
+            assert not left.exists()
+            assert others.exists()
+            assert server.pid is not None
+            os.kill(server.pid, signal.SIGKILL)
+            assert wait_for(lambda: server.pid is None)
+            server.start()
+            assert server.pid is not None
+    finally:
+        left.unlink(missing_ok=True)
+        others.unlink()
+    assert not regions_of(settings)
+
+
+def test_a_region_that_a_running_process_maps_is_never_removed(served: TritonSettings) -> None:
+    before = regions_of(served)
+    assert before
+    assert remove_stale_regions(REGIONS + str(served.grpc_port)) == []
+    assert regions_of(served) == before
+
+
+def test_the_python_variables_of_this_process_do_not_reach_the_model_process(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('taken from PYTHONPATH')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with TritonServer(triton_settings(repository), tmp_path / "state") as server:
+        assert server.pid is not None
