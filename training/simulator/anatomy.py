@@ -1,0 +1,446 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Many heads from one atlas: shape, brain, skull and scalp, in HU and before any scanner.
+
+A head lives on the atlas grid (1 mm, contract orientation). Its *inside* is warped there (gyri, ventricles, and the
+push of a bleed), its *outside shape* is the map from patient space to that grid, which the scanner follows when it
+samples. So tissue is interpolated once and stays sharp. Nothing here knows of slices, noise or hemorrhage.
+
+HU at about 120 kVp. Grey 37-41, white 26-32, their difference 3-12 (Torack et al., Radiology 1976; Weinstein et al.,
+J Comput Assist Tomogr 1977; Arimitsu et al., Radiology 1977); CSF 0-12, muscle 45-65, fat -80 to -110, cortical bone
+1000-1900 and diploe 300-900 (Hounsfield, Br J Radiol 1973; Lillie et al., J Anat 2016, for table thickness and
+density). Dura, falx and flowing blood in the dural sinuses 40-65 (Osborn & Anderson, Stroke 1977; Black et al.,
+AJNR 2011). Calcified pineal and choroid plexus 80-250 (Zimmerman & Bilaniuk, Radiology 1982).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from training.simulator.atlas import REGIONS, Atlas, load_atlas
+from training.simulator.fields import smooth_field, spline_basis, spread, stream
+
+Field = NDArray[np.float32]
+
+WARP_GRID_MM = 4  # the inner warp is kept on this grid
+SHAPE_GRID_MM = 32  # control points of the outer deformation
+SHAPE_ORIGIN_MM = -160.0
+SHAPE_POINTS = 12
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """The HU of one head's tissues, and the mild physics that tells one head from the next."""
+
+    grey: float
+    white: float
+    csf: float
+    muscle: float
+    fat: float
+    cortical: float
+    diploe: float
+    petrous: float
+    dura: float
+    venous: float
+    texture: float  # standard deviation of slow variation inside tissue, HU
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Tissue:
+        """Return one head's values, wider than one scanner would show."""
+        white = rng.uniform(25.5, 32.0)
+        return cls(
+            grey=float(np.clip(white + rng.uniform(4.0, 11.5), 34.0, 42.0)),
+            white=white,
+            csf=rng.uniform(1.0, 12.0),
+            muscle=rng.uniform(45, 62),
+            fat=rng.uniform(-112, -82),
+            cortical=rng.uniform(1250, 1850),
+            diploe=rng.uniform(350, 900),
+            petrous=rng.uniform(1300, 1900),
+            dura=rng.uniform(42, 62),
+            venous=rng.uniform(42, 66),
+            texture=rng.uniform(0.4, 1.3),
+        )
+
+
+@dataclass(frozen=True)
+class Build:
+    """How one head differs from the atlas apart from its HU."""
+
+    mirrored: bool
+    scale: tuple[float, float, float]  # z, y, x
+    rotation_deg: tuple[float, float, float]  # pitch (chin down positive), yaw, roll
+    shift_mm: tuple[float, float, float]  # z, y, x of the head in patient space
+    atrophy: float  # -1 tight .. 1 wide sulci
+    ventricles: float  # relative widening of the ventricles, 0 as the atlas
+    skull_mm: float  # added to the skull's thickness, outward
+    scalp_mm: float  # added to the scalp
+    table_mm: float  # thickness of the inner and outer tables
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Build:
+        """Return one head's build."""
+        size = rng.normal(1.0, 0.035)
+        age = rng.beta(1.6, 1.6)
+        return cls(
+            mirrored=bool(rng.random() < 0.5),
+            scale=(
+                float(size * rng.normal(1, 0.025)),
+                float(size * rng.normal(1, 0.03)),
+                float(size * rng.normal(1, 0.03)),
+            ),
+            rotation_deg=(rng.normal(-2, 5), rng.normal(0, 4), rng.normal(0, 3)),
+            shift_mm=(rng.normal(0, 4), rng.normal(0, 6), rng.normal(0, 5)),
+            atrophy=float(np.clip(rng.normal(1.5 * age - 0.75, 0.3), -1, 1)),
+            ventricles=float(np.clip(rng.normal(5 * age - 1.0, 1.2), -1.5, 6.0)),
+            skull_mm=rng.uniform(-1.0, 3.0),
+            scalp_mm=rng.gamma(2.0, 0.8),
+            table_mm=rng.uniform(1.2, 2.2),
+        )
+
+
+@dataclass(frozen=True)
+class Mimics:
+    """What looks like blood and is none. Zero or False where a head has none of it."""
+
+    dense_falx: float  # HU added to the falx and tentorium
+    pineal_hu: float
+    choroid_hu: float
+    pallidum_hu: float
+    peripheral_hu: float  # beam hardening left under the skull, HU at the inner table
+    petrous_hu: float  # HU taken away in the band between the petrous bones
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Mimics:
+        """Return one head's mimics; rates in the code."""
+
+        def maybe(rate: float, low: float, high: float) -> float:
+            value = float(rng.uniform(low, high))
+            return value if rng.random() < rate else 0.0
+
+        return cls(
+            dense_falx=maybe(0.35, 5, 25),
+            pineal_hu=maybe(0.5, 80, 350),
+            choroid_hu=maybe(0.45, 60, 300),
+            pallidum_hu=maybe(0.12, 30, 120),
+            peripheral_hu=maybe(0.6, 1, 8),
+            petrous_hu=maybe(0.6, 2, 14),
+        )
+
+
+def smoothstep(value: NDArray[np.floating]) -> Field:
+    """Return 0 below 0, 1 above 1 and a smooth rise between."""
+    clipped = np.clip(value, 0, 1)
+    return np.asarray(clipped * clipped * (3 - 2 * clipped), np.float32)
+
+
+def rotation(pitch: float, yaw: float, roll: float) -> NDArray[np.float64]:
+    """Return the matrix that turns (z, y, x) column vectors by the three angles in degrees."""
+    p, w, r = np.deg2rad([pitch, yaw, roll])
+    about_x = np.array([[np.cos(p), np.sin(p), 0], [-np.sin(p), np.cos(p), 0], [0, 0, 1]])
+    about_z = np.array([[1, 0, 0], [0, np.cos(w), np.sin(w)], [0, -np.sin(w), np.cos(w)]])
+    about_y = np.array([[np.cos(r), 0, np.sin(r)], [0, 1, 0], [-np.sin(r), 0, np.cos(r)]])
+    return np.asarray(about_z @ about_y @ about_x)
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """One head without blood.
+
+    Attributes
+    ----------
+    inner_warp: float32 [3, z, y, x] on `WARP_GRID_MM`: where the tissue seen at a place of the cavity comes from, mm to
+        add to z, y, x of the atlas.
+    """
+
+    seed: int
+    atlas: Atlas
+    tissue: Tissue
+    build: Build
+    mimics: Mimics
+    shape_coefficients: Field
+    inner_warp: Field
+    texture: Field = field(repr=False)
+
+    @classmethod
+    def drawn(cls, seed: int, *, extra_pitch_deg: float = 0.0) -> Anatomy:
+        """Return the head of this seed; `extra_pitch_deg` turns it against a tilted gantry."""
+        atlas = load_atlas()
+        build = Build.drawn(stream(seed, "build"))
+        pitch, yaw, roll = build.rotation_deg
+        build = replace(build, rotation_deg=(pitch + extra_pitch_deg, yaw, roll))
+        shape = stream(seed, "shape")
+        coefficients = shape.standard_normal((3, SHAPE_POINTS, SHAPE_POINTS, SHAPE_POINTS), np.float32)
+        coefficients *= np.float32(shape.uniform(2.5, 6.5))
+        texture = smooth_field(stream(seed, "texture"), atlas.shape, 5)
+        return cls(
+            seed=seed,
+            atlas=atlas,
+            tissue=Tissue.drawn(stream(seed, "tissue")),
+            build=build,
+            mimics=Mimics.drawn(stream(seed, "mimics")),
+            shape_coefficients=coefficients,
+            inner_warp=_drawn_warp(stream(seed, "gyri"), atlas, build.ventricles),
+            texture=texture,
+        )
+
+    # ---- from patient space to the atlas grid
+
+    def atlas_index(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the atlas voxel coordinates [..., 3] (z, y, x) of patient points [..., 3] (x, y, z; mm, LPS)."""
+        build = self.build
+        zyx = np.asarray(points, np.float64)[..., ::-1] - np.asarray(build.shift_mm)
+        zyx = zyx @ rotation(*build.rotation_deg)  # the inverse turn, applied to rows
+        zyx = zyx / np.asarray(build.scale)
+        grid = np.moveaxis((zyx - SHAPE_ORIGIN_MM) / 8.0, -1, 0)
+        moved = [ndimage.map_coordinates(part, grid, order=1, mode="nearest") for part in self._shape_field]
+        zyx = zyx + np.stack(moved, -1)
+        if build.mirrored:
+            zyx = zyx * np.array([1.0, 1.0, -1.0])
+        origin = self.atlas.origin_mni
+        # Patient space has its origin at MNI (0, 0, 0): z up, y to posterior, x to the left.
+        return np.asarray(zyx + np.array([-origin[0], origin[1], origin[2]]))
+
+    @cached_property
+    def _shape_field(self) -> Field:
+        """The outer deformation, float32 [3, z, y, x], on an 8 mm grid, mm."""
+        step = SHAPE_GRID_MM / 8.0
+        basis = spline_basis(int((SHAPE_POINTS - 3) * step), step)
+        return np.stack([spread(part, (basis, basis, basis)) for part in self.shape_coefficients])
+
+    # ---- tissue on the atlas grid
+
+    @cached_property
+    def cavity_box(self) -> Box:
+        """The part of the grid that holds the cavity."""
+        found = ndimage.find_objects((self.atlas.cavity_distance < 2).astype(np.uint8))[0]
+        z, y, x = found
+        return z, y, x
+
+    @cached_property
+    def fractions(self) -> tuple[Field, Field, Field]:
+        """Grey matter, white matter and ventricle in `cavity_box`, warped and with this head's atrophy."""
+        box = self.cavity_box
+        grey, white, ventricle = (
+            self.warped(part) for part in (self.atlas.grey, self.atlas.white, self.atlas.ventricle)
+        )
+        brain = grey + white
+        around = ndimage.gaussian_filter(brain, 1.6)
+        cavity = np.clip(0.5 - self.atlas.cavity_distance[box], 0, 1)
+        atrophy = self.build.atrophy
+        if atrophy > 0:
+            kept = np.clip(1 - 1.1 * atrophy * (1 - around) * (1 - ventricle), 0, 1)
+        else:
+            wanted = np.clip(brain - 1.2 * atrophy * around**2 * (1 - ventricle), 0, 1)
+            grey = grey + np.clip(wanted - brain, 0, 1)
+            kept = np.ones_like(brain)
+        kept *= cavity
+        return grey * kept, white * kept, ventricle * cavity
+
+    @cached_property
+    def falx(self) -> Field:
+        """Distance (mm) to the plane between the hemispheres in `cavity_box`, warped, positive to the right."""
+        return self.warped(self.atlas.falx_distance)
+
+    @property
+    def voxel_ml(self) -> float:
+        """The volume in the patient of a voxel of the atlas grid, about, mL."""
+        return float(np.prod(self.build.scale)) / 1000
+
+    def in_grid(self, parts: Sequence[Field], box: Box) -> list[Field]:
+        """Return volumes given on `cavity_box` as seen in another box of the grid, 0 outside the cavity's."""
+        out = []
+        for part in parts:
+            seen = np.zeros([s.stop - s.start for s in box], np.float32)
+            theirs, ours = [], []
+            for s, c in zip(box, self.cavity_box, strict=True):
+                low, high = max(s.start, c.start), max(min(s.stop, c.stop), max(s.start, c.start))
+                theirs.append(slice(low - c.start, high - c.start))
+                ours.append(slice(low - s.start, high - s.start))
+            seen[tuple(ours)] = part[tuple(theirs)]
+            out.append(seen)
+        return out
+
+    def warped(self, volume: Field) -> Field:
+        """Return an atlas volume as this head's `cavity_box` shows it, linear between voxels."""
+        return np.asarray(ndimage.map_coordinates(volume, self._warp_coordinates, order=1, mode="nearest"), np.float32)
+
+    @cached_property
+    def _warp_coordinates(self) -> Field:
+        """Where each voxel of `cavity_box` takes its tissue from: atlas voxel coordinates, float32 [3, Z, Y, X]."""
+        box = self.cavity_box
+        out = np.empty((3, *(s.stop - s.start for s in box)), np.float32)
+        weights = [_linear(s, self.inner_warp.shape[1 + axis]) for axis, s in enumerate(box)]
+        for axis in range(3):
+            part = np.tensordot(self.inner_warp[axis], weights[2], axes=(2, 1))
+            part = np.tensordot(part, weights[1], axes=(1, 1))
+            part = np.tensordot(weights[0], part, axes=(1, 0)).swapaxes(1, 2)
+            at = np.arange(box[axis].start, box[axis].stop, dtype=np.float32)
+            out[axis] = part + at.reshape([-1 if a == axis else 1 for a in range(3)])
+        return out
+
+    def pushed(self, push: Field) -> Anatomy:
+        """Return this head after a push: float32 [3, z, y, x] on `WARP_GRID_MM`, where tissue comes from, mm."""
+        grid = np.stack(np.meshgrid(*(np.arange(n) for n in push.shape[1:]), indexing="ij")).astype(np.float32)
+        source = grid + push / WARP_GRID_MM
+        before = np.stack([ndimage.map_coordinates(w, source, order=1, mode="nearest") for w in self.inner_warp])
+        return replace(self, inner_warp=before + push)
+
+    def hu(self) -> Field:
+        """Return the head's HU [Z, Y, X] on the atlas grid, air outside."""
+        atlas, tissue, build, mimics = self.atlas, self.tissue, self.build, self.mimics
+        skull_distance = atlas.skull_distance - np.float32(build.skull_mm)
+        head = np.clip(0.5 - (atlas.head_distance - np.float32(build.skull_mm + build.scalp_mm)), 0, 1)
+        cavity = np.clip(0.5 - atlas.cavity_distance, 0, 1)
+        bone = np.clip(np.clip(0.5 - skull_distance, 0, 1) - cavity, 0, 1)
+
+        # Scalp and face.
+        fat = np.where(
+            atlas.head_distance > -1.5, smoothstep((build.scalp_mm - 0.5) * np.ones((), np.float32)), atlas.fat
+        )
+        skin = atlas.head_distance - np.float32(build.skull_mm + build.scalp_mm) > -1.8
+        fat = np.where(skin, 0.2, fat)
+        out = np.float32(tissue.muscle) + fat * np.float32(tissue.fat - tissue.muscle)
+        out += 4 * self.texture
+        out += atlas.globe * np.float32(8 - tissue.muscle)
+        out += atlas.bone * np.float32(0.55 * tissue.cortical)
+
+        # Skull: two tables with diploe between where it is thick enough, dense petrous bone, mastoid cells.
+        where = bone > 0
+        inner, outer = atlas.cavity_distance[where], -skull_distance[where]
+        spongy = smoothstep((np.minimum(inner, outer) - np.float32(build.table_mm)) / np.float32(1.2))
+        z, y, x = np.nonzero(where)
+        mni_z, mni_y, mni_x = (part.ravel() for part in atlas.mni())
+        off_petrous = ((np.abs(mni_x[x]) - 34) / 18) ** 2 + ((mni_y[y] + 30) / 15) ** 2 + ((mni_z[z] + 38) / 12) ** 2
+        petrous = np.exp(-0.5 * off_petrous**2)
+        texture = self.texture[where]
+        marrow = np.float32(tissue.diploe) * (1 + 0.25 * texture)
+        dense = np.float32(tissue.cortical) * (1 + 0.05 * texture)
+        hard = dense + spongy * (marrow - dense)
+        hard += petrous * (np.float32(tissue.petrous) - hard) * 0.8
+        cells = smooth_field(stream(self.seed, "mastoid"), atlas.shape, 2.2)[where]
+        hollow = atlas.mastoid[where] * smoothstep(cells * 1.5 + np.float32(0.9))
+        hard += hollow * (-950 - hard)
+        out[where] += bone[where] * (hard - out[where])
+
+        # Intracranial.
+        box = self.cavity_box
+        inside = cavity[box]
+        out[box] += inside * (self._intracranial() - out[box])
+
+        air = atlas.air * (1 - cavity)
+        out += air * (-1000 - out)
+        out = -1000 + head * (out + 1000)
+        if mimics.petrous_hu:
+            mz, my, mx = atlas.mni()
+            band = np.exp(-0.5 * (((mz + 36) / 8) ** 2 + ((my + 28) / 7) ** 2 + (mx / 26) ** 4))
+            out -= np.float32(mimics.petrous_hu) * band * cavity
+        return np.asarray(out, np.float32)
+
+    def _intracranial(self) -> Field:
+        """Return the HU of `cavity_box` as if all of it were inside the skull."""
+        atlas, tissue, mimics, box = self.atlas, self.tissue, self.mimics, self.cavity_box
+        grey, white, ventricle = self.fractions
+        deep = np.isin(atlas.region, [REGIONS[n] for n in ("caudate", "putamen", "pallidum", "thalamus")]).astype(
+            np.float32
+        )
+        deep = self.warped(ndimage.gaussian_filter(deep, 0.8))
+        to_grey = 0.75 * deep * white
+        grey, white = grey + to_grey, white - to_grey
+        brain = grey + white
+        out = np.float32(tissue.csf) + grey * np.float32(tissue.grey - tissue.csf)
+        out += white * np.float32(tissue.white - tissue.csf)
+        out += np.float32(tissue.texture) * self.texture[box] * brain
+
+        depth = -atlas.cavity_distance[box]
+        falx = np.abs(self.falx)
+        tentorium = np.abs(self.warped(atlas.tentorium_distance))
+        from_ventricle = self.warped(atlas.ventricle_distance)
+        z, y, x = (part[tuple(box[a] if part.shape[a] > 1 else slice(None) for a in range(3))] for part in atlas.mni())
+        lowest = np.where(y > 20, -16.0, np.where(y < -40, 4.0, 30.0 + 0 * y)).astype(np.float32)
+        above = smoothstep((z - lowest) / 8) * smoothstep((from_ventricle - 3) / 4)
+        sheet = np.clip(1.25 - falx, 0, 1) * above * (1 - 0.8 * brain)
+        incisura = smoothstep((np.abs(x) - 16) / 8 + np.maximum(0, (-48 - y) / 8))
+        sheet = np.maximum(
+            sheet, np.clip(1.4 - tentorium, 0, 1) * incisura * (y < -22) * (z < 22) * (z > -34) * (1 - 0.6 * brain)
+        )
+        out += sheet * (np.float32(tissue.dura + mimics.dense_falx) - out)
+        # Dural sinuses: a wedge under the vault at the midline, and where the tentorium meets the skull behind.
+        sagittal = smoothstep((4.0 - falx - 0.35 * depth) / 2) * smoothstep((8 - depth) / 3)
+        sagittal *= ((z > 60) | (y < -40) | ((z > 20) & (y > 0))) & (z > -5)
+        transverse = smoothstep((4.2 - tentorium) / 2) * smoothstep((7.5 - depth) / 3) * (y < -42) * (z < 12)
+        venous = np.maximum(sagittal, transverse) * (1 - 0.7 * brain)
+        out += venous * (np.float32(tissue.venous) - out)
+
+        if mimics.peripheral_hu:
+            out += np.float32(mimics.peripheral_hu) * np.exp(-np.maximum(depth, 0) / np.float32(6))
+        rng = stream(self.seed, "calcium")
+        spots: list[tuple[tuple[float, float, float], float, float]] = []
+        if mimics.pineal_hu:
+            spots.append(((2.0, -27.0, float(rng.normal(0, 0.7))), float(rng.uniform(1.2, 2.6)), mimics.pineal_hu))
+        if mimics.choroid_hu:
+            for side in (-1, 1):
+                at = (9 + float(rng.normal(0, 2)), -42 + float(rng.normal(0, 2)), side * float(rng.uniform(19, 25)))
+                spots.append((at, float(rng.uniform(1.5, 3.5)), mimics.choroid_hu * float(rng.uniform(0.5, 1))))
+        if mimics.pallidum_hu:
+            for side in (-1, 1):
+                at = (-2.0, -2.0, side * float(rng.uniform(17, 21)))
+                spots.append((at, float(rng.uniform(2, 4)), mimics.pallidum_hu * float(rng.uniform(0.6, 1))))
+        for (cz, cy, cx), radius, hu in spots:
+            distance = np.sqrt((z - cz) ** 2 + (y - cy) ** 2 + (x - cx) ** 2)
+            grain = 1 + 0.35 * self.texture[box]
+            out += np.float32(hu) * smoothstep((radius * grain - distance) / 1.5 + 0.5)
+        return out
+
+
+def _linear(part: slice, nodes: int) -> Field:
+    """Return the matrix that spreads `nodes` values on `WARP_GRID_MM` to the voxels of `part`, linear between."""
+    at = np.arange(part.start, part.stop) / WARP_GRID_MM
+    low = np.minimum(at.astype(int), nodes - 2)
+    matrix = np.zeros((len(at), nodes), np.float32)
+    matrix[np.arange(len(at)), low] = 1 - (at - low)
+    matrix[np.arange(len(at)), low + 1] = at - low
+    return matrix
+
+
+def warp_shape(atlas: Atlas) -> tuple[int, int, int]:
+    """Return the size of the inner warp's grid."""
+    z, y, x = (int(np.ceil((n - 1) / WARP_GRID_MM)) + 1 for n in atlas.shape)
+    return z, y, x
+
+
+def at_warp_nodes(volume: Field) -> Field:
+    """Return an atlas volume at the nodes of the inner warp (its end nodes repeat the last voxel)."""
+    index = [
+        np.minimum(np.arange(int(np.ceil((n - 1) / WARP_GRID_MM)) + 1) * WARP_GRID_MM, n - 1) for n in volume.shape
+    ]
+    return np.asarray(volume[np.ix_(*index)], np.float32)
+
+
+def _drawn_warp(rng: np.random.Generator, atlas: Atlas, widening: float) -> Field:
+    """Return a warp that shapes gyri and widens ventricles, still at the inner table."""
+    shape = warp_shape(atlas)
+    depth = -at_warp_nodes(np.asarray(atlas.cavity_distance))
+    loose = smoothstep(depth / 14)
+    amplitude = rng.uniform(1.5, 3.5)
+    warp = np.stack([smooth_field(rng, shape, 4.0) * np.float32(amplitude) for _ in range(3)])
+    warp += np.stack([smooth_field(rng, shape, 2.0) * np.float32(0.7) for _ in range(3)])
+    warp *= loose
+    # Ventricles: their walls move outwards by `widening` mm, what is further moves less; each side a little its own way.
+    distance = ndimage.gaussian_filter(at_warp_nodes(np.asarray(atlas.ventricle_distance)), 0.8)
+    slope = np.stack(np.gradient(distance, WARP_GRID_MM)).astype(np.float32)
+    slope /= np.maximum(np.sqrt((slope**2).sum(0)), 0.3)
+    lopsided = 1 + 0.25 * smooth_field(rng, shape, 10.0)
+    reach = np.where(distance > 0, np.exp(-np.maximum(distance, 0) / 14), np.clip(1 + distance / 6, 0, 1))
+    mni_z = at_warp_nodes(np.broadcast_to(atlas.mni()[0], atlas.shape).astype(np.float32))
+    above = smoothstep((mni_z + 16) / 10)
+    warp -= slope * reach * np.float32(widening) * lopsided * loose * above
+    return np.asarray(warp, np.float32)

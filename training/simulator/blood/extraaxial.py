@@ -1,0 +1,188 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Blood between skull and brain: epidural lenses and subdural crescents, along the vault, the falx and the tentorium.
+
+An epidural hematoma strips the dura off the bone and is a lens that stays within sutures; a subdural one spreads over
+a hemisphere as a crescent and stops at falx and tentorium (Gean, Imaging of Head Trauma, 1994). The brain is pressed
+inwards by about the thickness of the collection, less with depth, up to the midline and over it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from training.simulator.anatomy import WARP_GRID_MM, Anatomy, Box, at_warp_nodes, smoothstep
+from training.simulator.blood.growth import Growth, size_for, trimmed
+from training.simulator.fields import smooth_field
+
+Field = NDArray[np.float32]
+
+
+class Collection(StrEnum):
+    """Where an extra-axial collection lies."""
+
+    EPIDURAL = "epidural"
+    CONVEXITY = "subdural along the vault"
+    FALX = "subdural along the falx"
+    TENTORIUM = "subdural along the tentorium"
+
+
+@dataclass(frozen=True)
+class ExtraaxialPlan:
+    """An extra-axial collection: blood lies where `wall` (mm from the wall it lies on) is less than a local thickness.
+
+    `spot` is the squared distance from the middle of the collection along the wall, relative to its half length at
+    size 1; `waves` lets the thickness vary; `allowed` (0 to 1) fades it out where no such collection goes.
+    """
+
+    collection: Collection
+    box: Box
+    wall: Field = field(repr=False)
+    spot: Field = field(repr=False)
+    waves: Field = field(repr=False)
+    allowed: Field = field(repr=False)
+    density: Field = field(repr=False)
+    outward: Field = field(repr=False)  # float32 [3, z, y, x] on the warp grid: towards the wall
+    thickness_mm: float  # at size 1, in the middle
+    longest: float  # the relative length at which only the thickness goes on growing
+    voxel_ml: float
+    anatomy: Anatomy = field(repr=False)
+    under_hu: float = 30.0
+
+    def _thickness(self, size: float) -> Field:
+        length = min(size, self.longest)
+        thickness = self.thickness_mm * size * max(1.0, size / self.longest) ** 2
+        profile = np.maximum(0, 1 - self.spot / np.float32(length**2))
+        if self.collection is not Collection.EPIDURAL:
+            profile = np.sqrt(profile)
+        return np.asarray(np.float32(thickness) * profile * self.waves * self.allowed, np.float32)
+
+    def _fraction(self, size: float) -> Field:
+        thickness = self._thickness(size)
+        filled = np.clip(0.5 + (thickness - self.wall), 0, 1) * np.clip(self.wall + 0.5, 0, 1)
+        return np.where(thickness > 0.3, filled, 0)
+
+    def grown(self, volume_ml: float) -> Growth:
+        """Return the collection with about `volume_ml` of blood."""
+        size = size_for(lambda s: float(self._fraction(s).sum()) * self.voxel_ml, volume_ml, 0.02, 4.0, steps=12)
+        return trimmed(Growth(self.box, self._fraction(size), self.density, None, self._push(size)))
+
+    def _push(self, size: float) -> Field:
+        """Return the mass effect: what lay between the wall and `span` deep lies between the blood and `span`."""
+        shape = self.anatomy.atlas.shape
+        thickness = np.zeros(shape, np.float32)
+        wall = np.full(shape, 99.0, np.float32)
+        thickness[self.box] = self._thickness(size)
+        wall[self.box] = self.wall
+        thick = ndimage.gaussian_filter(at_warp_nodes(thickness), 1.0)
+        deep = at_warp_nodes(wall)
+        span = np.float32(75.0 if self.collection in (Collection.EPIDURAL, Collection.CONVEXITY) else 35.0)
+        thick = np.minimum(thick, 0.4 * span)
+        moved = np.where(deep < thick, np.maximum(deep, 0), thick * (span - deep) / (span - thick))
+        moved *= (deep < span) * 0.9
+        return np.asarray(self.outward * moved, np.float32)
+
+
+def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> ExtraaxialPlan:
+    """Return an extra-axial collection of a kind and at a site where about `volume_ml` fits."""
+    atlas = anatomy.atlas
+    shares = {
+        Collection.EPIDURAL: 0.3,
+        Collection.CONVEXITY: 0.52,
+        Collection.FALX: 0.12 if volume_ml < 14 else 0.0,
+        Collection.TENTORIUM: 0.06 if volume_ml < 8 else 0.0,
+    }
+    weights = np.array(list(shares.values()))
+    collection = list(shares)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+    z, y, x = atlas.mni()
+    box = anatomy.cavity_box
+    bz, by, bx = z[box[0]], y[:, box[1]], x[:, :, box[2]]
+    side = 1.0 if rng.random() < 0.5 else -1.0  # +1: the side where MNI x is positive
+    depth = -atlas.cavity_distance[box]
+    falx = anatomy.falx * np.float32(side)
+    tentorium = atlas.tentorium_distance[box]
+    shape = depth.shape
+
+    if collection in (Collection.EPIDURAL, Collection.CONVEXITY):
+        wall = depth
+        gradient = np.stack(np.gradient(ndimage.gaussian_filter(at_warp_nodes(np.asarray(atlas.cavity_distance)), 1)))
+        epidural = collection is Collection.EPIDURAL
+        cy = rng.uniform(-65, 55) if epidural else rng.uniform(-20, 20)
+        cz = rng.uniform(-12, 50) if epidural else rng.uniform(15, 45)
+        # The wall's point that lies at this height on this side.
+        off = np.abs(depth) + 0.7 * np.abs(by - np.float32(cy)) + 0.7 * np.abs(bz - np.float32(cz))
+        off = off + np.where(falx < 10, 99, 0)
+        pz, py, px = np.unravel_index(int(np.argmin(off)), shape)
+        dz, dy, dx = bz - bz[pz], by - by[:, py], bx - bx[:, :, px]
+        if epidural:
+            half = rng.uniform(27, 36)
+            thickness, longest = half * rng.uniform(0.42, 0.7), 1.7
+            spot = (dz**2 + dy**2 + dx**2) / np.float32(half**2)
+            waves = 1 + 0.06 * smooth_field(rng, shape, 14)
+        else:
+            half_y, half_z = rng.uniform(60, 85), rng.uniform(38, 55)
+            thickness, longest = rng.uniform(5.5, 9.0), 1.2
+            spot = dy**2 / np.float32(half_y**2) + dz**2 / np.float32(half_z**2) + 0 * dx
+            waves = np.clip(1 + 0.28 * smooth_field(rng, shape, 18) + 0.08 * smooth_field(rng, shape, 7), 0.2, 2)
+        allowed = smoothstep((falx - 3) / 6) * smoothstep((tentorium - 1) / 3) * smoothstep((bz + 38) / 8)
+    elif collection is Collection.FALX:
+        wall = falx
+        gradient = np.stack(np.gradient(ndimage.gaussian_filter(at_warp_nodes(np.asarray(atlas.falx_distance)), 1)))
+        gradient *= -side
+        cy, cz = (
+            (rng.uniform(25, 50), rng.uniform(5, 45))
+            if rng.random() < 0.5
+            else (rng.uniform(-75, -35), rng.uniform(20, 55))
+        )
+        half_y, half_z = rng.uniform(32, 50), rng.uniform(24, 36)
+        thickness, longest = rng.uniform(3.5, 5.5), 1.15
+        spot = (
+            ((by - np.float32(cy)) / np.float32(half_y)) ** 2
+            + ((bz - np.float32(cz)) / np.float32(half_z)) ** 2
+            + 0 * bx
+        )
+        waves = np.clip(1 + 0.25 * smooth_field(rng, shape, 12), 0.3, 2)
+        lowest = np.where(by > 20, -10.0, np.where(by < -40, 4.0, 34.0)).astype(np.float32)
+        allowed = smoothstep((bz - lowest) / 6) * smoothstep((38 - depth) / 8) * smoothstep((tentorium - 2) / 4)
+    else:
+        wall = tentorium
+        gradient = -np.stack(
+            np.gradient(ndimage.gaussian_filter(at_warp_nodes(np.asarray(atlas.tentorium_distance)), 1))
+        )
+        half = rng.uniform(26, 38)
+        cx, cy = side * rng.uniform(22, 40), rng.uniform(-65, -45)
+        thickness, longest = rng.uniform(3.0, 5.0), 1.15
+        spot = ((by - np.float32(cy)) ** 2 + (bx - np.float32(cx)) ** 2) / np.float32(half**2) + 0 * bz
+        waves = np.clip(1 + 0.2 * smooth_field(rng, shape, 12), 0.3, 2)
+        incisura = smoothstep((np.abs(bx) - 16) / 8 + np.maximum(0, (-48 - by) / 8))
+        allowed = incisura * smoothstep((-26 - by) / 8) * smoothstep((24 - bz) / 6) * smoothstep((falx - 1) / 3)
+    gradient = gradient.astype(np.float32)
+    gradient /= np.maximum(np.sqrt((gradient**2).sum(0)), 0.2 / WARP_GRID_MM)
+    # Blood takes the room between skull and brain only.
+    allowed = allowed * np.float32(1)
+    cavity = np.clip(depth + 0.5, 0, 1)
+
+    base = rng.uniform(54, 78) if collection is Collection.EPIDURAL else rng.uniform(50, 76)
+    density = np.float32(base) + np.float32(rng.uniform(1.0, 3.5)) * smooth_field(rng, shape, 8)
+    if rng.random() < 0.25:
+        density -= np.float32(rng.uniform(6, 22)) * smoothstep(smooth_field(rng, shape, 9) - 0.3)
+    return ExtraaxialPlan(
+        collection=collection,
+        box=box,
+        wall=np.where(cavity > 0, wall, 99).astype(np.float32),
+        spot=np.asarray(spot, np.float32),
+        waves=np.asarray(waves, np.float32),
+        allowed=np.asarray(allowed, np.float32),
+        density=np.asarray(density, np.float32),
+        outward=gradient,
+        thickness_mm=float(thickness),
+        longest=longest,
+        voxel_ml=anatomy.voxel_ml,
+        anatomy=anatomy,
+        under_hu=0.5 * (anatomy.tissue.grey + anatomy.tissue.csf),
+    )
