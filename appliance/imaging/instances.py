@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""One image file: parsed once, kept as its header without pixels.
+
+The same way for Orthanc and for a folder: the bytes of a DICOM file come in, an `Instance` comes out, or a refusal.
+What is kept is what the results need to copy (patient, study, equipment, frame of reference, image); private elements,
+overlays, curves and icons go, and so does every element whose bytes are not what its value representation says, so
+that whoever reads a header later reads it without surprises.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+
+from pydicom import Dataset, config, dcmread
+
+from appliance.errors import Refusal, RefusalCode, RefusedError
+
+# Headers are read as scanners write them: pydicom's complaints about a value would quote it, and so put a patient's
+# name or ID on the log. What this appliance depends on it checks itself.
+config.settings.reading_validation_mode = config.IGNORE
+
+_UID = re.compile(r"[0-9.]{1,64}")
+_ICON = 0x00880200
+# A data set without the preamble begins with a group 2 or group 8 element, little endian.
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One DICOM image without its pixels.
+
+    `ref` is how its bytes are fetched again: the Orthanc instance id, or the path of the file.
+    """
+
+    ref: str
+    header: Dataset
+
+    @property
+    def uid(self) -> str:
+        """The SOP Instance UID."""
+        return str(self.header.SOPInstanceUID)
+
+    @property
+    def series_uid(self) -> str:
+        """The Series Instance UID."""
+        return str(self.header.SeriesInstanceUID)
+
+    @property
+    def study_uid(self) -> str:
+        """The Study Instance UID."""
+        return str(self.header.StudyInstanceUID)
+
+
+def parse_instance(ref: str, data: bytes) -> Instance:
+    """Return the instance whose file is `data`.
+
+    Raises `RefusedError` (NOT_DICOM) when `data` is not DICOM or lacks the UIDs that say what it is. Nothing else is
+    judged here: an image that is no use is refused with its series (`stacks`).
+    """
+    try:
+        header = dcmread(io.BytesIO(data), stop_before_pixels=True, force=data[:2] in _FIRST_GROUPS)
+        header.buffer = None  # else every header would hold on to its file, pixels and all
+        _settle(header)
+    except Exception as error:  # a hostile file makes a parser raise nearly anything
+        # Without the error's own text and chain: they quote bytes of the file.
+        raise RefusedError(
+            Refusal(RefusalCode.NOT_DICOM, f"the file cannot be read as DICOM ({type(error).__name__})")
+        ) from None
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
+        if not _UID.fullmatch(str(header.get(keyword, ""))):
+            raise RefusedError(
+                Refusal(RefusalCode.NOT_DICOM, f"the file has no usable {keyword}: it is not a DICOM instance")
+            )
+    return Instance(ref, header)
+
+
+def _settle(header: Dataset) -> None:
+    """Convert every element now, here, where it may fail; drop what cannot be converted and what is never needed."""
+    for tag in list(header.keys()):
+        group = tag >> 16
+        if group & 1 or group >> 8 in (0x50, 0x60) or tag == _ICON:
+            del header[tag]
+            continue
+        try:
+            element = header[tag]
+            if element.VR == "SQ":
+                for item in element.value:
+                    _settle(item)
+        except RecursionError:
+            raise
+        except Exception:  # see the module's paragraph
+            header.pop(tag, None)

@@ -1,0 +1,226 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""From one image file to its HU: decoding, bits, padding and rescale, as its own header says, or a refusal.
+
+Every transfer syntax comes to the same words of `Bits Allocated`, and from there one rule holds: shift out what lies
+above the stored bits, extend the sign, apply slope and intercept. Nothing is guessed: an image whose header does not
+say how its values become HU is refused.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from appliance.errors import Refusal, RefusalCode, RefusedError
+from appliance.imaging.header import integer, number, text
+from appliance.imaging.instances import Instance
+
+AIR_HU = -1024
+"""What padding becomes, and the least value of a volume.
+
+Padding (outside the reconstruction circle) holds anything: -2000, -3024, even bright values. It stands for nothing,
+and nothing in a head CT that counts as nothing is air. No matter is less dense than vacuum (-1000 HU, and noise), so
+that what is lower is padding that nobody declared, and would ring when the image is resized.
+"""
+_HIGHEST_HU = 32767
+
+_IMAGE_PIXEL_KEYWORDS = [
+    "SOPInstanceUID",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelData",
+]
+_RESCALED_UNITS = ("", "HU", "US")  # US is "unspecified"; what is not HU says so (effective Z, electron density)
+
+
+@dataclass(frozen=True)
+class PixelFormat:
+    """How the stored values of one image become HU. `padding` is the range of padding values, ends included."""
+
+    rows: int
+    columns: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    slope: float
+    intercept: float
+    padding: tuple[int, int] | None
+
+    @property
+    def byte_count(self) -> int:
+        """How many bytes one uncompressed image has."""
+        return self.rows * self.columns * self.bits_allocated // 8
+
+
+def pixel_format(header: Dataset) -> PixelFormat:
+    """Return how the image with this header stores HU.
+
+    Raises `RefusedError`: BAD_PIXELS when it is not one frame of one grey sample a pixel in 8 or 16 bits, NO_RESCALE
+    when slope or intercept is missing or unusable, or gives something else than HU.
+    """
+    grey = text(header, "PhotometricInterpretation")
+    if grey != "MONOCHROME2":
+        raise _refused(header, RefusalCode.BAD_PIXELS, "Photometric Interpretation is not MONOCHROME2")
+    for keyword in ("SamplesPerPixel", "NumberOfFrames"):
+        if header.get(keyword) is not None and integer(header, keyword) != 1:
+            raise _refused(header, RefusalCode.BAD_PIXELS, f"{keyword} is not 1")
+    rows, columns = integer(header, "Rows"), integer(header, "Columns")
+    if rows is None or columns is None or rows < 1 or columns < 1:
+        raise _refused(header, RefusalCode.BAD_GEOMETRY, "Rows or Columns is missing or not positive")
+    allocated, representation = integer(header, "BitsAllocated"), integer(header, "PixelRepresentation")
+    if allocated not in (8, 16):
+        raise _refused(header, RefusalCode.BAD_PIXELS, f"Bits Allocated is {allocated}, not 8 or 16")
+    if representation not in (0, 1):
+        raise _refused(header, RefusalCode.BAD_PIXELS, "Pixel Representation says neither unsigned nor signed")
+    stored = integer(header, "BitsStored") if header.get("BitsStored") is not None else allocated
+    if stored is None or not 1 < stored <= allocated:
+        raise _refused(header, RefusalCode.BAD_PIXELS, f"Bits Stored is {stored} of {allocated}")
+    high_bit = integer(header, "HighBit") if header.get("HighBit") is not None else stored - 1
+    if high_bit is None or not stored - 1 <= high_bit < allocated:
+        raise _refused(header, RefusalCode.BAD_PIXELS, f"High Bit is {high_bit} with {stored} of {allocated} bits")
+
+    slope, intercept = number(header, "RescaleSlope"), number(header, "RescaleIntercept")
+    if slope is None or intercept is None or not 1e-4 <= slope <= 1e3 or abs(intercept) > 1e5:
+        raise _refused(
+            header,
+            RefusalCode.NO_RESCALE,
+            "Rescale Slope and Intercept are missing, or not one sensible number each: the values are not HU",
+        )
+    if text(header, "RescaleType") not in _RESCALED_UNITS:
+        raise _refused(header, RefusalCode.NO_RESCALE, "Rescale Type is not HU")
+    signed = representation == 1
+    return PixelFormat(
+        rows, columns, allocated, stored, high_bit, signed, slope, intercept, _padding(header, allocated, signed)
+    )
+
+
+def hounsfield(data: bytes, instance: Instance) -> NDArray[np.int16]:
+    """Return the HU of one image, int16 [rows, columns] as stored, padding as air.
+
+    `data` is the file, `instance` what was parsed of it before. Raises `RefusedError`: as `pixel_format`, and
+    BAD_PIXELS when the pixel data is missing, too short, too long or cannot be decoded.
+    """
+    form = pixel_format(instance.header)
+    values, padded = _stored_values(_words(data, instance, form), form)
+    hu = _rescaled(values, form)
+    if padded is not None:
+        hu[padded] = AIR_HU
+    return hu
+
+
+def _refused(header: Dataset, code: RefusalCode, what: str) -> RefusedError:
+    return RefusedError(Refusal(code, f"image {header.SOPInstanceUID}: {what}", str(header.SeriesInstanceUID)))
+
+
+def _padding(header: Dataset, allocated: int, signed: bool) -> tuple[int, int] | None:
+    """Return the range of padding values, None when none is declared.
+
+    Scanners write the value with the other signedness too (63536 for -2000), so that only its bits count.
+    """
+    first = integer(header, "PixelPaddingValue")
+    if first is None:
+        return None
+    limit = integer(header, "PixelPaddingRangeLimit")
+    whole = 1 << allocated
+
+    def as_word(value: int) -> int:
+        word = value % whole
+        return word - whole if signed and word >= whole // 2 else word
+
+    ends = as_word(first), as_word(first if limit is None else limit)
+    return min(ends), max(ends)
+
+
+def _words(data: bytes, instance: Instance, form: PixelFormat) -> NDArray[np.unsignedinteger]:
+    """Return the pixels as unsigned words of Bits Allocated, [rows, columns], read-only where they can be."""
+    header = instance.header
+    try:
+        image = dcmread(io.BytesIO(data), force=True, specific_tags=list(_IMAGE_PIXEL_KEYWORDS))
+        if str(image.get("SOPInstanceUID")) != instance.uid:
+            raise _refused(header, RefusalCode.BAD_PIXELS, "the file now holds another image")
+        pixels = image.get("PixelData")
+        if not isinstance(pixels, bytes) or not pixels:
+            raise _refused(header, RefusalCode.BAD_PIXELS, "there is no pixel data")
+        syntax = UID(text(image.file_meta, "TransferSyntaxUID") or ImplicitVRLittleEndian)
+        if not syntax.is_compressed:
+            return _native_words(pixels, header, form, big_endian=syntax == ExplicitVRBigEndian)
+        if form.high_bit != form.bits_stored - 1:
+            raise _refused(header, RefusalCode.BAD_PIXELS, "compressed, with the stored bits not the lowest ones")
+        decoded, _ = get_decoder(syntax).as_array(image, raw=True, index=0)
+    except RefusedError:
+        raise
+    except Exception as error:  # decoders raise nearly anything on a damaged stream
+        raise _refused(
+            header, RefusalCode.BAD_PIXELS, f"the pixel data cannot be decoded ({type(error).__name__})"
+        ) from None
+    if decoded.shape != (form.rows, form.columns) or decoded.dtype.itemsize * 8 != form.bits_allocated:
+        raise _refused(header, RefusalCode.BAD_PIXELS, "the pixel data decodes to another matrix than the header says")
+    return np.asarray(decoded).view(f"u{decoded.dtype.itemsize}")
+
+
+def _native_words(
+    pixels: bytes, header: Dataset, form: PixelFormat, *, big_endian: bool
+) -> NDArray[np.unsignedinteger]:
+    """Return uncompressed pixel data as words, [rows, columns]."""
+    spare = len(pixels) - form.byte_count
+    if not 0 <= spare < form.columns * form.bits_allocated // 8:  # less than a row: someone's alignment
+        raise _refused(
+            header,
+            RefusalCode.BAD_PIXELS,
+            f"the pixel data has {len(pixels)} bytes where {form.rows} x {form.columns} pixels have {form.byte_count}",
+        )
+    if form.bits_allocated == 8:
+        if big_endian:  # bytes swapped in pairs, or not, depending on the VR they were written with
+            raise _refused(header, RefusalCode.BAD_PIXELS, "8 bits allocated in big endian order are not read")
+        kind = "u1"
+    else:
+        kind = ">u2" if big_endian else "<u2"
+    words = np.frombuffer(pixels, kind, form.rows * form.columns)
+    return words.reshape(form.rows, form.columns).astype(words.dtype.newbyteorder("="), copy=False)
+
+
+def _stored_values(
+    words: NDArray[np.unsignedinteger], form: PixelFormat
+) -> tuple[NDArray[np.integer], NDArray[np.bool_] | None]:
+    """Return the stored values with their sign, and where padding stands (None where nowhere).
+
+    Padding is looked for twice: in the whole words, because padding of -2000 does not fit the 12 stored bits that it
+    stands beside, and in the stored values, because what lies above the stored bits may be anything.
+    """
+    size = words.dtype.itemsize
+    whole: NDArray[np.integer] = words.view(f"i{size}") if form.signed else words
+    above = form.bits_allocated - 1 - form.high_bit
+    below = form.bits_allocated - form.bits_stored
+    values: NDArray[np.integer] = whole if below == 0 else np.right_shift(np.left_shift(whole, above), below)
+    if form.padding is None:
+        return values, None
+    first, last = form.padding
+    padded = (whole >= first) & (whole <= last)
+    if below:
+        padded |= (values >= first) & (values <= last)
+    return values, padded
+
+
+def _rescaled(values: NDArray[np.integer], form: PixelFormat) -> NDArray[np.int16]:
+    """Return slope * value + intercept, rounded and clipped to int16 HU."""
+    if form.slope == 1 and form.intercept == int(form.intercept):
+        hu: NDArray[Any] = np.add(values, int(form.intercept), dtype=np.int32)
+    else:
+        hu = np.rint(values * form.slope + form.intercept)
+    return np.asarray(np.clip(hu, AIR_HU, _HIGHEST_HU, out=hu), np.int16)

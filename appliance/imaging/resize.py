@@ -1,0 +1,26 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""In-plane resizing to the network's matrix ("if necessary, this volume was resized to an in-plane resolution matrix
+of 512 x 512", paper, "Image Preprocessing"). The way back, of boxes and masks, is with the findings."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def to_matrix(hu: NDArray[np.int16], matrix: int) -> NDArray[np.int16]:
+    """Return the slices [Z, Y, X] (HU) on a grid of [Z, matrix, matrix] that covers the same field.
+
+    The edges of the field map to each other: grid coordinate y becomes y * matrix / Y, and x likewise. Linear; on the
+    way to a coarser grid every source pixel counts (the filter widens with the step), so that thin blood does not
+    fall between the samples. Returned as it is, not copied, when it has that matrix already.
+    """
+    if hu.shape[1:] == (matrix, matrix):
+        return hu
+    resized = np.empty((hu.shape[0], matrix, matrix), np.int16)
+    for z, plane in enumerate(hu):
+        image = Image.fromarray(plane.astype(np.float32))
+        resized[z] = np.rint(np.asarray(image.resize((matrix, matrix), Image.Resampling.BILINEAR)))
+    return resized
