@@ -29,6 +29,8 @@ NEGATIVE_OVERLAP: Final = 0.4
 # Masks are learnt on this many of the batch's positive ROIs: they cost as much as everything else.
 MASK_ROIS: Final = 24
 L2: Final = 1e-5
+# Means over all that was asked, of which few are positive, against means over positives: these bring them level.
+WEIGHTS: Final = {"objectness": 2.0, "anchor": 0.3, "class": 2.0, "box": 0.3, "mask": 1.0, "l2": 1.0}
 
 
 def losses(
@@ -43,7 +45,7 @@ def losses(
     slabs: int,
     training: bool,
 ) -> dict[str, tf.Tensor]:
-    """Return the terms of the loss for one batch (see `batches.Batch`), each a scalar.
+    """Return the terms of the loss for one batch (see `batches.Batch`), each a scalar, to be weighted by `WEIGHTS`.
 
     `training` says whether batch normalisation uses (and learns) the batch's own statistics.
     """

@@ -28,7 +28,7 @@ import tensorflow as tf
 from appliance.contract import CHUNK_INPUT_SLICES, MATRIX
 from training.batches import Batch, Shape, batch
 from training.heads import Head, stored
-from training.losses import losses
+from training.losses import WEIGHTS, losses
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
 from training.reading import Outputs, Quality, quality
@@ -94,7 +94,7 @@ class Trainer:
         def step(*arrays: tf.Tensor) -> dict[str, tf.Tensor]:
             with tf.GradientTape() as tape:
                 terms = losses(self.detector, *arrays, slabs=self.run.shape.slabs, training=statistics)
-                total = tf.add_n(list(terms.values()))
+                total = tf.add_n([WEIGHTS[name] * term for name, term in terms.items()])
             gradients = tape.gradient(total, self.detector.trainable_variables)
             self.optimiser.apply(gradients)
             return terms | {"total": total}

@@ -21,7 +21,7 @@ import tensorflow as tf
 from training.network.variants import Variant
 
 EPSILON = 1e-3
-MOMENTUM = 0.97
+MOMENTUM = 0.99
 
 
 class ConvBNReLU(keras.layers.Layer):  # type: ignore[misc]
