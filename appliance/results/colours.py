@@ -12,7 +12,7 @@ from typing import Final
 from appliance.contract import HemorrhageType
 
 COLOURS: Final = {
-    HemorrhageType.IPH: (230, 159, 0),
+    HemorrhageType.IPH: (213, 94, 0),
     HemorrhageType.EDH_SDH: (86, 180, 233),
     HemorrhageType.SAH: (240, 228, 66),
 }

@@ -27,10 +27,17 @@ WINDOW_CENTRE_HU: Final = 40
 LEAST_SIDE: Final = 640
 """The image's longer side is at least this many pixels; a larger source matrix keeps its own size."""
 
-STRIP: Final = 26
+Colour = tuple[int, int, int]
 INK: Final = (235, 235, 235)
 BLACK: Final = (0, 0, 0)
+
+STRIP: Final = 26
+"""Height of a line of words, pixels."""
+
 BOX_MARGIN: Final = 4
+"""How far boxes keep off what they frame, pixels."""
+
+SCALE_MM: Final = 50
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Mark:
     type: HemorrhageType | None
 
     @property
-    def colour(self) -> tuple[int, int, int]:
+    def colour(self) -> Colour:
         """The colour of its type, or that of dismissed proposals."""
         return DISMISSED if self.type is None else COLOURS[self.type]
 
@@ -52,7 +59,7 @@ def drawn(
     pixel_spacing_mm: tuple[float, float],
     lesions: Iterable[tuple[HemorrhageType, NDArray[np.bool_]]],
     marks: Iterable[Mark],
-    heading: str,
+    heading: Iterable[tuple[str, Colour]],
     footing: tuple[str, str],
 ) -> NDArray[np.uint8]:
     """Return the key image, RGB uint8 [rows, columns, 3].
@@ -63,7 +70,8 @@ def drawn(
     pixel_spacing_mm: of rows and columns.
     lesions: type and mask [Y, X] of each lesion on the slice.
     marks: boxes of detections and of dismissed proposals.
-    heading, footing: the lines above and below the image.
+    heading: the words above the image, each with its colour.
+    footing: the two lines below it.
     """
     height, width = _size(hu.shape, pixel_spacing_mm)
     grey = np.clip((hu.astype(np.float32) - (WINDOW_CENTRE_HU - WINDOW_WIDTH_HU / 2)) * (255 / WINDOW_WIDTH_HU), 0, 255)
@@ -77,9 +85,13 @@ def drawn(
     pen = ImageDraw.Draw(canvas)
     _draw_marks(pen, list(marks), (height, width))
     font = _font(15)
-    pen.text((8, STRIP // 2), heading, INK, font, anchor="lm")
+    left = 8.0
+    for words, colour in heading:
+        pen.text((left, STRIP // 2), words, colour, font, anchor="lm")
+        left += pen.textlength(words, font) + 16
     pen.text((8, STRIP + height + STRIP // 2), footing[0], INK, font, anchor="lm")
     pen.text((8, STRIP + height + STRIP + STRIP // 2), footing[1], INK, font, anchor="lm")
+    _draw_scale(pen, (width - 8, STRIP + height + STRIP // 2), height / (hu.shape[0] * pixel_spacing_mm[0]))
     side = _font(22)
     pen.text((8, STRIP + height // 2), "R", INK, side, anchor="lm", stroke_width=2, stroke_fill=BLACK)
     pen.text((width - 8, STRIP + height // 2), "L", INK, side, anchor="rm", stroke_width=2, stroke_fill=BLACK)
@@ -155,7 +167,7 @@ def _overlap(a: Rectangle, b: Rectangle) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _dashed(pen: ImageDraw.ImageDraw, box: Rectangle, colour: tuple[int, int, int]) -> None:
+def _dashed(pen: ImageDraw.ImageDraw, box: Rectangle, colour: Colour) -> None:
     """Draw a dashed rectangle, one pixel wide."""
     left, top, right, bottom = box
     dash, gap = 6, 4
@@ -167,6 +179,16 @@ def _dashed(pen: ImageDraw.ImageDraw, box: Rectangle, colour: tuple[int, int, in
         end = min(y + dash, bottom)
         pen.line((left, y, left, end), colour)
         pen.line((right, y, right, end), colour)
+
+
+def _draw_scale(pen: ImageDraw.ImageDraw, right: tuple[int, int], pixels_per_mm: float) -> None:
+    """Draw a bar of known length that ends at `right`, with its length before it."""
+    x, y = right
+    start = x - SCALE_MM * pixels_per_mm
+    pen.line((start, y, x, y), INK)
+    pen.line((start, y - 4, start, y + 4), INK)
+    pen.line((x, y - 4, x, y + 4), INK)
+    pen.text((start - 8, y), f"{SCALE_MM // 10} cm", INK, _font(15), anchor="rm")
 
 
 @cache

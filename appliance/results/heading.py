@@ -24,9 +24,6 @@ from appliance.results.identity import AnswerIdentity, name_uid
 
 MANUFACTURER: Final = "The hemorrhage appliance authors"
 MODEL_NAME: Final = "Hemorrhage appliance"
-RESEARCH_USE: Final = "Research use only. The model was trained on simulated scans. Not for diagnosis."
-"""Stated wherever a person reads an answer, until a site has trained a model of its own."""
-
 IMPLEMENTATION_UID: Final = name_uid("implementation class")
 
 _PATIENT_GROUP: Final = 0x0010

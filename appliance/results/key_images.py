@@ -19,17 +19,20 @@ from appliance.imaging.volume import Volume
 from appliance.inference.detections import Box, Reading
 from appliance.results import codes
 from appliance.results import content_items as items
+from appliance.results.colours import COLOURS
 from appliance.results.content_items import Relation
-from appliance.results.drawing import WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, Mark, drawn
+from appliance.results.drawing import INK, WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, Colour, Mark, drawn
 from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading, ResultKind
+from appliance.results.wording import RESEARCH_USE, millilitres
 
 MOST_DISMISSED: Final = 3
 """Dismissed proposals shown on one slice, the likeliest first."""
 
+MOST_TITLES: Final = 4
+"""Lesions named above one slice, the largest first."""
+
 COVERED: Final = 0.3
 """A dismissed proposal that shares more of itself with a detection than this says nothing of its own."""
-
-SHORT_WARNING: Final = "Research use only, trained on simulated scans. Not for diagnosis."
 
 
 def key_images(
@@ -62,7 +65,7 @@ def key_object_selection(captures: Sequence[Dataset], finding: Finding, heading:
                 items.uid(codes.DEVICE_UID, heading.device_uid, Relation.CONTEXT),
                 items.text(codes.DEVICE_NAME, MODEL_NAME, Relation.CONTEXT),
                 items.text(codes.DEVICE_MANUFACTURER, MANUFACTURER, Relation.CONTEXT),
-                items.text(codes.KEY_OBJECT_DESCRIPTION, f"{said} {SHORT_WARNING}"),
+                items.text(codes.KEY_OBJECT_DESCRIPTION, f"{said} {RESEARCH_USE}"),
                 *(items.image(codes.SOURCE, one.SOPClassUID, one.SOPInstanceUID) for one in captures),
             ],
             relation=None,
@@ -89,19 +92,22 @@ def _picture(volume: Volume, reading: Reading, finding: Finding, index: int) -> 
         _marks(reading, finding.threshold, index),
         _title(finding, index),
         (
-            f"Slice {index + 1} of {volume.slices}   {volume.positions_mm[index]:+.1f} mm   "
+            f"Slice {index + 1} of {volume.slices}   position {volume.positions_mm[index]:+.1f} mm   "
             f"W {WINDOW_WIDTH_HU} L {WINDOW_CENTRE_HU}",
-            SHORT_WARNING,
+            RESEARCH_USE,
         ),
     )
 
 
-def _title(finding: Finding, index: int) -> str:
-    """Return the line above the image: what is on this slice."""
+def _title(finding: Finding, index: int) -> list[tuple[str, Colour]]:
+    """Return the words above the image: what is on this slice."""
     lesions = [lesion for lesion in finding.lesions if index in lesion.slices]
     if lesions:
-        return "   ".join(f"{lesion.type.display} {lesion.volume_ml:.1f} mL" for lesion in lesions[:4])
-    return "No hemorrhage on this slice" if finding.present else "No hemorrhage found"
+        return [
+            (f"{lesion.type.display} {millilitres(lesion.volume_ml)}", COLOURS[lesion.type])
+            for lesion in lesions[:MOST_TITLES]
+        ]
+    return [("No hemorrhage on this slice" if finding.present else "No hemorrhage found", INK)]
 
 
 def _marks(reading: Reading, threshold: float, index: int) -> list[Mark]:
@@ -142,7 +148,7 @@ def _capture(picture: NDArray[np.uint8], volume: Volume, heading: Heading, index
     capture.RecognizableVisualFeatures = "NO"
     capture.LossyImageCompression = "00"
     capture.PatientOrientation = ["L", "P"]
-    capture.DerivationDescription = f"Window {WINDOW_WIDTH_HU}/{WINDOW_CENTRE_HU}, findings drawn in. {SHORT_WARNING}"
+    capture.DerivationDescription = f"Window {WINDOW_WIDTH_HU}/{WINDOW_CENTRE_HU}, findings drawn in. {RESEARCH_USE}"
     header = volume.headers[index]
     source = Dataset()
     source.ReferencedSOPClassUID = header.SOPClassUID

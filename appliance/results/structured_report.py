@@ -23,8 +23,9 @@ from appliance.inference.detections import ModelIdentity
 from appliance.results import codes
 from appliance.results import content_items as items
 from appliance.results.content_items import Relation
-from appliance.results.heading import MANUFACTURER, MODEL_NAME, RESEARCH_USE, Heading, ResultKind
+from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading, ResultKind
 from appliance.results.identity import series_uid_of
+from appliance.results.wording import RESEARCH_USE, millilitres
 
 MOST_LESIONS: Final = 20
 SOP_CLASSES: Final = {"comprehensive-3d": Comprehensive3DSRStorage, "comprehensive": ComprehensiveSRStorage}
@@ -218,7 +219,7 @@ class _Tree:
                 self._number(codes.PROBABILITY, max(lesion.confidence for lesion in rest)),
                 items.text(
                     codes.COMMENT,
-                    f"{len(rest)} smaller lesions, {_ml(total)} together; each has its segment in the segmentation.",
+                    f"{len(rest)} smaller lesions, {millilitres(total)} together; each has a segment of its own.",
                 ),
             ],
             template="1501",
@@ -246,7 +247,7 @@ class _Tree:
         if finding.present:
             total = sum(lesion.volume_ml for lesion in finding.lesions)
             count = f"{len(finding.lesions)} lesion{'s' if len(finding.lesions) > 1 else ''}"
-            answer = f"Intracranial hemorrhage found: {count}, {_ml(total)} together."
+            answer = f"Intracranial hemorrhage found: {count}, {millilitres(total)} together."
         else:
             answer = "No intracranial hemorrhage found."
         lines = [
@@ -265,15 +266,10 @@ class _Tree:
 
 def _sentence(lesion: Lesion, slices: int) -> str:
     """Return what there is to say of a lesion in words."""
-    abc2 = "" if lesion.abc2_ml is None else f" (ABC/2 {_ml(lesion.abc2_ml)})"
+    abc2 = "" if lesion.abc2_ml is None else f" (ABC/2 {millilitres(lesion.abc2_ml)})"
     first, last = lesion.slices[0] + 1, lesion.slices[-1] + 1
     where = f"slice {first}" if first == last else f"slices {first} to {last}"
     return (
-        f"{lesion.type.display}, {lesion.size_class.value}: {_ml(lesion.volume_ml)}{abc2}, "
+        f"{lesion.type.display}, {lesion.size_class.value}: {millilitres(lesion.volume_ml)}{abc2}, "
         f"confidence {lesion.confidence:.2f}, {where} of {slices} counted from the foot end."
     )
-
-
-def _ml(volume_ml: float) -> str:
-    """Return a volume for people: one digit after the point, more for small ones."""
-    return f"{volume_ml:.1f} mL" if volume_ml >= 1 else f"{volume_ml:.2g} mL"

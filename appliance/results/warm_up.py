@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Makes one of every result object of a tiny made volume, so that the first study is as fast as the second.
+
+highdicom reads its tables, Pillow its font and pydicom its codecs when they are first used: most of a second, which
+the worker pays before it says that it is ready.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.uid import CTImageStorage
+
+from appliance.contract import MASK_SIZE, TYPES
+from appliance.findings.find import find
+from appliance.imaging.volume import Turn, Volume
+from appliance.inference.detections import Box, Detection, DismissedProposal, ModelIdentity, Reading
+from appliance.results.identity import name_uid
+from appliance.results.report import report
+from appliance.settings import Settings
+
+_SIDE = 32
+_SLICES = 4
+
+
+def warm_up(settings: Settings) -> None:
+    """Find and report on a made volume with one lesion of each type; the objects are thrown away."""
+    volume = Volume(
+        hu=np.zeros((_SLICES, _SIDE, _SIDE), np.int16),
+        pixel_spacing_mm=(5.0, 5.0),
+        positions_mm=np.arange(_SLICES, dtype=np.float64) * 5,
+        turn=Turn(),
+        headers=tuple(_header(index) for index in range(_SLICES)),
+    )
+    mask = np.ones((MASK_SIZE, MASK_SIZE), np.float32)
+    scores = np.eye(len(TYPES)) * 0.9
+    detections = [
+        Detection(index, Box(80.0, 130.0 * index, 200.0, 130.0 * index + 110), (score[0], score[1], score[2]), mask)
+        for index, score in enumerate(scores)
+    ]
+    dismissed = DismissedProposal(0, Box(300, 300, 400, 400), (0.01, 0.01, 0.01))
+    reading = Reading(tuple(detections), (dismissed,), ModelIdentity("warm-up", "0", "0" * 64))
+    finding = find(reading, volume, 0.5, settings.finding.join_mm)
+    report(volume, reading, finding, settings=settings, created=datetime.now(UTC))
+
+
+def _header(index: int) -> Dataset:
+    header = Dataset()
+    header.SOPClassUID = CTImageStorage
+    header.StudyInstanceUID = name_uid("warm-up study")
+    header.SeriesInstanceUID = name_uid("warm-up series")
+    header.SOPInstanceUID = name_uid(f"warm-up slice {index}")
+    header.FrameOfReferenceUID = name_uid("warm-up frame of reference")
+    header.Modality = "CT"
+    header.Rows = header.Columns = _SIDE
+    header.PixelSpacing = [5, 5]
+    header.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    header.ImagePositionPatient = [0, 0, 5 * index]
+    return header
