@@ -23,6 +23,7 @@ from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from appliance import contract
 from appliance.errors import ModelContractError, UnavailableError
+from appliance.imaging.resize import to_matrix
 from appliance.inference.detections import Box, Detection, DismissedProposal, ModelIdentity, Reading
 from appliance.inference.golden import GoldenAnswer, Readiness, chunk
 from appliance.inference.lanes import (
@@ -231,9 +232,13 @@ class TritonDetector:
 
 
 def write_chunk(hu: NDArray[np.int16], indices: NDArray[np.intp], target: NDArray[Any]) -> None:
-    """Write the slices `indices` of `hu` [Z, 512, 512], clipped to the wire's range, into `target` [20, 512, 512]."""
+    """Write the slices `indices` of `hu` [Z, Y, X] into `target` [20, 512, 512]: resized, clipped to the wire's range.
+
+    Slice by slice, so that nothing as large as the chunk is held beside it.
+    """
     for plane, index in zip(target, indices, strict=True):
-        np.clip(hu[index], -contract.WIRE_CLIP_HU, contract.WIRE_CLIP_HU, out=plane)
+        resized = to_matrix(hu[index : index + 1], contract.MATRIX)[0]
+        np.clip(resized, -contract.WIRE_CLIP_HU, contract.WIRE_CLIP_HU, out=plane)
 
 
 def checked_model(

@@ -19,7 +19,7 @@ from appliance import contract
 from appliance.contract import HemorrhageType
 from appliance.errors import ModelContractError, UnavailableError
 from appliance.inference.detections import Box
-from appliance.inference.detector import TritonDetector, checked_model
+from appliance.inference.detector import TritonDetector, checked_model, write_chunk
 from appliance.inference.server import TritonServer
 from appliance.settings import TritonSettings
 from tests.appliance.inference.blob_detector import SUGGESTED_THRESHOLD, answers, onnx_model, write_repository
@@ -128,24 +128,27 @@ def test_each_dtype_gives_the_same_reading_by_shared_memory_and_by_message(
     ]
 
 
-def test_values_are_clipped_to_what_the_wire_carries(start: Callable[..., TritonServer], tmp_path: Path) -> None:
-    """A model process that sums its input shows what arrived."""
-    settings = triton_settings(tmp_path / "models")
-    write_repository(settings.model_repository)
-    program = settings.model_repository / contract.DETECTOR / "1" / "model.py"
-    text = program.read_text().replace(
-        "            values =", "            print('ARRIVED', hu.min(), hu.max(), flush=True)\n            values ="
+def test_values_are_clipped_to_what_the_wire_carries() -> None:
+    hu = np.full((3, 512, 512), 33, np.int16)
+    hu[:, 0], hu[:, 1] = 32767, -32768
+    for dtype in (np.int16, np.float16, np.float32):
+        target = np.zeros(contract.INPUT_SHAPE, dtype)
+        write_chunk(hu, contract.chunks(len(hu))[0], target)
+        assert (target.min(), target.max()) == (-1024, 1024)
+        assert (target[:, 2:] == 33).all()
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(256, 256), (768, 768), (1024, 1024), (512, 640), (400, 512)])
+def test_another_matrix_is_resized_in_plane_and_its_blood_found_in_the_same_place(
+    detector: TritonDetector, rows: int, columns: int
+) -> None:
+    hu = np.full((20, rows, columns), 33, np.int16)
+    y1, y2, x1, x2 = (
+        int(edge) for edge in np.rint(np.array([144, 256, 368, 480]) / 512 * [rows, rows, columns, columns])
     )
-    with TritonServer(settings, tmp_path / "state") as server:
-        server.stop()
-        program.write_text(text)
-        server.start()
-        detector = TritonDetector(settings)
-        hu = head(1)
-        hu[0, 0], hu[0, 1] = 32767, -32768
-        detector.read(hu)
-        detector.close()
-        assert "ARRIVED -1024.0 1024.0" in server.log.read_text()
+    hu[18, y1:y2, x1:x2] = 66
+    strong = [one for one in detector.read(hu).detections if one.score > 0.5]
+    assert [(one.slice_index, one.box) for one in strong] == [(18, Box(144, 368, 256, 480))]
 
 
 def test_regions_are_made_once_and_given_back_on_both_sides(served: TritonSettings) -> None:
