@@ -339,8 +339,7 @@ def ct_header(
     stack: Stack,
     index: int,
     *,
-    position: PatientPosition = PatientPosition.HFS,
-    tilt_deg: float = 0.0,
+    position: PatientPosition,
 ) -> Dataset:
     """Return the header, without pixels, of slice `index` of `stack` as `vendor` writes it.
 
@@ -349,7 +348,6 @@ def ct_header(
     uids: of the study.
     kind: of the series; a dose page has no CT header (`dose_header`).
     position: how the patient lay.
-    tilt_deg: gantry tilt of the acquisition, degrees.
     """
     habit = vendor.series[kind]
     dataset = _general(vendor, examination, uids, kind)
@@ -360,21 +358,21 @@ def ct_header(
     dataset.Modality = "CT"
     dataset.FrameOfReferenceUID = uids.of("frame")
     _place(dataset, vendor, uids, kind, stack, index)
-    _time(dataset, vendor, examination, kind, index, sequential=tilt_deg != 0)
+    _time(dataset, vendor, examination, kind, index, sequential=stack.tilt_deg != 0)
 
     dataset.PatientPosition = position.value
     dataset.PositionReferenceIndicator = vendor.position_reference
     dataset.ImageType = list(habit.image_type)
-    scan_options = vendor.axial_mode if tilt_deg else vendor.helical_mode
+    scan_options = vendor.axial_mode if stack.tilt_deg else vendor.helical_mode
     if kind is SeriesKind.SCOUT:
         dataset.AcquisitionNumber = 1
     else:
-        rotations = vendor.numbers_rotations and tilt_deg and kind in (SeriesKind.AXIAL, SeriesKind.BONE)
+        rotations = vendor.numbers_rotations and stack.tilt_deg
         dataset.AcquisitionNumber = 2 + (index if rotations else 0)
         if scan_options is not None:
             dataset.ScanOptions = scan_options
     if vendor.tilt_sign is not None:
-        dataset.GantryDetectorTilt = _ds(vendor.tilt_sign * tilt_deg if kind is not SeriesKind.SCOUT else 0.0)
+        dataset.GantryDetectorTilt = _ds(vendor.tilt_sign * stack.tilt_deg)
     dataset.KVP = examination.kvp
     dataset.XRayTubeCurrent = examination.tube_current_ma
     dataset.ExposureTime = round(1000 * examination.exposure_s)

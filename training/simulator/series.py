@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The stacks of planes that a study is made of, in patient space: axial, reformatted, and the scout's projection.
+"""The stacks of planes that a study is made of: what each kind of series is planned as, and how it is stored.
 
 A `Stack` knows where each of its voxels lies in the patient (mm, LPS: x to the left, y to posterior, z to the head)
 and nothing of DICOM files. Turning a stack (`turned`) stores the same voxels differently; nothing moves in the patient.
@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
+
+from training.simulator.geometry import ScanGeometry
 
 AIR_HU: Final = -1000
 
@@ -81,6 +82,7 @@ class Stack:
     origins: float64 [Z, 3], centre of the first voxel of each plane, mm.
     pixel_spacing_mm: distance between rows and between columns, mm.
     thickness_mm: float64 [Z], nominal thickness of each slice, mm.
+    tilt_deg: gantry tilt of axial planes, degrees, positive with the front edge towards the head.
     outside: bool [rows, columns], pixels beyond the reconstructed field of view, or None.
     """
 
@@ -91,7 +93,23 @@ class Stack:
     origins: NDArray[np.float64]
     pixel_spacing_mm: tuple[float, float]
     thickness_mm: NDArray[np.float64]
+    tilt_deg: float = 0.0
     outside: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def on(cls, geometry: ScanGeometry, hu: NDArray[np.int16], labels: NDArray[np.uint8] | None = None) -> Stack:
+        """Return the stack of `hu` and `labels` [Z, rows, columns] on the planes of `geometry`."""
+        row, column, _ = geometry.axes
+        return cls(
+            hu=hu,
+            labels=labels,
+            row=row,
+            column=column,
+            origins=geometry.origins_mm,
+            pixel_spacing_mm=geometry.pixel_spacing_mm,
+            thickness_mm=np.asarray(geometry.thickness_mm),
+            tilt_deg=geometry.tilt_deg,
+        )
 
     @property
     def positions_mm(self) -> NDArray[np.float64]:
@@ -142,89 +160,80 @@ def turned(stack: Stack, position: PatientPosition) -> Stack:
     )
 
 
-def reformatted(source: Stack, kind: SeriesKind, *, thickness_mm: float = 3.0, pixel_mm: float = 0.9) -> Stack:
-    """Return a coronal or sagittal reformat of an axial stack, its slices as thick as they are far apart.
+def within_circle(stack: Stack) -> Stack:
+    """Return an axial stack with the field of view a circle that touches the image's edges, as scanners reconstruct."""
+    rows, columns = stack.hu.shape[1:]
+    y, x = np.ogrid[:rows, :columns]
+    distance = np.hypot((y - (rows - 1) / 2) / rows, (x - (columns - 1) / 2) / columns)
+    return replace(stack, outside=distance > 0.5)
 
-    Parameters
-    ----------
-    source: axial stack, best thin; its slices may be tilted or unevenly spaced.
-    kind: `SeriesKind.CORONAL` (planes run from anterior to posterior) or `SAGITTAL` (from right to left).
-    thickness_mm: slice thickness and distance, mm; the slice is the mean of three planes within it.
-    pixel_mm: pixel size of the reformat, mm.
+
+def planned(kind: SeriesKind, axial: ScanGeometry) -> ScanGeometry:
+    """Return the geometry of another series over the range of the axial soft-tissue one.
+
+    Bone keeps the axial planes; thin slices are upright, of 1 mm; reformats and the scout's planes have the pixels that
+    their narrower matrix gives. The scout's planes are those that `projected` sums up.
     """
-    low, high = _extent(source)
-    across = 1 if kind is SeriesKind.CORONAL else 0
+    if kind in (SeriesKind.AXIAL, SeriesKind.BONE):
+        return axial
+    low, high = _range_mm(axial)
+    if kind is SeriesKind.THIN:
+        return replace(axial, tilt_deg=0.0, **_stacked(low[2], high[2], 1.0, 1.0))
+    across, spacing_mm, pixel_mm = {
+        SeriesKind.CORONAL: (1, 3.0, 2 * axial.pixel_spacing_mm[0]),
+        SeriesKind.SAGITTAL: (0, 3.0, 2 * axial.pixel_spacing_mm[0]),
+        SeriesKind.SCOUT: (0, 6.0, 1.0),
+    }[kind]
     along = 1 - across
-    row, column = np.eye(3)[along], np.array([0.0, 0.0, -1.0])
-    count = max(2, int((high[across] - low[across]) / thickness_mm))
-    shape = (int((high[2] - low[2]) / pixel_mm) + 1, int((high[along] - low[along]) / pixel_mm) + 1)
-    origins = np.zeros((count, 3))
-    origins[:, across] = low[across] + thickness_mm * (np.arange(count) + 0.5)
-    origins[:, along] = low[along]
-    origins[:, 2] = high[2]
-    offsets = np.eye(3)[across] * thickness_mm / 3
-    hu = np.mean(
-        [_sampled(source, row, column, origins + k * offsets, (pixel_mm, pixel_mm), shape) for k in (-1, 0, 1)], axis=0
-    )
-    return Stack(
-        np.rint(hu).astype(np.int16), None, row, column, origins, (pixel_mm, pixel_mm), np.full(count, thickness_mm)
+    middle = (low + high) / 2
+    row = (1.0, 0.0, 0.0) if across == 1 else (0.0, 1.0, 0.0)
+    # The normal of coronal planes runs to posterior, that of sagittal ones to the right.
+    sign = 1 if across == 1 else -1
+    first, last = sorted((sign * low[across], sign * high[across]))
+    middle[across] = 0
+    return ScanGeometry(
+        rows=int((high[2] - low[2]) / pixel_mm),
+        columns=int((high[along] - low[along]) / pixel_mm),
+        pixel_spacing_mm=(pixel_mm, pixel_mm),
+        centre_mm=(float(middle[0]), float(middle[1]), float(middle[2])),
+        row=row,
+        column=(0.0, 0.0, -1.0),
+        **_stacked(first, last, spacing_mm, spacing_mm),
     )
 
 
-def projected(source: Stack, *, pixel_mm: float = 1.0) -> Stack:
-    """Return the scout of an axial stack: one plane of line integrals seen from the patient's left.
+def projected(planes: Stack) -> Stack:
+    """Return the scout, one plane of line integrals, of the sagittal planes that `planned` gives for it.
 
     The values are what a scout shows, attenuation on an arbitrary scale, not HU of anything.
     """
-    low, high = _extent(source)
-    row, column = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, -1.0])
-    shape = (int((high[2] - low[2]) / pixel_mm) + 1, int((high[1] - low[1]) / pixel_mm) + 1)
-    step = 4.0
-    depths = np.arange(low[0], high[0], step)
-    origins = np.stack([depths, np.full_like(depths, low[1]), np.full_like(depths, high[2])], axis=1)
-    planes = _sampled(source, row, column, origins, (pixel_mm, pixel_mm), shape)
+    step = abs(planes.positions_mm[1] - planes.positions_mm[0])
     # 0.02 / mm is water at the tube's mean energy: 180 mm of head attenuate by about 3.6.
-    attenuation = np.clip(planes.astype(np.float32) - AIR_HU, 0, None).sum(axis=0) * step * 0.02 / 1000
-    return Stack(
-        np.rint(attenuation * 250 - 400).astype(np.int16)[None],
-        None,
-        row,
-        column,
-        np.array([[(low[0] + high[0]) / 2, low[1], high[2]]]),
-        (pixel_mm, pixel_mm),
-        np.array([pixel_mm]),
+    attenuation = np.clip(planes.hu.astype(np.float32) - AIR_HU, 0, None).sum(axis=0) * (step * 0.02 / 1000)
+    return replace(
+        planes,
+        hu=np.rint(attenuation * 250 - 400).astype(np.int16)[None],
+        labels=None,
+        origins=planes.origins.mean(axis=0, keepdims=True),
+        thickness_mm=np.asarray(planes.pixel_spacing_mm[:1]),
     )
 
 
-def _extent(stack: Stack) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the smallest and largest patient coordinates [3], mm, of the voxel centres of `stack`."""
-    depth, height, width = stack.hu.shape
-    corners = np.array([(z, y, x) for z in (0, depth - 1) for y in (0, height - 1) for x in (0, width - 1)])
-    points = stack.patient_mm(corners)
-    return points.min(axis=0), points.max(axis=0)
+def _range_mm(geometry: ScanGeometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the smallest and largest patient x, y, z [3] that an axial series reaches, mm, its slices' halves too.
+
+    The tilt counts for nothing here: the range is that of the slices' centres, as if upright.
+    """
+    half = np.array([geometry.columns * geometry.pixel_spacing_mm[1], geometry.rows * geometry.pixel_spacing_mm[0]]) / 2
+    centre = np.asarray(geometry.centre_mm)
+    heights = geometry.centres_mm[:, 2]
+    spans = geometry.spans_mm / np.cos(np.deg2rad(geometry.tilt_deg))
+    low, high = heights[0] - spans[0] / 2, heights[-1] + spans[-1] / 2
+    return np.append(centre[:2] - half, low), np.append(centre[:2] + half, high)
 
 
-def _sampled(
-    source: Stack,
-    row: NDArray[np.float64],
-    column: NDArray[np.float64],
-    origins: NDArray[np.float64],
-    spacing_mm: tuple[float, float],
-    shape: tuple[int, int],
-) -> NDArray[np.int16]:
-    """Return int16 [len(origins), *shape], HU, of `source` on other planes (linear; air outside)."""
-    index = np.arange(len(source.origins))
-    normal = np.cross(source.row, source.column)
-    normal = normal * np.sign((source.origins[-1] - source.origins[0]) @ normal)
-    # Tilted slices keep their planes parallel while the table moves along z, so that a slice's origin also shifts
-    # within the plane.
-    shift_row, shift_column = source.origins @ source.column, source.origins @ source.row
-    y, x = np.arange(shape[0]) * spacing_mm[0], np.arange(shape[1]) * spacing_mm[1]
-    result = np.empty((len(origins), *shape), np.int16)
-    for plane, origin in zip(result, origins, strict=True):
-        points = origin + y[:, None, None] * column + x[None, :, None] * row
-        z = np.interp(points @ normal, source.positions_mm, index, left=-2, right=index[-1] + 2)
-        rows = (points @ source.column - np.interp(z, index, shift_row)) / source.pixel_spacing_mm[0]
-        columns = (points @ source.row - np.interp(z, index, shift_column)) / source.pixel_spacing_mm[1]
-        map_coordinates(source.hu, [z, rows, columns], output=plane, order=1, cval=AIR_HU)
-    return result
+def _stacked(low: float, high: float, spacing_mm: float, thickness_mm: float) -> dict[str, Any]:
+    """Return positions and thicknesses of slices that fill `low` to `high` along the normal."""
+    count = max(2, int((high - low) / spacing_mm))
+    positions = (low + high) / 2 + spacing_mm * (np.arange(count) - (count - 1) / 2)
+    return {"positions_mm": tuple(positions.tolist()), "thickness_mm": (thickness_mm,) * count}

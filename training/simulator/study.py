@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
-from appliance.contract import TYPES
 from training.simulator.dicom import Storage, TransferSyntax, Uids, set_ct_pixels, set_gray_pixels, write_dicom
+from training.simulator.geometry import ScanGeometry
 from training.simulator.headers import (
     VENDORS,
     Descriptions,
@@ -32,16 +32,17 @@ from training.simulator.headers import (
     dose_page_lines,
     vendor_of,
 )
-from training.simulator.series import PatientPosition, SeriesKind, Stack, turned
+from training.simulator.scan import Finding, SimulatedScan, planned_geometry, simulate_scan
+from training.simulator.scanner import Kernel
+from training.simulator.series import PatientPosition, SeriesKind, Stack, planned, projected, turned, within_circle
 from training.simulator.truth import TRUTH_JSON, SeriesRecord, Truth, slice_volumes_ml, true_slices, write_truth
-
-FINDINGS: Final = (*map(str, TYPES), "none")
-"""What a study can be asked to show."""
 
 FULL_STUDY: Final = tuple(SeriesKind)
 """Every kind of series."""
 
+_AXIAL_KINDS: Final = (SeriesKind.AXIAL, SeriesKind.THIN, SeriesKind.BONE)
 _DOSE_PAGE_PX: Final = 512
+_THIN_MM, _THICK_MM = 2.5, 5.0
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,14 @@ class StudySpec:
     Attributes
     ----------
     seed: of the patient, the bleed, the scanner and everything else that is not said below.
-    finding: `iph`, `edh_sdh`, `sah` or `none`.
+    finding: the type of blood, or none; its value as a string does.
     volume_ml: how much blood, mL; None draws it.
     series: kinds of series beside the axial soft-tissue one, which is always there; None leaves it to the vendor
         (some send their scout with every study).
     vendor: a name in `VENDORS`; None draws one.
-    slices, spacing_mm, matrix, tilt_deg: geometry of the axial series; None draws the first, second and last.
-    mixed_spacing: 2.5 mm slices below, 5 mm above.
+    slices, spacing_mm, matrix, tilt_deg: geometry of the axial series. None keeps the seed's; slices without a spacing
+        cover the seed's range, both together cover what they cover around its middle.
+    mixed_spacing: 2.5 mm slices through the skull base, 5 mm above.
     orientation: how the patient lies, and so how the planes are stored.
     transfer_syntax: of the CT images and the dose page.
     signed: number format; None keeps the vendor's own.
@@ -66,7 +68,7 @@ class StudySpec:
     """
 
     seed: int
-    finding: str
+    finding: Finding
     volume_ml: float | None = None
     series: tuple[SeriesKind, ...] | None = None
     vendor: str | None = None
@@ -83,13 +85,14 @@ class StudySpec:
 
     def __post_init__(self) -> None:
         """Refuse what no study can be."""
-        if self.finding not in FINDINGS:
-            raise ValueError(f"finding is one of {', '.join(FINDINGS)}, not {self.finding!r}")
+        if self.finding not in list(Finding):
+            raise ValueError(f"finding is one of {', '.join(Finding)}, not {self.finding!r}")
+        object.__setattr__(self, "finding", Finding(self.finding))
         if self.vendor is not None and self.vendor not in VENDORS:
             raise ValueError(f"vendor is one of {', '.join(VENDORS)}, not {self.vendor!r}")
         if self.mixed_spacing and self.spacing_mm is not None:
             raise ValueError("mixed spacing is 2.5 and 5 mm; it takes no spacing beside it")
-        if self.finding == "none" and self.volume_ml:
+        if self.finding is Finding.NONE and self.volume_ml:
             raise ValueError("a study without hemorrhage has no volume")
 
     @property
@@ -124,7 +127,69 @@ class WrittenStudy:
         return tuple(path for paths in self.files.values() for path in paths)
 
 
-def write_stacks(stacks: Mapping[SeriesKind, Stack], spec: StudySpec, folder: Path, *, tilt_deg: float) -> WrittenStudy:
+def axial_geometry(spec: StudySpec) -> ScanGeometry:
+    """Return the planes of the axial soft-tissue series that `spec` asks for."""
+    drawn = planned_geometry(spec.seed)
+    steps = drawn.spans_mm
+    low, high = drawn.positions_mm[0] - steps[0] / 2, drawn.positions_mm[-1] + steps[-1] / 2
+    if spec.mixed_spacing:
+        # Two fifths of the range, in whole slices; the last thin and the first thick slice touch.
+        thin = round(0.4 * (high - low) / _THIN_MM) if spec.slices is None else spec.slices // 2
+        thick = int((high - low - thin * _THIN_MM) / _THICK_MM) if spec.slices is None else spec.slices - thin
+        steps = np.repeat([_THIN_MM, _THICK_MM], [thin, thick])
+    elif spec.slices is not None or spec.spacing_mm is not None:
+        spacing = spec.spacing_mm or (high - low) / (spec.slices or 1)
+        steps = np.full(spec.slices or max(2, int((high - low) / spacing)), spacing)
+    if spec.mixed_spacing or spec.slices is not None or spec.spacing_mm is not None:
+        positions = (low + high - steps.sum()) / 2 + np.cumsum(steps) - steps / 2
+        drawn = dataclasses.replace(
+            drawn, positions_mm=tuple(positions.tolist()), thickness_mm=tuple(steps.astype(float).tolist())
+        )
+    pixel_mm = max(drawn.rows, drawn.columns) * drawn.pixel_spacing_mm[0] / spec.matrix
+    return dataclasses.replace(
+        drawn,
+        rows=spec.matrix,
+        columns=spec.matrix,
+        pixel_spacing_mm=(pixel_mm, pixel_mm),
+        tilt_deg=drawn.tilt_deg if spec.tilt_deg is None else spec.tilt_deg,
+    )
+
+
+def simulate(spec: StudySpec) -> SimulatedScan:
+    """Return the scan whose study `spec` describes: the slow part of `write_study`."""
+    return simulate_scan(spec.seed, spec.finding, volume_ml=spec.volume_ml, geometry=axial_geometry(spec))
+
+
+def stacks_of(scan: SimulatedScan, kinds: tuple[SeriesKind, ...]) -> dict[SeriesKind, Stack]:
+    """Return the CT series of `kinds`, each as its own reconstruction of the same head on the same scanner."""
+    stacks = {}
+    for kind in kinds:
+        if kind is SeriesKind.DOSE:
+            continue
+        geometry = planned(kind, scan.geometry)
+        if kind is SeriesKind.AXIAL:
+            stack = Stack.on(geometry, scan.hu, scan.labels)
+        else:
+            kernel = Kernel.BONE if kind is SeriesKind.BONE else Kernel.SOFT
+            noise = list(SeriesKind).index(kind)
+            stack = Stack.on(geometry, scan.head.render(geometry, kernel, scanner=scan.scanner, noise=noise))
+        if kind is SeriesKind.SCOUT:
+            stack = projected(stack)
+        stacks[kind] = within_circle(stack) if kind in _AXIAL_KINDS else stack
+    return stacks
+
+
+def write_study(spec: StudySpec, folder: Path) -> WrittenStudy:
+    """Simulate what `spec` asks for and write it into `folder`: DICOM files, `truth.json`, `truth.npy`."""
+    return write_scan(simulate(spec), spec, folder)
+
+
+def write_scan(scan: SimulatedScan, spec: StudySpec, folder: Path) -> WrittenStudy:
+    """Write a scan that `simulate` gave for this seed, finding and geometry; all else in `spec` may have changed."""
+    return write_stacks(stacks_of(scan, spec.kinds), spec, folder)
+
+
+def write_stacks(stacks: Mapping[SeriesKind, Stack], spec: StudySpec, folder: Path) -> WrittenStudy:
     """Write the series of a study as DICOM files into `folder`, with `truth.json` and `truth.npy`.
 
     Files that an earlier study left in `folder` (those its `truth.json` names) are removed first; others stay.
@@ -135,7 +200,6 @@ def write_stacks(stacks: Mapping[SeriesKind, Stack], spec: StudySpec, folder: Pa
         keeps labels.
     spec: what else was asked for.
     folder: made when it is not there.
-    tilt_deg: gantry tilt of the scan, degrees.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _remove_earlier(folder)
@@ -153,9 +217,9 @@ def write_stacks(stacks: Mapping[SeriesKind, Stack], spec: StudySpec, folder: Pa
             datasets = [_dose_page(vendor, examination, uids)]
         else:
             stack = stacks[kind]
-            if kind in (SeriesKind.AXIAL, SeriesKind.THIN, SeriesKind.BONE):
+            if kind in _AXIAL_KINDS:
                 stack = turned(stack, spec.orientation)
-            datasets = _ct_images(vendor, examination, uids, kind, stack, spec.orientation, tilt_deg)
+            datasets = _ct_images(vendor, examination, uids, kind, stack, spec.orientation)
         files[kind] = tuple(folder / f"{d.SeriesNumber:04d}-{d.InstanceNumber:04d}.dcm" for d in datasets)
         for dataset, path in zip(datasets, files[kind], strict=True):
             write_dicom(dataset, path, spec.transfer_syntax)
@@ -175,7 +239,7 @@ def write_stacks(stacks: Mapping[SeriesKind, Stack], spec: StudySpec, folder: Pa
     volumes = {kind: float(v.sum()) for kind, v in slice_volumes_ml(axial).items()}
     truth = Truth(
         seed=spec.seed,
-        type=spec.finding,
+        type=str(spec.finding),
         volume_ml=sum(volumes.values()),
         volumes_ml=volumes,
         slices=true_slices(axial, record.instance_uids),
@@ -184,7 +248,7 @@ def write_stacks(stacks: Mapping[SeriesKind, Stack], spec: StudySpec, folder: Pa
         pixel_spacing_mm=axial.pixel_spacing_mm,
         positions_mm=tuple(axial.positions_mm.tolist()),
         spans_mm=tuple(axial.spans_mm.tolist()),
-        tilt_deg=tilt_deg,
+        tilt_deg=axial.tilt_deg,
         series=tuple(records),
         request=spec.as_json(),
     )
@@ -216,12 +280,11 @@ def _ct_images(
     kind: SeriesKind,
     stack: Stack,
     position: PatientPosition,
-    tilt_deg: float,
 ) -> list[Dataset]:
     """Return the CT images of one series by rising position, pixels uncompressed."""
     datasets = []
     for index, hu in enumerate(stack.hu):
-        dataset = ct_header(vendor, examination, uids, kind, stack, index, position=position, tilt_deg=tilt_deg)
+        dataset = ct_header(vendor, examination, uids, kind, stack, index, position=position)
         set_ct_pixels(dataset, hu, stack.outside, vendor.storage, index)
         datasets.append(dataset)
     return datasets

@@ -20,7 +20,7 @@ from training.simulator.study import FULL_STUDY, StudySpec, WrittenStudy, write_
 def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> WrittenStudy:
     """A study of every kind of series from each vendor in turn."""
     spec = StudySpec(7, "iph", series=FULL_STUDY, vendor=request.param, descriptions=Descriptions.VENDOR)
-    return write_stacks(tiny_stacks(), spec, tmp_path_factory.mktemp(request.param), tilt_deg=0.0)
+    return write_stacks(tiny_stacks(), spec, tmp_path_factory.mktemp(request.param))
 
 
 def errors(path: Path) -> list[str]:
@@ -43,7 +43,7 @@ def test_dciodvfy_finds_no_error_on_tilted_unevenly_spaced_slices_of_a_prone_pat
     spec = StudySpec(
         8, "none", vendor=vendor, orientation=PatientPosition.FFP, descriptions=Descriptions.MISSING, series=()
     )
-    written = write_stacks(tiny_stacks(12.0, (2.5, 2.5, 5.0, 5.0)), spec, tmp_path, tilt_deg=12.0)
+    written = write_stacks(tiny_stacks(12.0, (2.5, 2.5, 5.0, 5.0)), spec, tmp_path)
     assert errors(written.all_files[2]) == []
 
 
@@ -60,7 +60,7 @@ def test_headers_do_not_tell_the_finding(full: WrittenStudy, tmp_path: Path) -> 
     spec = StudySpec(
         7, "none", series=FULL_STUDY, vendor=full.truth.request["vendor"], descriptions=Descriptions.VENDOR
     )
-    clean = write_stacks(tiny_stacks(), spec, tmp_path, tilt_deg=0.0)
+    clean = write_stacks(tiny_stacks(), spec, tmp_path)
     for with_blood, without in zip(full.all_files, clean.all_files, strict=True):
         pair = [pydicom.dcmread(path, stop_before_pixels=True) for path in (with_blood, without)]
         for header in pair:
@@ -81,11 +81,11 @@ def test_every_vendor_is_drawn_by_some_seed() -> None:
 @pytest.mark.parametrize("mode", Descriptions)
 def test_series_descriptions_are_as_truthful_as_asked(mode: Descriptions, tmp_path: Path) -> None:
     spec = StudySpec(7, "iph", series=(), vendor="northway", descriptions=mode)
-    written = write_stacks(tiny_stacks(), spec, tmp_path, tilt_deg=0.0)
+    written = write_stacks(tiny_stacks(), spec, tmp_path)
     description = pydicom.dcmread(written.all_files[0]).get("SeriesDescription")
     if mode is Descriptions.VENDOR:
-        assert description == "10MM STANDARD"
+        assert description == "20MM STANDARD"
     elif mode is Descriptions.MISSING:
         assert description is None
     else:
-        assert description not in (None, "10MM STANDARD")
+        assert description not in (None, "20MM STANDARD")

@@ -7,10 +7,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.training.simulator.tiny_study import MATRIX, tiny_axial
-from training.simulator.series import PatientPosition, SeriesKind, Stack, projected, reformatted, turned
-
-BLOOD_CENTRE_MM = (30.0, 20.0, 5.0)
+from tests.training.simulator.tiny_study import BLOOD_CENTRE_MM, MATRIX, tiny_geometry, tiny_stack
+from training.simulator.series import PatientPosition, SeriesKind, Stack, planned, projected, turned, within_circle
 
 
 def blood_mm(stack: Stack) -> np.ndarray:
@@ -24,12 +22,12 @@ def blood_mm(stack: Stack) -> np.ndarray:
 def test_the_same_blood_lies_at_the_same_millimetres_in_every_orientation(
     position: PatientPosition, tilt_deg: float
 ) -> None:
-    axial = tiny_axial(tilt_deg)
+    axial = tiny_stack(tiny_geometry(tilt_deg))
     np.testing.assert_allclose(blood_mm(turned(axial, position)), blood_mm(axial), atol=0.002)
 
 
 def test_the_eight_patient_positions_store_the_planes_in_eight_orientations() -> None:
-    axial = tiny_axial()
+    axial = tiny_stack(tiny_geometry())
     orientations = {
         tuple(np.concatenate([t.row, t.column]).round()) for t in (turned(axial, p) for p in PatientPosition)
     }
@@ -53,40 +51,57 @@ def test_the_eight_patient_positions_store_the_planes_in_eight_orientations() ->
 def test_a_position_stores_what_the_gantry_sees(
     position: PatientPosition, normal_z: int, down: tuple[int, int, int]
 ) -> None:
-    stack = turned(tiny_axial(), position)
+    stack = turned(tiny_stack(tiny_geometry()), position)
     assert np.cross(stack.row, stack.column)[2] == normal_z
     assert tuple(stack.column) == down
 
 
 def test_tilted_slices_are_closer_along_their_normal_than_the_table_moves() -> None:
-    tilted = tiny_axial(20.0)
-    np.testing.assert_allclose(np.diff(tilted.origins[:, 2]), 10.0)
-    np.testing.assert_allclose(np.diff(tilted.positions_mm), 10.0 * np.cos(np.deg2rad(20)))
+    tilted = tiny_stack(tiny_geometry(20.0))
+    np.testing.assert_allclose(np.diff(tilted.positions_mm), 20.0)
+    np.testing.assert_allclose(np.diff(tilted.origins[:, 2]), 20.0 / np.cos(np.deg2rad(20)))
+    np.testing.assert_allclose(np.diff(tilted.origins[:, :2], axis=0), 0, atol=1e-9)
 
 
 def test_a_slice_stands_for_half_the_way_to_each_neighbour() -> None:
-    np.testing.assert_allclose(tiny_axial(steps_mm=(2.5, 2.5, 5.0, 5.0)).spans_mm, [2.5, 2.5, 3.75, 5.0, 5.0])
+    np.testing.assert_allclose(
+        tiny_stack(tiny_geometry(steps_mm=(2.5, 2.5, 5.0, 5.0))).spans_mm, [2.5, 3.125, 4.375, 5.0]
+    )
 
 
 @pytest.mark.parametrize("tilt_deg", [0.0, 15.0])
-@pytest.mark.parametrize("kind", [SeriesKind.CORONAL, SeriesKind.SAGITTAL])
-def test_a_reformat_sees_the_blood_at_the_same_millimetres(kind: SeriesKind, tilt_deg: float) -> None:
-    source = tiny_axial(tilt_deg, steps_mm=(4.0,) * 30)
-    marked = Stack(**{**vars(source), "hu": np.where(source.labels, 1000, -1000).astype(np.int16)})
-    reformat = reformatted(marked, kind, thickness_mm=3.0, pixel_mm=2.0)
-    centre = reformat.patient_mm(np.argwhere(reformat.hu > 0)).mean(axis=0)
+@pytest.mark.parametrize("kind", SeriesKind)
+def test_every_series_sees_the_blood_at_the_same_millimetres(kind: SeriesKind, tilt_deg: float) -> None:
+    if kind is SeriesKind.DOSE:
+        return
+    stack = tiny_stack(planned(kind, tiny_geometry(tilt_deg, (4.0,) * 36)))
+    centre = stack.patient_mm(np.argwhere(stack.labels)).mean(axis=0)
     np.testing.assert_allclose(centre, BLOOD_CENTRE_MM, atol=1.0)
 
 
+def test_reformats_and_thin_slices_cover_the_range_of_the_axial_series() -> None:
+    axial = tiny_geometry(15.0, (4.0,) * 30)
+    height = 30 * 4.0 / np.cos(np.deg2rad(15))
+    assert planned(SeriesKind.BONE, axial) == axial
+    thin = planned(SeriesKind.THIN, axial)
+    assert (thin.tilt_deg, thin.thickness_mm[0]) == (0.0, 1.0)
+    assert thin.spans_mm.sum() == pytest.approx(height, abs=1.0)
+    for kind in (SeriesKind.CORONAL, SeriesKind.SAGITTAL):
+        reformat = planned(kind, axial)
+        assert reformat.rows * reformat.pixel_spacing_mm[0] == pytest.approx(height, abs=7)
+        assert reformat.spans_mm.sum() == pytest.approx(220, abs=3)
+
+
 def test_the_scout_is_dark_in_air_and_bright_through_the_head() -> None:
-    scout = projected(tiny_axial(), pixel_mm=2.0)
-    assert scout.hu.shape[0] == 1
-    assert scout.hu[0, 0, 0] < 0 < scout.hu[0, scout.hu.shape[1] // 2, scout.hu.shape[2] // 2]
+    scout = projected(tiny_stack(planned(SeriesKind.SCOUT, tiny_geometry())))
+    assert scout.hu.shape[0] == len(scout.origins) == 1
+    assert scout.hu[0, 60, 0] < 0 < scout.hu[0, scout.hu.shape[1] // 2, scout.hu.shape[2] // 2]
     np.testing.assert_array_equal(scout.row, (0, 1, 0))
+    np.testing.assert_array_equal(scout.column, (0, 0, -1))
 
 
 def test_turning_keeps_the_field_of_view_with_the_planes() -> None:
-    axial = tiny_axial()
+    axial = tiny_stack(tiny_geometry())
     outside = np.zeros((MATRIX, MATRIX), bool)
     outside[:3, :7] = True
     marked = Stack(
@@ -95,3 +110,12 @@ def test_turning_keeps_the_field_of_view_with_the_planes() -> None:
     for position in PatientPosition:
         stack = turned(marked, position)
         np.testing.assert_array_equal(stack.labels[0].astype(bool), stack.outside)
+
+
+def test_the_field_of_view_is_a_circle_that_touches_the_edges() -> None:
+    outside = within_circle(tiny_stack(tiny_geometry())).outside
+    assert outside[0, 0]
+    assert outside[-1, 0]
+    assert not outside[MATRIX // 2, 0]
+    assert not outside[0, MATRIX // 2]
+    assert outside.mean() == pytest.approx(1 - np.pi / 4, abs=0.02)

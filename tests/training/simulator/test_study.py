@@ -25,7 +25,7 @@ UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfRefer
 
 
 def written(folder: Path, spec: StudySpec = SPEC, tilt_deg: float = 0.0, **stacks: object) -> WrittenStudy:
-    return write_stacks(tiny_stacks(tilt_deg, **stacks), spec, folder, tilt_deg=tilt_deg)  # type: ignore[arg-type]
+    return write_stacks(tiny_stacks(tilt_deg, **stacks), spec, folder)  # type: ignore[arg-type]
 
 
 def axial_foot_first(study: WrittenStudy) -> list[Dataset]:
@@ -76,7 +76,7 @@ def test_new_uids_change_nothing_but_uids(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tilt_deg", "steps_mm"), [(0.0, (10.0,) * 5), (17.0, (10.0,) * 5), (0.0, (2.5, 2.5, 2.5, 5.0, 5.0, 5.0))]
+    ("tilt_deg", "steps_mm"), [(0.0, (20.0,) * 6), (17.0, (20.0,) * 6), (0.0, (2.5, 2.5, 2.5, 5.0, 5.0, 5.0))]
 )
 def test_labelled_voxels_times_pixel_area_times_distance_is_the_volume_in_truth_json(
     tilt_deg: float, steps_mm: tuple[float, ...], tmp_path: Path
@@ -181,5 +181,5 @@ def test_some_vendors_send_a_scout_unasked() -> None:
     ],
 )
 def test_a_spec_that_no_study_can_meet_is_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="finding|vendor|spacing|volume"):
+    with pytest.raises(ValueError, match=r"finding|vendor|spacing|volume"):
         StudySpec(**{"seed": 1, "finding": "iph", **options})  # type: ignore[arg-type]

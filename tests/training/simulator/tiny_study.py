@@ -1,58 +1,67 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""A head of ellipsoids with blood in it: stacks small enough to write a study in a tenth of a second."""
+"""A head of ellipsoids with blood in it: stacks small enough to write a study in a tenth of a second.
+
+The head is a function of patient coordinates, so that every plane laid through it sees the same head. What the real
+heads look like is none of its business: it is there for geometry, number formats and headers.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from training.simulator.series import SeriesKind, Stack, projected, reformatted
+from training.simulator.geometry import ScanGeometry
+from training.simulator.series import SeriesKind, Stack, planned, projected, within_circle
 
 SLICES, MATRIX = 6, 64
+STEPS_MM = (20.0,) * SLICES
+BLOOD_CENTRE_MM = (30.0, 20.0, 5.0)
 
 
-def tiny_axial(tilt_deg: float = 0.0, steps_mm: tuple[float, ...] = (10.0,) * (SLICES - 1)) -> Stack:
-    """Return an axial stack of an ellipsoid head, nose-up, with an off-centre ball of blood high on the left.
+def tiny_geometry(tilt_deg: float = 0.0, steps_mm: tuple[float, ...] = STEPS_MM) -> ScanGeometry:
+    """Return planes whose slices, `steps_mm` thick, touch one another."""
+    steps = np.asarray(steps_mm)
+    return ScanGeometry(
+        rows=MATRIX,
+        columns=MATRIX,
+        pixel_spacing_mm=(220 / MATRIX, 220 / MATRIX),
+        positions_mm=tuple((np.cumsum(steps) - (steps + steps.sum()) / 2).tolist()),
+        thickness_mm=steps_mm,
+        tilt_deg=tilt_deg,
+    )
 
-    The head is a function of patient coordinates: other planes see the same head.
-    """
-    tilt = np.deg2rad(tilt_deg)
-    row, column = np.array([1.0, 0.0, 0.0]), np.array([0.0, np.cos(tilt), -np.sin(tilt)])
-    spacing = 220 / MATRIX
-    heights = np.concatenate([[0.0], np.cumsum(steps_mm)])
-    heights -= heights[-1] / 2
-    centres = heights[:, None] * np.array([0.0, 0.0, 1.0])
-    origins = centres - (MATRIX - 1) / 2 * spacing * (row + column)
-    grid = np.arange(MATRIX) * spacing
-    points = origins[:, None, None, :] + grid[None, :, None, None] * column + grid[None, None, :, None] * row
+
+def tiny_stack(geometry: ScanGeometry) -> Stack:
+    """Return the tiny head on these planes, with an off-centre ball of blood high on the left."""
+    row, column, _ = geometry.axes
+    dy, dx = geometry.pixel_spacing_mm
+    y, x = np.arange(geometry.rows) * dy, np.arange(geometry.columns) * dx
+    points = geometry.origins_mm[:, None, None] + y[:, None, None] * column + x[:, None] * row
     radius = np.sqrt((points[..., 0] / 75) ** 2 + (points[..., 1] / 92) ** 2 + (points[..., 2] / 85) ** 2)
     hu = np.full(radius.shape, -1000, np.int16)
     hu[radius < 1] = 1100
     hu[radius < 0.92] = 34
-    blood = np.linalg.norm(points - np.array([30.0, 20.0, 5.0]), axis=-1) < 18
+    blood = np.linalg.norm(points - BLOOD_CENTRE_MM, axis=-1) < 18
     hu[blood] = 68
     hu += np.random.default_rng(1).integers(-8, 9, hu.shape, dtype=np.int16)
-    y, x = np.mgrid[:MATRIX, :MATRIX] - (MATRIX - 1) / 2
-    return Stack(
-        hu=hu,
-        labels=blood.astype(np.uint8),
-        row=row,
-        column=column,
-        origins=origins,
-        pixel_spacing_mm=(spacing, spacing),
-        thickness_mm=np.concatenate([steps_mm[:1], np.asarray(steps_mm)]),
-        outside=np.hypot(y, x) > MATRIX / 2,
-    )
+    return Stack.on(geometry, hu, blood.astype(np.uint8))
 
 
-def tiny_stacks(tilt_deg: float = 0.0, steps_mm: tuple[float, ...] = (10.0,) * (SLICES - 1)) -> dict[SeriesKind, Stack]:
-    """Return every CT series of the tiny head."""
-    axial = tiny_axial(tilt_deg, steps_mm)
-    return {
-        SeriesKind.AXIAL: axial,
-        SeriesKind.THIN: tiny_axial(0.0, (5.0,) * 11),
-        SeriesKind.BONE: axial,
-        SeriesKind.CORONAL: reformatted(axial, SeriesKind.CORONAL, thickness_mm=40, pixel_mm=5),
-        SeriesKind.SAGITTAL: reformatted(axial, SeriesKind.SAGITTAL, thickness_mm=40, pixel_mm=5),
-        SeriesKind.SCOUT: projected(axial, pixel_mm=4),
-    }
+def tiny_stacks(tilt_deg: float = 0.0, steps_mm: tuple[float, ...] = STEPS_MM) -> dict[SeriesKind, Stack]:
+    """Return every CT series of the tiny head, reformats with few planes."""
+    axial = tiny_geometry(tilt_deg, steps_mm)
+    stacks = {}
+    for kind in (kind for kind in SeriesKind if kind is not SeriesKind.DOSE):
+        geometry = planned(kind, axial)
+        if geometry.shape[0] > 20 and kind is not SeriesKind.SCOUT:
+            part = slice(None, None, geometry.shape[0] // 8)
+            geometry = replace(
+                geometry, positions_mm=geometry.positions_mm[part], thickness_mm=geometry.thickness_mm[part]
+            )
+        stack = tiny_stack(geometry)
+        stacks[kind] = projected(stack) if kind is SeriesKind.SCOUT else stack
+        if kind in (SeriesKind.AXIAL, SeriesKind.THIN, SeriesKind.BONE):
+            stacks[kind] = within_circle(stack)
+    return stacks

@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The simulator's command line: `python -m training.simulator study …` writes one study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from training.simulator.dicom import TransferSyntax
+from training.simulator.headers import VENDORS, Descriptions
+from training.simulator.scan import Finding
+from training.simulator.series import PatientPosition, SeriesKind
+from training.simulator.study import FULL_STUDY, StudySpec, write_study
+
+app = typer.Typer(
+    help="Simulated head CTs with known blood, for tests, demonstrations and training. No patient is behind them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+_FULL = "full"
+_SERIES_HELP = (
+    f"Series beside the axial soft-tissue one, comma-separated: {', '.join(SeriesKind)}; or `{_FULL}` for all. "
+    "[default: the scout, if the vendor sends it with every study]"
+)
+
+
+@app.callback()
+def _simulator() -> None:
+    """Keep `study` a command of its own while it is the only one."""
+
+
+@app.command()
+def study(
+    seed: Annotated[int, typer.Option(min=0, help="The patient, the bleed and the scanner follow it.")],
+    finding: Annotated[Finding, typer.Option(help="The type of blood in the head, or none.")],
+    out: Annotated[Path, typer.Option(help="Folder to write into; an earlier simulated study in it is replaced.")],
+    volume_ml: Annotated[
+        float | None, typer.Option("--volume-ml", min=0.0, help="How much blood, mL. [default: drawn]")
+    ] = None,
+    series: Annotated[str | None, typer.Option(help=_SERIES_HELP)] = None,
+    vendor: Annotated[
+        str | None,
+        typer.Option(click_type=click.Choice(list(VENDORS)), help="Whose header habits. [default: drawn]"),
+    ] = None,
+    slices: Annotated[int | None, typer.Option(min=2, help="Axial slices. [default: what covers the head]")] = None,
+    spacing_mm: Annotated[
+        float | None, typer.Option("--spacing-mm", min=0.3, max=10.0, help="Distance of axial slices. [default: drawn]")
+    ] = None,
+    matrix: Annotated[int, typer.Option(min=64, max=1024, help="Rows and columns of axial images.")] = 512,
+    tilt: Annotated[
+        float | None,
+        typer.Option(min=-35.0, max=35.0, help="Gantry tilt, degrees. [default: drawn]"),
+    ] = None,
+    mixed_spacing: Annotated[
+        bool, typer.Option("--mixed-spacing", help="2.5 mm slices through the skull base, 5 mm above.")
+    ] = False,
+    orientation: Annotated[
+        PatientPosition,
+        typer.Option(
+            help="How the patient lies: head or feet first (H, F), supine, prone, or on the left or right side "
+            "(S, P, DL, DR). The same scan, its planes stored in eight ways."
+        ),
+    ] = PatientPosition.HFS,
+    transfer_syntax: Annotated[TransferSyntax, typer.Option(help="All of them lossless.")] = TransferSyntax.EXPLICIT,
+    signed: Annotated[
+        bool | None, typer.Option("--signed/--unsigned", help="Number format of pixels. [default: the vendor's]")
+    ] = None,
+    descriptions: Annotated[
+        Descriptions | None, typer.Option(help="How truthful series descriptions are. [default: drawn]")
+    ] = None,
+    new_uids: Annotated[
+        bool, typer.Option("--new-uids", help="UIDs that no study had before, instead of ones that follow the options.")
+    ] = False,
+) -> None:
+    """Write one head CT as DICOM files, with truth.json and truth.npy beside them.
+
+    truth.npy is uint8 [Z, Y, X] of the axial soft-tissue series: Z by rising position along the slice normal, foot
+    first; Y and X as stored in the files; 0 none, 1 iph, 2 edh_sdh, 3 sah. truth.json has the type, the mL, the slices
+    that hold blood and every series with its UIDs and files.
+
+    Example: python -m training.simulator study --seed 7 --finding iph --series full --out /tmp/study
+    """
+    try:
+        spec = StudySpec(
+            seed=seed,
+            finding=finding,
+            volume_ml=volume_ml,
+            series=_kinds(series),
+            vendor=vendor,
+            slices=slices,
+            spacing_mm=spacing_mm,
+            matrix=matrix,
+            tilt_deg=tilt,
+            mixed_spacing=mixed_spacing,
+            orientation=orientation,
+            transfer_syntax=transfer_syntax,
+            signed=signed,
+            descriptions=descriptions,
+            new_uids=new_uids,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    written = write_study(spec, out)
+    truth = written.truth
+    typer.echo(f"{len(written.all_files)} files in {out}: {spec.vendor_name}, {', '.join(written.files)}")
+    typer.echo(f"{truth.type}, {truth.volume_ml:.2f} mL on {len(truth.slices)} of {len(truth.positions_mm)} slices")
+
+
+def _kinds(text: str | None) -> tuple[SeriesKind, ...] | None:
+    """Return the kinds of series that `--series` names."""
+    if text is None:
+        return None
+    if text == _FULL:
+        return FULL_STUDY
+    return tuple(SeriesKind(name.strip()) for name in text.split(","))
+
+
+def main() -> None:
+    """Run the command line under the name that starts it."""
+    app(prog_name="python -m training.simulator")
