@@ -10,10 +10,11 @@ A wrong value stops the start with the setting's name, its value and what is all
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -64,12 +65,23 @@ class ServiceSettings(_Section):
 
     host: str = Field("127.0.0.1", description="Address the service listens on")
     port: int = Field(8044, ge=1, le=65535, description="Port the service listens on")
+    workers: int = Field(
+        1, ge=1, le=16, description="Studies answered at a time; more than one pays only with a GPU and many cores"
+    )
+    stop_s: float = Field(30, gt=0, description="Longest wait for a study that was begun when the service stops, s")
 
 
 class LedgerSettings(_Section):
     """The ledger of what was decided and done."""
 
-    url: str = Field("", description="SQLAlchemy URL; empty for an SQLite file in the state folder")
+    url: str = Field(
+        "",
+        description="SQLAlchemy URL; empty for an SQLite file in the state folder",
+        repr=False,
+    )
+    lease_s: float = Field(
+        60, ge=5, description="A job of a service that gave no sign for this long is taken up by another one, s"
+    )
 
 
 class IntakeSettings(_Section):
@@ -88,9 +100,19 @@ class IntakeSettings(_Section):
         "",
         description="First start only: begin with studies received since this UTC date (YYYYMMDD), not with the newest",
     )
+    headers_kept: int = Field(
+        2000, ge=100, description="Headers of instances kept in memory until their study is decided (about 40 kB each)"
+    )
     retry_first_s: float = Field(2.0, gt=0, description="First pause after a failed try, s; doubles with each try")
     retry_longest_s: float = Field(300.0, gt=0, description="Longest pause between tries, s; tries do not end")
     poison_tries: int = Field(5, ge=1, description="Tries after which a job that crashes the pipeline itself is failed")
+
+    @field_validator("since")
+    @classmethod
+    def _is_a_date(cls, value: str) -> str:
+        if value:
+            datetime.strptime(value, "%Y%m%d")
+        return value
 
 
 class SelectionSettings(_Section):
@@ -98,6 +120,7 @@ class SelectionSettings(_Section):
 
     min_slices: int = Field(8, ge=2, description="Fewest slices of a head series")
     min_coverage_mm: float = Field(60.0, gt=0, description="Least extent of a head series along its normal, mm")
+    max_volume_mib: int = Field(512, ge=16, description="A stack whose HU need more memory than this is refused, MiB")
 
 
 class FindingSettings(_Section):

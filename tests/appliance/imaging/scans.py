@@ -123,7 +123,7 @@ def series(
     rows = height if abs(along_row[0]) > 0.5 else width
     made = []
     for z, position in enumerate(heights):
-        origin = corner + [0, 0, position]
+        origin = corner + np.array([0, 0, position])
         r, c = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
         world = origin + pixel_mm * (c[..., None] * along_row + r[..., None] * along_column)
         x = np.rint((world[..., 0] + 100) / pixel_mm).astype(int)

@@ -1,0 +1,231 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The rules by which a stack is, or is not, the axial soft-tissue series of a head before contrast.
+
+Each rule looks at one thing and returns `Evidence`: points and a sentence for people. What the scanner measured or
+computed (planes, spacing, extent, field of view, kernel, window) counts most; what a person typed counts one point, so
+that no description outvotes the geometry. How evidence becomes a choice stands in `select`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from pydicom import Dataset
+
+from appliance.imaging.contrast import contrast_given
+from appliance.imaging.geometry import Geometry
+from appliance.imaging.header import numbers, text, texts
+from appliance.imaging.stacks import Stack
+from appliance.selection.kernels import Sharpness, kernel
+from appliance.selection.words import Contrast, Region, contrast, region, says_bone, says_projection
+
+
+class Topic(StrEnum):
+    """What a piece of evidence is about."""
+
+    PLANES = "planes"
+    SLICES = "slices"
+    TISSUE = "tissue"
+    KIND = "kind"
+    HEAD = "head"
+    CONTRAST = "contrast"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Points for (above 0) or against (below 0) a stack, and why."""
+
+    topic: Topic
+    points: float
+    reason: str
+
+
+# The paper's studies have slices of 3 to 5 mm (Chang et al. 2018); 2.5 mm is usual too. Rounded outwards.
+_BEST_SPACING_MM: Final = (2.2, 6.0)
+_FINE_SPACING_MM: Final = 1.4
+_COARSE_SPACING_MM: Final = 10.0
+_HEAD_EXTENT_MM: Final = (100.0, 260.0)
+_HEAD_FIELD_MM: Final = (130.0, 320.0)
+_TRUNK_FIELD_MM: Final = 400.0
+_BRAIN_WINDOW_WIDTH: Final = (50.0, 450.0)
+_BRAIN_WINDOW_CENTER: Final = (-10.0, 110.0)
+_BONE_WINDOW_WIDTH: Final = 1200.0
+_BONE_WINDOW_CENTER: Final = 250.0
+_LUNG_WINDOW_CENTER: Final = -300.0
+
+COMPUTED_WORDS: Final = (
+    {"MIP", "MAXIP", "MINIP", "VRT", "SSD", "RENDERING", "SCREEN", "PERFUSION", "PARAMETRIC"}
+    | {"CBF", "CBV", "RCBF", "RCBV", "MTT", "TTP", "TTD", "TMAX"}
+    | {"SUBTRACTION", "SUBTRACTED", "IODINE"}
+)
+"""Image Type words of what is no picture of HU in a slice, but computed from such pictures."""
+_REFORMAT_WORDS: Final = {"MPR", "REFORMATTED", "REFORMAT", "RESAMPLED", "CURVED"}
+
+
+def image_type_words(header: Dataset) -> set[str]:
+    """Return the words of the Image Type, in capitals."""
+    return {word for value in texts(header, "ImageType") for word in value.upper().replace("_", " ").split()}
+
+
+def planes(geometry: Geometry) -> Iterator[Evidence]:
+    """Axial planes."""
+    tilt = geometry.tilt_deg
+    if geometry.orientation == "axial":
+        yield Evidence(Topic.PLANES, 2, "axial planes" if tilt < 1 else f"axial planes, tilted by {tilt:.0f} degrees")
+    else:
+        yield Evidence(Topic.PLANES, -8, f"{geometry.orientation} planes, {tilt:.0f} degrees from axial")
+
+
+def spacing(geometry: Geometry) -> Iterator[Evidence]:
+    """2.5-5 mm over thin."""
+    if len(geometry.positions_mm) < 2:
+        return
+    found = sorted({round(float(mm), 1) for mm in geometry.intervals_mm})
+    shown = f"{found[0]:.1f} mm" if len(found) == 1 else f"{found[0]:.1f} to {found[-1]:.1f} mm"
+    least, most = _BEST_SPACING_MM
+    usual = geometry.spacing_mm
+    if least <= usual <= most:
+        yield Evidence(Topic.SLICES, 4, f"2.5–5 mm slices ({shown})")
+    elif usual < _FINE_SPACING_MM:
+        yield Evidence(Topic.SLICES, -1, f"thin slices ({shown})")
+    elif usual < least:
+        yield Evidence(Topic.SLICES, 1, f"slices a little thin ({shown})")
+    elif usual <= _COARSE_SPACING_MM:
+        yield Evidence(Topic.SLICES, 1, f"thick slices ({shown})")
+    else:
+        yield Evidence(Topic.SLICES, -4, f"slices far apart ({shown})")
+
+
+def extent(geometry: Geometry) -> Iterator[Evidence]:
+    """A head is covered, and not a whole body."""
+    covered = f"{len(geometry.positions_mm)} slices cover {geometry.extent_mm:.0f} mm"
+    least, most = _HEAD_EXTENT_MM
+    if geometry.extent_mm < least:
+        # Not a word against a head: slices may still be on their way.
+        yield Evidence(Topic.SLICES, -1, f"{covered}, only part of a head")
+    elif geometry.extent_mm <= most:
+        yield Evidence(Topic.HEAD, 2, f"{covered}, a head's extent")
+    else:
+        yield Evidence(Topic.HEAD, -3, f"{covered}, more than a head")
+
+
+def field_of_view(geometry: Geometry) -> Iterator[Evidence]:
+    """A head's field of view."""
+    size = max(geometry.field_of_view_mm)
+    least, most = _HEAD_FIELD_MM
+    if size < least:
+        yield Evidence(Topic.HEAD, -2, f"field of view of {size:.0f} mm shows part of a head only")
+    elif size <= most:
+        yield Evidence(Topic.HEAD, 2, f"field of view of {size:.0f} mm fits a head")
+    elif size < _TRUNK_FIELD_MM:
+        yield Evidence(Topic.HEAD, -1, f"field of view of {size:.0f} mm is wide for a head")
+    else:
+        yield Evidence(Topic.HEAD, -2, f"field of view of {size:.0f} mm fits a trunk")
+
+
+def sharpness(header: Dataset) -> Iterator[Evidence]:
+    """Soft-tissue over sharp kernels."""
+    made_with = kernel(texts(header, "ConvolutionKernel"))
+    if made_with.sharpness is Sharpness.SOFT:
+        yield Evidence(Topic.TISSUE, 3, f"soft-tissue kernel {made_with.name}")
+    elif made_with.sharpness is Sharpness.MEDIUM:
+        yield Evidence(Topic.TISSUE, -1, f"kernel {made_with.name} between soft and sharp")
+    elif made_with.sharpness is Sharpness.SHARP:
+        yield Evidence(Topic.TISSUE, -8, f"sharp kernel {made_with.name}")
+
+
+def window(header: Dataset) -> Iterator[Evidence]:
+    """The window that the scanner proposes: brain over bone and lung."""
+    centers, widths = numbers(header, "WindowCenter"), numbers(header, "WindowWidth")
+    if not centers or not widths:
+        return
+    center, width = centers[0], widths[0]
+    shown = f"{width:.0f}/{center:.0f}"
+    if center <= _LUNG_WINDOW_CENTER:
+        yield Evidence(Topic.TISSUE, -3, f"lung window {shown}")
+    elif width >= _BONE_WINDOW_WIDTH or center >= _BONE_WINDOW_CENTER:
+        yield Evidence(Topic.TISSUE, -3, f"bone window {shown}")
+    elif (
+        _BRAIN_WINDOW_WIDTH[0] <= width <= _BRAIN_WINDOW_WIDTH[1]
+        and _BRAIN_WINDOW_CENTER[0] <= center <= _BRAIN_WINDOW_CENTER[1]
+    ):
+        yield Evidence(Topic.TISSUE, 1, f"brain window {shown}")
+
+
+def image_kind(header: Dataset) -> Iterator[Evidence]:
+    """Original reconstructions over what was computed from them."""
+    words = image_type_words(header)
+    if computed := sorted(words & COMPUTED_WORDS):
+        yield Evidence(Topic.KIND, -8, f"computed from other images ({computed[0]})")
+    elif reformat := sorted(words & _REFORMAT_WORDS):
+        yield Evidence(Topic.KIND, -3, f"reformat ({reformat[0]})")
+    elif "DERIVED" in words:
+        yield Evidence(Topic.KIND, -1, "derived images")
+    elif "ORIGINAL" in words:
+        yield Evidence(Topic.KIND, 1, "original images")
+
+
+def body_part(header: Dataset) -> Iterator[Evidence]:
+    """The body part that the scanner's protocol names."""
+    named = region(text(header, "BodyPartExamined"))
+    if named is Region.HEAD:
+        yield Evidence(Topic.HEAD, 1, "body part is the head")
+    elif named is Region.OTHER:
+        yield Evidence(Topic.HEAD, -2, "body part is not the head")
+
+
+def description(header: Dataset) -> Iterator[Evidence]:
+    """What the description says; the protocol's name is asked where the description names no part of the body."""
+    words = text(header, "SeriesDescription")
+    named = region(words) or region(text(header, "ProtocolName"))
+    if named is Region.HEAD:
+        yield Evidence(Topic.HEAD, 1, "description names the head")
+    elif named is Region.OTHER:
+        yield Evidence(Topic.HEAD, -2, "description names another part of the body")
+    if says_bone(words):
+        yield Evidence(Topic.TISSUE, -1, "description names bone or a sharp kernel")
+    if says_projection(words):
+        yield Evidence(Topic.KIND, -2, "description names a projection, rendering or map")
+    said = contrast(words)
+    if said is Contrast.WITH:
+        yield Evidence(Topic.CONTRAST, -2, "description speaks of contrast agent")
+    elif said is Contrast.WITHOUT:
+        yield Evidence(Topic.CONTRAST, 1, "description says without contrast agent")
+
+
+def contrast_agent(header: Dataset) -> Iterator[Evidence]:
+    """Before contrast over after."""
+    if contrast_given(header):
+        yield Evidence(Topic.CONTRAST, -8, "contrast agent was given")
+
+
+DYNAMIC_PASSES: Final = 4
+
+
+def passes(stack: Stack) -> Iterator[Evidence]:
+    """The first scan of the same slices over later ones; many are a perfusion study."""
+    which = f"scan {stack.pass_number} of {stack.passes} of the same slices in this series"
+    if stack.passes >= DYNAMIC_PASSES:
+        yield Evidence(Topic.CONTRAST, -8, f"{which}: a dynamic study, with contrast agent")
+    elif stack.pass_number > 1:
+        yield Evidence(Topic.CONTRAST, -1, which)
+
+
+_OF_GEOMETRY: Final = (planes, spacing, extent, field_of_view)
+_OF_HEADER: Final = (sharpness, window, image_kind, body_part, description, contrast_agent)
+
+
+def evidence(stack: Stack) -> tuple[Evidence, ...]:
+    """Return all evidence about a stack; none when it has no geometry."""
+    if stack.geometry is None:
+        return ()
+    geometry, header = stack.geometry, stack.header
+    return (
+        *(found for rule in _OF_GEOMETRY for found in rule(geometry)),
+        *(found for rule in _OF_HEADER for found in rule(header)),
+        *passes(stack),
+    )
