@@ -7,11 +7,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from training.simulator.dicom import TransferSyntax
-from training.simulator.headers import VENDORS, Descriptions
+from training.simulator.headers import Descriptions, VendorName
 from training.simulator.scan import Finding
 from training.simulator.series import PatientPosition, SeriesKind
 from training.simulator.study import FULL_STUDY, StudySpec, write_study
@@ -20,13 +19,14 @@ app = typer.Typer(
     help="Simulated head CTs with known blood, for tests, demonstrations and training. No patient is behind them.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
 )
 
 _FULL = "full"
 _SERIES_HELP = (
     f"Series beside the axial soft-tissue one, comma-separated: {', '.join(SeriesKind)}; or `{_FULL}` for all. "
-    "[default: the scout, if the vendor sends it with every study]"
+    "If not given, the scout of those vendors that send it with every study."
 )
 
 
@@ -41,21 +41,19 @@ def study(
     finding: Annotated[Finding, typer.Option(help="The type of blood in the head, or none.")],
     out: Annotated[Path, typer.Option(help="Folder to write into; an earlier simulated study in it is replaced.")],
     volume_ml: Annotated[
-        float | None, typer.Option("--volume-ml", min=0.0, help="How much blood, mL. [default: drawn]")
+        float | None, typer.Option("--volume-ml", min=0.0, help="How much blood, mL. Drawn if not given.")
     ] = None,
     series: Annotated[str | None, typer.Option(help=_SERIES_HELP)] = None,
-    vendor: Annotated[
-        str | None,
-        typer.Option(click_type=click.Choice(list(VENDORS)), help="Whose header habits. [default: drawn]"),
-    ] = None,
-    slices: Annotated[int | None, typer.Option(min=2, help="Axial slices. [default: what covers the head]")] = None,
+    vendor: Annotated[VendorName | None, typer.Option(help="Whose header habits. Drawn if not given.")] = None,
+    slices: Annotated[int | None, typer.Option(min=2, help="Axial slices. What covers the head if not given.")] = None,
     spacing_mm: Annotated[
-        float | None, typer.Option("--spacing-mm", min=0.3, max=10.0, help="Distance of axial slices. [default: drawn]")
+        float | None,
+        typer.Option("--spacing-mm", min=0.3, max=10.0, help="Distance of axial slices. Drawn if not given."),
     ] = None,
     matrix: Annotated[int, typer.Option(min=64, max=1024, help="Rows and columns of axial images.")] = 512,
     tilt: Annotated[
         float | None,
-        typer.Option(min=-35.0, max=35.0, help="Gantry tilt, degrees. [default: drawn]"),
+        typer.Option(min=-35.0, max=35.0, help="Gantry tilt, degrees. Drawn if not given."),
     ] = None,
     mixed_spacing: Annotated[
         bool, typer.Option("--mixed-spacing", help="2.5 mm slices through the skull base, 5 mm above.")
@@ -69,10 +67,10 @@ def study(
     ] = PatientPosition.HFS,
     transfer_syntax: Annotated[TransferSyntax, typer.Option(help="All of them lossless.")] = TransferSyntax.EXPLICIT,
     signed: Annotated[
-        bool | None, typer.Option("--signed/--unsigned", help="Number format of pixels. [default: the vendor's]")
+        bool | None, typer.Option("--signed/--unsigned", help="Number format of pixels. The vendor's if not given.")
     ] = None,
     descriptions: Annotated[
-        Descriptions | None, typer.Option(help="How truthful series descriptions are. [default: drawn]")
+        Descriptions | None, typer.Option(help="How truthful series descriptions are. Drawn if not given.")
     ] = None,
     new_uids: Annotated[
         bool, typer.Option("--new-uids", help="UIDs that no study had before, instead of ones that follow the options.")

@@ -35,6 +35,21 @@ class Descriptions(StrEnum):
     """Left over from another protocol."""
 
 
+class VendorName(StrEnum):
+    """The invented vendors, by the habits that set them apart."""
+
+    NORTHWAY = "northway"
+    """Signed pixels with an intercept and a padding value far below air; the dose page is CT, series 999."""
+    RHEINWALD = "rheinwald"
+    """12 unsigned bits, kernels of two values, instances from the vertex down; tilted scans number each rotation."""
+    POLDER = "polder"
+    """16 unsigned bits, Slice Location against z, no tilt attribute, one-letter kernels, Cyrillic names."""
+    AKANE = "akane"
+    """Signed pixels with intercept 0, a padding value within 12 bits, names in three writings, no body part."""
+    STEPPE = "steppe"
+    """The Rescale Slope changes from slice to slice, every series is called "Head", UTF-8 names."""
+
+
 _LEFTOVERS: Final = ("SINUS 3.0", "C-SPINE 2.5", "Bone 1.0", "CTA HEAD", "Batch 3", "TEST", "Facial bones", "Recon 2")
 _STUDY_DESCRIPTIONS: Final = ("CT HEAD WO CONTRAST", "Head^Routine (Adult)", "CT brain", "HEAD", "CT Head without", "")
 
@@ -100,10 +115,9 @@ class Vendor:
 _ORIGINAL: Final = ("ORIGINAL", "PRIMARY")
 _DERIVED: Final = ("DERIVED", "SECONDARY")
 
-VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
+VENDORS: Final[Mapping[VendorName, Vendor]] = MappingProxyType(
     {
-        # Signed with an intercept and a padding value far below air; the dose page is of modality CT, series 999.
-        "northway": Vendor(
+        VendorName.NORTHWAY: Vendor(
             manufacturer="NORTHWAY MEDICAL",
             model="Polaris 64",
             software="nw_ct_20.4",
@@ -136,8 +150,7 @@ VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
             dose_modality="CT",
             time_format="%H%M%S.%f",
         ),
-        # Unsigned 12 bit, kernels of two values, descriptions with the kernel in them, instances from the vertex down.
-        "rheinwald": Vendor(
+        VendorName.RHEINWALD: Vendor(
             manufacturer="Rheinwald Diagnostics",
             model="Sonde AS",
             software="rw CT 2019B",
@@ -180,8 +193,7 @@ VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
             dose_modality="CT",
             time_format="%H%M%S.%f",
         ),
-        # Unsigned with 16 bits stored, Slice Location against z, tilt left out, one-letter kernels.
-        "polder": Vendor(
+        VendorName.POLDER: Vendor(
             manufacturer="Polder Healthcare",
             model="Lumen 128",
             software="4.1.10",
@@ -212,8 +224,7 @@ VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
             dose_modality="OT",
             time_format="%H%M%S",
         ),
-        # Signed with intercept 0, a padding value within 12 bits, names in three writings, no body part.
-        "akane": Vendor(
+        VendorName.AKANE: Vendor(
             manufacturer="AKANE",
             model="Hikari ONE",
             software="V8.21ER004",
@@ -244,8 +255,7 @@ VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
             dose_modality="CT",
             time_format="%H%M%S.%f",
         ),
-        # Rescale Slope changes from slice to slice; UTF-8; the oldest of the five, its software says little.
-        "steppe": Vendor(
+        VendorName.STEPPE: Vendor(
             manufacturer="Steppe Instruments",
             model="Vela 16",
             software="3.0",
@@ -280,9 +290,9 @@ VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
 )
 
 
-def vendor_of(seed: int) -> str:
-    """Return the name of the vendor whose scanner the seed's patient lay in."""
-    return str(np.random.default_rng([seed, 0x56]).choice(list(VENDORS)))
+def vendor_of(seed: int) -> VendorName:
+    """Return the vendor whose scanner the seed's patient lay in."""
+    return VendorName(np.random.default_rng([seed, 0x56]).choice(list(VendorName)))
 
 
 @dataclass(frozen=True)

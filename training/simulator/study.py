@@ -27,6 +27,7 @@ from training.simulator.headers import (
     Descriptions,
     Examination,
     Vendor,
+    VendorName,
     ct_header,
     dose_header,
     dose_page_lines,
@@ -56,7 +57,7 @@ class StudySpec:
     volume_ml: how much blood, mL; None draws it.
     series: kinds of series beside the axial soft-tissue one, which is always there; None leaves it to the vendor
         (some send their scout with every study).
-    vendor: a name in `VENDORS`; None draws one.
+    vendor: whose header habits; None draws them.
     slices, spacing_mm, matrix, tilt_deg: geometry of the axial series. None keeps the seed's; slices without a spacing
         cover the seed's range, both together cover what they cover around its middle.
     mixed_spacing: 2.5 mm slices through the skull base, 5 mm above.
@@ -71,7 +72,7 @@ class StudySpec:
     finding: Finding
     volume_ml: float | None = None
     series: tuple[SeriesKind, ...] | None = None
-    vendor: str | None = None
+    vendor: VendorName | None = None
     slices: int | None = None
     spacing_mm: float | None = None
     matrix: int = 512
@@ -88,15 +89,17 @@ class StudySpec:
         if self.finding not in list(Finding):
             raise ValueError(f"finding is one of {', '.join(Finding)}, not {self.finding!r}")
         object.__setattr__(self, "finding", Finding(self.finding))
-        if self.vendor is not None and self.vendor not in VENDORS:
-            raise ValueError(f"vendor is one of {', '.join(VENDORS)}, not {self.vendor!r}")
+        if self.vendor is not None:
+            if self.vendor not in list(VendorName):
+                raise ValueError(f"vendor is one of {', '.join(VendorName)}, not {self.vendor!r}")
+            object.__setattr__(self, "vendor", VendorName(self.vendor))
         if self.mixed_spacing and self.spacing_mm is not None:
             raise ValueError("mixed spacing is 2.5 and 5 mm; it takes no spacing beside it")
         if self.finding is Finding.NONE and self.volume_ml:
             raise ValueError("a study without hemorrhage has no volume")
 
     @property
-    def vendor_name(self) -> str:
+    def vendor_name(self) -> VendorName:
         """The vendor asked for, or the seed's."""
         return self.vendor or vendor_of(self.seed)
 
@@ -162,7 +165,7 @@ def simulate(spec: StudySpec) -> SimulatedScan:
 
 def stacks_of(scan: SimulatedScan, kinds: tuple[SeriesKind, ...]) -> dict[SeriesKind, Stack]:
     """Return the CT series of `kinds`, each as its own reconstruction of the same head on the same scanner."""
-    stacks = {}
+    stacks: dict[SeriesKind, Stack] = {}
     for kind in kinds:
         if kind is SeriesKind.DOSE:
             continue

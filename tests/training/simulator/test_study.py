@@ -125,7 +125,7 @@ def test_truth_lies_on_the_pixels_as_stored_in_every_orientation(position: Patie
 def test_headers_put_the_blood_at_the_same_millimetres_in_every_orientation(
     position: PatientPosition, tmp_path: Path
 ) -> None:
-    study = written(tmp_path, dataclasses.replace(SPEC, orientation=position), tilt_deg=10.0)
+    study = written(tmp_path, dataclasses.replace(SPEC, orientation=position), tilt_deg=10.0, steps_mm=(6.0,) * 20)
     labels = np.load(tmp_path / "truth.npy")
     points = []
     for plane, dataset in zip(labels, axial_foot_first(study), strict=True):
