@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Storing the results of an answer in Orthanc, beside their source.
+
+The results' UIDs follow from the answer, so storing them again (after a service was killed in the middle) changes
+nothing: Orthanc answers AlreadyStored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Sequence
+
+from pydicom import Dataset, dcmwrite
+
+from appliance.ledger.records import ResultObject
+from appliance.orthanc import Orthanc
+
+
+def orthanc_ids(dataset: Dataset) -> tuple[str, str]:
+    """Return the identifiers that Orthanc gives to a dataset's instance and to its series.
+
+    Orthanc's identifiers are SHA-1 sums over the DICOM identifiers from the patient downwards, so they are known
+    before the dataset is stored.
+    """
+    path = [str(dataset.get("PatientID", "") or "").strip(), str(dataset.StudyInstanceUID)]
+    path.append(str(dataset.SeriesInstanceUID))
+    series = _orthanc_id(path)
+    return _orthanc_id([*path, str(dataset.SOPInstanceUID)]), series
+
+
+def _orthanc_id(path: Sequence[str]) -> str:
+    digest = hashlib.sha1("|".join(path).encode(), usedforsecurity=False).hexdigest()
+    return "-".join(digest[start : start + 8] for start in range(0, 40, 8))
+
+
+def result_objects(named: Iterable[tuple[str, Dataset]]) -> list[ResultObject]:
+    """Return what the ledger keeps of datasets that are going to be stored, by kind."""
+    return [ResultObject(*orthanc_ids(dataset), kind, str(dataset.SOPInstanceUID)) for kind, dataset in named]
+
+
+def store(orthanc: Orthanc, dataset: Dataset) -> str:
+    """Store a dataset, or find it stored already; return Orthanc's identifier of the instance."""
+    file = io.BytesIO()
+    dcmwrite(file, dataset, enforce_file_format=True)
+    identifier, _ = orthanc.store(file.getvalue())
+    return identifier

@@ -1,0 +1,237 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The thread that notices studies and decides them: change log, doorbell, sweep, quiet time, completeness.
+
+One turn of its loop takes in what came, fetches a few headers ahead, and attends to the studies that are due; then it
+waits for the doorbell, the next deadline or the next look at the change log, whichever is first. A study is judged
+while its quiet time runs, so that nothing but the decision is left when it ends.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from appliance.errors import RefusedError, UnavailableError
+from appliance.intake.change_feed import ChangeFeed
+from appliance.intake.doorbell import Bell
+from appliance.intake.handover import Handover
+from appliance.intake.headers import Headers
+from appliance.intake.judge import Verdict, judge
+from appliance.intake.snapshot import Snapshot, Snapshots
+from appliance.ledger.ledger import Ledger
+from appliance.ledger.records import FollowedStudy, Job, NewJob
+from appliance.ledger.states import JobState, StudyState
+from appliance.log import told
+from appliance.orthanc import NotThereError, Orthanc
+from appliance.settings import Settings
+
+_FETCHED_A_TURN: Final = 8
+_JUDGED_AFTER_S: Final = 0.25  # into the quiet time: most studies that go on have gone on by then
+_STAMPS_KEPT: Final = 20_000
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A study judged ahead; it holds as long as no instance came since `quiet_from`."""
+
+    quiet_from: float
+    snapshot: Snapshot | None
+    verdict: Verdict
+
+
+class Intake:
+    """Notices and decides studies; `run` is the body of its thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        orthanc: Orthanc,
+        ledger: Ledger,
+        headers: Headers,
+        bell: Bell,
+        handover: Handover,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._orthanc = orthanc
+        self._ledger = ledger
+        self._headers = headers
+        self._bell = bell
+        self._handover = handover
+        self._clock = clock
+        self._snapshots = Snapshots(orthanc, headers, ledger)
+        self._feed = ChangeFeed(orthanc, ledger, self._snapshots, settings.intake.since, clock)
+        self._log = structlog.get_logger("intake")
+        self._connected = False
+        self._sweep: Iterator[int] = iter(())
+        self._stamps: dict[str, float] = {}
+        self._unstamped: dict[str, set[str]] = {}
+        self._to_fetch: deque[str] = deque()
+        self._prepared: dict[str, _Prepared] = {}
+        self._failing = ""
+
+    def run(self, stopping: threading.Event) -> None:
+        """Notice and decide until `stopping` is set (and the bell rung)."""
+        while not stopping.is_set():
+            try:
+                self._bell.wait(self.turn())
+                self._failing = ""
+            except Exception as error:  # whatever happens, intake goes on: it is what loses no study
+                self._connected = self._connected and not isinstance(error, UnavailableError)
+                if told(error) != self._failing:
+                    self._failing = told(error)
+                    self._log.error("intake waits", error=self._failing)
+                stopping.wait(self._settings.intake.poll_s)
+
+    def turn(self) -> float:
+        """Do what is to be done now; return for how long nothing is, s."""
+        self._hear()
+        if not self._connected:
+            restarted = self._feed.connect()
+            self._sweep = self._feed.sweep(counting=restarted)
+            self._connected = True
+        taken = self._feed.take_in(self._stamps)
+        if taken.restarted:
+            self._log.warning("Orthanc's change log started again: looking through all series")
+            self._sweep = self._feed.sweep(counting=True)
+        soon = self._clock() - self._settings.intake.quiet_s
+        for placed in taken.placed:
+            if not placed.stamped:
+                self._unstamped.setdefault(placed.series.study, set()).add(placed.instance)
+            self._stamps.pop(placed.instance, None)
+            # Those of a backlog are fetched when their study is judged, or they would drive each other out.
+            if placed.quiet_from > soon and placed.series.modality == "CT":
+                self._to_fetch.append(placed.instance)
+        swept = next(self._sweep, None)
+        if swept:
+            self._log.info("found series that the change log did not tell of", series=swept)
+        self._fetch_ahead()
+        if not taken.done:
+            return 0.0
+        due_in = self._attend()
+        return 0.0 if self._to_fetch or swept is not None else min(due_in, self._settings.intake.poll_s)
+
+    def _hear(self) -> None:
+        news = self._bell.take()
+        self._stamps.update(news.stamps)
+        for study, instances in list(self._unstamped.items()):
+            late = {instance: news.stamps[instance] for instance in instances & news.stamps.keys()}
+            if not late:
+                continue
+            instances -= late.keys()
+            for instance in late:
+                self._stamps.pop(instance, None)
+            if not instances:  # the last of them has its stamp now
+                del self._unstamped[study]
+                self._ledger.stamp(study, min(max(late.values()), self._clock()))
+        for oldest in list(self._stamps)[: max(0, len(self._stamps) - _STAMPS_KEPT)]:
+            del self._stamps[oldest]
+        for study in news.deleted_studies:
+            self._forget_if_gone(study)
+        if news.orthanc_started:
+            self._connected = False
+
+    def _forget_if_gone(self, study: str) -> None:
+        try:
+            self._orthanc.study(study)
+        except NotThereError:
+            self._ledger.delete_study(study)
+            self._forget(study)
+
+    def _forget(self, study: str) -> None:
+        self._prepared.pop(study, None)
+        self._unstamped.pop(study, None)
+
+    def _fetch_ahead(self) -> None:
+        for _ in range(min(_FETCHED_A_TURN, len(self._to_fetch))):
+            try:
+                self._headers.of(self._to_fetch.popleft())
+            except (RefusedError, NotThereError):
+                continue  # it is met again when the study is judged
+
+    def _attend(self) -> float:
+        """Decide the studies that are due; return how long it is until the next one is, s."""
+        next_due = float("inf")
+        for study in self._ledger.open_studies():
+            due = study.quiet_from + (
+                self._settings.intake.quiet_s
+                if study.state is StudyState.RECEIVING
+                else self._settings.intake.incomplete_s
+            )
+            judged_at = min(study.quiet_from + _JUDGED_AFTER_S, due)
+            now = self._clock()
+            if now >= due:
+                self._decide(study)
+            elif study.state is StudyState.INCOMPLETE or self._is_prepared(study):
+                next_due = min(next_due, due - now)
+            elif now >= judged_at and not self._to_fetch:
+                self._prepare(study)
+                next_due = min(next_due, due - self._clock())
+            else:
+                next_due = min(next_due, judged_at - now)
+        return next_due
+
+    def _is_prepared(self, study: FollowedStudy) -> bool:
+        prepared = self._prepared.get(study.id)
+        return prepared is not None and prepared.quiet_from == study.quiet_from
+
+    def _prepare(self, study: FollowedStudy) -> _Prepared | None:
+        """Judge a study ahead and keep the verdict; None when the study is gone."""
+        snapshot = None
+        try:
+            snapshot = self._snapshots.of(study.id)
+            verdict = judge(snapshot, self._standing_jobs(study.id), self._settings.selection)
+        except NotThereError:
+            self._ledger.delete_study(study.id)
+            self._forget(study.id)
+            self._log.info("study deleted", study=study.uid)
+            return None
+        except UnavailableError:
+            raise
+        except Exception as error:  # the pipeline will break on it too, and a job is where that is recorded
+            self._log.error("study cannot be judged", study=study.uid, error=told(error))
+            verdict = Verdict(NewJob(snapshot.instance_set if snapshot else "", ""))
+        prepared = self._prepared[study.id] = _Prepared(study.quiet_from, snapshot, verdict)
+        return prepared
+
+    def _standing_jobs(self, study: str) -> list[Job]:
+        """Return the study's jobs whose answers, where they were given, are still there."""
+        return [
+            job
+            for job in self._ledger.jobs_of(study)
+            if job.state is not JobState.DONE
+            or all(
+                self._orthanc.holds_instance(result.orthanc_instance)
+                for result in self._ledger.results_of(job.id)
+                if result.sop_instance_uid == job.sr_uid
+            )
+        ]
+
+    def _decide(self, study: FollowedStudy) -> None:
+        prepared = self._prepared.get(study.id)
+        if prepared is None or prepared.quiet_from != study.quiet_from or study.state is StudyState.INCOMPLETE:
+            prepared = self._prepare(study)
+        if prepared is None:
+            return
+        verdict = prepared.verdict
+        if verdict.new is not None and verdict.wait and study.state is StudyState.RECEIVING:
+            if self._ledger.miss(study, verdict.why, verdict.refusals):
+                self._log.info("study is not complete", study=study.uid, why=verdict.why)
+            return
+        job = self._ledger.decide(study, verdict.new)
+        self._forget(study.id)
+        if job is not None:
+            if prepared.snapshot is not None:
+                self._handover.give(job, prepared.snapshot)
+            self._handover.wake()
+            self._log.info("study decided", study=study.uid, job=job)
+        elif verdict.new is None:
+            self._handover.wake()  # a job of this study may have been waiting for the quiet
+            self._log.info("study has nothing new to answer", study=study.uid)

@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a quiet study is complete, and which answer it needs: a function of its headers and of what was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.errors import Refusal, RefusalCode
+from appliance.imaging.header import acquired_at
+from appliance.imaging.stacks import Stack, stacks
+from appliance.intake.snapshot import Snapshot
+from appliance.ledger.records import Job, NewJob
+from appliance.ledger.states import JobState
+from appliance.selection.select import Selection, select
+from appliance.settings import SelectionSettings
+
+_MAY_COME: Final = frozenset(
+    {
+        RefusalCode.MISSING_SLICE,
+        RefusalCode.TOO_FEW_SLICES,
+        RefusalCode.LOCALIZER,
+        RefusalCode.NOT_AXIAL,
+        RefusalCode.NOT_SOFT_TISSUE,
+        RefusalCode.NOT_HEAD,
+        RefusalCode.CONTRAST,
+        RefusalCode.DERIVED,
+    }
+)
+"""A study with nothing but this may still get the series to read: a scanner sends the scout minutes before it."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be done about a study once it is quiet.
+
+    `new` is the answer that it needs, None when there is nothing new. With `wait`, more is awaited before that answer
+    is made (but not for ever); `why` says what, `refusals` what speaks against the series so far.
+    """
+
+    new: NewJob | None
+    wait: bool = False
+    why: str = ""
+    refusals: tuple[Refusal, ...] = ()
+
+
+def judge(snapshot: Snapshot, jobs: Iterable[Job], settings: SelectionSettings) -> Verdict:
+    """Return what is to be done about a study, given the jobs that stand for it already.
+
+    The best stack gets an answer unless it has one. When it has one, a stack of a later acquisition that ranks as
+    high (a rescan) gets an answer of its own; other stacks of the same acquisition do not.
+    """
+    standing = [job for job in jobs if job.state is not JobState.WITHDRAWN and not job.requested]
+    if any(job.instance_set == snapshot.instance_set for job in standing):
+        return Verdict(None)
+    answered = {job.chosen_set for job in standing} | {job.answered_set for job in standing}
+    found = stacks(snapshot.instances)
+    selection = select(found, settings)
+    waiting_for = _awaited(select(found, settings, refuse_gaps=False))
+    chosen = selection.chosen
+    if chosen is None:
+        refusals = (*snapshot.refusals, *selection.refusals)
+        why = waiting_for or "no axial soft-tissue head series has come yet"
+        wait = any(refusal.code in _MAY_COME for refusal in refusals)
+        return Verdict(NewJob(snapshot.instance_set, ""), wait, why if wait else "", refusals)
+    if chosen.slice_set_hash not in answered:
+        new = NewJob(snapshot.instance_set, chosen.slice_set_hash)
+        return Verdict(new, bool(waiting_for), waiting_for, selection.refusals if waiting_for else ())
+    rescan = _rescan(selection, answered)
+    if rescan is None:
+        return Verdict(None)
+    left_out = (stack.slice_set_hash for stack in selection.suitable if stack.slice_set_hash in answered)
+    return Verdict(NewJob(snapshot.instance_set, rescan.slice_set_hash, tuple(left_out)))
+
+
+def _awaited(selection: Selection) -> str:
+    """Return which stack is better than all complete ones but not complete itself; "" when there is none."""
+    best = selection.chosen
+    if best is not None and not best.complete:
+        return f"series {best.series_uid}: {best.missing}"
+    scores = _scores(selection)
+    for stack in selection.growing:
+        if best is None or scores[stack] > scores[best]:
+            return f"series {stack.series_uid} has {len(stack.instances)} slices so far"
+    return ""
+
+
+def _scores(selection: Selection) -> dict[Stack, float]:
+    return {judgement.stack: judgement.score for judgement in selection.judgements}
+
+
+def _rescan(selection: Selection, answered: set[str]) -> Stack | None:
+    """Return the best unanswered stack that was acquired after every answered one and ranks as high, None without."""
+    scores = _scores(selection)
+    before = [stack for stack in selection.suitable if stack.slice_set_hash in answered]
+    times = [span for span in map(_acquired, before) if span is not None]
+    if not times:
+        return None
+    ended = max(end for _, end in times)
+    least = min(scores[stack] for stack in before)
+    for stack in selection.suitable:
+        span = _acquired(stack)
+        if stack.slice_set_hash not in answered and span is not None and span[0] > ended:
+            return stack if scores[stack] >= least else None
+    return None
+
+
+def _acquired(stack: Stack) -> tuple[float, float] | None:
+    """Return when the first and the last slice were acquired, None when that is not said."""
+    times = [at for at in (acquired_at(instance.header) for instance in stack.instances) if at is not None]
+    return (min(times), max(times)) if times else None

@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What Orthanc holds of a study right now, as far as it came from outside: the instances a decision is made on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.errors import Refusal, RefusedError
+from appliance.imaging.instances import Instance
+from appliance.intake.headers import Headers
+from appliance.ledger.ledger import Ledger
+from appliance.ledger.records import KnownSeries, Origin
+from appliance.orthanc import HeldSeries, NotThereError, Orthanc
+from appliance.results.identity import series_uid_of
+
+_CT: Final = "CT"
+_OWN_UID_ROOT: Final = "2.25."
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A study at one moment.
+
+    `instances` are all CT instances and one of every other series, which is enough to say why that one is not read;
+    `refusals` are about files that cannot be read as DICOM; `instance_set` stands for all instances there are.
+    """
+
+    study: str
+    study_uid: str
+    instances: tuple[Instance, ...]
+    refusals: tuple[Refusal, ...]
+    instance_set: str
+
+
+class Snapshots:
+    """Takes snapshots of studies in one Orthanc."""
+
+    def __init__(self, orthanc: Orthanc, headers: Headers, ledger: Ledger) -> None:
+        self._orthanc = orthanc
+        self._headers = headers
+        self._ledger = ledger
+
+    def of(self, study: str, only_series: str = "") -> Snapshot:
+        """Return what Orthanc holds of a study, or of one series of it, without our own results.
+
+        Raises `NotThereError` when there is no such study or nothing in it, `UnavailableError` as `Orthanc` does.
+        """
+        held = self._orthanc.study(study)
+        known = self._ledger.known_series(held.series)
+        names: list[str] = []
+        instances: list[Instance] = []
+        refusals: list[Refusal] = []
+        for identifier in held.series if not only_series else (only_series,):
+            if identifier in known and known[identifier].origin is Origin.OWN:
+                continue
+            try:
+                series = self._orthanc.series(identifier)
+                if identifier not in known and self.is_own(series):
+                    continue
+                names += series.instances
+                for instance in series.instances if series.modality == _CT else series.instances[:1]:
+                    try:
+                        instances.append(self._headers.of(instance))
+                    except RefusedError as error:
+                        refusals += error.refusals
+            except NotThereError:
+                continue  # deleted while we looked
+        if not names:
+            raise NotThereError(f"study {held.uid} holds nothing any more")
+        digest = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+        return Snapshot(study, held.uid, tuple(instances), tuple(refusals), digest)
+
+    def is_own(self, series: HeldSeries) -> bool:
+        """Say whether a series that the ledger does not know is a result of an appliance, ours or another one's.
+
+        Results carry a Series Instance UID that follows from the SOP Instance UID of one of their instances.
+        """
+        if series.modality == _CT or not series.uid.startswith(_OWN_UID_ROOT):
+            return False
+        return any(
+            series_uid_of(self._orthanc.sop_instance_uid(instance)) == series.uid for instance in series.instances
+        )
+
+    def known(self, series: HeldSeries) -> KnownSeries:
+        """Return a series that the ledger does not know as it will know it."""
+        origin = Origin.OWN if self.is_own(series) else Origin.SOURCE
+        return KnownSeries(series.id, series.study, origin, len(series.instances))

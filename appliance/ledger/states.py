@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The states of a study and of a job, and the only ways between them, as two tables; any other pair raises.
+
+A *study* is followed for as long as instances come; when it is decided it leads to a *job*, which is one answer. A
+study that grows after its answer is followed again and may lead to another job.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from appliance.errors import ApplianceError
+
+
+class StudyState(StrEnum):
+    """Where intake stands with a study."""
+
+    RECEIVING = "receiving"
+    """Instances came, and the quiet time is running."""
+    INCOMPLETE = "incomplete"
+    """Quiet, but its best candidate series is not complete, or there is none yet."""
+    DECIDED = "decided"
+    """Looked at: either a job was made, or there was nothing new to answer."""
+    DELETED = "deleted"
+    """Orthanc no longer holds it."""
+
+
+class StudyEvent(StrEnum):
+    """What happens to a study."""
+
+    ARRIVE = "arrive"
+    MISS = "miss"
+    DECIDE = "decide"
+    DELETE = "delete"
+
+
+class JobState(StrEnum):
+    """Where a job stands. The values are metric labels and stand in `/status`."""
+
+    QUEUED = "queued"
+    """Decided, no worker has it."""
+    RUNNING = "running"
+    """A worker is reading it."""
+    WAITING = "waiting"
+    """A try did not succeed; the next one has its time."""
+    DELIVERING = "delivering"
+    """Its results are made and are being stored."""
+    DONE = "done"
+    """Its SR and all other results are in Orthanc."""
+    SUPERSEDED = "superseded"
+    """Done, and a later answer about the same study has taken its place."""
+    REFUSED = "refused"
+    """Not read, for the reasons it names."""
+    FAILED = "failed"
+    """The pipeline itself broke on it, as often as the settings allow."""
+    WITHDRAWN = "withdrawn"
+    """The study changed before a worker took it; another job stands for it."""
+
+
+class JobEvent(StrEnum):
+    """What happens to a job."""
+
+    CLAIM = "claim"
+    POSTPONE = "postpone"
+    REFUSE = "refuse"
+    FAIL = "fail"
+    DELIVER = "deliver"
+    FINISH = "finish"
+    INTERRUPT = "interrupt"
+    SUPERSEDE = "supersede"
+    WITHDRAW = "withdraw"
+
+
+OPEN: Final = (JobState.QUEUED, JobState.WAITING, JobState.RUNNING, JobState.DELIVERING)
+"""States of a job that will still change by itself."""
+
+_JOB: Final = {
+    (JobState.QUEUED, JobEvent.CLAIM): JobState.RUNNING,
+    (JobState.QUEUED, JobEvent.REFUSE): JobState.REFUSED,  # its source was deleted meanwhile
+    (JobState.QUEUED, JobEvent.WITHDRAW): JobState.WITHDRAWN,
+    (JobState.WAITING, JobEvent.CLAIM): JobState.RUNNING,
+    (JobState.WAITING, JobEvent.REFUSE): JobState.REFUSED,
+    (JobState.WAITING, JobEvent.WITHDRAW): JobState.WITHDRAWN,
+    (JobState.RUNNING, JobEvent.POSTPONE): JobState.WAITING,
+    (JobState.RUNNING, JobEvent.REFUSE): JobState.REFUSED,
+    (JobState.RUNNING, JobEvent.FAIL): JobState.FAILED,
+    (JobState.RUNNING, JobEvent.DELIVER): JobState.DELIVERING,
+    (JobState.RUNNING, JobEvent.INTERRUPT): JobState.QUEUED,  # the service ended; the next one takes it up
+    (JobState.DELIVERING, JobEvent.POSTPONE): JobState.WAITING,
+    (JobState.DELIVERING, JobEvent.REFUSE): JobState.REFUSED,  # the source was deleted meanwhile
+    (JobState.DELIVERING, JobEvent.FAIL): JobState.FAILED,
+    (JobState.DELIVERING, JobEvent.FINISH): JobState.DONE,
+    (JobState.DELIVERING, JobEvent.INTERRUPT): JobState.QUEUED,
+    (JobState.DONE, JobEvent.SUPERSEDE): JobState.SUPERSEDED,
+}
+
+_STUDY: Final = {
+    (StudyState.RECEIVING, StudyEvent.ARRIVE): StudyState.RECEIVING,
+    (StudyState.RECEIVING, StudyEvent.MISS): StudyState.INCOMPLETE,
+    (StudyState.RECEIVING, StudyEvent.DECIDE): StudyState.DECIDED,
+    (StudyState.RECEIVING, StudyEvent.DELETE): StudyState.DELETED,
+    (StudyState.INCOMPLETE, StudyEvent.ARRIVE): StudyState.RECEIVING,
+    (StudyState.INCOMPLETE, StudyEvent.DECIDE): StudyState.DECIDED,
+    (StudyState.INCOMPLETE, StudyEvent.DELETE): StudyState.DELETED,
+    (StudyState.DECIDED, StudyEvent.ARRIVE): StudyState.RECEIVING,
+    (StudyState.DECIDED, StudyEvent.DELETE): StudyState.DELETED,
+    (StudyState.DELETED, StudyEvent.ARRIVE): StudyState.RECEIVING,  # sent again
+    (StudyState.DELETED, StudyEvent.DELETE): StudyState.DELETED,
+}
+
+
+class InvalidTransitionError(ApplianceError):
+    """An event that its state does not allow: a fault of the service itself."""
+
+
+def job_after(state: JobState, event: JobEvent) -> JobState:
+    """Return the state of a job after `event`; raises `InvalidTransitionError` for a pair the table does not have."""
+    try:
+        return _JOB[state, event]
+    except KeyError:
+        raise InvalidTransitionError(f"a job that is {state} cannot {event}") from None
+
+
+def study_after(state: StudyState, event: StudyEvent) -> StudyState:
+    """Return the state of a study after `event`; raises `InvalidTransitionError` for a pair the table lacks."""
+    try:
+        return _STUDY[state, event]
+    except KeyError:
+        raise InvalidTransitionError(f"a study that is {state} cannot {event}") from None
+
+
+def states_that(event: JobEvent) -> tuple[JobState, ...]:
+    """Return the states in which a job may undergo `event`."""
+    return tuple(state for state, allowed in _JOB if allowed is event)

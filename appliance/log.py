@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The service's log: JSON lines on standard error, each with its time (UTC), job id and step where there is one.
+
+No line carries a patient's name, ID or pixels. Our own errors name UIDs only; the text of anybody else's exception is
+not logged, because a DICOM library quotes the value it stumbled over, only its type and the places it came through.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from pathlib import Path
+from typing import Final, TextIO
+
+import structlog
+from structlog.typing import Processor
+
+from appliance.errors import ApplianceError
+
+_SHARED: Final[tuple[Processor, ...]] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+# They quote values of datasets, or every request that is made.
+_TALKATIVE: Final = ("pydicom", "highdicom", "py.warnings", "httpx", "httpcore", "pylibjpeg", "PIL")
+
+
+def log_to(stream: TextIO = sys.stderr, level: int = logging.INFO) -> None:
+    """Send the service's log, and what its libraries log, to `stream` as JSON lines."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_SHARED,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _without_exception_text,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _without_exception_text(
+    _logger: object, _name: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    event.pop("exc_info", None)
+    record = event.pop("_record", None)
+    if isinstance(record, logging.LogRecord) and record.exc_info and record.exc_info[1]:
+        event["error"] = told(record.exc_info[1])
+    event.pop("exception", None)
+    return event
+
+
+def told(error: BaseException) -> str:
+    """Return what may be logged and shown of an error: the whole text of our own, type and place of any other."""
+    if isinstance(error, ApplianceError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{Path(frame.filename).stem}.{frame.name}:{frame.lineno}" for frame in frames[-4:]]
+    return f"{type(error).__name__} in {' > '.join(places)}" if places else type(error).__name__

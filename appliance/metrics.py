@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the service tells Prometheus. All names begin with `hemorrhage_`, times are in seconds, no label names a person.
+
+The jobs by state are counted in the ledger at each scrape, so they are right after a restart too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from appliance import __version__
+from appliance.errors import RefusalCode, UnavailableError
+from appliance.ledger.states import JobState
+
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 30, 60, 120)
+"""Bucket edges of a step."""
+TURNAROUND_SECONDS: Final = (0.5, 1, 2, 2.25, 2.5, 2.75, 3, 3.5, 4, 5, 6, 8, 10, 15, 20, 30, 60, 120, 300, 600)
+"""Bucket edges of the turnaround; fine above the quiet time of 2 s, where it normally lies."""
+
+
+class Metrics:
+    """The service's metrics in a registry of their own."""
+
+    def __init__(self, job_counts: Callable[[], dict[JobState, int]]) -> None:
+        self.registry = CollectorRegistry()
+        self.turnaround = Histogram(
+            "hemorrhage_turnaround_seconds",
+            "From the last instance received to the SR stored in Orthanc",
+            buckets=TURNAROUND_SECONDS,
+            registry=self.registry,
+        )
+        self.step = Histogram(
+            "hemorrhage_step_seconds",
+            "How long each step of an answer took; quiet: waiting for further instances, queue: waiting for a worker",
+            ["step"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.answers = Counter(
+            "hemorrhage_answers",
+            "Answers whose SR was stored, by what they say",
+            ["answer"],
+            registry=self.registry,
+        )
+        self.refusals = Counter(
+            "hemorrhage_refusals",
+            "Reasons for which series were not read; study=answered: another series of the study was",
+            ["code", "study"],
+            registry=self.registry,
+        )
+        self.crashes = Counter(
+            "hemorrhage_job_crashes",
+            "Tries of a job that broke the pipeline itself (not those that waited for Orthanc or Triton)",
+            registry=self.registry,
+        )
+        self.postponed = Counter(
+            "hemorrhage_job_postponements",
+            "Tries of a job that ended because Orthanc, Triton or the ledger did not answer",
+            registry=self.registry,
+        )
+        self.reachable = Gauge(
+            "hemorrhage_reachable",
+            "1 when the neighbour answered when it was last asked, else 0",
+            ["neighbour"],
+            registry=self.registry,
+        )
+        self.ready = Gauge(
+            "hemorrhage_ready",
+            "1 when the service would answer a study now, else 0 (the same as /health/ready)",
+            registry=self.registry,
+        )
+        self.model = Info("hemorrhage_model", "The model that answers", registry=self.registry)
+        self.doorbells = Counter(
+            "hemorrhage_doorbells", "Messages of the Orthanc plugin that came in", registry=self.registry
+        )
+        build = Info("hemorrhage_build", "The version of the service", registry=self.registry)
+        build.info({"version": __version__})
+        for code in RefusalCode:  # so that a rate exists before the first one happens
+            self.refusals.labels(code.value, "answered")
+            self.refusals.labels(code.value, "refused")
+        for answer in ("present", "absent"):
+            self.answers.labels(answer)
+        self.registry.register(_JobsByState(job_counts))
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+
+class _JobsByState(Collector):
+    def __init__(self, job_counts: Callable[[], dict[JobState, int]]) -> None:
+        self._job_counts = job_counts
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the number of jobs by state; none when the ledger does not answer."""
+        family = GaugeMetricFamily("hemorrhage_jobs", "Jobs in the ledger, by state", labels=["state"])
+        try:
+            counts = self._job_counts()
+        except UnavailableError:
+            counts = {}
+        for state, jobs in counts.items():
+            family.add_metric([state.value], jobs)
+        yield family

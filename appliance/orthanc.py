@@ -1,0 +1,294 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Orthanc as the service sees it: its change log, what it holds, the bytes of an instance, storing and deleting.
+
+Questions go through pyorthanc. Whole DICOM files do not: they go over the standard library's keep-alive connections,
+one a thread, because reading 40 slices of 512 x 512 takes 8 ms that way and 145 ms through httpx, pyorthanc's
+transport. Nothing here decides anything about a study.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import re
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+import pyorthanc
+
+from appliance.errors import ApplianceError, UnavailableError
+from appliance.settings import OrthancSettings
+
+_ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
+
+
+class OrthancError(ApplianceError):
+    """Orthanc answered, and refused what it was asked."""
+
+
+class NotThereError(OrthancError):
+    """Orthanc does not hold (any more) what was asked for."""
+
+
+class StoreStatus(StrEnum):
+    """What Orthanc says about an instance that was sent to it."""
+
+    SUCCESS = "Success"
+    ALREADY_STORED = "AlreadyStored"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One entry of Orthanc's change log; `date` is Unix time in whole seconds, all that Orthanc keeps."""
+
+    seq: int
+    type: str
+    resource: str
+    date: float
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this entry from another one that carries the same number in a restored or fresh database."""
+        return f"{self.type} {self.resource} {self.date:.0f}"
+
+
+@dataclass(frozen=True)
+class ChangePage:
+    """Entries after a cursor; `last` is the cursor that follows them, and `done` says that there are no more yet."""
+
+    changes: tuple[Change, ...]
+    last: int
+    done: bool
+
+
+@dataclass(frozen=True)
+class HeldSeries:
+    """A series that Orthanc holds. `modality` is empty when the tag is; `last_update` is Unix time."""
+
+    id: str
+    study: str
+    uid: str
+    modality: str
+    instances: tuple[str, ...]
+    last_update: float
+
+
+@dataclass(frozen=True)
+class HeldStudy:
+    """A study that Orthanc holds."""
+
+    id: str
+    uid: str
+    series: tuple[str, ...]
+
+
+def is_orthanc_id(text: str) -> bool:
+    """Say whether `text` has the form of an Orthanc identifier (five groups of eight hexadecimal digits)."""
+    return _ORTHANC_ID.fullmatch(text) is not None
+
+
+def orthanc_time(text: str) -> float:
+    """Return the Unix time of Orthanc's `YYYYMMDDTHHMMSS`, which is UTC; 0 when there is none."""
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0
+
+
+class Orthanc:
+    """A client of one Orthanc; may be used from several threads at once.
+
+    Every method raises `UnavailableError` when Orthanc does not answer, answers with a fault of its own (5xx) or
+    turns our credentials down, `NotThereError` on 404 and `OrthancError` on any other refusal.
+    """
+
+    def __init__(self, settings: OrthancSettings) -> None:
+        self.url = settings.url.rstrip("/")
+        self._settings = settings
+        self._client = pyorthanc.Orthanc(
+            self.url,
+            settings.username,
+            settings.password,
+            return_raw_response=True,
+            timeout=settings.timeout_s,
+            trust_env=False,  # a hospital's proxy for the web is no way to Orthanc
+        )
+        parts = urlsplit(self.url)
+        self._host, self._port, self._prefix = parts.hostname or "", parts.port, parts.path
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        credentials = base64.b64encode(f"{settings.username}:{settings.password}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {credentials}"} if settings.username else {}
+        self._local = threading.local()
+
+    def close(self) -> None:
+        """Close the connections of pyorthanc and of the calling thread."""
+        self._client.close()
+        self._forget_connection()
+
+    # What Orthanc holds
+
+    def system(self) -> dict[str, Any]:
+        """Return Orthanc's description of itself (version, AE title, ports)."""
+        return dict(self._ask(self._client.get_system))
+
+    def changes(self, since: int, limit: int) -> ChangePage:
+        """Return at most `limit` entries of the change log after number `since`."""
+        return self._page({"since": since, "limit": limit})
+
+    def newest_change(self) -> ChangePage:
+        """Return the newest entry of the change log, as a page of one or none."""
+        return self._page({"last": ""})
+
+    def _page(self, params: dict[str, Any]) -> ChangePage:
+        answer = self._ask(lambda: self._client.get_changes(params=params))
+        changes = tuple(
+            Change(int(item["Seq"]), item["ChangeType"], item["ID"], orthanc_time(item["Date"]))
+            for item in answer["Changes"]
+        )
+        return ChangePage(changes, int(answer["Last"]), bool(answer["Done"]))
+
+    def series_ids(self) -> list[str]:
+        """Return the identifiers of all series."""
+        return list(self._ask(self._client.get_series))
+
+    def series(self, identifier: str) -> HeldSeries:
+        """Return one series with its instances."""
+        held = self._ask(lambda: self._client.get_series_id(identifier))
+        tags = held["MainDicomTags"]
+        return HeldSeries(
+            held["ID"],
+            held["ParentStudy"],
+            tags.get("SeriesInstanceUID", ""),
+            tags.get("Modality", ""),
+            tuple(held["Instances"]),
+            orthanc_time(held.get("LastUpdate", "")),
+        )
+
+    def study(self, identifier: str) -> HeldStudy:
+        """Return one study with its series."""
+        held = self._ask(lambda: self._client.get_studies_id(identifier))
+        return HeldStudy(held["ID"], held["MainDicomTags"].get("StudyInstanceUID", ""), tuple(held["Series"]))
+
+    def series_of_instance(self, identifier: str) -> str:
+        """Return the identifier of the series that an instance belongs to."""
+        return str(json.loads(self._transfer("GET", f"/instances/{quote(identifier)}"))["ParentSeries"])
+
+    def sop_instance_uid(self, identifier: str) -> str:
+        """Return the SOP Instance UID of an instance."""
+        held = json.loads(self._transfer("GET", f"/instances/{quote(identifier)}"))
+        return str(held["MainDicomTags"].get("SOPInstanceUID", ""))
+
+    def holds_instance(self, identifier: str) -> bool:
+        """Say whether Orthanc holds this instance."""
+        return self._holds(lambda: self._client.get_instances_id(identifier))
+
+    def holds_series(self, identifier: str) -> bool:
+        """Say whether Orthanc holds this series."""
+        return self._holds(lambda: self._client.get_series_id(identifier))
+
+    def _holds(self, ask: Callable[[], Any]) -> bool:
+        try:
+            self._ask(ask)
+        except NotThereError:
+            return False
+        return True
+
+    # Files
+
+    def file(self, identifier: str, limit: int | None = None) -> bytes:
+        """Return the DICOM file of an instance, or only its first `limit` bytes when it is larger."""
+        return self._transfer("GET", f"/instances/{quote(identifier)}/file", limit=limit)
+
+    def store(self, file: bytes) -> tuple[str, StoreStatus]:
+        """Store a DICOM file; return Orthanc's identifier of the instance and whether it was there already."""
+        answer = json.loads(self._transfer("POST", "/instances", file))
+        try:
+            return str(answer["ID"]), StoreStatus(answer["Status"])
+        except ValueError as error:
+            raise OrthancError(
+                f"Orthanc did not keep a result ({answer['Status']}); look for a filter in its Lua scripts or plugins"
+            ) from error
+
+    # Deleting
+
+    def delete_instance(self, identifier: str) -> None:
+        """Delete an instance; one that is not there is as good as deleted."""
+        self._holds(lambda: self._client.delete_instances_id(identifier))
+
+    # Transport
+
+    def _ask(self, ask: Callable[[], Any]) -> Any:
+        try:
+            response: httpx.Response = ask()
+        except httpx.HTTPError as error:
+            raise self._unavailable(type(error).__name__) from error
+        self._judge(response.status_code, response.request.url.path)
+        return response.json()
+
+    def _transfer(self, method: str, path: str, body: bytes | None = None, limit: int | None = None) -> bytes:
+        """Make a request over this thread's connection; a connection that had gone stale is replaced once.
+
+        Repeating is safe: a GET changes nothing, and storing the same instance twice is one instance.
+        """
+        headers = {**self._headers, **({"Content-Type": "application/dicom"} if body is not None else {})}
+        for fresh in (False, True):
+            connection = self._connection(fresh)
+            try:
+                connection.request(method, self._prefix + path, body, headers)
+                response = connection.getresponse()
+                content = response.read() if limit is None else response.read(limit)
+            except (http.client.HTTPException, OSError) as error:
+                self._forget_connection()
+                if fresh or isinstance(error, TimeoutError):
+                    raise self._unavailable(type(error).__name__) from error
+            else:
+                if not response.isclosed():  # the rest of a large file that is not wanted
+                    self._forget_connection()
+                self._judge(response.status, path)
+                return content
+        raise AssertionError("both tries returned or raised")
+
+    def _connection(self, fresh: bool) -> http.client.HTTPConnection:
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is None or fresh:
+            timeout = self._settings.timeout_s
+            if self._tls is not None:
+                connection = http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
+            else:
+                connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+            self._local.connection = connection
+        return connection
+
+    def _forget_connection(self) -> None:
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    def _judge(self, status: int, path: str) -> None:
+        if 200 <= status < 300:
+            return
+        if status == http.HTTPStatus.NOT_FOUND:
+            raise NotThereError(f"Orthanc does not hold {path}")
+        if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
+            raise UnavailableError(
+                f"Orthanc at {self.url} turns us down (HTTP {status}); "
+                "set orthanc.username and orthanc.password to a registered user"
+            )
+        if status >= 500:
+            raise UnavailableError(
+                f"Orthanc at {self.url} answered HTTP {status} to {path}; look at its log and its disk"
+            )
+        raise OrthancError(f"Orthanc at {self.url} answered HTTP {status} to {path}")
+
+    def _unavailable(self, what: str) -> UnavailableError:
+        return UnavailableError(f"Orthanc at {self.url} does not answer ({what}); is it running, and on this address?")

@@ -1,0 +1,262 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The service: its parts, wired together, and their threads, started and stopped in order.
+
+Threads: one for intake, one for each worker, one for health, one for the web server; the main thread waits for a
+signal. They share nothing but the ledger, the doorbell, the handover and the header cache.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Final
+
+import structlog
+import uvicorn
+
+from appliance import __version__
+from appliance.errors import ApplianceError, UnavailableError
+from appliance.health import Health
+from appliance.inference.detector import TritonDetector
+from appliance.intake.doorbell import Bell
+from appliance.intake.handover import Handover
+from appliance.intake.headers import Headers
+from appliance.intake.intake import Intake
+from appliance.intake.snapshot import Snapshots
+from appliance.ledger.ledger import Ledger
+from appliance.ledger.records import NewJob, Origin
+from appliance.log import log_to, told
+from appliance.metrics import Metrics
+from appliance.orthanc import Orthanc
+from appliance.pipeline import Pipeline
+from appliance.results.warm_up import warm_up
+from appliance.settings import Settings
+from appliance.web.app import OwnResultError, web_app
+from appliance.worker import Worker
+
+_STOPPING_S: Final = 5.0
+
+
+class ReadingRoom:
+    """The detector and the pipeline over it, made when Triton first answers.
+
+    A Triton that is restarted later is followed by the detector itself.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._detector: TritonDetector | None = None
+
+    def _ready_detector(self) -> TritonDetector:
+        with self._lock:
+            if self._detector is None:
+                self._detector = TritonDetector(self._settings.triton)
+            return self._detector
+
+    def pipeline(self) -> Pipeline:
+        """Return the pipeline; raises `UnavailableError` or `ModelContractError` as long as there is no detector."""
+        return Pipeline(self._settings, self._ready_detector())
+
+    def probe(self) -> None:
+        """Return when the model answers rightly; raise why it does not."""
+        readiness = self._ready_detector().ready()
+        if not readiness:
+            raise UnavailableError(readiness.reason)
+
+    def model(self) -> dict[str, str] | None:
+        """Return which model answers, None while that is not known."""
+        return asdict(self._detector.identity) if self._detector is not None else None
+
+    def close(self) -> None:
+        """Close the connection to Triton."""
+        if self._detector is not None:
+            self._detector.close()
+
+
+class Service:
+    """The service with all its parts. Made in the stopped state; `start` and `stop` once each.
+
+    Raises `UnavailableError` when the ledger cannot be opened, `SettingsError` when its address is wrong, and
+    `ApplianceError` when the port is taken. Orthanc and Triton need not be there.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._log = structlog.get_logger("service")
+        self._owner = f"{socket.gethostname()}:{settings.service.port}"
+        self._socket = _listen(settings.service.host, settings.service.port)
+        try:
+            self._ledger = Ledger(settings.ledger_url)
+        except ApplianceError:
+            self._socket.close()
+            raise
+        self._orthanc = Orthanc(settings.orthanc)
+        self._bell = Bell()
+        self._handover = Handover()
+        headers = Headers(self._orthanc, settings.intake.headers_kept)
+        snapshots = Snapshots(self._orthanc, headers, self._ledger)
+        self._room = ReadingRoom(settings)
+        self._metrics = Metrics(self._ledger.job_counts)
+        self._warming = threading.Lock()
+        self._warm = threading.Event()
+        self._health = Health(
+            {
+                "ledger": self._ledger.check,
+                "orthanc": self._probe_orthanc,
+                "triton": self._probe_triton,
+                "results": self._probe_warmth,
+            },
+            self._recovered,
+        )
+        self._stopping = threading.Event()
+        intake = Intake(settings, self._orthanc, self._ledger, headers, self._bell, self._handover)
+        self._workers = [
+            Worker(
+                self._owner,
+                settings,
+                self._orthanc,
+                self._ledger,
+                snapshots,
+                self._handover,
+                self._room.pipeline,
+                self._metrics,
+            )
+            for _ in range(settings.service.workers)
+        ]
+        app = web_app(self._bell, self._ledger, self._health, self._metrics, self._room.model, self.analyze)
+        self._web = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+        )
+        self._threads = [
+            _thread("health", lambda: self._health.run(self._stopping)),
+            _thread("lease", self._keep_leases),
+            _thread("intake", lambda: intake.run(self._stopping)),
+            *(_thread(f"worker-{number}", self._working(worker)) for number, worker in enumerate(self._workers)),
+        ]
+        self._web_thread = _thread("web", lambda: self._web.run(sockets=[self._socket]))
+
+    def start(self) -> None:
+        """Start all threads and return."""
+        self._log.info("starting", version=__version__, owner=self._owner)
+        left = self._ledger.take_up(self._settings.intake.poison_tries, starting=self._owner)
+        for job in left:
+            self._log.warning("taking up a job that was left in the middle", job=job.id, study=job.study_uid)
+        for thread in (self._web_thread, *self._threads):
+            thread.start()
+
+    def stop(self) -> None:
+        """Finish the study that is being answered, stop all threads, close what was opened."""
+        self._log.info("stopping")
+        self._stopping.set()
+        self._bell.wake()
+        self._handover.wake()
+        ends = time.monotonic() + self._settings.service.stop_s
+        for thread in self._threads:
+            thread.join(max(0.0, ends - time.monotonic()))
+        late = [thread.name for thread in self._threads if thread.is_alive()]
+        if late:
+            self._log.warning("stopping without waiting any longer; the next start takes up what is left", left=late)
+        self._web.should_exit = True
+        self._web_thread.join(_STOPPING_S)
+        self._socket.close()
+        self._room.close()
+        self._orthanc.close()
+        self._ledger.close()
+        self._log.info("stopped")
+
+    def analyze(self, series: str) -> int:
+        """Queue the answer about one series that a person asks for, before all others; return the job.
+
+        Raises `NotThereError`, `OwnResultError` or `UnavailableError`.
+        """
+        held = self._orthanc.series(series)
+        known = self._ledger.known_series([series]).get(series)
+        if known is not None and known.origin is Origin.OWN:
+            raise OwnResultError
+        study = self._orthanc.study(held.study)
+        job = self._ledger.request(study.id, study.uid, NewJob("", "", series=series))
+        self._handover.wake()
+        return job
+
+    def _working(self, worker: Worker) -> Callable[[], None]:
+        def work() -> None:
+            self._warm_up()
+            worker.run(self._stopping)
+
+        return work
+
+    def _warm_up(self) -> None:
+        with self._warming:
+            if self._warm.is_set():
+                return
+            warm_up(self._settings)
+            gc.collect()
+            gc.freeze()  # what was imported stays; looking through it again would only delay a study
+            self._warm.set()
+
+    def _keep_leases(self) -> None:
+        every_s = self._settings.ledger.lease_s / 4
+        while not self._stopping.wait(every_s):
+            try:
+                self._ledger.renew(self._owner, self._settings.ledger.lease_s)
+                if self._ledger.take_up(self._settings.intake.poison_tries):
+                    self._handover.wake()
+            except UnavailableError as error:
+                self._log.warning("leases not renewed", error=told(error))
+
+    def _probe_orthanc(self) -> None:
+        self._orthanc.system()
+
+    def _probe_triton(self) -> None:
+        self._room.probe()
+        model = self._room.model()
+        if model is not None:
+            self._metrics.model.info(model)
+
+    def _probe_warmth(self) -> None:
+        if not self._warm.is_set():
+            raise UnavailableError("the writing of results is being warmed up")
+
+    def _recovered(self, neighbour: str) -> None:
+        if neighbour in ("orthanc", "triton"):
+            self._ledger.hurry()
+            self._handover.wake()
+            self._bell.wake()
+
+
+def serve(settings: Settings) -> None:
+    """Run the service until SIGTERM or SIGINT.
+
+    Raises `ApplianceError` when it cannot start: the ledger cannot be opened, or the port is taken.
+    """
+    log_to()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    service = Service(settings)
+    service.start()
+    try:
+        stopping.wait()
+    finally:
+        service.stop()
+
+
+def _thread(name: str, body: Callable[[], None]) -> threading.Thread:
+    return threading.Thread(target=body, name=name, daemon=True)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=256)
+    except OSError as error:
+        raise ApplianceError(
+            f"service.host = {host!r}, service.port = {port}: cannot listen there ({error.strerror}); "
+            "stop what uses the port, or set another one"
+        ) from error

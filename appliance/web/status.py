@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The status document: what `GET /status` answers, the status page shows and `appliance status` prints."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from appliance import __version__
+from appliance.health import Health
+from appliance.ledger.ledger import Ledger
+from appliance.ledger.records import Job, StudyStatus
+from appliance.ledger.states import JobState, StudyState
+
+RESEARCH_USE: Final = (
+    "Not a medical device. For testing and research: the network was trained on simulated scans alone."
+)
+
+
+def iso(at: float) -> str:
+    """Return a Unix time as ISO 8601, UTC, in milliseconds."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def status_document(ledger: Ledger, health: Health, model: dict[str, str] | None, limit: int) -> dict[str, Any]:
+    """Return the state of the service and of the newest `limit` studies as plain JSON.
+
+    Each study stands in the state of its newest answer, or of its intake while instances come; earlier and further
+    answers are listed under `jobs`. Raises `UnavailableError` when the ledger does not answer.
+    """
+    return {
+        "version": __version__,
+        "notice": RESEARCH_USE,
+        "ready": health.ready,
+        "neighbours": {
+            name: {"well": state.well, "since": iso(state.since), "reason": state.reason}
+            for name, state in health.states.items()
+        },
+        "model": model,
+        "jobs": {state.value: jobs for state, jobs in ledger.job_counts().items()},
+        "studies": [_study(status) for status in ledger.newest_studies(limit)],
+    }
+
+
+def _study(status: StudyStatus) -> dict[str, Any]:
+    study = status.study
+    jobs = [job for job in status.jobs if job.state is not JobState.WITHDRAWN]
+    job = jobs[-1] if jobs else None
+    told: dict[str, Any] = {
+        "study_uid": study.uid,
+        "orthanc_id": study.id,
+        "last_instance": iso(study.last_instance_at),
+    }
+    told |= _job(job) if job is not None else _no_answer("nothing to answer", study.since)
+    if study.state in (StudyState.RECEIVING, StudyState.INCOMPLETE):
+        told |= {"state": study.state.value, "since": iso(study.since), "waiting_for": study.why}
+        if job is None:
+            told["refusals"] = study.refusals
+    told["deleted"] = study.state is StudyState.DELETED
+    told["jobs"] = [_job(one) for one in jobs]
+    return told
+
+
+def _no_answer(state: str, since: float) -> dict[str, Any]:
+    return {
+        "job": None,
+        "state": state,
+        "since": iso(since),
+        "waiting_for": "",
+        "requested": False,
+        "present": None,
+        "probability": None,
+        "threshold": None,
+        "lesions": [],
+        "series": None,
+        "model": None,
+        "refusals": [],
+        "sr_uid": None,
+        "error": None,
+        "tries": 0,
+        "next_try": None,
+        "turnaround_s": None,
+        "timing_ms": {},
+    }
+
+
+def _job(job: Job) -> dict[str, Any]:
+    answered = job.state in (JobState.DONE, JobState.SUPERSEDED)
+    return _no_answer(job.state.value, job.since) | {
+        "job": job.id,
+        "requested": job.requested,
+        **(job.answer if answered else {}),
+        "refusals": job.refusals,
+        "sr_uid": job.sr_uid or None,
+        "error": job.error or None,
+        "tries": job.tries,
+        "next_try": iso(job.next_try) if job.state is JobState.WAITING else None,
+        "turnaround_s": job.turnaround_s,
+        "timing_ms": job.timing_ms,
+    }

@@ -1,0 +1,245 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The thread that answers decided studies: claim a job, run the pipeline, store its results, record the end of it.
+
+Whatever goes wrong with one study stays with that study. A neighbour that does not answer lets the job wait, for as
+long as it takes; a study that breaks the pipeline itself is tried again a few times and then given up with the reason.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+
+from appliance.delivery.store import result_objects, store
+from appliance.delivery.summary import summary
+from appliance.errors import ModelContractError, Refusal, RefusalCode, RefusedError, UnavailableError
+from appliance.imaging.instances import Instance
+from appliance.imaging.stacks import stacks
+from appliance.intake.handover import Handover
+from appliance.intake.snapshot import Snapshot, Snapshots
+from appliance.ledger.ledger import Ledger, LostJobError
+from appliance.ledger.records import Job
+from appliance.ledger.states import JobState
+from appliance.log import told
+from appliance.metrics import Metrics
+from appliance.orthanc import NotThereError, Orthanc
+from appliance.pipeline import Answer, Study
+from appliance.results.report import Results
+from appliance.settings import Settings
+
+_LONGEST_WAIT_S: Final = 5.0
+_GONE: Final = Refusal(RefusalCode.SOURCE_DELETED, "the study or series was deleted before it was answered")
+
+
+class Reader(Protocol):
+    """What a worker needs of the pipeline."""
+
+    def answer(self, study: Study) -> Answer:
+        """Return the answer about a study."""
+        ...
+
+
+class Worker:
+    """Answers studies; `run` is the body of its thread.
+
+    `reader` brings the pipeline, and raises `UnavailableError` as long as there is none.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        settings: Settings,
+        orthanc: Orthanc,
+        ledger: Ledger,
+        snapshots: Snapshots,
+        handover: Handover,
+        reader: Callable[[], Reader],
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._owner = owner
+        self._settings = settings
+        self._orthanc = orthanc
+        self._ledger = ledger
+        self._snapshots = snapshots
+        self._handover = handover
+        self._reader = reader
+        self._metrics = metrics
+        self._clock = clock
+        self._log = structlog.get_logger("worker")
+
+    def run(self, stopping: threading.Event) -> None:
+        """Answer studies until `stopping` is set (and the handover woken); a study that was begun is finished."""
+        failing = ""
+        while not stopping.is_set():
+            seen = self._handover.seen()
+            try:
+                if not self.work():
+                    self._handover.wait(seen, self._until_next_try())
+                failing = ""
+            except Exception as error:  # the ledger itself: nothing could be recorded, so look again in a while
+                if told(error) != failing:
+                    failing = told(error)
+                    self._log.error("worker waits", error=failing)
+                stopping.wait(self._settings.intake.retry_first_s)
+
+    def _until_next_try(self) -> float:
+        at = self._ledger.next_try()
+        return _LONGEST_WAIT_S if at is None else min(_LONGEST_WAIT_S, max(0.0, at - self._clock()))
+
+    def work(self) -> bool:
+        """Take the next job one step to its end; return whether there was one."""
+        job = self._ledger.claim(self._owner, self._settings.ledger.lease_s)
+        if job is None:
+            return False
+        with structlog.contextvars.bound_contextvars(job=job.id, study=job.study_uid):
+            try:
+                self._answer(job)
+            except LostJobError as error:
+                self._log.warning("job lost", error=told(error))
+            except RefusedError as error:
+                self._refuse(job, error.refusals, {})
+            except (UnavailableError, ModelContractError) as error:
+                self._postpone(job, error)
+            except Exception as error:
+                self._crashed(job, error)
+        return True
+
+    def _answer(self, job: Job) -> None:
+        started = self._clock()
+        try:
+            snapshot = self._handover.take(job.id) or self._snapshots.of(job.orthanc_study, job.orthanc_series)
+        except NotThereError:
+            self._refuse(job, (_GONE,), {})
+            return
+        study = Study(job.study_uid, self._instances(job, snapshot), self._fetch, supersedes=self._predecessor(job))
+        answer = self._reader().answer(study)
+        refusals = (*snapshot.refusals, *answer.refusals)
+        timing_ms = {} if job.requested else {"quiet": 1000 * max(0.0, job.created - job.last_instance_at)}
+        timing_ms["queue"] = 1000 * max(0.0, started - job.created)
+        timing_ms |= answer.timing_ms
+        if answer.results is None or answer.stack is None:
+            self._refuse(job, refusals, timing_ms)
+        else:
+            sources = tuple(instance.ref for instance in (answer.stack.instances[0], answer.stack.instances[-1]))
+            self._deliver(job, answer, answer.results, sources, refusals, timing_ms)
+
+    def _instances(self, job: Job, snapshot: Snapshot) -> tuple[Instance, ...]:
+        """Return the instances to answer: without the stacks that other jobs of the study answer."""
+        if not job.left_out:
+            return snapshot.instances
+        left_out = {
+            instance.ref
+            for stack in stacks(snapshot.instances)
+            if stack.slice_set_hash in job.left_out
+            for instance in stack.instances
+        }
+        return tuple(instance for instance in snapshot.instances if instance.ref not in left_out)
+
+    def _fetch(self, instance: str) -> bytes:
+        try:
+            return self._orthanc.file(instance)
+        except NotThereError:
+            raise RefusedError(_GONE) from None
+
+    def _predecessor(self, job: Job) -> tuple[str, str] | None:
+        """Return the SR that this job's SR will take the place of, None when there is none any more."""
+        for older in reversed(self._ledger.jobs_of(job.orthanc_study)):
+            if older.state is JobState.DONE and older.orthanc_series == job.orthanc_series:
+                for result in self._ledger.results_of(older.id):
+                    if result.sop_instance_uid == older.sr_uid and self._orthanc.holds_instance(
+                        result.orthanc_instance
+                    ):
+                        return older.sr_class_uid, older.sr_uid
+        return None
+
+    def _deliver(
+        self,
+        job: Job,
+        answer: Answer,
+        results: Results,
+        sources: tuple[str, ...],
+        refusals: tuple[Refusal, ...],
+        timing_ms: dict[str, float],
+    ) -> None:
+        begun = self._clock()
+        named = results.named_datasets()
+        if not self._holds_all(sources):
+            self._refuse(job, (*refusals, _GONE), timing_ms)
+            return
+        stack = answer.stack
+        assert stack is not None
+        self._ledger.deliver(
+            job, result_objects(named), summary(answer), refusals, stack.slice_set_hash, stack.series_uid
+        )
+        stored, sr_stored_at = [], begun
+        for _, dataset in named:
+            stored.append(store(self._orthanc, dataset))
+            if dataset is results.sr:
+                sr_stored_at = self._clock()
+        timing_ms["deliver"] = 1000 * (sr_stored_at - begun)
+        timing_ms["deliver_rest"] = 1000 * (self._clock() - sr_stored_at)
+        if not self._holds_all(sources):  # deleted while we stored: results without their source help nobody
+            for identifier in stored:
+                self._orthanc.delete_instance(identifier)
+            self._refuse(job, (*refusals, _GONE), timing_ms)
+            return
+        turnaround_s = sr_stored_at - job.last_instance_at if job.live and not job.requested else None
+        superseded = self._ledger.finish(
+            job, str(results.sr.SOPClassUID), str(results.sr.SOPInstanceUID), timing_ms, turnaround_s
+        )
+        self._account(answer, refusals, timing_ms, turnaround_s)
+        self._log.info(
+            "study answered",
+            present=answer.finding.present if answer.finding else None,
+            turnaround_s=turnaround_s and round(turnaround_s, 3),
+            timing_ms={step: round(ms, 1) for step, ms in timing_ms.items()},
+            superseded=superseded,
+        )
+
+    def _holds_all(self, sources: tuple[str, ...]) -> bool:
+        return all(self._orthanc.holds_instance(source) for source in sources)
+
+    def _refuse(self, job: Job, refusals: tuple[Refusal, ...], timing_ms: dict[str, float]) -> None:
+        self._ledger.refuse(job, refusals, timing_ms)
+        for refusal in refusals:
+            self._metrics.refusals.labels(refusal.code.value, "refused").inc()
+        self._log.info(
+            "study refused", refusals=[{"code": refusal.code.value, "reason": refusal.reason} for refusal in refusals]
+        )
+
+    def _account(
+        self, answer: Answer, refusals: tuple[Refusal, ...], timing_ms: dict[str, float], turnaround_s: float | None
+    ) -> None:
+        if turnaround_s is not None:
+            self._metrics.turnaround.observe(turnaround_s)
+        for step, ms in timing_ms.items():
+            self._metrics.step.labels(step).observe(ms / 1000)
+        for refusal in refusals:
+            self._metrics.refusals.labels(refusal.code.value, "answered").inc()
+        if answer.finding is not None:
+            self._metrics.answers.labels("present" if answer.finding.present else "absent").inc()
+
+    def _postpone(self, job: Job, error: Exception) -> None:
+        self._metrics.postponed.inc()
+        next_try = self._clock() + self._pause_s(job)
+        self._ledger.postpone(job, told(error), next_try, crashed=False)
+        self._log.warning("job waits", error=told(error), tries=job.tries)
+
+    def _crashed(self, job: Job, error: Exception) -> None:
+        self._metrics.crashes.inc()
+        if job.crashes + 1 >= self._settings.intake.poison_tries:
+            self._ledger.fail(job, f"given up after {job.crashes + 1} tries: {told(error)}")
+            self._log.error("job given up", error=told(error), tries=job.tries)
+        else:
+            self._ledger.postpone(job, told(error), self._clock() + self._pause_s(job), crashed=True)
+            self._log.error("job broke", error=told(error), tries=job.tries)
+
+    def _pause_s(self, job: Job) -> float:
+        longest = self._settings.intake.retry_longest_s
+        return float(min(longest, self._settings.intake.retry_first_s * 2 ** min(job.tries - 1, 20)))
