@@ -1,0 +1,256 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+from appliance.contract import DETECTOR, PARAMETER_ONNX_SHA256
+from appliance.doctor import Check, _shared_memory, diagnose
+from appliance.inference.server import TritonServer
+from appliance.ledger.ledger import Ledger
+from appliance.settings import Settings, load_settings
+from deploy.local.orthanc import OrthancProcess
+from deploy.local.ports import with_free_ports
+from tests.appliance.inference.blob_detector import write_repository
+from tests.appliance.inference.ports import ENVIRONMENT
+
+PASSWORD = "a-secret-of-the-site"
+
+
+def changed(settings: Settings, section: str, **values: Any) -> Settings:
+    return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
+
+
+def by_name(settings: Settings) -> dict[str, Check]:
+    checks = diagnose(settings)
+    assert len({check.name for check in checks}) == len(checks)
+    for check in checks:
+        assert bool(check.remedy) == (check.state != "ok"), check
+        assert PASSWORD not in json.dumps(asdict(check))
+    return {check.name: check for check in checks}
+
+
+def an_instance() -> bytes:
+    """Return a DICOM file of no patient."""
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = SecondaryCaptureImageStorage, generate_uid()
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.Modality = generate_uid(), generate_uid(), "OT"
+    dataset.PatientID, dataset.PatientName = "TEST", "Test"
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    buffer = io.BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of an appliance of which nothing runs."""
+    return with_free_ports(Settings(), tmp_path / "state")
+
+
+@pytest.fixture(scope="module")
+def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a running Orthanc with the plugin and a running Triton; the service does not run."""
+    folder = tmp_path_factory.mktemp("neighbours")
+    write_repository(folder / "models")
+    settings = with_free_ports(Settings(), folder / "state")
+    settings = changed(settings, "triton", model_repository=folder / "models", environment=ENVIRONMENT)
+    settings = changed(settings, "orthanc", username="reader", password=PASSWORD)
+    with OrthancProcess(settings, folder / "orthanc"), TritonServer(settings.triton, folder / "triton"):
+        yield settings
+
+
+@pytest.fixture
+def other_program() -> Iterator[int]:
+    """Port of an HTTP server that is none of ours."""
+
+    class Teapot(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(418)
+            self.end_headers()
+            self.wfile.write(b"short and stout")
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Teapot) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def test_when_nothing_runs_each_neighbour_is_named_with_what_to_start(settings: Settings) -> None:
+    checks = by_name(settings)
+    assert {name for name, check in checks.items() if check.state == "fail"} == {
+        "orthanc",
+        "c-echo",
+        "triton",
+        "service",
+    }
+    for name in ("orthanc", "triton", "service"):
+        assert "make up" in checks[name].remedy
+    assert str(settings.orthanc.dicom_port) in checks["c-echo"].what
+
+
+def test_a_diagnosis_makes_neither_folder_nor_ledger(settings: Settings) -> None:
+    diagnose(settings)
+    assert not settings.state_dir.exists()
+
+
+def test_what_runs_well_is_ok_and_the_missing_service_is_seen_from_both_sides(neighbours: Settings) -> None:
+    checks = by_name(neighbours)
+    assert {name for name, check in checks.items() if check.state != "ok"} == {"service", "doorbell"}
+    assert "does not reach the service" in checks["doorbell"].what
+    assert "Orthanc 1." in checks["orthanc"].what
+    assert f"{neighbours.orthanc.aet} at 127.0.0.1:{neighbours.orthanc.dicom_port} answers" in checks["c-echo"].what
+    assert "version blob-1" in checks["model"].what
+    assert "threshold 0.4 (suggested by the model)" in checks["model"].what
+    assert checks["golden answer"].what == "the golden chunk comes back right"
+
+
+def test_a_wrong_password_is_a_fault_of_the_settings_and_is_not_told(neighbours: Settings) -> None:
+    wrong = changed(neighbours, "orthanc", password="guessed")
+    checks = by_name(wrong)
+    assert checks["orthanc"].state == "fail"
+    assert "orthanc.username and orthanc.password" in checks["orthanc"].remedy
+    assert "guessed" not in json.dumps([asdict(check) for check in checks.values()])
+
+
+def test_no_secret_is_told_even_when_it_stands_in_an_address(settings: Settings) -> None:
+    told = changed(settings, "orthanc", url=f"http://reader:{PASSWORD}@127.0.0.1:{settings.orthanc.dicom_port}")
+    told = changed(told, "ledger", url=f"postgresql+psycopg://reader:{PASSWORD}@127.0.0.1:1/ledger")
+    checks = by_name(told)
+    assert checks["ledger"].state == "fail"
+    assert checks["orthanc"].state == "fail"
+
+
+def test_a_doorbell_that_rings_elsewhere_is_told_with_both_addresses(neighbours: Settings) -> None:
+    moved = changed(neighbours, "service", port=1234)
+    doorbell = by_name(moved)["doorbell"]
+    assert doorbell.state == "fail"
+    assert f"http://127.0.0.1:{neighbours.service.port}" in doorbell.what
+    assert "http://127.0.0.1:1234" in doorbell.what
+    assert "Hemorrhage.ServiceUrl" in doorbell.remedy
+
+
+def test_an_orthanc_without_our_plugin_is_told_what_to_name(settings: Settings, tmp_path: Path) -> None:
+    with OrthancProcess(settings, tmp_path / "orthanc", doorbell=False):
+        checks = by_name(settings)
+    assert checks["orthanc"].state == "ok"
+    assert checks["orthanc python plugin"].state == "fail"
+    assert "orthanc-python" in checks["orthanc python plugin"].remedy
+
+
+def test_an_orthanc_that_checks_the_called_title_shows_a_wrong_one(settings: Settings, tmp_path: Path) -> None:
+    with OrthancProcess(settings, tmp_path / "orthanc", overrides={"DicomCheckCalledAet": True}):
+        checks = by_name(changed(settings, "orthanc", aet="SOMEONE_ELSE"))
+    assert checks["orthanc dicom"].state == "warn"
+    assert "orthanc.aet = 'SOMEONE_ELSE' but Orthanc has 'HEMORRHAGE'" in checks["orthanc dicom"].what
+    assert checks["c-echo"].state == "fail"
+    assert "turned the association down" in checks["c-echo"].what
+
+
+def test_another_program_on_a_port_is_not_taken_for_orthanc_triton_or_the_service(
+    settings: Settings, other_program: int
+) -> None:
+    elsewhere = changed(settings, "orthanc", url=f"http://127.0.0.1:{other_program}", dicom_port=other_program)
+    elsewhere = changed(elsewhere, "triton", http_port=other_program)
+    elsewhere = changed(elsewhere, "service", port=other_program)
+    checks = by_name(elsewhere)
+    assert "answers 418, but not as an Orthanc" in checks["orthanc"].what
+    assert "does not speak DICOM" in checks["c-echo"].what
+    assert "answers 418 and is not live" in checks["triton"].what
+    assert "answers 418 and is not live" in checks["service"].what
+
+
+def test_a_model_file_newer_than_the_served_one_asks_for_a_restart(neighbours: Settings, tmp_path: Path) -> None:
+    write_repository(tmp_path / "models")
+    file = tmp_path / "models" / DETECTOR / "1" / "model.onnx"
+    file.write_bytes(file.read_bytes() + b"\x00")
+    check = by_name(changed(neighbours, "triton", model_repository=tmp_path / "models"))["model repository"]
+    assert check.state == "warn"
+    assert "restart Triton" in check.remedy
+
+
+def test_a_served_model_of_another_contract_is_told_with_what_differs(settings: Settings, tmp_path: Path) -> None:
+    write_repository(tmp_path / "models", parameters={PARAMETER_ONNX_SHA256: None})
+    settings = changed(settings, "triton", model_repository=tmp_path / "models", environment=ENVIRONMENT)
+    with TritonServer(settings.triton, tmp_path / "triton"):
+        model = by_name(settings)["model"]
+    assert model.state == "fail"
+    assert "parameter onnx_sha256 is missing" in model.what
+
+
+def test_shared_memory_is_missed_where_it_would_help_and_questioned_where_it_cannot(neighbours: Settings) -> None:
+    check = by_name(changed(neighbours, "triton", shared_memory=False))["shared memory"]
+    assert check.state == "warn"
+    assert "off, though Triton runs on this machine" in check.what
+    (elsewhere,) = _shared_memory(changed(neighbours, "triton", host="triton.example"))
+    assert elsewhere.state == "warn"
+    assert "on, though Triton runs on triton.example" in elsewhere.what
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(1, "ok"), (6, "warn")])
+def test_a_late_stable_series_shows_orthancs_stable_age(
+    settings: Settings, tmp_path: Path, seconds: int, state: str
+) -> None:
+    with OrthancProcess(settings, tmp_path / "orthanc", doorbell=False, overrides={"StableAge": seconds}) as orthanc:
+        assert "not known" in by_name(settings)["orthanc StableAge"].what
+        with orthanc.client() as client:
+            client.post("/instances", content=an_instance()).raise_for_status()
+            end = time.monotonic() + seconds + 20
+            while "StableSeries" not in client.get("/changes").text and time.monotonic() < end:
+                time.sleep(0.1)
+        assert by_name(settings)["orthanc StableAge"].state == state
+
+
+def test_a_folder_that_is_a_file_and_a_ledger_that_is_no_database_are_faults(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("not a database, not a folder")
+    checks = by_name(settings.model_copy(update={"state_dir": tmp_path / "file"}))
+    assert checks["state folder"].state == "fail"
+    checks = by_name(changed(settings, "ledger", url=f"sqlite:///{tmp_path / 'file'}"))
+    assert checks["ledger"].state == "fail"
+    checks = by_name(changed(settings, "ledger", url="no address"))
+    assert checks["ledger"].state == "fail"
+
+
+def test_a_ledger_in_use_opens(settings: Settings) -> None:
+    ledger = Ledger(settings.ledger_url)
+    try:
+        assert by_name(settings)["ledger"].what.endswith("opens and takes writes")
+    finally:
+        ledger.close()
+
+
+def test_a_misspelt_environment_variable_is_noticed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPLIANCE_INTAKE__QUIET_S", "3")
+    assert by_name(settings)["settings"].state == "ok"
+    monkeypatch.setenv("APPLIANCE_INTAKE__QUIETS", "3")
+    check = by_name(settings)["settings"]
+    assert check.state == "warn"
+    assert "APPLIANCE_INTAKE__QUIETS" in check.what
+
+
+def test_the_settings_file_in_force_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "site.toml"
+    file.write_text('state_dir = "/tmp"\n[service]\nport = 1\n')
+    assert by_name(load_settings(file))["settings"].what == f"read from {file}"
