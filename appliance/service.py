@@ -84,10 +84,11 @@ class Service:
     """The service with all its parts. Made in the stopped state; `start` and `stop` once each.
 
     Raises `UnavailableError` when the ledger cannot be opened, `SettingsError` when its address is wrong, and
-    `ApplianceError` when the port is taken. Orthanc and Triton need not be there.
+    `ApplianceError` when the port is taken. Orthanc and Triton need not be there. `room` is where studies are read,
+    by default the one over Triton.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, room: ReadingRoom | None = None) -> None:
         self._settings = settings
         self._log = structlog.get_logger("service")
         self._owner = f"{socket.gethostname()}:{settings.service.port}"
@@ -102,7 +103,7 @@ class Service:
         self._handover = Handover()
         headers = Headers(self._orthanc, settings.intake.headers_kept)
         snapshots = Snapshots(self._orthanc, headers, self._ledger)
-        self._room = ReadingRoom(settings)
+        self._room = room or ReadingRoom(settings)
         self._metrics = Metrics(self._ledger.job_counts)
         self._warming = threading.Lock()
         self._warm = threading.Event()
