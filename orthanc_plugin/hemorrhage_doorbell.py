@@ -50,22 +50,70 @@ DEFAULTS = {"ServiceUrl": "http://127.0.0.1:8044", "TimeoutSeconds": 0.5, "Explo
 """The settings there are."""
 ORTHANC_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}")
 
-# The button stands in the list "Interact" of the series page. Everything that comes from a server goes through
-# .text(), never through .html(): the page belongs to someone who may delete studies.
+# The button stands in the list "Interact" of the series page, the line under it says how the study stands. Everything
+# that comes from a server goes through .text(), never through .html(): who looks at the page may delete studies.
 EXPLORER_SCRIPT = """
 (function() {
-  var shown = 0;  // counts page views, so that a late answer is not shown on another series' page
+  var undecided = ['receiving', 'incomplete', 'queued', 'running', 'waiting', 'delivering'];
+  var view = 0;  // counts what is shown, so that a late answer is not shown on another series' page
 
   function say(sentence) {
     $('#hemorrhage-answer').text(sentence);
   }
 
-  function sentenceOf(xhr, otherwise) {
+  function errorOf(xhr) {
     try {
-      return String(JSON.parse(xhr.responseText).error || otherwise);
+      return String(JSON.parse(xhr.responseText).error || 'Orthanc answers ' + xhr.status + '.');
     } catch (e) {
-      return otherwise;
+      return xhr.status ? 'Orthanc answers ' + xhr.status + '.' : 'Orthanc does not answer.';
     }
+  }
+
+  function sentenceOf(answer) {
+    var reasons = $.map(answer.refusals || [], function(refusal) { return refusal.reason; }).join('; ');
+    var probability = typeof answer.probability === 'number' ? ' (' + answer.probability.toFixed(3) + ')' : '';
+    if (typeof answer.present === 'boolean' && $.inArray(answer.state, undecided) < 0) {
+      return (answer.present ? 'Hemorrhage found' : 'No hemorrhage found') + probability +
+        (answer.state === 'superseded' ? ', superseded by a later answer.' : '.') + ' For testing and research.';
+    }
+    return 'Hemorrhage service: ' + answer.state + (reasons ? ': ' + reasons : '') +
+      (answer.waiting_for ? ', ' + answer.waiting_for : '') + (answer.error ? ': ' + answer.error : '');
+  }
+
+  // Shows what the service says of a job, or of a study when no job is given, until that is decided.
+  function follow(mine, study, job) {
+    $.ajax({
+      url: '../hemorrhage/status',
+      dataType: 'json',
+      cache: false,
+      success: function(status) {
+        var answer = null;
+        if (mine !== view) {
+          return;
+        }
+        if (!status.service) {
+          say('The hemorrhage service does not answer.');
+          return;
+        }
+        $.each(status.service.studies || [], function(_, one) {
+          $.each([one].concat(one.jobs || []), function(_, each) {
+            if (job ? each.job === job : one.orthanc_id === study && !answer) {
+              answer = each;
+            }
+          });
+        });
+        if (answer) {
+          say(sentenceOf(answer));
+          if ($.inArray(answer.state, undecided) >= 0) {
+            setTimeout(function() {
+              if (mine === view) {
+                follow(mine, study, job);
+              }
+            }, 2000);
+          }
+        }
+      }
+    });
   }
 
   $('#series').live('pagebeforecreate', function() {
@@ -73,26 +121,26 @@ EXPLORER_SCRIPT = """
     var answer = $('<p>').attr('id', 'hemorrhage-answer').css('white-space', 'normal');
     $('#series-delete').closest('ul')
       .append($('<li>').attr('data-icon', 'search').append(button))
-      .append($('<li>').attr('data-theme', 'd').append(answer));
+      .append($('<li>').append(answer));
   });
 
   $('#series').live('pagebeforeshow', function() {
-    var view = ++shown;
+    var mine = ++view;
     say('');
-    $.ajax({
-      url: '../hemorrhage/status',
-      dataType: 'json',
-      cache: false,
-      success: function(status) {
-        if (view === shown && !status.service) {
-          say('The hemorrhage service does not answer.');
+    if ($.mobile.pageData && $.mobile.pageData.uuid) {
+      $.ajax({
+        url: '../series/' + encodeURIComponent($.mobile.pageData.uuid),
+        dataType: 'json',
+        cache: false,
+        success: function(series) {
+          follow(mine, series.ParentStudy, null);
         }
-      }
-    });
+      });
+    }
   });
 
   $('#hemorrhage-analyze').live('click', function(event) {
-    var view = shown;
+    var mine = ++view;
     event.preventDefault();
     if (!$.mobile.pageData || !$.mobile.pageData.uuid) {
       return;
@@ -103,13 +151,14 @@ EXPLORER_SCRIPT = """
       url: '../hemorrhage/series/' + encodeURIComponent($.mobile.pageData.uuid) + '/analyze',
       dataType: 'json',
       success: function(answer) {
-        if (view === shown) {
-          say('Taken' + (answer.job ? ' as job ' + answer.job : '') + '. The answer will stand in this study.');
+        if (mine === view) {
+          say('The hemorrhage service has taken it' + (answer.job ? ' as job ' + answer.job : '') + '.');
+          follow(mine, null, answer.job);
         }
       },
       error: function(xhr) {
-        if (view === shown) {
-          say(sentenceOf(xhr, 'Orthanc did not answer.'));
+        if (mine === view) {
+          say(errorOf(xhr));
         }
       }
     });
@@ -389,7 +438,7 @@ class Routes:
             _send(output, 503, {"error": "The hemorrhage service does not answer. Is it running?"})
             return
         answer = _json_object(body)
-        if status not in (202, 404, 409) or answer is None:
+        if status not in (202, 404, 409, 503) or answer is None:
             _send(output, 503, {"error": f"The hemorrhage service could not take the job (it answers {status})."})
             return
         _send(output, status, answer)
@@ -440,7 +489,10 @@ def install(orthanc) -> Doorbell | None:
         elif change == changes.ORTHANC_STOPPED:
             doorbell.orthanc_is("stopped")
 
-    orthanc.RegisterOnChangeCallback(on_change)
+    try:
+        orthanc.RegisterOnChangeCallback(on_change)
+    except Exception as error:  # of which class, depends on the version; Orthanc must start all the same
+        orthanc.LogError(f"hemorrhage: {error}: the doorbell stays off; the service finds studies by itself, later.")
     orthanc.RegisterRestCallback("/hemorrhage/status", routes.status)
     orthanc.RegisterRestCallback("/hemorrhage/series/([^/]*)/analyze", routes.analyze)
     if settings.explorer_button:

@@ -216,6 +216,7 @@ def test_a_status_that_is_no_json_object_is_no_status(installed: Installed, list
         ((202, b'{"job": 7}'), (202, {"job": 7})),
         ((404, b'{"error": "no such series"}'), (404, {"error": "no such series"})),
         ((409, b'{"error": "our own answer"}'), (409, {"error": "our own answer"})),
+        ((503, b'{"error": "Orthanc is silent"}'), (503, {"error": "Orthanc is silent"})),
         ((500, b"Internal"), (503, {"error": "The hemorrhage service could not take the job (it answers 500)."})),
         ((202, b"ok"), (503, {"error": "The hemorrhage service could not take the job (it answers 202)."})),
     ],
@@ -268,6 +269,19 @@ def test_a_wrong_setting_is_named_in_orthancs_log_and_registers_nothing(
     assert said in line
     assert orthanc.on_change is None
     assert orthanc.routes == {}
+
+
+def test_a_second_callback_that_orthanc_does_not_take_leaves_the_button(plugin: ModuleType, listener: Listener) -> None:
+    class Taken(FakeOrthanc):
+        def RegisterOnChangeCallback(self, callback: object) -> None:  # noqa: N802 - Orthanc's name
+            raise RuntimeError("Can only register one Python on-changes callback")
+
+    orthanc = Taken("4.0", {"Hemorrhage": {"ServiceUrl": f"http://127.0.0.1:{listener.port}"}})
+    doorbell = plugin.install(orthanc)
+    assert "only register one" in orthanc.log[0][1]
+    assert orthanc.call("POST", f"/hemorrhage/series/{SERIES}/analyze", SERIES).status == 202
+    doorbell.orthanc_is("stopped")
+    assert eventually(lambda: any(ring["orthanc"] == "stopped" for ring in listener.rings))
 
 
 def test_the_button_can_be_left_out(plugin: ModuleType, silent: Listener) -> None:
