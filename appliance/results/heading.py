@@ -147,7 +147,7 @@ class Heading:
         dataset.file_meta = self._file_meta(dataset)
 
     def text(self, text: str) -> str:
-        """Return `text` as the source's character set can write it: other letters lose their marks, or become '?'.
+        """Return `text` as the source's character set can write it: other letters lose their marks, or are left out.
 
         The character set is the source's, because its names stand in the same object.
         """
@@ -156,7 +156,7 @@ class Heading:
         try:
             text.encode("ascii" if encoding == "iso8859" else encoding)
         except UnicodeEncodeError:
-            return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode() or "?"
+            return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip() or "?"
         return text
 
     @staticmethod

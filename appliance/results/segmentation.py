@@ -46,8 +46,6 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading, *, join_mm:
     """
     slices = sorted({index for lesion in finding.lesions for index in lesion.slices})
     planes = volume.turn.to_source(finding.lesion_map[slices])
-    if len(finding.lesions) <= np.iinfo(np.uint8).max:
-        planes = planes.astype(np.uint8)
     measures = _measures(volume)
     algorithm = hd.AlgorithmIdentificationSequence(
         name=heading.model.name,
@@ -73,6 +71,12 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading, *, join_mm:
         content_description="Hemorrhage, one segment a lesion (research use)",
         omit_empty_frames=True,
     )
+    dataset.ContentCreatorName = ""
+    # What highdicom draws by lot or by the clock: with it a repeat would differ. The heading names the equipment.
+    del dataset.ContributingEquipmentSequence
+    organization = heading.identity.sop_uid("dimension organization")
+    for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
+        item.DimensionOrganizationUID = organization
     heading.write(dataset, ResultKind.SEG, SegmentationStorage)
     return dataset
 

@@ -118,7 +118,9 @@ class _Tree:
         self.volume = volume
         self.finding = finding
         self.heading = heading
-        self.parameters = algorithm_parameters(heading.model, finding.threshold, join_mm)
+        self.parameters = ",".join(
+            f"{name}={value}" for name, value in algorithm_parameters(heading.model, finding.threshold, join_mm).items()
+        )
         self.segmentation = segmentation
 
     def observer(self) -> Iterator[Dataset]:
@@ -139,10 +141,8 @@ class _Tree:
         return [
             items.text(codes.ALGORITHM_NAME, model.name, Relation.MODIFIES),
             items.text(codes.ALGORITHM_VERSION, model.version, Relation.MODIFIES),
-            *(
-                items.text(codes.ALGORITHM_PARAMETERS, f"{name}={value}", Relation.MODIFIES)
-                for name, value in self.parameters.items()
-            ),
+            # One item: readers keep the first and drop the others.
+            items.text(codes.ALGORITHM_PARAMETERS, self.parameters, Relation.MODIFIES),
         ]
 
     def image_library(self, key_slices: Sequence[int]) -> Dataset:

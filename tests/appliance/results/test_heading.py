@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Patient, study and character set of every result are the source's own; the equipment is ours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from io import BytesIO
+
+import pydicom
+import pytest
+from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.uid import ExplicitVRLittleEndian
+
+from appliance.imaging.volume import Volume
+from appliance.settings import ResultsSettings, Settings
+from tests.appliance.phantom import made_volume
+from tests.appliance.results.answers import answered
+
+CHARSETS = {
+    "latin": ("ISO_IR 100", "Müller^Jörg"),
+    "cyrillic": ("ISO_IR 144", "Люкceмбypг"),
+    "greek": ("ISO_IR 126", "Διονυσιος"),
+    "japanese": (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+    "korean": (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+    "chinese": ("GB18030", "Wang^XiaoDong=王^小东"),
+    "unicode": ("ISO_IR 192", "Wang^XiaoDong=王^小东"),
+    "none": (None, "Smith^John"),
+}
+
+
+def with_headers(volume: Volume, **attributes: object) -> Volume:
+    """Return the volume with attributes set (or, when None, left out) in its headers, as if read from files."""
+    headers = []
+    for header in volume.headers:
+        for keyword, value in attributes.items():
+            if value is None:
+                header.pop(keyword, None)
+            else:
+                setattr(header, keyword, value)
+        headers.append(reread(header))
+    return replace(volume, headers=tuple(headers))
+
+
+def reread(dataset: Dataset) -> Dataset:
+    file = BytesIO()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+    file.seek(0)
+    return pydicom.dcmread(file)
+
+
+def raw(dataset: Dataset, keyword: str) -> bytes | None:
+    """The bytes of an element as they stand in the file."""
+    element = reread(dataset).get_item(keyword)
+    assert isinstance(element, RawDataElement)
+    return element.value
+
+
+@pytest.mark.parametrize("charset", CHARSETS.values(), ids=CHARSETS.keys())
+def test_names_keep_their_bytes_in_every_character_set(charset: tuple[str | list[str] | None, str]) -> None:
+    ascii_words = {"ReferringPhysicianName": "Doe^Jane", "StudyDescription": "CT head"}
+    volume = with_headers(made_volume(), SpecificCharacterSet=charset[0], PatientName=charset[1], **ascii_words)
+    expected = raw(volume.headers[0], "PatientName")
+    for name, dataset in answered(volume).results.named_datasets():
+        assert raw(dataset, "PatientName") == expected, name
+        assert dataset.get("SpecificCharacterSet") == volume.headers[0].get("SpecificCharacterSet")
+
+
+def test_attributes_of_patient_and_study_are_unchanged_in_every_result() -> None:
+    other = Dataset()
+    other.PatientID = "OLD-7"
+    other.TypeOfPatientID = "TEXT"
+    carried = {
+        "IssuerOfPatientID": "HOSPITAL^Å",
+        "OtherPatientIDsSequence": [other],
+        "OtherPatientNames": "Фантом^Второй",
+        "PatientBirthDate": "19500102",
+        "PatientComments": "made by code",
+        "EthnicGroup": "none",
+        "PatientWeight": "71.5",
+        "StudyDescription": "CT Schädel nativ",
+        "AccessionNumber": "A-1",
+        "ClinicalTrialSubjectID": "S1",
+        "ClinicalTrialSponsorName": "Nobody",
+        "ClinicalTrialProtocolID": "P1",
+        "ReferringPhysicianName": "Доктор^Тест",
+    }
+    volume = with_headers(made_volume(), **carried)
+    for name, dataset in answered(volume).results.named_datasets():
+        for keyword in (*carried, "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "PatientAge", "PatientID"):
+            assert dataset[keyword] == volume.headers[0][keyword], (name, keyword)
+
+
+def test_what_the_source_leaves_out_is_there_and_empty() -> None:
+    left_out = ("PatientID", "PatientSex", "PatientBirthDate", "StudyID", "AccessionNumber", "ReferringPhysicianName")
+    volume = with_headers(made_volume(), **dict.fromkeys(left_out))
+    for _, dataset in answered(volume).results.named_datasets():
+        assert [dataset[keyword].value for keyword in left_out] == [""] * len(left_out)
+
+
+@pytest.mark.filterwarnings("ignore:.*")
+@pytest.mark.parametrize(
+    "oddity",
+    [{"PatientSex": "U"}, {"PatientName": "A=B=C=D"}, {"StudyDate": "2026.03.01"}, {"FrameOfReferenceUID": None}],
+    ids=str,
+)
+def test_odd_values_of_the_source_are_handed_on_and_stop_nothing(oddity: dict[str, object]) -> None:
+    volume = with_headers(made_volume(), **oddity)
+    for _, dataset in answered(volume).results.named_datasets():
+        for keyword, value in oddity.items():
+            assert value is None or str(dataset[keyword].value) == value
+
+
+def test_series_are_our_own_with_one_instance_of_sr_and_seg() -> None:
+    results = answered().results
+    assert results.seg is not None
+    assert results.key_object_selection is not None
+    numbers = [results.sr.SeriesNumber, results.seg.SeriesNumber, results.key_object_selection.SeriesNumber]
+    numbers += [capture.SeriesNumber for capture in results.key_images]
+    assert all(9000 <= number < 10000 for number in numbers)
+    series = {}
+    for name, dataset in results.named_datasets():
+        series.setdefault((dataset.SeriesInstanceUID, dataset.SeriesNumber, dataset.Modality), []).append(name)
+    assert sorted(len(names) for names in series.values()) == [1, 1, 1, len(results.key_images)]
+
+
+@pytest.mark.parametrize(("offset", "local"), [("+0900", "173112"), ("-0530", "030112"), ("+0000", "083112")])
+def test_times_are_in_the_zone_that_the_source_says_its_times_are_in(offset: str, local: str) -> None:
+    volume = with_headers(made_volume(), TimezoneOffsetFromUTC=offset)
+    results = answered(volume, created=datetime(2026, 3, 1, 8, 31, 12, tzinfo=UTC)).results
+    for _, dataset in results.named_datasets():
+        assert dataset.ContentTime[:6] == dataset.InstanceCreationTime[:6] == local
+        assert dataset.TimezoneOffsetFromUTC == offset
+
+
+@pytest.mark.parametrize(
+    ("charset", "written"),
+    [
+        ("ISO_IR 192", "Universitätsklinikum 東京"),
+        ("ISO_IR 100", "Universitatsklinikum"),
+        (None, "Universitatsklinikum"),
+    ],
+)
+def test_the_institution_is_written_as_the_sources_character_set_allows(charset: str | None, written: str) -> None:
+    volume = with_headers(
+        made_volume(), SpecificCharacterSet=charset, PatientName="A^B", ReferringPhysicianName="", StudyDescription="CT"
+    )
+    settings = Settings(results=ResultsSettings(institution="Universitätsklinikum 東京"))
+    for _, dataset in answered(volume, settings=settings).results.named_datasets():
+        assert reread(dataset).InstitutionName == written
+
+
+def test_equipment_names_the_appliance_and_the_model() -> None:
+    for _, dataset in answered().results.named_datasets():
+        assert dataset.ManufacturerModelName == "Hemorrhage appliance"
+        assert dataset.SoftwareVersions[1] == "hemorrhage_detector 1"
+        assert dataset.file_meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID

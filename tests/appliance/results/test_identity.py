@@ -1,0 +1,104 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""UIDs: the same answer has the same ones, another answer never has them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from io import BytesIO
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom import Dataset
+
+from appliance.findings.find import find
+from appliance.inference.detections import ModelIdentity
+from appliance.results import identity
+from appliance.results.report import Results, report
+from appliance.settings import FindingSettings, ResultsSettings, Settings
+from tests.appliance.phantom import made_volume, stroke_reading
+from tests.appliance.results.answers import CREATED, Answered, answered
+
+
+def uids(results: Results) -> set[str]:
+    """Every UID that the objects of an answer give themselves."""
+    found = set()
+    for dataset in results.datasets():
+        found |= {str(dataset.SOPInstanceUID), str(dataset.SeriesInstanceUID)}
+    if results.seg is not None:
+        found |= {str(segment.TrackingUID) for segment in results.seg.SegmentSequence}
+    return found
+
+
+def as_file(dataset: Dataset) -> bytes:
+    file = BytesIO()
+    pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def first() -> Answered:
+    return answered()
+
+
+def test_every_object_and_series_has_a_uid_of_its_own(first: Answered) -> None:
+    instances = [str(dataset.SOPInstanceUID) for dataset in first.results.datasets()]
+    assert len(set(instances)) == len(instances)
+    assert all(uid.startswith("2.25.") and len(uid) <= 64 for uid in uids(first.results))
+    assert len(uids(first.results)) == len(instances) + 4 + len(first.finding.lesions)
+
+
+def test_a_repeat_at_the_same_time_is_the_same_to_the_byte(first: Answered) -> None:
+    again = answered().results
+    for one, other in zip(first.results.datasets(), again.datasets(), strict=True):
+        assert as_file(one) == as_file(other)
+
+
+def test_a_repeat_at_another_time_has_the_same_uids(first: Answered) -> None:
+    later = answered(created=CREATED + timedelta(days=1)).results
+    assert uids(later) == uids(first.results)
+
+
+CHANGES = {
+    "another series": answered(made_volume(series=2)),
+    "one slice more": answered(made_volume(slices=13), stroke_reading()),
+    "another threshold": answered(threshold=0.51),
+    "another joining distance": answered(settings=Settings(finding=FindingSettings(join_mm=11))),
+    "another SOP class": answered(settings=Settings(results=ResultsSettings(sr_sop_class="comprehensive"))),
+    "fewer key images": answered(settings=Settings(results=ResultsSettings(key_images=2))),
+    "another institution": answered(settings=Settings(results=ResultsSettings(institution="X"))),
+    "another model": answered(reading=replace(stroke_reading(), model=ModelIdentity("x", "1", "cd" * 32))),
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES.values(), ids=CHANGES.keys())
+def test_a_change_of_the_answer_shares_no_uid_with_the_one_before(first: Answered, changed: Answered) -> None:
+    assert not uids(changed.results) & uids(first.results)
+
+
+def test_a_new_result_format_shares_no_uid_with_the_old(first: Answered, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "RESULT_FORMAT", identity.RESULT_FORMAT + 1)
+    assert not uids(answered().results) & uids(first.results)
+
+
+def test_the_order_in_which_slices_came_does_not_matter() -> None:
+    volume, reading = made_volume(), stroke_reading()
+    there = identity.answer_identity(volume, reading.model, 0.5, Settings())
+    back = identity.answer_identity(replace(volume, headers=volume.headers[::-1]), reading.model, 0.5, Settings())
+    assert there == back
+
+
+def test_superseding_an_older_report_changes_no_uid(first: Answered) -> None:
+    finding = find(first.reading, first.volume, 0.5, 10)
+    again = report(
+        first.volume,
+        first.reading,
+        finding,
+        settings=first.settings,
+        created=CREATED,
+        supersedes=("1.2.840.10008.5.1.4.1.1.88.34", "2.25.99"),
+    )
+    assert uids(again) == uids(first.results)
+    np.testing.assert_array_equal(finding.lesion_map, first.finding.lesion_map)

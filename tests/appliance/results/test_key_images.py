@@ -1,0 +1,215 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Key images: which slices, what is drawn on them, and the selection that names them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import Dataset
+
+from appliance.contract import HemorrhageType
+from appliance.findings.find import find
+from appliance.imaging.volume import Turn
+from appliance.inference.detections import Box, DismissedProposal
+from appliance.results.colours import COLOURS, DISMISSED
+from appliance.results.drawing import STRIP, drawn
+from appliance.results.key_slices import key_slices
+from appliance.settings import ResultsSettings, Settings
+from tests.appliance.phantom import detection, made_volume, reading_of
+from tests.appliance.results.answers import Answered, answered, negative
+from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, written
+
+NO_YES = (False, True)
+IPH, EDH_SDH, SAH = HemorrhageType.IPH, HemorrhageType.EDH_SDH, HemorrhageType.SAH
+
+
+def pixels(capture: Dataset) -> NDArray[np.uint8]:
+    array: NDArray[np.uint8] = capture.pixel_array
+    return array
+
+
+def image_part(capture: Dataset) -> NDArray[np.uint8]:
+    """The picture without the strips of words."""
+    return pixels(capture)[STRIP : -2 * STRIP]
+
+
+def has(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> bool:
+    return bool((picture == colour).all(axis=-1).any())
+
+
+def shown(answer: Answered) -> list[int]:
+    """The Z indices that the key images show."""
+    uids = answer.volume.instance_uids
+    return [
+        uids.index(capture.SourceImageSequence[0].ReferencedSOPInstanceUID) for capture in answer.results.key_images
+    ]
+
+
+@pytest.mark.parametrize("answer", [answered(), negative()], ids=["positive", "negative"])
+def test_dciodvfy_finds_no_error_in_key_images_and_selection(answer: Answered, tmp_path: Path) -> None:
+    assert answer.results.key_images
+    assert answer.results.key_object_selection is not None
+    for dataset in (*answer.results.key_images, answer.results.key_object_selection):
+        assert dciodvfy_errors(written(dataset, tmp_path)) == []
+
+
+@pytest.mark.parametrize(("answer", "title"), [(answered(), "113000"), (negative(), "113013")])
+def test_the_selection_names_every_key_image_and_nothing_else(answer: Answered, title: str, tmp_path: Path) -> None:
+    selection = answer.results.key_object_selection
+    assert selection is not None
+    assert selection.ConceptNameCodeSequence[0].CodeValue == title
+    wanted = [capture.SOPInstanceUID for capture in answer.results.key_images]
+    named = [
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for item in selection.ContentSequence
+        if item.ValueType == "IMAGE"
+    ]
+    (study,) = selection.CurrentRequestedProcedureEvidenceSequence
+    (series,) = study.ReferencedSeriesSequence
+    evidence = [one.ReferencedSOPInstanceUID for one in series.ReferencedSOPSequence]
+    assert named == evidence == wanted
+    text = dsrdump_text(written(selection, tmp_path))
+    assert not [line for line in text.splitlines() if line.startswith(("E:", "F:"))]
+
+
+def test_each_lesion_is_shown_on_the_slice_with_most_of_it() -> None:
+    answer = answered()
+    for lesion in answer.finding.lesions:
+        areas = (answer.finding.lesion_map == lesion.number).sum(axis=(1, 2))
+        assert int(np.argmax(areas)) in shown(answer)
+    assert shown(answer) == sorted(shown(answer))
+
+
+def test_the_largest_lesions_come_first_when_the_site_wants_few_images() -> None:
+    answer = answered(settings=Settings(results=ResultsSettings(key_images=1)))
+    areas = (answer.finding.lesion_map == 1).sum(axis=(1, 2))
+    assert shown(answer) == [int(np.argmax(areas))]
+
+
+def test_a_site_that_wants_no_key_images_gets_none_and_no_selection() -> None:
+    results = answered(settings=Settings(results=ResultsSettings(key_images=0))).results
+    assert results.key_images == ()
+    assert results.key_object_selection is None
+
+
+def test_a_negative_study_shows_what_came_closest() -> None:
+    volume = made_volume()
+    close = [detection(z, (100, 100, 140, 140), score=score) for z, score in ((2, 0.4), (5, 0.2), (7, 0.3), (9, 0.1))]
+    assert key_slices(volume, reading_of(*close), find(reading_of(*close), volume, 0.5, 10), 6) == [2, 5, 7]
+
+
+def test_a_negative_study_without_any_proposal_shows_its_middle_slice() -> None:
+    answer = answered(reading=reading_of())
+    assert shown(answer) == [answer.volume.slices // 2]
+
+
+def test_findings_have_the_colour_of_their_type_and_dismissed_proposals_another() -> None:
+    answer = answered()
+    pictures = dict(zip(shown(answer), (image_part(one) for one in answer.results.key_images), strict=True))
+    for z, picture in pictures.items():
+        on_slice = {lesion.type for lesion in answer.finding.lesions if z in lesion.slices}
+        assert {type_ for type_, colour in COLOURS.items() if has(picture, colour)} == on_slice
+    middle = answer.volume.slices // 2
+    assert has(pictures[middle], DISMISSED)
+    assert not has(pictures[2], DISMISSED)
+
+
+def test_a_detection_below_the_threshold_is_drawn_as_dismissed() -> None:
+    answer = answered(reading=reading_of(detection(5, (200, 200, 260, 260), score=0.4)))
+    (capture,) = answer.results.key_images
+    assert has(image_part(capture), DISMISSED)
+    assert not any(has(image_part(capture), colour) for colour in COLOURS.values())
+
+
+def test_proposals_that_a_detection_covers_are_not_drawn() -> None:
+    covered = DismissedProposal(5, Box(210, 210, 250, 250), (0.04, 0.0, 0.0))
+    answer = answered(reading=reading_of(detection(5, (200, 200, 260, 260)), dismissed=(covered,)))
+    assert not has(image_part(answer.results.key_images[0]), DISMISSED)
+
+
+def test_lines_leave_the_voxels_of_a_lesion_and_of_the_box_free() -> None:
+    answer = answered(made_volume(matrix=(640, 640), spacing_mm=(0.36, 0.36)))
+    z = shown(answer)[0]
+    picture = image_part(answer.results.key_images[0])
+    inside = answer.finding.lesion_map[z] > 0
+    assert inside.any()
+    values = picture[inside].astype(int)
+    assert (np.ptp(values, axis=1) == 0).all()
+
+
+def test_the_patients_left_is_on_the_images_right_and_the_back_is_down() -> None:
+    hu = np.full((64, 64), -1000, np.int16)
+    hu[40:60, 44:60] = 80
+    picture = drawn(hu, (3, 3), [], [], [], ("", ""))[STRIP : -2 * STRIP]
+    rows, columns = np.nonzero((picture > 250).all(axis=-1))
+    assert (rows.mean(), columns.mean()) == pytest.approx((500, 520), abs=2)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "spacing", "size"),
+    [
+        ((64, 64), (3.0, 3.0), (640, 640)),
+        ((512, 512), (0.45, 0.45), (640, 640)),
+        ((768, 768), (0.3, 0.3), (768, 768)),
+        ((64, 64), (3.0, 1.5), (640, 320)),
+        ((60, 120), (2.0, 2.0), (320, 640)),
+    ],
+)
+def test_images_keep_the_patients_proportions_at_512_pixels_or_more(
+    matrix: tuple[int, int], spacing: tuple[float, float], size: tuple[int, int]
+) -> None:
+    picture = drawn(np.zeros(matrix, np.int16), spacing, [], [], [], ("", ""))
+    assert picture.shape == (size[0] + 3 * STRIP, size[1], 3)
+
+
+def test_the_blood_window_runs_from_0_to_80_hu() -> None:
+    greys = [
+        int(drawn(np.full((8, 8), hu, np.int16), (1, 1), [], [], [], ("", ""))[STRIP + 100, 300, 0])
+        for hu in (-1000, 0, 40, 80, 1500)
+    ]
+    assert greys == [0, 0, 127, 255, 255]
+
+
+def test_no_identity_is_in_the_pixels() -> None:
+    volume = made_volume()
+    one = answered(volume).results.key_images
+    for header in volume.headers:
+        header.PatientName, header.PatientID, header.AccessionNumber = "Someone^Else", "ANOTHER-2", "OTHER-9"
+        header.PatientBirthDate, header.StudyDate = "19000101", "20000101"
+    other = answered(replace(volume)).results.key_images
+    assert [capture.PixelData for capture in one] == [capture.PixelData for capture in other]
+    for capture in other:
+        assert capture.BurnedInAnnotation == "NO"
+        assert capture.Modality == "OT"
+        assert capture.ImageType == ["DERIVED", "SECONDARY"]
+
+
+def test_pictures_are_the_same_whichever_way_planes_are_stored() -> None:
+    turns = [Turn(transpose, flip_y, flip_x) for transpose in NO_YES for flip_y in NO_YES for flip_x in NO_YES]
+    pictures = {
+        tuple(capture.PixelData for capture in answered(made_volume(turn=turn)).results.key_images) for turn in turns
+    }
+    assert len(pictures) == 1
+
+
+def test_png_files_hold_the_same_pixels() -> None:
+    results = answered().results
+    pngs = results.key_image_pngs()
+    assert [name for name, _ in pngs] == [f"key-image-{number}" for number in range(1, 7)]
+    for capture, (_, data) in zip(results.key_images, pngs, strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(data))), pixels(capture))
+
+
+def test_a_sure_reading_of_every_type_fits_one_slice() -> None:
+    boxes = [(100, 60, 180, 140), (100, 200, 180, 280), (100, 340, 180, 420), (300, 60, 380, 140), (300, 200, 380, 280)]
+    types = [IPH, EDH_SDH, SAH, IPH, SAH]
+    reading = reading_of(*(detection(5, box, type_) for box, type_ in zip(boxes, types, strict=True)))
+    (capture,) = answered(made_volume(matrix=(128, 128), spacing_mm=(3, 3)), reading).results.key_images
+    assert all(has(image_part(capture), COLOURS[type_]) for type_ in types)

@@ -1,0 +1,247 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The structured report, read back by highdicom, dciodvfy, DCMTK and dcmqi."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import highdicom as hd
+import numpy as np
+import pytest
+from pydicom import Dataset
+from pydicom.sr._concepts_dict import concepts
+from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
+
+from appliance.contract import HemorrhageType
+from appliance.results.identity import series_uid_of
+from appliance.settings import ResultsSettings, Settings
+from tests.appliance.phantom import detection, made_volume, reading_of
+from tests.appliance.results.answers import Answered, answered, negative
+from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, tid1500, written
+
+SrClass = Literal["comprehensive-3d", "comprehensive"]
+
+
+def settings_for(sr_class: SrClass) -> Settings:
+    return Settings(results=ResultsSettings(sr_sop_class=sr_class))
+
+
+def many_lesions() -> Answered:
+    """Twenty-four small SAH, each far from the others."""
+    boxes = [(40 + 100 * (k // 5), 20 + 100 * (k % 5)) for k in range(24)]
+    volume = made_volume(matrix=(128, 128), spacing_mm=(3.0, 3.0))
+    spots = [
+        detection(3, (y, x, y + 12 + index, x + 16), HemorrhageType.SAH, 0.6 + index / 100)
+        for index, (y, x) in enumerate(boxes)
+    ]
+    return answered(volume, reading_of(*spots))
+
+
+ANSWERS = {
+    "positive": answered(),
+    "negative": negative(),
+    "positive, comprehensive": answered(settings=settings_for("comprehensive")),
+    "negative, comprehensive": negative(settings=settings_for("comprehensive")),
+    "superseding": answered(supersedes=(Comprehensive3DSRStorage, "2.25.1234567")),
+    "many lesions": many_lesions(),
+}
+
+
+@pytest.fixture(params=ANSWERS.items(), ids=lambda item: item[0])
+def answer(request: pytest.FixtureRequest) -> Answered:
+    found: Answered = request.param[1]
+    return found
+
+
+def items(item: Dataset) -> Iterator[Dataset]:
+    """Every content item under one."""
+    for child in item.get("ContentSequence", []):
+        yield child
+        yield from items(child)
+
+
+def named(item: Dataset, code: str) -> list[Dataset]:
+    """The children of an item with a concept name."""
+    return [child for child in item.ContentSequence if child.ConceptNameCodeSequence[0].CodeValue == code]
+
+
+def groups(sr: Dataset) -> list[Dataset]:
+    (measurements,) = named(sr, "126010")
+    return list(measurements.ContentSequence)
+
+
+def test_dciodvfy_finds_no_error(answer: Answered, tmp_path: Path) -> None:
+    assert dciodvfy_errors(written(answer.results.sr, tmp_path)) == []
+
+
+def test_dsrdump_prints_the_whole_document_without_complaint(answer: Answered, tmp_path: Path) -> None:
+    text = dsrdump_text(written(answer.results.sr, tmp_path))
+    assert not [line for line in text.splitlines() if line.startswith(("E:", "F:"))]
+    assert text.count("contains NUM:") == sum(item.ValueType == "NUM" for item in items(answer.results.sr))
+    assert "Research use only, trained on simulated scans" in text
+
+
+def test_tid1500reader_reads_the_volumes_and_the_segments_they_belong_to(answer: Answered, tmp_path: Path) -> None:
+    read = tid1500(written(answer.results.sr, tmp_path), tmp_path)
+    volumes = {
+        group["ReferencedSegment"]: float(item["value"])
+        for group in read["Measurements"]
+        if "ReferencedSegment" in group
+        for item in group["measurementItems"]
+        if item["quantity"]["CodeValue"] == "118565006"
+    }
+    lesions = answer.finding.lesions[:20]
+    assert volumes == pytest.approx({lesion.number: lesion.volume_ml for lesion in lesions}, rel=1e-5)
+    assert read["procedureReported"]["CodeValue"] == "30799-1"
+
+
+def test_highdicom_reads_it_as_a_measurement_report(answer: Answered, tmp_path: Path) -> None:
+    document = hd.sr.srread(written(answer.results.sr, tmp_path))
+    content = document.content
+    assert isinstance(content, hd.sr.MeasurementReport)
+    lesions = answer.finding.lesions[:20]
+    volumetric = content.get_volumetric_roi_measurement_groups()
+    assert [str(group.tracking_identifier) for group in volumetric] == [
+        f"Lesion {lesion.number}: {lesion.type.display}" for lesion in lesions
+    ]
+    for group, lesion in zip(volumetric, lesions, strict=True):
+        (volume,) = group.get_measurements(name=Code("118565006", "SCT", "Volume"))
+        assert volume.value == pytest.approx(lesion.volume_ml, rel=1e-5)
+    assert len(content.get_image_measurement_groups()) == 1 + (len(answer.finding.lesions) > 20)
+
+
+def test_the_study_group_answers_for_the_study() -> None:
+    for answer, presence, status in (
+        (ANSWERS["positive"], "52101004", "111242"),
+        (ANSWERS["negative"], "272519000", "111241"),
+    ):
+        group = groups(answer.results.sr)[0]
+        assert named(group, "121071")[0].ConceptCodeSequence[0].CodeValue == "1386000"
+        assert named(group, "121052")[0].ConceptCodeSequence[0].CodeValue == presence
+        assert named(group, "111017")[0].ConceptCodeSequence[0].CodeValue == status
+        measured = named(group, "122157")[0].MeasuredValueSequence[0]
+        assert float(measured.NumericValue) == pytest.approx(answer.finding.probability)
+
+
+def test_every_group_is_tracked_and_every_number_has_its_algorithm(answer: Answered) -> None:
+    for group in groups(answer.results.sr):
+        assert len(named(group, "112039")) == len(named(group, "112040")) == 1
+        assert named(group, "111001")[0].TextValue == "hemorrhage_detector"
+    numbers = [item for item in items(answer.results.sr) if item.ValueType == "NUM"]
+    assert numbers
+    for number in numbers:
+        (parameters,) = named(number, "111002")
+        assert parameters.TextValue == f"threshold=0.5,join_mm=10,model_sha256={answer.reading.model.sha256}"
+        assert named(number, "111003")[0].TextValue == "1"
+
+
+def test_a_lesion_is_tracked_by_the_same_uid_in_the_segmentation() -> None:
+    answer = ANSWERS["positive"]
+    assert answer.results.seg is not None
+    in_seg = {segment.SegmentNumber: segment.TrackingUID for segment in answer.results.seg.SegmentSequence}
+    in_sr = {}
+    for group in groups(answer.results.sr)[1:]:
+        (segment,) = named(group, "121191")
+        assert segment.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == answer.results.seg.SOPInstanceUID
+        in_sr[segment.ReferencedSOPSequence[0].ReferencedSegmentNumber] = named(group, "112040")[0].UID
+    assert in_sr == in_seg
+
+
+def test_a_lesion_names_its_site_and_the_slices_it_stands_on() -> None:
+    answer = ANSWERS["positive"]
+    for group, lesion in zip(groups(answer.results.sr)[1:], answer.finding.lesions, strict=True):
+        sources = [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in named(group, "121233")]
+        assert sources == [answer.volume.instance_uids[z] for z in lesion.slices]
+        site = named(group, "363698007")[0].ConceptCodeSequence[0].CodeValue
+        assert site == {"iph": "12738006", "edh_sdh": "1231004", "sah": "35951006"}[lesion.type]
+
+
+def test_what_the_report_refers_to_stands_in_its_evidence(answer: Answered) -> None:
+    (study,) = answer.results.sr.CurrentRequestedProcedureEvidenceSequence
+    evidence = {
+        (series.SeriesInstanceUID, instance.ReferencedSOPInstanceUID)
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }
+    referenced = {
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for item in items(answer.results.sr)
+        if item.ValueType == "IMAGE"
+    }
+    assert referenced <= {instance for _, instance in evidence}
+    assert {(answer.volume.series_uid, one) for one in answer.volume.instance_uids} <= evidence
+
+
+def test_twenty_lesions_have_a_group_and_the_rest_is_summed() -> None:
+    answer = ANSWERS["many lesions"]
+    assert len(answer.finding.lesions) == 24
+    found = groups(answer.results.sr)
+    assert len(found) == 1 + 20 + 1
+    (rest,) = named(found[-1], "118565006")
+    total = sum(lesion.volume_ml for lesion in answer.finding.lesions[20:])
+    assert float(rest.MeasuredValueSequence[0].NumericValue) == pytest.approx(total, rel=1e-5)
+    assert named(found[-1], "121106")[0].TextValue.startswith("4 smaller lesions")
+    assert answer.results.seg is not None
+    assert len(answer.results.seg.SegmentSequence) == 24
+
+
+def test_the_words_say_what_was_found_and_why_this_series() -> None:
+    answer = answered(selection_reasons=("axial planes, soft-tissue kernel H30",))
+    text = named(groups(answer.results.sr)[0], "121106")[0].TextValue
+    total = sum(lesion.volume_ml for lesion in answer.finding.lesions)
+    assert "Research use only, trained on simulated scans. Not for diagnosis." in text
+    assert f"Intracranial hemorrhage found: 3 lesions, {total:.1f} mL together." in text
+    assert "Why this series: axial planes, soft-tissue kernel H30" in text
+    assert answer.reading.model.sha256 in text
+    iph = named(groups(answer.results.sr)[1], "121106")[0].TextValue
+    lesion = answer.finding.lesions[0]
+    assert lesion.abc2_ml is not None
+    assert iph.startswith(f"IPH, medium: {lesion.volume_ml:.1f} mL (ABC/2 {lesion.abc2_ml:.1f} mL), confidence 0.90")
+
+
+def test_a_superseding_report_names_the_older_one_in_the_series_it_stood_in() -> None:
+    older = ANSWERS["positive"].results.sr
+    newer = answered(
+        threshold=0.55, supersedes=(older.SOPClassUID, older.SOPInstanceUID), selection_reasons=()
+    ).results.sr
+    (study,) = newer.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    assert study.StudyInstanceUID == older.StudyInstanceUID
+    assert series.SeriesInstanceUID == older.SeriesInstanceUID == series_uid_of(older.SOPInstanceUID)
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == older.SOPInstanceUID
+    assert "PredecessorDocumentsSequence" not in older
+
+
+def test_the_sop_class_is_the_one_set() -> None:
+    assert ANSWERS["positive"].results.sr.SOPClassUID == Comprehensive3DSRStorage
+    assert ANSWERS["positive, comprehensive"].results.sr.SOPClassUID == ComprehensiveSRStorage
+
+
+def test_codes_have_the_meanings_of_the_dictionary() -> None:
+    used = {
+        (code.CodingSchemeDesignator, code.CodeValue): code.CodeMeaning.lower()
+        for answer in ANSWERS.values()
+        for item in items(answer.results.sr)
+        for keyword in ("ConceptNameCodeSequence", "ConceptCodeSequence")
+        for code in item.get(keyword, [])
+    }
+    in_dictionary: dict[tuple[str, str], set[str]] = {}
+    for scheme, by_keyword in concepts.items():
+        for by_value in by_keyword.values():
+            for value, (meaning, _) in by_value.items():
+                # SNOMED's own names carry the kind of concept in brackets.
+                in_dictionary.setdefault((scheme, value), set()).add(meaning.lower().split(" (")[0])
+    assert set(used) - set(in_dictionary) == {("LN", "30799-1"), ("RFC5646", "en")}
+    for code in set(used) & set(in_dictionary):
+        assert used[code] in in_dictionary[code]
+
+
+def test_a_study_of_320_slices_lists_key_slices_alone_in_the_image_library() -> None:
+    volume = made_volume(positions_mm=np.arange(320) * 0.5, matrix=(32, 32), spacing_mm=(7.2, 7.2))
+    sr = answered(volume).results.sr
+    (library,) = named(sr, "111028")
+    assert sum(item.ValueType == "IMAGE" for item in items(library)) == 6
