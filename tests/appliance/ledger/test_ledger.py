@@ -1,0 +1,295 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, update
+
+from appliance.errors import Refusal, RefusalCode, SettingsError, UnavailableError
+from appliance.ledger import tables
+from appliance.ledger.ledger import Ledger, LostJobError
+from appliance.ledger.records import Arrival, FollowedStudy, Job, KnownSeries, NewJob, Origin, Position, ResultObject
+from appliance.ledger.states import InvalidTransitionError, JobState, StudyState
+from tests.appliance.ledger.conftest import Clock
+
+START = Position(7, "NewInstance a 1", 100.0)
+GONE = Refusal(RefusalCode.SOURCE_DELETED, "gone")
+
+
+def arrival(study: str = "s1", at: float = 50.0, live: bool = True) -> Arrival:
+    series = KnownSeries(f"{study}-series", study, Origin.SOURCE, 3)
+    return Arrival(study, f"1.2.{study}", at, at, live, (series,))
+
+
+def followed(ledger: Ledger, study: str = "s1") -> FollowedStudy:
+    return next(one for one in ledger.open_studies() if one.id == study)
+
+
+def queued(ledger: Ledger, study: str = "s1", at: float = 50.0, chosen: str = "c") -> int:
+    ledger.notice([arrival(study, at)])
+    job = ledger.decide(followed(ledger, study), NewJob(f"set of {study} at {at}", chosen))
+    assert job is not None
+    return job
+
+
+def claimed(ledger: Ledger, owner: str = "me") -> Job:
+    job = ledger.claim(owner, 60)
+    assert job is not None
+    return job
+
+
+def delivered(ledger: Ledger, job: Job, sr: str, series: str = "1.9") -> None:
+    result = ResultObject(f"instance {sr}", f"series {sr}", "sr", sr)
+    ledger.deliver(job, [result], {"present": True}, (), "c", series)
+
+
+def finished(ledger: Ledger, sr: str, series: str = "1.9") -> list[int]:
+    job = claimed(ledger)
+    delivered(ledger, job, sr, series)
+    return ledger.finish(job, "1.88", sr, {"read": 1.0}, 2.5)
+
+
+def state_of(ledger: Ledger, job: int, study: str = "s1") -> JobState:
+    return next(one.state for one in ledger.jobs_of(study) if one.id == job)
+
+
+class TestChangeLog:
+    def test_only_the_first_start_begins(self, ledger: Ledger, open_ledger: Callable[[], Ledger]) -> None:
+        assert ledger.position() is None
+        assert ledger.begin(START)
+        assert not open_ledger().begin(replace(START, seq=99))
+        assert ledger.position() == START
+
+    def test_the_cursor_moves_together_with_what_it_led_to(self, ledger: Ledger) -> None:
+        ledger.begin(START)
+        after = replace(START, seq=9, fingerprint="NewInstance b 2")
+        assert ledger.advance(START, after, [arrival()])
+        assert ledger.position() == after
+        assert followed(ledger).state is StudyState.RECEIVING
+        assert ledger.known_series(["s1-series", "other"])["s1-series"].origin is Origin.SOURCE
+
+    def test_of_two_that_read_the_same_page_one_takes_it_in(self, ledger: Ledger) -> None:
+        ledger.begin(START)
+        after = replace(START, seq=9, fingerprint="NewInstance b 2")
+        assert ledger.advance(START, after)
+        assert not ledger.advance(START, after, [arrival()])
+        assert ledger.open_studies() == []
+
+
+class TestStudies:
+    def test_the_last_instance_and_the_quiet_time_follow_the_newest_arrival(self, ledger: Ledger) -> None:
+        ledger.notice([arrival(at=50), arrival(at=52), arrival(at=51)])
+        study = followed(ledger)
+        assert (study.last_instance_at, study.quiet_from) == (52, 52)
+
+    def test_a_late_stamp_corrects_when_the_last_instance_came(self, ledger: Ledger) -> None:
+        ledger.notice([arrival(at=50.9)])
+        ledger.stamp("s1", 50.4)
+        assert (followed(ledger).last_instance_at, followed(ledger).quiet_from) == (50.4, 50.4)
+
+    def test_a_study_that_went_on_meanwhile_is_not_decided_on_what_was_seen_before(self, ledger: Ledger) -> None:
+        ledger.notice([arrival(at=50)])
+        seen = followed(ledger)
+        ledger.notice([arrival(at=51)])
+        assert ledger.decide(seen, NewJob("set", "c")) is None
+        assert not ledger.miss(seen, "more", ())
+        assert ledger.claim("me", 60) is None
+
+    def test_a_study_is_decided_once(self, ledger: Ledger) -> None:
+        ledger.notice([arrival()])
+        seen = followed(ledger)
+        assert ledger.decide(seen, NewJob("set", "c")) is not None
+        assert ledger.decide(seen, NewJob("set", "c")) is None
+
+    def test_a_study_that_misses_something_says_what(self, ledger: Ledger) -> None:
+        ledger.notice([arrival()])
+        assert ledger.miss(followed(ledger), "a slice is missing", (GONE,))
+        study = followed(ledger)
+        assert (study.state, study.why) == (StudyState.INCOMPLETE, "a slice is missing")
+        assert study.refusals == [{"series_uid": None, "code": "source_deleted", "reason": "gone"}]
+
+    def test_a_new_answer_withdraws_one_that_nobody_has_begun(self, ledger: Ledger) -> None:
+        first = queued(ledger, at=50, chosen="short")
+        second = queued(ledger, at=60, chosen="long")
+        assert state_of(ledger, first) is JobState.WITHDRAWN
+        assert claimed(ledger).id == second
+
+    def test_an_answer_beside_another_withdraws_nothing(self, ledger: Ledger) -> None:
+        first = queued(ledger, at=50)
+        ledger.notice([arrival(at=60)])
+        ledger.decide(followed(ledger), NewJob("set", "rescan", left_out=("c",)))
+        assert state_of(ledger, first) is JobState.QUEUED
+
+    def test_a_deleted_study_takes_its_waiting_jobs_with_it(self, ledger: Ledger) -> None:
+        job = queued(ledger)
+        ledger.delete_study("s1")
+        assert state_of(ledger, job) is JobState.REFUSED
+        assert ledger.jobs_of("s1")[0].refusals[0]["code"] == "source_deleted"
+        ledger.delete_study("never heard of")
+
+
+class TestJobs:
+    def test_what_a_person_asks_for_comes_first_then_who_came_first(self, ledger: Ledger) -> None:
+        late, early = queued(ledger, "late", at=70), queued(ledger, "early", at=60)
+        asked = ledger.request("asked", "1.2.3", NewJob("", "", series="series"))
+        assert [claimed(ledger).id for _ in range(3)] == [asked, early, late]
+
+    def test_asking_twice_is_asking_once(self, ledger: Ledger) -> None:
+        first = ledger.request("asked", "1.2.3", NewJob("", "", series="series"))
+        assert ledger.request("asked", "1.2.3", NewJob("", "", series="series")) == first
+
+    def test_a_study_that_receives_again_is_left_until_it_is_quiet(self, ledger: Ledger) -> None:
+        job = queued(ledger)
+        ledger.notice([arrival(at=60)])
+        assert ledger.claim("me", 60) is None
+        ledger.decide(followed(ledger), None)
+        assert claimed(ledger).id == job
+
+    def test_two_workers_never_have_the_same_job(self, ledger: Ledger, open_ledger: Callable[[], Ledger]) -> None:
+        jobs = {queued(ledger, f"s{number}") for number in range(12)}
+        taken: list[int] = []
+
+        def work(mine: Ledger, owner: str) -> None:
+            while (job := mine.claim(owner, 60)) is not None:
+                taken.append(job.id)
+
+        threads = [threading.Thread(target=work, args=(open_ledger(), f"w{number}")) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(taken) == sorted(jobs)
+
+    def test_a_job_that_waits_has_its_time(self, ledger: Ledger, clock: Clock) -> None:
+        queued(ledger)
+        ledger.postpone(claimed(ledger), "Triton is away", clock.now + 4, crashed=False)
+        assert ledger.next_try() == clock.now + 4
+        assert ledger.claim("me", 60) is None
+        clock.now += 4
+        assert claimed(ledger).tries == 2
+
+    def test_a_neighbour_that_is_back_ends_the_wait_but_not_that_of_a_job_that_broke(
+        self, ledger: Ledger, clock: Clock
+    ) -> None:
+        waits, broke = queued(ledger, "s1", at=1), queued(ledger, "s2", at=2)
+        ledger.postpone(claimed(ledger), "away", clock.now + 300, crashed=False)
+        ledger.postpone(claimed(ledger), "broke", clock.now + 300, crashed=True)
+        ledger.hurry()
+        assert claimed(ledger).id == waits
+        assert ledger.claim("me", 60) is None
+        assert state_of(ledger, broke, "s2") is JobState.WAITING
+
+    def test_the_newer_answer_supersedes_the_older(self, ledger: Ledger) -> None:
+        first = queued(ledger, at=50, chosen="short")
+        assert finished(ledger, "1.100") == []
+        queued(ledger, at=60, chosen="long")
+        assert finished(ledger, "1.200") == [first]
+        assert state_of(ledger, first) is JobState.SUPERSEDED
+
+    def test_the_same_answer_again_supersedes_nothing(self, ledger: Ledger) -> None:
+        queued(ledger, at=50)
+        finished(ledger, "1.100")
+        ledger.request("s1", "1.2.s1", NewJob("", "", series="s1-series"))
+        assert finished(ledger, "1.100") == []
+
+    def test_an_asked_for_answer_supersedes_only_one_about_the_same_series(self, ledger: Ledger) -> None:
+        about_study = queued(ledger, at=50)
+        finished(ledger, "1.100", series="soft")
+        ledger.request("s1", "1.2.s1", NewJob("", "", series="thin"))
+        assert finished(ledger, "1.200", series="thin") == []
+        ledger.request("s1", "1.2.s1", NewJob("", "", series="soft"))
+        assert finished(ledger, "1.300", series="soft") == [about_study]
+
+    def test_our_own_results_are_known_before_they_are_stored(self, ledger: Ledger) -> None:
+        queued(ledger)
+        job = claimed(ledger)
+        delivered(ledger, job, "1.100")
+        assert ledger.known_series(["series 1.100"])["series 1.100"].origin is Origin.OWN
+        assert [result.sop_instance_uid for result in ledger.results_of(job.id)] == ["1.100"]
+
+    def test_a_job_left_in_the_middle_is_taken_up_and_its_results_are_listed_once(self, ledger: Ledger) -> None:
+        job = queued(ledger)
+        delivered(ledger, claimed(ledger), "1.100")
+        assert [one.id for one in ledger.take_up(5, starting="me")] == [job]
+        again = claimed(ledger)
+        delivered(ledger, again, "1.100")
+        ledger.finish(again, "1.88", "1.100", {}, None)
+        assert state_of(ledger, job) is JobState.DONE
+        assert len(ledger.results_of(job)) == 1
+
+    def test_a_job_of_a_service_that_lives_is_not_taken_up(self, ledger: Ledger, clock: Clock) -> None:
+        queued(ledger)
+        claimed(ledger, "other")
+        assert ledger.take_up(5, starting="me") == []
+        clock.now += 59
+        ledger.renew("other", 60)
+        clock.now += 59
+        assert ledger.take_up(5) == []
+        clock.now += 2
+        assert len(ledger.take_up(5)) == 1
+
+    def test_a_worker_that_lost_its_job_cannot_record_anything_about_it(self, ledger: Ledger, clock: Clock) -> None:
+        queued(ledger)
+        lost = claimed(ledger, "slow")
+        clock.now += 61
+        ledger.take_up(5)
+        claimed(ledger, "quick")
+        with pytest.raises(LostJobError):
+            delivered(ledger, lost, "1.100")
+        assert ledger.results_of(lost.id) == []
+
+    def test_a_study_that_ends_the_service_every_time_is_given_up(self, ledger: Ledger) -> None:
+        job = queued(ledger)
+        for _ in range(3):
+            claimed(ledger)
+            ledger.take_up(3, starting="me")
+        assert state_of(ledger, job) is JobState.FAILED
+        assert "ended 3 times" in ledger.jobs_of("s1")[0].error
+
+    def test_what_the_state_does_not_allow_raises_and_changes_nothing(self, ledger: Ledger) -> None:
+        queued(ledger)
+        job = claimed(ledger)
+        with pytest.raises(InvalidTransitionError):
+            ledger.finish(job, "1.88", "1.100", {}, None)
+        assert state_of(ledger, job.id) is JobState.RUNNING
+
+    def test_jobs_are_counted_in_every_state(self, ledger: Ledger) -> None:
+        queued(ledger, "s1")
+        queued(ledger, "s2")
+        claimed(ledger)
+        counts = ledger.job_counts()
+        assert set(counts) == set(JobState)
+        assert (counts[JobState.QUEUED], counts[JobState.RUNNING], counts[JobState.DONE]) == (1, 1, 0)
+
+    def test_the_newest_studies_come_first_with_all_their_jobs(self, ledger: Ledger) -> None:
+        queued(ledger, "old", at=10)
+        queued(ledger, "new", at=20)
+        queued(ledger, "new", at=30, chosen="d")
+        newest = ledger.newest_studies(1)
+        assert [one.study.id for one in newest] == ["new"]
+        assert [job.state for job in newest[0].jobs] == [JobState.WITHDRAWN, JobState.QUEUED]
+
+
+def test_a_ledger_of_another_version_is_not_opened(url: str, ledger: Ledger) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(update(tables.schema).values(version=99))
+    engine.dispose()
+    with pytest.raises(SettingsError, match="schema 99"):
+        Ledger(url)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "oracle+nothing://x/y"])
+def test_a_url_that_is_none_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"ledger\.url"):
+        Ledger(url)
+
+
+def test_a_ledger_that_cannot_be_opened_says_where_it_is_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="cannot be opened"):
+        Ledger(f"sqlite:///{tmp_path}")
