@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from appliance.contract import TYPES, HemorrhageType
 from appliance.findings.abc2 import abc2_ml
-from appliance.findings.finding import Finding, Lesion, SizeClass
+from appliance.findings.finding import Finding, Lesion, LesionMap, SizeClass
 from appliance.findings.masks import Patch, patch
 from appliance.findings.pieces import joined, pieces
 from appliance.imaging.volume import Volume
@@ -36,9 +36,9 @@ def find(reading: Reading, volume: Volume, threshold: float, join_mm: float) -> 
         for detection in reading.detections
         if detection.score >= threshold
     ]
-    # Only the pages that hold blood are ever written: a study of 320 slices does not pay for its empty voxels.
-    lesion_map = np.zeros(volume.hu.shape, np.uint16)
     found = _found(patches, volume, join_mm)
+    # Only the pages that hold blood are ever written: a long study does not pay for its empty voxels.
+    lesion_map: LesionMap = np.zeros(volume.hu.shape, np.uint8 if len(found) <= np.iinfo(np.uint8).max else np.uint16)
     order = sorted(
         range(len(found)), key=lambda index: (-found[index].volume_ml, TYPES.index(found[index].type), index)
     )
@@ -161,7 +161,7 @@ def _cut_out(type_: HemorrhageType, crop: Crop, lesion_of: NDArray[np.int32], vo
     return found
 
 
-def _confidences(patches: list[Patch], types: list[HemorrhageType], lesion_map: NDArray[np.uint16]) -> list[float]:
+def _confidences(patches: list[Patch], types: list[HemorrhageType], lesion_map: LesionMap) -> list[float]:
     """Return for each lesion number (from 1) the highest score among its type's detections that share blood with it."""
     confidence = [0.0] * len(types)
     for one in patches:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from appliance.contract import HemorrhageType
 
+LesionMap = NDArray[np.uint8] | NDArray[np.uint16]
+
 
 class SizeClass(StrEnum):
     """The paper's size classes (Table 1); the lower edge belongs to the class."""
@@ -54,12 +56,12 @@ class Finding:
     """The study's answer.
 
     `present`: any detection on any slice reaches the threshold (paper, "Statistical Analysis"); `probability`: the
-    highest class score of any detection (0.0 when there is none); `lesion_map`: uint16 [Z, Y, X] on the volume's grid,
-    in the contract's orientation, 0 or a lesion's number.
+    highest class score of any detection (0.0 when there is none); `lesion_map`: [Z, Y, X] on the volume's grid, in the
+    contract's orientation, 0 or a lesion's number; bytes, unless there are more than 255 lesions.
     """
 
     present: bool
     probability: float
     threshold: float
     lesions: tuple[Lesion, ...]
-    lesion_map: NDArray[np.uint16]
+    lesion_map: LesionMap

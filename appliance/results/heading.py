@@ -152,12 +152,11 @@ class Heading:
         The character set is the source's, because its names stand in the same object.
         """
         charset = next((element.value for element in self.source if element.tag == 0x00080005), None)
-        encoding = convert_encodings(charset)[0] if charset else "ascii"
-        try:
-            text.encode("ascii" if encoding == "iso8859" else encoding)
-        except UnicodeEncodeError:
-            return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip() or "?"
-        return text
+        encodings = convert_encodings(charset) if charset else ["ascii"]
+        # The default repertoire is ASCII, although pydicom reads it as Latin-1.
+        if any(_encodes("ascii" if encoding == "iso8859" else encoding, text) for encoding in encodings):
+            return text
+        return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip() or "?"
 
     @staticmethod
     def _file_meta(dataset: Dataset) -> FileMetaDataset:
@@ -188,6 +187,14 @@ def heading(
             setattr(empty, keyword, "")
     local = created.astimezone(_time_zone(header))
     return Heading((*elements, *empty), identity, local, institution, model)
+
+
+def _encodes(encoding: str, text: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _time_zone(header: Dataset) -> timezone | None:

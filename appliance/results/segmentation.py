@@ -45,7 +45,7 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading, *, join_mm:
     Only slices with blood on them become frames, and only those are handed to highdicom.
     """
     slices = sorted({index for lesion in finding.lesions for index in lesion.slices})
-    planes = volume.turn.to_source(finding.lesion_map[slices])
+    planes = np.ascontiguousarray(volume.turn.to_source(finding.lesion_map[slices]))
     measures = _measures(volume)
     algorithm = hd.AlgorithmIdentificationSequence(
         name=heading.model.name,
@@ -56,7 +56,7 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading, *, join_mm:
     )
     dataset: Dataset = hd.seg.Segmentation(
         source_images=[_plane(volume, index, measures) for index in slices],
-        pixel_array=np.ascontiguousarray(planes),
+        pixel_array=planes,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(lesion, heading, algorithm) for lesion in finding.lesions],
         series_instance_uid=heading.identity.series_uid(ResultKind.SEG.uid_name),

@@ -13,6 +13,7 @@ from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
 from appliance.contract import MASK_SIZE, MATRIX, TYPES, HemorrhageType
+from appliance.findings.finding import LesionMap
 from appliance.imaging.volume import Turn, Volume
 from appliance.inference.detections import Box, Detection, DismissedProposal, ModelIdentity, Reading
 
@@ -60,7 +61,7 @@ def made_volume(
     return Volume(hu, spacing_mm, positions, turn, _headers(matrix, spacing_mm, positions, tilt_degrees, turn, series))
 
 
-def bleeding(volume: Volume, lesion_map: NDArray[np.uint16]) -> Volume:
+def bleeding(volume: Volume, lesion_map: LesionMap) -> Volume:
     """Return the volume with acute blood (about 65 HU) where the map has a lesion."""
     return replace(volume, hu=np.where(lesion_map > 0, volume.hu // 4 + 58, volume.hu).astype(np.int16))
 

@@ -163,3 +163,11 @@ def test_tilted_slices_are_joined_by_where_they_really_lie(turn: Turn) -> None:
     straight = find(reading, made_volume(positions_mm=positions, turn=turn), 0.5, 9)
     tilted = find(reading, made_volume(positions_mm=positions, tilt_degrees=30, turn=turn), 0.5, 9)
     assert [len(straight.lesions), len(tilted.lesions)] == [1, 2]
+
+
+def test_more_than_255_lesions_keep_their_numbers() -> None:
+    boxes = [(2 + 28 * (k // 18), 2 + 28 * (k % 18)) for k in range(300)]
+    reading = reading_of(*(detection(1, (y, x, y + 4, x + 4), SAH, mask=full()) for y, x in boxes))
+    finding = find(reading, made_volume(3, (128, 128), (1.8, 1.8)), 0.5, 2)
+    assert len(finding.lesions) == 300
+    assert set(np.unique(finding.lesion_map)) == set(range(301))

@@ -144,16 +144,31 @@ def test_times_are_in_the_zone_that_the_source_says_its_times_are_in(offset: str
     [
         ("ISO_IR 192", "Universitätsklinikum 東京"),
         ("ISO_IR 100", "Universitatsklinikum"),
+        (["", "ISO 2022 IR 87"], "Universitatsklinikum"),
         (None, "Universitatsklinikum"),
     ],
 )
-def test_the_institution_is_written_as_the_sources_character_set_allows(charset: str | None, written: str) -> None:
+def test_the_institution_is_written_as_the_sources_character_set_allows(
+    charset: str | list[str] | None, written: str
+) -> None:
     volume = with_headers(
         made_volume(), SpecificCharacterSet=charset, PatientName="A^B", ReferringPhysicianName="", StudyDescription="CT"
     )
     settings = Settings(results=ResultsSettings(institution="Universitätsklinikum 東京"))
     for _, dataset in answered(volume, settings=settings).results.named_datasets():
         assert reread(dataset).InstitutionName == written
+
+
+def test_words_of_the_source_stand_in_the_report_in_its_own_letters() -> None:
+    volume = with_headers(
+        made_volume(),
+        SpecificCharacterSet=["", "ISO 2022 IR 87"],
+        PatientName="A^B",
+        ReferringPhysicianName="",
+        StudyDescription="CT",
+        SeriesDescription="頭部単純",
+    )
+    assert "頭部単純" in str(reread(answered(volume).results.sr))
 
 
 def test_equipment_names_the_appliance_and_the_model() -> None:
