@@ -78,6 +78,7 @@ class Answer:
     refusals: tuple[Refusal, ...]
     timing_ms: dict[str, float]
     stack: Stack | None = None
+    selection_reasons: tuple[str, ...] = ()
     finding: Finding | None = None
     results: Results | None = None
 
@@ -108,7 +109,8 @@ class Pipeline:
             selection = select(stacks(study.instances), self.settings.selection)
         refusals = list(selection.refusals)
 
-        for stack in selection.suitable:
+        for judgement in selection.readable:
+            stack = judgement.stack
             try:
                 with clock(Step.READ):
                     volume = read_volume(stack, study.fetch)
@@ -129,6 +131,7 @@ class Pipeline:
                     settings=self.settings,
                     created=datetime.now(UTC),
                     supersedes=study.supersedes,
+                    selection_reasons=judgement.reasons_for,
                 )
             return Answer(
                 study.uid,
@@ -137,6 +140,7 @@ class Pipeline:
                 tuple(refusals),
                 clock.timing_ms,
                 stack=stack,
+                selection_reasons=judgement.reasons_for,
                 finding=finding,
                 results=results,
             )

@@ -34,5 +34,6 @@ def summary(answer: Answer) -> dict[str, Any]:
             "uid": answer.stack.series_uid,
             "description": answer.stack.description,
             "slices": len(answer.stack.instances),
+            "reasons": list(answer.selection_reasons),
         },
     }

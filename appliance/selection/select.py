@@ -49,9 +49,14 @@ class Selection:
     judgements: tuple[Judgement, ...]
 
     @cached_property
+    def readable(self) -> tuple[Judgement, ...]:
+        """The judgements about stacks that can be read, best first."""
+        return tuple(judgement for judgement in self.judgements if judgement.refusal is None)
+
+    @cached_property
     def suitable(self) -> tuple[Stack, ...]:
         """The stacks that can be read, best first."""
-        return tuple(judgement.stack for judgement in self.judgements if judgement.refusal is None)
+        return tuple(judgement.stack for judgement in self.readable)
 
     @property
     def chosen(self) -> Stack | None:
