@@ -13,18 +13,22 @@ from pathlib import Path
 import httpx
 import pytest
 
-from appliance.settings import Settings
+from appliance.settings import Settings, TritonSettings
 from deploy.local.orthanc import ROOT
 from deploy.local.ports import named_ports, with_free_ports
 from deploy.local.records import read
 from deploy.local.settings_file import write_settings
+from tests.appliance.inference.blob_detector import write_repository
 
 Command = Callable[[str], "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return with_free_ports(Settings(), tmp_path / "state")
+    """Settings of an appliance of the test's own, with a small model."""
+    write_repository(tmp_path / "models")
+    triton = TritonSettings(model_repository=tmp_path / "models")
+    return with_free_ports(Settings(triton=triton), tmp_path / "state")
 
 
 @pytest.fixture
@@ -45,7 +49,8 @@ def command(settings: Settings, tmp_path: Path) -> Iterator[Command]:
         )
 
     yield run
-    run("down")
+    if read(settings.state_dir):  # a test failed before its own `down`
+        run("down")
 
 
 def test_a_taken_port_stops_up_before_anything_is_started(command: Command, settings: Settings) -> None:
