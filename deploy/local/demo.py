@@ -1,0 +1,190 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""`make demo`: three simulated patients are scanned, sent to Orthanc by C-STORE, and answered; then all is stopped.
+
+The first study bleeds, the second does not, the third bleeds too and comes with scouts, a bone kernel and coronal
+reformats beside its axial soft-tissue series. Exit 0 only if each got the right kind of answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from appliance.contract import TYPES
+from appliance.errors import ApplianceError
+from appliance.settings import load_settings
+from deploy.local.ports import with_free_ports
+from deploy.local.stack import Stack
+from deploy.local.storescu import send
+from training.simulator.series import SeriesKind
+from training.simulator.study import StudySpec, WrittenStudy, write_study
+
+BESIDE = (SeriesKind.AXIAL, SeriesKind.BONE, SeriesKind.CORONAL, SeriesKind.SCOUT)
+console = Console()
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One simulated patient of the demo: who it is, and the study to simulate."""
+
+    who: str
+    spec: StudySpec
+
+
+def patients(seed: int) -> tuple[Patient, ...]:
+    """Return the demo's three patients for `seed`; no seed gives the studies that the network was trained on."""
+    first = 10_000_000 + 3 * seed
+    bleeding, other = TYPES[seed % 3], TYPES[(seed + 1) % 3]
+    return (
+        Patient("with a hemorrhage", StudySpec(first, str(bleeding), volume_ml=35, new_uids=True)),
+        Patient("without one", StudySpec(first + 1, "none", new_uids=True)),
+        Patient("a full study", StudySpec(first + 2, str(other), volume_ml=45, series=BESIDE, new_uids=True)),
+    )
+
+
+def faults(written: WrittenStudy, study: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the service's record of a study, in sentences."""
+    truth = written.truth
+    wrong = []
+    if study["state"] != "done":
+        wrong.append(f"its state is {study['state']}")
+    bleeds = truth.type != "none"
+    if study.get("present") is not bleeds:
+        wrong.append(f"it {'bleeds' if bleeds else 'does not bleed'}, and the answer is present={study.get('present')}")
+    if (study.get("series") or {}).get("uid") != truth.series_uid:
+        wrong.append("another series than the axial soft-tissue one was read")
+    return wrong
+
+
+def stored_results(orthanc_url: str, study_uid: str, out: Path) -> dict[str, Path]:
+    """Fetch the answer's objects of a study from Orthanc into `out` and return their files by kind."""
+    out.mkdir(parents=True, exist_ok=True)
+    files: dict[str, Path] = {}
+    with httpx.Client(base_url=orthanc_url, timeout=30) as orthanc:
+        query = {"Level": "Series", "Query": {"StudyInstanceUID": study_uid, "SeriesNumber": "9*"}}
+        for series in orthanc.post("/tools/find", json=query).raise_for_status().json():
+            for instance in orthanc.get(f"/series/{series}").raise_for_status().json()["Instances"]:
+                data = orthanc.get(f"/instances/{instance}/file").raise_for_status().content
+                modality = orthanc.get(f"/instances/{instance}/tags?simplify").json()["Modality"]
+                kind = {"SR": "report", "SEG": "segmentation", "KO": "key-objects", "OT": "key-image"}[modality]
+                number = sum(name.startswith(kind) for name in files)
+                name = f"{kind}-{number + 1}" if kind == "key-image" else kind
+                files[name] = out / f"{name}.dcm"
+                files[name].write_bytes(data)
+                if kind == "key-image":
+                    preview = orthanc.get(f"/instances/{instance}/preview", headers={"Accept": "image/png"})
+                    files[name].with_suffix(".png").write_bytes(preview.raise_for_status().content)
+    return files
+
+
+def wait_for_answers(service_url: str, uids: set[str], timeout_s: float = 180) -> dict[str, dict[str, Any]]:
+    """Return the service's record of each study once all are decided, or what it has after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    records: dict[str, dict[str, Any]] = {}
+    while time.monotonic() < deadline:
+        document = httpx.get(f"{service_url}/status", timeout=10).raise_for_status().json()
+        records = {study["study_uid"]: study for study in document["studies"] if study["study_uid"] in uids}
+        if set(records) == uids and all(study["state"] in {"done", "refused", "failed"} for study in records.values()):
+            break
+        time.sleep(0.2)
+    return records
+
+
+def answers_table(shown: list[tuple[Patient, WrittenStudy, dict[str, Any]]]) -> Table:
+    """Return the table of what came back."""
+    table = Table("study", "series picked and why", "answer", "lesions", "turnaround", title="what came back")
+    for patient, written, study in shown:
+        series = study.get("series") or {}
+        why = "; ".join(series.get("reasons") or ())
+        present, probability = study.get("present"), study.get("probability")
+        answer = "not read" if present is None else ("HEMORRHAGE" if present else "none found")
+        lesions = "\n".join(
+            f"{lesion['type']} {lesion['volume_ml']:.1f} mL ({lesion['confidence']:.2f})" for lesion in study["lesions"]
+        )
+        steps = ", ".join(f"{name} {ms:.0f}" for name, ms in (study.get("timing_ms") or {}).items())
+        truth = written.truth
+        really = "really: none" if truth.type == "none" else f"really: {truth.type} {truth.volume_ml:.1f} mL"
+        table.add_row(
+            f"{patient.who}\n[dim]{really}[/dim]",
+            f"{series.get('description') or '(no description)'}, {series.get('slices')} of "
+            f"{len(written.all_files)} images\n[dim]{why}[/dim]",
+            answer if probability is None else f"{answer}\nprobability {probability:.3f}",
+            lesions,
+            f"{study['turnaround_s']:.2f} s\n[dim]ms: {steps}[/dim]" if study.get("turnaround_s") is not None else "",
+        )
+    return table
+
+
+def run(seed: int, out: Path) -> bool:
+    """Run the demo; return whether each study got the right kind of answer."""
+    settings = with_free_ports(load_settings(), out / "state")
+    service_url = f"http://{settings.service.host}:{settings.service.port}"
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress, Stack(settings) as _:
+        console.print(f"Orthanc {settings.orthanc.url}, Triton, and the service are up: status on {service_url}")
+        written: list[tuple[Patient, WrittenStudy]] = []
+        for patient in patients(seed):
+            doing = progress.add_task(f"simulating and sending a patient: {patient.who}")
+            study = write_study(patient.spec, out / "studies" / str(patient.spec.seed))
+            sent = send(study.all_files, settings.orthanc)
+            written.append((patient, study))
+            progress.remove_task(doing)
+            console.print(f"sent {sent} images of a patient {patient.who} by C-STORE")
+        progress.add_task("waiting for the answers")
+        records = wait_for_answers(service_url, {study.truth.study_uid for _, study in written})
+        results = {
+            study.truth.study_uid: stored_results(
+                settings.orthanc.url, study.truth.study_uid, out / "answers" / str(patient.spec.seed)
+            )
+            for patient, study in written
+        }
+    shown = [(patient, study, records.get(study.truth.study_uid)) for patient, study in written]
+    console.print(answers_table([(p, s, r) for p, s, r in shown if r is not None]))
+    good = True
+    for patient, study, record in shown:
+        wrong = ["no answer came"] if record is None else faults(study, record)
+        kinds = set(results[study.truth.study_uid])
+        wanted = {"report", "key-objects", *(("segmentation",) if study.truth.type != "none" else ())}
+        wrong += [f"Orthanc has no {kind} of it" for kind in sorted(wanted - kinds)]
+        for sentence in wrong:
+            console.print(f"[red]patient {patient.who}: {sentence}[/red]", highlight=False)
+        good &= not wrong
+    console.print(f"SR, SEG and key images (PNG too): {out / 'answers'}", highlight=False)
+    console.print(
+        f"the status page was on {service_url}; `make up` keeps it running. All that was started has been stopped."
+    )
+    console.print("simulated patients, weights trained on simulated scans: for testing and research", style="dim")
+    return good
+
+
+def main(
+    seed: Annotated[int, typer.Option(help="Which patients; any number")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Where studies and answers go; else var/demo/SEED-TIME")] = None,
+) -> None:
+    """Send three simulated studies through a real Orthanc and a real Triton, and show what comes back."""
+    folder = out or next(
+        path for number in itertools.count(1) if not (path := Path("var/demo") / f"{seed}-{number}").exists()
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    try:
+        good = run(seed, folder)
+    except ApplianceError as error:
+        console.print(f"[red]{error}[/red]", highlight=False)
+        raise typer.Exit(1) from error
+    console.print(f"{'right' if good else 'WRONG'} in {time.monotonic() - started:.0f} s")
+    raise typer.Exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)
