@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 
-from appliance.errors import RefusedError, UnavailableError
+from appliance.errors import RefusalCode, RefusedError, UnavailableError
 from appliance.intake.change_feed import ChangeFeed
 from appliance.intake.doorbell import Bell
 from appliance.intake.handover import Handover
@@ -125,7 +125,7 @@ class Intake:
             late = {instance: news.stamps[instance] for instance in instances & news.stamps.keys()}
             if not late:
                 continue
-            instances -= late.keys()
+            instances.difference_update(late)
             for instance in late:
                 self._stamps.pop(instance, None)
             if not instances:  # the last of them has its stamp now
@@ -202,17 +202,19 @@ class Intake:
         return prepared
 
     def _standing_jobs(self, study: str) -> list[Job]:
-        """Return the study's jobs whose answers, where they were given, are still there."""
-        return [
-            job
-            for job in self._ledger.jobs_of(study)
-            if job.state is not JobState.DONE
-            or all(
-                self._orthanc.holds_instance(result.orthanc_instance)
-                for result in self._ledger.results_of(job.id)
-                if result.sop_instance_uid == job.sr_uid
-            )
-        ]
+        """Return the study's jobs that stand: not those whose answer, or whose source, was deleted from Orthanc."""
+        return [job for job in self._ledger.jobs_of(study) if not self._is_void(job)]
+
+    def _is_void(self, job: Job) -> bool:
+        if job.state is JobState.REFUSED:
+            return any(refusal["code"] == RefusalCode.SOURCE_DELETED for refusal in job.refusals)
+        if job.state not in (JobState.DONE, JobState.SUPERSEDED):
+            return False
+        return not all(
+            self._orthanc.holds_instance(result.orthanc_instance)
+            for result in self._ledger.results_of(job.id)
+            if result.sop_instance_uid == job.sr_uid
+        )
 
     def _decide(self, study: FollowedStudy) -> None:
         prepared = self._prepared.get(study.id)

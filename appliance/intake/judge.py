@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,8 +49,8 @@ class Verdict:
 def judge(snapshot: Snapshot, jobs: Iterable[Job], settings: SelectionSettings) -> Verdict:
     """Return what is to be done about a study, given the jobs that stand for it already.
 
-    The best stack gets an answer unless it has one. When it has one, a stack of a later acquisition that ranks as
-    high (a rescan) gets an answer of its own; other stacks of the same acquisition do not.
+    The best stack gets an answer unless it has one, or one that is as good has. Then only a stack of a later
+    acquisition that ranks as high (a rescan) gets an answer of its own; other stacks of the same acquisition do not.
     """
     standing = [job for job in jobs if job.state is not JobState.WITHDRAWN and not job.requested]
     if any(job.instance_set == snapshot.instance_set for job in standing):
@@ -65,14 +65,17 @@ def judge(snapshot: Snapshot, jobs: Iterable[Job], settings: SelectionSettings) 
         why = waiting_for or "no axial soft-tissue head series has come yet"
         wait = any(refusal.code in _MAY_COME for refusal in refusals)
         return Verdict(NewJob(snapshot.instance_set, ""), wait, why if wait else "", refusals)
-    if chosen.slice_set_hash not in answered:
+    scores = _scores(selection)
+    before = [stack for stack in selection.suitable if stack.slice_set_hash in answered]
+    if all(scores[chosen] > scores[stack] for stack in before):
         new = NewJob(snapshot.instance_set, chosen.slice_set_hash)
         return Verdict(new, bool(waiting_for), waiting_for, selection.refusals if waiting_for else ())
-    rescan = _rescan(selection, answered)
+    rescan = _rescan(selection, before)
     if rescan is None:
         return Verdict(None)
-    left_out = (stack.slice_set_hash for stack in selection.suitable if stack.slice_set_hash in answered)
-    return Verdict(NewJob(snapshot.instance_set, rescan.slice_set_hash, tuple(left_out)))
+    ranked_before = selection.suitable[: selection.suitable.index(rescan)]
+    left_out = tuple(stack.slice_set_hash for stack in ranked_before)
+    return Verdict(NewJob(snapshot.instance_set, rescan.slice_set_hash, left_out))
 
 
 def _awaited(selection: Selection) -> str:
@@ -91,10 +94,9 @@ def _scores(selection: Selection) -> dict[Stack, float]:
     return {judgement.stack: judgement.score for judgement in selection.judgements}
 
 
-def _rescan(selection: Selection, answered: set[str]) -> Stack | None:
-    """Return the best unanswered stack that was acquired after every answered one and ranks as high, None without."""
+def _rescan(selection: Selection, before: Sequence[Stack]) -> Stack | None:
+    """Return the best stack that was acquired after every answered one and ranks as high as one, None without."""
     scores = _scores(selection)
-    before = [stack for stack in selection.suitable if stack.slice_set_hash in answered]
     times = [span for span in map(_acquired, before) if span is not None]
     if not times:
         return None
@@ -102,7 +104,7 @@ def _rescan(selection: Selection, answered: set[str]) -> Stack | None:
     least = min(scores[stack] for stack in before)
     for stack in selection.suitable:
         span = _acquired(stack)
-        if stack.slice_set_hash not in answered and span is not None and span[0] > ended:
+        if stack not in before and span is not None and span[0] > ended:
             return stack if scores[stack] >= least else None
     return None
 

@@ -1,0 +1,375 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydicom.uid import EncapsulatedPDFStorage, MRImageStorage, generate_uid
+
+from appliance.intake.doorbell import Ring
+from appliance.ledger.records import NewJob, Origin, Position
+from appliance.ledger.states import JobState, StudyState
+from appliance.results.identity import name_uid, series_uid_of
+from appliance.settings import Settings
+from tests.appliance.imaging import scans
+from tests.appliance.intake.conftest import Desk
+from tests.appliance.stand_in import head_series
+
+
+@pytest.fixture
+def study() -> str:
+    return str(generate_uid())
+
+
+def bystander(study: str) -> bytes:
+    """A document of the same study, not an image."""
+    image = scans.image(scans.head(1)[0], (0, 0, 0), StudyInstanceUID=study, SeriesInstanceUID=generate_uid())
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = EncapsulatedPDFStorage
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    image.Modality = "DOC"
+    del image.PixelData
+    return scans.file(image)
+
+
+class TestNoticing:
+    def test_the_first_start_leaves_alone_what_is_there(self, settings: Settings, tmp_path: Path, study: str) -> None:
+        before = Desk(settings, tmp_path / "unused.sqlite")
+        before.send(*head_series(study))
+        time.sleep(1.1)  # Orthanc's times are whole seconds
+        later = Desk(settings, tmp_path / "ledger.sqlite")
+        later.quiet()
+        later.quiet()
+        assert later.ledger.newest_studies(1000) == []
+        before.close()
+        later.close()
+
+    def test_the_first_start_takes_in_what_came_since_the_date_it_is_given(
+        self, settings: Settings, tmp_path: Path, study: str
+    ) -> None:
+        yesterday = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y%m%d")
+        intake = settings.intake.model_copy(update={"since": yesterday})
+        desk = Desk(settings.model_copy(update={"intake": intake}), tmp_path / "ledger.sqlite")
+        desk.send(*head_series(study))
+        desk.quiet()
+        assert len(desk.jobs(study)) == 1
+        desk.close()
+
+    def test_an_older_study_that_grows_is_taken_in(self, settings: Settings, tmp_path: Path, study: str) -> None:
+        files = head_series(study)
+        before = Desk(settings, tmp_path / "unused.sqlite")
+        before.send(*files[:-1])
+        time.sleep(1.1)
+        later = Desk(settings, tmp_path / "ledger.sqlite")
+        later.quiet()
+        later.send(files[-1])
+        later.quiet()
+        assert len(later.jobs(study)) == 1
+        before.close()
+        later.close()
+
+    def test_the_stamp_of_the_plugin_is_when_the_last_instance_came(self, desk: Desk, study: str) -> None:
+        ids = desk.send(*head_series(study))
+        at = time.time() - 0.5
+        desk.bell.ring(Ring(instances={instance: at - number for number, instance in enumerate(reversed(ids))}))
+        desk.take_in()
+        (followed,) = desk.ledger.open_studies()
+        assert (followed.last_instance_at, followed.quiet_from) == (at, at)
+
+    def test_a_stamp_that_comes_after_its_entry_in_the_change_log_counts_as_well(self, desk: Desk, study: str) -> None:
+        ids = desk.send(*head_series(study))
+        desk.take_in()
+        at = time.time() - 0.25
+        desk.bell.ring(Ring(instances=dict.fromkeys(ids[:-1], at - 1)))
+        desk.take_in()
+        desk.bell.ring(Ring(instances={ids[-1]: at}))
+        desk.take_in()
+        (followed,) = desk.ledger.open_studies()
+        assert (followed.last_instance_at, followed.quiet_from) == (at, at)
+
+    def test_a_stamp_from_the_future_does_not_keep_a_study_waiting(self, desk: Desk, study: str) -> None:
+        ids = desk.send(*head_series(study))
+        desk.bell.ring(Ring(instances=dict.fromkeys(ids, time.time() + 3600)))
+        desk.quiet()
+        assert len(desk.jobs(study)) == 1
+
+    def test_a_series_that_the_change_log_did_not_tell_of_is_found_at_the_next_start(
+        self, desk: Desk, settings: Settings, tmp_path: Path, study: str
+    ) -> None:
+        position = desk.ledger.position()
+        assert position is not None
+        time.sleep(1.1)  # what Orthanc got in the second of the first start counts as older
+        desk.send(*head_series(study))
+        newest = desk.orthanc.newest_change().changes[-1]
+        desk.ledger.advance(position, Position(newest.seq, newest.fingerprint, position.began))
+        desk.quiet()
+        assert desk.jobs(study) == []
+        again = Desk(settings, tmp_path / "ledger.sqlite")
+        again.quiet()
+        assert len(again.jobs(study)) == 1
+        again.close()
+
+    @pytest.mark.parametrize("where", ["beyond the log", "at another entry"])
+    def test_a_change_log_that_started_again_is_noticed_and_nothing_is_lost(
+        self, desk: Desk, settings: Settings, tmp_path: Path, study: str, where: str
+    ) -> None:
+        """As after Orthanc's database was restored: the cursor says more than the log, or another entry has its place.
+
+        Part of a series was known before, the rest came under numbers that the cursor has passed.
+        """
+        files = head_series(study, 20)
+        time.sleep(1.1)  # what Orthanc got in the second of the first start counts as older
+        desk.send(*files[:14])
+        desk.quiet()
+        desk.send(*files[14:])
+        position = desk.ledger.position()
+        newest = desk.orthanc.newest_change()
+        assert position is not None
+        seq = newest.last + 1000 if where == "beyond the log" else newest.last
+        desk.ledger.advance(position, Position(seq, "NewInstance of another life 0", position.began))
+        again = Desk(settings, tmp_path / "ledger.sqlite")
+        again.quiet()
+        assert again.ledger.position() == Position(newest.last, newest.changes[-1].fingerprint, position.began)
+        assert [job.state for job in again.jobs(study)] == [JobState.WITHDRAWN, JobState.QUEUED]
+        again.close()
+
+    def test_a_log_that_starts_again_while_the_service_runs_is_noticed_too(self, desk: Desk, study: str) -> None:
+        position = desk.ledger.position()
+        assert position is not None
+        time.sleep(1.1)
+        desk.send(*head_series(study))
+        desk.ledger.advance(position, Position(10**6, "NewInstance of another life 0", position.began))
+        desk.quiet()
+        assert len(desk.jobs(study)) == 1
+
+    def test_deleting_the_newest_study_looks_like_no_new_start_and_loses_nothing(
+        self, desk: Desk, settings: Settings, tmp_path: Path, study: str
+    ) -> None:
+        other = str(generate_uid())
+        ids = desk.send(*head_series(other))
+        desk.take_in()
+        desk.delete_study(desk.study_of(ids[0]))
+        again = Desk(settings, tmp_path / "ledger.sqlite")
+        again.take_in()
+        again.send(*head_series(study))
+        again.quiet()
+        assert len(again.jobs(study)) == 1
+        again.close()
+
+
+class TestDeciding:
+    def test_a_study_is_decided_when_its_quiet_time_is_over_and_not_before(self, desk: Desk, study: str) -> None:
+        ids = desk.send(*head_series(study))
+        at = time.time()
+        desk.bell.ring(Ring(instances=dict.fromkeys(ids, at)))
+        desk.take_in()
+        desk.clock.ahead_s = at + desk.settings.intake.quiet_s - time.time() - 0.3
+        pause_s = desk.take_in()
+        assert desk.jobs(study) == []
+        assert pause_s <= 0.3
+        desk.clock.ahead_s += 0.3
+        desk.take_in()
+        (job,) = desk.jobs(study)
+        assert (job.state, job.live, job.last_instance_at) == (JobState.QUEUED, True, at)
+
+    def test_a_new_instance_starts_the_quiet_time_again(self, desk: Desk, study: str) -> None:
+        files = head_series(study)
+        desk.send(*files[:-1])
+        desk.wait(1)
+        desk.clock.ahead_s = 0
+        last = desk.send(files[-1])
+        desk.bell.ring(Ring(instances={last[0]: desk.clock() + 1.5}))
+        desk.clock.ahead_s = 1.5
+        desk.wait(1.9)
+        assert desk.jobs(study) == []
+        desk.wait(0.2)
+        assert len(desk.jobs(study)) == 1
+
+    def test_at_the_decision_every_header_is_in_memory(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        desk.send(*head_series(study))
+        desk.wait(0.5)
+        fetched: list[str] = []
+        monkeypatch.setattr(desk.orthanc, "file", lambda name, limit=None: fetched.append(name))
+        desk.quiet()
+        (job,) = desk.jobs(study)
+        snapshot = desk.handover.take(job.id)
+        assert fetched == []
+        assert snapshot is not None
+        assert len(snapshot.instances) == 14
+
+    def test_the_same_instances_again_do_nothing(self, desk: Desk, study: str) -> None:
+        files = head_series(study)
+        desk.send(*files)
+        desk.quiet()
+        desk.send(*files)
+        desk.quiet()
+        assert len(desk.jobs(study)) == 1
+
+    def test_a_document_beside_the_images_leads_to_no_second_answer(self, desk: Desk, study: str) -> None:
+        desk.send(*head_series(study))
+        desk.quiet()
+        desk.send(bystander(study))
+        desk.quiet()
+        assert [job.state for job in desk.jobs(study)] == [JobState.QUEUED]
+        assert desk.ledger.open_studies() == []
+
+    def test_a_series_that_grows_after_its_answer_gets_another(self, desk: Desk, study: str) -> None:
+        files = head_series(study, 20)
+        desk.send(*files[:14])
+        desk.quiet()
+        claimed = desk.ledger.claim("worker", 60)
+        desk.send(*files[14:])
+        desk.quiet()
+        first, second = desk.jobs(study)
+        assert claimed is not None
+        assert (first.id, first.state) == (claimed.id, JobState.RUNNING)
+        assert second.chosen_set != first.chosen_set
+
+    def test_a_better_series_gets_an_answer_of_its_own(self, desk: Desk, study: str) -> None:
+        desk.send(*head_series(study, SeriesDescription="Head 0.6 x", ConvolutionKernel="H31s", SliceThickness=5))
+        desk.quiet()
+        worse = desk.jobs(study)[0]
+        desk.ledger.claim("worker", 60)
+        desk.send(*head_series(study, 20))
+        desk.quiet()
+        assert len(desk.jobs(study)) == 2
+        assert desk.jobs(study)[1].chosen_set != worse.chosen_set
+
+    def test_a_rescan_gets_an_answer_of_its_own_beside_the_first(self, desk: Desk, study: str) -> None:
+        desk.send(*head_series(study, AcquisitionTime="120000"))
+        desk.quiet()
+        desk.send(*head_series(study, AcquisitionTime="121500", AcquisitionNumber=2))
+        desk.quiet()
+        first, second = desk.jobs(study)
+        assert [first.state, second.state] == [JobState.QUEUED, JobState.QUEUED]
+        assert second.left_out == (first.chosen_set,)
+
+    def test_another_reconstruction_of_the_same_acquisition_gets_none(self, desk: Desk, study: str) -> None:
+        desk.send(*head_series(study, AcquisitionTime="120000"))
+        desk.quiet()
+        desk.send(*head_series(study, AcquisitionTime="120000", WindowWidth=90))
+        desk.quiet()
+        assert len(desk.jobs(study)) == 1
+
+    def test_a_missing_slice_is_waited_for(self, desk: Desk, study: str) -> None:
+        files = head_series(study)
+        desk.send(*files[:6], *files[7:])
+        desk.quiet()
+        (followed,) = desk.ledger.open_studies()
+        assert followed.state is StudyState.INCOMPLETE
+        assert "missing" in followed.why
+        desk.send(files[6])
+        desk.quiet()
+        (job,) = desk.jobs(study)
+        assert job.chosen_set
+
+    def test_what_stays_incomplete_is_decided_in_the_end(self, desk: Desk, study: str) -> None:
+        desk.send(*head_series(study)[:3])
+        desk.quiet()
+        assert desk.jobs(study) == []
+        desk.wait(desk.settings.intake.incomplete_s)
+        (job,) = desk.jobs(study)
+        assert job.chosen_set == ""
+
+    def test_a_scout_alone_is_no_refused_study_yet(self, desk: Desk, study: str) -> None:
+        desk.send(*head_series(study, 1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]))
+        desk.quiet()
+        (followed,) = desk.ledger.open_studies()
+        assert followed.state is StudyState.INCOMPLETE
+        assert followed.refusals[0]["code"] == "localizer"
+
+    def test_a_study_without_ct_is_decided_at_once(self, desk: Desk, study: str) -> None:
+        desk.send(*head_series(study, 9, Modality="MR", SOPClassUID=MRImageStorage))
+        desk.quiet()
+        assert len(desk.jobs(study)) == 1
+
+    def test_a_study_that_is_deleted_while_it_comes_is_followed_no_more(self, desk: Desk, study: str) -> None:
+        ids = desk.send(*head_series(study))
+        desk.take_in()
+        gone = desk.study_of(ids[0])
+        desk.delete_study(gone)
+        desk.bell.ring(Ring(studies={gone: "deleted"}))
+        desk.take_in()
+        assert desk.ledger.open_studies() == []
+        desk.quiet()
+        assert desk.jobs(study) == []
+
+    def test_a_deleted_study_is_noticed_without_the_plugin(self, desk: Desk, study: str) -> None:
+        ids = desk.send(*head_series(study))
+        desk.take_in()
+        desk.delete_study(desk.study_of(ids[0]))
+        desk.quiet()
+        assert desk.ledger.open_studies() == []
+        assert desk.jobs(study) == []
+
+    def test_a_deleted_study_that_is_sent_again_is_answered_again(self, desk: Desk, study: str) -> None:
+        files = head_series(study)
+        ids = desk.send(*files)
+        desk.quiet()
+        gone = desk.study_of(ids[0])
+        desk.delete_study(gone)
+        desk.bell.ring(Ring(studies={gone: "deleted"}))
+        desk.take_in()
+        assert desk.jobs(study)[0].state is JobState.REFUSED
+        desk.send(*files)
+        desk.quiet()
+        assert desk.jobs(study)[-1].state is JobState.QUEUED
+
+    def test_headers_that_break_the_judgement_still_lead_to_a_job(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def breaks(*_: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr("appliance.intake.intake.judge", breaks)
+        desk.send(*head_series(study))
+        desk.quiet()
+        assert len(desk.jobs(study)) == 1
+
+
+class TestOwnResults:
+    def test_a_series_that_the_ledger_knows_as_ours_starts_nothing(self, desk: Desk, study: str) -> None:
+        ids = desk.send(*head_series(study))
+        desk.quiet()
+        ours = desk.orthanc.series_of_instance(ids[0])
+        assert desk.ledger.known_series([ours])[ours].origin is Origin.SOURCE
+        result = own_result(study)
+        desk.send(result)
+        desk.quiet()
+        assert len(desk.jobs(study)) == 1
+        assert desk.ledger.open_studies() == []
+
+    def test_a_result_of_another_appliance_starts_nothing_and_joins_nothing(self, desk: Desk, study: str) -> None:
+        (result,) = desk.send(own_result(study))
+        desk.quiet()
+        assert desk.ledger.newest_studies(1000) == []
+        series = desk.orthanc.series_of_instance(result)
+        assert desk.ledger.known_series([series])[series].origin is Origin.OWN
+        desk.send(*head_series(study))
+        desk.quiet()
+        (job,) = desk.jobs(study)
+        snapshot = desk.handover.take(job.id)
+        assert snapshot is not None
+        assert {str(instance.header.Modality) for instance in snapshot.instances} == {"CT"}
+
+
+def own_result(study: str) -> bytes:
+    """A secondary capture with UIDs as the appliance's results have them."""
+    uid = name_uid(f"some answer about {study}")
+    image = scans.image(
+        scans.head(1)[0], (0, 0, 0), StudyInstanceUID=study, SeriesInstanceUID=series_uid_of(uid), Modality="OT"
+    )
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = uid
+    return scans.file(image)
+
+
+def test_a_job_that_a_person_asked_for_does_not_stand_for_the_study(desk: Desk, study: str) -> None:
+    ids = desk.send(*head_series(study))
+    held = desk.orthanc.series(desk.orthanc.series_of_instance(ids[0]))
+    desk.ledger.request(held.study, study, NewJob("", "", series=held.id))
+    desk.quiet()
+    assert [job.requested for job in desk.jobs(study)] == [True, False]
