@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The export of a detector with random weights: all of the graph is there whatever was learnt."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the training environment")
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from appliance import contract
+from conversion.checks import UnfitModelError, check
+from conversion.export import load_detector, model_metadata, onnx_model
+from conversion.parity import difference, random_chunk
+from conversion.repository import lay_out
+from tests.training.network.conftest import random_detector
+from training.network.detector import Detector
+from training.train import detector_run
+
+pytestmark = pytest.mark.training
+
+ORIGIN = {"suggested_threshold": 0.7, "command": "none, random weights"}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "edge.weights.h5"
+    random_detector("edge").save_weights(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def detector(weights: Path) -> Detector:
+    return load_detector("edge", weights)
+
+
+@pytest.fixture(scope="module")
+def model(detector: Detector, weights: Path) -> onnx.ModelProto:
+    return onnx_model(detector, model_metadata("edge", weights, 3, ORIGIN))
+
+
+def changed(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def test_the_exported_model_is_valid_static_and_free_of_forbidden_nodes(model: onnx.ModelProto) -> None:
+    check(model)
+    assert [opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")] == [17]
+
+
+def test_onnx_runtime_says_what_tensorflow_says(model: onnx.ModelProto, detector: Detector) -> None:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    hu = random_chunk(0)
+    found = dict(zip(names, session.run(names, {contract.INPUT: hu}), strict=True))
+    apart = difference("random", detector_run(detector)(hu), found)
+    assert apart.detections > 0
+    assert apart.small, apart
+
+
+def test_the_model_carries_contract_version_and_origin(model: onnx.ModelProto) -> None:
+    said = {prop.key: prop.value for prop in model.metadata_props}
+    assert contract.metadata().items() <= said.items()
+    assert said["model_version"] == "3"
+    assert said["variant"] == "edge"
+    assert float(said["suggested_threshold"]) == 0.7
+    assert json.loads(said["provenance"]) == ORIGIN
+    assert len(said["weights_sha256"]) == 64
+
+
+def test_a_forbidden_node_is_found(model: onnx.ModelProto) -> None:
+    bad = changed(model)
+    bad.graph.node.append(onnx.helper.make_node("NonZero", [contract.INPUT], ["somewhere"]))
+    with pytest.raises(UnfitModelError, match="NonZero"):
+        check(bad)
+
+
+def test_a_dimension_that_is_not_fixed_is_found(model: onnx.ModelProto) -> None:
+    bad = changed(model)
+    bad.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "slices"
+    with pytest.raises(UnfitModelError, match="inputs are"):
+        check(bad)
+
+
+def test_a_model_of_another_contract_is_not_laid_out(model: onnx.ModelProto, tmp_path: Path) -> None:
+    bad = changed(model)
+    onnx.helper.set_model_props(bad, contract.metadata() | {"contract_version": "99"})
+    onnx.save(bad, str(tmp_path / "bad.onnx"))
+    with pytest.raises(UnfitModelError, match="contract_version = '99'"):
+        lay_out(tmp_path / "bad.onnx", tmp_path / "repository")
+
+
+def test_the_repository_has_every_file_triton_and_the_site_need(model: onnx.ModelProto, tmp_path: Path) -> None:
+    onnx.save(model, str(tmp_path / "good.onnx"))
+    folder = lay_out(tmp_path / "good.onnx", tmp_path / "repository", version=2)
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert names == {"config.pbtxt", "configs/cpu.pbtxt", "configs/gpu.pbtxt", "2/model.py", "2/model.onnx"}
+    np.testing.assert_equal((folder / "2" / "model.onnx").read_bytes(), (tmp_path / "good.onnx").read_bytes())

@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The committed model repository, and the code that Triton runs in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from google.protobuf import text_format
+from onnx import TensorProto, helper
+
+from appliance import contract
+from conversion.checks import check
+from conversion.repository import CPU, GPU, MODEL_CODE, config
+from conversion.triton_model import ContractError, Detector
+
+FOLDER = Path(__file__).parents[2] / "model_repository" / contract.DETECTOR
+
+
+@pytest.mark.parametrize("profile", [CPU, GPU])
+def test_tritons_own_message_reads_the_config_and_it_is_the_contract(profile: str) -> None:
+    messages = pytest.importorskip("tritonclient.grpc.model_config_pb2", reason="needs tritonclient")
+    parsed = text_format.Parse(config(profile), messages.ModelConfig())
+    assert parsed.name == contract.DETECTOR
+    assert parsed.max_batch_size == 0
+    assert parsed.backend == {CPU: "python", GPU: "tensorrt"}[profile]
+    assert [(one.name, tuple(one.dims)) for one in parsed.input] == [(contract.INPUT, contract.INPUT_SHAPE)]
+    dtype = {messages.TYPE_INT32: np.int32, messages.TYPE_FP32: np.float32}
+    assert [(one.name, dtype[one.data_type], tuple(one.dims)) for one in parsed.output] == [
+        (out.name, out.dtype, out.shape) for out in contract.OUTPUTS
+    ]
+    assert parsed.input[0].data_type == {CPU: messages.TYPE_INT16, GPU: messages.TYPE_FP32}[profile]
+
+
+def test_the_committed_repository_is_what_the_code_writes() -> None:
+    assert (FOLDER / "config.pbtxt").read_text() == config(CPU)
+    assert (FOLDER / "configs" / "cpu.pbtxt").read_text() == config(CPU)
+    assert (FOLDER / "configs" / "gpu.pbtxt").read_text() == config(GPU)
+    assert (FOLDER / "1" / "model.py").read_bytes() == MODEL_CODE.read_bytes()
+
+
+def test_the_committed_model_is_fit_to_be_served() -> None:
+    check(onnx.load(str(FOLDER / "1" / "model.onnx")))
+
+
+def summing_model(path: Path, version: str) -> Path:
+    """Write a tiny model with the contract's input: its output is the sum over all voxels."""
+    axes = helper.make_tensor("axes", TensorProto.INT64, [3], [0, 1, 2])
+    graph = helper.make_graph(
+        [helper.make_node("ReduceSum", [contract.INPUT, "axes"], ["sum"], keepdims=0)],
+        "sum",
+        [helper.make_tensor_value_info(contract.INPUT, TensorProto.FLOAT, contract.INPUT_SHAPE)],
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, [])],
+        [axes],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    helper.set_model_props(model, {"contract_version": version})
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.float16, np.float32])
+def test_the_served_model_takes_hu_of_any_dtype_and_hands_the_graphs_outputs_out(
+    tmp_path: Path, dtype: type[np.generic]
+) -> None:
+    detector = Detector(summing_model(tmp_path / "model.onnx", "1"), "1", threads=1)
+    hu = np.zeros(contract.INPUT_SHAPE, dtype)
+    hu[3, 4, 5], hu[7, 8, 9] = -1000, 40
+    assert float(detector(hu)["sum"]) == -960
+
+
+def test_a_model_of_another_contract_version_is_refused_at_load(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="contract version 2, not 1"):
+        Detector(summing_model(tmp_path / "model.onnx", "2"), "1")
+
+
+def test_a_chunk_of_another_shape_is_refused(tmp_path: Path) -> None:
+    detector = Detector(summing_model(tmp_path / "model.onnx", "1"), "1", threads=1)
+    with pytest.raises(ValueError, match=r"not \[20, 512, 512\]"):
+        detector(np.zeros((20, 256, 256), np.int16))
