@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from appliance.contract import golden_chunk, golden_matches
 
-VALID_S: Final = 300.0
+VALID_S: Final = 900.0
 """How long a right golden answer stands, as long as the model and the server stay the same, s."""
 RETRY_S: Final = 2.0
 """How long a wrong one stands, s: a probe that asks more often gets the same word again."""

@@ -18,40 +18,35 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from appliance import contract
+from conversion.repository import MODEL_CODE
 
 CELL_PX = 112
 FIRST_PX = 32
 CELLS = 4
 SUGGESTED_THRESHOLD = 0.4
 
-MODEL_PY = """
-import json
+# Behind conversion's own model.py: for tests of what takes long, and of what fails.
+_SLOW = """
 
-import numpy as np
-import onnxruntime
-import triton_python_backend_utils as pb_utils
+import time
+
+_execute = TritonPythonModel.execute
 
 
-class TritonPythonModel:
-    def initialize(self, args):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        path = f"{args['model_repository']}/{args['model_version']}/model.onnx"
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        self.names = [output.name for output in self.session.get_outputs()]
-        self.pause_s = float(json.loads(args["model_config"])["parameters"]["pause_s"]["string_value"])
+def _slow_execute(self, requests):
+    time.sleep({pause_s})
+    return _execute(self, requests)
 
-    def execute(self, requests):
-        import time
 
-        responses = []
-        for request in requests:
-            time.sleep(self.pause_s)
-            hu = pb_utils.get_input_tensor_by_name(request, "hu").as_numpy().astype(np.float32)
-            values = self.session.run(None, {"hu": hu})
-            tensors = [pb_utils.Tensor(name, value) for name, value in zip(self.names, values)]
-            responses.append(pb_utils.InferenceResponse(tensors))
-        return responses
+TritonPythonModel.execute = _slow_execute
+"""
+_FAILING = """
+
+def _failing_execute(self, requests):
+    raise MemoryError("full")
+
+
+TritonPythonModel.execute = _failing_execute
 """
 
 
@@ -125,6 +120,7 @@ def onnx_model() -> onnx.ModelProto:
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, contract.metadata())
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -141,25 +137,34 @@ def _tensor(name: str, dtype: str, shape: tuple[int, ...]) -> str:
 
 
 def write_repository(
-    folder: Path, *, input_dtype: str = "INT16", pause_s: float = 0, parameters: dict[str, str | None] | None = None
+    folder: Path,
+    *,
+    input_dtype: str = "INT16",
+    pause_s: float = 0,
+    fails: bool = False,
+    parameters: dict[str, str | None] | None = None,
 ) -> str:
     """Write a model repository with this detector and return the sha256 of its ONNX file.
 
-    `parameters` replaces (or, with None, leaves out) what the model's configuration says of itself.
+    Each request takes `pause_s` longer, or fails. `parameters` replaces (or, with None, leaves out) what the model's
+    configuration says of itself.
     """
     model = onnx_model().SerializeToString()
     sha256 = hashlib.sha256(model).hexdigest()
     version = folder / contract.DETECTOR / "1"
     version.mkdir(parents=True, exist_ok=True)
     (version / "model.onnx").write_bytes(model)
-    (version / "model.py").write_text(MODEL_PY)
+    code = MODEL_CODE.read_text()
+    code += _SLOW.format(pause_s=pause_s) if pause_s else ""
+    code += _FAILING if fails else ""
+    (version / "model.py").write_text(code)
     said: dict[str, str | None] = {
         **contract.metadata(),
         contract.PARAMETER_MODEL_VERSION: "blob-1",
         contract.PARAMETER_ONNX_SHA256: sha256,
         contract.PARAMETER_THRESHOLD: str(SUGGESTED_THRESHOLD),
         contract.PARAMETER_GOLDEN: contract.golden_summary(answers(model, contract.golden_chunk())),
-        "pause_s": str(pause_s),
+        "intra_op_threads": "1",
         **(parameters or {}),
     }
     types = {np.int32: "INT32", np.float32: "FP32"}

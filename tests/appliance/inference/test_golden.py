@@ -168,13 +168,7 @@ def test_a_server_whose_model_answers_otherwise_is_not_ready_and_says_what_diffe
 
 def test_a_model_process_that_fails_is_not_ready_and_its_message_is_told(tmp_path: Path) -> None:
     settings = triton_settings(tmp_path / "models")
-    write_repository(settings.model_repository)
-    program = settings.model_repository / contract.DETECTOR / "1" / "model.py"
-    program.write_text(
-        program.read_text().replace(
-            "            values =", "            raise MemoryError('full')\n            values ="
-        )
-    )
+    write_repository(settings.model_repository, fails=True)
     with TritonServer(settings, tmp_path / "state"):
         detector = TritonDetector(settings)
         readiness = detector.ready()
