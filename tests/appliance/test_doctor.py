@@ -25,6 +25,7 @@ from appliance.ledger.ledger import Ledger
 from appliance.settings import Settings, load_settings
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
+from deploy.local.service import ServiceProcess
 from tests.appliance.inference.blob_detector import write_repository
 from tests.appliance.inference.ports import ENVIRONMENT
 
@@ -123,6 +124,14 @@ def test_what_runs_well_is_ok_and_the_missing_service_is_seen_from_both_sides(ne
     assert "version blob-1" in checks["model"].what
     assert "threshold 0.4 (suggested by the model)" in checks["model"].what
     assert checks["golden answer"].what == "the golden chunk comes back right"
+
+
+def test_a_whole_appliance_in_health_has_no_word_of_advice(neighbours: Settings, tmp_path: Path) -> None:
+    with ServiceProcess(neighbours, tmp_path / "service"):
+        checks = by_name(neighbours)
+    assert {check.state for check in checks.values()} == {"ok"}, checks
+    assert checks["ledger"].what.endswith("opens and takes writes")
+    assert checks["service"].what == f"ready at http://127.0.0.1:{neighbours.service.port}"
 
 
 def test_a_wrong_password_is_a_fault_of_the_settings_and_is_not_told(neighbours: Settings) -> None:
