@@ -232,8 +232,8 @@ class Service:
             self._bell.wake()
 
 
-def serve(settings: Settings) -> None:
-    """Run the service until SIGTERM or SIGINT.
+def serve(settings: Settings, room: ReadingRoom | None = None) -> None:
+    """Run the service until SIGTERM or SIGINT; a study that was begun is finished first.
 
     Raises `ApplianceError` when it cannot start: the ledger cannot be opened, or the port is taken.
     """
@@ -241,7 +241,7 @@ def serve(settings: Settings) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    service = Service(settings)
+    service = Service(settings, room)
     service.start()
     try:
         stopping.wait()

@@ -122,7 +122,7 @@ class Worker:
         refusals = (*snapshot.refusals, *answer.refusals)
         timing_ms = {} if job.requested else {"quiet": 1000 * max(0.0, job.created - job.last_instance_at)}
         timing_ms["queue"] = 1000 * max(0.0, started - job.created)
-        timing_ms |= answer.timing_ms
+        timing_ms |= {str(step): ms for step, ms in answer.timing_ms.items()}
         if answer.results is None or answer.stack is None:
             self._refuse(job, refusals, timing_ms)
         else:

@@ -368,8 +368,8 @@ class Ledger:
     def claim(self, owner: str, lease_s: float) -> Job | None:
         """Give the next job to `owner`; None when there is none whose time has come.
 
-        What a person asked for comes first, then the study whose last instance came first. A study that is receiving
-        again is left until it is quiet.
+        What a person asked for comes first, then the study whose last instance came first; one that broke the pipeline
+        goes behind those that did not. A study that is receiving again is left until it is quiet.
         """
         now = self._clock()
         jobs, studies = tables.jobs, tables.studies
@@ -382,7 +382,7 @@ class Ledger:
                     jobs.c.next_try <= now,
                     or_(studies.c.state != StudyState.RECEIVING, jobs.c.orthanc_series != ""),
                 )
-                .order_by((jobs.c.orthanc_series != "").desc(), jobs.c.last_instance_at, jobs.c.id)
+                .order_by((jobs.c.orthanc_series != "").desc(), jobs.c.crashes, jobs.c.last_instance_at, jobs.c.id)
                 .limit(1)
                 .with_for_update(of=jobs, skip_locked=True)
             ).first()

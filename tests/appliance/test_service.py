@@ -1,0 +1,192 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The service as a process, beside a real Orthanc with our plugin; everything is real but the network."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydicom.uid import generate_uid
+
+from appliance.errors import ApplianceError
+from appliance.orthanc import Orthanc
+from appliance.service import Service
+from appliance.settings import Settings
+from deploy.local.orthanc import ROOT, OrthancProcess
+from deploy.local.ports import with_free_ports
+from tests.appliance.stand_in import StandInRoom, head_series
+
+PATIENCE_S = 60
+
+
+class Running:
+    """A service that can be killed and started again."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.hold = folder / "hold"
+        self._file = folder / "appliance.toml"
+        self._file.write_text(
+            f"state_dir = '{settings.state_dir}'\n"
+            f"[orthanc]\nurl = '{settings.orthanc.url}'\n"
+            f"[service]\nport = {settings.service.port}\n"
+            f"[intake]\nquiet_s = 0.5\nincomplete_s = 2\nretry_first_s = 0.2\n"
+        )
+        self._log = folder / "service.log"
+        self.url = f"http://127.0.0.1:{settings.service.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.orthanc = Orthanc(settings.orthanc)
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.appliance.serve_stand_in", self._file, self.hold],
+                stderr=log,
+                cwd=ROOT,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+        until(lambda: self.get("/health/ready").get("ready", False), "ready")
+
+    def end(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+    def get(self, path: str) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = httpx.get(self.url + path, timeout=10, trust_env=False).json()
+        except httpx.TransportError:
+            return {}
+        return answer
+
+    def study(self, uid: str) -> dict[str, Any]:
+        studies = self.get("/status").get("studies", [])
+        return next((study for study in studies if study["study_uid"] == uid), {"state": "not seen", "jobs": []})
+
+    def until_state(self, uid: str, state: str) -> dict[str, Any]:
+        until(lambda: self.study(uid)["state"] == state, state)
+        return self.study(uid)
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._log.read_text().splitlines()]
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end, f"not {what} after {PATIENCE_S} s"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancProcess]:
+    folder = tmp_path_factory.mktemp("orthanc")
+    with OrthancProcess(with_free_ports(Settings(), folder), folder) as running:
+        yield running
+
+
+@pytest.fixture
+def running(orthanc: OrthancProcess, tmp_path: Path) -> Iterator[Running]:
+    settings = orthanc.settings.model_copy(update={"state_dir": tmp_path / "state"})
+    service = Running(settings, tmp_path)
+    service.start()
+    yield service
+    if service.process is not None and service.process.poll() is None:
+        service.process.kill()
+        service.process.wait()
+
+
+@pytest.fixture
+def study() -> str:
+    return str(generate_uid())
+
+
+def test_a_study_that_comes_is_answered_and_the_plugin_said_when_it_came(running: Running, study: str) -> None:
+    for file in head_series(study):
+        running.orthanc.store(file)
+    told = running.until_state(study, "done")
+    assert told["present"] is True
+    assert told["turnaround_s"] == pytest.approx(
+        sum(told["timing_ms"][step] for step in told["timing_ms"] if step != "deliver_rest") / 1000, abs=0.25
+    )
+    assert "hemorrhage_turnaround_seconds_count 1.0" in httpx.get(running.url + "/metrics", trust_env=False).text
+
+
+def test_a_service_killed_in_the_middle_goes_on_where_it_was_and_answers_once(running: Running, study: str) -> None:
+    running.hold.touch()
+    for file in head_series(study):
+        running.orthanc.store(file)
+    until(running.hold.with_suffix(".reached").exists, "in the network")
+    running.end(signal.SIGKILL)
+    meanwhile = str(generate_uid())
+    for file in head_series(meanwhile):
+        running.orthanc.store(file)
+    running.hold.unlink()
+    running.start()
+    told = running.until_state(study, "done")
+    running.until_state(meanwhile, "done")
+    assert [job["state"] for job in told["jobs"]] == ["done"]
+    held = running.orthanc.study(told["orthanc_id"])
+    modalities = [running.orthanc.series(series).modality for series in held.series]
+    assert sorted(modalities) == ["CT", "KO", "OT", "SEG", "SR"]
+
+
+def test_a_service_told_to_stop_finishes_what_it_has_begun(running: Running, study: str) -> None:
+    running.hold.touch()
+    for file in head_series(study):
+        running.orthanc.store(file)
+    until(running.hold.with_suffix(".reached").exists, "in the network")
+    assert running.process is not None
+    running.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    running.hold.unlink()
+    assert running.process.wait(PATIENCE_S) == 0
+    assert "study answered" in [line["event"] for line in running.lines()]
+
+
+def test_an_orthanc_that_was_away_is_caught_up_with(running: Running, orthanc: OrthancProcess, study: str) -> None:
+    orthanc.kill()
+    until(lambda: not running.get("/health/ready").get("ready", True), "not ready")
+    orthanc.start()
+    for file in head_series(study):
+        running.orthanc.store(file)
+    running.until_state(study, "done")
+
+
+def test_a_series_is_answered_on_request(running: Running, study: str) -> None:
+    ids = [running.orthanc.store(file)[0] for file in head_series(study)]
+    series = running.orthanc.series_of_instance(ids[0])
+    answer = httpx.post(f"{running.url}/series/{series}/analyze", trust_env=False)
+    assert answer.status_code == 202
+    until(lambda: any(job["requested"] and job["state"] == "done" for job in running.study(study)["jobs"]), "answered")
+
+
+def test_every_line_of_the_log_is_json_and_names_no_patient(running: Running, study: str) -> None:
+    for file in head_series(study):
+        running.orthanc.store(file)
+    running.until_state(study, "done")
+    running.end(signal.SIGTERM)
+    lines = running.lines()
+    (answered,) = [line for line in lines if line["event"] == "study answered"]
+    assert answered["study"] == study
+    assert answered["job"] >= 1
+    assert all(word not in json.dumps(lines) for word in ("Phantom", "PHANTOM"))
+
+
+def test_a_port_that_is_taken_stops_the_start_and_says_which(orthanc: OrthancProcess, tmp_path: Path) -> None:
+    settings = orthanc.settings.model_copy(update={"state_dir": tmp_path})
+    taken = socket.create_server(("127.0.0.1", settings.service.port))
+    with taken, pytest.raises(ApplianceError, match=str(settings.service.port)):
+        Service(settings, StandInRoom(settings))
+    assert not (tmp_path / "ledger.sqlite").exists()

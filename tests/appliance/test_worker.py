@@ -1,0 +1,308 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The worker on a real Orthanc and a real ledger, with everything real but the network."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import MRImageStorage, generate_uid
+
+from appliance.errors import UnavailableError
+from appliance.ledger.records import Job, NewJob
+from appliance.ledger.states import JobState
+from appliance.metrics import Metrics
+from appliance.settings import FindingSettings, Settings
+from appliance.worker import Worker
+from tests.appliance.intake.conftest import Desk, orthanc_settings, settings  # noqa: F401 - fixtures
+from tests.appliance.stand_in import StandInDetector, StandInRoom, head_series
+
+
+class Bench:
+    """A worker, worked by hand, behind an intake turned by hand."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.detector = StandInDetector()
+        self.room = StandInRoom(desk.settings, self.detector)
+        self.metrics = Metrics(desk.ledger.job_counts)
+        self.worker = self.another("worker")
+
+    def another(self, owner: str) -> Worker:
+        desk = self.desk
+        return Worker(
+            owner,
+            desk.settings,
+            desk.orthanc,
+            desk.ledger,
+            desk.snapshots,
+            desk.handover,
+            self.room.pipeline,
+            self.metrics,
+            desk.clock,
+        )
+
+    def send(self, *files: bytes) -> list[str]:
+        """Send a study and let it be decided."""
+        ids = self.desk.send(*files)
+        self.desk.quiet()
+        return ids
+
+    def job(self, study: str) -> Job:
+        """Return the newest job of a study."""
+        return self.desk.jobs(study)[-1]
+
+    def held(self, study: str) -> list[Dataset]:
+        """Return the headers of everything that Orthanc holds of a study and that is no CT, by series number."""
+        ids = self._get("POST", "/tools/lookup", content=study)
+        found = []
+        for item in ids:
+            for instance in self._get("GET", f"/studies/{item['ID']}/instances"):
+                found.append(dcmread(io.BytesIO(self.desk.orthanc.file(instance["ID"])), stop_before_pixels=True))
+        return sorted((one for one in found if one.Modality not in ("CT", "MR")), key=lambda one: int(one.SeriesNumber))
+
+    def kinds(self, study: str) -> set[str]:
+        return {str(one.Modality) for one in self.held(study)}
+
+    def _get(self, method: str, path: str, **body: Any) -> Any:
+        return httpx.request(method, self.desk.settings.orthanc.url + path, trust_env=False, **body).json()
+
+
+@pytest.fixture
+def bench(settings: Settings, tmp_path: Path) -> Iterator[Bench]:  # noqa: F811
+    desk = Desk(settings, tmp_path / "ledger.sqlite")
+    desk.take_in()
+    yield Bench(desk)
+    desk.close()
+
+
+@pytest.fixture
+def study() -> str:
+    return str(generate_uid())
+
+
+def after(times: int, error: Exception, do: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `do`, which raises `error` once it was called `times` times, and only then."""
+    calls = 0
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == times + 1:
+            raise error
+        return do(*arguments, **named)
+
+    return counted
+
+
+class TestAnswering:
+    def test_an_answer_is_stored_beside_its_source_and_recorded(self, bench: Bench, study: str) -> None:
+        bench.send(*head_series(study))
+        assert bench.worker.work()
+        job = bench.job(study)
+        assert job.state is JobState.DONE
+        assert job.answer["present"] is True
+        assert job.answer["series"]["slices"] == 14
+        assert bench.kinds(study) == {"SR", "SEG", "OT", "KO"}
+        assert {"quiet", "queue", "select", "read", "infer", "find", "report", "deliver"} <= job.timing_ms.keys()
+        assert job.turnaround_s is not None
+        assert not bench.worker.work()
+
+    def test_our_results_lead_to_no_further_job(self, bench: Bench, study: str) -> None:
+        bench.send(*head_series(study))
+        bench.worker.work()
+        bench.desk.quiet()
+        assert len(bench.desk.jobs(study)) == 1
+        assert bench.desk.ledger.open_studies() == []
+
+    def test_a_study_with_nothing_to_read_is_refused_with_its_reasons(self, bench: Bench, study: str) -> None:
+        bench.send(*head_series(study, 9, Modality="MR", SOPClassUID=MRImageStorage))
+        bench.worker.work()
+        job = bench.job(study)
+        assert job.state is JobState.REFUSED
+        assert {refusal["code"] for refusal in job.refusals} == {"not_ct", "no_suitable_series"}
+        assert bench.held(study) == []
+        assert 'hemorrhage_refusals_total{code="not_ct",study="refused"} 1.0' in exposition(bench.metrics)
+
+    def test_the_newer_report_names_the_older_one_which_is_superseded(self, bench: Bench, study: str) -> None:
+        files = head_series(study, 20)
+        bench.send(*files[:14])
+        bench.worker.work()
+        older = bench.job(study)
+        bench.send(*files[14:])
+        bench.worker.work()
+        newer = bench.job(study)
+        assert [job.state for job in bench.desk.jobs(study)] == [JobState.SUPERSEDED, JobState.DONE]
+        (report,) = [one for one in bench.held(study) if one.get("SOPInstanceUID") == newer.sr_uid]
+        named = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+        assert named.ReferencedSOPInstanceUID == older.sr_uid
+
+    def test_a_rescan_is_answered_itself(self, bench: Bench, study: str) -> None:
+        bench.send(*head_series(study, AcquisitionTime="120000"))
+        bench.worker.work()
+        first = bench.job(study)
+        rescan = str(generate_uid())
+        bench.send(*head_series(study, series=rescan, AcquisitionTime="121500", AcquisitionNumber=2))
+        bench.worker.work()
+        second = bench.job(study)
+        assert (first.answer["series"]["uid"] != rescan, second.answer["series"]["uid"]) == (True, rescan)
+        assert [job.state for job in bench.desk.jobs(study)] == [JobState.SUPERSEDED, JobState.DONE]
+
+    def test_a_series_that_was_asked_for_is_the_one_that_is_answered(self, bench: Bench, study: str) -> None:
+        bench.send(*head_series(study))
+        bench.worker.work()
+        bone = str(generate_uid())
+        ids = bench.send(*head_series(study, series=bone, ConvolutionKernel="H70h", WindowWidth=4000))
+        series = bench.desk.orthanc.series(bench.desk.orthanc.series_of_instance(ids[0]))
+        bench.desk.ledger.request(series.study, study, NewJob("", "", series=series.id))
+        bench.worker.work()
+        asked = bench.job(study)
+        assert asked.state is JobState.REFUSED
+        assert {refusal["series_uid"] for refusal in asked.refusals} == {bone, None}
+        assert bench.desk.jobs(study)[0].state is JobState.DONE
+
+    def test_another_threshold_gives_another_answer_when_asked_for(self, bench: Bench, study: str) -> None:
+        ids = bench.send(*head_series(study))
+        bench.worker.work()
+        strict = bench.desk.settings.model_copy(update={"finding": FindingSettings(threshold=0.95)})
+        bench.room = StandInRoom(strict, bench.detector)
+        series = bench.desk.orthanc.series_of_instance(ids[0])
+        bench.desk.ledger.request(bench.desk.study_of(ids[0]), study, NewJob("", "", series=series))
+        bench.another("worker").work()
+        first, asked = bench.desk.jobs(study)
+        assert (first.answer["present"], asked.answer["present"]) == (True, False)
+        assert [first.state, asked.state] == [JobState.SUPERSEDED, JobState.DONE]
+
+
+class TestWaiting:
+    def test_a_job_waits_while_triton_is_away_and_goes_on_when_it_is_back(self, bench: Bench, study: str) -> None:
+        bench.send(*head_series(study))
+        bench.room.away = True
+        pauses = []
+        for _ in range(12):
+            assert bench.worker.work()
+            job = bench.job(study)
+            assert job.state is JobState.WAITING
+            pauses.append(round(job.next_try - job.since))
+            bench.desk.clock.ahead_s += pauses[-1] + 1
+        assert pauses == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300]
+        bench.room.away = False
+        bench.worker.work()
+        assert bench.job(study).state is JobState.DONE
+
+    def test_a_study_that_breaks_the_pipeline_is_given_up_and_others_go_on(self, bench: Bench, study: str) -> None:
+        def poisoned(_asked: int) -> None:
+            raise ZeroDivisionError("Doe^Jane")
+
+        bench.send(*head_series(study))
+        bench.detector.conduct = poisoned
+        bench.worker.work()
+        assert bench.job(study).state is JobState.WAITING
+        bench.detector.conduct = lambda _: None
+        other = str(generate_uid())
+        bench.send(*head_series(other))
+        bench.worker.work()
+        assert bench.job(other).state is JobState.DONE
+        bench.detector.conduct = poisoned
+        for _ in range(bench.desk.settings.intake.poison_tries - 1):
+            bench.desk.clock.ahead_s += 400
+            bench.worker.work()
+        job = bench.job(study)
+        assert job.state is JobState.FAILED
+        assert "ZeroDivisionError" in job.error
+        assert "Doe" not in job.error
+
+    def test_what_fell_between_two_stores_is_stored_in_the_next_try_and_nothing_twice(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.send(*head_series(study))
+        away = UnavailableError("the disk is full")
+        monkeypatch.setattr(bench.desk.orthanc, "store", after(2, away, bench.desk.orthanc.store))
+        bench.worker.work()
+        assert bench.job(study).state is JobState.WAITING
+        before = {one.SOPInstanceUID for one in bench.held(study)}
+        bench.desk.clock.ahead_s += 10
+        bench.worker.work()
+        assert bench.job(study).state is JobState.DONE
+        assert before < {one.SOPInstanceUID for one in bench.held(study)}
+        assert [one.Modality for one in bench.held(study)].count("SR") == 1
+
+    @pytest.mark.parametrize("killed_before", ["infer", "deliver", "finish"])
+    def test_a_worker_killed_at_any_step_leaves_one_answer_in_the_end(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch, killed_before: str
+    ) -> None:
+        """Killed: no code of it runs any more, so that nothing is recorded either."""
+
+        def killed(*_: Any, **__: Any) -> None:
+            raise KeyboardInterrupt
+
+        bench.send(*head_series(study))
+        with monkeypatch.context() as patch:
+            if killed_before == "infer":
+                patch.setattr(bench.detector, "conduct", killed)
+            else:
+                patch.setattr(bench.desk.ledger, killed_before, killed)
+            with pytest.raises(KeyboardInterrupt):
+                bench.worker.work()
+        assert bench.desk.ledger.take_up(5, starting="worker")
+        bench.another("worker").work()
+        assert bench.job(study).state is JobState.DONE
+        assert len(bench.desk.jobs(study)) == 1
+        assert [one.Modality for one in bench.held(study)].count("SR") == 1
+
+    def test_a_deleted_result_is_stored_again_when_the_study_is_looked_at_again(self, bench: Bench, study: str) -> None:
+        files = head_series(study)
+        ids = bench.send(*files)
+        bench.worker.work()
+        bench.desk.delete_study(bench.desk.study_of(ids[0]))
+        bench.send(*files)
+        bench.worker.work()
+        assert bench.kinds(study) == {"SR", "SEG", "OT", "KO"}
+        (report,) = [one for one in bench.held(study) if one.Modality == "SR"]
+        assert "PredecessorDocumentsSequence" not in report
+
+
+class TestDeletedSource:
+    def test_a_study_deleted_before_a_worker_came_is_refused(self, bench: Bench, study: str) -> None:
+        ids = bench.send(*head_series(study))
+        bench.desk.delete_study(bench.desk.study_of(ids[0]))
+        bench.worker.work()
+        assert bench.job(study).state is JobState.REFUSED
+        assert "source_deleted" in {refusal["code"] for refusal in bench.job(study).refusals}
+
+    def test_a_study_deleted_while_it_is_read_leaves_no_results_behind(self, bench: Bench, study: str) -> None:
+        ids = bench.send(*head_series(study))
+        gone = bench.desk.study_of(ids[0])
+        bench.detector.conduct = lambda _: bench.desk.delete_study(gone)
+        bench.worker.work()
+        assert bench.job(study).state is JobState.REFUSED
+        assert bench.held(study) == []
+
+    def test_a_study_deleted_while_results_are_stored_leaves_none_behind(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ids = bench.send(*head_series(study))
+        gone = bench.desk.study_of(ids[0])
+        store = bench.desk.orthanc.store
+
+        def store_after_it_was_deleted(file: bytes) -> Any:
+            bench.desk.delete_study(gone)
+            monkeypatch.setattr(bench.desk.orthanc, "store", store)
+            return store(file)
+
+        monkeypatch.setattr(bench.desk.orthanc, "store", store_after_it_was_deleted)
+        bench.worker.work()
+        assert bench.job(study).state is JobState.REFUSED
+        assert bench.held(study) == []
+
+
+def exposition(metrics: Metrics) -> str:
+    from prometheus_client import generate_latest
+
+    return generate_latest(metrics.registry).decode()
