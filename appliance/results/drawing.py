@@ -168,17 +168,17 @@ def _overlap(a: Rectangle, b: Rectangle) -> bool:
 
 
 def _dashed(pen: ImageDraw.ImageDraw, box: Rectangle, colour: Colour) -> None:
-    """Draw a dashed rectangle, one pixel wide."""
+    """Draw a dashed rectangle."""
     left, top, right, bottom = box
     dash, gap = 6, 4
     for x in np.arange(left, right, dash + gap):
         end = min(x + dash, right)
-        pen.line((x, top, end, top), colour)
-        pen.line((x, bottom, end, bottom), colour)
+        pen.line((x, top, end, top), colour, width=2)
+        pen.line((x, bottom, end, bottom), colour, width=2)
     for y in np.arange(top, bottom, dash + gap):
         end = min(y + dash, bottom)
-        pen.line((left, y, left, end), colour)
-        pen.line((right, y, right, end), colour)
+        pen.line((left, y, left, end), colour, width=2)
+        pen.line((right, y, right, end), colour, width=2)
 
 
 def _draw_scale(pen: ImageDraw.ImageDraw, right: tuple[int, int], pixels_per_mm: float) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -168,7 +169,8 @@ def test_words_of_the_source_stand_in_the_report_in_its_own_letters() -> None:
         StudyDescription="CT",
         SeriesDescription="頭部単純",
     )
-    assert "頭部単純" in str(reread(answered(volume).results.sr))
+    report = json.dumps(reread(answered(volume).results.sr).to_json_dict(), ensure_ascii=False)
+    assert "Read: series 2 頭部単純, 12 slices." in report
 
 
 def test_equipment_names_the_appliance_and_the_model() -> None:
