@@ -66,7 +66,7 @@ def _train(given: argparse.Namespace, told: str) -> int:
     import tensorflow as tf
 
     from training.batches import Shape
-    from training.train import Run, Trainer, provenance
+    from training.train import Run, Trainer, provenance, store_weights
 
     tf.config.threading.set_intra_op_parallelism_threads(given.threads)
     run = Run(
@@ -83,9 +83,9 @@ def _train(given: argparse.Namespace, told: str) -> int:
     )
     trainer = Trainer(run)
     trainer.train()
-    figures = trainer.validate()
     WEIGHTS.mkdir(exist_ok=True)
-    trainer.detector.save_weights(WEIGHTS / f"{given.variant}.weights.h5")
+    store_weights(trainer.detector, WEIGHTS / f"{given.variant}.weights.h5")
+    figures = trainer.validate()
     origin = provenance(run, told, trainer.progress, figures)
     (WEIGHTS / f"{given.variant}.json").write_text(json.dumps(origin, indent=2) + "\n")
     print(json.dumps(figures.report(), indent=2))

@@ -15,7 +15,7 @@ pytest.importorskip("tensorflow", reason="needs the training environment")
 import numpy as np
 
 from training.batches import Shape
-from training.train import Run, Trainer, provenance
+from training.train import Run, Trainer, provenance, store_weights
 
 pytestmark = pytest.mark.training
 
@@ -109,3 +109,15 @@ def test_the_provenance_names_command_data_seeds_revision_and_figures(trained: T
     assert origin["steps"] == 12
     assert {"command", "git_revision", "date", "suggested_threshold", "validation"} <= origin.keys()
     json.dumps(origin)
+
+
+def test_stored_weights_are_small_and_the_detector_carries_what_was_stored(trained: Trainer, tmp_path: Path) -> None:
+    before = [variable.numpy() for variable in trained.detector.variables]
+    store_weights(trained.detector, tmp_path / "edge.weights.h5")
+    assert (tmp_path / "edge.weights.h5").stat().st_size < 2.2 * trained.detector.count_params()
+    assert [path.name for path in tmp_path.iterdir()] == ["edge.weights.h5"]
+    read = Trainer(replace(trained.run, folder=tmp_path / "none")).detector
+    read.load_weights(tmp_path / "edge.weights.h5")
+    for first, kept, again in zip(before, trained.detector.variables, read.variables, strict=True):
+        np.testing.assert_array_equal(kept, again)
+        np.testing.assert_allclose(kept, first, rtol=1e-3, atol=1e-6)
