@@ -35,8 +35,8 @@ def log_to(stream: TextIO = sys.stderr, level: int = logging.INFO) -> None:
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_SHARED,
             processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _without_exception_text,
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(),
             ],
         )
@@ -58,11 +58,12 @@ def log_to(stream: TextIO = sys.stderr, level: int = logging.INFO) -> None:
 def _without_exception_text(
     _logger: object, _name: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    event.pop("exc_info", None)
-    record = event.pop("_record", None)
-    if isinstance(record, logging.LogRecord) and record.exc_info and record.exc_info[1]:
-        event["error"] = told(record.exc_info[1])
-    event.pop("exception", None)
+    raised = event.pop("exc_info", None)
+    record = event.get("_record")
+    if isinstance(record, logging.LogRecord):
+        raised, record.exc_info, record.exc_text = raised or record.exc_info, None, None
+    if isinstance(raised, tuple) and raised[1] is not None:
+        event["error"] = told(raised[1])
     return event
 
 

@@ -24,7 +24,7 @@ def orthanc_ids(dataset: Dataset) -> tuple[str, str]:
     Orthanc's identifiers are SHA-1 sums over the DICOM identifiers from the patient downwards, so they are known
     before the dataset is stored.
     """
-    path = [str(dataset.get("PatientID", "") or "").strip(), str(dataset.StudyInstanceUID)]
+    path = [str(dataset.get("PatientID", "") or "").rstrip(" "), str(dataset.StudyInstanceUID)]
     path.append(str(dataset.SeriesInstanceUID))
     series = _orthanc_id(path)
     return _orthanc_id([*path, str(dataset.SOPInstanceUID)]), series

@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from appliance.errors import UnavailableError
+from appliance.log import log_to, told
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """A log of its own; afterwards logging is as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    written = io.StringIO()
+    log_to(written)
+    yield written
+    structlog.reset_defaults()
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_carries_time_level_and_what_is_bound(stream: io.StringIO) -> None:
+    with structlog.contextvars.bound_contextvars(job=7, study="1.2.3"):
+        structlog.get_logger("test").info("study answered", present=True)
+    (line,) = lines(stream)
+    assert (line["event"], line["job"], line["study"], line["present"]) == ("study answered", 7, "1.2.3", True)
+    assert line["level"] == "info"
+    assert line["timestamp"].endswith("Z")
+
+
+def test_what_libraries_log_is_json_too(stream: io.StringIO) -> None:
+    logging.getLogger("some.library").warning("%d of %s", 3, "those")
+    assert lines(stream)[0]["event"] == "3 of those"
+
+
+def test_what_quotes_values_of_datasets_stays_silent(stream: io.StringIO) -> None:
+    logging.getLogger("pydicom").warning("Invalid value for VR PN: 'Doe^Jane'")
+    warnings.warn("Invalid value for VR PN: 'Doe^Jane'", UserWarning, stacklevel=1)
+    assert stream.getvalue() == ""
+
+
+def test_an_exception_of_others_is_told_by_type_and_place_alone(stream: io.StringIO) -> None:
+    try:
+        raise ValueError("Doe^Jane")
+    except ValueError as error:
+        logging.getLogger("some.library").exception("it broke")
+        text = told(error)
+    assert text.startswith("ValueError in test_log.test_an_exception_of_others")
+    assert "Doe" not in text + stream.getvalue()
+    assert lines(stream)[0]["error"] == text
+
+
+def test_our_own_errors_are_told_in_full() -> None:
+    assert told(UnavailableError("Orthanc does not answer")) == "Orthanc does not answer"

@@ -1,0 +1,245 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from appliance.errors import Refusal, RefusalCode, UnavailableError
+from appliance.health import Health
+from appliance.intake.doorbell import Bell
+from appliance.ledger.ledger import Ledger
+from appliance.ledger.records import Arrival, FollowedStudy, KnownSeries, NewJob, Origin, ResultObject
+from appliance.metrics import Metrics
+from appliance.orthanc import NotThereError
+from appliance.web.app import OwnResultError, web_app
+
+SERIES = "0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d"
+ANSWER: dict[str, Any] = {
+    "present": True,
+    "probability": 0.93,
+    "threshold": 0.5,
+    "lesions": [
+        {
+            "type": "edh_sdh",
+            "volume_ml": 31.25,
+            "abc2_ml": None,
+            "size_class": "large",
+            "confidence": 0.93,
+            "slices": 7,
+        }
+    ],
+    "series": {"uid": "1.2.3.4", "description": "Head <5.0> soft & thin", "slices": 32},
+    "model": {"name": "hemorrhage_detector", "version": "3", "sha256": "ab" * 32},
+}
+
+
+class Site:
+    """The web application with a real ledger behind it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ledger = Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
+        self.bell = Bell()
+        self.faults: dict[str, Exception] = {}
+        self.health = Health({"orthanc": self._probe}, lambda _: None)
+        self.health.ask()
+        self.metrics = Metrics(self.ledger.job_counts)
+        app = web_app(self.bell, self.ledger, self.health, self.metrics, lambda: ANSWER["model"], self._analyze)
+        self.client = TestClient(app)
+
+    def _probe(self) -> None:
+        if "orthanc" in self.faults:
+            raise self.faults["orthanc"]
+
+    def _analyze(self, _series: str) -> int:
+        if "analyze" in self.faults:
+            raise self.faults["analyze"]
+        return 17
+
+    def study(self, name: str, at: float = 1_800_000_000.0) -> FollowedStudy:
+        """Let a study come."""
+        series = KnownSeries(f"{name}-series", name, Origin.SOURCE, 1)
+        self.ledger.notice([Arrival(name, f"1.2.{name}", at, at, True, (series,))])
+        return next(study for study in self.ledger.open_studies() if study.id == name)
+
+    def answered(self, name: str, at: float = 1_800_000_000.0) -> None:
+        """Let a study come and be answered."""
+        self.ledger.decide(self.study(name, at), NewJob(name, name))
+        job = self.ledger.claim("me", 60)
+        assert job is not None
+        result = ResultObject("instance", "series", "sr", "1.9")
+        refusal = Refusal(RefusalCode.LOCALIZER, "a scout", "1.2.3.5")
+        self.ledger.deliver(job, [result], ANSWER, [refusal], "hash", "1.2.3.4")
+        self.ledger.finish(job, "1.88", f"1.9.{name}", {"quiet": 2000.0, "read": 41.0}, 2.75)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+class TestDoorbell:
+    def test_a_ring_is_put_in_the_box(self, site: Site) -> None:
+        ring = {
+            "instances": {"i1": 12.5},
+            "series": {"s1": "stable", "s2": "deleted"},
+            "studies": {"st": "deleted"},
+            "orthanc": "started",
+        }
+        assert site.client.post("/doorbell", json=ring).status_code == 204
+        news = site.bell.take()
+        assert news.stamps == {"i1": 12.5}
+        assert news.deleted_studies == {"st"}
+        assert news.deleted_series == {"s2"}
+        assert news.orthanc_started
+
+    @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"instances": {"a": "soon"}}', b'{"orthanc": "asleep"}'])
+    def test_what_is_no_ring_is_turned_down(self, site: Site, body: bytes) -> None:
+        assert site.client.post("/doorbell", content=body).status_code == 400
+
+    def test_a_ring_that_is_too_long_is_turned_down(self, site: Site) -> None:
+        assert site.client.post("/doorbell", content=b" " * (2**20 + 1)).status_code == 413
+
+    def test_a_page_of_another_site_cannot_ring(self, site: Site) -> None:
+        assert site.client.post("/doorbell", json={}, headers={"Origin": "http://evil.example"}).status_code == 403
+        assert site.client.post("/doorbell", json={}, headers={"Origin": "http://testserver"}).status_code == 204
+
+
+class TestAnalyze:
+    def test_a_request_is_taken_as_a_job(self, site: Site) -> None:
+        answer = site.client.post(f"/series/{SERIES}/analyze")
+        assert (answer.status_code, answer.json()) == (202, {"job": 17})
+
+    @pytest.mark.parametrize(
+        ("fault", "status"),
+        [(NotThereError("no"), 404), (OwnResultError(), 409), (UnavailableError("Orthanc is away"), 503)],
+    )
+    def test_a_request_that_cannot_be_taken_says_why(self, site: Site, fault: Exception, status: int) -> None:
+        site.faults["analyze"] = fault
+        answer = site.client.post(f"/series/{SERIES}/analyze")
+        assert answer.status_code == status
+        assert answer.json()["error"]
+
+    def test_what_is_no_identifier_never_reaches_orthanc(self, site: Site) -> None:
+        site.faults["analyze"] = AssertionError("it did")
+        assert site.client.post("/series/..%2Fsystem/analyze").status_code == 404
+        assert site.client.post("/series/../analyze").status_code == 404
+
+
+class TestStatus:
+    def test_an_answered_study_tells_its_answer_its_series_and_its_times(self, site: Site) -> None:
+        site.answered("a")
+        (study,) = site.client.get("/status").json()["studies"]
+        assert study["state"] == "done"
+        assert study["present"] is True
+        assert study["lesions"] == ANSWER["lesions"]
+        assert study["series"]["uid"] == "1.2.3.4"
+        assert study["refusals"] == [{"series_uid": "1.2.3.5", "code": "localizer", "reason": "a scout"}]
+        assert study["turnaround_s"] == 2.75
+        assert study["timing_ms"] == {"quiet": 2000.0, "read": 41.0}
+        assert study["last_instance"] == "2027-01-15T08:00:00.000Z"
+
+    def test_a_study_that_is_waited_for_says_what_for(self, site: Site) -> None:
+        refusal = Refusal(RefusalCode.LOCALIZER, "a scout", "1.2.3.5")
+        site.ledger.miss(site.study("a"), "no head series yet", [refusal])
+        (study,) = site.client.get("/status").json()["studies"]
+        assert (study["state"], study["waiting_for"]) == ("incomplete", "no head series yet")
+        assert study["refusals"][0]["code"] == "localizer"
+        assert study["present"] is None
+
+    def test_a_study_that_grows_keeps_its_answer_in_sight(self, site: Site) -> None:
+        site.answered("a")
+        site.study("a", at=1_800_000_100.0)
+        (study,) = site.client.get("/status").json()["studies"]
+        assert (study["state"], study["present"]) == ("receiving", True)
+
+    def test_the_newest_come_first_and_no_more_than_asked_for(self, site: Site) -> None:
+        for number, name in enumerate("abc"):
+            site.answered(name, at=1_800_000_000.0 + number)
+        told = site.client.get("/status", params={"limit": 2}).json()["studies"]
+        assert [study["orthanc_id"] for study in told] == ["c", "b"]
+        assert len(site.client.get("/status?limit=many").json()["studies"]) == 3
+
+    def test_jobs_neighbours_and_model_are_told(self, site: Site) -> None:
+        site.answered("a")
+        document = site.client.get("/status").json()
+        assert document["jobs"]["done"] == 1
+        assert document["neighbours"]["orthanc"]["well"] is True
+        assert document["model"] == ANSWER["model"]
+        assert "Not a medical device" in document["notice"]
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+class TestPage:
+    def test_the_page_is_well_formed_and_loads_nothing_from_anywhere(self, site: Site) -> None:
+        site.answered("a")
+        site.ledger.miss(site.study("b"), "no head series yet", [])
+        answer = site.client.get("/")
+        tags = _Tags()
+        tags.feed(answer.text)
+        assert tags.open == []
+        assert set(tags.addresses) == {"/status", "/metrics"}
+        assert "url(" not in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+    def test_the_page_shows_answers_and_says_research_use_only(self, site: Site) -> None:
+        site.answered("a")
+        text = re.sub("<[^>]+>", " ", site.client.get("/").text)
+        for shown in ("Research use only", "hemorrhage", "0.930", "EDH/SDH", "31.2 mL", "2.75 s", "1.2.a", "ready"):
+            assert shown in text
+
+    def test_what_a_scanner_wrote_is_text_and_never_markup(self, site: Site) -> None:
+        site.answered("a")
+        assert "Head &lt;5.0&gt; soft &amp; thin" in site.client.get("/").text
+
+    def test_an_empty_appliance_says_what_to_do(self, site: Site) -> None:
+        assert "Send a head CT" in site.client.get("/").text
+
+
+class TestHealth:
+    def test_a_service_whose_neighbour_is_away_lives_and_is_not_ready(self, site: Site) -> None:
+        assert site.client.get("/health/ready").json() == {"ready": True, "reasons": {}}
+        site.faults["orthanc"] = UnavailableError("Orthanc is away")
+        site.health.ask()
+        answer = site.client.get("/health/ready")
+        assert (answer.status_code, answer.json()["reasons"]) == (503, {"orthanc": "Orthanc is away"})
+        assert site.client.get("/health/live").status_code == 200
+        assert "Orthanc is away" in site.client.get("/").text
+
+    def test_metrics_tell_jobs_neighbours_and_versions(self, site: Site) -> None:
+        site.answered("a")
+        site.metrics.model.info(ANSWER["model"])
+        text = site.client.get("/metrics").text
+        assert 'hemorrhage_jobs{state="done"} 1.0' in text
+        assert 'hemorrhage_jobs{state="queued"} 0.0' in text
+        assert 'hemorrhage_reachable{neighbour="orthanc"} 1.0' in text
+        assert "hemorrhage_ready 1.0" in text
+        assert 'version="3"' in text
+        assert 'hemorrhage_refusals_total{code="missing_slice",study="refused"} 0.0' in text
+
+    def test_every_metric_of_ours_says_what_it_is(self, site: Site) -> None:
+        helps = re.findall(r"# HELP (hemorrhage_\S+) (.*)", site.client.get("/metrics").text)
+        assert len(helps) > 8
+        assert all(len(text) > 15 for _, text in helps)
