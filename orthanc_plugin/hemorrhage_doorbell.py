@@ -454,7 +454,7 @@ def _json_object(body: bytes) -> dict | None:
 
 def _send(output, status: int, answer: dict) -> None:
     body = json.dumps(answer)
-    output.SetHttpHeader("Content-Type", "application/json")
+    # No Content-Type: Orthanc adds its own in some versions (1.12.7: text/plain), and two are worse than that one.
     try:
         output.SendHttpStatus(status, body)
     except TypeError:  # plugins before 4.2 also want the length

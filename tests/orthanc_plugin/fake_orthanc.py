@@ -35,9 +35,6 @@ class FakeOutput:
         self.headers: dict[str, str] = {}
         self._status_with_length = status_with_length
 
-    def SetHttpHeader(self, name: str, value: str) -> None:
-        self.headers[name] = value
-
     def AnswerBuffer(self, body: str, mime: str) -> None:
         self.status, self.body, self.headers["Content-Type"] = 200, body, mime
 

