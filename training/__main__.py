@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     train.add_argument("--slabs", type=int, default=2, help="crops in a batch")
     train.add_argument("--targets", type=int, default=4, help="slices of a crop that are learnt")
     train.add_argument("--size", type=int, default=256, help="rows and columns of a crop")
+    train.add_argument("--cool-down", type=float, default=0.25, help="share of the run in which the rate falls")
     train.add_argument("--validate-every", type=int, default=2000, help="steps between validations")
 
     validate = commands.add_parser("validate", help="print the quality of weights on the validation heads")
@@ -79,6 +80,7 @@ def _train(given: argparse.Namespace, told: str) -> int:
         seed=given.seed,
         rate=given.rate,
         shape=Shape(given.slabs, given.targets, given.size),
+        cool_down=given.cool_down,
         validate_every=given.validate_every,
     )
     trainer = Trainer(run)
