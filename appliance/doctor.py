@@ -463,7 +463,9 @@ def _model(settings: Settings) -> Iterator[Check]:
         if readiness:
             yield Check("golden answer", "ok", "the golden chunk comes back right")
         else:
-            yield Check("golden answer", "fail", readiness.reason, "restart Triton, and see its log")
+            yield Check(
+                "golden answer", "fail", readiness.reason, "ask again; when it stays so, restart Triton and see its log"
+            )
     finally:
         detector.close()
 

@@ -37,6 +37,8 @@ from appliance.inference.lanes import (
 from appliance.settings import TritonSettings
 
 _CONTROL_TIMEOUT_S: Final = 10.0
+_LOAD_TIMEOUT_S: Final = 60.0
+_MODEL_PROCESS_ENDED: Final = "is not healthy"  # Triton 2.51: "Stub process '...' is not healthy."
 _PATIENCE_S: Final = 2.0  # how long `ready` waits for a study that is being read
 # Two chunks in flight: one is written and read back while Triton works on the other.
 _LANES: Final = 2
@@ -180,11 +182,26 @@ class TritonDetector:
                 # A connection that failed answers from memory for a while; a new one looks whether Triton is back.
                 self._client.close()
                 self._client = self._new_client()
+            if _MODEL_PROCESS_ENDED in str(error.message()):
+                raise UnavailableError(f"Triton at {self._address}: {self._load_anew()}") from error
             raise UnavailableError(f"Triton at {self._address}: {_trouble(error)}") from error
         except BaseException:
             self._golden.forget()
             self._drop_lanes()
             raise
+
+    def _load_anew(self) -> str:
+        """Let Triton start the model again, and say how that went.
+
+        When a model process ends (killed for memory, say), Triton goes on calling the model ready, fails every request
+        and starts no other one. A load alone finds nothing changed, so the model is unloaded first.
+        """
+        try:
+            self._client.unload_model(contract.DETECTOR, client_timeout=_CONTROL_TIMEOUT_S)
+            self._client.load_model(contract.DETECTOR, client_timeout=_LOAD_TIMEOUT_S)
+        except InferenceServerException as error:
+            return f"the model process had ended and does not start again: {_trouble(error)}; restart Triton"
+        return "the model process had ended and was started again; what was asked can be asked again"
 
     def _connected(self) -> ServedModel:
         """Return what Triton serves now, with lanes that fit it and that this Triton knows."""
@@ -311,7 +328,7 @@ def _whole(outputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 def _trouble(error: InferenceServerException) -> str:
     """Say what went wrong and what to do, from a gRPC status."""
     status = (error.status() or "").removeprefix("StatusCode.")
-    message = str(error.message()).strip()
+    message = str(error.message()).strip().partition("\n")[0]  # a Python traceback follows, which the log has too
     if status == "DEADLINE_EXCEEDED":
         return "no answer in time; see whether the machine is overloaded, or raise triton.timeout_s"
     if status == "UNAVAILABLE" and ("connect" in message.lower() or "socket" in message.lower()):

@@ -279,13 +279,13 @@ def end_orphans(region_prefix: str, wait_s: float = 5) -> None:
 
     A model process asks its server for everything; when that is killed at the wrong moment it waits for ever.
     """
-    orphans = [pid for pid, server in _model_processes(region_prefix) if not _is_running(server)]
+    orphans = [pid for pid, server in model_processes(region_prefix) if not _is_running(server)]
     for pid in orphans:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     end = time.monotonic() + wait_s
     while orphans and time.monotonic() < end:
-        running = {pid for pid, _ in _model_processes(region_prefix)}
+        running = {pid for pid, _ in model_processes(region_prefix)}
         orphans = [pid for pid in orphans if pid in running]
         time.sleep(0.01)
 
@@ -297,7 +297,7 @@ def _is_running(pid: int) -> bool:
         return False
 
 
-def _model_processes(region_prefix: str) -> Iterator[tuple[int, int]]:
+def model_processes(region_prefix: str) -> Iterator[tuple[int, int]]:
     """Yield the process id of each model process with such a region, and that of its server.
 
     Its command line is: stub, model file, region, initial size, growth, the server's process id, and more.

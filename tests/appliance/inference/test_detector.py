@@ -20,7 +20,7 @@ from appliance.contract import HemorrhageType
 from appliance.errors import ModelContractError, UnavailableError
 from appliance.inference.detections import Box
 from appliance.inference.detector import TritonDetector, checked_model, write_chunk
-from appliance.inference.server import TritonServer
+from appliance.inference.server import TritonServer, model_processes
 from appliance.settings import TritonSettings
 from tests.appliance.inference.blob_detector import SUGGESTED_THRESHOLD, answers, onnx_model, write_repository
 from tests.appliance.inference.ports import triton_settings
@@ -55,6 +55,11 @@ def head(slices: int, *blood: tuple[int, int, int]) -> np.ndarray:
     for z, row, column in blood:
         hu[z, 32 + 112 * row : 144 + 112 * row, 32 + 112 * column : 144 + 112 * column] = 66
     return hu
+
+
+def kill_model_process(settings: TritonSettings) -> None:
+    ((process, _),) = model_processes(f"triton_python_backend_shm_region_{settings.grpc_port}_")
+    os.kill(process, signal.SIGKILL)
 
 
 def shared_memory_of_this_process() -> list[str]:
@@ -243,6 +248,23 @@ def test_a_triton_killed_in_the_middle_of_a_study_is_unavailable_and_read_again_
     server.stop()
     server.start()
     assert [one.slice_index for one in detector.read(hu).detections] == [63]
+    detector.close()
+
+
+def test_a_model_process_that_was_killed_is_started_again(start: Callable[..., TritonServer], tmp_path: Path) -> None:
+    settings = triton_settings(tmp_path / "models")
+    start(settings)
+    detector = TritonDetector(settings)
+    assert detector.ready()
+    kill_model_process(settings)
+    with pytest.raises(UnavailableError, match="the model process had ended and was started again"):
+        detector.read(head(1))
+    assert len(detector.read(head(1, (0, 0, 0))).detections) == 1
+    assert detector.ready()
+    kill_model_process(settings)
+    (settings.model_repository / contract.DETECTOR / "1" / "model.onnx").unlink()
+    with pytest.raises(UnavailableError, match=r"does not start again: .*restart Triton"):
+        detector.read(head(1))
     detector.close()
 
 
