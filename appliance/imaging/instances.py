@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass
 
 from pydicom import Dataset, config, dcmread
+from pydicom.multival import MultiValue
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
 
@@ -24,6 +25,7 @@ config.settings.reading_validation_mode = config.IGNORE
 
 _UID = re.compile(r"[0-9.]{1,64}")
 _ICON = 0x00880200
+_NUMERIC = {"DS", "IS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"}
 # A data set without the preamble begins with a group 2 or group 8 element, little endian.
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
 
@@ -89,7 +91,15 @@ def _settle(header: Dataset) -> None:
             if element.VR == "SQ":
                 for item in element.value:
                     _settle(item)
+            elif element.VR in _NUMERIC and not _is_numeric(element.value):
+                del header[tag]
         except RecursionError:
             raise
         except Exception:  # see the module's paragraph
             header.pop(tag, None)
+
+
+def _is_numeric(value: object) -> bool:
+    """Return whether a converted value is a number, numbers or empty; pydicom leaves text that is none as text."""
+    values = value if isinstance(value, MultiValue | list) else (value,)
+    return all(item is None or item == "" or isinstance(item, int | float) for item in values)

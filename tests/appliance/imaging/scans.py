@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from appliance.imaging.instances import Instance, parse_instance
 from appliance.imaging.stacks import Stack, stacks
@@ -149,11 +149,28 @@ def file(dataset: Dataset) -> bytes:
     return stream.getvalue()
 
 
+def file_with(dataset: Dataset, **raw: bytes) -> bytes:
+    """Return the file of the data set with elements whose bytes are given as they shall stand there.
+
+    In implicit VR, so that the reader takes each element for what the dictionary says it is.
+    """
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = ROOT
+    for keyword, value in raw.items():
+        if keyword in dataset:
+            del dataset[keyword]
+        dataset.add_new(keyword, "OB", value + b" " * (len(value) % 2))
+    stream = io.BytesIO()
+    dcmwrite(stream, dataset, enforce_file_format=True)
+    return stream.getvalue()
+
+
 class Archive:
     """The files of some images, and what a reader needs: the instances, and `fetch`."""
 
-    def __init__(self, images: Iterable[Dataset]) -> None:
-        self.files = {str(index): file(dataset) for index, dataset in enumerate(images)}
+    def __init__(self, images: Iterable[Dataset | bytes]) -> None:
+        self.files = {str(index): one if isinstance(one, bytes) else file(one) for index, one in enumerate(images)}
         self.instances = [parse_instance(ref, data) for ref, data in self.files.items()]
 
     def fetch(self, ref: str) -> bytes:
