@@ -102,7 +102,7 @@ class Service:
         self._bell = Bell()
         self._handover = Handover()
         headers = Headers(self._orthanc, settings.intake.headers_kept)
-        snapshots = Snapshots(self._orthanc, headers, self._ledger)
+        snapshots = Snapshots(self._orthanc, headers, self._ledger, settings.intake.largest_series)
         self._room = room or ReadingRoom(settings)
         self._metrics = Metrics(self._ledger.job_counts)
         self._warming = threading.Lock()
@@ -117,7 +117,7 @@ class Service:
             self._recovered,
         )
         self._stopping = threading.Event()
-        intake = Intake(settings, self._orthanc, self._ledger, headers, self._bell, self._handover)
+        intake = Intake(settings, self._orthanc, self._ledger, headers, snapshots, self._bell, self._handover)
         self._workers = [
             Worker(
                 self._owner,

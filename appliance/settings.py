@@ -103,6 +103,9 @@ class IntakeSettings(_Section):
     headers_kept: int = Field(
         2000, ge=100, description="Headers of instances kept in memory until their study is decided (about 40 kB each)"
     )
+    largest_series: int = Field(
+        2000, ge=50, description="A CT series of more images is refused unread; a perfusion may have ten thousand"
+    )
     retry_first_s: float = Field(2.0, gt=0, description="First pause after a failed try, s; doubles with each try")
     retry_longest_s: float = Field(300.0, gt=0, description="Longest pause between tries, s; tries do not end")
     poison_tries: int = Field(5, ge=1, description="Tries after which a job that crashes the pipeline itself is failed")

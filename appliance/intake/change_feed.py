@@ -86,7 +86,7 @@ class ChangeFeed:
         if there and there[0].seq == position.seq:
             restarted = there[0].fingerprint != position.fingerprint
         else:  # the entry went with its study, or the log is shorter than it was
-            restarted = self._orthanc.changes(position.seq, 1).last < position.seq
+            restarted = self._orthanc.newest_change().last < position.seq
         if restarted:
             self._reposition(position)
         return restarted

@@ -55,6 +55,7 @@ class Intake:
         orthanc: Orthanc,
         ledger: Ledger,
         headers: Headers,
+        snapshots: Snapshots,
         bell: Bell,
         handover: Handover,
         clock: Callable[[], float] = time.time,
@@ -66,8 +67,8 @@ class Intake:
         self._bell = bell
         self._handover = handover
         self._clock = clock
-        self._snapshots = Snapshots(orthanc, headers, ledger)
-        self._feed = ChangeFeed(orthanc, ledger, self._snapshots, settings.intake.since, clock)
+        self._snapshots = snapshots
+        self._feed = ChangeFeed(orthanc, ledger, snapshots, settings.intake.since, clock)
         self._log = structlog.get_logger("intake")
         self._connected = False
         self._sweep: Iterator[int] = iter(())
@@ -107,7 +108,7 @@ class Intake:
                 self._unstamped.setdefault(placed.series.study, set()).add(placed.instance)
             self._stamps.pop(placed.instance, None)
             # Those of a backlog are fetched when their study is judged, or they would drive each other out.
-            if placed.quiet_from > soon and placed.series.modality == "CT":
+            if placed.quiet_from > soon and self._snapshots.is_read(placed.series):
                 self._to_fetch.append(placed.instance)
         swept = next(self._sweep, None)
         if swept:
@@ -135,6 +136,8 @@ class Intake:
             del self._stamps[oldest]
         for study in news.deleted_studies:
             self._forget_if_gone(study)
+        for series in self._ledger.known_series(news.deleted_series).values():
+            self._prepared.pop(series.study, None)  # what was judged is no longer what is there
         if news.orthanc_started:
             self._connected = False
 
@@ -153,7 +156,7 @@ class Intake:
         for _ in range(min(_FETCHED_A_TURN, len(self._to_fetch))):
             try:
                 self._headers.of(self._to_fetch.popleft())
-            except (RefusedError, NotThereError):
+            except (RefusedError, NotThereError, UnavailableError):
                 continue  # it is met again when the study is judged
 
     def _attend(self) -> float:
@@ -193,9 +196,9 @@ class Intake:
             self._forget(study.id)
             self._log.info("study deleted", study=study.uid)
             return None
-        except UnavailableError:
-            raise
-        except Exception as error:  # the pipeline will break on it too, and a job is where that is recorded
+        except Exception as error:  # the pipeline will meet it too, and a job is where that is recorded and waited for
+            if isinstance(error, UnavailableError):
+                self._orthanc.system()  # when that does not answer either, every study waits and not only this one
             self._log.error("study cannot be judged", study=study.uid, error=told(error))
             verdict = Verdict(NewJob(snapshot.instance_set if snapshot else "", ""))
         prepared = self._prepared[study.id] = _Prepared(study.quiet_from, snapshot, verdict)

@@ -8,11 +8,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from appliance.errors import Refusal, RefusedError
+from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.instances import Instance
 from appliance.intake.headers import Headers
 from appliance.ledger.ledger import Ledger
-from appliance.ledger.records import KnownSeries, Origin
+from appliance.ledger.records import Origin
 from appliance.orthanc import HeldSeries, NotThereError, Orthanc
 from appliance.results.identity import series_uid_of
 
@@ -25,7 +25,8 @@ class Snapshot:
     """A study at one moment.
 
     `instances` are all CT instances and one of every other series, which is enough to say why that one is not read;
-    `refusals` are about files that cannot be read as DICOM; `instance_set` stands for all instances there are.
+    `refusals` are about files that cannot be read as DICOM and series that are too large to be looked at;
+    `instance_set` stands for all instances there are.
     """
 
     study: str
@@ -38,8 +39,9 @@ class Snapshot:
 class Snapshots:
     """Takes snapshots of studies in one Orthanc."""
 
-    def __init__(self, orthanc: Orthanc, headers: Headers, ledger: Ledger) -> None:
+    def __init__(self, orthanc: Orthanc, headers: Headers, ledger: Ledger, largest_series: int) -> None:
         self._orthanc = orthanc
+        self._largest_series = largest_series
         self._headers = headers
         self._ledger = ledger
 
@@ -61,7 +63,10 @@ class Snapshots:
                 if identifier not in known and self.is_own(series):
                     continue
                 names += series.instances
-                for instance in series.instances if series.modality == _CT else series.instances[:1]:
+                if series.modality == _CT and not self.is_read(series):
+                    refusals.append(self._too_large(series))
+                    continue
+                for instance in series.instances if self.is_read(series) else series.instances[:1]:
                     try:
                         instances.append(self._headers.of(instance))
                     except RefusedError as error:
@@ -73,6 +78,17 @@ class Snapshots:
         digest = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
         return Snapshot(study, held.uid, tuple(instances), tuple(refusals), digest)
 
+    def is_read(self, series: HeldSeries) -> bool:
+        """Say whether every header of a series is read: of a CT series, unless it is a perfusion of thousands."""
+        return series.modality == _CT and len(series.instances) <= self._largest_series
+
+    def _too_large(self, series: HeldSeries) -> Refusal:
+        reason = (
+            f"{len(series.instances)} images; the setting intake.largest_series allows {self._largest_series} "
+            "in one series"
+        )
+        return Refusal(RefusalCode.TOO_LARGE, reason, series.uid)
+
     def is_own(self, series: HeldSeries) -> bool:
         """Say whether a series that the ledger does not know is a result of an appliance, ours or another one's.
 
@@ -83,8 +99,3 @@ class Snapshots:
         return any(
             series_uid_of(self._orthanc.sop_instance_uid(instance)) == series.uid for instance in series.instances
         )
-
-    def known(self, series: HeldSeries) -> KnownSeries:
-        """Return a series that the ledger does not know as it will know it."""
-        origin = Origin.OWN if self.is_own(series) else Origin.SOURCE
-        return KnownSeries(series.id, series.study, origin, len(series.instances))

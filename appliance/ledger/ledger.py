@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, or_, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from appliance.errors import ApplianceError, Refusal, RefusalCode, UnavailableError
 from appliance.ledger import tables
@@ -70,9 +71,9 @@ class Ledger:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except DBAPIError as error:
+        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
             raise UnavailableError(
-                f"the ledger does not answer ({type(error.orig).__name__}); check its disk or database server"
+                f"the ledger does not answer ({type(error).__name__}); check its disk or database server"
             ) from error
 
     def check(self) -> None:

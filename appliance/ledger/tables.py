@@ -46,6 +46,7 @@ studies = Table(
     Column("why", Text, nullable=False),  # what an incomplete study is waiting for
     Column("refusals", JSON, nullable=False),
     Index("studies_state", "state"),
+    Index("studies_newest", "last_instance_at"),
 )
 
 jobs = Table(

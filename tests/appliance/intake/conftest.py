@@ -45,8 +45,17 @@ class Desk:
         self.bell = Bell()
         self.handover = Handover()
         self.headers = Headers(self.orthanc, settings.intake.headers_kept)
-        self.snapshots = Snapshots(self.orthanc, self.headers, self.ledger)
-        self.intake = Intake(settings, self.orthanc, self.ledger, self.headers, self.bell, self.handover, self.clock)
+        self.snapshots = Snapshots(self.orthanc, self.headers, self.ledger, settings.intake.largest_series)
+        self.intake = Intake(
+            settings,
+            self.orthanc,
+            self.ledger,
+            self.headers,
+            self.snapshots,
+            self.bell,
+            self.handover,
+            self.clock,
+        )
 
     def close(self) -> None:
         self.orthanc.close()

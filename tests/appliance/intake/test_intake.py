@@ -6,9 +6,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from pydicom.uid import EncapsulatedPDFStorage, MRImageStorage, generate_uid
 
+from appliance.errors import UnavailableError
 from appliance.intake.doorbell import Ring
 from appliance.ledger.records import NewJob, Origin, Position
 from appliance.ledger.states import JobState, StudyState
@@ -144,7 +146,7 @@ class TestNoticing:
         desk.quiet()
         assert len(desk.jobs(study)) == 1
 
-    def test_deleting_the_newest_study_looks_like_no_new_start_and_loses_nothing(
+    def test_deleting_the_newest_study_makes_the_log_shorter_and_loses_nothing(
         self, desk: Desk, settings: Settings, tmp_path: Path, study: str
     ) -> None:
         other = str(generate_uid())
@@ -318,6 +320,54 @@ class TestDeciding:
         desk.send(*files)
         desk.quiet()
         assert desk.jobs(study)[-1].state is JobState.QUEUED
+
+    def test_a_perfusion_of_thousands_is_refused_unread_and_the_rest_is_answered(
+        self, settings: Settings, tmp_path: Path, study: str
+    ) -> None:
+        few = settings.intake.model_copy(update={"largest_series": 50})
+        desk = Desk(settings.model_copy(update={"intake": few}), tmp_path / "ledger.sqlite")
+        desk.take_in()
+        perfusion = str(generate_uid())
+        desk.send(*head_series(study, 51, series=perfusion), *head_series(study))
+        desk.quiet()
+        (job,) = desk.jobs(study)
+        snapshot = desk.handover.take(job.id)
+        assert snapshot is not None
+        assert len(snapshot.instances) == 14
+        assert [(refusal.code, refusal.series_uid) for refusal in snapshot.refusals] == [("too_large", perfusion)]
+        desk.close()
+
+    def test_a_file_that_orthanc_lost_holds_up_its_own_study_alone(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lost = desk.send(*head_series(study))[0]
+        other = str(generate_uid())
+        desk.send(*head_series(other))
+        file = desk.orthanc.file
+
+        def without_it(instance: str, limit: int | None = None) -> bytes:
+            if instance == lost:
+                raise UnavailableError("Orthanc answered HTTP 500")
+            return file(instance, limit)
+
+        monkeypatch.setattr(desk.orthanc, "file", without_it)
+        desk.quiet()
+        assert len(desk.jobs(other)) == 1
+        (job,) = desk.jobs(study)
+        assert job.chosen_set == ""
+
+    def test_a_series_deleted_in_its_quiet_time_is_not_what_is_decided_on(self, desk: Desk, study: str) -> None:
+        desk.send(*head_series(study))
+        better = desk.send(*head_series(study, 20))
+        desk.wait(0.5)
+        series = desk.orthanc.series_of_instance(better[0])
+        httpx.delete(f"{desk.settings.orthanc.url}/series/{series}", trust_env=False)
+        desk.bell.ring(Ring(series={series: "deleted"}))
+        desk.quiet()
+        (job,) = desk.jobs(study)
+        snapshot = desk.handover.take(job.id)
+        assert snapshot is not None
+        assert len(snapshot.instances) == 14
 
     def test_headers_that_break_the_judgement_still_lead_to_a_job(
         self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
