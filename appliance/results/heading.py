@@ -6,6 +6,7 @@ equipment, its series, its times, and the file meta that makes it writable as a 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import MutableSequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -14,8 +15,12 @@ from typing import Final
 
 from pydicom import DataElement, Dataset
 from pydicom.charset import convert_encodings
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.valuerep import STR_VR
 
 from appliance import __version__
 from appliance.imaging.volume import Volume
@@ -97,14 +102,16 @@ class Heading:
 
     Attributes
     ----------
-    source: the patient and study attributes of the source, unchanged.
+    source: the patient and study attributes of the source, unchanged: text as the very bytes that were read.
+    charset: the source's Specific Character Set, None when it has none.
     identity: where the UIDs come from.
     created: when the answer was made, in the time zone that the source's times are in.
     institution: as set by the site, empty for none.
     model: which model answered.
     """
 
-    source: tuple[DataElement, ...]
+    source: tuple[DataElement | RawDataElement, ...]
+    charset: str | MutableSequence[str] | None
     identity: AnswerIdentity
     created: datetime
     institution: str
@@ -145,14 +152,16 @@ class Heading:
         if self.institution:
             dataset.InstitutionName = self.text(self.institution)
         dataset.file_meta = self._file_meta(dataset)
+        # Tells pydicom that bytes carried over are in this encoding already, and are to be written as they are.
+        encodings = convert_encodings(self.charset) if self.charset else ["iso8859"]
+        dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True, character_encoding=encodings)
 
     def text(self, text: str) -> str:
         """Return `text` as the source's character set can write it: other letters lose their marks, or are left out.
 
         The character set is the source's, because its names stand in the same object.
         """
-        charset = next((element.value for element in self.source if element.tag == 0x00080005), None)
-        encodings = convert_encodings(charset) if charset else ["ascii"]
+        encodings = convert_encodings(self.charset) if self.charset else ["ascii"]
         # The default repertoire is ASCII, although pydicom reads it as Latin-1.
         if any(_encodes("ascii" if encoding == "iso8859" else encoding, text) for encoding in encodings):
             return text
@@ -176,17 +185,30 @@ def heading(
     """Return the heading of the results about `volume`; `created` has a time zone."""
     header = volume.headers[0]
     elements = [
-        header[tag]
+        _as_stored(header, tag)
         for tag in header.keys()  # noqa: SIM118 - a Dataset iterates over its elements, decoding each
         if tag.group == _PATIENT_GROUP or (tag.group == _TRIAL_GROUP and tag not in _TRIAL_SERIES)
     ]
-    elements += [header[keyword] for keyword in _STUDY_KEYWORDS if keyword in header]
+    elements += [_as_stored(header, Tag(keyword)) for keyword in _STUDY_KEYWORDS if keyword in header]
     empty = Dataset()
     for keyword in _REQUIRED:
         if keyword not in header:
             setattr(empty, keyword, "")
     local = created.astimezone(_time_zone(header))
-    return Heading((*elements, *empty), identity, local, institution, model)
+    return Heading((*elements, *empty), header.get("SpecificCharacterSet"), identity, local, institution, model)
+
+
+def _as_stored(header: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
+    """Return an element; text that nobody has decoded yet stays the bytes it is.
+
+    Names are often not in the character set that the header claims; decoded and written again they would be lost.
+    """
+    element = header.get_item(tag)
+    if isinstance(element, RawDataElement):
+        vr = element.VR or dictionary_VR(tag)
+        if vr in STR_VR:
+            return element._replace(VR=vr)
+    return header[tag]
 
 
 def _encodes(encoding: str, text: str) -> bool:

@@ -71,6 +71,7 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading, *, join_mm:
         content_description="Hemorrhage, one segment a lesion (research use)",
         omit_empty_frames=True,
     )
+    dataset["PixelData"].VR = "OB"
     dataset.ContentCreatorName = ""
     # What highdicom draws by lot or by the clock: with it a repeat would differ. The heading names the equipment.
     del dataset.ContributingEquipmentSequence

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -13,7 +14,7 @@ import pydicom
 import pytest
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from appliance.imaging.volume import Volume
 from appliance.settings import ResultsSettings, Settings
@@ -32,8 +33,16 @@ CHARSETS = {
 }
 
 
-def with_headers(volume: Volume, **attributes: object) -> Volume:
-    """Return the volume with attributes set (or, when None, left out) in its headers, as if read from files."""
+def with_headers(
+    volume: Volume,
+    syntax: UID = ExplicitVRLittleEndian,
+    spoil: Callable[[bytes], bytes] = bytes,
+    **attributes: object,
+) -> Volume:
+    """Return the volume with attributes set (or, when None, left out) in its headers, as if read from files.
+
+    `spoil` changes a file's bytes, without their length.
+    """
     headers = []
     for header in volume.headers:
         for keyword, value in attributes.items():
@@ -41,19 +50,18 @@ def with_headers(volume: Volume, **attributes: object) -> Volume:
                 header.pop(keyword, None)
             else:
                 setattr(header, keyword, value)
-        headers.append(reread(header))
+        headers.append(reread(header, syntax, spoil))
     return replace(volume, headers=tuple(headers))
 
 
-def reread(dataset: Dataset) -> Dataset:
+def reread(dataset: Dataset, syntax: UID = ExplicitVRLittleEndian, spoil: Callable[[bytes], bytes] = bytes) -> Dataset:
     file = BytesIO()
     dataset.file_meta = pydicom.dataset.FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = syntax
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     pydicom.dcmwrite(file, dataset, enforce_file_format=True)
-    file.seek(0)
-    return pydicom.dcmread(file)
+    return pydicom.dcmread(BytesIO(spoil(file.getvalue())))
 
 
 def raw(dataset: Dataset, keyword: str) -> bytes | None:
@@ -71,6 +79,39 @@ def test_names_keep_their_bytes_in_every_character_set(charset: tuple[str | list
     for name, dataset in answered(volume).results.named_datasets():
         assert raw(dataset, "PatientName") == expected, name
         assert dataset.get("SpecificCharacterSet") == volume.headers[0].get("SpecificCharacterSet")
+
+
+# The bytes that a name is in, and the character set that the header claims.
+CLAIMS = {
+    "latin without a character set": (b"M\xfcl\xdfer", None),
+    "utf-8 without a character set": (b"M\xc3\xbcler", None),
+    "latin called utf-8": (b"M\xfcl\xdfer", "ISO_IR 192"),
+    "utf-8 called latin": (b"M\xc3\xbcler", "ISO_IR 100"),
+    "an unknown character set": (b"M\xfcl\xdfer", "ISO_IR 999"),
+    "a misspelt character set": (b"M\xfcl\xdfer", "ISO IR 100"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*")
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian], ids=["explicit", "implicit"])
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS.keys())
+def test_names_keep_their_bytes_when_the_header_claims_another_character_set(
+    claim: tuple[bytes, str | None], syntax: UID
+) -> None:
+    stored, charset = claim
+    volume = with_headers(
+        made_volume(),
+        syntax,
+        lambda file: file.replace(b"MARKED", stored).replace(b"ISO_IR 100", (charset or "").encode().ljust(10)),
+        SpecificCharacterSet="ISO_IR 100" if charset else None,
+        PatientName="MARKED",
+        ReferringPhysicianName="",
+        StudyDescription="CT",
+    )
+    for name, dataset in answered(volume).results.named_datasets():
+        file = BytesIO()
+        pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+        assert b"PN\x06\x00" + stored in file.getvalue(), name
 
 
 def test_attributes_of_patient_and_study_are_unchanged_in_every_result() -> None:
