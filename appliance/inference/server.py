@@ -29,6 +29,7 @@ from appliance.errors import SettingsError, UnavailableError
 from appliance.settings import TritonSettings
 
 SHARED_MEMORY: Final = Path("/dev/shm")
+_THIS_MACHINE: Final = ("127.0.0.1", "localhost")
 _LOG_LINES: Final = 15
 
 # Runs in between so that the server ends when its parent does, however that ended (prctl PR_SET_PDEATHSIG = 1,
@@ -39,6 +40,10 @@ _DIE_WITH_PARENT: Final = (
     "os.getppid() == int(sys.argv[1]) or sys.exit('the starting process has ended')\n"
     "os.execv(sys.argv[2], sys.argv[2:])\n"
 )
+
+
+class _CrashedError(UnavailableError):
+    """The server did not end, it crashed."""
 
 
 class TritonServer:
@@ -92,17 +97,30 @@ class TritonServer:
         """
         if self.pid is not None:
             return
-        settings = self._settings
+        if self._settings.host not in _THIS_MACHINE:
+            raise SettingsError(
+                f"triton.host = {self._settings.host!r}: a server can be started on this machine only; "
+                "start that one there, or set 127.0.0.1"
+            )
         self._check_model()
         packages = self._site_packages()
         backends = self._linked_backends(packages)
         for name in ("http_port", "grpc_port", "metrics_port"):
-            _check_port_free(name, getattr(settings, name))
+            _check_port_free(name, getattr(self._settings, name))
         end_orphans(self._region_prefix)
         remove_stale_regions(self._region_prefix)
         self._state_dir.mkdir(parents=True, exist_ok=True)
-        if self.log.exists():
-            self.log.replace(self.log.with_name("triton.log.1"))
+        command = self._command(packages, backends)
+        self._launch(command, packages)
+        try:
+            self._wait_until_loaded(timeout_s)
+        except _CrashedError:
+            # On a machine with too much to do, Triton's Python backend can give up on its own lock and abort.
+            self._launch(command, packages)
+            self._wait_until_loaded(timeout_s)
+
+    def _command(self, packages: Path, backends: Path) -> list[str]:
+        settings = self._settings
         command = [
             str(packages / "pytriton/tritonserver/bin/tritonserver"),
             f"--model-repository={settings.model_repository.absolute()}",
@@ -127,6 +145,11 @@ class TritonServer:
             command += ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
         if self._die_with_parent and threading.current_thread() is threading.main_thread():
             command = [sys.executable, "-I", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]
+        return command
+
+    def _launch(self, command: list[str], packages: Path) -> None:
+        if self.log.exists():
+            self.log.replace(self.log.with_name("triton.log.1"))
         with self.log.open("wb") as log:
             # A session of its own keeps Ctrl-C in the terminal from ending the server before the study it reads.
             self._process = subprocess.Popen(
@@ -138,11 +161,6 @@ class TritonServer:
                 cwd=self._state_dir,
                 start_new_session=True,
             )
-        try:
-            self._wait_until_loaded(self._process, timeout_s)
-        except BaseException:
-            self.stop()
-            raise
 
     def stop(self) -> None:
         """End the server and its model processes, and remove what they left in shared memory.
@@ -237,20 +255,25 @@ class TritonServer:
             kept["OMP_NUM_THREADS"] = str(self._settings.threads)
         return kept
 
-    def _wait_until_loaded(self, process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    def _wait_until_loaded(self, timeout_s: float) -> None:
+        """Return when the detector is loaded; otherwise stop the server and raise `UnavailableError` with its log."""
+        process = self._process
         end = time.monotonic() + timeout_s
-        while not self._is_loaded():
-            status = process.poll()
-            if status is not None:
-                raise UnavailableError(
-                    f"tritonserver ended with status {status}; its log {self.log}:\n{self.log_tail()}"
-                )
-            if time.monotonic() > end:
-                raise UnavailableError(
-                    f"tritonserver has not loaded {DETECTOR} within {timeout_s:g} s; its log {self.log}:\n"
-                    f"{self.log_tail()}"
-                )
-            time.sleep(0.05)
+        try:
+            while not self._is_loaded():
+                status = None if process is None else process.poll()
+                if status is not None:
+                    kind = _CrashedError if status in (-signal.SIGABRT, -signal.SIGSEGV) else UnavailableError
+                    raise kind(f"tritonserver ended with status {status}; its log {self.log}:\n{self.log_tail()}")
+                if time.monotonic() > end:
+                    raise UnavailableError(
+                        f"tritonserver has not loaded {DETECTOR} within {timeout_s:g} s; its log {self.log}:\n"
+                        f"{self.log_tail()}"
+                    )
+                time.sleep(0.05)
+        except BaseException:
+            self.stop()
+            raise
 
     def _is_loaded(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._settings.http_port, timeout=5)

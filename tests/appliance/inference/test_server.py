@@ -18,7 +18,7 @@ from appliance.contract import DETECTOR
 from appliance.errors import SettingsError, UnavailableError
 from appliance.inference.server import TritonServer, remove_stale_regions
 from appliance.settings import TritonSettings
-from tests.appliance.inference.ports import triton_settings
+from tests.appliance.inference.ports import ENVIRONMENT, triton_settings
 
 REGIONS = "triton_python_backend_shm_region_"
 
@@ -119,6 +119,11 @@ def test_an_environment_without_tritonserver_is_a_setting_to_correct(repository:
         TritonServer(triton_settings(repository, environment=tmp_path), tmp_path / "state").start()
 
 
+def test_a_server_on_another_machine_cannot_be_started_from_here(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"triton\.host = 'triton\.example'.*this machine only"):
+        TritonServer(triton_settings(repository, host="triton.example"), tmp_path / "state").start()
+
+
 def test_a_taken_port_is_named(repository: Path, tmp_path: Path) -> None:
     settings = triton_settings(repository)
     with socket.socket() as other:
@@ -134,6 +139,38 @@ def test_a_model_that_does_not_load_is_told_with_the_end_of_the_log(repository: 
     with pytest.raises(UnavailableError, match=r"(?s)ended with status 1.*(InvalidProtobuf|Protobuf parsing failed)"):
         server.start()
     assert server.pid is None
+
+
+def test_a_server_that_crashes_while_it_loads_is_started_once_more(repository: Path, tmp_path: Path) -> None:
+    """The environment's tritonserver is a script that aborts when `crashes` says so, and else runs the real one."""
+    (real,) = ENVIRONMENT.glob("lib/python3.*/site-packages")
+    environment = tmp_path / "environment"
+    packages = environment / real.relative_to(ENVIRONMENT)
+    program = packages / "pytriton" / "tritonserver" / "bin" / "tritonserver"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        "#!/bin/sh\n"
+        f'if [ -s "{tmp_path}/crashes" ]; then sed -i 1d "{tmp_path}/crashes"; echo crashed; kill -ABRT $$; fi\n'
+        f'exec "{real}/pytriton/tritonserver/bin/tritonserver" "$@"\n'
+    )
+    program.chmod(0o755)
+    for part in ("backends", "python_backend_stubs"):
+        (program.parents[1] / part).symlink_to(real / "pytriton" / "tritonserver" / part)
+    for package in real.iterdir():
+        if package.name != "pytriton":
+            (packages / package.name).symlink_to(package)
+    for part in ("bin", "pyvenv.cfg"):
+        (environment / part).symlink_to(ENVIRONMENT / part)
+    settings = triton_settings(repository, environment=environment)
+
+    (tmp_path / "crashes").write_text("once\n")
+    with TritonServer(settings, tmp_path / "state") as server:
+        assert server.pid is not None
+        assert "crashed" in server.log.with_name("triton.log.1").read_text()
+
+    (tmp_path / "crashes").write_text("once\ntwice\n")
+    with pytest.raises(UnavailableError, match=r"(?s)ended with status -6.*crashed"):
+        TritonServer(settings, tmp_path / "state").start()
 
 
 def test_the_server_ends_with_the_process_that_started_it(repository: Path, tmp_path: Path) -> None:
