@@ -9,17 +9,22 @@
         1/model.onnx          the exported detector
         1/model.py            a copy of conversion/triton_model.py
 
-Triton chooses a profile by `--model-config-name=cpu` or `gpu`.
+Triton chooses a profile by `--model-config-name=cpu` or `gpu`. The `parameters` of every profile say what the ONNX
+file's metadata say, its sha256, and the answer to the golden chunk: a client on another machine reads them there.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import onnx
+import onnxruntime
 
 from appliance import contract
 from conversion.checks import check
@@ -30,8 +35,21 @@ GPU: Final = "gpu"
 MODEL_CODE: Final = Path(__file__).parent / "triton_model.py"
 
 
-def config(profile: str) -> str:
-    """Return the text of config.pbtxt for a profile: `CPU` or `GPU`."""
+def model_says(model: Path) -> dict[str, str]:
+    """Return what Triton's clients are told of an exported detector: its metadata, sha256 and golden answer."""
+    data = model.read_bytes()
+    said = {prop.key: prop.value for prop in onnx.load_from_string(data).metadata_props}
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    names = [output.name for output in contract.OUTPUTS]
+    golden = session.run(names, {contract.INPUT: contract.golden_chunk().astype(np.float32)})
+    return said | {
+        contract.PARAMETER_ONNX_SHA256: hashlib.sha256(data).hexdigest(),
+        contract.PARAMETER_GOLDEN: contract.golden_summary(dict(zip(names, golden, strict=True))),
+    }
+
+
+def config(profile: str, said: Mapping[str, str]) -> str:
+    """Return the text of config.pbtxt for a profile: `CPU` or `GPU`, with what `model_says`."""
     lines = [
         "# Written by `python -m conversion repository` from appliance/contract.py; change it there.",
         f'name: "{contract.DETECTOR}"',
@@ -43,11 +61,12 @@ def config(profile: str) -> str:
         f"instance_group [ {{ count: 1 kind: KIND_{profile.upper()} }} ]",
         "version_policy: { latest: { num_versions: 1 } }",
     ]
-    parameters = {"contract_version": str(contract.CONTRACT_VERSION)}
+    parameters = dict(said)
     if profile == CPU:
         parameters["intra_op_threads"] = "0"  # 0: one a core
     lines += [
-        f'parameters: {{ key: "{key}" value: {{ string_value: "{value}" }} }}' for key, value in parameters.items()
+        f"parameters: {{ key: {json.dumps(key)} value: {{ string_value: {json.dumps(value)} }} }}"
+        for key, value in parameters.items()
     ]
     return "\n".join(lines) + "\n"
 
@@ -69,9 +88,10 @@ def lay_out(model: Path, out: Path, version: int = 1) -> Path:
     check(onnx.load(str(model)))
     folder = out / contract.DETECTOR
     (folder / "configs").mkdir(parents=True, exist_ok=True)
-    (folder / "config.pbtxt").write_text(config(CPU))
+    said = model_says(model)
+    (folder / "config.pbtxt").write_text(config(CPU, said))
     for profile in (CPU, GPU):
-        (folder / "configs" / f"{profile}.pbtxt").write_text(config(profile))
+        (folder / "configs" / f"{profile}.pbtxt").write_text(config(profile, said))
     place = folder / str(version)
     place.mkdir(exist_ok=True)
     shutil.copyfile(MODEL_CODE, place / "model.py")

@@ -73,7 +73,9 @@ class TritonPythonModel:
             key: value["string_value"] for key, value in json.loads(args["model_config"])["parameters"].items()
         }
         folder = Path(args["model_repository"]) / args["model_version"]
-        threads = int(parameters.get("intra_op_threads", "0")) or os.cpu_count() or 1
+        # Who starts Triton may give fewer (triton.threads of the appliance's settings).
+        given = parameters.get("intra_op_threads", "0"), os.environ.get("OMP_NUM_THREADS", "0")
+        threads = next((int(one) for one in given if int(one)), os.cpu_count() or 1)
         self.detector = Detector(folder / "model.onnx", parameters["contract_version"], threads)
 
     def execute(self, requests: list[Any]) -> list[Any]:
