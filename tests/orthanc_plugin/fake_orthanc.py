@@ -14,16 +14,16 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-VERSIONS = {
+VERSIONS: dict[str, set[str]] = {
     "4.0": {"status_with_length"},
     "4.1": {"status_with_length"},
     "4.2": set(),
     "4.3": set(),
     "5.0": set(),
-    "6.0": {"explorer2"},
-    "7.1": {"explorer2", "no_explorer1"},
+    "7.1": {"explorer2"},
+    "a later one": {"explorer2", "no_explorer1"},
 }
-"""What each version does differently from the one call that all would share."""
+"""What each version does differently from the one call that all would share; the last is one that drops old names."""
 
 
 class FakeOutput:

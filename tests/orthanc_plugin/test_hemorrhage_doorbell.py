@@ -286,6 +286,17 @@ def test_a_second_callback_that_orthanc_does_not_take_leaves_the_button(plugin: 
     assert eventually(lambda: any(ring["orthanc"] == "stopped" for ring in listener.rings))
 
 
+def test_an_orthanc_without_explorer_rings_all_the_same(
+    plugin: ModuleType, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(VERSIONS, "without explorer", {"no_explorer1"})
+    installed = Installed(plugin, listener.port, "without explorer")
+    installed.orthanc.change("NEW_INSTANCE", "INSTANCE", "i1")
+    assert eventually(lambda: set(listener.instances()) == {"i1"})
+    installed.stop()
+    assert installed.orthanc.scripts == []
+
+
 def test_the_button_can_be_left_out(plugin: ModuleType, silent: Listener) -> None:
     installed = Installed(plugin, silent.port, ExplorerButton=False)
     assert installed.orthanc.scripts == []
