@@ -81,4 +81,7 @@ class Health:
                 self._log.warning("not well", neighbour=name, reason=reason)
             else:
                 self._log.info("well", neighbour=name)
-                self._recovered(name)
+                try:
+                    self._recovered(name)
+                except ApplianceError as error:
+                    self._log.warning("could not tell of a recovery", neighbour=name, error=told(error))

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the service tells Prometheus. All names begin with `hemorrhage_`, times are in seconds, no label names a person.
 
-The jobs by state are counted in the ledger at each scrape, so they are right after a restart too.
+Jobs and studies by state are counted in the ledger at each scrape, so they are right after a restart too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import GaugeMetricFamily
@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from appliance import __version__
 from appliance.errors import RefusalCode, UnavailableError
-from appliance.ledger.states import JobState
+from appliance.ledger.states import JobState, StudyState
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 30, 60, 120)
 """Bucket edges of a step."""
@@ -31,7 +31,11 @@ TURNAROUND_SECONDS: Final = (0.5, 1, 2, 2.25, 2.5, 2.75, 3, 3.5, 4, 5, 6, 8, 10,
 class Metrics:
     """The service's metrics in a registry of their own."""
 
-    def __init__(self, job_counts: Callable[[], dict[JobState, int]]) -> None:
+    def __init__(
+        self,
+        job_counts: Callable[[], dict[JobState, int]],
+        study_counts: Callable[[], dict[StudyState, int]],
+    ) -> None:
         self.registry = CollectorRegistry()
         self.turnaround = Histogram(
             "hemorrhage_turnaround_seconds",
@@ -80,6 +84,11 @@ class Metrics:
             registry=self.registry,
         )
         self.model = Info("hemorrhage_model", "The model that answers", registry=self.registry)
+        self.change_log_read = Gauge(
+            "hemorrhage_change_log_read_timestamp_seconds",
+            "Unix time at which Orthanc's change log was last read to its end",
+            registry=self.registry,
+        )
         self.doorbells = Counter(
             "hemorrhage_doorbells", "Messages of the Orthanc plugin that came in", registry=self.registry
         )
@@ -90,23 +99,26 @@ class Metrics:
             self.refusals.labels(code.value, "refused")
         for answer in ("present", "absent"):
             self.answers.labels(answer)
-        self.registry.register(_JobsByState(job_counts))
+        self.registry.register(_ByState("hemorrhage_jobs", "Jobs in the ledger, by state", job_counts))
+        self.registry.register(
+            _ByState("hemorrhage_studies", "Studies in the ledger, by the state of their intake", study_counts)
+        )
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
 
-class _JobsByState(Collector):
-    def __init__(self, job_counts: Callable[[], dict[JobState, int]]) -> None:
-        self._job_counts = job_counts
+class _ByState(Collector):
+    def __init__(self, name: str, meaning: str, counts: Callable[[], Mapping[Any, int]]) -> None:
+        self._name, self._meaning, self._counts = name, meaning, counts
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the number of jobs by state; none when the ledger does not answer."""
-        family = GaugeMetricFamily("hemorrhage_jobs", "Jobs in the ledger, by state", labels=["state"])
+        """Yield how many there are in each state; nothing when the ledger does not answer."""
+        family = GaugeMetricFamily(self._name, self._meaning, labels=["state"])
         try:
-            counts = self._job_counts()
+            counts = self._counts()
         except UnavailableError:
             counts = {}
-        for state, jobs in counts.items():
-            family.add_metric([state.value], jobs)
+        for state, number in counts.items():
+            family.add_metric([str(state)], number)
         yield family

@@ -102,11 +102,12 @@ class Service:
         self._bell = Bell()
         self._handover = Handover()
         headers = Headers(self._orthanc, settings.intake.headers_kept)
-        snapshots = Snapshots(self._orthanc, headers, self._ledger, settings.intake.largest_series)
+        snapshots = self._snapshots = Snapshots(self._orthanc, headers, self._ledger, settings.intake.largest_series)
         self._room = room or ReadingRoom(settings)
-        self._metrics = Metrics(self._ledger.job_counts)
+        self._metrics = Metrics(self._ledger.job_counts, self._ledger.study_counts)
         self._warming = threading.Lock()
         self._warm = threading.Event()
+        self._warm_fault = ""
         self._health = Health(
             {
                 "ledger": self._ledger.check,
@@ -117,7 +118,9 @@ class Service:
             self._recovered,
         )
         self._stopping = threading.Event()
-        intake = Intake(settings, self._orthanc, self._ledger, headers, snapshots, self._bell, self._handover)
+        intake = Intake(
+            settings, self._orthanc, self._ledger, headers, snapshots, self._bell, self._handover, self._metrics
+        )
         self._workers = [
             Worker(
                 self._owner,
@@ -131,7 +134,7 @@ class Service:
             )
             for _ in range(settings.service.workers)
         ]
-        app = web_app(self._bell, self._ledger, self._health, self._metrics, self._room.model, self.analyze)
+        app = web_app(self._bell, self._ledger, self._health, self._metrics, self._room.model, self.analyze, self.dead)
         self._web = uvicorn.Server(
             uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
         )
@@ -172,6 +175,12 @@ class Service:
         self._ledger.close()
         self._log.info("stopped")
 
+    def dead(self) -> list[str]:
+        """Return the names of threads that ended though nobody stopped them: a fault of the service itself."""
+        if self._stopping.is_set():
+            return []
+        return [thread.name for thread in self._threads if thread.ident is not None and not thread.is_alive()]
+
     def analyze(self, series: str) -> int:
         """Queue the answer about one series that a person asks for, before all others; return the job.
 
@@ -179,7 +188,7 @@ class Service:
         """
         held = self._orthanc.series(series)
         known = self._ledger.known_series([series]).get(series)
-        if known is not None and known.origin is Origin.OWN:
+        if known.origin is Origin.OWN if known is not None else self._snapshots.is_own(held):
             raise OwnResultError
         study = self._orthanc.study(held.study)
         job = self._ledger.request(study.id, study.uid, NewJob("", "", series=series))
@@ -197,7 +206,12 @@ class Service:
         with self._warming:
             if self._warm.is_set():
                 return
-            warm_up(self._settings)
+            try:
+                warm_up(self._settings)
+            except Exception as error:  # a study meets it too and is given up with the reason
+                self._warm_fault = told(error)
+                self._log.error("results cannot be written", error=self._warm_fault)
+                return
             gc.collect()
             gc.freeze()  # what was imported stays; looking through it again would only delay a study
             self._warm.set()
@@ -223,7 +237,7 @@ class Service:
 
     def _probe_warmth(self) -> None:
         if not self._warm.is_set():
-            raise UnavailableError("the writing of results is being warmed up")
+            raise UnavailableError(self._warm_fault or "the writing of results is being warmed up")
 
     def _recovered(self, neighbour: str) -> None:
         if neighbour in ("orthanc", "triton"):

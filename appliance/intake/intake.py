@@ -29,6 +29,7 @@ from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import FollowedStudy, Job, NewJob
 from appliance.ledger.states import JobState, StudyState
 from appliance.log import told
+from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError, Orthanc
 from appliance.settings import Settings
 
@@ -58,6 +59,7 @@ class Intake:
         snapshots: Snapshots,
         bell: Bell,
         handover: Handover,
+        metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
@@ -66,6 +68,7 @@ class Intake:
         self._headers = headers
         self._bell = bell
         self._handover = handover
+        self._metrics = metrics
         self._clock = clock
         self._snapshots = snapshots
         self._feed = ChangeFeed(orthanc, ledger, snapshots, settings.intake.since, clock)
@@ -116,6 +119,7 @@ class Intake:
         self._fetch_ahead()
         if not taken.done:
             return 0.0
+        self._metrics.change_log_read.set(self._clock())
         due_in = self._attend()
         return 0.0 if self._to_fetch or swept is not None else min(due_in, self._settings.intake.poll_s)
 
@@ -145,8 +149,12 @@ class Intake:
         try:
             self._orthanc.study(study)
         except NotThereError:
-            self._ledger.delete_study(study)
-            self._forget(study)
+            self._delete(study)
+
+    def _delete(self, study: str) -> None:
+        refused = self._ledger.delete_study(study)
+        self._metrics.refusals.labels(RefusalCode.SOURCE_DELETED.value, "refused").inc(refused)
+        self._forget(study)
 
     def _forget(self, study: str) -> None:
         self._prepared.pop(study, None)
@@ -192,8 +200,7 @@ class Intake:
             snapshot = self._snapshots.of(study.id)
             verdict = judge(snapshot, self._standing_jobs(study.id), self._settings.selection)
         except NotThereError:
-            self._ledger.delete_study(study.id)
-            self._forget(study.id)
+            self._delete(study.id)
             self._log.info("study deleted", study=study.uid)
             return None
         except Exception as error:  # the pipeline will meet it too, and a job is where that is recorded and waited for

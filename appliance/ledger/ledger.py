@@ -285,30 +285,35 @@ class Ledger:
                 return int(going.id)
             return self._insert_job(connection, study, study_uid, new, now, live=False)
 
-    def delete_study(self, study: str) -> None:
-        """Record that Orthanc no longer holds a study: it is followed no more, and its jobs that wait are refused."""
+    def delete_study(self, study: str) -> int:
+        """Record that Orthanc no longer holds a study: it is followed no more, and its jobs that wait are refused.
+
+        Returns how many jobs that were.
+        """
         now = self._clock()
         with self._transaction() as connection:
             row = connection.execute(
                 select(tables.studies).where(tables.studies.c.orthanc_id == study).with_for_update()
             ).one_or_none()
             if row is None:
-                return
+                return 0
             connection.execute(
                 update(tables.studies)
                 .where(tables.studies.c.orthanc_id == study)
                 .values(state=study_after(StudyState(row.state), StudyEvent.DELETE), since=now, why="", refusals=[])
             )
             gone = plain([Refusal(RefusalCode.SOURCE_DELETED, "the study was deleted before it was read")])
-            for job in connection.execute(
+            waiting = connection.execute(
                 select(tables.jobs.c.id)
                 .where(
                     tables.jobs.c.orthanc_study == study,
                     tables.jobs.c.state.in_((JobState.QUEUED, JobState.WAITING)),
                 )
                 .with_for_update()
-            ).all():
+            ).all()
+            for job in waiting:
                 self._move(connection, job.id, JobEvent.REFUSE, refusals=gone)
+            return len(waiting)
 
     def jobs_of(self, study: str) -> list[Job]:
         """Return the jobs of a study, oldest first."""
@@ -589,6 +594,15 @@ class Ledger:
             )
             found = {row.state: int(row.jobs) for row in rows}
         return {state: found.get(state, 0) for state in JobState}
+
+    def study_counts(self) -> dict[StudyState, int]:
+        """Return how many studies are in each state of intake."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                select(tables.studies.c.state, func.count().label("studies")).group_by(tables.studies.c.state)
+            )
+            found = {row.state: int(row.studies) for row in rows}
+        return {state: found.get(state, 0) for state in StudyState}
 
     def newest_studies(self, limit: int) -> list[StudyStatus]:
         """Return the studies where something happened last, newest first, with their jobs."""

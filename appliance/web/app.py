@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any, Final
@@ -71,11 +70,13 @@ def web_app(
     metrics: Metrics,
     model: Callable[[], dict[str, str] | None],
     analyze: Callable[[str], int],
+    dead: Callable[[], list[str]],
 ) -> Starlette:
     """Return the ASGI application.
 
     `model` tells which model answers, None while that is not known. `analyze` queues the answer about one Orthanc
-    series and returns the job; it raises `NotThereError`, `OwnResultError` or `UnavailableError`.
+    series and returns the job; it raises `NotThereError`, `OwnResultError` or `UnavailableError`. `dead` names the
+    threads that ended though nobody stopped them.
     """
 
     async def doorbell(request: Request) -> Response:
@@ -132,8 +133,8 @@ def web_app(
         return Response(await run_in_threadpool(generate_latest, metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def live(_request: Request) -> Response:
-        await asyncio.sleep(0)
-        return JSONResponse({"live": True})
+        ended = dead()
+        return JSONResponse({"live": not ended, "ended": ended}, 503 if ended else 200)
 
     async def ready(_request: Request) -> Response:
         reasons = {name: state.reason for name, state in health.states.items() if not state.well}

@@ -26,6 +26,15 @@ def test_a_service_is_ready_only_when_every_neighbour_answered() -> None:
     assert recovered == ["orthanc", "triton"]
 
 
+def test_a_recovery_that_cannot_be_told_of_stops_nothing() -> None:
+    def tell(_: str) -> None:
+        raise UnavailableError("the ledger is away")
+
+    health = Health({"orthanc": lambda: None}, tell)
+    health.ask()
+    assert health.ready
+
+
 def test_since_tells_when_a_neighbour_went_and_not_when_it_was_asked_last() -> None:
     now = 10.0
     faults = ["one reason"]

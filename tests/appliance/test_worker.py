@@ -31,7 +31,7 @@ class Bench:
         self.desk = desk
         self.detector = StandInDetector()
         self.room = StandInRoom(desk.settings, self.detector)
-        self.metrics = Metrics(desk.ledger.job_counts)
+        self.metrics = desk.metrics
         self.worker = self.another("worker")
 
     def another(self, owner: str) -> Worker:

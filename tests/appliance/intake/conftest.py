@@ -18,6 +18,7 @@ from appliance.intake.intake import Intake
 from appliance.intake.snapshot import Snapshots
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job
+from appliance.metrics import Metrics
 from appliance.orthanc import Orthanc
 from appliance.settings import IntakeSettings, Settings
 from deploy.local.orthanc import OrthancProcess
@@ -46,6 +47,7 @@ class Desk:
         self.handover = Handover()
         self.headers = Headers(self.orthanc, settings.intake.headers_kept)
         self.snapshots = Snapshots(self.orthanc, self.headers, self.ledger, settings.intake.largest_series)
+        self.metrics = Metrics(self.ledger.job_counts, self.ledger.study_counts)
         self.intake = Intake(
             settings,
             self.orthanc,
@@ -54,6 +56,7 @@ class Desk:
             self.snapshots,
             self.bell,
             self.handover,
+            self.metrics,
             self.clock,
         )
 

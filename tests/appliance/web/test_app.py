@@ -49,8 +49,17 @@ class Site:
         self.faults: dict[str, Exception] = {}
         self.health = Health({"orthanc": self._probe}, lambda _: None)
         self.health.ask()
-        self.metrics = Metrics(self.ledger.job_counts)
-        app = web_app(self.bell, self.ledger, self.health, self.metrics, lambda: ANSWER["model"], self._analyze)
+        self.metrics = Metrics(self.ledger.job_counts, self.ledger.study_counts)
+        self.dead: list[str] = []
+        app = web_app(
+            self.bell,
+            self.ledger,
+            self.health,
+            self.metrics,
+            lambda: ANSWER["model"],
+            self._analyze,
+            lambda: self.dead,
+        )
         self.client = TestClient(app)
 
     def _probe(self) -> None:
@@ -228,12 +237,18 @@ class TestHealth:
         assert site.client.get("/health/live").status_code == 200
         assert "Orthanc is away" in site.client.get("/").text
 
+    def test_a_service_that_lost_a_thread_does_not_live(self, site: Site) -> None:
+        site.dead.append("intake")
+        answer = site.client.get("/health/live")
+        assert (answer.status_code, answer.json()) == (503, {"live": False, "ended": ["intake"]})
+
     def test_metrics_tell_jobs_neighbours_and_versions(self, site: Site) -> None:
         site.answered("a")
         site.metrics.model.info(ANSWER["model"])
         text = site.client.get("/metrics").text
         assert 'hemorrhage_jobs{state="done"} 1.0' in text
         assert 'hemorrhage_jobs{state="queued"} 0.0' in text
+        assert 'hemorrhage_studies{state="decided"} 1.0' in text
         assert 'hemorrhage_reachable{neighbour="orthanc"} 1.0' in text
         assert "hemorrhage_ready 1.0" in text
         assert 'version="3"' in text
