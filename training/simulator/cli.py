@@ -41,7 +41,7 @@ def study(
     finding: Annotated[Finding, typer.Option(help="The type of blood in the head, or none.")],
     out: Annotated[Path, typer.Option(help="Folder to write into; an earlier simulated study in it is replaced.")],
     volume_ml: Annotated[
-        float | None, typer.Option("--volume-ml", min=0.0, help="How much blood, mL. Drawn if not given.")
+        float | None, typer.Option("--volume-ml", min=0.001, help="How much blood, mL. Drawn if not given.")
     ] = None,
     series: Annotated[str | None, typer.Option(help=_SERIES_HELP)] = None,
     vendor: Annotated[VendorName | None, typer.Option(help="Whose header habits. Drawn if not given.")] = None,

@@ -182,7 +182,7 @@ def planned(kind: SeriesKind, axial: ScanGeometry) -> ScanGeometry:
     across, spacing_mm, pixel_mm = {
         SeriesKind.CORONAL: (1, 3.0, 2 * axial.pixel_spacing_mm[0]),
         SeriesKind.SAGITTAL: (0, 3.0, 2 * axial.pixel_spacing_mm[0]),
-        SeriesKind.SCOUT: (0, 6.0, 1.0),
+        SeriesKind.SCOUT: (0, 6.0, 1.5),
     }[kind]
     along = 1 - across
     middle = (low + high) / 2

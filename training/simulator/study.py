@@ -13,6 +13,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,16 +45,25 @@ FULL_STUDY: Final = tuple(SeriesKind)
 _AXIAL_KINDS: Final = (SeriesKind.AXIAL, SeriesKind.THIN, SeriesKind.BONE)
 _DOSE_PAGE_PX: Final = 512
 _THIN_MM, _THICK_MM = 2.5, 5.0
+_NAMED: Final[Mapping[str, type[StrEnum]]] = {
+    "finding": Finding,
+    "vendor": VendorName,
+    "orientation": PatientPosition,
+    "transfer_syntax": TransferSyntax,
+    "descriptions": Descriptions,
+}
 
 
 @dataclass(frozen=True)
 class StudySpec:
     """What a study is to be. The same spec gives the same bytes, unless `new_uids` is set.
 
+    Wherever an enumeration is asked for, its value as a string does.
+
     Attributes
     ----------
     seed: of the patient, the bleed, the scanner and everything else that is not said below.
-    finding: the type of blood, or none; its value as a string does.
+    finding: the type of blood, or none.
     volume_ml: how much blood, mL; None draws it.
     series: kinds of series beside the axial soft-tissue one, which is always there; None leaves it to the vendor
         (some send their scout with every study).
@@ -85,14 +95,14 @@ class StudySpec:
     new_uids: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what no study can be."""
-        if self.finding not in list(Finding):
-            raise ValueError(f"finding is one of {', '.join(Finding)}, not {self.finding!r}")
-        object.__setattr__(self, "finding", Finding(self.finding))
-        if self.vendor is not None:
-            if self.vendor not in list(VendorName):
-                raise ValueError(f"vendor is one of {', '.join(VendorName)}, not {self.vendor!r}")
-            object.__setattr__(self, "vendor", VendorName(self.vendor))
+        """Take names for what they name, and refuse what no study can be."""
+        for option, kinds in _NAMED.items():
+            value = getattr(self, option)
+            if value is not None and value not in list(kinds):
+                raise ValueError(f"{option} is one of {', '.join(kinds)}, not {value!r}")
+            object.__setattr__(self, option, None if value is None else kinds(value))
+        if self.series is not None:
+            object.__setattr__(self, "series", tuple(SeriesKind(kind) for kind in self.series))
         if self.mixed_spacing and self.spacing_mm is not None:
             raise ValueError("mixed spacing is 2.5 and 5 mm; it takes no spacing beside it")
         if self.finding is Finding.NONE and self.volume_ml:

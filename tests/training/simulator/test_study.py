@@ -18,7 +18,7 @@ from tests.training.simulator.tiny_study import SLICES, tiny_stacks
 from training.simulator.dicom import TransferSyntax
 from training.simulator.headers import VENDORS
 from training.simulator.series import PatientPosition, SeriesKind
-from training.simulator.study import FULL_STUDY, StudySpec, WrittenStudy, write_stacks
+from training.simulator.study import FULL_STUDY, StudySpec, WrittenStudy, axial_geometry, write_stacks
 
 SPEC = StudySpec(7, "iph", vendor="northway", series=())
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
@@ -183,3 +183,33 @@ def test_some_vendors_send_a_scout_unasked() -> None:
 def test_a_spec_that_no_study_can_meet_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"finding|vendor|spacing|volume"):
         StudySpec(**{"seed": 1, "finding": "iph", **options})  # type: ignore[arg-type]
+
+
+def test_axial_geometry_keeps_the_field_of_view_at_any_matrix() -> None:
+    large, small = (axial_geometry(StudySpec(5, "none", matrix=matrix)) for matrix in (768, 256))
+    assert (large.rows, small.columns) == (768, 256)
+    assert large.pixel_spacing_mm[0] * 768 == pytest.approx(small.pixel_spacing_mm[0] * 256)
+    assert large.positions_mm == small.positions_mm
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_axial_geometry_covers_the_head_with_the_slices_or_the_spacing_asked_for(seed: int) -> None:
+    drawn = axial_geometry(StudySpec(seed, "none"))
+    height = drawn.spans_mm.sum()
+    many = axial_geometry(StudySpec(seed, "none", slices=320))
+    assert many.shape[0] == 320
+    assert many.spans_mm.sum() == pytest.approx(height)
+    coarse = axial_geometry(StudySpec(seed, "none", spacing_mm=7.5))
+    np.testing.assert_allclose(np.diff(coarse.positions_mm), 7.5)
+    assert coarse.spans_mm.sum() == pytest.approx(height, abs=7.5)
+    both = axial_geometry(StudySpec(seed, "none", slices=12, spacing_mm=5.0, tilt_deg=-9.0))
+    assert (both.shape[0], both.tilt_deg) == (12, -9.0)
+    np.testing.assert_allclose(np.diff(both.positions_mm), 5.0)
+
+
+def test_mixed_spacing_has_touching_thin_slices_below_and_thick_ones_above() -> None:
+    geometry = axial_geometry(StudySpec(4, "none", mixed_spacing=True))
+    steps = np.diff(geometry.positions_mm)
+    assert set(steps.round(6)) == {2.5, 3.75, 5.0}
+    assert (np.diff(steps) > -1e-9).all()
+    assert set(geometry.thickness_mm) == {2.5, 5.0}
