@@ -33,6 +33,7 @@ from appliance.pipeline import Pipeline
 from appliance.settings import load_settings
 from benchmarks.statistics import Proportion, area_under_curve, spread
 from deploy.local.ports import with_free_ports
+from training.simulator.scan import Finding
 from training.simulator.series import SeriesKind
 from training.simulator.study import StudySpec, write_study
 
@@ -61,12 +62,12 @@ def specs(studies: int, seed: int) -> Iterator[StudySpec]:
     """Yield the studies to simulate: even ones without hemorrhage, odd ones with each type in turn."""
     for number in range(studies):
         if number % 2 == 0:
-            yield StudySpec(seed + number, "none", series=SERIES)
+            yield StudySpec(seed + number, Finding.NONE, series=SERIES)
         else:
             share = (number * 0.618034) % 1.0  # volumes spread evenly, whatever their number
             # A little above the least: the labelled volume may fall short of the asked one by a tenth.
             volume_ml = 1.12 * LEAST_ML + share * (MOST_ML - 1.12 * LEAST_ML)
-            yield StudySpec(seed + number, str(TYPES[number // 2 % len(TYPES)]), volume_ml=volume_ml, series=SERIES)
+            yield StudySpec(seed + number, Finding(TYPES[number // 2 % len(TYPES)]), volume_ml=volume_ml, series=SERIES)
 
 
 def simulated(spec: StudySpec, folder: Path) -> tuple[Path, dict[str, Any]]:

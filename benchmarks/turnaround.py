@@ -31,7 +31,7 @@ from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
 from deploy.local.stack import Stack
 from deploy.local.storescu import send
-from training.simulator.scan import SimulatedScan
+from training.simulator.scan import Finding, SimulatedScan
 from training.simulator.series import SeriesKind
 from training.simulator.study import StudySpec, WrittenStudy, simulate, write_scan
 
@@ -47,10 +47,10 @@ def specs(slices: int) -> tuple[StudySpec, ...]:
     return tuple(
         StudySpec(seed, finding, volume_ml=volume_ml, series=series, slices=slices, new_uids=True)
         for seed, finding, volume_ml in (
-            (6_000_000, "iph", 40.0),
-            (6_000_001, "none", None),
-            (6_000_002, "edh_sdh", 60.0),
-            (6_000_003, "none", None),
+            (6_000_000, Finding.IPH, 40.0),
+            (6_000_001, Finding.NONE, None),
+            (6_000_002, Finding.EDH_SDH, 60.0),
+            (6_000_003, Finding.NONE, None),
         )
     )
 
@@ -78,7 +78,7 @@ def peak_mb(pid: int) -> float:
 
 def own_ms(record: dict[str, Any]) -> float:
     """Return how long a study took up to the stored SR and SEG, without the quiet time and the network, ms."""
-    return 1000 * record["turnaround_s"] - sum(record["timing_ms"].get(part, 0.0) for part in WAITED_OUT)
+    return float(1000 * record["turnaround_s"] - sum(record["timing_ms"].get(part, 0.0) for part in WAITED_OUT))
 
 
 def c_store_seconds(study: WrittenStudy, folder: Path, runs: int) -> dict[str, list[float]]:
@@ -134,7 +134,12 @@ def measured(studies: int, slices: int, large: int, console: Console) -> dict[st
             if large:
                 progress.add_task(f"a study of {large} slices", total=None)
                 spec = StudySpec(
-                    6_000_004, "iph", volume_ml=40, series=(SeriesKind.AXIAL,), slices=large, spacing_mm=160 / large
+                    6_000_004,
+                    Finding.IPH,
+                    volume_ml=40,
+                    series=(SeriesKind.AXIAL,),
+                    slices=large,
+                    spacing_mm=160 / large,
                 )
                 study = written(spec, simulate(spec), "large")
                 send(study.all_files, settings.orthanc)

@@ -26,6 +26,7 @@ from appliance.settings import load_settings
 from deploy.local.ports import with_free_ports
 from deploy.local.stack import Stack
 from deploy.local.storescu import send
+from training.simulator.scan import Finding
 from training.simulator.series import SeriesKind
 from training.simulator.study import StudySpec, WrittenStudy, write_study
 
@@ -44,11 +45,11 @@ class Patient:
 def patients(seed: int) -> tuple[Patient, ...]:
     """Return the demo's three patients for `seed`; no seed gives the studies that the network was trained on."""
     first = 10_000_000 + 3 * seed
-    bleeding, other = TYPES[seed % 3], TYPES[(seed + 1) % 3]
+    bleeding, other = (Finding(TYPES[(seed + turn) % len(TYPES)]) for turn in (0, 1))
     return (
-        Patient("with a hemorrhage", StudySpec(first, str(bleeding), volume_ml=35, new_uids=True)),
-        Patient("without one", StudySpec(first + 1, "none", new_uids=True)),
-        Patient("a full study", StudySpec(first + 2, str(other), volume_ml=45, series=BESIDE, new_uids=True)),
+        Patient("with a hemorrhage", StudySpec(first, bleeding, volume_ml=35, new_uids=True)),
+        Patient("without one", StudySpec(first + 1, Finding.NONE, new_uids=True)),
+        Patient("a full study", StudySpec(first + 2, other, volume_ml=45, series=BESIDE, new_uids=True)),
     )
 
 
