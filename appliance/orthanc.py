@@ -10,6 +10,7 @@ transport. Nothing here decides anything about a study.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import re
@@ -189,15 +190,8 @@ class Orthanc:
 
     def holds_instance(self, identifier: str) -> bool:
         """Say whether Orthanc holds this instance."""
-        return self._holds(lambda: self._client.get_instances_id(identifier))
-
-    def holds_series(self, identifier: str) -> bool:
-        """Say whether Orthanc holds this series."""
-        return self._holds(lambda: self._client.get_series_id(identifier))
-
-    def _holds(self, ask: Callable[[], Any]) -> bool:
         try:
-            self._ask(ask)
+            self._transfer("GET", f"/instances/{quote(identifier)}")
         except NotThereError:
             return False
         return True
@@ -222,7 +216,8 @@ class Orthanc:
 
     def delete_instance(self, identifier: str) -> None:
         """Delete an instance; one that is not there is as good as deleted."""
-        self._holds(lambda: self._client.delete_instances_id(identifier))
+        with contextlib.suppress(NotThereError):
+            self._ask(lambda: self._client.delete_instances_id(identifier))
 
     # Transport
 

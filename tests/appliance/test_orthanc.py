@@ -94,7 +94,6 @@ def test_what_is_not_there_is_said_to_be_not_there(orthanc: Orthanc) -> None:
         with pytest.raises(NotThereError):
             ask(NOBODY)
     assert not orthanc.holds_instance(NOBODY)
-    assert not orthanc.holds_series(NOBODY)
 
 
 def test_what_is_no_dicom_is_refused_and_not_tried_again(orthanc: Orthanc) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pydicom.uid import EncapsulatedPDFStorage, MRImageStorage, generate_uid
 
 from appliance.errors import UnavailableError
+from appliance.imaging.stacks import stacks
 from appliance.intake.doorbell import Ring
 from appliance.ledger.records import NewJob, Origin, Position
 from appliance.ledger.states import JobState, StudyState
@@ -240,6 +241,29 @@ class TestDeciding:
         desk.quiet()
         assert len(desk.jobs(study)) == 2
         assert desk.jobs(study)[1].chosen_set != worse.chosen_set
+
+    def test_a_better_series_that_has_begun_to_come_is_waited_for(self, desk: Desk, study: str) -> None:
+        better = head_series(study, 20)
+        desk.send(*head_series(study, SeriesDescription=None, BodyPartExamined=None), *better[:5])
+        desk.quiet()
+        (followed,) = desk.ledger.open_studies()
+        assert followed.state is StudyState.INCOMPLETE
+        assert "5 slices so far" in followed.why
+        desk.send(*better[5:])
+        desk.quiet()
+        (job,) = desk.jobs(study)
+        snapshot = desk.handover.take(job.id)
+        assert snapshot is not None
+        chosen = {stack.slice_set_hash: len(stack.instances) for stack in stacks(snapshot.instances)}
+        assert chosen[job.chosen_set] == 20
+
+    def test_a_complete_series_is_decided_on_when_the_better_one_does_not_go_on(self, desk: Desk, study: str) -> None:
+        desk.send(*head_series(study, SeriesDescription=None, BodyPartExamined=None), *head_series(study, 20)[:5])
+        desk.quiet()
+        assert desk.jobs(study) == []
+        desk.wait(desk.settings.intake.incomplete_s)
+        (job,) = desk.jobs(study)
+        assert job.chosen_set
 
     def test_a_rescan_gets_an_answer_of_its_own_beside_the_first(self, desk: Desk, study: str) -> None:
         desk.send(*head_series(study, AcquisitionTime="120000"))
