@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -98,7 +99,7 @@ def _differences(detector: Detector, model: onnx.ModelProto) -> list[Difference]
     for seed, finding in enumerate(("none", *TYPES), start=1):
         hu = simulate_scan(seed, str(finding)).hu
         for number, index in enumerate(chunks(len(hu))[:2]):
-            inputs[f"simulated {finding}, chunk {number}"] = hu[index].astype(np.float32)
+            inputs[f"{finding} {number}"] = hu[index].astype(np.float32)
     return [
         difference(name, reference(hu), dict(zip(names, session.run(names, {"hu": hu}), strict=True)))
         for name, hu in inputs.items()
@@ -127,9 +128,9 @@ def _seconds(model: onnx.ModelProto) -> float:
 
 def _print(differences: list[Difference], seconds: float | None) -> None:
     """Print the comparison as a table."""
-    table = Table(title="ONNX Runtime against TensorFlow: largest differences")
+    table = Table(title="ONNX Runtime against TensorFlow: largest differences", box=box.SIMPLE)
     for name in ("chunk", "detections", "dismissed", "unpaired", "boxes px", "scores", "masks", "same"):
-        table.add_column(name, justify="left" if name == "chunk" else "right")
+        table.add_column(name, justify="left" if name == "chunk" else "right", no_wrap=True)
     for one in differences:
         figures = (f"{value:.1e}" for value in (one.box_px, one.score, one.mask))
         counts = (str(value) for value in (one.detections, one.dismissed, one.unpaired))
