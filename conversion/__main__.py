@@ -128,8 +128,8 @@ def _seconds(model: onnx.ModelProto) -> float:
 
 def _print(differences: list[Difference], seconds: float | None) -> None:
     """Print the comparison as a table."""
-    table = Table(title="ONNX Runtime against TensorFlow: largest differences", box=box.SIMPLE)
-    for name in ("chunk", "detections", "dismissed", "unpaired", "boxes px", "scores", "masks", "same"):
+    table = Table(title="ONNX Runtime against TensorFlow: largest differences", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for name in ("chunk", "found", "dismissed", "unpaired", "boxes px", "scores", "masks", "same"):
         table.add_column(name, justify="left" if name == "chunk" else "right", no_wrap=True)
     for one in differences:
         figures = (f"{value:.1e}" for value in (one.box_px, one.score, one.mask))
