@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from dataclasses import dataclass
 
 from pydicom import Dataset, config, dcmread
@@ -24,6 +25,9 @@ from appliance.errors import Refusal, RefusalCode, RefusedError
 config.settings.reading_validation_mode = config.IGNORE
 
 _UID = re.compile(r"[0-9.]{1,64}")
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_FILE_META_WITHIN = 2048
+_LARGEST_INFLATED = 64 * 2**20
 _ICON = 0x00880200
 _NUMERIC = {"DS", "IS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"}
 # A data set without the preamble begins with a group 2 or group 8 element, little endian.
@@ -62,6 +66,8 @@ def parse_instance(ref: str, data: bytes) -> Instance:
     Raises `RefusedError` (NOT_DICOM) when `data` is not DICOM or lacks the UIDs that say what it is. Nothing else is
     judged here: an image that is no use is refused with its series (`stacks`).
     """
+    if _inflates_beyond_measure(data):
+        raise RefusedError(Refusal(RefusalCode.NOT_DICOM, "the file is deflated and holds more than an image can"))
     try:
         header = dcmread(io.BytesIO(data), stop_before_pixels=True, force=data[:2] in _FIRST_GROUPS)
         header.buffer = None  # else every header would hold on to its file, pixels and all
@@ -77,6 +83,19 @@ def parse_instance(ref: str, data: bytes) -> Instance:
                 Refusal(RefusalCode.NOT_DICOM, f"the file has no usable {keyword}: it is not a DICOM instance")
             )
     return Instance(ref, header)
+
+
+def _inflates_beyond_measure(data: bytes) -> bool:
+    """Return whether this is a deflated file that would fill the memory once inflated."""
+    if data[128:140] != b"DICM\x02\x00\x00\x00UL\x04\x00" or _DEFLATED not in data[:_FILE_META_WITHIN]:
+        return False
+    start = 144 + int.from_bytes(data[140:144], "little")
+    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        inflating.decompress(data[start:], _LARGEST_INFLATED)
+    except zlib.error:
+        return False  # not to be read at all, and said so by who tries
+    return bool(inflating.unconsumed_tail)
 
 
 def _settle(header: Dataset) -> None:

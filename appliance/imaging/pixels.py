@@ -16,10 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
+from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
+from appliance.imaging.codestream import CodestreamSize, jpeg_2000_size, jpeg_is_whole, jpeg_size
 from appliance.imaging.header import integer, number, text
 from appliance.imaging.instances import Instance
 
@@ -162,7 +171,10 @@ def _words(data: bytes, instance: Instance, form: PixelFormat) -> NDArray[np.uns
             return _native_words(pixels, header, form, big_endian=syntax == ExplicitVRBigEndian)
         if form.high_bit != form.bits_stored - 1:
             raise _refused(header, RefusalCode.BAD_PIXELS, "compressed, with the stored bits not the lowest ones")
-        decoded, _ = get_decoder(syntax).as_array(image, raw=True, index=0)
+        _look_before_decoding(get_frame(pixels, 0, number_of_frames=1), syntax, header, form)
+        # CharLS refuses a damaged JPEG-LS stream; the next decoder in pydicom's list would make something of it.
+        plugin = "pyjpegls" if syntax in JPEGLSTransferSyntaxes else ""
+        decoded, _ = get_decoder(syntax).as_array(image, raw=True, index=0, decoding_plugin=plugin)
     except RefusedError:
         raise
     except Exception as error:  # decoders raise nearly anything on a damaged stream
@@ -172,6 +184,22 @@ def _words(data: bytes, instance: Instance, form: PixelFormat) -> NDArray[np.uns
     if decoded.shape != (form.rows, form.columns) or decoded.dtype.itemsize * 8 != form.bits_allocated:
         raise _refused(header, RefusalCode.BAD_PIXELS, "the pixel data decodes to another matrix than the header says")
     return np.asarray(decoded).view(f"u{decoded.dtype.itemsize}")
+
+
+def _look_before_decoding(frame: bytes, syntax: UID, header: Dataset, form: PixelFormat) -> None:
+    """Refuse a compressed frame that was cut short or is not of the size that the header says."""
+    if syntax == RLELossless:
+        return  # its decoder counts the bytes that it is to make
+    if syntax in JPEGTransferSyntaxes or syntax in JPEGLSTransferSyntaxes:
+        size = jpeg_size(frame)
+        if not jpeg_is_whole(frame):
+            raise _refused(header, RefusalCode.BAD_PIXELS, "the compressed pixel data is cut short")
+    else:
+        size = jpeg_2000_size(frame)
+    if size != CodestreamSize(form.rows, form.columns, samples=1):
+        raise _refused(
+            header, RefusalCode.BAD_PIXELS, "the compressed pixel data has another size than the header says"
+        )
 
 
 def _native_words(

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmwrite
 from pydicom.sequence import Sequence
-from pydicom.uid import ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from appliance.errors import RefusalCode, RefusedError
 from appliance.imaging.instances import Instance, parse_instance
@@ -66,6 +66,16 @@ def test_a_file_without_preamble_is_read() -> None:
     instance = parse_instance("ref", stream.getvalue())
     assert instance.uid == plain().SOPInstanceUID
     assert hounsfield(stream.getvalue(), instance).max() == 0
+
+
+def test_a_deflated_file_is_read_unless_it_would_fill_the_memory() -> None:
+    dataset = plain()
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    data = file(dataset)
+    assert hounsfield(data, parse_instance("ref", data)).max() == 0
+    dataset.add_new(0x00420011, "OB", bytes(66 * 2**20))
+    with pytest.raises(RefusedError, match="deflated"):
+        parse_instance("ref", file(dataset))
 
 
 @pytest.mark.parametrize(
