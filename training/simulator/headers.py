@@ -124,12 +124,14 @@ VENDORS: Final[Mapping[VendorName, Vendor]] = MappingProxyType(
             storage=Storage(signed=True, bits=16, intercept=-1024, padding=-2000),
             series={
                 SeriesKind.SCOUT: SeriesHabit(1, "SCOUT", (*_ORIGINAL, "LOCALIZER"), "SCOUT"),
-                SeriesKind.AXIAL: SeriesHabit(2, "{mm:g}MM STANDARD", (*_ORIGINAL, "AXIAL"), "STANDARD"),
-                SeriesKind.BONE: SeriesHabit(3, "{mm:g}MM BONE", (*_ORIGINAL, "AXIAL"), "BONEPLUS"),
-                SeriesKind.THIN: SeriesHabit(4, "THIN {mm:g}", (*_ORIGINAL, "AXIAL"), "STANDARD"),
-                SeriesKind.CORONAL: SeriesHabit(601, "COR {mm:g}mm", (*_DERIVED, "REFORMATTED", "AVERAGE"), "STANDARD"),
+                SeriesKind.AXIAL: SeriesHabit(2, "{mm:.2g}MM STANDARD", (*_ORIGINAL, "AXIAL"), "STANDARD"),
+                SeriesKind.BONE: SeriesHabit(3, "{mm:.2g}MM BONE", (*_ORIGINAL, "AXIAL"), "BONEPLUS"),
+                SeriesKind.THIN: SeriesHabit(4, "THIN {mm:.2g}", (*_ORIGINAL, "AXIAL"), "STANDARD"),
+                SeriesKind.CORONAL: SeriesHabit(
+                    601, "COR {mm:.2g}mm", (*_DERIVED, "REFORMATTED", "AVERAGE"), "STANDARD"
+                ),
                 SeriesKind.SAGITTAL: SeriesHabit(
-                    602, "SAG {mm:g}mm", (*_DERIVED, "REFORMATTED", "AVERAGE"), "STANDARD"
+                    602, "SAG {mm:.2g}mm", (*_DERIVED, "REFORMATTED", "AVERAGE"), "STANDARD"
                 ),
                 SeriesKind.DOSE: SeriesHabit(999, "Dose Report", (*_DERIVED, "SCREEN SAVE")),
             },
@@ -200,9 +202,9 @@ VENDORS: Final[Mapping[VendorName, Vendor]] = MappingProxyType(
             storage=Storage(signed=False, bits=16, intercept=-1024),
             series={
                 SeriesKind.SCOUT: SeriesHabit(101, "Surview", (*_ORIGINAL, "LOCALIZER"), "L"),
-                SeriesKind.AXIAL: SeriesHabit(201, "HEAD {mm:g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "UB"),
-                SeriesKind.BONE: SeriesHabit(202, "HEAD BONE {mm:g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "D"),
-                SeriesKind.THIN: SeriesHabit(203, "HEAD {mm:g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "UB"),
+                SeriesKind.AXIAL: SeriesHabit(201, "HEAD {mm:.2g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "UB"),
+                SeriesKind.BONE: SeriesHabit(202, "HEAD BONE {mm:.2g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "D"),
+                SeriesKind.THIN: SeriesHabit(203, "HEAD {mm:.2g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "UB"),
                 SeriesKind.CORONAL: SeriesHabit(204, "COR", (*_DERIVED, "REFORMATTED"), "UB"),
                 SeriesKind.SAGITTAL: SeriesHabit(205, "SAG", (*_DERIVED, "REFORMATTED"), "UB"),
                 SeriesKind.DOSE: SeriesHabit(299, "Dose Info", (*_DERIVED, "OTHER")),
