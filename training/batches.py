@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from training.augmentation import View, cut, random_view, shaken
 from training.heads import Head
 from training.instances import MAX_PIECES, pieces
 from training.network.anchors import anchor_boxes
+
+NOWHERE: Final = np.zeros((0, 3), np.int32)
 
 
 @dataclass(frozen=True)
@@ -66,26 +69,30 @@ class Batch:
 
 
 def batch(heads: Sequence[Head], shape: Shape, rng: np.random.Generator) -> Batch:
-    """Return a random batch: of each pair of crops the first is about blood, the second from anywhere."""
+    """Return a random batch: of four crops two are about blood, one is about what mimics it, one is from anywhere."""
     with_blood = [head for head in heads if head.finding != "none"]
     crops = []
     for slab in range(shape.slabs):
         pool = with_blood if slab % 2 == 0 and with_blood else heads
         head = pool[int(rng.integers(len(pool)))]
-        crops.append(_crop(head, shape, about_blood=slab % 2 == 0, rng=rng))
+        about = (head.blood, head.mimics, head.blood, NOWHERE)[slab % 4]
+        crops.append(_crop(head, shape, about, rng))
     hu = np.stack([values for values, _ in crops], axis=1)
     labels = np.stack([marks for _, marks in crops], axis=1)
     return _with_targets(hu.reshape(-1, shape.size, shape.size), labels.reshape(-1, shape.size, shape.size), rng)
 
 
 def _crop(
-    head: Head, shape: Shape, about_blood: bool, rng: np.random.Generator
+    head: Head, shape: Shape, about: NDArray[np.int32], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Return HU [targets + 4, H, W] and the targets' labels [targets, H, W] of a random crop of a head."""
+    """Return HU [targets + 4, H, W] and the targets' labels [targets, H, W] of a random crop of a head.
+
+    The crop holds one of the voxels `about` [N, 3], if there are any.
+    """
     depth = len(head.hu)
     whole = shape.size == MATRIX
-    if about_blood and len(head.blood):
-        z, y, x = (int(v) for v in head.blood[rng.integers(len(head.blood))])
+    if len(about):
+        z, y, x = (int(v) for v in about[rng.integers(len(about))])
         first = z - int(rng.integers(shape.targets))
         reach = 0.4 * shape.size
         centre = (y + rng.uniform(-reach, reach), x + rng.uniform(-reach, reach))

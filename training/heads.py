@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
+from scipy import ndimage
 
 from appliance.contract import MATRIX, TYPES
 
@@ -27,6 +28,10 @@ FINDING_OF_SEED: Final = ("none", "iph", "edh_sdh", "sah", "none", "sah", "edh_s
 # Seeds below this are left to demonstrations, tests and benchmarks.
 FIRST_TRAINING_SEED: Final = 1_000_000
 FIRST_VALIDATION_SEED: Final = 2_000_000
+# For the search for dense tissue inside the skull: bone, the margin along it in which everything is dense, and dense.
+SKULL_HU: Final = 250
+MARGIN_PX: Final = 8
+DENSE_HU: Final = 52
 
 
 @dataclass(frozen=True)
@@ -54,13 +59,37 @@ class Head:
 
     @cached_property
     def blood(self) -> NDArray[np.int32]:
-        """Up to 4096 voxels (z, y, x) [N, 3] of blood, spread evenly over the slices that have any."""
-        chosen = []
-        for z in np.flatnonzero(self.labels.any(axis=(1, 2))):
-            voxels = np.argwhere(self.labels[z])
-            voxels = voxels[:: max(1, len(voxels) // 64)]
-            chosen.append(np.column_stack([np.full(len(voxels), z), voxels]))
-        return np.concatenate(chosen).astype(np.int32) if chosen else np.zeros((0, 3), np.int32)
+        """Voxels (z, y, x) [N, 3] of blood, spread evenly over the slices that have any."""
+        return _spread(self.labels > 0)
+
+    @cached_property
+    def mimics(self) -> NDArray[np.int32]:
+        """Voxels (z, y, x) [N, 3] inside the skull that are as dense as blood and are none, spread as `blood` is.
+
+        What the paper found to be taken for blood: falx, tentorium, calcified plexus, beam hardening.
+        """
+        step = 4
+        soft = ndimage.uniform_filter(np.clip(self.hu, -100, 400).astype(np.float32), (0, step, step))
+        soft = soft[:, ::step, ::step]
+        blood = ndimage.binary_dilation(self.labels[:, ::step, ::step] > 0, np.ones((1, 5, 5)))
+        inside = np.zeros(soft.shape, bool)
+        for z, plane in enumerate(soft):
+            bones, count = ndimage.label(plane > SKULL_HU)
+            if count:  # calcifications are bones of their own, the skull is the largest
+                skull = bones == 1 + np.bincount(bones.ravel())[1:].argmax()
+                near = ndimage.binary_dilation(skull, iterations=MARGIN_PX // step)
+                inside[z] = ndimage.binary_fill_holes(skull) & ~near
+        return _spread(inside & (soft > DENSE_HU) & ~blood) * np.array([1, step, step], np.int32)
+
+
+def _spread(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return voxels (z, y, x) [N, 3] of a mask, about 64 of each slice that has any."""
+    chosen = [np.zeros((0, 3), np.int32)]
+    for z in np.flatnonzero(mask.any(axis=(1, 2))):
+        voxels = np.argwhere(mask[z])
+        voxels = voxels[:: max(1, len(voxels) // 64)]
+        chosen.append(np.column_stack([np.full(len(voxels), z), voxels]).astype(np.int32))
+    return np.concatenate(chosen)
 
 
 def stored(folder: Path) -> list[Head]:

@@ -15,7 +15,7 @@ import json
 import logging
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -156,13 +156,12 @@ class Trainer:
 
     def _batches(self) -> Iterator[Batch]:
         """Yield the batches from the current step on, each made while the step before it runs."""
-        heads: Sequence[Head] = ()
+        heads: dict[str, Head] = {}
 
         def draw(step: int) -> Batch:
-            nonlocal heads
-            if step % 100 == 0 or not heads:
-                heads = stored(self.run.heads)  # the folder may still be filling
-            return batch(heads, self.run.shape, np.random.default_rng([self.run.seed, step]))
+            if step % 100 == 0 or not heads:  # the folder may still be filling
+                heads.update({head.name: head for head in stored(self.run.heads) if head.name not in heads})
+            return batch(list(heads.values()), self.run.shape, np.random.default_rng([self.run.seed, step]))
 
         with ThreadPoolExecutor(1) as pool:
             step = int(self.progress["step"])
