@@ -107,6 +107,26 @@ def test_a_batch_has_its_shapes_and_its_pieces_lie_on_blood(heads: list[Head]) -
             assert (inside == kind).any()
 
 
+def test_mimics_are_dense_tissue_inside_the_skull_that_is_no_blood(tmp_path: Path) -> None:
+    y, x = np.meshgrid(np.arange(512), np.arange(512), indexing="ij")
+    radius = np.hypot(y - 256, x - 256)
+    hu = np.full((1, 512, 512), -1000)
+    hu[0, radius < 220] = 60  # scalp, as dense as blood but outside
+    hu[0, radius < 200] = 900
+    hu[0, radius < 180] = 35
+    hu[0, 200:220, 150:170] = 65  # blood
+    hu[0, 300:320, 250:270] = 300  # calcification
+    labels = np.zeros(hu.shape, np.uint8)
+    labels[0, 200:220, 150:170] = 1
+    np.save(tmp_path / "iph-1.hu.npy", hu.astype(np.int16))
+    np.save(tmp_path / "iph-1.labels.npy", labels)
+    (head,) = stored(tmp_path)
+    assert len(head.mimics) > 0
+    assert (np.abs(head.mimics[:, 1] - 310) <= 16).all()
+    assert (np.abs(head.mimics[:, 2] - 260) <= 16).all()
+    assert all(labels[0, y, x] for _, y, x in head.blood)
+
+
 def test_context_slices_lie_about_the_targets(heads: list[Head]) -> None:
     made = batch(heads, Shape(slabs=1, targets=3, size=128), np.random.default_rng(1))
     bright = (made.slices[..., 0] > 0.7).mean(axis=(1, 2)) > 0.02
