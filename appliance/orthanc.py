@@ -222,10 +222,16 @@ class Orthanc:
     # Transport
 
     def _ask(self, ask: Callable[[], Any]) -> Any:
-        try:
-            response: httpx.Response = ask()
-        except httpx.HTTPError as error:
-            raise self._unavailable(type(error).__name__) from error
+        """Return the JSON answer to a question that may be asked twice: Orthanc may just have closed the connection."""
+        for last in (False, True):
+            try:
+                response: httpx.Response = ask()
+                break
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
+                if last:
+                    raise self._unavailable(type(error).__name__) from error
+            except httpx.HTTPError as error:
+                raise self._unavailable(type(error).__name__) from error
         self._judge(response.status_code, response.request.url.path)
         return response.json()
 

@@ -190,7 +190,7 @@ class TestWaiting:
             job = bench.job(study)
             assert job.state is JobState.WAITING
             pauses.append(round(job.next_try - job.since))
-            bench.desk.clock.ahead_s += pauses[-1] + 1
+            bench.desk.clock.now += pauses[-1] + 1
         assert pauses == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300]
         bench.room.away = False
         bench.worker.work()
@@ -211,7 +211,7 @@ class TestWaiting:
         assert bench.job(other).state is JobState.DONE
         bench.detector.conduct = poisoned
         for _ in range(bench.desk.settings.intake.poison_tries - 1):
-            bench.desk.clock.ahead_s += 400
+            bench.desk.clock.now += 400
             bench.worker.work()
         job = bench.job(study)
         assert job.state is JobState.FAILED
@@ -227,7 +227,7 @@ class TestWaiting:
         bench.worker.work()
         assert bench.job(study).state is JobState.WAITING
         before = {one.SOPInstanceUID for one in bench.held(study)}
-        bench.desk.clock.ahead_s += 10
+        bench.desk.clock.now += 10
         bench.worker.work()
         assert bench.job(study).state is JobState.DONE
         assert before < {one.SOPInstanceUID for one in bench.held(study)}

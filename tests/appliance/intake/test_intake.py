@@ -75,7 +75,7 @@ class TestNoticing:
 
     def test_the_stamp_of_the_plugin_is_when_the_last_instance_came(self, desk: Desk, study: str) -> None:
         ids = desk.send(*head_series(study))
-        at = time.time() - 0.5
+        at = desk.clock() - 0.5
         desk.bell.ring(Ring(instances={instance: at - number for number, instance in enumerate(reversed(ids))}))
         desk.take_in()
         (followed,) = desk.ledger.open_studies()
@@ -84,7 +84,7 @@ class TestNoticing:
     def test_a_stamp_that_comes_after_its_entry_in_the_change_log_counts_as_well(self, desk: Desk, study: str) -> None:
         ids = desk.send(*head_series(study))
         desk.take_in()
-        at = time.time() - 0.25
+        at = desk.clock() - 0.25
         desk.bell.ring(Ring(instances=dict.fromkeys(ids[:-1], at - 1)))
         desk.take_in()
         desk.bell.ring(Ring(instances={ids[-1]: at}))
@@ -94,7 +94,7 @@ class TestNoticing:
 
     def test_a_stamp_from_the_future_does_not_keep_a_study_waiting(self, desk: Desk, study: str) -> None:
         ids = desk.send(*head_series(study))
-        desk.bell.ring(Ring(instances=dict.fromkeys(ids, time.time() + 3600)))
+        desk.bell.ring(Ring(instances=dict.fromkeys(ids, desk.clock() + 3600)))
         desk.quiet()
         assert len(desk.jobs(study)) == 1
 
@@ -165,26 +165,20 @@ class TestNoticing:
 class TestDeciding:
     def test_a_study_is_decided_when_its_quiet_time_is_over_and_not_before(self, desk: Desk, study: str) -> None:
         ids = desk.send(*head_series(study))
-        at = time.time()
+        at = desk.clock()
         desk.bell.ring(Ring(instances=dict.fromkeys(ids, at)))
-        desk.take_in()
-        desk.clock.ahead_s = at + desk.settings.intake.quiet_s - time.time() - 0.3
-        pause_s = desk.take_in()
+        desk.wait(desk.settings.intake.quiet_s - 0.01)
         assert desk.jobs(study) == []
-        assert pause_s <= 0.3
-        desk.clock.ahead_s += 0.3
-        desk.take_in()
+        assert desk.take_in() == pytest.approx(0.01, abs=1e-6)
+        desk.wait(0.01)
         (job,) = desk.jobs(study)
         assert (job.state, job.live, job.last_instance_at) == (JobState.QUEUED, True, at)
 
     def test_a_new_instance_starts_the_quiet_time_again(self, desk: Desk, study: str) -> None:
         files = head_series(study)
-        desk.send(*files[:-1])
-        desk.wait(1)
-        desk.clock.ahead_s = 0
-        last = desk.send(files[-1])
-        desk.bell.ring(Ring(instances={last[0]: desk.clock() + 1.5}))
-        desk.clock.ahead_s = 1.5
+        desk.bell.ring(Ring(instances=dict.fromkeys(desk.send(*files[:-1]), desk.clock())))
+        desk.wait(1.5)
+        desk.bell.ring(Ring(instances=dict.fromkeys(desk.send(files[-1]), desk.clock())))
         desk.wait(1.9)
         assert desk.jobs(study) == []
         desk.wait(0.2)
