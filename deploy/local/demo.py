@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from rich.table import Table
 
 from appliance.contract import TYPES
 from appliance.errors import ApplianceError
-from appliance.settings import load_settings
+from appliance.settings import Settings, load_settings
 from deploy.local.ports import with_free_ports
 from deploy.local.stack import Stack
 from deploy.local.storescu import send
@@ -49,7 +50,7 @@ def patients(seed: int) -> tuple[Patient, ...]:
     return (
         Patient("with a hemorrhage", StudySpec(first, bleeding, volume_ml=35, new_uids=True)),
         Patient("without one", StudySpec(first + 1, Finding.NONE, new_uids=True)),
-        Patient("a full study", StudySpec(first + 2, other, volume_ml=45, series=BESIDE, new_uids=True)),
+        Patient("with a full study", StudySpec(first + 2, other, volume_ml=45, series=BESIDE, new_uids=True)),
     )
 
 
@@ -129,28 +130,21 @@ def answers_table(shown: list[tuple[Patient, WrittenStudy, dict[str, Any]]]) -> 
 def run(seed: int, out: Path) -> bool:
     """Run the demo; return whether each study got the right kind of answer."""
     settings = with_free_ports(load_settings(), out / "state")
-    service_url = f"http://{settings.service.host}:{settings.service.port}"
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress, Stack(settings) as _:
-        console.print(f"Orthanc {settings.orthanc.url}, Triton, and the service are up: status on {service_url}")
-        written: list[tuple[Patient, WrittenStudy]] = []
-        for patient in patients(seed):
-            doing = progress.add_task(f"simulating and sending a patient: {patient.who}")
-            study = write_study(patient.spec, out / "studies" / str(patient.spec.seed))
-            sent = send(study.all_files, settings.orthanc)
-            written.append((patient, study))
-            progress.remove_task(doing)
-            console.print(f"sent {sent} images of a patient {patient.who} by C-STORE")
-        progress.add_task("waiting for the answers")
-        records = wait_for_answers(service_url, {study.truth.study_uid for _, study in written})
-        results = {
-            study.truth.study_uid: stored_results(
-                settings.orthanc.url, study.truth.study_uid, out / "answers" / str(patient.spec.seed)
-            )
-            for patient, study in written
-        }
-    shown = [(patient, study, records.get(study.truth.study_uid)) for patient, study in written]
-    console.print(answers_table([(p, s, r) for p, s, r in shown if r is not None]))
+    with ProcessPoolExecutor(max_workers=3) as scanners:  # patients are scanned while the servers start
+        scans = [
+            (patient, scanners.submit(write_study, patient.spec, out / "studies" / str(patient.spec.seed)))
+            for patient in patients(seed)
+        ]
+        with Stack(settings):
+            sent, records = answered(settings, scans)
+            results = {
+                study.truth.study_uid: stored_results(
+                    settings.orthanc.url, study.truth.study_uid, out / "answers" / str(patient.spec.seed)
+                )
+                for patient, study in sent
+            }
+    shown = [(patient, study, records.get(study.truth.study_uid)) for patient, study in sent]
+    console.print(answers_table([(patient, study, record) for patient, study, record in shown if record is not None]))
     good = True
     for patient, study, record in shown:
         wrong = ["no answer came"] if record is None else faults(study, record)
@@ -161,16 +155,36 @@ def run(seed: int, out: Path) -> bool:
             console.print(f"[red]patient {patient.who}: {sentence}[/red]", highlight=False)
         good &= not wrong
     console.print(f"SR, SEG and key images (PNG too): {out / 'answers'}", highlight=False)
-    console.print(
-        f"the status page was on {service_url}; `make up` keeps it running. All that was started has been stopped."
-    )
+    console.print("All that was started has been stopped; `make up` keeps it running.")
     console.print("simulated patients, weights trained on simulated scans: for testing and research", style="dim")
     return good
 
 
+def answered(
+    settings: Settings, scans: list[tuple[Patient, Future[WrittenStudy]]]
+) -> tuple[list[tuple[Patient, WrittenStudy]], dict[str, dict[str, Any]]]:
+    """Send each patient's study as soon as it is scanned; return the studies and the service's record of each."""
+    service_url = f"http://{settings.service.host}:{settings.service.port}"
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    sent: list[tuple[Patient, WrittenStudy]] = []
+    with Progress(*columns, console=console, transient=True) as progress:
+        console.print(f"Orthanc, Triton and the service are up; the status page is {service_url}", soft_wrap=True)
+        for patient, scan in scans:
+            doing = progress.add_task(f"scanning a simulated patient {patient.who}")
+            study = scan.result()
+            images = send(study.all_files, settings.orthanc)
+            sent.append((patient, study))
+            progress.remove_task(doing)
+            console.print(f"sent {images} images of a patient {patient.who} by C-STORE to {settings.orthanc.aet}")
+        progress.add_task("waiting for the answers")
+        return sent, wait_for_answers(service_url, {study.truth.study_uid for _, study in sent})
+
+
 def main(
     seed: Annotated[int, typer.Option(help="Which patients; any number")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Where studies and answers go; else var/demo/SEED-TIME")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where studies and answers go; else a new folder under var/demo/")
+    ] = None,
 ) -> None:
     """Send three simulated studies through a real Orthanc and a real Triton, and show what comes back."""
     folder = out or next(
