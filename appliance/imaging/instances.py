@@ -11,6 +11,7 @@ that whoever reads a header later reads it without surprises.
 from __future__ import annotations
 
 import io
+import math
 import re
 import zlib
 from dataclasses import dataclass
@@ -119,6 +120,6 @@ def _settle(header: Dataset) -> None:
 
 
 def _is_numeric(value: object) -> bool:
-    """Return whether a converted value is a number, numbers or empty; pydicom leaves text that is none as text."""
+    """Return whether a converted value is finite numbers or empty; pydicom leaves text that is no number as text."""
     values = value if isinstance(value, MultiValue | list) else (value,)
-    return all(item is None or item == "" or isinstance(item, int | float) for item in values)
+    return all(item is None or item == "" or (isinstance(item, int | float) and math.isfinite(item)) for item in values)

@@ -53,8 +53,9 @@ def test_private_elements_overlays_and_icons_are_not_kept() -> None:
 
 
 def test_elements_that_are_not_what_they_say_are_not_kept_and_the_rest_is() -> None:
-    header = parse_instance("ref", file_with(plain(), SliceThickness=b"thick", KVP=b"120")).header
+    header = parse_instance("ref", file_with(plain(), SliceThickness=b"thick", TableHeight=b"nan", KVP=b"120")).header
     assert "SliceThickness" not in header
+    assert "TableHeight" not in header
     assert header.KVP == 120
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tracemalloc
 from itertools import product
 from pathlib import Path
 
@@ -363,6 +364,18 @@ def test_an_image_that_was_exchanged_since_its_header_was_read_is_refused() -> N
     archive.files["4"] = archive.files["5"]
     with pytest.raises(RefusedError, match="another image"):
         read_volume(archive.stack, archive.fetch)
+
+
+def test_reading_takes_the_memory_of_the_volume_and_of_a_few_files() -> None:
+    archive = Archive(series(np.tile(head(40), (1, 4, 4))))
+    stack, file_bytes = archive.stack, len(archive.files["0"])
+    tracemalloc.start()
+    try:
+        volume = read_volume(stack, lambda ref: bytes(bytearray(archive.fetch(ref))))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < volume.hu.nbytes + 10 * file_bytes
 
 
 def test_what_fetch_raises_is_passed_on() -> None:
