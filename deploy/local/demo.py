@@ -73,9 +73,11 @@ def stored_results(orthanc_url: str, study_uid: str, out: Path) -> dict[str, Pat
     out.mkdir(parents=True, exist_ok=True)
     files: dict[str, Path] = {}
     with httpx.Client(base_url=orthanc_url, timeout=30) as orthanc:
-        query = {"Level": "Series", "Query": {"StudyInstanceUID": study_uid, "SeriesNumber": "9*"}}
-        for series in orthanc.post("/tools/find", json=query).raise_for_status().json():
-            for instance in orthanc.get(f"/series/{series}").raise_for_status().json()["Instances"]:
+        found = orthanc.post("/tools/lookup", content=study_uid).raise_for_status().json()
+        for series in orthanc.get(f"{found[0]['Path']}/series").raise_for_status().json():
+            if not series["MainDicomTags"].get("SeriesNumber", "").startswith("9"):
+                continue
+            for instance in series["Instances"]:
                 data = orthanc.get(f"/instances/{instance}/file").raise_for_status().content
                 modality = orthanc.get(f"/instances/{instance}/tags?simplify").json()["Modality"]
                 kind = {"SR": "report", "SEG": "segmentation", "KO": "key-objects", "OT": "key-image"}[modality]
