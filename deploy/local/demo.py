@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -32,7 +33,9 @@ from training.simulator.series import SeriesKind
 from training.simulator.study import StudySpec, WrittenStudy, write_study
 
 BESIDE = (SeriesKind.AXIAL, SeriesKind.BONE, SeriesKind.CORONAL, SeriesKind.SCOUT)
-console = Console()
+MOST_REASONS = 4
+# A table of five columns wants more than the 80 columns of a pipe or a log.
+console = Console(width=max(Console().width, 120))
 
 
 @dataclass(frozen=True)
@@ -106,27 +109,43 @@ def wait_for_answers(service_url: str, uids: set[str], timeout_s: float = 180) -
 
 def answers_table(shown: list[tuple[Patient, WrittenStudy, dict[str, Any]]]) -> Table:
     """Return the table of what came back."""
-    table = Table("study", "series picked and why", "answer", "lesions", "turnaround", title="what came back")
+    table = Table("study", "series picked and why", "answer", "lesions", "turnaround and its steps", show_lines=True)
     for patient, written, study in shown:
-        series = study.get("series") or {}
-        why = "; ".join(series.get("reasons") or ())
-        present, probability = study.get("present"), study.get("probability")
-        answer = "not read" if present is None else ("HEMORRHAGE" if present else "none found")
-        lesions = "\n".join(
-            f"{lesion['type']} {lesion['volume_ml']:.1f} mL ({lesion['confidence']:.2f})" for lesion in study["lesions"]
-        )
-        steps = ", ".join(f"{name} {ms:.0f}" for name, ms in (study.get("timing_ms") or {}).items())
         truth = written.truth
-        really = "really: none" if truth.type == "none" else f"really: {truth.type} {truth.volume_ml:.1f} mL"
+        really = "none" if truth.type == "none" else f"{truth.type} {truth.volume_ml:.1f} mL"
         table.add_row(
-            f"{patient.who}\n[dim]{really}[/dim]",
-            f"{series.get('description') or '(no description)'}, {series.get('slices')} of "
-            f"{len(written.all_files)} images\n[dim]{why}[/dim]",
-            answer if probability is None else f"{answer}\nprobability {probability:.3f}",
-            lesions,
-            f"{study['turnaround_s']:.2f} s\n[dim]ms: {steps}[/dim]" if study.get("turnaround_s") is not None else "",
+            f"{patient.who}\n[dim]simulated: {really}[/dim]",
+            _series_cell(study.get("series"), len(written.all_files)),
+            _answer_cell(study),
+            "\n".join(
+                f"{lesion['type']} {lesion['volume_ml']:.1f} mL ({lesion['confidence']:.2f})"
+                for lesion in study["lesions"]
+            ),
+            _turnaround_cell(study),
         )
     return table
+
+
+def _series_cell(series: dict[str, Any] | None, images: int) -> str:
+    if series is None:
+        return "none"
+    named = escape(series["description"]) or "(no description)"
+    why = ", ".join(series["reasons"][:MOST_REASONS])
+    return f"{named}: {series['slices']} of {images} images\n[dim]{escape(why)}[/dim]"
+
+
+def _answer_cell(study: dict[str, Any]) -> str:
+    if study["present"] is None:
+        return "not read\n" + ", ".join(refusal["code"] for refusal in study["refusals"])
+    answer = "[red]hemorrhage[/red]" if study["present"] else "[green]none found[/green]"
+    return f"{answer}\nprobability {study['probability']:.3f}"
+
+
+def _turnaround_cell(study: dict[str, Any]) -> str:
+    if study["turnaround_s"] is None:
+        return ""
+    steps = ", ".join(f"{name} {ms:.0f}" for name, ms in study["timing_ms"].items())
+    return f"{study['turnaround_s']:.2f} s\n[dim]{steps} ms[/dim]"
 
 
 def run(seed: int, out: Path) -> bool:
