@@ -31,7 +31,7 @@ h2 { font-size: 15px; margin: 26px 0 8px; }
 .notice { background: var(--amber-ground); color: var(--amber); padding: 8px 12px; border-radius: 8px;
   margin: 12px 0 16px; }
 .faint { color: var(--faint); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(210px, 1fr)); gap: 12px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 12px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px; }
 .card b { display: block; margin-bottom: 2px; }
 .table { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
@@ -45,7 +45,9 @@ code { font: 12px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
 .tag.bad { background: var(--red-ground); color: var(--red); }
 .tag.good { background: var(--green-ground); color: var(--green); }
 .tag.held { background: var(--amber-ground); color: var(--amber); }
-.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.number { font-variant-numeric: tabular-nums; }
+td:first-child { min-width: 190px; }
+td.state, td.answer { min-width: 150px; }
 small { color: var(--faint); display: block; }
 footer { max-width: 1180px; margin: 0 auto; padding: 18px 20px 40px; color: var(--faint); font-size: 13px; }
 """
@@ -117,7 +119,7 @@ def _study(study: dict[str, Any]) -> str:
     return (
         f"<tr><td><code>{escape(study['study_uid'])}</code>"
         f"<small>last image {_time(study['last_instance'])}</small></td>"
-        f"<td>{_state(study)}</td><td>{_answer(study)}</td><td>{_lesions(study)}</td>"
+        f"<td class='state'>{_state(study)}</td><td class='answer'>{_answer(study)}</td><td>{_lesions(study)}</td>"
         f"<td>{_series(study)}</td><td class='number'>{_turnaround(study)}</td></tr>"
     )
 
