@@ -75,11 +75,7 @@ def up(settings: SettingsOption = None) -> None:
                 names = ", ".join(f"{record.name} (process {record.pid})" for record in running)
                 raise UnavailableError(f"{names} still runs and the others do not; `make down`, then `make up`")
             out.print(f"starting in {loaded.state_dir}", soft_wrap=True)
-            stack = Stack(
-                loaded,
-                detached=True,
-                report=lambda name, seconds: out.print(f"  {name} is ready after {seconds:.1f} s"),
-            )
+            stack = Stack(loaded, detached=True, report=_report)
             stack.start()
             _print(stack.records())
             out.print(
