@@ -24,7 +24,7 @@ from rich.table import Table
 
 from appliance.contract import TYPES
 from appliance.errors import ApplianceError
-from appliance.settings import Settings, load_settings
+from appliance.settings import OrthancSettings, Settings, load_settings
 from deploy.local.ports import with_free_ports
 from deploy.local.stack import Stack
 from deploy.local.storescu import send
@@ -34,6 +34,8 @@ from training.simulator.study import StudySpec, WrittenStudy, write_study
 
 BESIDE = (SeriesKind.AXIAL, SeriesKind.BONE, SeriesKind.CORONAL, SeriesKind.SCOUT)
 MOST_REASONS = 4
+KINDS = {"SR": "report", "SEG": "segmentation", "KO": "key-objects", "OT": "key-image"}
+"""What the objects of an answer are called in the folder of answers, by their modality."""
 # A table of five columns wants more than the 80 columns of a pipe or a log.
 console = Console(width=max(Console().width, 120))
 
@@ -71,19 +73,19 @@ def faults(written: WrittenStudy, study: dict[str, Any]) -> list[str]:
     return wrong
 
 
-def stored_results(orthanc_url: str, study_uid: str, out: Path) -> dict[str, Path]:
+def stored_results(settings: OrthancSettings, study_uid: str, out: Path) -> dict[str, Path]:
     """Fetch the answer's objects of a study from Orthanc into `out` and return their files by kind."""
     out.mkdir(parents=True, exist_ok=True)
     files: dict[str, Path] = {}
-    with httpx.Client(base_url=orthanc_url, timeout=30) as orthanc:
+    user = (settings.username, settings.password) if settings.username else None
+    with httpx.Client(base_url=settings.url, auth=user, timeout=30, trust_env=False) as orthanc:
         found = orthanc.post("/tools/lookup", content=study_uid).raise_for_status().json()
         for series in orthanc.get(f"{found[0]['Path']}/series").raise_for_status().json():
-            if not series["MainDicomTags"].get("SeriesNumber", "").startswith("9"):
+            kind = KINDS.get(series["MainDicomTags"].get("Modality", ""))
+            if kind is None or not series["MainDicomTags"].get("SeriesNumber", "").startswith("9"):
                 continue
             for instance in series["Instances"]:
                 data = orthanc.get(f"/instances/{instance}/file").raise_for_status().content
-                modality = orthanc.get(f"/instances/{instance}/tags?simplify").json()["Modality"]
-                kind = {"SR": "report", "SEG": "segmentation", "KO": "key-objects", "OT": "key-image"}[modality]
                 number = sum(name.startswith(kind) for name in files)
                 name = f"{kind}-{number + 1}" if kind == "key-image" else kind
                 files[name] = out / f"{name}.dcm"
@@ -99,7 +101,7 @@ def wait_for_answers(service_url: str, uids: set[str], timeout_s: float = 180) -
     deadline = time.monotonic() + timeout_s
     records: dict[str, dict[str, Any]] = {}
     while time.monotonic() < deadline:
-        document = httpx.get(f"{service_url}/status", timeout=10).raise_for_status().json()
+        document = httpx.get(f"{service_url}/status", timeout=10, trust_env=False).raise_for_status().json()
         records = {study["study_uid"]: study for study in document["studies"] if study["study_uid"] in uids}
         if set(records) == uids and all(study["state"] in {"done", "refused", "failed"} for study in records.values()):
             break
@@ -160,7 +162,7 @@ def run(seed: int, out: Path) -> bool:
             sent, records = answered(settings, scans)
             results = {
                 study.truth.study_uid: stored_results(
-                    settings.orthanc.url, study.truth.study_uid, out / "answers" / str(patient.spec.seed)
+                    settings.orthanc, study.truth.study_uid, out / "answers" / str(patient.spec.seed)
                 )
                 for patient, study in sent
             }
@@ -173,7 +175,7 @@ def run(seed: int, out: Path) -> bool:
         wanted = {"report", "key-objects", *(("segmentation",) if study.truth.type != "none" else ())}
         wrong += [f"Orthanc has no {kind} of it" for kind in sorted(wanted - kinds)]
         for sentence in wrong:
-            console.print(f"[red]patient {patient.who}: {sentence}[/red]", highlight=False)
+            console.print(f"patient {patient.who}: {sentence}", style="red", markup=False, highlight=False)
         good &= not wrong
     console.print(f"SR, SEG and key images (PNG too): {out / 'answers'}", highlight=False)
     console.print("All that was started has been stopped; `make up` keeps it running.")
@@ -216,7 +218,7 @@ def main(
     try:
         good = run(seed, folder)
     except ApplianceError as error:
-        console.print(f"[red]{error}[/red]", highlight=False)
+        console.print(str(error), style="red", markup=False, highlight=False)
         raise typer.Exit(1) from error
     console.print(f"{'right' if good else 'WRONG'} in {time.monotonic() - started:.0f} s")
     raise typer.Exit(0 if good else 1)
