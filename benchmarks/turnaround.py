@@ -60,7 +60,8 @@ def answered(service_url: str, study_uid: str, timeout_s: float = 300) -> dict[s
     deadline = time.monotonic() + timeout_s
     record: dict[str, Any] = {"state": "not seen"}
     while time.monotonic() < deadline:
-        document = httpx.get(f"{service_url}/status", params={"limit": 5}, timeout=10).raise_for_status().json()
+        answer = httpx.get(f"{service_url}/status", params={"limit": 5}, timeout=10, trust_env=False)
+        document = answer.raise_for_status().json()
         record = next((study for study in document["studies"] if study["study_uid"] == study_uid), record)
         if record["state"] in {"done", "refused", "failed"}:
             return record
