@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.simulator.atlas import REGIONS, Atlas, load_atlas
+from training.simulator.atlas import Atlas, load_atlas
 from training.simulator.fields import smooth_field, spline_basis, spread, stream
 
 Field = NDArray[np.float32]
@@ -83,6 +83,7 @@ class Build:
     ventricles: float  # relative widening of the ventricles, 0 as the atlas
     skull_mm: float  # added to the skull's thickness, outward
     scalp_mm: float  # added to the scalp
+    skin_mm: float
     table_mm: float  # thickness of the inner and outer tables
 
     @classmethod
@@ -101,8 +102,9 @@ class Build:
             shift_mm=(rng.normal(0, 4), rng.normal(0, 6), rng.normal(0, 5)),
             atrophy=float(np.clip(rng.normal(1.5 * age - 0.75, 0.3), -1, 1)),
             ventricles=float(np.clip(rng.normal(5 * age - 1.0, 1.2), -1.5, 6.0)),
-            skull_mm=rng.uniform(-1.0, 3.0),
-            scalp_mm=rng.gamma(2.0, 0.8),
+            skull_mm=rng.uniform(-1.5, 2.2),
+            scalp_mm=0.5 + rng.gamma(2.0, 0.9),
+            skin_mm=rng.uniform(1.5, 2.4),
             table_mm=rng.uniform(1.2, 2.2),
         )
 
@@ -248,7 +250,13 @@ class Anatomy:
     @cached_property
     def falx(self) -> Field:
         """Distance (mm) to the plane between the hemispheres in `cavity_box`, warped, positive to the right."""
-        return self.warped(self.atlas.falx_distance)
+        return self.warped_smooth(self.atlas.falx_distance)
+
+    @cached_property
+    def venous(self) -> Field:
+        """How much of each voxel of `cavity_box` is dural sinus or lies about the sella."""
+        grey, white, _ = self.fractions
+        return np.asarray(np.minimum(self.warped(self.atlas.venous), 1 - grey - white), np.float32)
 
     @property
     def voxel_ml(self) -> float:
@@ -270,22 +278,36 @@ class Anatomy:
         return out
 
     def warped(self, volume: Field) -> Field:
-        """Return an atlas volume as this head's `cavity_box` shows it, linear between voxels."""
-        return np.asarray(ndimage.map_coordinates(volume, self._warp_coordinates, order=1, mode="nearest"), np.float32)
+        """Return an atlas volume as this head shows it, [Z, Y, X] of `cavity_box`; 0 outside the skull."""
+        inside, coordinates = self._warp_coordinates
+        out = np.zeros(inside.shape, np.float32)
+        out[inside] = ndimage.map_coordinates(volume, coordinates, order=1, mode="nearest", output=np.float32)
+        return out
+
+    def warped_smooth(self, volume: Field) -> Field:
+        """Return a smooth atlas volume (distances) as `cavity_box` shows it: every second voxel, linear between."""
+        box = self.cavity_box
+        half = [np.arange(s.start, s.stop + 1, 2) for s in box]
+        grid = self._warp_at([h.astype(np.float32) for h in half])
+        coarse = ndimage.map_coordinates(volume, grid, order=1, mode="nearest", output=np.float32)
+        return _spread_linear(
+            coarse, [_linear(np.arange(s.stop - s.start) / 2, len(h)) for s, h in zip(box, half, strict=True)]
+        )
+
+    def _warp_at(self, at: list[Field]) -> Field:
+        """Return where the tissue at a grid of atlas voxels comes from: atlas coordinates, float32 [3, Z, Y, X]."""
+        weights = [_linear(a / WARP_GRID_MM, n) for a, n in zip(at, self.inner_warp.shape[1:], strict=True)]
+        out = np.stack([_spread_linear(part, weights) for part in self.inner_warp])
+        for axis, a in enumerate(at):
+            out[axis] += a.reshape([-1 if k == axis else 1 for k in range(3)])
+        return out
 
     @cached_property
-    def _warp_coordinates(self) -> Field:
-        """Where each voxel of `cavity_box` takes its tissue from: atlas voxel coordinates, float32 [3, Z, Y, X]."""
-        box = self.cavity_box
-        out = np.empty((3, *(s.stop - s.start for s in box)), np.float32)
-        weights = [_linear(s, self.inner_warp.shape[1 + axis]) for axis, s in enumerate(box)]
-        for axis in range(3):
-            part = np.tensordot(self.inner_warp[axis], weights[2], axes=(2, 1))
-            part = np.tensordot(part, weights[1], axes=(1, 1))
-            part = np.tensordot(weights[0], part, axes=(1, 0)).swapaxes(1, 2)
-            at = np.arange(box[axis].start, box[axis].stop, dtype=np.float32)
-            out[axis] = part + at.reshape([-1 if a == axis else 1 for a in range(3)])
-        return out
+    def _warp_coordinates(self) -> tuple[NDArray[np.bool_], Field]:
+        """The voxels of `cavity_box` inside the skull, and where each takes its tissue from: float32 [3, voxels]."""
+        inside = self.atlas.cavity_distance[self.cavity_box] < 0.75
+        at = [np.arange(s.start, s.stop, dtype=np.float32) for s in self.cavity_box]
+        return inside, self._warp_at(at)[:, inside]
 
     def pushed(self, push: Field) -> Anatomy:
         """Return this head after a push: float32 [3, z, y, x] on `WARP_GRID_MM`, where tissue comes from, mm."""
@@ -294,20 +316,28 @@ class Anatomy:
         before = np.stack([ndimage.map_coordinates(w, source, order=1, mode="nearest") for w in self.inner_warp])
         return replace(self, inner_warp=before + push)
 
-    def hu(self) -> Field:
-        """Return the head's HU [Z, Y, X] on the atlas grid, air outside."""
+    @cached_property
+    def cavity(self) -> Field:
+        """How much of each voxel of `cavity_box` lies inside the inner table."""
+        return np.asarray(np.clip(0.5 - self.atlas.cavity_distance[self.cavity_box], 0, 1), np.float32)
+
+    def hu(self, intracranial: Field | None = None) -> Field:
+        """Return the head's HU [Z, Y, X] on the atlas grid, air outside.
+
+        Parameters
+        ----------
+        intracranial: what fills `cavity_box`, HU; the head's own tissue by default.
+        """
         atlas, tissue, build, mimics = self.atlas, self.tissue, self.build, self.mimics
         skull_distance = atlas.skull_distance - np.float32(build.skull_mm)
         head = np.clip(0.5 - (atlas.head_distance - np.float32(build.skull_mm + build.scalp_mm)), 0, 1)
         cavity = np.clip(0.5 - atlas.cavity_distance, 0, 1)
         bone = np.clip(np.clip(0.5 - skull_distance, 0, 1) - cavity, 0, 1)
 
-        # Scalp and face.
-        fat = np.where(
-            atlas.head_distance > -1.5, smoothstep((build.scalp_mm - 0.5) * np.ones((), np.float32)), atlas.fat
-        )
-        skin = atlas.head_distance - np.float32(build.skull_mm + build.scalp_mm) > -1.8
-        fat = np.where(skin, 0.2, fat)
+        # Scalp and face: skin outside, fat under it, deep to that what the atlas shows (fat, muscle).
+        below_skin = -(atlas.head_distance - np.float32(build.skull_mm + build.scalp_mm))
+        fat = np.where(atlas.head_distance > -(build.skull_mm + 3.5), 0.9, atlas.fat)
+        fat *= smoothstep((below_skin - np.float32(build.skin_mm)) / 0.8) * smoothstep((skull_distance - 0.7) / 1.2)
         out = np.float32(tissue.muscle) + fat * np.float32(tissue.fat - tissue.muscle)
         out += 4 * self.texture
         out += atlas.globe * np.float32(8 - tissue.muscle)
@@ -333,8 +363,8 @@ class Anatomy:
 
         # Intracranial.
         box = self.cavity_box
-        inside = cavity[box]
-        out[box] += inside * (self._intracranial() - out[box])
+        inside = self.intracranial if intracranial is None else intracranial
+        out[box] += self.cavity * (inside - out[box])
 
         air = atlas.air * (1 - cavity)
         out += air * (-1000 - out)
@@ -345,14 +375,12 @@ class Anatomy:
             out -= np.float32(mimics.petrous_hu) * band * cavity
         return np.asarray(out, np.float32)
 
-    def _intracranial(self) -> Field:
-        """Return the HU of `cavity_box` as if all of it were inside the skull."""
+    @cached_property
+    def intracranial(self) -> Field:
+        """The HU of `cavity_box` as if all of it were inside the skull."""
         atlas, tissue, mimics, box = self.atlas, self.tissue, self.mimics, self.cavity_box
-        grey, white, ventricle = self.fractions
-        deep = np.isin(atlas.region, [REGIONS[n] for n in ("caudate", "putamen", "pallidum", "thalamus")]).astype(
-            np.float32
-        )
-        deep = self.warped(ndimage.gaussian_filter(deep, 0.8))
+        grey, white, _ = self.fractions
+        deep = self.warped_smooth(atlas.deep_grey)
         to_grey = 0.75 * deep * white
         grey, white = grey + to_grey, white - to_grey
         brain = grey + white
@@ -362,8 +390,8 @@ class Anatomy:
 
         depth = -atlas.cavity_distance[box]
         falx = np.abs(self.falx)
-        tentorium = np.abs(self.warped(atlas.tentorium_distance))
-        from_ventricle = self.warped(atlas.ventricle_distance)
+        tentorium = np.abs(self.warped_smooth(atlas.tentorium_distance))
+        from_ventricle = self.warped_smooth(atlas.ventricle_distance)
         z, y, x = (part[tuple(box[a] if part.shape[a] > 1 else slice(None) for a in range(3))] for part in atlas.mni())
         lowest = np.where(y > 20, -16.0, np.where(y < -40, 4.0, 30.0 + 0 * y)).astype(np.float32)
         above = smoothstep((z - lowest) / 8) * smoothstep((from_ventricle - 3) / 4)
@@ -372,12 +400,12 @@ class Anatomy:
         sheet = np.maximum(
             sheet, np.clip(1.4 - tentorium, 0, 1) * incisura * (y < -22) * (z < 22) * (z > -34) * (1 - 0.6 * brain)
         )
-        out += sheet * (np.float32(tissue.dura + mimics.dense_falx) - out)
+        out += sheet * (np.float32(tissue.dura) + np.float32(mimics.dense_falx) * np.where(tentorium < 2, 0.5, 1) - out)
         # Dural sinuses: a wedge under the vault at the midline, and where the tentorium meets the skull behind.
         sagittal = smoothstep((4.0 - falx - 0.35 * depth) / 2) * smoothstep((8 - depth) / 3)
         sagittal *= ((z > 60) | (y < -40) | ((z > 20) & (y > 0))) & (z > -5)
         transverse = smoothstep((4.2 - tentorium) / 2) * smoothstep((7.5 - depth) / 3) * (y < -42) * (z < 12)
-        venous = np.maximum(sagittal, transverse) * (1 - 0.7 * brain)
+        venous = np.maximum(np.maximum(sagittal, transverse) * (1 - 0.7 * brain), self.venous)
         out += venous * (np.float32(tissue.venous) - out)
 
         if mimics.peripheral_hu:
@@ -401,14 +429,21 @@ class Anatomy:
         return out
 
 
-def _linear(part: slice, nodes: int) -> Field:
-    """Return the matrix that spreads `nodes` values on `WARP_GRID_MM` to the voxels of `part`, linear between."""
-    at = np.arange(part.start, part.stop) / WARP_GRID_MM
-    low = np.minimum(at.astype(int), nodes - 2)
+def _linear(at: NDArray[np.floating], nodes: int) -> Field:
+    """Return the matrix [places, nodes] that interpolates between nodes at 0, 1, .. at the places `at`."""
+    low = np.clip(at.astype(int), 0, nodes - 2)
+    part = np.clip(at - low, 0, 1)
     matrix = np.zeros((len(at), nodes), np.float32)
-    matrix[np.arange(len(at)), low] = 1 - (at - low)
-    matrix[np.arange(len(at)), low + 1] = at - low
+    matrix[np.arange(len(at)), low] = 1 - part
+    matrix[np.arange(len(at)), low + 1] = part
     return matrix
+
+
+def _spread_linear(coarse: Field, weights: Sequence[Field]) -> Field:
+    """Return values [z, y, x] spread to [Z, Y, X] by a matrix an axis."""
+    part = np.matmul(coarse, weights[2].T)
+    part = np.matmul(weights[1], part)
+    return np.tensordot(weights[0], part, axes=(1, 0)).astype(np.float32, copy=False)
 
 
 def warp_shape(atlas: Atlas) -> tuple[int, int, int]:
@@ -433,8 +468,11 @@ def _drawn_warp(rng: np.random.Generator, atlas: Atlas, widening: float) -> Fiel
     amplitude = rng.uniform(1.5, 3.5)
     warp = np.stack([smooth_field(rng, shape, 4.0) * np.float32(amplitude) for _ in range(3)])
     warp += np.stack([smooth_field(rng, shape, 2.0) * np.float32(0.7) for _ in range(3)])
+    # The falx holds the midline straight.
+    beside = smoothstep(np.abs(at_warp_nodes(np.asarray(atlas.falx_distance))) / 20)
+    warp[2] *= 0.15 + 0.85 * beside
     warp *= loose
-    # Ventricles: their walls move outwards by `widening` mm, what is further moves less; each side a little its own way.
+    # Ventricles: their walls move out by `widening` mm, what is further moves less; each side a little its own way.
     distance = ndimage.gaussian_filter(at_warp_nodes(np.asarray(atlas.ventricle_distance)), 0.8)
     slope = np.stack(np.gradient(distance, WARP_GRID_MM)).astype(np.float32)
     slope /= np.maximum(np.sqrt((slope**2).sum(0)), 0.3)

@@ -81,7 +81,7 @@ class ScanGeometry:
 
     @property
     def spans_mm(self) -> NDArray[np.float64]:
-        """How much of the normal each plane stands for, [Z]: half way to each neighbour, the thickness for one plane."""
+        """How much of the normal each plane stands for, [Z]: half way to each neighbour; one plane its thickness."""
         positions = np.asarray(self.positions_mm)
         if len(positions) == 1:
             return np.asarray(self.thickness_mm)
@@ -98,9 +98,7 @@ class ScanGeometry:
         """Return the plan of an axial soft-tissue series over the whole head."""
         spacing = float(rng.choice([5.0, 5.0, 5.0, 4.8, 4.5, 4.0]))
         overlap = float(rng.choice([1.0, 1.0, 1.0, 0.6, 0.75]))
-        field_of_view = (
-            float(np.clip(rng.normal(235, 12), 205, 281)) * max(rows, columns) / 512 * 512 / max(rows, columns)
-        )
+        field_of_view = float(np.clip(rng.normal(235, 12), 205, 281))
         tilt = float(rng.uniform(2, 20)) if rng.random() < 0.4 else 0.0
         bottom, top = -62 + float(rng.normal(0, 4)), 100 + float(rng.normal(0, 4))
         slices = int(np.clip(round((top - bottom) / spacing), 24, 40))

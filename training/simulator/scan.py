@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ AIR_HU = -1000.0
 LABEL_FRACTION = 0.5
 LABEL_RISE_HU = 8.0
 LATTICE_PX = 16  # the map to the atlas is exact on this lattice and linear between
-VOLUME_TOLERANCE = 0.05
+VOLUME_TOLERANCE = 0.07
 MEASUREMENTS = 4
 NO_HU = np.zeros((1, 1, 1), np.float32)  # a head of which only the blood is looked at
 SUB_SLICE_MM = 1.7  # a slice is the mean of samples at most this far apart
@@ -55,7 +56,7 @@ class Finding(StrEnum):
         return None if self is Finding.NONE else HemorrhageType(self.value)
 
 
-def _ramp(size: int) -> tuple[NDArray[np.float64], Field]:
+def _ramp(size: int) -> tuple[NDArray[np.floating], Field]:
     """Return lattice positions (pixels) along an axis and the matrix [size, nodes] that interpolates between them."""
     nodes = int(np.ceil((size - 1) / LATTICE_PX)) + 1
     at = np.arange(size) / LATTICE_PX
@@ -100,7 +101,7 @@ class SimulatedHead:
         geometry: ScanGeometry,
         k: int,
         box: tuple[NDArray[np.floating], NDArray[np.floating]],
-        first: NDArray[np.floating],
+        first: NDArray[Any],
         mode: str,
     ) -> tuple[tuple[slice, slice], list[Field]] | None:
         """Return the window of plane k in which the atlas box (low, high) is seen, and the means of `volumes` there.
@@ -116,8 +117,8 @@ class SimulatedHead:
             within = np.all((lattice >= low) & (lattice <= high), axis=-1)
             seen |= within
         # A box smaller than a lattice cell may hide between nodes: its neighbours decide by span.
-        span_low = np.min([lattice for lattice in lattices], axis=0)
-        span_high = np.max([lattice for lattice in lattices], axis=0)
+        span_low = np.min(lattices, axis=0)
+        span_high = np.max(lattices, axis=0)
         cell_low = ndimage.minimum_filter(span_low, (2, 2, 1), origin=(-1, -1, 0))
         cell_high = ndimage.maximum_filter(span_high, (2, 2, 1), origin=(-1, -1, 0))
         seen |= np.all((cell_low <= high) & (cell_high >= low), axis=-1)
@@ -129,15 +130,16 @@ class SimulatedHead:
             slice(max(0, (xs[0] - 1) * LATTICE_PX), min(geometry.columns, (xs[-1] + 2) * LATTICE_PX)),
         )
         first_column = np.asarray(first, np.float32)[:, None, None]
-        sums = [np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start), np.float32)] * len(
-            volumes
-        )
+        size = (window[0].stop - window[0].start, window[1].stop - window[1].start)
+        means = [np.zeros(size, np.float32) for _ in volumes]
         for lattice in lattices:
             part = np.asarray(np.moveaxis(lattice, -1, 0), np.float32)
             at = ramp_y[window[0]] @ (part - first_column) @ ramp_x[window[1]].T
             for i, volume in enumerate(volumes):
-                sums[i] = sums[i] + ndimage.map_coordinates(volume, at, order=1, mode=mode, output=np.float32)
-        return window, [total / len(lattices) for total in sums]
+                means[i] += ndimage.map_coordinates(volume, at, order=1, mode=mode, output=np.float32)
+        for mean in means:
+            mean /= np.float32(len(lattices))
+        return window, means
 
     def noise_free(self, geometry: ScanGeometry) -> Field:
         """Return the noise-free HU [Z, Y, X] of the head on these planes, partial volume included, air around."""
@@ -280,19 +282,31 @@ def simulate_head(
     plan = planned(anatomy, kind, wanted, stream(seed, "blood"))
     # Labelled voxels are not the true fill: grow, measure at half the resolution, correct.
     measured = coarser(geometry)
-    aim, closest = wanted, np.inf
-    growth = chosen = plan.grown(aim)
+    aim = wanted
     for _ in range(MEASUREMENTS):
-        trial = SimulatedHead(anatomy, NO_HU, (expected(kind, growth, plan.under_hu),))
-        got = volumes_ml(trial.labels(measured), measured).get(kind, 0.0)
-        if abs(got / wanted - 1) < closest:
-            closest, chosen = abs(got / wanted - 1), growth
-        if closest < VOLUME_TOLERANCE:
-            break
-        aim *= float(np.clip(wanted / max(got, 1e-3), 0.4, 2.5))
         growth = plan.grown(aim)
-    pushed, hu, blood = bled(anatomy, kind, chosen)
-    return SimulatedHead(pushed, hu, (blood,))
+        trial = SimulatedHead(anatomy, NO_HU, (expected(anatomy, kind, plan, growth),))
+        ratio = _labelled_ml(trial, kind, measured) / wanted
+        if abs(ratio - 1) < VOLUME_TOLERANCE:
+            break
+        aim /= float(np.clip(ratio, 0.4, 2.5))
+    # What gave way to the blood may have changed what is seen of it.
+    tried = []
+    for _ in range(2):
+        pushed, hu, blood = bled(anatomy, kind, growth)
+        head = SimulatedHead(pushed, hu, (blood,))
+        ratio = _labelled_ml(head, kind, geometry) / wanted
+        tried.append((abs(ratio - 1), head))
+        if abs(ratio - 1) < VOLUME_TOLERANCE:
+            break
+        aim /= float(np.clip(ratio, 0.4, 2.5))
+        growth = plan.grown(aim)
+    return min(tried, key=lambda one: one[0])[1]
+
+
+def _labelled_ml(head: SimulatedHead, kind: HemorrhageType, geometry: ScanGeometry) -> float:
+    """Return the volume (mL) of the voxels labelled with a type on these planes."""
+    return volumes_ml(head.labels(geometry), geometry).get(kind, 0.0)
 
 
 def coarser(geometry: ScanGeometry) -> ScanGeometry:
@@ -420,9 +434,10 @@ def realise(
     labels: uint8 [Z, Y, X].
     """
     scanner = scanner or Scanner.drawn(rng)
-    hu, labels = scan.hu, scan.labels
+    hu: NDArray[np.int16] | Field = scan.hu
+    labels = scan.labels
     if move:
-        hu, labels = _moved(hu, labels, rng)
+        hu, labels = _moved(scan.hu, labels, rng)
     return scanned(hu, scan.pixel_spacing_mm, scan.thickness_mm, scanner, rng), labels
 
 

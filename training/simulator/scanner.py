@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the scanner adds to a noise-free scan: point spread, kernel-shaped noise, HU shift, cupping.
+"""What the scanner adds to a noise-free scan: point spread, kernel-shaped noise, HU shift.
 
 Image-domain physics: the modulation transfer and the noise power spectrum multiply in Fourier space (one transform
 forth and one back a slice), the noise is stronger where rays cross more bone. Ranges are wider than life, because
-networks trained on it meet scanners nobody described: noise of 2-10 HU at 5 mm, point spread 0.5-1.2 mm (Gaussian
-sigma equivalents of soft to sharp kernels), offset +-6 HU, gain +-3 % (Boedeker & McNitt-Gray, Phys Med Biol 2007,
+networks trained on it meet scanners nobody described: noise of 2-10 HU at 5 mm, point spread 0.5-1.2 mm (full
+width at half maximum, sharp to soft kernels), offset +-6 HU, gain +-3 % (Boedeker & McNitt-Gray, Phys Med Biol 2007,
 for noise power; Solomon & Samei, Med Phys 2014, for iterative reconstruction's blotchy noise).
 """
 
@@ -22,6 +22,11 @@ from scipy import ndimage
 Field = NDArray[np.float32]
 
 HU_MIN, HU_MAX = -1024, 3071
+NOISE_THICKNESS_MM = 5.0  # noise is stated at this thickness
+FWHM_PER_SIGMA = 2.355
+OVERSHOOT_PER_MM = 0.35  # where an edge-enhancing kernel lifts most
+CELL_PX = 8  # the strength of noise is known for squares of this size
+BORDER_PX = 8  # repeated around a plane, so that crops keep their edges
 
 
 class Kernel(StrEnum):
@@ -38,11 +43,10 @@ class Scanner:
     Attributes
     ----------
     noise_hu: standard deviation in the middle of the head at 5 mm thickness.
-    psf_mm: Gaussian standard deviation of the point spread times 2, about its full width at half maximum in mm.
+    psf_mm: full width at half maximum of the Gaussian point spread, mm.
     noise_peak_per_mm: spatial frequency at which the noise power peaks; low is blotchy.
     overshoot: relative rise of the mid frequencies, which makes edges overshoot.
     offset_hu, gain: HU become `gain * HU + offset_hu`: water and the scale are off by a little.
-    cupping_hu: HU missing in the middle of the head.
     """
 
     noise_hu: float = 4.0
@@ -51,7 +55,6 @@ class Scanner:
     overshoot: float = 0.1
     offset_hu: float = 0.0
     gain: float = 1.0
-    cupping_hu: float = 0.0
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> Scanner:
@@ -63,7 +66,6 @@ class Scanner:
             overshoot=float(rng.uniform(0.0, 0.3)),
             offset_hu=float(np.clip(rng.normal(0, 2.5), -6, 6)),
             gain=float(np.clip(rng.normal(1, 0.012), 0.97, 1.03)),
-            cupping_hu=float(rng.normal(0, 1.0)),
         )
 
     def sharpened(self) -> Scanner:
@@ -75,7 +77,6 @@ class Scanner:
             overshoot=0.8,
             offset_hu=self.offset_hu,
             gain=self.gain,
-            cupping_hu=self.cupping_hu,
         )
 
 
@@ -83,16 +84,16 @@ def _frequencies(shape: tuple[int, int], spacing_mm: tuple[float, float]) -> Fie
     """Return the radial spatial frequency (1/mm) of each coefficient of a real 2-D transform."""
     fy = scipy.fft.fftfreq(shape[0], spacing_mm[0])
     fx = scipy.fft.rfftfreq(shape[1], spacing_mm[1])
-    return np.hypot(fy[:, None], fx[None, :]).astype(np.float32)
+    return np.asarray(np.hypot(fy[:, None], fx[None, :]), np.float32)
 
 
 def noise_weight(hu: NDArray[np.integer] | Field) -> Field:
-    """Return the relative noise [Z, Y, X] / 8 in-plane of a scan: 1 in the middle of a mid-brain slice, less outside.
+    """Return the relative noise of the cells of `CELL_PX` pixels of a scan, [Z, y, x], 1 in the middle of mid-brain.
 
     Rays through the middle cross the most tissue, rays through the skull base the most bone: the width of the head
     and its bone along rows and columns give an effective path (1 cm of bone counts as about 2 cm of water).
     """
-    coarse = np.asarray(hu[:, ::8, ::8], np.float32)
+    coarse = np.asarray(hu[:, CELL_PX // 2 :: CELL_PX, CELL_PX // 2 :: CELL_PX], np.float32)
     attenuation = np.clip(coarse / 1000 + 1, 0, 2.2)
     attenuation = attenuation + 1.0 * np.clip(coarse / 1000 - 0.1, 0, 1.5)
     path = attenuation.sum(2, keepdims=True) + attenuation.sum(1, keepdims=True)
@@ -124,29 +125,60 @@ def scanned(
     int16 [Z, Y, X], HU.
     """
     planes, rows, columns = hu.shape
-    size = scipy.fft.next_fast_len(rows, real=True), scipy.fft.next_fast_len(columns, real=True)
+    size = (
+        scipy.fft.next_fast_len(rows + 2 * BORDER_PX, real=True),
+        scipy.fft.next_fast_len(columns + 2 * BORDER_PX, real=True),
+    )
+    here = (slice(BORDER_PX, BORDER_PX + rows), slice(BORDER_PX, BORDER_PX + columns))
+    beyond = [(BORDER_PX, s - n - BORDER_PX) for s, n in zip(size, (rows, columns), strict=True)]
     frequency = _frequencies(size, spacing_mm)
-    sigma = scanner.psf_mm / 2.355
-    transfer = np.exp(-2 * (np.pi * sigma * frequency) ** 2)
-    transfer *= 1 + scanner.overshoot * (frequency / 0.35) ** 2 * np.exp(1 - (frequency / 0.35) ** 2)
-    peak = scanner.noise_peak_per_mm
-    amplitude = np.sqrt(frequency / peak) * np.exp(-0.5 * (frequency / peak - 0) ** 2 / 2)
-    # The zeroth column and the last count once, the others twice in a real transform.
-    power = 2 * (amplitude**2).sum() - (amplitude[:, 0] ** 2).sum() - (amplitude[:, -1] ** 2).sum() * (size[1] % 2 == 0)
-    amplitude *= np.float32(np.sqrt(size[0] * size[1] / power))
+    transfer = modulation_transfer(frequency, scanner)
+    amplitude = noise_amplitude(frequency, size, scanner)
     weight = noise_weight(hu)
+    up_y, up_x = _between_cells(rows, weight.shape[1]), _between_cells(columns, weight.shape[2])
     out = np.empty(hu.shape, np.int16)
-    gain = np.float32(scanner.gain)
+    gain, offset = np.float32(scanner.gain), np.float32(scanner.offset_hu)
     for k in range(planes):
-        plane = np.zeros(size, np.float32)
-        plane[:rows, :columns] = hu[k]
-        plane[:rows, :columns] += 1000
-        image = scipy.fft.irfft2(scipy.fft.rfft2(plane) * transfer, s=size)[:rows, :columns]
+        plane = np.pad(np.asarray(hu[k], np.float32), beyond, mode="edge")
+        image = scipy.fft.irfft2(scipy.fft.rfft2(plane) * transfer, s=size)[here]
         white = rng.standard_normal(size, np.float32)
-        noise = scipy.fft.irfft2(scipy.fft.rfft2(white) * amplitude, s=size)[:rows, :columns]
-        scale = scanner.noise_hu * np.sqrt(5.0 / float(thickness_mm[k]))
-        local = np.repeat(np.repeat(weight[k], 8, 0), 8, 1)[:rows, :columns] * np.float32(scale)
-        image = gain * (image - 1000) + noise * local + np.float32(scanner.offset_hu)
-        np.clip(np.rint(image), HU_MIN, HU_MAX, out=image)
-        out[k] = image
+        noise = scipy.fft.irfft2(scipy.fft.rfft2(white) * amplitude, s=size)[here]
+        strength = np.float32(scanner.noise_hu * np.sqrt(NOISE_THICKNESS_MM / float(thickness_mm[k])))
+        image = gain * image + noise * (up_y @ (weight[k] * strength) @ up_x.T) + offset
+        out[k] = np.clip(np.rint(image), HU_MIN, HU_MAX)
     return out
+
+
+def modulation_transfer(frequency: Field, scanner: Scanner) -> Field:
+    """Return how much of each frequency (1/mm) the scanner passes: a Gaussian point spread and its overshoot."""
+    sigma = scanner.psf_mm / FWHM_PER_SIGMA
+    relative = (frequency / OVERSHOOT_PER_MM) ** 2
+    blur = np.exp(-2 * (np.pi * sigma * frequency) ** 2)
+    return np.asarray(blur * (1 + scanner.overshoot * relative * np.exp(1 - relative)), np.float32)
+
+
+def noise_amplitude(frequency: Field, size: tuple[int, int], scanner: Scanner) -> Field:
+    """Return the factor for each coefficient of white noise that gives noise of unit variance and the kernel's colour.
+
+    Filtered back projection's power rises with the frequency (the ramp) and falls with the kernel.
+    """
+    relative = frequency / scanner.noise_peak_per_mm
+    amplitude = np.sqrt(relative) * np.exp(-0.25 * relative**2)
+    # A real transform keeps half the plane: columns between the first and the Nyquist one stand for two.
+    twice = np.full(amplitude.shape[1], 2.0)
+    twice[0] = 1
+    if size[1] % 2 == 0:
+        twice[-1] = 1
+    mean_power = float((amplitude**2 * twice).sum()) / (size[0] * size[1])
+    return np.asarray(amplitude / np.sqrt(mean_power), np.float32)
+
+
+def _between_cells(size: int, cells: int) -> Field:
+    """Return the matrix [size, cells] that interpolates values of cells of `CELL_PX` pixels, linear between centres."""
+    at = np.clip((np.arange(size) + 0.5) / CELL_PX - 0.5, 0, cells - 1)
+    low = np.minimum(at.astype(int), max(cells - 2, 0))
+    matrix = np.zeros((size, cells), np.float32)
+    matrix[np.arange(size), low] = 1 - (at - low)
+    if cells > 1:
+        matrix[np.arange(size), low + 1] = at - low
+    return matrix

@@ -46,7 +46,8 @@ class Atlas:
 
     Attributes
     ----------
-    grey, white, ventricle: fractions of the voxel, 0 to 1, inside the skull.
+    grey, white, ventricle, venous: fractions of the voxel, 0 to 1, inside the skull; `venous` is dural sinuses and what
+        lies about the sella.
     air, mastoid, fat, bone, globe: fractions outside the intracranial cavity; `mastoid` is where air cells lie, `bone`
         that of the face, `globe` the eyes' vitreous.
     cavity_distance: mm to the inner table, negative inside.
@@ -55,6 +56,7 @@ class Atlas:
     ventricle_distance: mm to the ventricles' walls, negative inside.
     falx_distance: mm to the plane between the hemispheres, negative on the patient's left.
     tentorium_distance: mm to the sheet between cerebrum and cerebellum, negative below.
+    deep_grey: fraction of caudate, putamen, pallidum and thalamus, blurred.
     region: uint8, a value of `REGIONS` for every voxel of the cavity.
     origin_mni: MNI coordinates z, y, x (mm) of voxel [0, 0, 0]; z rises, y and x fall with the index.
     """
@@ -62,6 +64,7 @@ class Atlas:
     grey: Field
     white: Field
     ventricle: Field
+    venous: Field
     air: Field
     mastoid: Field
     fat: Field
@@ -73,6 +76,7 @@ class Atlas:
     ventricle_distance: Field
     falx_distance: Field
     tentorium_distance: Field
+    deep_grey: Field
     region: NDArray[np.uint8]
     origin_mni: tuple[float, float, float]
 

@@ -24,6 +24,9 @@ from training.simulator.atlas import DISTANCE_GRID_MM, DISTANCE_STEP_MM, FRACTIO
 
 Mask = NDArray[np.bool_]
 Field = NDArray[np.float32]
+Image = NDArray[np.uint8]
+
+NIFTI_BYTE = 2
 
 PAD = 8  # mm added at both sides, front, back and top: the source crops ears and cheeks
 ORIGIN_MNI = (-71.0, 91.0 + PAD, 90.0 + PAD)  # MNI z, y, x of voxel [0, 0, 0]; y and x fall with the index
@@ -43,8 +46,8 @@ _AAL = {
 }
 
 
-def nifti(path: Path) -> NDArray[np.generic]:
-    """Return the voxels [X, Y, Z] of a little-endian single-file NIfTI-1 image of bytes, int16 or float32.
+def nifti(path: Path) -> Image:
+    """Return the voxels [X, Y, Z] of a little-endian single-file NIfTI-1 image of bytes.
 
     Raises
     ------
@@ -54,14 +57,13 @@ def nifti(path: Path) -> NDArray[np.generic]:
     data = gzip.decompress(path.read_bytes())
     dims = struct.unpack("<8h", data[40:56])[1:4]
     kind = struct.unpack("<h", data[70:72])[0]
-    kinds: dict[int, type[np.generic]] = {2: np.uint8, 4: np.int16, 16: np.float32}
-    if kind not in kinds:
+    if kind != NIFTI_BYTE:
         raise ValueError(f"{path.name}: NIfTI data type {kind} is not read here")
     offset = int(struct.unpack("<f", data[108:112])[0])
-    return np.frombuffer(data, kinds[kind], int(np.prod(dims)), offset).reshape(dims, order="F")
+    return np.frombuffer(data, np.uint8, int(np.prod(dims)), offset).reshape(dims, order="F")
 
 
-def oriented(volume: NDArray[np.generic]) -> NDArray[np.generic]:
+def oriented(volume: Image) -> Image:
     """Return a right-anterior-superior [X, Y, Z] volume as padded [Z, Y, X] in contract orientation."""
     turned = volume.transpose(2, 1, 0)[:, ::-1, ::-1]
     return np.pad(turned, ((0, PAD), (PAD, PAD), (PAD, PAD)))
@@ -77,7 +79,7 @@ def mni(shape: tuple[int, ...]) -> tuple[Field, Field, Field]:
 
 def outer_distance(mask: Mask) -> Field:
     """Return each voxel's distance (mm) to the mask, 0 inside."""
-    return ndimage.distance_transform_edt(~mask).astype(np.float32)
+    return np.asarray(ndimage.distance_transform_edt(~mask), np.float32)
 
 
 def dilated(mask: Mask, radius: float) -> Mask:
@@ -113,7 +115,7 @@ def signed_distance(mask: Mask, smooth: float = 0.0) -> Field:
     """Return the distance (mm) to the mask's surface, negative inside, smoothed by a Gaussian of `smooth` mm."""
     inside = ndimage.distance_transform_edt(mask)
     distance = (outer_distance(mask) - inside + np.where(mask, 0.5, -0.5)).astype(np.float32)
-    return ndimage.gaussian_filter(distance, smooth) if smooth else distance
+    return np.asarray(ndimage.gaussian_filter(distance, smooth) if smooth else distance, np.float32)
 
 
 def head_mask(t1: Field) -> Mask:
@@ -139,7 +141,7 @@ def tissue_fractions(t1: Field, brain: Mask) -> tuple[Field, Field, Field]:
     within = dilated(brain, 1)
     tissue = np.where(within, np.clip((normal - 0.38) / 0.30, 0, 1), 0)
     white = np.minimum(np.where(within, np.clip((normal - 0.83) / 0.14, 0, 1), 0), tissue)
-    return (tissue - white).astype(np.float32), white.astype(np.float32), normal
+    return (tissue - white).astype(np.float32), white.astype(np.float32), normal.astype(np.float32)
 
 
 def ventricle_mask(normal: Field, brain: Mask) -> Mask:
@@ -172,7 +174,9 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
 
     head = head_mask(t1)
     brain = largest(opened(brain, 1)) | (brain & dilated(largest(opened(brain, 1)), 2))
+    # At the base a wide closing would swallow clivus and petrous bone.
     hull = np.where(z < -8, closed(brain, 4), closed(brain, 10))
+    hull = np.where((z < -24) & (abs(x) < 40) & (y > -34), brain, hull)
 
     # Soft tissue outside the skull: bright, reached from the skin without crossing bone.
     head_distance = signed_distance(head)
@@ -190,16 +194,27 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     cavity = near <= 1.2
     cavity |= (solid_distance < -7) & (near < 12) & (z > -6)
     smooth_t1 = ndimage.gaussian_filter(t1, 0.7)
-    cisterns = (near < 9) & (smooth_t1 > 19) & (smooth_t1 < 62) & (z < -6) & (abs(x) < 34) & (y < 14)
+    csf_like = (smooth_t1 > 21) & (smooth_t1 < 50) & solid & (near < 12) & (abs(x) < 36)
+    cisterns = largest(opened(csf_like & (z < -20) & (y < 2) & (y > -60), 1.0))
+    cisterns |= opened(csf_like & (z >= -34) & (z < -4) & (y < 14), 1.0)
     sinuses = solid & (t1 > 45) & (near < 14) & (y < -20) & (z > -50) & (z < 12)
-    cavity |= opened(cisterns & solid, 1.0) | opened(sinuses, 1.0)
+    cavity |= dilated(cisterns, 0.8) | opened(sinuses, 1.0)
     cavity = opened(closed(largest(cavity & solid & (solid_distance < -1.5) | (hull & solid)), 2.0), 1.5)
-    cavity = largest(cavity)
+    # Clivus, dorsum sellae and petrous apex: marrow as bright as brain; the dura before the pons bounds them.
+    before_pons = (y > -8 - 0.04 * x**2) & (y < 13)
+    clivus = before_pons & (((z <= -33) & (abs(x) < 14)) | ((z <= -40) & (abs(x) < 21)))
+    clivus |= before_pons & (z <= -40) & (y < -12) & (abs(x) < 42)
+    cavity = largest(opened(cavity & ~clivus, 1.0))
     solid |= dilated(cavity, 2.0) & head
     solid_distance = np.minimum(solid_distance, signed_distance(dilated(cavity, 2.0) & head, 0.7))
     cavity_distance = signed_distance(cavity, 0.7)
 
     grey, white, normal = tissue_fractions(t1, brain)
+    # Inside the dura but no brain: dural sinuses behind, cavernous sinus, pituitary and nerves at the sella.
+    sella = (z < -18) & (abs(x) < 42) & (y > -34) & (y < 22)
+    behind_brain = (cavity_distance > -12) & (((y < -40) & (z < 24)) | ((abs(x) < 9) & (z > 24)))
+    venous = (sella | behind_brain) & cavity & ~dilated(brain, 1)
+    venous_fraction = np.where(venous, np.clip((normal - 0.40) / 0.15, 0, 1), 0).astype(np.float32)
     ventricles = ventricle_mask(normal, brain)
     # Beside a ventricle a half-filled voxel is half white matter: its T1 alone would call it grey.
     rim = dilated(ventricles, 2.2)
@@ -240,6 +255,8 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     even = hemisphere & (aal % 2 == 0)
     falx = 0.5 * (outer_distance(odd & left) - outer_distance(even & ~left))
     falx = ndimage.gaussian_filter(falx, 1.5)
+    deep = np.isin(labels, [REGIONS[name] for name in ("caudate", "putamen", "pallidum", "thalamus")])
+    deep &= ~dilated(ventricles, 1)
     labels[ventricles] = REGIONS["ventricles"]
     labels[~dilated(cavity, 1.0)] = REGIONS["outside"]
 
@@ -253,12 +270,14 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     return {
         "grey": fraction8(np.where(cavity_distance < 0.5, grey, 0)),
         "white": fraction8(np.where(cavity_distance < 0.5, white, 0)),
+        "venous": fraction8(ndimage.gaussian_filter(venous_fraction, 0.5)),
         "ventricle": fraction8(ndimage.gaussian_filter(ventricles.astype(np.float32), 0.5)),
         "air": fraction8(air_fraction),
         "mastoid": fraction8(mastoid),
         "fat": fraction8(fat),
         "bone": fraction8(ndimage.gaussian_filter(face.astype(np.float32), 0.6)),
         "globe": fraction8(ndimage.gaussian_filter(globe.astype(np.float32), 0.6)),
+        "deep_grey": fraction8(ndimage.gaussian_filter(deep.astype(np.float32), 0.8)),
         "cavity_distance": distance8(cavity_distance),
         "skull_distance": distance8(solid_distance),
         "head_distance": distance8(signed_distance(head, 1.0)),
@@ -276,7 +295,9 @@ def main() -> None:
     parser.add_argument("--source", type=Path, default=Path("/usr/share/mricron/templates"))
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("colin27.npz"))
     options = parser.parse_args()
-    np.savez_compressed(options.out, allow_pickle=False, **derive(options.source))
+    partial = options.out.with_suffix(".partial.npz")
+    np.savez_compressed(partial, allow_pickle=False, **derive(options.source))
+    partial.replace(options.out)
 
 
 if __name__ == "__main__":

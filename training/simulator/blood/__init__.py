@@ -11,6 +11,7 @@ AJR 1977); swirls of unclotted blood are lower (Al-Nakshabandi, Radiology 2001);
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +24,7 @@ from training.simulator.blood.growth import Growth, Plan
 
 Field = NDArray[np.float32]
 
-_PLANS = {
+_PLANS: dict[HemorrhageType, Callable[[Anatomy, float, np.random.Generator], Plan]] = {
     HemorrhageType.IPH: intraparenchymal.planned,
     HemorrhageType.EDH_SDH: extraaxial.planned,
     HemorrhageType.SAH: subarachnoid.planned,
@@ -60,21 +61,24 @@ def planned(anatomy: Anatomy, kind: HemorrhageType, volume_ml: float, rng: np.ra
     return _PLANS[kind](anatomy, volume_ml, rng)
 
 
-def expected(kind: HemorrhageType, growth: Growth, under_hu: float) -> Blood:
-    """Return the blood of a growth as if tissue of `under_hu` lay under all of it: enough to measure its labels."""
-    return Blood(kind, growth.low, growth.fraction, growth.fraction * np.maximum(growth.density - under_hu, 0))
+def expected(anatomy: Anatomy, kind: HemorrhageType, plan: Plan, growth: Growth) -> Blood:
+    """Return the blood of a growth before anything gives way to it: enough to measure its labels."""
+    under = plan.under_hu if growth.push is not None else anatomy.intracranial[growth.inside(anatomy.cavity_box)]
+    return Blood(kind, growth.low, growth.fraction, growth.fraction * np.maximum(growth.density - under, 0))
 
 
 def bled(anatomy: Anatomy, kind: HemorrhageType, growth: Growth) -> tuple[Anatomy, Field, Blood]:
     """Return the head after a bleed: its anatomy with tissue pushed aside, its HU on the atlas grid, and the blood."""
     if growth.push is not None:
         anatomy = anatomy.pushed(growth.push)
-    hu = anatomy.hu()
-    box = growth.box
-    under = hu[box]
+    inside = anatomy.intracranial.copy()
+    seen = growth.inside(anatomy.cavity_box)
     if growth.oedema is not None:
-        grey, white, _ = anatomy.in_grid(anatomy.fractions, box)
-        under = under - growth.oedema * (0.5 * grey + white)
-    rise = growth.fraction * (growth.density - under)
-    hu[box] = under + rise
-    return anatomy, hu, Blood(kind, growth.low, growth.fraction, np.asarray(np.maximum(rise, 0), np.float32))
+        grey, white, _ = anatomy.fractions
+        inside[seen] -= growth.oedema * (0.5 * grey[seen] + white[seen])
+    under = inside[seen].copy()
+    # What is left of the voxel is bone, and stays.
+    share = growth.fraction / np.maximum(anatomy.cavity[seen], 0.02)
+    inside[seen] += np.minimum(share, 1) * (growth.density - under)
+    rise = np.maximum(growth.fraction * (growth.density - under), 0)
+    return anatomy, anatomy.hu(inside), Blood(kind, growth.low, growth.fraction, rise)

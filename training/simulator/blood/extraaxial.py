@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from training.simulator.anatomy import WARP_GRID_MM, Anatomy, Box, at_warp_nodes, smoothstep
-from training.simulator.blood.growth import Growth, size_for, trimmed
+from training.simulator.blood.growth import Growth, leaned, relaxed, size_for, trimmed
 from training.simulator.fields import smooth_field
 
 Field = NDArray[np.float32]
@@ -37,55 +37,67 @@ class ExtraaxialPlan:
     """An extra-axial collection: blood lies where `wall` (mm from the wall it lies on) is less than a local thickness.
 
     `spot` is the squared distance from the middle of the collection along the wall, relative to its half length at
-    size 1; `waves` lets the thickness vary; `allowed` (0 to 1) fades it out where no such collection goes.
+    size 1; `waves` lets the thickness vary and fades it out where no such collection goes. The three hold the voxels of
+    `reached` only, in its order.
     """
 
     collection: Collection
     box: Box
+    reached: NDArray[np.bool_] = field(repr=False)
     wall: Field = field(repr=False)
     spot: Field = field(repr=False)
     waves: Field = field(repr=False)
-    allowed: Field = field(repr=False)
     density: Field = field(repr=False)
     outward: Field = field(repr=False)  # float32 [3, z, y, x] on the warp grid: towards the wall
     thickness_mm: float  # at size 1, in the middle
+    lean: float  # midline shift, relative to 1 mm for 10 mL
     longest: float  # the relative length at which only the thickness goes on growing
     voxel_ml: float
     anatomy: Anatomy = field(repr=False)
     under_hu: float = 30.0
 
     def _thickness(self, size: float) -> Field:
+        """Return the thickness (mm) at each voxel of `reached`."""
         length = min(size, self.longest)
         thickness = self.thickness_mm * size * max(1.0, size / self.longest) ** 2
         profile = np.maximum(0, 1 - self.spot / np.float32(length**2))
         if self.collection is not Collection.EPIDURAL:
             profile = np.sqrt(profile)
-        return np.asarray(np.float32(thickness) * profile * self.waves * self.allowed, np.float32)
+        return np.asarray(np.float32(thickness) * profile * self.waves, np.float32)
 
     def _fraction(self, size: float) -> Field:
+        """Return how much of each voxel of `reached` is blood."""
         thickness = self._thickness(size)
         filled = np.clip(0.5 + (thickness - self.wall), 0, 1) * np.clip(self.wall + 0.5, 0, 1)
-        return np.where(thickness > 0.3, filled, 0)
+        return np.asarray(np.where(thickness > 0.3, filled, 0), np.float32)
+
+    def _spread(self, values: Field, beyond: float) -> Field:
+        """Return values of the voxels of `reached` on the whole box."""
+        out = np.full(self.reached.shape, beyond, np.float32)
+        out[self.reached] = values
+        return out
 
     def grown(self, volume_ml: float) -> Growth:
         """Return the collection with about `volume_ml` of blood."""
         size = size_for(lambda s: float(self._fraction(s).sum()) * self.voxel_ml, volume_ml, 0.02, 4.0, steps=12)
-        return trimmed(Growth(self.box, self._fraction(size), self.density, None, self._push(size)))
+        fraction = self._spread(self._fraction(size), 0)
+        return trimmed(Growth(self.box, fraction, self.density, None, self._push(size, fraction)))
 
-    def _push(self, size: float) -> Field:
-        """Return the mass effect: what lay between the wall and `span` deep lies between the blood and `span`."""
-        shape = self.anatomy.atlas.shape
-        thickness = np.zeros(shape, np.float32)
-        wall = np.full(shape, 99.0, np.float32)
-        thickness[self.box] = self._thickness(size)
-        wall[self.box] = self.wall
-        thick = ndimage.gaussian_filter(at_warp_nodes(thickness), 1.0)
+    def _push(self, size: float, fraction: Field) -> Field:
+        """Return the mass effect: brain starts where the blood ends, and gives way to the other side of the head."""
+        atlas = self.anatomy.atlas
+        thickness = np.zeros(atlas.shape, np.float32)
+        wall = np.full(atlas.shape, 99.0, np.float32)
+        thickness[self.box] = self._spread(self._thickness(size), 0)
+        wall[self.box] = self._spread(self.wall, 99)
+        thick = ndimage.gaussian_filter(at_warp_nodes(thickness), 0.7)
         deep = at_warp_nodes(wall)
-        span = np.float32(75.0 if self.collection in (Collection.EPIDURAL, Collection.CONVEXITY) else 35.0)
-        thick = np.minimum(thick, 0.4 * span)
-        moved = np.where(deep < thick, np.maximum(deep, 0), thick * (span - deep) / (span - thick))
-        moved *= (deep < span) * 0.9
-        return np.asarray(self.outward * moved, np.float32)
+        push = self.outward * np.minimum(thick, np.maximum(deep, 0))
+        free = at_warp_nodes(np.asarray(atlas.cavity_distance)) < 0
+        given = (deep < thick + WARP_GRID_MM) & (thick > 0.5)
+        volume_ml = float(fraction.sum()) * self.voxel_ml
+        shift = self.lean * 0.1 * volume_ml if self.collection is not Collection.TENTORIUM else 0.0
+        return leaned(relaxed(push, given, free), self.anatomy, self.box, fraction, min(shift, 12), given)
 
 
 def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> ExtraaxialPlan:
@@ -163,24 +175,23 @@ def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> Ext
         allowed = incisura * smoothstep((-26 - by) / 8) * smoothstep((24 - bz) / 6) * smoothstep((falx - 1) / 3)
     gradient = gradient.astype(np.float32)
     gradient /= np.maximum(np.sqrt((gradient**2).sum(0)), 0.2 / WARP_GRID_MM)
-    # Blood takes the room between skull and brain only.
-    allowed = allowed * np.float32(1)
-    cavity = np.clip(depth + 0.5, 0, 1)
+    reached = (allowed > 0) & (depth > -0.5) & (wall > -0.5) & (wall < 60) & (spot < longest**2)
 
-    base = rng.uniform(54, 78) if collection is Collection.EPIDURAL else rng.uniform(50, 76)
+    base = rng.uniform(56, 78) if collection is Collection.EPIDURAL else rng.uniform(53, 76)
     density = np.float32(base) + np.float32(rng.uniform(1.0, 3.5)) * smooth_field(rng, shape, 8)
     if rng.random() < 0.25:
         density -= np.float32(rng.uniform(6, 22)) * smoothstep(smooth_field(rng, shape, 9) - 0.3)
     return ExtraaxialPlan(
         collection=collection,
         box=box,
-        wall=np.where(cavity > 0, wall, 99).astype(np.float32),
-        spot=np.asarray(spot, np.float32),
-        waves=np.asarray(waves, np.float32),
-        allowed=np.asarray(allowed, np.float32),
+        reached=reached,
+        wall=wall[reached],
+        spot=np.asarray(spot[reached], np.float32),
+        waves=np.asarray((waves * allowed)[reached], np.float32),
         density=np.asarray(density, np.float32),
         outward=gradient,
         thickness_mm=float(thickness),
+        lean=float(rng.uniform(0.2, 1.2)),
         longest=longest,
         voxel_ml=anatomy.voxel_ml,
         anatomy=anatomy,

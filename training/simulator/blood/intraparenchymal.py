@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from training.simulator.anatomy import WARP_GRID_MM, Anatomy, Box, at_warp_nodes, smoothstep
 from training.simulator.atlas import REGIONS
-from training.simulator.blood.growth import Growth, size_for, trimmed
+from training.simulator.blood.growth import Growth, leaned, size_for, trimmed
 from training.simulator.fields import smooth_field
 
 Field = NDArray[np.float32]
@@ -37,12 +37,13 @@ class ParenchymalPlan:
     oedema_hu: float
     edge_mm: float
     push_share: float
+    lean: float  # midline shift, mm for a mL
     voxel_ml: float
     anatomy: Anatomy = field(repr=False)
     under_hu: float = 32.0
 
     def _fraction(self, size: float) -> Field:
-        return np.clip(0.5 - (self.reach - np.float32(size)) / np.float32(self.edge_mm), 0, 1)
+        return np.asarray(np.clip(0.5 - (self.reach - np.float32(size)) / np.float32(self.edge_mm), 0, 1), np.float32)
 
     def grown(self, volume_ml: float) -> Growth:
         """Return the bleed with about `volume_ml` of blood."""
@@ -51,9 +52,9 @@ class ParenchymalPlan:
         beyond = np.maximum(self.reach - np.float32(size), 0)
         oedema = np.float32(self.oedema_hu) * np.exp(-beyond / np.float32(self.oedema_mm))
         oedema[beyond > 4 * self.oedema_mm] = 0
-        return trimmed(Growth(self.box, fraction, self.density, oedema, self._push(size, volume_ml)))
+        return trimmed(Growth(self.box, fraction, self.density, oedema, self._push(size, volume_ml, fraction)))
 
-    def _push(self, size: float, volume_ml: float) -> Field:
+    def _push(self, size: float, volume_ml: float, fraction: Field) -> Field:
         """Return the mass effect: tissue moves away from the bleed as from a growing ball, not through the skull."""
         atlas = self.anatomy.atlas
         radius = (3 * volume_ml * 1000 / (4 * np.pi)) ** (1 / 3)
@@ -68,7 +69,8 @@ class ParenchymalPlan:
         moved = np.where(away < 0, at_edge * np.clip(1 + away / radius, 0, 1), moved)
         depth = -at_warp_nodes(np.asarray(atlas.cavity_distance))
         moved = np.minimum(moved, 14) * smoothstep(depth / 12) * (away < 90)
-        return np.asarray(-slope * moved, np.float32)
+        push = np.asarray(-slope * moved, np.float32)
+        return leaned(push, self.anatomy, self.box, fraction, min(self.lean * volume_ml, 10), away < WARP_GRID_MM)
 
 
 def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> ParenchymalPlan:
@@ -151,6 +153,7 @@ def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> Par
         oedema_hu=float(rng.uniform(3, 12)),
         edge_mm=float(rng.uniform(1.2, 3.0)),
         push_share=float(rng.uniform(0.3, 0.75)),
+        lean=float(rng.uniform(0.01, 0.09)) if place in ("deep", "lobar") else 0.0,
         voxel_ml=anatomy.voxel_ml,
         anatomy=anatomy,
         under_hu=anatomy.tissue.white,

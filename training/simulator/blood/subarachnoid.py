@@ -33,15 +33,19 @@ _CISTERNS = (
 
 @dataclass(frozen=True)
 class SubarachnoidPlan:
-    """A subarachnoid bleed: `room` is the CSF it can fill, `way` how far (mm) blood has to run to get there."""
+    """A subarachnoid bleed: `room` is the CSF it can fill, `way` how far (mm) blood has to run to get there.
+
+    Both hold the voxels of `reached` only, in its order.
+    """
 
     box: Box
+    reached: NDArray[np.bool_] = field(repr=False)
     room: Field = field(repr=False)
     way: Field = field(repr=False)
     density: Field = field(repr=False)
     fading_mm: float
     voxel_ml: float
-    under_hu: float
+    under_hu: float = 8.0
 
     def _fraction(self, size: float) -> Field:
         return self.room * smoothstep((np.float32(size) - self.way) / np.float32(self.fading_mm) + 0.5)
@@ -49,7 +53,9 @@ class SubarachnoidPlan:
     def grown(self, volume_ml: float) -> Growth:
         """Return the bleed with about `volume_ml` of blood, or all the room there is."""
         size = size_for(lambda s: float(self._fraction(s).sum()) * self.voxel_ml, volume_ml, -30.0, 220.0)
-        return trimmed(Growth(self.box, self._fraction(size), self.density))
+        fraction = np.zeros(self.reached.shape, np.float32)
+        fraction[self.reached] = self._fraction(size)
+        return trimmed(Growth(self.box, fraction, self.density))
 
 
 def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> SubarachnoidPlan:
@@ -61,8 +67,8 @@ def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> Sub
     depth = -atlas.cavity_distance[box]
     shape = depth.shape
     cavity = np.clip(depth + 0.5, 0, 1)
-    room = np.clip((cavity - grey - white - 3 * ventricle) * 1.35, 0, 1)
-    room *= smoothstep((anatomy.warped(atlas.ventricle_distance) - 1) / 2)
+    room = np.clip((cavity - grey - white - 3 * ventricle - anatomy.venous) * 1.35, 0, 1)
+    room *= smoothstep((anatomy.warped_smooth(atlas.ventricle_distance) - 1) / 2)
     room *= smoothstep((z + 58) / 6)
 
     if rng.random() < (0.5 if volume_ml < 15 else 0.85):
@@ -81,14 +87,15 @@ def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> Sub
         pz, py, px = candidates[rng.integers(len(candidates))]
         way = np.sqrt((z - z[pz]) ** 2 + (y - y[:, py]) ** 2 + (x - x[:, :, px]) ** 2)
     way = way + np.float32(rng.uniform(4, 9)) * smooth_field(rng, shape, 9)
+    reached = room > 0.02
     base = rng.uniform(50, 74)
     density = np.float32(base) + np.float32(rng.uniform(2, 6)) * smooth_field(rng, shape, 10)
     return SubarachnoidPlan(
         box=box,
-        room=np.asarray(room, np.float32),
-        way=np.asarray(way, np.float32),
+        reached=reached,
+        room=np.asarray(room[reached], np.float32),
+        way=np.asarray(way[reached], np.float32),
         density=np.asarray(density, np.float32),
         fading_mm=float(rng.uniform(3, 14)),
         voxel_ml=anatomy.voxel_ml,
-        under_hu=anatomy.tissue.csf,
     )

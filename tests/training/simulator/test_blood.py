@@ -1,0 +1,153 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Simulated blood: its volume, its place by type, its density, and what gives way to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from appliance.contract import TYPES, HemorrhageType
+from training.simulator.anatomy import Anatomy, at_warp_nodes
+from training.simulator.blood import bled, drawn_volume_ml, planned
+from training.simulator.blood.growth import relaxed
+from training.simulator.fields import stream
+
+SEED = 9
+
+
+@pytest.fixture(scope="module")
+def anatomy() -> Anatomy:
+    return Anatomy.drawn(SEED)
+
+
+@pytest.fixture(scope="module")
+def growths(anatomy):
+    return {kind: planned(anatomy, kind, 20.0, stream(SEED, "blood")).grown(20.0) for kind in TYPES}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_bleed_grows_to_the_volume_asked_for(anatomy, growths, kind):
+    assert growths[kind].fraction.sum() * anatomy.voxel_ml == pytest.approx(20, rel=0.03)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_bleed_grows_outwards_from_one_place(anatomy, growths, kind):
+    small = planned(anatomy, kind, 20.0, stream(SEED, "blood")).grown(4.0)
+    large = growths[kind]
+    place = tuple(slice(s - b, s - b + n) for s, b, n in zip(small.low, large.low, small.fraction.shape, strict=True))
+    small_there = np.zeros(large.fraction.shape)
+    inside = tuple(slice(max(0, p.start), max(0, p.stop)) for p in place)
+    cut = tuple(slice(max(0, -p.start), max(0, -p.start) + small_there[inside].shape[a]) for a, p in enumerate(place))
+    small_there[inside] = small.fraction[cut]
+
+    assert small_there.sum() > 0.9 * small.fraction.sum()
+    assert (large.fraction >= small_there - 0.05).mean() > 0.999
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_acute_blood_is_denser_than_brain_and_softer_than_bone(growths, kind):
+    growth = growths[kind]
+    hu = growth.density[growth.fraction > 0.5]
+
+    assert 45 <= np.median(hu) <= 82
+    assert np.percentile(hu, 99) < 100
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_blood_lies_inside_the_skull(anatomy, growths, kind):
+    growth = growths[kind]
+
+    assert growth.fraction[anatomy.atlas.cavity_distance[growth.box] > 1].max(initial=0) == 0
+
+
+def test_parenchymal_blood_lies_deep_to_the_inner_table(anatomy, growths):
+    growth = growths[HemorrhageType.IPH]
+    depth = -anatomy.atlas.cavity_distance[growth.box]
+
+    assert (depth[growth.fraction > 0.5] > 1).mean() > 0.98
+
+
+def test_extraaxial_blood_lies_on_the_skull_falx_or_tentorium(anatomy):
+    for seed in range(4):
+        growth = planned(anatomy, HemorrhageType.EDH_SDH, 10.0, stream(seed, "blood")).grown(10.0)
+        walls = [
+            np.abs(wall)
+            for wall in (
+                anatomy.atlas.cavity_distance[growth.box],
+                anatomy.in_grid([anatomy.falx], growth.box)[0],
+                anatomy.atlas.tentorium_distance[growth.box],
+            )
+        ]
+        blood = growth.fraction > 0.5
+        touching = [float((blood & (wall < 1.5)).sum()) / blood.sum() for wall in walls]
+
+        assert max(touching) > 0.1
+
+
+def test_subarachnoid_blood_fills_csf_and_spares_the_ventricles(anatomy, growths):
+    growth = growths[HemorrhageType.SAH]
+    grey, white, ventricle = anatomy.in_grid(anatomy.fractions, growth.box)
+    blood = growth.fraction > 0.5
+
+    assert (grey + white)[blood].max() < 0.7
+    assert ventricle[blood].max() < 0.2
+
+
+def test_nothing_is_pushed_where_the_skull_is(anatomy, growths):
+    outside = at_warp_nodes(np.asarray(anatomy.atlas.cavity_distance)) > 8
+
+    for kind in (HemorrhageType.IPH, HemorrhageType.EDH_SDH):
+        assert np.abs(growths[kind].push[:, outside]).max() < 0.5
+
+
+def test_the_brain_gives_way_to_a_collection_and_the_midline_shifts(anatomy):
+    plan = planned(anatomy, HemorrhageType.EDH_SDH, 100.0, stream(3, "blood"))
+    growth = plan.grown(100.0)
+    pushed = anatomy.pushed(growth.push)
+    x = np.arange(growth.fraction.shape[2]) + growth.low[2]
+    blood_x = float((growth.fraction.sum((0, 1)) * x).sum() / growth.fraction.sum())
+    z, y = (int(low + n / 2) for low, n in zip(growth.low[:2], growth.fraction.shape[:2], strict=True))
+    row = (z - anatomy.cavity_box[0].start, y - anatomy.cavity_box[1].start)
+    before, after = (int(np.abs(a.falx[row]).argmin()) + anatomy.cavity_box[2].start for a in (anatomy, pushed))
+
+    assert 1 <= (after - before) * np.sign(before - blood_x) <= 20
+
+
+def test_a_push_fades_from_where_it_is_given_to_the_skull():
+    shape = (12, 12, 12)
+    free = np.zeros(shape, bool)
+    free[1:-1, 1:-1, 1:-1] = True
+    given = np.zeros(shape, bool)
+    given[5:7, 5:7, 1:3] = True
+    push = np.zeros((3, *shape), np.float32)
+    push[2, given] = 6
+    out = relaxed(push, given, free)
+
+    np.testing.assert_array_equal(out[2, given], 6)
+    assert np.abs(out[:, ~free]).max() == 0
+    along = out[2, 5, 5, 2:11]
+    assert np.all(np.diff(along) <= 1e-4)
+    assert 0 < along[3] < 6
+
+
+def test_blood_replaces_tissue_and_spares_bone(anatomy, growths):
+    growth = growths[HemorrhageType.EDH_SDH]
+    without = anatomy.hu()
+    _, hu, blood = bled(anatomy, HemorrhageType.EDH_SDH, growth)
+    full = growth.fraction > 0.99
+    bone = anatomy.atlas.cavity_distance > 0.6
+
+    np.testing.assert_allclose(hu[growth.box][full], growth.density[full], atol=1.0)
+    np.testing.assert_array_equal(hu[bone], without[bone])
+    assert blood.rise.min() >= 0
+
+
+def test_volumes_are_distributed_as_in_the_papers_table():
+    rng = stream(0, "volume")
+    drawn = np.array([drawn_volume_ml(rng) for _ in range(4000)])
+
+    assert np.median(drawn) == pytest.approx(24.9, rel=0.1)
+    assert np.percentile(drawn, 25) == pytest.approx(8.3, rel=0.15)
+    assert np.percentile(drawn, 75) == pytest.approx(35.6, rel=0.1)
+    assert drawn.min() >= 0.3

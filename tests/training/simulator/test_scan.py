@@ -1,0 +1,271 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A whole simulated scan: seeds, matched pairs, labels and volumes, geometry, and what training makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from appliance.contract import HemorrhageType
+from training.simulator.geometry import ScanGeometry
+from training.simulator.scan import (
+    Finding,
+    NoiseFreeScan,
+    SimulatedScan,
+    coarser,
+    labelled,
+    planned_geometry,
+    realise,
+    simulate_head,
+    simulate_noise_free,
+    simulate_scan,
+    volumes_ml,
+)
+from training.simulator.scanner import Kernel, Scanner
+
+SEED = 17
+GEOMETRY = ScanGeometry(
+    rows=192,
+    columns=192,
+    pixel_spacing_mm=(1.2, 1.2),
+    positions_mm=tuple(float(p) for p in np.arange(-50, 85, 9)),
+    thickness_mm=(5.0,) * 15,
+    centre_mm=(0.0, 15.0, 0.0),
+)
+
+
+@pytest.fixture(scope="module")
+def scans() -> dict[str, SimulatedScan]:
+    return {
+        finding: simulate_scan(SEED, finding, volume_ml=volume, geometry=GEOMETRY)
+        for finding, volume in VOLUMES.items()
+    }
+
+
+VOLUMES: dict[str, float | None] = {"none": None, "iph": 12.0, "edh_sdh": 30.0, "sah": 15.0}
+
+
+def test_the_same_seed_gives_the_same_scan(scans):
+    again = simulate_scan(SEED, "sah", volume_ml=15.0, geometry=GEOMETRY)
+
+    np.testing.assert_array_equal(again.hu, scans["sah"].hu)
+    np.testing.assert_array_equal(again.labels, scans["sah"].labels)
+
+
+@pytest.mark.parametrize("finding", ["iph", "edh_sdh", "sah"])
+def test_labelled_voxels_have_the_volume_asked_for(scans, finding):
+    scan = scans[finding]
+    counted = (scan.labels == HemorrhageType(finding).label).sum(axis=(1, 2)) @ GEOMETRY.voxel_ml
+
+    assert scan.volumes_ml == {HemorrhageType(finding): pytest.approx(counted)}
+    assert counted == pytest.approx(VOLUMES[finding], rel=0.1)
+
+
+def test_a_scan_without_a_finding_has_no_label(scans):
+    assert scans["none"].labels.max() == 0
+    assert scans["none"].volumes_ml == {}
+
+
+@pytest.mark.parametrize("finding", ["iph", "edh_sdh", "sah"])
+def test_blood_is_the_only_thing_that_a_matched_pair_differs_in_outside_the_brain(scans, finding):
+    without, with_blood = (scans[f].head.noise_free(GEOMETRY) for f in ("none", finding))
+    differs = np.abs(with_blood - without) > 0.01
+    skull_or_air = (without > 150) & (with_blood > 150) | (without < -150)
+
+    assert scans[finding].scanner == scans["none"].scanner
+    assert differs.any()
+    # Voxels that hold some bone hold some brain too; those that are bone alone are untouched.
+    assert differs[without > 900].mean() < 0.02
+    assert np.abs(with_blood - without)[skull_or_air].mean() < 0.5
+    assert not differs[without < -500].any()
+
+
+def test_subarachnoid_blood_changes_nothing_but_where_it_lies(scans):
+    without, with_blood = (scans[f].head.noise_free(GEOMETRY) for f in ("none", "sah"))
+    fraction, _ = scans["sah"].head.fractions(GEOMETRY)[HemorrhageType.SAH]
+
+    assert np.abs(with_blood - without)[fraction == 0].max() < 0.01
+
+
+@pytest.mark.parametrize("finding", ["iph", "edh_sdh", "sah"])
+def test_labels_lie_where_blood_raises_the_scan(scans, finding):
+    without, with_blood = (scans[f].head.noise_free(GEOMETRY) for f in ("none", finding))
+    labels = scans[finding].labels > 0
+    soft = labels & (without > -50) & (without < 120)
+
+    assert np.median((with_blood - without)[soft]) > 10
+    assert 40 < np.median(with_blood[soft]) < 85
+
+
+def test_a_label_needs_half_a_voxel_of_blood_or_half_the_peak_rise():
+    fraction = np.array([[[0.6, 0.4, 0.4, 0.2, 0.0]]], np.float32)
+    rise = np.array([[[30.0, 16.0, 14.0, 9.0, 0.0]]], np.float32)
+    faint = {HemorrhageType.SAH: (np.array([[[0.3, 0.2]]], np.float32), np.array([[[7.9, 8.1]]], np.float32))}
+
+    np.testing.assert_array_equal(labelled({HemorrhageType.IPH: (fraction, rise)}, (1, 1, 5)), [[[1, 1, 0, 0, 0]]])
+    np.testing.assert_array_equal(labelled(faint, (1, 1, 2)), [[[0, 3]]])
+
+
+def test_where_types_meet_the_higher_fraction_wins():
+    rise = np.full((1, 1, 2), 30, np.float32)
+    blood = {
+        HemorrhageType.IPH: (np.array([[[0.9, 0.5]]], np.float32), rise),
+        HemorrhageType.SAH: (np.array([[[0.6, 0.8]]], np.float32), rise),
+    }
+
+    np.testing.assert_array_equal(labelled(blood, (1, 1, 2)), [[[1, 3]]])
+
+
+def test_the_scan_is_nose_up_and_foot_first(scans):
+    hu = scans["none"].hu
+    lower, upper = hu[2:5], hu[-3:]
+    rows = np.arange(hu.shape[1])[:, None]
+    front_air = ((lower < -500) & (lower > -1100))[:, 40:96, 60:132]
+    back_air = (lower < -500)[:, 110:150, 60:132]
+
+    assert (upper > 200).sum() < (lower > 200).sum()
+    assert front_air.mean() > back_air.mean()
+    assert rows[(hu[7] > 200).any(1)].min() < 60
+
+
+def test_the_right_of_the_patient_is_on_the_left_of_the_image():
+    shifted = replace(GEOMETRY, centre_mm=(30.0, 15.0, 0.0), positions_mm=(30.0,), thickness_mm=(5.0,))
+    head = simulate_head(SEED, "none", geometry=GEOMETRY)
+    columns = np.flatnonzero((head.noise_free(shifted)[0] > 200).any(0))
+
+    # A field of view moved to the patient's left shows the head further to the image's left.
+    assert columns.mean() < 96 - 15
+
+
+def test_planes_of_a_tilted_gantry_are_sheared_along_the_table():
+    tilted = replace(GEOMETRY, tilt_deg=15.0)
+    steps = np.diff(tilted.origins_mm, axis=0)
+
+    np.testing.assert_allclose(steps[:, :2], 0, atol=1e-9)
+    np.testing.assert_allclose(steps @ tilted.axes[2], np.diff(GEOMETRY.positions_mm))
+    assert tilted.axes[2][2] == pytest.approx(np.cos(np.deg2rad(15)))
+    assert tilted.axes[1][2] < 0  # to posterior is towards the feet: the front edge is up
+
+
+def test_spans_are_half_way_to_the_neighbours():
+    uneven = replace(GEOMETRY, positions_mm=(0.0, 2.5, 5.0, 10.0), thickness_mm=(2.5, 2.5, 5.0, 5.0))
+
+    np.testing.assert_allclose(uneven.spans_mm, [2.5, 2.5, 3.75, 5.0])
+
+
+def test_positions_that_do_not_rise_are_refused():
+    with pytest.raises(ValueError, match="rise"):
+        replace(GEOMETRY, positions_mm=(0.0, 0.0), thickness_mm=(5.0, 5.0))
+
+
+def test_planned_geometries_cover_the_head_within_the_stated_ranges():
+    for seed in range(40):
+        plan = planned_geometry(seed)
+        assert plan.shape[1:] == (512, 512)
+        assert 24 <= plan.shape[0] <= 40
+        assert 0.40 <= plan.pixel_spacing_mm[0] <= 0.55
+        assert 2.4 <= min(plan.thickness_mm) <= max(plan.thickness_mm) <= 5
+        assert 0 <= plan.tilt_deg <= 20
+        assert plan.positions_mm[0] < -40
+        assert plan.positions_mm[-1] > 75
+
+
+def test_a_coarser_geometry_sees_the_same_field_of_view():
+    assert (
+        coarser(GEOMETRY).rows * coarser(GEOMETRY).pixel_spacing_mm[0] == GEOMETRY.rows * GEOMETRY.pixel_spacing_mm[0]
+    )
+
+
+def test_a_bone_kernel_is_sharper_and_noisier_than_the_soft_one(scans):
+    one = replace(GEOMETRY, positions_mm=(30.0,), thickness_mm=(5.0,))
+    head = scans["none"].head
+    soft, bone = (head.render(one, kernel).astype(float) for kernel in (Kernel.SOFT, Kernel.BONE))
+    brain = np.s_[0, 90:110, 90:110]
+
+    assert bone[brain].std() > 2 * soft[brain].std()
+    assert bone.max() > soft.max()
+
+
+def test_another_series_of_the_head_has_another_noise(scans):
+    one = replace(GEOMETRY, positions_mm=(30.0,), thickness_mm=(5.0,))
+    first, second = (scans["none"].head.render(one, noise=number).astype(float) for number in (1, 2))
+
+    assert np.corrcoef((first - second)[0, 90:110, 90:110].ravel(), first[0, 90:110, 90:110].ravel())[0, 1] > 0.2
+    assert (first != second).mean() > 0.2
+
+
+def test_a_noise_free_scan_survives_the_disk(tmp_path, scans):
+    scan = simulate_noise_free(SEED, Finding.IPH, volume_ml=12.0, geometry=GEOMETRY)
+    scan.save(tmp_path / "one.npz")
+    back = NoiseFreeScan.load(tmp_path / "one.npz")
+
+    np.testing.assert_array_equal(back.hu, scan.hu)
+    np.testing.assert_array_equal(back.labels, scans["iph"].labels)
+    assert (back.seed, back.finding, back.pixel_spacing_mm) == (SEED, Finding.IPH, (1.2, 1.2))
+
+
+def test_realisations_move_labels_with_the_blood():
+    hu = np.full((3, 96, 96), 30, np.int16)
+    labels = np.zeros((3, 96, 96), np.uint8)
+    hu[:, 30:50, 20:44] = 70
+    labels[:, 30:50, 20:44] = 1
+    scan = NoiseFreeScan(0, Finding.IPH, hu, labels, (0.5, 0.5), np.full(3, 5.0))
+    quiet = Scanner(noise_hu=0.5, overshoot=0.0)
+    for seed in range(6):
+        seen, truth = realise(scan, np.random.default_rng(seed), scanner=quiet)
+        assert truth.max() == 1
+        np.testing.assert_array_equal(truth[0], truth[2])
+        assert np.mean((seen > 50) == (truth > 0)) > 0.98
+
+
+def test_two_realisations_differ_and_one_stream_repeats():
+    scan = NoiseFreeScan(
+        0,
+        Finding.NONE,
+        np.full((2, 64, 64), 30, np.int16),
+        np.zeros((2, 64, 64), np.uint8),
+        (0.5, 0.5),
+        np.full(2, 5.0),
+    )
+    first, again, other = (realise(scan, np.random.default_rng(seed))[0] for seed in (1, 1, 2))
+
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_a_crop_keeps_planes_and_thickness_in_step():
+    scan = NoiseFreeScan(
+        0,
+        Finding.NONE,
+        np.zeros((4, 8, 8), np.int16),
+        np.zeros((4, 8, 8), np.uint8),
+        (0.5, 0.5),
+        np.array([1.0, 2.0, 3.0, 4.0]),
+    )
+    part = scan.cropped(slice(1, 3), slice(2, 6), slice(0, 4))
+
+    assert part.hu.shape == part.labels.shape == (2, 4, 4)
+    np.testing.assert_array_equal(part.thickness_mm, [2, 3])
+
+
+def test_an_unknown_finding_is_refused():
+    with pytest.raises(ValueError, match="stroke"):
+        simulate_scan(0, "stroke", geometry=GEOMETRY)
+
+
+def test_volumes_count_each_slice_with_its_own_span():
+    labels = np.zeros((3, 4, 4), np.uint8)
+    labels[0, 0, 0] = labels[2, 0, 0] = 2
+    geometry = replace(
+        GEOMETRY,
+        rows=4,
+        columns=4,
+        pixel_spacing_mm=(1.0, 1.0),
+        positions_mm=(0.0, 2.0, 8.0),
+        thickness_mm=(2.0, 2.0, 5.0),
+    )
+
+    assert volumes_ml(labels, geometry) == {HemorrhageType.EDH_SDH: pytest.approx((2.0 + 6.0) / 1000)}
