@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from appliance import __version__
@@ -37,12 +38,19 @@ err = Console(stderr=True)
 
 ANALYSED, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 
+_PATIENCE_S = 10.0
+
+
+def _print_error(sentence: str) -> None:
+    # What comes from outside (paths, headers, servers) may hold what rich would take for markup.
+    err.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
+
 
 def _settings(path: Path | None) -> Settings:
     try:
         return load_settings(path)
     except ApplianceError as error:
-        err.print(f"[red]{error}[/red]", highlight=False)
+        _print_error(str(error))
         raise typer.Exit(USAGE) from error
 
 
@@ -55,7 +63,7 @@ def serve(settings: SettingsOption = None) -> None:
     try:
         run_service(loaded)
     except ApplianceError as error:
-        err.print(f"[red]{error}[/red]", highlight=False)
+        _print_error(str(error))
         raise typer.Exit(FAILED) from error
 
 
@@ -82,10 +90,10 @@ def analyze(
         document = folder_analysis.result(answer, contents.refusals, model)
         written = folder_analysis.write_answer(out_dir, answer, document)
     except folder_analysis.WhichStudyError as error:
-        err.print(str(error), highlight=False)
+        _print_error(str(error))
         raise typer.Exit(USAGE) from error
     except ApplianceError as error:
-        err.print(f"[red]{error}[/red]", highlight=False)
+        _print_error(str(error))
         raise typer.Exit(FAILED) from error
     if as_json:
         typer.echo(json.dumps(document, indent=2))
@@ -102,7 +110,8 @@ def _print_result(document: dict[str, Any]) -> None:
         answer = "[red]hemorrhage[/red]" if document["present"] else "[green]no hemorrhage found[/green]"
         series = document["series"]
         out.print(f"{answer}  probability {document['probability']:.3f}")
-        out.print(f"series {series['uid']}  '{series['description']}', {series['slices']} slices", highlight=False)
+        described = f"series {series['uid']}  '{series['description']}', {series['slices']} slices"
+        out.print(described, markup=False, highlight=False)
     if document["lesions"]:
         table = Table("type", "mL", "ABC/2 mL", "size", "confidence", "slices")
         for lesion in document["lesions"]:
@@ -111,7 +120,7 @@ def _print_result(document: dict[str, Any]) -> None:
             table.add_row(*row, f"{lesion['confidence']:.3f}", str(len(lesion["slices"])))
         out.print(table)
     for refusal in document["refusals"]:
-        out.print(f"refused: {refusal['code']}: {refusal['reason']}", highlight=False)
+        out.print(f"refused: {refusal['code']}: {refusal['reason']}", markup=False, highlight=False)
     out.print("research use only: the network was trained on simulated scans", style="dim")
 
 
@@ -125,10 +134,13 @@ def status(
     loaded = _settings(settings)
     address = f"http://{loaded.service.host}:{loaded.service.port}"
     try:
-        document = httpx.get(f"{address}/status", params={"limit": limit}, timeout=5).raise_for_status().json()
-    except httpx.HTTPError as error:
-        err.print(f"[red]the service does not answer on {address}: {error}[/red]\nstart it with `appliance serve`; "
-                  "`appliance doctor` tells more", highlight=False)  # fmt: skip
+        answer = httpx.get(f"{address}/status", params={"limit": limit}, timeout=_PATIENCE_S, trust_env=False)
+        document = answer.raise_for_status().json()
+    except (httpx.HTTPError, ValueError) as error:
+        _print_error(
+            f"the service does not answer on {address}: {error}\n"
+            "start it with `appliance serve`; `appliance doctor` tells more"
+        )
         raise typer.Exit(FAILED) from error
     if as_json:
         typer.echo(json.dumps(document, indent=2))
@@ -152,9 +164,15 @@ def status_table(document: dict[str, Any]) -> Table:
             "" if probability is None else f"{probability:.3f}",
             lesions,
             "" if turnaround is None else f"{turnaround:.2f}",
-            "" if present is not None else "; ".join(refusal["code"] for refusal in study.get("refusals") or ()),
+            "" if present is not None else escape(_why_not(study)),
         )
     return table
+
+
+def _why_not(study: dict[str, Any]) -> str:
+    """Return why a study has no answer (yet): refusals with code and sentence, what it waits for, what went wrong."""
+    refusals = [f"{refusal['code']}: {refusal['reason']}" for refusal in study.get("refusals") or ()]
+    return "\n".join(filter(None, (study.get("waiting_for"), study.get("error"), *refusals)))
 
 
 @app.command()
@@ -169,7 +187,8 @@ def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None
         colours = {"ok": "green", "warn": "yellow", "fail": "red"}
         table = Table("", "check", "what was seen", "what to do")
         for check in checks:
-            table.add_row(f"[{colours[check.state]}]{check.state}[/]", check.name, check.what, check.remedy)
+            state = f"[{colours[check.state]}]{check.state}[/]"
+            table.add_row(state, check.name, escape(check.what), escape(check.remedy))
         out.print(table)
     raise typer.Exit(FAILED if any(check.state == "fail" for check in checks) else ANALYSED)
 
@@ -178,19 +197,21 @@ def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None
 def show_settings(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Show every setting: its value in force and its meaning."""
     loaded = _settings(settings)
-    if as_json:
-        typer.echo(json.dumps(json.loads(loaded.model_dump_json(exclude={"orthanc": {"password"}})), indent=2))
-        return
+    values = loaded.model_dump(mode="json")
     table = Table("setting", "value", "meaning")
-    table.add_row("state_dir", str(loaded.state_dir), "Folder of the ledger, the logs and Orthanc's storage")
-    for section in type(loaded).model_fields:
-        value = getattr(loaded, section)
-        if section == "state_dir":
+    for section, outer in type(loaded).model_fields.items():
+        of_section = getattr(type(getattr(loaded, section)), "model_fields", None)
+        if of_section is None:
+            table.add_row(section, escape(str(values[section])), outer.description or "")
             continue
-        for name, described in type(value).model_fields.items():
-            shown = "***" if name == "password" and value.password else repr(getattr(value, name))
-            table.add_row(f"{section}.{name}", shown, described.description or "")
-    out.print(table)
+        for name, described in of_section.items():
+            if not described.repr and values[section][name]:  # a password, or an address with one in it
+                values[section][name] = "***"
+            table.add_row(f"{section}.{name}", escape(str(values[section][name])), described.description or "")
+    if as_json:
+        typer.echo(json.dumps(values, indent=2))
+    else:
+        out.print(table)
 
 
 @app.command()
