@@ -9,20 +9,23 @@ answer as files. What is done to a study stands in `pipeline.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pydicom
 
-from appliance.errors import ApplianceError, Refusal, RefusedError, UnavailableError
+from appliance.errors import ApplianceError, Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.imaging.instances import Instance, parse_instance
 from appliance.inference.detector import TritonDetector
 from appliance.inference.server import TritonServer
 from appliance.pipeline import Answer, Pipeline, Study
 from appliance.settings import Settings
+
+_RESULT_FILES: Final = ("sr.dcm", "seg.dcm", "key-objects.dcm", "key-image-*.dcm", "key-image-*.png")
+"""What `Results` calls its objects."""
 
 
 class WhichStudyError(ApplianceError):
@@ -59,21 +62,28 @@ def folder_contents(folder: Path) -> FolderContents:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = str(path.relative_to(folder))
         try:
-            instance = parse_instance(str(path), path.read_bytes())
+            instance = parse_instance(str(path), _file(str(path)))
         except RefusedError as error:
             refusals += [Refusal(r.code, f"{name}: {r.reason}", r.series_uid) for r in error.refusals]
-        except OSError as error:
-            raise ApplianceError(f"{path}: cannot be read: {error.strerror}; check the file's permissions") from error
         else:
             instances.setdefault(str(instance.header.get("StudyInstanceUID", "")), []).append(instance)
-    studies = {
-        uid: Study(uid, tuple(found), fetch=lambda ref: Path(ref).read_bytes()) for uid, found in instances.items()
-    }
+    studies = {uid: Study(uid, tuple(found), fetch=_file) for uid, found in instances.items()}
     return FolderContents(studies, tuple(refusals))
 
 
+def _file(path: str) -> bytes:
+    """Return the content of a file. Raises `RefusedError` when it was removed since the folder was looked through."""
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError as error:
+        gone = Refusal(RefusalCode.SOURCE_DELETED, f"{Path(path).name} was removed before it was read")
+        raise RefusedError(gone) from error
+    except OSError as error:
+        raise ApplianceError(f"{path}: cannot be read: {error.strerror}; check the file's permissions") from error
+
+
 @contextmanager
-def detector_at_hand(settings: Settings, say: Any) -> Iterator[TritonDetector]:
+def detector_at_hand(settings: Settings, say: Callable[[str], None]) -> Iterator[TritonDetector]:
     """Yield a detector on the Triton of the settings; start that Triton when none answers, and stop it again."""
     try:
         detector = TritonDetector(settings.triton)
@@ -139,8 +149,14 @@ def result(answer: Answer | None, refusals: tuple[Refusal, ...], model: dict[str
 
 
 def write_answer(out: Path, answer: Answer | None, document: dict[str, Any]) -> list[Path]:
-    """Write `result.json`, the result objects as `*.dcm` and the key images as PNG too; return what was written."""
+    """Write `result.json`, the result objects as `*.dcm` and the key images as PNG too; return what was written.
+
+    The objects of an answer that was written there before are removed: they must not stand beside another answer.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    for pattern in _RESULT_FILES:
+        for older in out.glob(pattern):
+            older.unlink()
     written = [out / "result.json"]
     written[0].write_text(json.dumps(document, indent=2) + "\n")
     if answer is not None and answer.results is not None:
