@@ -193,7 +193,8 @@ class TritonServer:
     def _check_model(self) -> None:
         folder = self._settings.model_repository.absolute() / DETECTOR
         profile = folder / "configs" / f"{self._settings.profile}.pbtxt"
-        for path in (folder, profile, folder / "1"):
+        version = next(folder.glob("[0-9]*"), folder / "1")
+        for path in (folder, profile, version):
             if not path.exists():
                 raise SettingsError(
                     f"triton.model_repository = {self._settings.model_repository}: {path} is not there; lay the "
