@@ -95,7 +95,9 @@ def _found(patches: list[Patch], volume: Volume, join_mm: float) -> list[_Found]
         lesion_of = joined(
             numbered, count, (along[crop[0]], rows[crop[0], crop[1]], columns[crop[0], crop[2]]), join_mm
         )
-        found += _cut_out(type_, crop, lesion_of[numbered], volume)
+        for plane in numbered:  # in place: a block of scattered blood may be as large as the volume
+            plane[...] = lesion_of[plane]
+        found += _cut_out(type_, crop, numbered, volume)
     return found
 
 

@@ -97,14 +97,15 @@ def _surface_points(
 
     The shortest way between two pieces starts and ends at voxels with a free side.
     """
-    blood = np.pad(numbered > 0, 1)
-    inner = blood[1:-1, 1:-1, 1:-1].copy()
-    for axis in range(3):
-        for step in (slice(0, -2), slice(2, None)):
-            window = [slice(1, -1)] * 3
-            window[axis] = step
-            inner &= blood[tuple(window)]
-    z, y, x = np.nonzero((numbered > 0) & ~inner)
+    blood = numbered > 0
+    outer = np.zeros_like(blood)
+    outer[0], outer[-1] = blood[0], blood[-1]
+    for below, plane, above, out in zip(blood[:-2], blood[1:-1], blood[2:], outer[1:-1], strict=True):
+        inner = below & plane & above
+        inner[[0, -1]] = inner[:, [0, -1]] = False
+        inner[1:-1, 1:-1] &= plane[:-2, 1:-1] & plane[2:, 1:-1] & plane[1:-1, :-2] & plane[1:-1, 2:]
+        np.logical_and(plane, ~inner, out=out)
+    z, y, x = np.nonzero(outer)
     of_piece = numbered[z, y, x]
     along, rows, columns = coordinates_mm
     points = np.stack([along[z], rows[z, y], columns[z, x]], axis=1)
