@@ -103,7 +103,7 @@ class Build:
             atrophy=float(np.clip(rng.normal(1.5 * age - 0.75, 0.3), -1, 1)),
             ventricles=float(np.clip(rng.normal(5 * age - 1.0, 1.2), -1.5, 6.0)),
             skull_mm=rng.uniform(-1.5, 2.2),
-            scalp_mm=0.5 + rng.gamma(2.0, 0.9),
+            scalp_mm=float(np.clip(rng.gamma(2.0, 0.9), 0.3, 4.5)),
             skin_mm=rng.uniform(1.5, 2.4),
             table_mm=rng.uniform(1.2, 2.2),
         )

@@ -201,9 +201,9 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     cavity |= dilated(cisterns, 0.8) | opened(sinuses, 1.0)
     cavity = opened(closed(largest(cavity & solid & (solid_distance < -1.5) | (hull & solid)), 2.0), 1.5)
     # Clivus, dorsum sellae and petrous apex: marrow as bright as brain; the dura before the pons bounds them.
-    before_pons = (y > -8 - 0.04 * x**2) & (y < 13)
+    before_pons = (y > -8 - 0.0125 * x**2) & (y < 13)
     clivus = before_pons & (((z <= -33) & (abs(x) < 14)) | ((z <= -40) & (abs(x) < 21)))
-    clivus |= before_pons & (z <= -40) & (y < -12) & (abs(x) < 42)
+    clivus |= before_pons & (z <= -40) & (y < -12) & (abs(x) < 38)
     cavity = largest(opened(cavity & ~clivus, 1.0))
     solid |= dilated(cavity, 2.0) & head
     solid_distance = np.minimum(solid_distance, signed_distance(dilated(cavity, 2.0) & head, 0.7))
