@@ -68,7 +68,7 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading, *, join_mm:
         software_versions=heading.model.version,
         device_serial_number=heading.model.sha256[:16],
         content_label="HEMORRHAGE",
-        content_description="Hemorrhage, one segment a lesion (research use)",
+        content_description="Research use only, trained on simulated scans",
         omit_empty_frames=True,
     )
     dataset["PixelData"].VR = "OB"
