@@ -162,10 +162,17 @@ class TritonDetector:
             self._lock.release()
 
     def close(self) -> None:
-        """Give back the shared memory and the connection."""
-        with self._lock:
+        """Give back the shared memory and the connection.
+
+        A volume that is still being read after a while is given up: who stops must not wait for a Triton that hangs.
+        """
+        alone = self._lock.acquire(timeout=_PATIENCE_S)
+        try:
             self._drop_lanes()
             self._client.close()
+        finally:
+            if alone:
+                self._lock.release()
 
     def _new_client(self) -> InferenceServerClient:
         return InferenceServerClient(self._address, channel_args=_CHANNEL)
