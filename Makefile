@@ -77,5 +77,6 @@ locks: environments
 	.venv-triton/bin/python environments/lock.py triton
 	.venv-training/bin/python environments/lock.py training
 
-clean:  ## remove the environments and all state (results of `make up` too)
+clean:  ## stop what `make up` started, and remove the environments and all state (results of `make up` too)
+	@[ ! -x .venv/bin/python ] || .venv/bin/python -m deploy.local down
 	rm -rf .venv .venv-triton .venv-training var build *.egg-info .mypy_cache .ruff_cache .pytest_cache
