@@ -155,7 +155,7 @@ def table(figures: dict[str, Any]) -> Table:
 
 def main(
     studies: Annotated[int, typer.Option(help="How many; half of them without hemorrhage")] = 60,
-    seed: Annotated[int, typer.Option(help="Seed of the first study; training uses seeds below 1,000,000")] = 5_000_000,
+    seed: Annotated[int, typer.Option(help="Seed of the first study; training uses 1,000,000 and up")] = 5_000_000,
     threshold: Annotated[float | None, typer.Option(help="Class score that counts; else the model's own")] = None,
     processes: Annotated[int, typer.Option(help="Processes that simulate")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
