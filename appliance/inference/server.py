@@ -252,6 +252,7 @@ class TritonServer:
         kept["PATH"] = os.pathsep.join([str(binaries), os.environ.get("PATH", os.defpath)])
         kept["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, libraries))
         kept["PYTHONNOUSERSITE"] = "1"
+        kept["PYTHONDONTWRITEBYTECODE"] = "1"  # the model repository is read, never written
         if self._settings.threads:
             kept["OMP_NUM_THREADS"] = str(self._settings.threads)
         return kept
