@@ -1,25 +1,34 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Real servers for the end-to-end tests, on free ports, with all they store in folders of the test run.
+"""Real servers and simulated patients for the end-to-end tests.
 
-`orthanc` is a fresh one for each test and rings nobody; `stack` (Orthanc, Triton and the service) is one for the whole
-run, so a test counts on the studies that it sent and on nothing else being there or not.
+One stack (Orthanc with the plugin, Triton with the shipped model, the service) and two scanned heads serve the whole
+run, because both take seconds to make. A test sends studies of its own, with UIDs that no study had before, and counts
+on nothing else being there or not; who stops a server starts it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from appliance.settings import Settings
-from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
 from deploy.local.stack import Stack
-from deploy.local.storescu import send
+from tests.end_to_end.patient import Patient
+from tests.end_to_end.running import Running
+from training.simulator.headers import VendorName
+from training.simulator.scan import Finding
+from training.simulator.study import StudySpec
 
 HERE = Path(__file__).parent
+INCOMPLETE_S = 4.0
+
+# Twenty slices are two chunks of the network and cover a head from the skull base to the crown.
+BLEEDING = StudySpec(7001, Finding.IPH, volume_ml=50, slices=20, spacing_mm=6.0, vendor=VendorName.AKANE)
+HEALTHY = StudySpec(7002, Finding.NONE, slices=20, spacing_mm=6.0, vendor=VendorName.POLDER)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,32 +38,41 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.end_to_end)
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Settings of an appliance of the test's own."""
-    return with_free_ports(Settings(), tmp_path)
-
-
-@pytest.fixture
-def orthanc(settings: Settings, tmp_path: Path) -> Iterator[OrthancProcess]:
-    """A real Orthanc of the test's own, without the plugin."""
-    with OrthancProcess(settings, tmp_path / "orthanc", doorbell=False) as running:
-        yield running
-
-
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Orthanc with the plugin, Triton and the service, running."""
-    state_dir = tmp_path_factory.mktemp("stack")
-    with Stack(with_free_ports(Settings(), state_dir)) as running:
-        yield running
+    """Orthanc with the plugin, Triton and the service, running; it does not wait long for missing slices."""
+    settings = with_free_ports(Settings(), tmp_path_factory.mktemp("stack"))
+    intake = settings.intake.model_copy(update={"incomplete_s": INCOMPLETE_S})
+    with Stack(settings.model_copy(update={"intake": intake})) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
-def send_to_stack(stack: Stack) -> Callable[[Path], int]:
-    """Send all files of a folder to the stack by C-STORE; returns how many."""
+def running(stack: Stack) -> Running:
+    """The stack as those see it who send studies and look at what comes back."""
+    return Running(stack)
 
-    def sent(folder: Path) -> int:
-        return send(sorted(file for file in folder.rglob("*.dcm")), stack.settings.orthanc)
 
-    return sent
+@pytest.fixture
+def interrupted(running: Running) -> Iterator[Running]:
+    """The stack for a test that stops or freezes parts of it; afterwards all parts run again."""
+    yield running
+    running.restore()
+
+
+@pytest.fixture(scope="session")
+def bleeding() -> Patient:
+    """A patient with a big intraparenchymal hemorrhage, scanned once."""
+    return Patient(BLEEDING)
+
+
+@pytest.fixture(scope="session")
+def healthy() -> Patient:
+    """A patient who does not bleed, scanned once."""
+    return Patient(HEALTHY)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of an appliance of the test's own, of which nothing runs."""
+    return with_free_ports(Settings(), tmp_path / "own")

@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The running appliance from outside: a scanner that sends, an Orthanc that is looked into, a service that is asked.
+
+Everything here polls; nothing sleeps for a fixed time and nothing looks inside a process.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pydicom
+from prometheus_client.parser import text_string_to_metric_families
+from pydicom import Dataset
+
+from deploy.local.stack import Stack
+from deploy.local.storescu import send
+from tests.end_to_end.stored import Stored
+
+PATIENCE_S = 240
+NOT_SEEN: dict[str, Any] = {"state": "not seen", "jobs": [], "refusals": []}
+
+
+def until(holds: Callable[[], bool], what: Callable[[], object]) -> None:
+    """Return when `holds`; fail with what is there instead when it does not in a long time."""
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end, f"after {PATIENCE_S} s: {what()}"
+        time.sleep(0.02)
+
+
+class Running:
+    """A stack, and the few things that people do with one."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.settings = stack.settings
+        self.service = httpx.Client(base_url=stack.service.url, timeout=30, trust_env=False)
+        self.orthanc = httpx.Client(base_url=stack.orthanc.url, timeout=30, trust_env=False)
+
+    @property
+    def settings_file(self) -> Path:
+        """The settings file that the service was started with."""
+        return self.stack.service.settings_file
+
+    def send(self, files: Iterable[Path]) -> None:
+        """Send files by C-STORE."""
+        send(files, self.settings.orthanc)
+
+    def status(self) -> dict[str, Any]:
+        """Return the service's status document, with every study."""
+        document: dict[str, Any] = self.service.get("/status", params={"limit": 1000}).raise_for_status().json()
+        return document
+
+    def study(self, uid: str) -> dict[str, Any]:
+        """Return the service's record of a study."""
+        return next((study for study in self.status()["studies"] if study["study_uid"] == uid), NOT_SEEN)
+
+    def until_state(self, uid: str, *states: str) -> dict[str, Any]:
+        """Return the service's record of a study once it is in one of `states`."""
+        until(lambda: self.study(uid)["state"] in states, lambda: (states, self.study(uid)))
+        return self.study(uid)
+
+    def answered(self, uid: str) -> dict[str, Any]:
+        """Return the service's record of a study once its newest answer is given."""
+        return self.until_state(uid, "done")
+
+    def metrics(self) -> dict[str, float]:
+        """Return the samples of the service's metrics by name, a label's value behind it in brackets."""
+        text = self.service.get("/metrics").raise_for_status().text
+        samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+        return {
+            sample.name
+            + "".join(f"[{value}]" for name, value in sorted(sample.labels.items()) if name != "le"): sample.value
+            for sample in samples
+            if "le" not in sample.labels
+        }
+
+    def log(self) -> str:
+        """Return what the service has written to its log since it was started."""
+        return self.stack.service.log.read_text()
+
+    def orthanc_study(self, uid: str) -> str | None:
+        """Return Orthanc's identifier of a study, None when Orthanc does not hold it."""
+        found = self.orthanc.post("/tools/lookup", content=uid).raise_for_status().json()
+        return next((entry["ID"] for entry in found if entry["Type"] == "Study"), None)
+
+    def modalities(self, uid: str) -> list[str]:
+        """Return the modality of each series that Orthanc holds of a study."""
+        study = self.orthanc_study(uid)
+        if study is None:
+            return []
+        series = self.orthanc.get(f"/studies/{study}/series").raise_for_status().json()
+        return sorted(one["MainDicomTags"]["Modality"] for one in series)
+
+    def stored(self, uid: str) -> Stored:
+        """Return everything that Orthanc holds of a study but the images it came with."""
+        study = self.orthanc_study(uid)
+        assert study is not None, f"Orthanc does not hold study {uid}"
+        series = self.orthanc.get(f"/studies/{study}/series").raise_for_status().json()
+        results = [one for one in series if one["MainDicomTags"]["Modality"] in Stored.MODALITIES]
+        return Stored([self.instance(ref) for one in results for ref in one["Instances"]])
+
+    def instance(self, ref: str) -> Dataset:
+        """Return an instance that Orthanc holds."""
+        content = self.orthanc.get(f"/instances/{ref}/file").raise_for_status().content
+        return pydicom.dcmread(io.BytesIO(content))
+
+    @contextmanager
+    def frozen_triton(self) -> Iterator[None]:
+        """Freeze Triton: a study that reaches the network stays in it until this ends."""
+        pid = self.stack.triton.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def restore(self) -> None:
+        """Start what does not run, and return when the service is ready."""
+        if self.stack.orthanc.pid is None:
+            self.stack.orthanc.start()
+        self.stack.triton.start()
+        if self.stack.service.pid is None:
+            self.stack.service.launch()
+        self.stack.service.wait()
