@@ -71,7 +71,7 @@ def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> Sub
     room *= smoothstep((anatomy.warped_smooth(atlas.ventricle_distance) - 1) / 2)
     room *= smoothstep((z + 58) / 6)
 
-    if rng.random() < (0.5 if volume_ml < 15 else 0.85):
+    if rng.random() < (0.45 if volume_ml < 15 else 0.65):
         side = rng.choice([-1.0, 1.0])
         way = np.full(shape, 999.0, np.float32)
         for cz, cy, cx, start in _CISTERNS:
