@@ -51,7 +51,7 @@ class ConvBNReLU(keras.layers.Layer):  # type: ignore[misc]
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Return [N, H / stride, W / stride, channels]."""
         if self.stride > 1:
-            # Padded alike on both sides: "same" would shift a strided grid by half a pixel.
+            # Padded alike on both sides, whatever the size: "same" depends on whether it is even.
             x = tf.pad(x, [[0, 0], [self.pad, self.pad], [self.pad, self.pad], [0, 0]])
         x = self.normalisation(self.convolution(x), training=training)
         return tf.nn.relu(x) if self.relu else x
