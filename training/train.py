@@ -15,7 +15,7 @@ import json
 import logging
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -240,14 +240,12 @@ def detector_run(detector: Detector) -> Callable[[np.ndarray[Any, Any]], Outputs
 
 def provenance(run: Run, command: str, progress: dict[str, float], figures: Quality) -> dict[str, object]:
     """Return where a set of weights comes from, for the file beside them and the exported model."""
-    seeds = sorted(head.seed for head in stored(run.heads))
     return {
         "variant": run.variant,
         "command": command,
         "data": "simulated head CTs (training/simulator); no scan of a person was used",
-        "training_heads": len(seeds),
-        "training_seeds": [seeds[0], seeds[-1]] if seeds else [],
-        "validation_seeds": sorted(head.seed for head in stored(run.validation)),
+        "training_seeds": _ranges(head.seed for head in stored(run.heads)),
+        "validation_seeds": _ranges(head.seed for head in stored(run.validation)),
         "seed": run.seed,
         "settings": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(run).items() if v != float("inf")},
         "steps": int(progress["step"]),
@@ -257,6 +255,17 @@ def provenance(run: Run, command: str, progress: dict[str, float], figures: Qual
         "validation": figures.report(),
         "suggested_threshold": figures.threshold,
     }
+
+
+def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the runs of consecutive numbers as (first, last)."""
+    runs: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs
 
 
 def _git_revision() -> str:

@@ -105,7 +105,7 @@ def test_the_rate_warms_up_is_annealed_on_a_plateau_and_cools_down(run: Run) -> 
 
 def test_the_provenance_names_command_data_seeds_revision_and_figures(trained: Trainer) -> None:
     origin = provenance(trained.run, "python -m training train", trained.progress, trained.validate())
-    assert origin["training_seeds"] == [0, 1]
+    assert origin["training_seeds"] == [(0, 1)]
     assert origin["steps"] == 12
     assert {"command", "git_revision", "date", "suggested_threshold", "validation"} <= origin.keys()
     json.dumps(origin)
