@@ -46,6 +46,8 @@ from appliance.ledger.states import (
 
 _ORTHANC = "orthanc"
 _AT_ONCE = 500  # rows a statement: both engines limit the number of bound values
+_MAY_BE_TAKEN = or_(tables.studies.c.state != StudyState.RECEIVING, tables.jobs.c.orthanc_series != "")
+"""Of a study that is receiving again, only what a person asked for is answered before it is quiet."""
 
 
 class LostJobError(ApplianceError):
@@ -383,11 +385,7 @@ class Ledger:
             row = connection.execute(
                 select(jobs.c.id)
                 .join(studies, studies.c.orthanc_id == jobs.c.orthanc_study)
-                .where(
-                    jobs.c.state.in_(states_that(JobEvent.CLAIM)),
-                    jobs.c.next_try <= now,
-                    or_(studies.c.state != StudyState.RECEIVING, jobs.c.orthanc_series != ""),
-                )
+                .where(jobs.c.state.in_(states_that(JobEvent.CLAIM)), jobs.c.next_try <= now, _MAY_BE_TAKEN)
                 .order_by((jobs.c.orthanc_series != "").desc(), jobs.c.crashes, jobs.c.last_instance_at, jobs.c.id)
                 .limit(1)
                 .with_for_update(of=jobs, skip_locked=True)
@@ -405,10 +403,13 @@ class Ledger:
             return _job(connection.execute(select(jobs).where(jobs.c.id == row.id)).one())
 
     def next_try(self) -> float | None:
-        """Return when the next waiting job has its time; None when none waits."""
+        """Return when the next waiting job that `claim` would give has its time; None when none waits."""
+        jobs, studies = tables.jobs, tables.studies
         with self._transaction() as connection:
             at = connection.execute(
-                select(func.min(tables.jobs.c.next_try)).where(tables.jobs.c.state == JobState.WAITING)
+                select(func.min(jobs.c.next_try))
+                .join(studies, studies.c.orthanc_id == jobs.c.orthanc_study)
+                .where(jobs.c.state == JobState.WAITING, _MAY_BE_TAKEN)
             ).scalar()
             return None if at is None else float(at)
 

@@ -173,6 +173,18 @@ class TestJobs:
         clock.now += 4
         assert claimed(ledger).tries == 2
 
+    def test_a_job_whose_study_receives_again_has_no_time_before_it_is_quiet(
+        self, ledger: Ledger, clock: Clock
+    ) -> None:
+        queued(ledger)
+        ledger.postpone(claimed(ledger), "Triton is away", clock.now - 1, crashed=False)
+        ledger.notice([arrival(at=60)])
+        assert ledger.claim("me", 60) is None
+        assert ledger.next_try() is None
+        ledger.decide(followed(ledger), None)
+        assert ledger.next_try() == clock.now - 1
+        assert ledger.claim("me", 60) is not None
+
     def test_a_neighbour_that_is_back_ends_the_wait_but_not_that_of_a_job_that_broke(
         self, ledger: Ledger, clock: Clock
     ) -> None:
