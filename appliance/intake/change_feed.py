@@ -129,8 +129,9 @@ class ChangeFeed:
             if found is None:
                 continue
             stamp = stamps.get(change.resource)
-            if stamp is not None:  # a clock that is ahead must not keep the study waiting
-                received, quiet_from = min(stamp, now), min(stamp, now)
+            if stamp is not None:
+                # A wrong clock must not keep the study waiting, nor let it be decided before it was quiet.
+                received = quiet_from = min(max(stamp, change.date - 1), now)
             else:
                 received, quiet_from = change.date, min(change.date + 1, now)
             placed.append(Placed(change.resource, found, received, quiet_from, stamp is not None))

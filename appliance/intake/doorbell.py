@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 _STAMPS_KEPT: Final = 20_000
 
@@ -23,7 +23,7 @@ class Ring(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    instances: Mapping[str, float] = Field(default_factory=dict)
+    instances: Mapping[str, FiniteFloat] = Field(default_factory=dict)
     series: Mapping[str, Literal["stable", "deleted"]] = Field(default_factory=dict)
     studies: Mapping[str, Literal["stable", "deleted"]] = Field(default_factory=dict)
     orthanc: Literal["started", "stopped"] | None = None

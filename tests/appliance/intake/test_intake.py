@@ -98,6 +98,14 @@ class TestNoticing:
         desk.quiet()
         assert len(desk.jobs(study)) == 1
 
+    def test_a_stamp_from_the_past_does_not_shorten_the_quiet_time(self, desk: Desk, study: str) -> None:
+        ids = desk.send(*head_series(study))
+        desk.bell.ring(Ring(instances=dict.fromkeys(ids, desk.clock() - 3600)))
+        entered = min(change.date for change in desk.orthanc.changes(0, 1000).changes if change.resource in ids)
+        desk.take_in()
+        (followed,) = desk.ledger.open_studies()
+        assert followed.quiet_from >= entered - 1
+
     def test_a_series_that_the_change_log_did_not_tell_of_is_found_at_the_next_start(
         self, desk: Desk, settings: Settings, tmp_path: Path, study: str
     ) -> None:

@@ -110,7 +110,18 @@ class TestDoorbell:
         assert news.deleted_series == {"s2"}
         assert news.orthanc_started
 
-    @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"instances": {"a": "soon"}}', b'{"orthanc": "asleep"}'])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"[]",
+            b"{",
+            b'{"instances": {"a": "soon"}}',
+            b'{"instances": {"a": NaN}}',
+            b'{"instances": {"a": Infinity}}',
+            b'{"orthanc": "asleep"}',
+        ],
+    )
     def test_what_is_no_ring_is_turned_down(self, site: Site, body: bytes) -> None:
         assert site.client.post("/doorbell", content=body).status_code == 400
 
