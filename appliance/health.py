@@ -83,5 +83,5 @@ class Health:
                 self._log.info("well", neighbour=name)
                 try:
                     self._recovered(name)
-                except ApplianceError as error:
+                except Exception as error:  # asking goes on whatever happens
                     self._log.warning("could not tell of a recovery", neighbour=name, error=told(error))

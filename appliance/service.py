@@ -223,7 +223,7 @@ class Service:
                 self._ledger.renew(self._owner, self._settings.ledger.lease_s)
                 if self._ledger.take_up(self._settings.intake.poison_tries):
                     self._handover.wake()
-            except UnavailableError as error:
+            except Exception as error:  # whatever happens, leases go on: without them others take up our jobs
                 self._log.warning("leases not renewed", error=told(error))
 
     def _probe_orthanc(self) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, or_, select, update
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from appliance.errors import ApplianceError, Refusal, RefusalCode, UnavailableError
@@ -73,7 +73,9 @@ class Ledger:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        except (DataError, IntegrityError, ProgrammingError):
+            raise  # the database answers: what was asked of it is a fault of our own, and counts as one
+        except (DBAPIError, PoolTimeoutError) as error:
             raise UnavailableError(
                 f"the ledger does not answer ({type(error).__name__}); check its disk or database server"
             ) from error

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import pytest
+
 from appliance.errors import UnavailableError
 from appliance.health import Health
 
@@ -26,9 +28,10 @@ def test_a_service_is_ready_only_when_every_neighbour_answered() -> None:
     assert recovered == ["orthanc", "triton"]
 
 
-def test_a_recovery_that_cannot_be_told_of_stops_nothing() -> None:
+@pytest.mark.parametrize("error", [UnavailableError("the ledger is away"), KeyError("a fault of our own")])
+def test_a_recovery_that_cannot_be_told_of_stops_nothing(error: Exception) -> None:
     def tell(_: str) -> None:
-        raise UnavailableError("the ledger is away")
+        raise error
 
     health = Health({"orthanc": lambda: None}, tell)
     health.ask()

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,9 +21,10 @@ import pytest
 from pydicom.uid import generate_uid
 
 from appliance.errors import ApplianceError
+from appliance.ledger.ledger import Ledger
 from appliance.orthanc import Orthanc
 from appliance.service import Service
-from appliance.settings import Settings
+from appliance.settings import LedgerSettings, Settings
 from deploy.local.orthanc import ROOT, OrthancProcess
 from deploy.local.ports import with_free_ports
 from tests.appliance.stand_in import StandInRoom, head_series
@@ -191,6 +193,28 @@ def test_every_line_of_the_log_is_json_and_names_no_patient(running: Running, st
     (answered,) = [line for line in lines if line["event"] == "study answered" and line["study"] == study]
     assert answered["job"] >= 1
     assert all(word not in json.dumps(lines) for word in ("Phantom", "PHANTOM"))
+
+
+def test_leases_go_on_after_a_fault_of_the_service_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    renewals = 0
+    renewed_again = threading.Event()
+
+    def renew(_ledger: Ledger, _owner: str, _lease_s: float) -> None:
+        nonlocal renewals
+        renewals += 1
+        if renewals == 1:
+            raise KeyError("a fault")
+        renewed_again.set()
+
+    monkeypatch.setattr(Ledger, "renew", renew)
+    settings = with_free_ports(Settings(ledger=LedgerSettings(lease_s=5)), tmp_path)
+    service = Service(settings, StandInRoom(settings))
+    service.start()
+    try:
+        assert renewed_again.wait(PATIENCE_S)
+        assert service.dead() == []
+    finally:
+        service.stop()
 
 
 def test_a_port_that_is_taken_stops_the_start_and_says_which(tmp_path: Path) -> None:

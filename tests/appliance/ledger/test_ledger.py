@@ -302,6 +302,16 @@ def test_a_url_that_is_none_is_a_wrong_setting(url: str) -> None:
         Ledger(url)
 
 
+def test_a_ledger_whose_file_is_damaged_is_one_that_does_not_answer(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.sqlite"
+    ledger = Ledger(f"sqlite:///{file}")
+    ledger.close()
+    file.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(UnavailableError, match="check its disk"):
+        ledger.renew("me", 60)
+    ledger.close()
+
+
 def test_a_ledger_that_cannot_be_opened_says_where_it_is_without_its_password(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="cannot be opened"):
         Ledger(f"sqlite:///{tmp_path}")
