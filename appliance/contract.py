@@ -150,12 +150,16 @@ def scaled(hu: NDArray[np.floating]) -> NDArray[np.float32]:
 def chunks(slices: int) -> list[NDArray[np.intp]]:
     """Return for each chunk of a study of `slices` slices the indices of its `CHUNK_INPUT_SLICES` input slices.
 
-    Chunk c targets slices `c * CHUNK_SLICES` and up. Indices beyond either end repeat the end slice (edge padding,
-    facts of the shared-feature form); targets past the last slice are padding whose detections are dropped.
+    Chunk c tells of the slices from `c * CHUNK_SLICES` on; its first target is its index `CONTEXT_SLICES`. The last
+    chunk starts earlier where slices are left over, and tells nothing of the targets that the chunk before it told:
+    copies of the top slice as targets would crowd that slice's own detections out of the chunk's list. Indices beyond
+    either end repeat the end slice (edge padding, facts of the shared-feature form); in a study shorter than a chunk,
+    targets past the last slice are padding whose detections are dropped.
     """
     if slices < 1:
         raise ValueError(f"a study has at least one slice, not {slices}")
-    starts = range(0, slices, CHUNK_SLICES)
+    latest = max(0, slices - CHUNK_SLICES)
+    starts = [min(start, latest) for start in range(0, slices, CHUNK_SLICES)]
     offsets = np.arange(-CONTEXT_SLICES, CHUNK_SLICES + CONTEXT_SLICES)
     return [np.clip(start + offsets, 0, slices - 1) for start in starts]
 

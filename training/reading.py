@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import CHUNK_SLICES, MASK_SIZE, MATRIX, TYPES, chunks
+from appliance.contract import CHUNK_SLICES, CONTEXT_SLICES, MASK_SIZE, MATRIX, TYPES, chunks
 
 Outputs = Mapping[str, NDArray[np.generic]]
 Run = Callable[[NDArray[np.float32]], Outputs]
@@ -46,9 +46,10 @@ def study_detections(run: Run, hu: NDArray[np.int16]) -> list[StudyDetection]:
     found = []
     for number, index in enumerate(chunks(len(hu))):
         out = run(hu[index].astype(np.float32))
+        first, told = int(index[CONTEXT_SLICES]), number * CHUNK_SLICES
         for i in range(int(out["detection_count"][0])):
-            z = number * CHUNK_SLICES + int(out["detection_slice"][i])
-            if z < len(hu):
+            z = first + int(out["detection_slice"][i])
+            if told <= z < len(hu):
                 box, scores, mask = (
                     np.asarray(out[f"detection_{part}"][i], np.float32) for part in ("box", "score", "mask")
                 )

@@ -132,9 +132,10 @@ class TritonDetector:
                 write_chunk(hu, indices[number], target)
 
             for number, outputs in enumerate(self._answers(len(indices), write)):
-                first = number * contract.CHUNK_SLICES
-                detections += _detections(outputs, first, len(hu))
-                dismissed += _dismissed(outputs, first, len(hu))
+                first = int(indices[number][contract.CONTEXT_SLICES])
+                told = range(number * contract.CHUNK_SLICES, len(hu))
+                detections += _detections(outputs, first, told)
+                dismissed += _dismissed(outputs, first, told)
             if self._look() != served:
                 raise UnavailableError("the served model changed while a study was read; it is to be read again")
         return Reading(tuple(detections), tuple(dismissed), served.identity)
@@ -350,20 +351,20 @@ def _scores(row: NDArray[Any]) -> tuple[float, float, float]:
     return iph, edh_sdh, sah
 
 
-def _detections(outputs: dict[str, NDArray[Any]], first: int, slices: int) -> Iterator[Detection]:
-    """Yield the detections of the chunk whose first target is slice `first`, without those on padding slices."""
+def _detections(outputs: dict[str, NDArray[Any]], first: int, told: range) -> Iterator[Detection]:
+    """Yield the detections of the chunk whose first target is slice `first`, those on slices `told` alone."""
     for i in range(int(outputs["detection_count"][0])):
         slice_index = first + int(outputs["detection_slice"][i])
-        if slice_index < slices:
+        if slice_index in told:
             box = Box(*map(float, outputs["detection_box"][i]))
             mask = np.array(outputs["detection_mask"][i], np.float32)  # the lane's memory is used again
             yield Detection(slice_index, box, _scores(outputs["detection_score"][i]), mask)
 
 
-def _dismissed(outputs: dict[str, NDArray[Any]], first: int, slices: int) -> Iterator[DismissedProposal]:
-    """Yield the dismissed proposals of the chunk whose first target is slice `first`, without those on padding."""
+def _dismissed(outputs: dict[str, NDArray[Any]], first: int, told: range) -> Iterator[DismissedProposal]:
+    """Yield the dismissed proposals of the chunk whose first target is slice `first`, those on `told` alone."""
     for i in range(int(outputs["dismissed_count"][0])):
         slice_index = first + int(outputs["dismissed_slice"][i])
-        if slice_index < slices:
+        if slice_index in told:
             box = Box(*map(float, outputs["dismissed_box"][i]))
             yield DismissedProposal(slice_index, box, _scores(outputs["dismissed_score"][i]))

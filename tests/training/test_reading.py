@@ -14,7 +14,7 @@ def detection(z: int, box: list[float], scores: list[float], mask: np.ndarray | 
     return StudyDetection(z, np.array(box, np.float32), np.array(scores, np.float32), cells)
 
 
-def test_chunks_are_put_together_and_padding_slices_dropped() -> None:
+def test_chunks_are_put_together_and_each_slice_told_by_one_of_them() -> None:
     def run(hu: np.ndarray) -> dict[str, np.ndarray]:
         # A detection on the chunk's targets 0 and 15, the box at the HU of the first.
         box = np.zeros((contract.MAX_DETECTIONS, 4), np.float32)
@@ -34,7 +34,9 @@ def test_chunks_are_put_together_and_padding_slices_dropped() -> None:
     hu = np.zeros((20, contract.MATRIX, contract.MATRIX), np.int16)
     hu[:, 0, 0] = np.arange(20)
     found = study_detections(run, hu)
-    assert [(one.slice_index, float(one.box[0])) for one in found] == [(0, 0.0), (15, 0.0), (16, 16.0)]
+    assert [(one.slice_index, float(one.box[0])) for one in found] == [(0, 0.0), (15, 0.0), (19, 4.0)]
+    # A study shorter than a chunk: its second detection lies on padding.
+    assert [one.slice_index for one in study_detections(run, hu[:10])] == [0]
 
 
 def test_the_study_score_is_the_highest_of_any_slice() -> None:

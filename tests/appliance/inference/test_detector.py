@@ -89,6 +89,30 @@ def test_every_slice_of_a_study_is_read_once_whatever_its_length(detector: Trito
     assert reading.dismissed
 
 
+@pytest.mark.parametrize("slices", [17, 33])
+def test_a_slice_left_over_keeps_its_faint_detections_beside_many_strong_ones(
+    detector: TritonDetector, slices: int
+) -> None:
+    cells = [(row, column) for row in range(4) for column in range(4)]
+    hu = head(slices, *((slices - 1, row, column) for row, column in cells[:8]))
+    for row, column in cells[8:]:  # an eighth of the cell: half the score
+        hu[-1, 32 + 112 * row : 46 + 112 * row, 32 + 112 * column : 144 + 112 * column] = 66
+    reading = detector.read(hu)
+    assert [one.slice_index for one in reading.detections] == [slices - 1] * len(cells)
+    assert sum(one.score < 0.6 for one in reading.detections) == 8
+
+
+@pytest.mark.parametrize("slices", [16, 17, 31, 33, 70])
+def test_no_slice_is_a_target_twice_in_a_chunk_and_context_is_the_true_neighbour(slices: int) -> None:
+    for number, index in enumerate(contract.chunks(slices)):
+        first = index[contract.CONTEXT_SLICES]
+        assert first <= number * contract.CHUNK_SLICES
+        offsets = np.arange(contract.CHUNK_INPUT_SLICES) - contract.CONTEXT_SLICES
+        np.testing.assert_array_equal(index, np.clip(first + offsets, 0, slices - 1))
+        targets = index[contract.CONTEXT_SLICES : -contract.CONTEXT_SLICES]
+        assert len(set(targets)) == contract.CHUNK_SLICES
+
+
 def test_the_answer_is_the_one_that_onnx_runtime_gives_in_this_process(detector: TritonDetector) -> None:
     chunk = contract.golden_chunk()
     expected = answers(onnx_model().SerializeToString(), chunk)
