@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -192,14 +193,17 @@ class Settings(BaseSettings):
 def settings_file(given: Path | None = None) -> Path | None:
     """Return the settings file that applies, None when there is none and the defaults stand.
 
-    Raises `SettingsError` when a file was named and is not there.
+    Raises `SettingsError` when a file was named and is not there, or its folder cannot be looked into.
     """
     named = given or (Path(os.environ["APPLIANCE_SETTINGS"]) if os.environ.get("APPLIANCE_SETTINGS") else None)
-    if named is not None:
-        if not named.is_file():
+    try:
+        if named is not None and not named.is_file():
             raise SettingsError(f"settings file {named}: not there; name an existing TOML file or leave it out")
-        return named
-    return next((path for path in (Path("appliance.toml"), SYSTEM_FILE) if path.is_file()), None)
+        return named or next((path for path in (Path("appliance.toml"), SYSTEM_FILE) if path.is_file()), None)
+    except OSError as error:
+        raise SettingsError(
+            f"settings file {error.filename}: cannot be looked for ({error.strerror}); check the rights of its folder"
+        ) from error
 
 
 def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
@@ -215,9 +219,23 @@ def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
     try:
         return FromFile(**overrides)
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(map(str, item['loc']))} = {item.get('input')!r}: {item['msg']}" for item in error.errors()
-        ]
-        raise SettingsError(f"wrong settings (file: {file or 'none'})\n" + "\n".join(lines)) from error
+        lines = [f"  {'.'.join(map(str, item['loc']))}{_value(item)}: {item['msg']}" for item in error.errors()]
+        # Not chained: the framework's own text holds every value.
+        raise SettingsError(f"wrong settings (file: {file or 'none'})\n" + "\n".join(lines)) from None
     except ValueError as error:  # not TOML
         raise SettingsError(f"settings file {file}: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"settings file {file}: cannot be read ({error.strerror}); check its rights") from error
+
+
+def _value(item: ErrorDetails) -> str:
+    """Return the wrong value as it may be shown: only that of one known setting which holds no secret.
+
+    A misspelt name may stand before a password, and a whole section that is wrong holds its password too.
+    """
+    section, _, name = ".".join(map(str, item["loc"])).partition(".")
+    outer = Settings.model_fields.get(section)
+    inner = getattr(outer.annotation, "model_fields", None) if outer is not None else None
+    field = outer if inner is None else inner.get(name)
+    shown = field is not None and field.repr and name != "url"
+    return f" = {item['input']!r}" if shown else ""
