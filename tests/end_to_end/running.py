@@ -21,6 +21,7 @@ import pydicom
 from prometheus_client.parser import text_string_to_metric_families
 from pydicom import Dataset
 
+from appliance.ledger.states import OPEN
 from deploy.local.stack import Stack
 from deploy.local.storescu import send
 from tests.end_to_end.stored import Stored
@@ -116,7 +117,11 @@ class Running:
 
     @contextmanager
     def frozen_triton(self) -> Iterator[None]:
-        """Freeze Triton: a study that reaches the network stays in it until this ends."""
+        """Freeze Triton: a study that reaches the network stays in it until this ends.
+
+        No other study is on its way then, as one that is would be frozen in the network and keep the next one out.
+        """
+        until(lambda: not any(self.status()["jobs"].get(state) for state in OPEN), lambda: self.status()["jobs"])
         pid = self.stack.triton.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)

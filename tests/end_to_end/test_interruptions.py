@@ -91,6 +91,7 @@ def test_a_study_that_came_just_before_orthanc_was_killed_is_answered_when_it_is
     running.stack.orthanc.kill()
     running.stack.service.launch()
     running.stack.orthanc.start()
+    running.stack.service.wait()
     assert_answered_once(running, written.truth.study_uid)
 
 
