@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, insert, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -15,6 +15,7 @@ from appliance.errors import SettingsError, UnavailableError
 from appliance.ledger import tables
 
 _BUSY_TIMEOUT_MS = 10_000
+_READING = "appliance_reading"
 
 
 def open_engine(url: str) -> Engine:
@@ -39,7 +40,7 @@ def open_engine(url: str) -> Engine:
         if database:
             Path(database).parent.mkdir(parents=True, exist_ok=True)
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_immediate)
+        event.listen(engine, "begin", _begin)
     try:
         _make_tables(engine)
     except SQLAlchemyError as error:
@@ -52,12 +53,12 @@ def open_engine(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """Let several threads and processes in: readers never wait, writers wait for each other.
+    """Let several threads and processes in: who only reads (`reading`) never waits, writers wait for each other.
 
     A power cut may take the last transactions with it, never the ledger's consistency; and as the cursor is part of
     the same transactions, what was lost is taken from Orthanc's change log again. So commits need not wait for a sync.
     """
-    connection.isolation_level = None  # transactions begin where `_begin_immediate` says, not at the first write
+    connection.isolation_level = None  # transactions begin where `_begin` says, not at the first write
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
@@ -66,9 +67,14 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _begin_immediate(connection: Any) -> None:
-    """Take the write lock at once: a transaction that read first and writes later could otherwise fail as busy."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def reading(engine: Engine) -> Engine:
+    """Return the same engine for transactions that write nothing."""
+    return engine.execution_options(**{_READING: True})
+
+
+def _begin(connection: Connection) -> None:
+    """Let who writes take the lock at once: a transaction that read first and writes later could fail as busy."""
+    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(_READING) else "BEGIN IMMEDIATE")
 
 
 def _make_tables(engine: Engine) -> None:

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, func, insert, or_, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from appliance.errors import ApplianceError, Refusal, RefusalCode, UnavailableError
 from appliance.ledger import tables
-from appliance.ledger.engine import open_engine
+from appliance.ledger.engine import open_engine, reading
 from appliance.ledger.records import (
     Arrival,
     FollowedStudy,
@@ -62,16 +62,21 @@ class Ledger:
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         self._engine = open_engine(url)
+        self._reader = reading(self._engine)
         self._clock = clock
 
     def close(self) -> None:
         """Close the database."""
         self._engine.dispose()
 
+    def _reading(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction that writes nothing: it sees one state of the ledger and waits for nobody."""
+        return self._transaction(self._reader)
+
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, engine: Engine | None = None) -> Iterator[Connection]:
         try:
-            with self._engine.begin() as connection:
+            with (engine or self._engine).begin() as connection:
                 yield connection
         except (DataError, IntegrityError, ProgrammingError):
             raise  # the database answers: what was asked of it is a fault of our own, and counts as one
@@ -89,7 +94,7 @@ class Ledger:
 
     def position(self) -> Position | None:
         """Return how far the change log was taken in; None before the first start."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return _position(connection)
 
     def begin(self, position: Position) -> bool:
@@ -181,7 +186,7 @@ class Ledger:
         """Return those of the series that the ledger knows."""
         wanted = list(identifiers)
         known: dict[str, KnownSeries] = {}
-        with self._transaction() as connection:
+        with self._reading() as connection:
             for start in range(0, len(wanted), _AT_ONCE):
                 part = wanted[start : start + _AT_ONCE]
                 for row in connection.execute(select(tables.series).where(tables.series.c.orthanc_id.in_(part))):
@@ -200,7 +205,7 @@ class Ledger:
 
     def open_studies(self) -> list[FollowedStudy]:
         """Return the studies that are not decided yet, oldest first."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 select(tables.studies)
                 .where(tables.studies.c.state.in_((StudyState.RECEIVING, StudyState.INCOMPLETE)))
@@ -321,7 +326,7 @@ class Ledger:
 
     def jobs_of(self, study: str) -> list[Job]:
         """Return the jobs of a study, oldest first."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 select(tables.jobs).where(tables.jobs.c.orthanc_study == study).order_by(tables.jobs.c.id)
             )
@@ -329,7 +334,7 @@ class Ledger:
 
     def results_of(self, job: int) -> list[ResultObject]:
         """Return the result objects of a job."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(select(tables.results).where(tables.results.c.job == job))
             return [
                 ResultObject(row.orthanc_instance, row.orthanc_series, row.kind, row.sop_instance_uid) for row in rows
@@ -407,7 +412,7 @@ class Ledger:
     def next_try(self) -> float | None:
         """Return when the next waiting job that `claim` would give has its time; None when none waits."""
         jobs, studies = tables.jobs, tables.studies
-        with self._transaction() as connection:
+        with self._reading() as connection:
             at = connection.execute(
                 select(func.min(jobs.c.next_try))
                 .join(studies, studies.c.orthanc_id == jobs.c.orthanc_study)
@@ -591,7 +596,7 @@ class Ledger:
 
     def job_counts(self) -> dict[JobState, int]:
         """Return how many jobs are in each state."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 select(tables.jobs.c.state, func.count().label("jobs")).group_by(tables.jobs.c.state)
             )
@@ -600,7 +605,7 @@ class Ledger:
 
     def study_counts(self) -> dict[StudyState, int]:
         """Return how many studies are in each state of intake."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 select(tables.studies.c.state, func.count().label("studies")).group_by(tables.studies.c.state)
             )
@@ -608,18 +613,11 @@ class Ledger:
         return {state: found.get(state, 0) for state in StudyState}
 
     def newest_studies(self, limit: int) -> list[StudyStatus]:
-        """Return the studies where something happened last, newest first, with their jobs."""
-        with self._transaction() as connection:
-            newest_job = (
-                select(tables.jobs.c.orthanc_study, func.max(tables.jobs.c.since).label("since"))
-                .group_by(tables.jobs.c.orthanc_study)
-                .subquery()
-            )
-            last = func.coalesce(newest_job.c.since, tables.studies.c.since)
+        """Return the studies whose last instance came last, newest first, with their jobs."""
+        with self._reading() as connection:
             studies = connection.execute(
                 select(tables.studies)
-                .outerjoin(newest_job, newest_job.c.orthanc_study == tables.studies.c.orthanc_id)
-                .order_by(tables.studies.c.last_instance_at.desc(), last.desc())
+                .order_by(tables.studies.c.last_instance_at.desc(), tables.studies.c.since.desc())
                 .limit(limit)
             ).all()
             jobs: dict[str, list[Job]] = {row.orthanc_id: [] for row in studies}

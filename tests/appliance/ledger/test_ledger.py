@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -300,6 +301,26 @@ def test_a_ledger_of_another_version_is_not_opened(url: str, ledger: Ledger) -> 
 def test_a_url_that_is_none_is_a_wrong_setting(url: str) -> None:
     with pytest.raises(SettingsError, match=r"ledger\.url"):
         Ledger(url)
+
+
+def test_who_reads_does_not_wait_for_who_writes(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.sqlite"
+    ledger = Ledger(f"sqlite:///{file}")
+    queued(ledger)
+    writer = sqlite3.connect(file, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("DELETE FROM jobs")
+    (status,) = ledger.newest_studies(50)
+    assert len(status.jobs) == len(ledger.jobs_of("s1")) == ledger.job_counts()[JobState.QUEUED] == 1
+    assert ledger.study_counts()[StudyState.DECIDED] == 1
+    assert ledger.open_studies() == []
+    assert ledger.known_series(["s1-series"])
+    assert ledger.results_of(1) == []
+    assert ledger.next_try() is None
+    assert ledger.position() is None
+    writer.execute("ROLLBACK")
+    writer.close()
+    ledger.close()
 
 
 def test_a_ledger_whose_file_is_damaged_is_one_that_does_not_answer(tmp_path: Path) -> None:
