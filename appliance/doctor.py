@@ -290,7 +290,7 @@ def _plugin(settings: Settings, client: httpx.Client) -> Iterator[Check]:
     if "python" not in loaded:
         yield Check(
             "orthanc python plugin",
-            "fail",
+            "warn",
             f"not loaded (plugins: {', '.join(loaded) or 'none'})",
             "install orthanc-python and name its libOrthancPython.so under Plugins in Orthanc's configuration; without "
             "it studies are still found, but later",
@@ -303,7 +303,7 @@ def _plugin(settings: Settings, client: httpx.Client) -> Iterator[Check]:
     if not isinstance(plugin, dict):
         yield Check(
             "doorbell",
-            "fail",
+            "warn",
             f"/hemorrhage/status answers {answer.status_code}",
             "name orthanc_plugin/hemorrhage_doorbell.py as PythonScript in Orthanc's configuration; when it is named, "
             "Orthanc's log says why it did not load. Without it studies are still found, but later",
@@ -314,17 +314,18 @@ def _plugin(settings: Settings, client: httpx.Client) -> Iterator[Check]:
     if not _same_server(rung, service):
         yield Check(
             "doorbell",
-            "fail",
+            "warn",
             f"rings at {_address(rung)}, the service listens on {service}",
             "make Hemorrhage.ServiceUrl in Orthanc's configuration and service.host, service.port the same, and "
-            "restart Orthanc",
+            "restart Orthanc; until then studies are still found, but later",
         )
     elif told and told.get("service") is None:
         yield Check(
             "doorbell",
-            "fail",
+            "warn",
             f"loaded, but does not reach the service: {told.get('error') or 'no answer'}",
-            "start the service (`appliance serve`, `make up`); what came meanwhile is read then",
+            "start the service (`appliance serve`, `make up`); what came meanwhile is read then. When it runs, it was "
+            "too busy to answer at once: ask again",
         )
     else:
         yield Check("doorbell", "ok", f"rings at {rung}, {plugin.get('rings', 0)} times since Orthanc started")

@@ -117,7 +117,8 @@ def test_a_diagnosis_makes_neither_folder_nor_ledger(settings: Settings) -> None
 
 def test_what_runs_well_is_ok_and_the_missing_service_is_seen_from_both_sides(neighbours: Settings) -> None:
     checks = by_name(neighbours)
-    assert {name for name, check in checks.items() if check.state != "ok"} == {"service", "doorbell"}
+    faults = {name: check.state for name, check in checks.items() if check.state != "ok"}
+    assert faults == {"service": "fail", "doorbell": "warn"}
     assert "does not reach the service" in checks["doorbell"].what
     assert "Orthanc 1." in checks["orthanc"].what
     assert f"{neighbours.orthanc.aet} at 127.0.0.1:{neighbours.orthanc.dicom_port} answers" in checks["c-echo"].what
@@ -153,7 +154,7 @@ def test_no_secret_is_told_even_when_it_stands_in_an_address(settings: Settings)
 def test_a_doorbell_that_rings_elsewhere_is_told_with_both_addresses(neighbours: Settings) -> None:
     moved = changed(neighbours, "service", port=1234)
     doorbell = by_name(moved)["doorbell"]
-    assert doorbell.state == "fail"
+    assert doorbell.state == "warn"
     assert f"http://127.0.0.1:{neighbours.service.port}" in doorbell.what
     assert "http://127.0.0.1:1234" in doorbell.what
     assert "Hemorrhage.ServiceUrl" in doorbell.remedy
@@ -163,8 +164,16 @@ def test_an_orthanc_without_our_plugin_is_told_what_to_name(settings: Settings, 
     with OrthancProcess(settings, tmp_path / "orthanc", doorbell=False):
         checks = by_name(settings)
     assert checks["orthanc"].state == "ok"
-    assert checks["orthanc python plugin"].state == "fail"
+    assert checks["orthanc python plugin"].state == "warn"
     assert "orthanc-python" in checks["orthanc python plugin"].remedy
+
+
+def test_a_doorbell_that_stays_off_is_a_warning_for_studies_are_still_found(settings: Settings, tmp_path: Path) -> None:
+    with OrthancProcess(settings, tmp_path / "orthanc", overrides={"Hemorrhage": {"TimeoutSeconds": "short"}}):
+        checks = by_name(settings)
+    assert checks["orthanc python plugin"].state == "ok"
+    assert checks["doorbell"].state == "warn"
+    assert "/hemorrhage/status answers 404" in checks["doorbell"].what
 
 
 def test_an_orthanc_that_checks_the_called_title_shows_a_wrong_one(settings: Settings, tmp_path: Path) -> None:
