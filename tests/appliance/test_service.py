@@ -84,7 +84,8 @@ class Running:
         return self.study(uid)
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
+        whole, _, _ = self._log.read_text().rpartition("\n")  # the last line may still be written
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
@@ -161,11 +162,13 @@ def test_a_service_told_to_stop_finishes_what_it_has_begun(running: Running, stu
         running.orthanc.store(file)
     until(running.hold.with_suffix(".reached").exists, "in the network")
     assert running.process is not None
+    before = len(running.lines())
     running.process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
+    until(lambda: "stopping" in [line["event"] for line in running.lines()[before:]], "stopping")
     running.hold.unlink()
     assert running.process.wait(PATIENCE_S) == 0
-    assert "study answered" in [line["event"] for line in running.lines()]
+    told = [line["event"] for line in running.lines()[before:] if line.get("study") == study]
+    assert told == ["study answered"]
 
 
 def test_an_orthanc_that_was_away_is_caught_up_with(running: Running, orthanc: OrthancProcess, study: str) -> None:
