@@ -92,9 +92,13 @@ class Pipeline:
 
     @property
     def threshold(self) -> float:
-        """The class score from which a detection counts: the site's, else the model's own suggestion."""
+        """The class score from which a detection counts with the model that is served now."""
+        return self._threshold(self.detector.suggested_threshold)
+
+    def _threshold(self, suggested: float) -> float:
+        """Return the site's threshold, else the one that the model suggests."""
         given = self.settings.finding.threshold
-        return self.detector.suggested_threshold if given is None else given
+        return suggested if given is None else given
 
     def answer(self, study: Study) -> Answer:
         """Return the answer about one study; what cannot be read is refused with a code, and the next best is tried.
@@ -122,7 +126,9 @@ class Pipeline:
             with clock(Step.INFER):
                 reading = self.detector.read(volume.hu)
             with clock(Step.FIND):
-                finding = find(reading, volume, self.threshold, self.settings.finding.join_mm)
+                # The reading's own suggestion: by now another model may be served.
+                threshold = self._threshold(reading.suggested_threshold)
+                finding = find(reading, volume, threshold, self.settings.finding.join_mm)
             with clock(Step.REPORT):
                 results = report(
                     volume,

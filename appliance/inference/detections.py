@@ -66,8 +66,12 @@ class ModelIdentity:
 
 @dataclass(frozen=True)
 class Reading:
-    """Everything the detector says of one volume, slice indices counted on the volume's Z."""
+    """Everything the detector says of one volume, slice indices counted on the volume's Z.
+
+    `suggested_threshold` is the class score that the conversion suggests as threshold for the model that spoke.
+    """
 
     detections: tuple[Detection, ...]
     dismissed: tuple[DismissedProposal, ...]
     model: ModelIdentity
+    suggested_threshold: float

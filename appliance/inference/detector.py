@@ -104,7 +104,7 @@ class TritonDetector:
 
     @property
     def suggested_threshold(self) -> float:
-        """The class score that the conversion suggests as threshold for this model."""
+        """The class score that the conversion suggests as threshold for the model as last looked at."""
         return self._served.suggested_threshold
 
     def read(self, hu: NDArray[np.int16]) -> Reading:
@@ -138,7 +138,7 @@ class TritonDetector:
                 dismissed += _dismissed(outputs, first, told)
             if self._look() != served:
                 raise UnavailableError("the served model changed while a study was read; it is to be read again")
-        return Reading(tuple(detections), tuple(dismissed), served.identity)
+        return Reading(tuple(detections), tuple(dismissed), served.identity, served.suggested_threshold)
 
     def ready(self) -> Readiness:
         """Say whether the golden chunk comes back right, and if not why; never raises.

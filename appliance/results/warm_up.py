@@ -42,8 +42,8 @@ def warm_up(settings: Settings) -> None:
         for index, score in enumerate(scores)
     ]
     dismissed = DismissedProposal(0, Box(300, 300, 400, 400), (0.01, 0.01, 0.01))
-    reading = Reading(tuple(detections), (dismissed,), ModelIdentity("warm-up", "0", "0" * 64))
-    finding = find(reading, volume, 0.5, settings.finding.join_mm)
+    reading = Reading(tuple(detections), (dismissed,), ModelIdentity("warm-up", "0", "0" * 64), 0.5)
+    finding = find(reading, volume, reading.suggested_threshold, settings.finding.join_mm)
     report(volume, reading, finding, settings=settings, created=datetime.now(UTC))
 
 

@@ -167,7 +167,7 @@ def ellipse() -> NDArray[np.float32]:
 
 def reading_of(*detections: Detection, dismissed: tuple[DismissedProposal, ...] = ()) -> Reading:
     """Return a reading of the made model."""
-    return Reading(detections, dismissed, MODEL)
+    return Reading(detections, dismissed, MODEL, 0.5)
 
 
 def stroke_reading(slices: int = 12) -> Reading:

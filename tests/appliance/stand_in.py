@@ -37,9 +37,10 @@ class StandInDetector:
 
     def read(self, hu: NDArray[np.int16]) -> Reading:
         self.asked += 1
+        suggested = self.suggested_threshold
         self.conduct(self.asked)
         found = Detection(len(hu) // 2, Box(200, 200, 260, 260), (0.9, 0.05, 0.02), np.ones((56, 56), np.float32))
-        return Reading((found,), (), self.identity)
+        return Reading((found,), (), self.identity, suggested)
 
 
 class StandInRoom(ReadingRoom):

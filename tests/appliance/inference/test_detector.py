@@ -324,7 +324,7 @@ def test_a_model_exchanged_for_another_gets_its_own_identity(
     reading = detector.read(head(1, (0, 1, 1)))
     assert (reading.model.version, reading.model.sha256) == ("blob-2", sha256)
     assert detector.identity == reading.model
-    assert detector.suggested_threshold == 0.7
+    assert detector.suggested_threshold == reading.suggested_threshold == 0.7
     assert len(reading.detections) == 1
     detector.close()
 

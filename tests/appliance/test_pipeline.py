@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import pytest
+from pydicom.uid import generate_uid
+
+from appliance.imaging.instances import parse_instance
+from appliance.pipeline import Pipeline, Study
+from appliance.settings import FindingSettings, Settings
+from tests.appliance.stand_in import StandInDetector, head_series
+
+
+@pytest.mark.parametrize(("site", "counts_from"), [(None, 0.5), (0.8, 0.8)])
+def test_a_reading_is_judged_by_the_threshold_of_the_model_that_read_though_another_is_served_by_then(
+    site: float | None, counts_from: float
+) -> None:
+    def exchange(_: int) -> None:
+        detector.suggested_threshold = 0.95
+
+    detector = StandInDetector(exchange)
+    uid = str(generate_uid())
+    files = {str(number): data for number, data in enumerate(head_series(uid))}
+    study = Study(uid, tuple(parse_instance(ref, data) for ref, data in files.items()), files.__getitem__)
+    pipeline = Pipeline(Settings(finding=FindingSettings(threshold=site)), detector)  # type: ignore[arg-type]
+    finding = pipeline.answer(study).finding
+    assert finding is not None
+    assert finding.threshold == counts_from
+    assert finding.present
