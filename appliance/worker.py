@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 import structlog
@@ -189,6 +189,7 @@ class Worker:
                 self._orthanc.delete_instance(identifier)
             self._refuse(job, (*refusals, _GONE), timing_ms)
             return
+        self._remove_leftovers(job, stored)
         turnaround_s = sr_stored_at - job.last_instance_at if job.live and not job.requested else None
         superseded = self._ledger.finish(
             job, str(results.sr.SOPClassUID), str(results.sr.SOPInstanceUID), timing_ms, turnaround_s
@@ -201,6 +202,15 @@ class Worker:
             timing_ms={step: round(ms, 1) for step, ms in timing_ms.items()},
             superseded=superseded,
         )
+
+    def _remove_leftovers(self, job: Job, stored: Collection[str]) -> None:
+        """Delete what was stored of an answer that never came to its end and that this one, now stored, stands for.
+
+        It has no successor that names it: a study would have two answers, or half a one beside the whole.
+        """
+        for result in self._ledger.leftovers(job):
+            if result.orthanc_instance not in stored:
+                self._orthanc.delete_instance(result.orthanc_instance)
 
     def _holds_all(self, sources: tuple[str, ...]) -> bool:
         return all(self._orthanc.holds_instance(source) for source in sources)

@@ -336,9 +336,24 @@ class Ledger:
         """Return the result objects of a job."""
         with self._reading() as connection:
             rows = connection.execute(select(tables.results).where(tables.results.c.job == job))
-            return [
-                ResultObject(row.orthanc_instance, row.orthanc_series, row.kind, row.sop_instance_uid) for row in rows
-            ]
+            return [_result(row) for row in rows]
+
+    def leftovers(self, job: Job) -> list[ResultObject]:
+        """Return results that no answer stands for: of earlier tries of `job`, and of jobs of its study withdrawn.
+
+        They may have been stored before their job was postponed. What another job of the study has delivered, or is
+        delivering, is not among them; what this try of `job` delivers is.
+        """
+        results, jobs = tables.results, tables.jobs
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(results, jobs.c.state)
+                .join(jobs, jobs.c.id == results.c.job)
+                .where(jobs.c.orthanc_study == job.orthanc_study)
+            ).all()
+        left = [row for row in rows if row.job == job.id or row.state == JobState.WITHDRAWN]
+        standing = {row.orthanc_instance for row in rows if row not in left}
+        return [_result(row) for row in left if row.orthanc_instance not in standing]
 
     # Jobs
 
@@ -661,6 +676,10 @@ def _followed(row: Any) -> FollowedStudy:
         row.why,
         row.refusals,
     )
+
+
+def _result(row: Any) -> ResultObject:
+    return ResultObject(row.orthanc_instance, row.orthanc_series, row.kind, row.sop_instance_uid)
 
 
 def _job(row: Any) -> Job:

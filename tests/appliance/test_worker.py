@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,60 @@ class TestWaiting:
         assert bench.job(study).state is JobState.DONE
         assert before < {one.SOPInstanceUID for one in bench.held(study)}
         assert [one.Modality for one in bench.held(study)].count("SR") == 1
+
+    def test_results_of_an_answer_that_was_withdrawn_give_way_to_those_of_the_one_that_stands(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        files = head_series(study, 20)
+        bench.send(*files[:14])
+        away = UnavailableError("the disk is full")
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.desk.orthanc, "store", after(2, away, bench.desk.orthanc.store))
+            bench.worker.work()
+        half = {one.SOPInstanceUID for one in bench.held(study)}
+        assert {one.Modality for one in bench.held(study)} == {"SEG", "SR"}
+        bench.send(*files[14:])
+        bench.worker.work()
+        assert [job.state for job in bench.desk.jobs(study)] == [JobState.WITHDRAWN, JobState.DONE]
+        held = bench.held(study)
+        assert not half & {one.SOPInstanceUID for one in held}
+        assert [one.SOPInstanceUID for one in held if one.Modality == "SR"] == [bench.job(study).sr_uid]
+
+    def test_results_of_an_earlier_try_with_another_model_give_way_to_those_of_the_last(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.send(*head_series(study))
+        away = UnavailableError("the disk is full")
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.desk.orthanc, "store", after(2, away, bench.desk.orthanc.store))
+            bench.worker.work()
+        half = {one.SOPInstanceUID for one in bench.held(study)}
+        assert half
+        bench.detector.identity = replace(bench.detector.identity, sha256="ab" * 32)
+        bench.desk.clock.now += 10
+        bench.worker.work()
+        assert bench.job(study).state is JobState.DONE
+        assert not half & {one.SOPInstanceUID for one in bench.held(study)}
+        assert bench.kinds(study) == {"SR", "SEG", "OT", "KO"}
+
+    def test_an_answer_that_stands_is_kept_when_a_withdrawn_one_had_the_same_results(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        files = head_series(study, 20)
+        ids = bench.send(*files[:14])
+        away = UnavailableError("the disk is full")
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.desk.orthanc, "store", after(2, away, bench.desk.orthanc.store))
+            bench.worker.work()
+        series = bench.desk.orthanc.series_of_instance(ids[0])
+        bench.desk.ledger.request(bench.desk.study_of(ids[0]), study, NewJob("", "", series=series))
+        bench.worker.work()
+        asked = bench.job(study)
+        assert asked.state is JobState.DONE
+        bench.send(*files[14:])
+        bench.worker.work()
+        assert bench.job(study).state is JobState.DONE
+        assert asked.sr_uid in {one.SOPInstanceUID for one in bench.held(study)}
 
     @pytest.mark.parametrize("killed_before", ["infer", "deliver", "finish"])
     def test_a_worker_killed_at_any_step_leaves_one_answer_in_the_end(
