@@ -26,7 +26,7 @@ def test_the_shared_form_gives_what_3d_convolutions_give_slab_by_slab(variant: s
     for target in range(3):
         for level, expected in zip(shared, twin_pyramid(detector, slices[target : target + 5]), strict=True):
             scale = float(tf.reduce_max(tf.abs(expected)))
-            np.testing.assert_allclose(level[target], expected[0], atol=1e-5 * scale)
+            np.testing.assert_allclose(level[target], expected[0], atol=5e-5 * scale)
 
 
 def test_slabs_interleaved_in_one_batch_do_not_mix(edge: Detector) -> None:
@@ -36,7 +36,7 @@ def test_slabs_interleaved_in_one_batch_do_not_mix(edge: Detector) -> None:
         alone = edge.pyramid(tf.constant(slabs[:, b, ..., None]))
         for level, expected in zip(both, alone, strict=True):
             scale = float(tf.reduce_max(tf.abs(expected)))
-            np.testing.assert_allclose(level[b::2], expected, atol=1e-5 * scale)
+            np.testing.assert_allclose(level[b::2], expected, atol=5e-5 * scale)
 
 
 def test_the_pyramid_has_the_contracts_strides_and_the_variants_width(edge: Detector) -> None:
