@@ -6,11 +6,10 @@ A head lives on the atlas grid (1 mm, contract orientation). Its *inside* is war
 push of a bleed), its *outside shape* is the map from patient space to that grid, which the scanner follows when it
 samples. So tissue is interpolated once and stays sharp. Nothing here knows of slices, noise or hemorrhage.
 
-HU at about 120 kVp. Grey 37-41, white 26-32, their difference 3-12 (Torack et al., Radiology 1976; Weinstein et al.,
-J Comput Assist Tomogr 1977; Arimitsu et al., Radiology 1977); CSF 0-12, muscle 45-65, fat -80 to -110, cortical bone
-1000-1900 and diploe 300-900 (Hounsfield, Br J Radiol 1973; Lillie et al., J Anat 2016, for table thickness and
-density). Dura, falx and flowing blood in the dural sinuses 40-65 (Osborn & Anderson, Stroke 1977; Black et al.,
-AJNR 2011). Calcified pineal and choroid plexus 80-250 (Zimmerman & Bilaniuk, Radiology 1982).
+HU at about 120 kVp. Grey 37-41, white 26-32, their difference 3-12 (Weinstein et al., Radiology 1977; Arimitsu et al.,
+J Comput Assist Tomogr 1977); CSF 0-12 (Norman et al., Radiology 1977); muscle 45-65, fat -80 to -110 (Hounsfield, Br J
+Radiol 1973); skull tables 1000-1900 with diploe of 300-900 between (thickness of the tables: Lillie et al., J Bone
+Miner Res 2016).
 """
 
 from __future__ import annotations
@@ -24,7 +23,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from training.simulator.atlas import Atlas, load_atlas
+from training.simulator.dura import lay_arteries, membranes, sinuses
 from training.simulator.fields import smooth_field, spline_basis, spread, stream
+from training.simulator.holder import Holder
+from training.simulator.landmarks import Landmarks, smoothstep
+from training.simulator.mimics import Mimics, beam_hardening, lay_calcifications, lay_lesions
 
 Field = NDArray[np.float32]
 
@@ -85,6 +88,7 @@ class Build:
     scalp_mm: float  # added to the scalp
     skin_mm: float
     table_mm: float  # thickness of the inner and outer tables
+    holder: Holder | None
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> Build:
@@ -106,42 +110,8 @@ class Build:
             scalp_mm=float(np.clip(rng.gamma(2.0, 0.9), 0.3, 4.5)),
             skin_mm=rng.uniform(1.5, 2.4),
             table_mm=rng.uniform(1.2, 2.2),
+            holder=Holder.drawn(rng) if rng.random() < 0.65 else None,
         )
-
-
-@dataclass(frozen=True)
-class Mimics:
-    """What looks like blood and is none. Zero or False where a head has none of it."""
-
-    dense_falx: float  # HU added to the falx and tentorium
-    pineal_hu: float
-    choroid_hu: float
-    pallidum_hu: float
-    peripheral_hu: float  # beam hardening left under the skull, HU at the inner table
-    petrous_hu: float  # HU taken away in the band between the petrous bones
-
-    @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Mimics:
-        """Return one head's mimics; rates in the code."""
-
-        def maybe(rate: float, low: float, high: float) -> float:
-            value = float(rng.uniform(low, high))
-            return value if rng.random() < rate else 0.0
-
-        return cls(
-            dense_falx=maybe(0.35, 5, 25),
-            pineal_hu=maybe(0.5, 80, 350),
-            choroid_hu=maybe(0.45, 60, 300),
-            pallidum_hu=maybe(0.12, 30, 120),
-            peripheral_hu=maybe(0.6, 1, 8),
-            petrous_hu=maybe(0.6, 2, 14),
-        )
-
-
-def smoothstep(value: NDArray[np.floating]) -> Field:
-    """Return 0 below 0, 1 above 1 and a smooth rise between."""
-    clipped = np.clip(value, 0, 1)
-    return np.asarray(clipped * clipped * (3 - 2 * clipped), np.float32)
 
 
 def rotation(pitch: float, yaw: float, roll: float) -> NDArray[np.float64]:
@@ -328,16 +298,21 @@ class Anatomy:
         ----------
         intracranial: what fills `cavity_box`, HU; the head's own tissue by default.
         """
-        atlas, tissue, build, mimics = self.atlas, self.tissue, self.build, self.mimics
+        atlas, tissue, build = self.atlas, self.tissue, self.build
         skull_distance = atlas.skull_distance - np.float32(build.skull_mm)
-        head = np.clip(0.5 - (atlas.head_distance - np.float32(build.skull_mm + build.scalp_mm)), 0, 1)
+        head_distance = atlas.head_distance - np.float32(build.skull_mm + build.scalp_mm)
+        swelling = self._swelling() if self.mimics.swelling_mm else None
+        if swelling is not None:
+            head_distance = head_distance - swelling
+        head = np.clip(0.5 - head_distance, 0, 1)
         cavity = np.clip(0.5 - atlas.cavity_distance, 0, 1)
         bone = np.clip(np.clip(0.5 - skull_distance, 0, 1) - cavity, 0, 1)
 
         # Scalp and face: skin outside, fat under it, deep to that what the atlas shows (fat, muscle).
-        below_skin = -(atlas.head_distance - np.float32(build.skull_mm + build.scalp_mm))
         fat = np.where(atlas.head_distance > -(build.skull_mm + 3.5), 0.9, atlas.fat)
-        fat *= smoothstep((below_skin - np.float32(build.skin_mm)) / 0.8) * smoothstep((skull_distance - 0.7) / 1.2)
+        fat *= smoothstep((-head_distance - np.float32(build.skin_mm)) / 0.8) * smoothstep((skull_distance - 0.7) / 1.2)
+        if swelling is not None:
+            fat *= 1 - smoothstep(swelling / 2)
         out = np.float32(tissue.muscle) + fat * np.float32(tissue.fat - tissue.muscle)
         out += 4 * self.texture
         out += atlas.globe * np.float32(8 - tissue.muscle)
@@ -369,63 +344,56 @@ class Anatomy:
         air = atlas.air * (1 - cavity)
         out += air * (-1000 - out)
         out = -1000 + head * (out + 1000)
-        if mimics.petrous_hu:
-            mz, my, mx = atlas.mni()
-            band = np.exp(-0.5 * (((mz + 36) / 8) ** 2 + ((my + 28) / 7) ** 2 + (mx / 26) ** 4))
-            out -= np.float32(mimics.petrous_hu) * band * cavity
+        out[box] += self.cavity * beam_hardening(self.landmarks, self.mimics)
         return np.asarray(out, np.float32)
+
+    def _swelling(self) -> Field:
+        """Return how far (mm) a swelling lifts the skin, [Z, Y, X] on the atlas grid."""
+        rng = stream(self.seed, "swelling")
+        z, y, x = self.atlas.mni()
+        at_x = float(rng.choice([-1, 1])) * float(rng.uniform(10, 75))
+        at_y = float(rng.choice([-1, 1])) * 85 * float(np.sqrt(max(0.0, 1 - (at_x / 80) ** 2))) - 15
+        at_z, width = float(rng.uniform(0, 70)), float(rng.uniform(14, 30))
+        bump = np.exp(-0.5 * ((z - at_z) / width) ** 2) * (
+            np.exp(-0.5 * ((y - at_y) / width) ** 2) * np.exp(-0.5 * ((x - at_x) / width) ** 2)
+        )
+        return np.asarray(np.float32(self.mimics.swelling_mm) * bump, np.float32)
+
+    @cached_property
+    def landmarks(self) -> Landmarks:
+        """Where the voxels of `cavity_box` lie."""
+        atlas, box = self.atlas, self.cavity_box
+        grey, white, _ = self.fractions
+        z, y, x = (part[tuple(box[a] if part.shape[a] > 1 else slice(None) for a in range(3))] for part in atlas.mni())
+        return Landmarks(
+            z=z,
+            y=y,
+            x=x,
+            depth=-atlas.cavity_distance[box],
+            falx=self.falx,
+            tentorium=self.warped_smooth(atlas.tentorium_distance),
+            from_ventricle=self.warped_smooth(atlas.ventricle_distance),
+            brain=grey + white,
+            white=white,
+            texture=self.texture[box],
+        )
 
     @cached_property
     def intracranial(self) -> Field:
         """The HU of `cavity_box` as if all of it were inside the skull."""
-        atlas, tissue, mimics, box = self.atlas, self.tissue, self.mimics, self.cavity_box
+        atlas, tissue, mimics, at = self.atlas, self.tissue, self.mimics, self.landmarks
         grey, white, _ = self.fractions
-        deep = self.warped_smooth(atlas.deep_grey)
-        to_grey = 0.75 * deep * white
-        grey, white = grey + to_grey, white - to_grey
-        brain = grey + white
-        out = np.float32(tissue.csf) + grey * np.float32(tissue.grey - tissue.csf)
-        out += white * np.float32(tissue.white - tissue.csf)
-        out += np.float32(tissue.texture) * self.texture[box] * brain
-
-        depth = -atlas.cavity_distance[box]
-        falx = np.abs(self.falx)
-        tentorium = np.abs(self.warped_smooth(atlas.tentorium_distance))
-        from_ventricle = self.warped_smooth(atlas.ventricle_distance)
-        z, y, x = (part[tuple(box[a] if part.shape[a] > 1 else slice(None) for a in range(3))] for part in atlas.mni())
-        lowest = np.where(y > 20, -16.0, np.where(y < -40, 4.0, 30.0 + 0 * y)).astype(np.float32)
-        above = smoothstep((z - lowest) / 8) * smoothstep((from_ventricle - 3) / 4)
-        sheet = np.clip(1.25 - falx, 0, 1) * above * (1 - 0.8 * brain)
-        incisura = smoothstep((np.abs(x) - 16) / 8 + np.maximum(0, (-48 - y) / 8))
-        sheet = np.maximum(
-            sheet, np.clip(1.4 - tentorium, 0, 1) * incisura * (y < -22) * (z < 22) * (z > -34) * (1 - 0.6 * brain)
-        )
-        out += sheet * (np.float32(tissue.dura) + np.float32(mimics.dense_falx) * np.where(tentorium < 2, 0.5, 1) - out)
-        # Dural sinuses: a wedge under the vault at the midline, and where the tentorium meets the skull behind.
-        sagittal = smoothstep((4.0 - falx - 0.35 * depth) / 2) * smoothstep((8 - depth) / 3)
-        sagittal *= ((z > 60) | (y < -40) | ((z > 20) & (y > 0))) & (z > -5)
-        transverse = smoothstep((4.2 - tentorium) / 2) * smoothstep((7.5 - depth) / 3) * (y < -42) * (z < 12)
-        venous = np.maximum(np.maximum(sagittal, transverse) * (1 - 0.7 * brain), self.venous)
-        out += venous * (np.float32(tissue.venous) - out)
-
-        if mimics.peripheral_hu:
-            out += np.float32(mimics.peripheral_hu) * np.exp(-np.maximum(depth, 0) / np.float32(6))
-        rng = stream(self.seed, "calcium")
-        spots: list[tuple[tuple[float, float, float], float, float]] = []
-        if mimics.pineal_hu:
-            spots.append(((2.0, -27.0, float(rng.normal(0, 0.7))), float(rng.uniform(1.2, 2.6)), mimics.pineal_hu))
-        if mimics.choroid_hu:
-            for side in (-1, 1):
-                at = (9 + float(rng.normal(0, 2)), -42 + float(rng.normal(0, 2)), side * float(rng.uniform(19, 25)))
-                spots.append((at, float(rng.uniform(1.5, 3.5)), mimics.choroid_hu * float(rng.uniform(0.5, 1))))
-        if mimics.pallidum_hu:
-            for side in (-1, 1):
-                at = (-2.0, -2.0, side * float(rng.uniform(17, 21)))
-                spots.append((at, float(rng.uniform(2, 4)), mimics.pallidum_hu * float(rng.uniform(0.6, 1))))
-        for (cz, cy, cx), radius, hu in spots:
-            distance = np.sqrt((z - cz) ** 2 + (y - cy) ** 2 + (x - cx) ** 2)
-            grain = 1 + 0.35 * self.texture[box]
-            out += np.float32(hu) * smoothstep((radius * grain - distance) / 1.5 + 0.5)
+        to_grey = 0.75 * self.warped_smooth(atlas.deep_grey) * white
+        out = np.float32(tissue.csf) + (grey + to_grey) * np.float32(tissue.grey - tissue.csf)
+        out += (white - to_grey) * np.float32(tissue.white - tissue.csf)
+        out += np.float32(tissue.texture) * at.texture * at.brain
+        lay_lesions(out, at, mimics, tissue.csf, stream(self.seed, "lesions"))
+        lay_arteries(out, at, tissue.venous, stream(self.seed, "arteries"))
+        falx, tentorium = membranes(at)
+        out += falx * (np.float32(tissue.dura + mimics.dense_dura_hu) - out)
+        out += tentorium * (np.float32(tissue.dura + 0.5 * mimics.dense_dura_hu) - out)
+        out += np.maximum(sinuses(at), self.venous) * (np.float32(tissue.venous) - out)
+        lay_calcifications(out, at, mimics, stream(self.seed, "calcium"))
         return out
 
 

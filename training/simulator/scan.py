@@ -149,6 +149,8 @@ class SimulatedHead:
             sampled = self._sampled([self.hu], geometry, k, (low, high), np.zeros(3), "nearest")
             if sampled is not None:
                 out[k][sampled[0]] = sampled[1][0]
+        if self.anatomy.build.holder is not None:
+            self.anatomy.build.holder.lay(out, geometry)
         return out
 
     @property

@@ -26,6 +26,8 @@ NOISE_THICKNESS_MM = 5.0  # noise is stated at this thickness
 FWHM_PER_SIGMA = 2.355
 OVERSHOOT_PER_MM = 0.35  # where an edge-enhancing kernel lifts most
 CELL_PX = 8  # the strength of noise is known for squares of this size
+STREAK_FROM = 1.15  # streaks begin where noise is this much stronger than in mid-brain
+STREAK_MM = 4.0  # their distance
 BORDER_PX = 8  # repeated around a plane, so that crops keep their edges
 
 
@@ -46,6 +48,7 @@ class Scanner:
     psf_mm: full width at half maximum of the Gaussian point spread, mm.
     noise_peak_per_mm: spatial frequency at which the noise power peaks; low is blotchy.
     overshoot: relative rise of the mid frequencies, which makes edges overshoot.
+    streak_hu: strength of streaks where rays cross thick bone, HU for each unit of relative noise above mid-brain's.
     offset_hu, gain: HU become `gain * HU + offset_hu`: water and the scale are off by a little.
     """
 
@@ -53,6 +56,7 @@ class Scanner:
     psf_mm: float = 0.8
     noise_peak_per_mm: float = 0.25
     overshoot: float = 0.1
+    streak_hu: float = 0.0
     offset_hu: float = 0.0
     gain: float = 1.0
 
@@ -64,6 +68,7 @@ class Scanner:
             psf_mm=float(rng.uniform(0.5, 1.2)),
             noise_peak_per_mm=float(rng.uniform(0.12, 0.4)),
             overshoot=float(rng.uniform(0.0, 0.3)),
+            streak_hu=float(rng.uniform(0, 60)) if rng.random() < 0.7 else 0.0,
             offset_hu=float(np.clip(rng.normal(0, 2.5), -6, 6)),
             gain=float(np.clip(rng.normal(1, 0.012), 0.97, 1.03)),
         )
@@ -75,6 +80,7 @@ class Scanner:
             psf_mm=0.35,
             noise_peak_per_mm=0.6,
             overshoot=0.8,
+            streak_hu=self.streak_hu,
             offset_hu=self.offset_hu,
             gain=self.gain,
         )
@@ -144,9 +150,25 @@ def scanned(
         white = rng.standard_normal(size, np.float32)
         noise = scipy.fft.irfft2(scipy.fft.rfft2(white) * amplitude, s=size)[here]
         strength = np.float32(scanner.noise_hu * np.sqrt(NOISE_THICKNESS_MM / float(thickness_mm[k])))
-        image = gain * image + noise * (up_y @ (weight[k] * strength) @ up_x.T) + offset
+        noise = noise * (up_y @ (weight[k] * strength) @ up_x.T)
+        if scanner.streak_hu:
+            hard = np.clip(weight[k] - STREAK_FROM, 0, 1) * np.float32(scanner.streak_hu)
+            noise += _streaks(rng, rows, columns, spacing_mm[0]) * (up_y @ hard @ up_x.T)
+        image = gain * image + noise + offset
         out[k] = np.clip(np.rint(image), HU_MIN, HU_MAX)
     return out
+
+
+def _streaks(rng: np.random.Generator, rows: int, columns: int, row_mm: float) -> Field:
+    """Return streaks [rows, columns] of about unit strength that run across the head, as between the petrous bones."""
+    count = int(rows * row_mm / STREAK_MM) + 3
+    left, right = (rng.standard_normal(count).astype(np.float32) for _ in range(2))
+    at = np.arange(rows) * (row_mm / STREAK_MM)
+    low = at.astype(int)
+    part = (at - low).astype(np.float32)
+    edges = [side[low] * (1 - part) + side[low + 1] * part for side in (left, 0.5 * left + 0.87 * right)]
+    across = np.linspace(0, 1, columns, dtype=np.float32)
+    return np.asarray(np.outer(edges[0], 1 - across) + np.outer(edges[1], across), np.float32)
 
 
 def modulation_transfer(frequency: Field, scanner: Scanner) -> Field:

@@ -202,13 +202,20 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     cavity = opened(closed(largest(cavity & solid & (solid_distance < -1.5) | (hull & solid)), 2.0), 1.5)
     # Clivus, dorsum sellae and petrous apex: marrow as bright as brain; the dura before the pons bounds them.
     before_pons = (y > -8 - 0.0125 * x**2) & (y < 13)
-    clivus = before_pons & (((z <= -33) & (abs(x) < 14)) | ((z <= -40) & (abs(x) < 21)))
+    clivus = before_pons & (((z <= -33) & (y < 0) & (abs(x) < 12)) | ((z <= -40) & (abs(x) < 21)))
     clivus |= before_pons & (z <= -40) & (y < -12) & (abs(x) < 38)
     cavity = largest(opened(cavity & ~clivus, 1.0))
+    # Round the medulla the vertebral arteries are as dark as bone, and the cord lies in its CSF like a hole.
+    cavity |= closed(cavity, 3.5) & (z < -40) & (abs(x) < 19) & ~clivus
+    cavity |= np.stack([ndimage.binary_fill_holes(plane) for plane in cavity]) & (z < -52)
+    cavity[:6] = cavity[6]  # the lowest slices are cut by the volume's border
     solid |= dilated(cavity, 2.0) & head
     solid_distance = np.minimum(solid_distance, signed_distance(dilated(cavity, 2.0) & head, 0.7))
     cavity_distance = signed_distance(cavity, 0.7)
 
+    cord = (z < -54) & cavity & (abs(x) < 12) & (smooth_t1 > 55) & (y < -20)
+    brain |= opened(cord, 1.5)
+    brain[:6] = brain[6]
     grey, white, normal = tissue_fractions(t1, brain)
     # Inside the dura but no brain: dural sinuses behind, cavernous sinus, pituitary and nerves at the sella.
     sella = (z < -18) & (abs(x) < 42) & (y > -34) & (y < 22)

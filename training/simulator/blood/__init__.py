@@ -6,7 +6,8 @@ A *plan* fixes the site and the shape of a bleed for one head; `grown` lets it r
 object before any slice, point spread or noise: tissue is pushed aside first, then blood replaces what fills its place.
 
 Acute clot measures 55-80 HU, rising with haematocrit and retraction (New & Aronow, Radiology 1976; Norman et al.,
-AJR 1977); swirls of unclotted blood are lower (Al-Nakshabandi, Radiology 2001); subarachnoid blood is thinned by CSF.
+Radiology 1977); swirls of unclotted blood are lower (Al-Nakshabandi, Radiology 2001); subarachnoid blood is
+thinned by CSF.
 """
 
 from __future__ import annotations

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.simulator.anatomy import WARP_GRID_MM, Anatomy, Box, at_warp_nodes, smoothstep
+from training.simulator.anatomy import WARP_GRID_MM, Anatomy, Box, at_warp_nodes
 from training.simulator.blood.growth import Growth, leaned, relaxed, size_for, trimmed
 from training.simulator.fields import smooth_field
+from training.simulator.landmarks import smoothstep
 
 Field = NDArray[np.float32]
 
@@ -161,6 +162,7 @@ def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> Ext
         waves = np.clip(1 + 0.25 * smooth_field(rng, shape, 12), 0.3, 2)
         lowest = np.where(by > 20, -10.0, np.where(by < -40, 4.0, 34.0)).astype(np.float32)
         allowed = smoothstep((bz - lowest) / 6) * smoothstep((38 - depth) / 8) * smoothstep((tentorium - 2) / 4)
+        allowed *= smoothstep((anatomy.warped_smooth(atlas.ventricle_distance) - 5) / 5)
     else:
         wall = tentorium
         gradient = -np.stack(

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.simulator.anatomy import Anatomy, Box, at_warp_nodes, smoothstep
+from training.simulator.anatomy import Anatomy, Box, at_warp_nodes
+from training.simulator.landmarks import smoothstep
 
 Field = NDArray[np.float32]
 

@@ -4,8 +4,8 @@
 a ventricle.
 
 Sites follow the usual shares: deep about half, lobar a third, cerebellum and brainstem a tenth each at most (Qureshi
-et al., N Engl J Med 2001). Edges are irregular (Li et al., Stroke 2016, on irregular shape), oedema is a rim of
-some millimetres (Inaji et al., Acta Neurochir 2003).
+et al., N Engl J Med 2001). Edges are irregular (Barras et al., Stroke 2009), oedema is a rim of some millimetres
+(Inaji et al., Acta Neurochir Suppl 2003).
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from training.simulator.anatomy import WARP_GRID_MM, Anatomy, Box, at_warp_nodes, smoothstep
+from training.simulator.anatomy import WARP_GRID_MM, Anatomy, Box, at_warp_nodes
 from training.simulator.atlas import REGIONS
 from training.simulator.blood.growth import Growth, leaned, size_for, trimmed
 from training.simulator.fields import smooth_field
+from training.simulator.landmarks import smoothstep
 
 Field = NDArray[np.float32]
 

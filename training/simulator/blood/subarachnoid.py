@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from training.simulator.anatomy import Anatomy, Box, smoothstep
+from training.simulator.anatomy import Anatomy, Box
 from training.simulator.blood.growth import Growth, size_for, trimmed
 from training.simulator.fields import smooth_field
+from training.simulator.landmarks import smoothstep
 
 Field = NDArray[np.float32]
 
