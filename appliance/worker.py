@@ -117,7 +117,9 @@ class Worker:
         except NotThereError:
             self._refuse(job, (_GONE,), {})
             return
-        study = Study(job.study_uid, self._instances(job, snapshot), self._fetch, supersedes=self._predecessor(job))
+        study = Study(
+            job.study_uid, self._instances(job, snapshot), self._fetch, supersedes=self._predecessor(job, snapshot)
+        )
         answer = self._reader().answer(study)
         refusals = (*snapshot.refusals, *answer.refusals)
         timing_ms = {} if job.requested else {"quiet": 1000 * max(0.0, job.created - job.last_instance_at)}
@@ -147,10 +149,12 @@ class Worker:
         except NotThereError:
             raise RefusedError(_GONE) from None
 
-    def _predecessor(self, job: Job) -> tuple[str, str] | None:
+    def _predecessor(self, job: Job, snapshot: Snapshot) -> tuple[str, str] | None:
         """Return the SR that this job's SR will take the place of, None when there is none any more."""
-        for older in reversed(self._ledger.jobs_of(job.orthanc_study)):
-            if older.state is JobState.DONE and older.orthanc_series == job.orthanc_series:
+        standing = [older for older in self._ledger.jobs_of(job.orthanc_study) if older.state is JobState.DONE]
+        series_uid = _series_to_read(job, snapshot) if standing else ""
+        for older in reversed(standing):
+            if older.gives_way_to(job, series_uid):
                 for result in self._ledger.results_of(older.id):
                     if result.sop_instance_uid == older.sr_uid and self._orthanc.holds_instance(
                         result.orthanc_instance
@@ -253,3 +257,11 @@ class Worker:
     def _pause_s(self, job: Job) -> float:
         longest = self._settings.intake.retry_longest_s
         return float(min(longest, self._settings.intake.retry_first_s * 2 ** min(job.tries - 1, 20)))
+
+
+def _series_to_read(job: Job, snapshot: Snapshot) -> str:
+    """Return the series that a job will read, as far as is known before; empty when none is."""
+    if job.requested:
+        return next((str(instance.header.SeriesInstanceUID) for instance in snapshot.instances), "")
+    chosen = (stack for stack in stacks(snapshot.instances) if stack.slice_set_hash == job.chosen_set)
+    return next((stack.series_uid for stack in chosen), "")

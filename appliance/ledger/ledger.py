@@ -525,11 +525,9 @@ class Ledger:
     ) -> list[int]:
         """Record that all results are stored; return the older jobs that this answer supersedes.
 
-        An answer about the study takes the place of the older ones about the study; one that was asked for takes the
-        place of older ones about the same series only.
+        Which these are says `Job.gives_way_to`.
         """
         jobs = tables.jobs
-        read = select(jobs.c.answered_series).where(jobs.c.id == job.id).scalar_subquery()
         with self._transaction() as connection:
             self._move(
                 connection,
@@ -541,23 +539,21 @@ class Ledger:
                 timing_ms=timing_ms,
                 turnaround_s=turnaround_s,
             )
-            older = connection.execute(
-                select(jobs.c.id)
+            read = connection.execute(select(jobs.c.answered_series).where(jobs.c.id == job.id)).scalar_one()
+            others = connection.execute(
+                select(jobs)
                 .where(
                     jobs.c.orthanc_study == job.orthanc_study,
                     jobs.c.id != job.id,
                     jobs.c.state == JobState.DONE,
                     jobs.c.sr_uid != sr_uid,
-                    or_(
-                        jobs.c.orthanc_series == job.orthanc_series,
-                        jobs.c.answered_series == read,
-                    ),
                 )
                 .with_for_update()
             ).all()
-            for row in older:
-                self._move(connection, row.id, JobEvent.SUPERSEDE)
-            return [row.id for row in older]
+            older = [row.id for row in others if _job(row).gives_way_to(job, read)]
+            for identifier in older:
+                self._move(connection, identifier, JobEvent.SUPERSEDE)
+            return older
 
     def renew(self, owner: str, lease_s: float) -> None:
         """Say that `owner` is alive and still at its jobs."""

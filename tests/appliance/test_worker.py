@@ -68,6 +68,12 @@ class Bench:
                 found.append(dcmread(io.BytesIO(self.desk.orthanc.file(instance["ID"])), stop_before_pixels=True))
         return sorted((one for one in found if one.Modality not in ("CT", "MR")), key=lambda one: int(one.SeriesNumber))
 
+    def named_by(self, job: Job) -> str:
+        """Return the SOP Instance UID of the report that a job's report names as the one it replaces."""
+        (report,) = [one for one in self.held(job.study_uid) if one.SOPInstanceUID == job.sr_uid]
+        named = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+        return str(named.ReferencedSOPInstanceUID)
+
     def kinds(self, study: str) -> set[str]:
         return {str(one.Modality) for one in self.held(study)}
 
@@ -140,9 +146,7 @@ class TestAnswering:
         bench.worker.work()
         newer = bench.job(study)
         assert [job.state for job in bench.desk.jobs(study)] == [JobState.SUPERSEDED, JobState.DONE]
-        (report,) = [one for one in bench.held(study) if one.get("SOPInstanceUID") == newer.sr_uid]
-        named = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
-        assert named.ReferencedSOPInstanceUID == older.sr_uid
+        assert bench.named_by(newer) == older.sr_uid
 
     def test_a_rescan_is_answered_itself(self, bench: Bench, study: str) -> None:
         bench.send(*head_series(study, AcquisitionTime="120000"))
@@ -179,6 +183,21 @@ class TestAnswering:
         first, asked = bench.desk.jobs(study)
         assert (first.answer["present"], asked.answer["present"]) == (True, False)
         assert [first.state, asked.state] == [JobState.SUPERSEDED, JobState.DONE]
+        assert bench.named_by(asked) == first.sr_uid
+
+    def test_an_answer_about_the_study_names_the_one_that_was_asked_for_about_the_series_it_reads(
+        self, bench: Bench, study: str
+    ) -> None:
+        files = head_series(study, 20)
+        ids = bench.desk.send(*files[:14])
+        series = bench.desk.orthanc.series_of_instance(ids[0])
+        bench.desk.ledger.request(bench.desk.study_of(ids[0]), study, NewJob("", "", series=series))
+        bench.worker.work()
+        bench.send(*files[14:])
+        bench.worker.work()
+        asked, about_study = bench.desk.jobs(study)
+        assert [asked.state, about_study.state] == [JobState.SUPERSEDED, JobState.DONE]
+        assert bench.named_by(about_study) == asked.sr_uid
 
 
 class TestWaiting:
