@@ -46,8 +46,13 @@ _WITHOUT = re.compile(
     r"(?<![a-z])(?:w ?/ ?o|wo(?![a-z])|without|non?[ -]?con|non?[ -]?enh|unenh|plain|nativ|ohne|sans|sin contr|senza|"
     r"zonder|pre(?![a-z])|pre[ -]?con|ncct|nect|c ?-(?![a-z0-9]))|(?<=[ _])-c(?![a-z])"
 )
+# "Post" before these says after what, or where, and nothing of contrast agent: post-op, posterior, post fossa.
+_POST = (
+    "post(?!er|[ .-]*(?:op(?!ac)|surg|foss|traum|mort|crani|evac|drain|shunt|resect|coil|clip|emboli|thromb|lysis|tpa|"
+    "stroke|ictal|partum|treat|proc))"
+)
 _WITH = re.compile(
-    r"(?<![a-z])(?:cta(?![a-z])|angio|post(?!er)|arter|venous|ven(?![a-z])|art(?![a-z])|contrast|kontrast|contraste|"
+    rf"(?<![a-z])(?:cta(?![a-z])|angio|{_POST}|arter|venous|ven(?![a-z])|art(?![a-z])|contrast|kontrast|contraste|"
     r"km(?![a-z])|iv(?![a-z])|cect|enhanced|c ?\+|ce(?![a-z]))|\+ ?c(?![a-z])"
 )
 _BONE = _words("bone|knochen|ossea|osseo|osseux|os(?![a-z])|hueso|sharp|hi ?res|edge|bot(?![a-z])")
