@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+import structlog
+
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.findings.find import find
 from appliance.findings.finding import Finding
@@ -49,10 +51,15 @@ class StepClock:
 
     @contextmanager
     def __call__(self, step: Step) -> Iterator[None]:
-        """Clock what stands inside as `step`."""
+        """Clock what stands inside as `step`, and name it in every line of the log.
+
+        A step that raises stays named, so that the line about the error has it too; who catches it takes it away.
+        """
         start = time.perf_counter()
+        before = structlog.contextvars.bind_contextvars(step=step.value)
         try:
             yield
+            structlog.contextvars.reset_contextvars(**before)
         finally:
             self.timing_ms[step] = self.timing_ms.get(step, 0.0) + (time.perf_counter() - start) * 1000
 

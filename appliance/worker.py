@@ -28,7 +28,7 @@ from appliance.ledger.states import JobState
 from appliance.log import told
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError, Orthanc
-from appliance.pipeline import Answer, Study
+from appliance.pipeline import Answer, Step, Study
 from appliance.results.report import Results
 from appliance.settings import Settings
 
@@ -108,6 +108,8 @@ class Worker:
                 self._postpone(job, error)
             except Exception as error:
                 self._crashed(job, error)
+            finally:
+                structlog.contextvars.unbind_contextvars("step")
         return True
 
     def _answer(self, job: Job) -> None:
@@ -171,6 +173,7 @@ class Worker:
         refusals: tuple[Refusal, ...],
         timing_ms: dict[str, float],
     ) -> None:
+        structlog.contextvars.bind_contextvars(step=Step.DELIVER.value)
         begun = self._clock()
         named = results.named_datasets()
         if not self._holds_all(sources):

@@ -23,6 +23,7 @@ from appliance.settings import FindingSettings, Settings
 from appliance.worker import Worker
 from tests.appliance.intake.conftest import Desk, orthanc_settings, settings  # noqa: F401 - fixtures
 from tests.appliance.stand_in import StandInDetector, StandInRoom, head_series
+from tests.appliance.test_log import lines, stream  # noqa: F401 - a fixture
 
 
 class Bench:
@@ -237,6 +238,34 @@ class TestWaiting:
         assert job.state is JobState.FAILED
         assert "ZeroDivisionError" in job.error
         assert "Doe" not in job.error
+
+    def test_a_line_of_the_log_names_the_step_that_was_under_way(
+        self,
+        stream: io.StringIO,  # noqa: F811
+        bench: Bench,
+        study: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def poisoned(_asked: int) -> None:
+            raise ZeroDivisionError
+
+        bench.send(*head_series(study))
+        bench.detector.conduct = poisoned
+        bench.worker.work()
+        bench.detector.conduct = lambda _: None
+        away = UnavailableError("the disk is full")
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.desk.orthanc, "store", after(0, away, bench.desk.orthanc.store))
+            bench.desk.clock.now += 10
+            bench.worker.work()
+        bench.desk.clock.now += 10
+        bench.worker.work()
+        bench.send(*head_series(str(generate_uid())))
+        told = [
+            (line["event"], line["step"]) for line in lines(stream) if line.get("study") == study and "step" in line
+        ]
+        assert told == [("job broke", "infer"), ("job waits", "deliver"), ("study answered", "deliver")]
+        assert "step" not in lines(stream)[-1]
 
     def test_what_fell_between_two_stores_is_stored_in_the_next_try_and_nothing_twice(
         self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
