@@ -26,6 +26,7 @@ from pydicom.uid import (
     JPEGTransferSyntaxes,
     RLELossless,
 )
+from scipy import ndimage
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.codestream import CodestreamSize, jpeg_2000_size, jpeg_is_whole, jpeg_size
@@ -40,6 +41,8 @@ and nothing in a head CT that counts as nothing is air. No matter is less dense 
 that what is lower is padding that nobody declared, and would ring when the image is resized.
 """
 _HIGHEST_HU = 32767
+_NO_TISSUE_HU = -500
+"""Padding up to here cannot be taken for anything in a head, wherever it stands."""
 
 _IMAGE_PIXEL_KEYWORDS = [
     "SOPInstanceUID",
@@ -129,8 +132,21 @@ def hounsfield(data: bytes, instance: Instance) -> NDArray[np.int16]:
     values, padded = _stored_values(_words(data, instance, form), form)
     hu = _rescaled(values, form)
     if padded is not None:
+        if (hu[padded] > _NO_TISSUE_HU).any():
+            padded = (padded & (hu <= _NO_TISSUE_HU)) | _from_the_edge(padded)
         hu[padded] = AIR_HU
     return hu
+
+
+def _from_the_edge(padded: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return where padding hangs together with the edge of the image [rows, columns].
+
+    Some declare a padding value that tissue or metal has too (0 where 0 is water, the highest value). Around the
+    reconstruction circle it is padding, inside a head it is a measurement that must stay.
+    """
+    edge = np.ones_like(padded)
+    edge[1:-1, 1:-1] = False
+    return np.asarray(ndimage.binary_propagation(padded & edge, mask=padded), np.bool_)
 
 
 def _refused(header: Dataset, code: RefusalCode, what: str) -> RefusedError:

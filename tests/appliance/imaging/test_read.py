@@ -188,6 +188,33 @@ def test_padding_becomes_air(signed: bool, bits_stored: int, stored: int, declar
     np.testing.assert_array_equal(volume_of(images).hu, expected)
 
 
+@pytest.mark.parametrize(
+    ("signed", "declared", "within"),
+    [
+        (True, 0, 0),  # water has this value too
+        (False, 4095, 3071),  # and metal this one
+        (True, -2000, -1024),  # nothing has this one
+    ],
+)
+def test_a_padding_value_that_matter_has_too_is_air_around_the_scan_and_stays_within_it(
+    signed: bool, declared: int, within: int
+) -> None:
+    hu = head(3)
+    values = hu.astype(int) - (0 if signed else -1024)
+    values[:, :4, :4] = declared
+    values[:, 15:18, 16] = declared
+    images = []
+    for z in range(3):
+        bits = {"BitsStored": 12, "HighBit": 11, "intercept": 0 if signed else -1024}
+        dataset = image(values[z] & 0xFFFF, (0, 0, 5 * z), number=z, PixelRepresentation=int(signed), **bits)
+        dataset.add_new("PixelPaddingValue", "SS" if declared < 0 else "US", declared)
+        images.append(dataset)
+    expected = hu.copy()
+    expected[:, :4, :4] = -1024
+    expected[:, 15:18, 16] = within
+    np.testing.assert_array_equal(volume_of(images).hu, expected)
+
+
 def test_undeclared_padding_far_below_air_is_air() -> None:
     values = head(3).astype(int)
     values[:, 0] = -3024
