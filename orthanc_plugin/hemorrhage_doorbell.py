@@ -495,11 +495,8 @@ def install(orthanc) -> Doorbell | None:
         orthanc.LogError(f"hemorrhage: {error}: the doorbell stays off; the service finds studies by itself, later.")
     orthanc.RegisterRestCallback("/hemorrhage/status", routes.status)
     orthanc.RegisterRestCallback("/hemorrhage/series/([^/]*)/analyze", routes.analyze)
-    if settings.explorer_button:
-        if hasattr(orthanc, "ExtendOrthancExplorer"):
-            orthanc.ExtendOrthancExplorer(EXPLORER_SCRIPT)
-        elif hasattr(orthanc, "ExtendOrthancExplorer2"):
-            orthanc.ExtendOrthancExplorer2("hemorrhage", EXPLORER_SCRIPT)
+    if settings.explorer_button and hasattr(orthanc, "ExtendOrthancExplorer"):
+        orthanc.ExtendOrthancExplorer(EXPLORER_SCRIPT)
     doorbell.start()
     return doorbell
 

@@ -20,10 +20,9 @@ VERSIONS: dict[str, set[str]] = {
     "4.2": set(),
     "4.3": set(),
     "5.0": set(),
-    "7.1": {"explorer2"},
-    "a later one": {"explorer2", "no_explorer1"},
+    "7.1": set(),
 }
-"""What each version does differently from the one call that all would share; the last is one that drops old names."""
+"""What each version does differently from the one call that all would share."""
 
 
 class FakeOutput:
@@ -66,10 +65,8 @@ class FakeOrthanc:
         self.routes: dict[str, Callable[..., None]] = {}
         self.scripts: list[str] = []
         self.log: list[tuple[str, str]] = []
-        if "no_explorer1" not in self._features:
+        if "no_explorer" not in self._features:
             self.ExtendOrthancExplorer = self.scripts.append
-        if "explorer2" in self._features:
-            self.ExtendOrthancExplorer2 = lambda plugin, script: self.scripts.append(script)
 
     def GetConfiguration(self) -> str:
         return json.dumps(self._configuration)

@@ -286,10 +286,14 @@ def test_a_second_callback_that_orthanc_does_not_take_leaves_the_button(plugin: 
     assert eventually(lambda: any(ring["orthanc"] == "stopped" for ring in listener.rings))
 
 
-def test_an_orthanc_without_explorer_rings_all_the_same(
+def test_an_orthanc_without_the_explorer_of_this_script_rings_all_the_same_and_gets_no_script(
     plugin: ModuleType, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(VERSIONS, "without explorer", {"no_explorer1"})
+    monkeypatch.setitem(VERSIONS, "without explorer", {"no_explorer"})
+    # Another page, without the jQuery that the script needs.
+    monkeypatch.setattr(
+        FakeOrthanc, "ExtendOrthancExplorer2", lambda self, _, script: self.scripts.append(script), raising=False
+    )
     installed = Installed(plugin, listener.port, "without explorer")
     installed.orthanc.change("NEW_INSTANCE", "INSTANCE", "i1")
     assert eventually(lambda: set(listener.instances()) == {"i1"})
