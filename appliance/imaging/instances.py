@@ -55,11 +55,6 @@ class Instance:
         """The Series Instance UID."""
         return str(self.header.SeriesInstanceUID)
 
-    @property
-    def study_uid(self) -> str:
-        """The Study Instance UID."""
-        return str(self.header.StudyInstanceUID)
-
 
 def parse_instance(ref: str, data: bytes) -> Instance:
     """Return the instance whose file is `data`.

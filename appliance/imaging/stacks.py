@@ -78,11 +78,6 @@ class Stack:
         return self.instances[0].header
 
     @property
-    def study_uid(self) -> str:
-        """The Study Instance UID."""
-        return self.instances[0].study_uid
-
-    @property
     def description(self) -> str:
         """The series description as the scanner wrote it, for people."""
         return text(self.header, "SeriesDescription")

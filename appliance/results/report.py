@@ -47,10 +47,6 @@ class Results:
         named.append(("key-objects", self.key_object_selection))
         return [(name, dataset) for name, dataset in named if dataset is not None]
 
-    def datasets(self) -> list[Dataset]:
-        """Return every object in the order to store them."""
-        return [dataset for _, dataset in self.named_datasets()]
-
     def key_image_pngs(self) -> list[tuple[str, bytes]]:
         """Return each key image as a PNG file, with its file name (no extension)."""
         return [(f"key-image-{capture.InstanceNumber}", png(capture)) for capture in self.key_images]

@@ -34,7 +34,7 @@ def test_an_instance_keeps_its_header_and_drops_its_pixels() -> None:
     instance = parse_instance("ref", file(plain()))
     assert instance.ref == "ref"
     assert instance.uid == plain().SOPInstanceUID
-    assert instance.study_uid == plain().StudyInstanceUID
+    assert instance.header.StudyInstanceUID == plain().StudyInstanceUID
     assert instance.header.PatientName == "Test^Phantom"
     assert "PixelData" not in instance.header
     assert getattr(instance.header, "buffer", None) is None
