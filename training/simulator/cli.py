@@ -82,7 +82,7 @@ def study(
     first; Y and X as stored in the files; 0 none, 1 iph, 2 edh_sdh, 3 sah. truth.json has the type, the mL, the slices
     that hold blood and every series with its UIDs and files.
 
-    Example: python -m training.simulator study --seed 7 --finding iph --series full --out /tmp/study
+    Example: python -m training.simulator study --seed 7 --finding iph --series full --out var/study
     """
     try:
         spec = StudySpec(

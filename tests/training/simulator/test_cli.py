@@ -80,3 +80,7 @@ def test_options_that_cannot_be_met_end_with_a_usage_error_and_no_file(options: 
     result = run("--seed", "1", "--finding", "iph", "--out", str(tmp_path / "out"), *options.split())
     assert result.exit_code == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_the_example_in_the_help_writes_below_the_folder_that_git_ignores() -> None:
+    assert "--out var/study" in " ".join(run("--help").output.split())
