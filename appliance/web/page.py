@@ -73,7 +73,7 @@ def page(document: dict[str, Any]) -> str:
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>Hemorrhage appliance</title><style>{_STYLE}</style></head><body>"
         "<header><h1>Hemorrhage appliance</h1>"
-        f"<div class='notice'><b>Research use only.</b> {escape(document['notice'])}</div></header><main>"
+        f"<div class='notice'>{escape(document['notice'])}</div></header><main>"
         f"<div class='cards'>{_readiness(document)}{''.join(_neighbours(document))}{_model(document)}</div>"
         f"<h2>Studies, newest first</h2>{table}</main>"
         f"<footer>Version {escape(document['version'])} · times are UTC · <a href='/status'>as JSON</a> · "

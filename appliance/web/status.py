@@ -5,17 +5,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from appliance import __version__
 from appliance.health import Health
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job, StudyStatus
 from appliance.ledger.states import JobState, StudyState
-
-RESEARCH_USE: Final = (
-    "Not a medical device. For testing and research: the network was trained on simulated scans alone."
-)
+from appliance.results.wording import RESEARCH_USE
 
 
 def iso(at: float) -> str:
@@ -31,7 +28,7 @@ def status_document(ledger: Ledger, health: Health, model: dict[str, str] | None
     """
     return {
         "version": __version__,
-        "notice": RESEARCH_USE,
+        "notice": f"Not a medical device. {RESEARCH_USE}",
         "ready": health.ready,
         "neighbours": {
             name: {"well": state.well, "since": iso(state.since), "reason": state.reason}

@@ -18,6 +18,7 @@ from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, FollowedStudy, KnownSeries, NewJob, Origin, ResultObject
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError
+from appliance.results.wording import RESEARCH_USE
 from appliance.web.app import OwnResultError, web_app
 
 SERIES = "0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d"
@@ -194,7 +195,7 @@ class TestStatus:
         assert document["jobs"]["done"] == 1
         assert document["neighbours"]["orthanc"]["well"] is True
         assert document["model"] == ANSWER["model"]
-        assert "Not a medical device" in document["notice"]
+        assert document["notice"] == f"Not a medical device. {RESEARCH_USE}"
 
 
 class _Tags(HTMLParser):
