@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,11 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import MRImageStorage
 
-from tests.end_to_end.patient import FULL, Patient, edit
+from tests.end_to_end.patient import Patient, edit
 from tests.end_to_end.running import Running
 from training.simulator.series import SeriesKind
-from training.simulator.study import WrittenStudy
 
 NOTHING = "no_suitable_series"
-
-
-def of(kind: SeriesKind) -> Callable[[WrittenStudy], Iterable[Path]]:
-    """Return what leaves of a study one series alone."""
-    return lambda written: written.files[kind]
-
-
-def axial_but(slices: Callable[[list[Path]], None]) -> Callable[[WrittenStudy], Iterable[Path]]:
-    """Return what leaves of a study its axial series, after `slices` has changed the list of its files."""
-
-    def left(written: WrittenStudy) -> Iterable[Path]:
-        files = list(written.files[SeriesKind.AXIAL])
-        slices(files)
-        return files
-
-    return left
 
 
 def drop_middle(files: list[Path]) -> None:
@@ -71,22 +54,23 @@ def of_another_modality(files: list[Path]) -> None:
 
 @dataclass(frozen=True)
 class Bad:
-    """What a scanner sends of a study, and the code with which its series is refused."""
+    """A series that is sent alone, the code it is refused with, and what is done to the list of its files before."""
 
-    sent: Callable[[WrittenStudy], Iterable[Path]]
+    kind: SeriesKind
     code: str
+    change: Callable[[list[Path]], None] | None = None
 
 
 BAD: Mapping[str, Bad] = {
-    "a scout alone": Bad(of(SeriesKind.SCOUT), "localizer"),
-    "a bone kernel alone": Bad(of(SeriesKind.BONE), "not_soft_tissue"),
-    "coronal reformats alone": Bad(of(SeriesKind.CORONAL), "not_axial"),
-    "a dose page alone": Bad(of(SeriesKind.DOSE), "not_ct"),
-    "an MR": Bad(axial_but(of_another_modality), "not_ct"),
-    "a missing slice": Bad(axial_but(drop_middle), "missing_slice"),
-    "one slice": Bad(axial_but(drop_all_but_one), "too_few_slices"),
-    "pixels cut short": Bad(axial_but(cut_short), "bad_pixels"),
-    "no position": Bad(axial_but(without_position), "no_position"),
+    "a scout alone": Bad(SeriesKind.SCOUT, "localizer"),
+    "a bone kernel alone": Bad(SeriesKind.BONE, "not_soft_tissue"),
+    "coronal reformats alone": Bad(SeriesKind.CORONAL, "not_axial"),
+    "a dose page alone": Bad(SeriesKind.DOSE, "not_ct"),
+    "an MR": Bad(SeriesKind.AXIAL, "not_ct", of_another_modality),
+    "a missing slice": Bad(SeriesKind.AXIAL, "missing_slice", drop_middle),
+    "one slice": Bad(SeriesKind.AXIAL, "too_few_slices", drop_all_but_one),
+    "pixels cut short": Bad(SeriesKind.AXIAL, "bad_pixels", cut_short),
+    "no position": Bad(SeriesKind.AXIAL, "no_position", without_position),
 }
 
 
@@ -105,8 +89,10 @@ def sent(running: Running, bleeding: Patient, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("bad")
     uids, images = {}, {}
     for name, bad in BAD.items():
-        written = bleeding.study(folder / name, series=FULL)
-        files = list(bad.sent(written))
+        written = bleeding.study(folder / name, series=(bad.kind,))
+        files = list(written.files[bad.kind])
+        if bad.change is not None:
+            bad.change(files)
         running.send(files)
         uids[name], images[name] = written.truth.study_uid, len(files)
     good = bleeding.study(folder / "good")
