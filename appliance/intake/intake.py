@@ -13,13 +13,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
 from appliance.errors import RefusalCode, RefusedError, UnavailableError
-from appliance.intake.change_feed import ChangeFeed
+from appliance.intake.change_feed import ChangeFeed, Placed
 from appliance.intake.doorbell import Bell
 from appliance.intake.handover import Handover
 from appliance.intake.headers import Headers
@@ -45,6 +45,18 @@ class _Prepared:
     quiet_from: float
     snapshot: Snapshot | None
     verdict: Verdict
+
+
+@dataclass
+class _Unstamped:
+    """Instances of a study that were taken in before the plugin's stamp of them came.
+
+    `last` is when the study's last instance came, as far as is known, and `quiet_from` what the ledger was told.
+    """
+
+    instances: set[str] = field(default_factory=set)
+    last: float = 0.0
+    quiet_from: float = 0.0
 
 
 class Intake:
@@ -76,7 +88,7 @@ class Intake:
         self._connected = False
         self._sweep: Iterator[int] = iter(())
         self._stamps: dict[str, float] = {}
-        self._unstamped: dict[str, set[str]] = {}
+        self._unstamped: dict[str, _Unstamped] = {}
         self._to_fetch: deque[str] = deque()
         self._prepared: dict[str, _Prepared] = {}
         self._failing = ""
@@ -107,8 +119,7 @@ class Intake:
             self._sweep = self._feed.sweep(counting=True)
         soon = self._clock() - self._settings.intake.quiet_s
         for placed in taken.placed:
-            if not placed.stamped:
-                self._unstamped.setdefault(placed.series.study, set()).add(placed.instance)
+            self._note_unstamped(placed)
             self._stamps.pop(placed.instance, None)
             # Those of a backlog are fetched when their study is judged, or they would drive each other out.
             if placed.quiet_from > soon and self._snapshots.is_read(placed.series):
@@ -126,16 +137,14 @@ class Intake:
     def _hear(self) -> None:
         news = self._bell.take()
         self._stamps.update(news.stamps)
-        for study, instances in list(self._unstamped.items()):
-            late = {instance: news.stamps[instance] for instance in instances & news.stamps.keys()}
-            if not late:
-                continue
-            instances.difference_update(late)
-            for instance in late:
+        for study, unstamped in list(self._unstamped.items()):
+            for instance in unstamped.instances & news.stamps.keys():
+                unstamped.instances.remove(instance)
+                unstamped.last = max(unstamped.last, min(news.stamps[instance], self._clock()))
                 self._stamps.pop(instance, None)
-            if not instances:  # the last of them has its stamp now
+            if not unstamped.instances:  # the last of them has its stamp now
                 del self._unstamped[study]
-                self._ledger.stamp(study, min(max(late.values()), self._clock()))
+                self._ledger.stamp(study, unstamped.last, unstamped.quiet_from)
         for oldest in list(self._stamps)[: max(0, len(self._stamps) - _STAMPS_KEPT)]:
             del self._stamps[oldest]
         for study in news.deleted_studies:
@@ -144,6 +153,17 @@ class Intake:
             self._prepared.pop(series.study, None)  # what was judged is no longer what is there
         if news.orthanc_started:
             self._connected = False
+
+    def _note_unstamped(self, placed: Placed) -> None:
+        unstamped = self._unstamped.get(placed.series.study)
+        if not placed.stamped:
+            unstamped = self._unstamped.setdefault(placed.series.study, _Unstamped())
+            unstamped.instances.add(placed.instance)
+        if unstamped is not None:
+            # An entry of the change log names the second: what has no stamp came within one of it.
+            last = placed.received_at if placed.stamped else placed.received_at - 1
+            unstamped.last = max(unstamped.last, last)
+            unstamped.quiet_from = max(unstamped.quiet_from, placed.quiet_from)
 
     def _forget_if_gone(self, study: str) -> None:
         try:

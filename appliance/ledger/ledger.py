@@ -173,12 +173,19 @@ class Ledger:
         for known in arrival.series:
             _put_series(connection, known)
 
-    def stamp(self, study: str, at: float) -> None:
-        """Note the plugin's stamp of a study's last instance, which was taken in before its stamp came."""
+    def stamp(self, study: str, at: float, quiet_from: float) -> None:
+        """Note the plugin's stamp of a study's last instance, which was taken in before its stamp came.
+
+        `quiet_from` is what was noted then: a study that got more instances since keeps the later time of those.
+        """
         with self._transaction() as connection:
             connection.execute(
                 update(tables.studies)
-                .where(tables.studies.c.orthanc_id == study, tables.studies.c.state == StudyState.RECEIVING)
+                .where(
+                    tables.studies.c.orthanc_id == study,
+                    tables.studies.c.state == StudyState.RECEIVING,
+                    or_(tables.studies.c.quiet_from == quiet_from, tables.studies.c.quiet_from < at),
+                )
                 .values(last_instance_at=at, quiet_from=at)
             )
 

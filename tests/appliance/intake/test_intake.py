@@ -98,6 +98,19 @@ class TestNoticing:
         desk.quiet()
         assert len(desk.jobs(study)) == 1
 
+    def test_a_late_stamp_of_an_earlier_instance_is_not_taken_for_that_of_the_last(
+        self, desk: Desk, study: str
+    ) -> None:
+        ids = desk.send(*head_series(study))
+        desk.take_in()
+        at = desk.clock() - 0.25
+        desk.bell.ring(Ring(instances={ids[-1]: at}))
+        desk.take_in()
+        desk.bell.ring(Ring(instances=dict.fromkeys(ids[:-1], at - 1)))
+        desk.take_in()
+        (followed,) = desk.ledger.open_studies()
+        assert (followed.last_instance_at, followed.quiet_from) == (at, at)
+
     def test_a_stamp_from_the_past_does_not_shorten_the_quiet_time(self, desk: Desk, study: str) -> None:
         ids = desk.send(*head_series(study))
         desk.bell.ring(Ring(instances=dict.fromkeys(ids, desk.clock() - 3600)))

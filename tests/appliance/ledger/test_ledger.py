@@ -90,8 +90,13 @@ class TestStudies:
 
     def test_a_late_stamp_corrects_when_the_last_instance_came(self, ledger: Ledger) -> None:
         ledger.notice([arrival(at=50.9)])
-        ledger.stamp("s1", 50.4)
+        ledger.stamp("s1", 50.4, 50.9)
         assert (followed(ledger).last_instance_at, followed(ledger).quiet_from) == (50.4, 50.4)
+
+    def test_a_late_stamp_does_not_shorten_the_quiet_time_of_a_study_that_went_on(self, ledger: Ledger) -> None:
+        ledger.notice([arrival(at=50.9), arrival(at=51.5)])
+        ledger.stamp("s1", 50.4, 50.9)
+        assert (followed(ledger).last_instance_at, followed(ledger).quiet_from) == (51.5, 51.5)
 
     def test_a_study_that_went_on_meanwhile_is_not_decided_on_what_was_seen_before(self, ledger: Ledger) -> None:
         ledger.notice([arrival(at=50)])
