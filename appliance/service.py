@@ -188,7 +188,8 @@ class Service:
         """
         held = self._orthanc.series(series)
         known = self._ledger.known_series([series]).get(series)
-        if known.origin is Origin.OWN if known is not None else self._snapshots.is_own(held):
+        own = self._snapshots.is_own(held) if known is None else known.origin is Origin.OWN
+        if own:
             raise OwnResultError
         study = self._orthanc.study(held.study)
         job = self._ledger.request(study.id, study.uid, NewJob("", "", series=series))
