@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, func, insert, or_, select, true, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -630,11 +630,12 @@ class Ledger:
             found = {row.state: int(row.studies) for row in rows}
         return {state: found.get(state, 0) for state in StudyState}
 
-    def newest_studies(self, limit: int) -> list[StudyStatus]:
-        """Return the studies whose last instance came last, newest first, with their jobs."""
+    def newest_studies(self, limit: int, study: str = "") -> list[StudyStatus]:
+        """Return the studies whose last instance came last, newest first, with their jobs; only `study` when named."""
         with self._reading() as connection:
             studies = connection.execute(
                 select(tables.studies)
+                .where(tables.studies.c.orthanc_id == study if study else true())
                 .order_by(tables.studies.c.last_instance_at.desc(), tables.studies.c.since.desc())
                 .limit(limit)
             ).all()

@@ -112,7 +112,8 @@ def web_app(
             limit = int(request.query_params.get("limit", _STUDIES))
         except ValueError:
             limit = _STUDIES
-        return status_document(ledger, health, model(), min(max(limit, 1), _MOST_STUDIES))
+        study = request.query_params.get("study", "")
+        return status_document(ledger, health, model(), min(max(limit, 1), _MOST_STUDIES), study)
 
     async def status(request: Request) -> Response:
         try:

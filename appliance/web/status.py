@@ -20,8 +20,10 @@ def iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def status_document(ledger: Ledger, health: Health, model: dict[str, str] | None, limit: int) -> dict[str, Any]:
-    """Return the state of the service and of the newest `limit` studies as plain JSON.
+def status_document(
+    ledger: Ledger, health: Health, model: dict[str, str] | None, limit: int, study: str = ""
+) -> dict[str, Any]:
+    """Return the state of the service and of the newest `limit` studies, or of the one named, as plain JSON.
 
     Each study stands in the state of its newest answer, or of its intake while instances come; earlier and further
     answers are listed under `jobs`. Raises `UnavailableError` when the ledger does not answer.
@@ -36,14 +38,16 @@ def status_document(ledger: Ledger, health: Health, model: dict[str, str] | None
         },
         "model": model,
         "jobs": {state.value: jobs for state, jobs in ledger.job_counts().items()},
-        "studies": [_study(status) for status in ledger.newest_studies(limit)],
+        "studies": [_study(status) for status in ledger.newest_studies(limit, study)],
     }
 
 
 def _study(status: StudyStatus) -> dict[str, Any]:
     study = status.study
     jobs = [job for job in status.jobs if job.state is not JobState.WITHDRAWN]
-    job = jobs[-1] if jobs else None
+    # A series that was asked for and could not be read takes nothing from the answer that the study has.
+    told_first = [job for job in jobs if not (job.requested and job.state in (JobState.REFUSED, JobState.FAILED))]
+    job = next(reversed(told_first or jobs), None)
     told: dict[str, Any] = {
         "study_uid": study.uid,
         "orthanc_id": study.id,

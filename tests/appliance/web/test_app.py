@@ -189,6 +189,13 @@ class TestStatus:
         assert [study["orthanc_id"] for study in told] == ["c", "b"]
         assert len(site.client.get("/status?limit=many").json()["studies"]) == 3
 
+    def test_a_study_that_is_named_is_told_of_however_old_it_is(self, site: Site) -> None:
+        for number, name in enumerate("abc"):
+            site.answered(name, at=1_800_000_000.0 + number)
+        told = site.client.get("/status", params={"limit": 1, "study": "a"}).json()["studies"]
+        assert [study["orthanc_id"] for study in told] == ["a"]
+        assert site.client.get("/status?study=unknown").json()["studies"] == []
+
     def test_jobs_neighbours_and_model_are_told(self, site: Site) -> None:
         site.answered("a")
         document = site.client.get("/status").json()
