@@ -224,6 +224,7 @@ class Worker:
 
     def _refuse(self, job: Job, refusals: tuple[Refusal, ...], timing_ms: dict[str, float]) -> None:
         self._ledger.refuse(job, refusals, timing_ms)
+        self._clocked(timing_ms)
         for refusal in refusals:
             self._metrics.refusals.labels(refusal.code.value, "refused").inc()
         self._log.info(
@@ -235,12 +236,15 @@ class Worker:
     ) -> None:
         if turnaround_s is not None:
             self._metrics.turnaround.observe(turnaround_s)
-        for step, ms in timing_ms.items():
-            self._metrics.step.labels(step).observe(ms / 1000)
+        self._clocked(timing_ms)
         for refusal in refusals:
             self._metrics.refusals.labels(refusal.code.value, "answered").inc()
         if answer.finding is not None:
             self._metrics.answers.labels("present" if answer.finding.present else "absent").inc()
+
+    def _clocked(self, timing_ms: dict[str, float]) -> None:
+        for step, ms in timing_ms.items():
+            self._metrics.step.labels(step).observe(ms / 1000)
 
     def _postpone(self, job: Job, error: Exception) -> None:
         self._metrics.postponed.inc()

@@ -137,6 +137,7 @@ class TestAnswering:
         assert {refusal["code"] for refusal in job.refusals} == {"not_ct", "no_suitable_series"}
         assert bench.held(study) == []
         assert 'hemorrhage_refusals_total{code="not_ct",study="refused"} 1.0' in exposition(bench.metrics)
+        assert 'hemorrhage_step_seconds_count{step="select"} 1.0' in exposition(bench.metrics)
 
     def test_the_newer_report_names_the_older_one_which_is_superseded(self, bench: Bench, study: str) -> None:
         files = head_series(study, 20)
