@@ -24,7 +24,7 @@ from scipy import ndimage
 
 from training.simulator.atlas import Atlas, load_atlas
 from training.simulator.dura import lay_arteries, membranes, sinuses
-from training.simulator.fields import smooth_field, spline_basis, spread, stream
+from training.simulator.fields import Taps, smooth_field, spread, stream
 from training.simulator.holder import Holder
 from training.simulator.landmarks import Landmarks, smoothstep
 from training.simulator.mimics import Mimics, beam_hardening, lay_calcifications, lay_lesions
@@ -151,7 +151,7 @@ class Anatomy:
         build = replace(build, rotation_deg=(pitch + extra_pitch_deg, yaw, roll))
         shape = stream(seed, "shape")
         coefficients = shape.standard_normal((3, SHAPE_POINTS, SHAPE_POINTS, SHAPE_POINTS), np.float32)
-        coefficients *= np.float32(shape.uniform(2.5, 6.5))
+        coefficients *= np.float32(shape.uniform(4, 9))
         texture = smooth_field(stream(seed, "texture"), atlas.shape, 5)
         return cls(
             seed=seed,
@@ -170,7 +170,9 @@ class Anatomy:
         """Return the atlas voxel coordinates [..., 3] (z, y, x) of patient points [..., 3] (x, y, z; mm, LPS)."""
         build = self.build
         zyx = np.asarray(points, np.float64)[..., ::-1] - np.asarray(build.shift_mm)
-        zyx = zyx @ rotation(*build.rotation_deg)  # the inverse turn, applied to rows
+        turn = rotation(*build.rotation_deg)
+        # The inverse turn; written out, because BLAS rounds differently with the number of threads.
+        zyx = zyx[..., :1] * turn[0] + zyx[..., 1:2] * turn[1] + zyx[..., 2:] * turn[2]
         zyx = zyx / np.asarray(build.scale)
         grid = np.moveaxis((zyx - SHAPE_ORIGIN_MM) / 8.0, -1, 0)
         moved = [ndimage.map_coordinates(part, grid, order=1, mode="nearest") for part in self._shape_field]
@@ -185,8 +187,8 @@ class Anatomy:
     def _shape_field(self) -> Field:
         """The outer deformation, float32 [3, z, y, x], on an 8 mm grid, mm."""
         step = SHAPE_GRID_MM / 8.0
-        basis = spline_basis(int((SHAPE_POINTS - 3) * step), step)
-        return np.stack([spread(part, (basis, basis, basis)) for part in self.shape_coefficients])
+        taps = Taps.spline(int((SHAPE_POINTS - 3) * step), step)
+        return spread(self.shape_coefficients, (taps, taps, taps))
 
     # ---- tissue on the atlas grid
 
@@ -260,14 +262,15 @@ class Anatomy:
         half = [np.arange(s.start, s.stop + 1, 2) for s in box]
         grid = self._warp_at([h.astype(np.float32) for h in half])
         coarse = ndimage.map_coordinates(volume, grid, order=1, mode="nearest", output=np.float32)
-        return _spread_linear(
-            coarse, [_linear(np.arange(s.stop - s.start) / 2, len(h)) for s, h in zip(box, half, strict=True)]
+        return spread(
+            coarse,
+            tuple(Taps.linear(np.arange(s.stop - s.start) / 2, len(h)) for s, h in zip(box, half, strict=True)),
         )
 
     def _warp_at(self, at: list[Field]) -> Field:
         """Return where the tissue at a grid of atlas voxels comes from: atlas coordinates, float32 [3, Z, Y, X]."""
-        weights = [_linear(a / WARP_GRID_MM, n) for a, n in zip(at, self.inner_warp.shape[1:], strict=True)]
-        out = np.stack([_spread_linear(part, weights) for part in self.inner_warp])
+        taps = [Taps.linear(a / WARP_GRID_MM, n) for a, n in zip(at, self.inner_warp.shape[1:], strict=True)]
+        out = spread(self.inner_warp, tuple(taps))
         for axis, a in enumerate(at):
             out[axis] += a.reshape([-1 if k == axis else 1 for k in range(3)])
         return out
@@ -395,23 +398,6 @@ class Anatomy:
         out += np.maximum(sinuses(at), self.venous) * (np.float32(tissue.venous) - out)
         lay_calcifications(out, at, mimics, stream(self.seed, "calcium"))
         return out
-
-
-def _linear(at: NDArray[np.floating], nodes: int) -> Field:
-    """Return the matrix [places, nodes] that interpolates between nodes at 0, 1, .. at the places `at`."""
-    low = np.clip(at.astype(int), 0, nodes - 2)
-    part = np.clip(at - low, 0, 1)
-    matrix = np.zeros((len(at), nodes), np.float32)
-    matrix[np.arange(len(at)), low] = 1 - part
-    matrix[np.arange(len(at)), low + 1] = part
-    return matrix
-
-
-def _spread_linear(coarse: Field, weights: Sequence[Field]) -> Field:
-    """Return values [z, y, x] spread to [Z, Y, X] by a matrix an axis."""
-    part = np.matmul(coarse, weights[2].T)
-    part = np.matmul(weights[1], part)
-    return np.tensordot(weights[0], part, axes=(1, 0)).astype(np.float32, copy=False)
 
 
 def warp_shape(atlas: Atlas) -> tuple[int, int, int]:

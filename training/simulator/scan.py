@@ -26,7 +26,7 @@ from scipy import ndimage
 from appliance.contract import TYPES, HemorrhageType
 from training.simulator.anatomy import Anatomy
 from training.simulator.blood import Blood, bled, drawn_volume_ml, expected, planned
-from training.simulator.fields import stream
+from training.simulator.fields import Taps, spread, stream
 from training.simulator.geometry import ScanGeometry
 from training.simulator.scanner import Kernel, Scanner, scanned
 
@@ -56,15 +56,15 @@ class Finding(StrEnum):
         return None if self is Finding.NONE else HemorrhageType(self.value)
 
 
-def _ramp(size: int) -> tuple[NDArray[np.floating], Field]:
-    """Return lattice positions (pixels) along an axis and the matrix [size, nodes] that interpolates between them."""
-    nodes = int(np.ceil((size - 1) / LATTICE_PX)) + 1
-    at = np.arange(size) / LATTICE_PX
-    low = np.minimum(at.astype(int), max(nodes - 2, 0))
-    matrix = np.zeros((size, max(nodes, 2)), np.float32)
-    matrix[np.arange(size), low] = 1 - (at - low)
-    matrix[np.arange(size), low + 1] = at - low
-    return np.arange(matrix.shape[1]) * float(LATTICE_PX), matrix
+def _lattice(size: int) -> NDArray[np.float64]:
+    """Return the lattice positions (pixels) along an axis of `size` pixels."""
+    nodes = max(2, int(np.ceil((size - 1) / LATTICE_PX)) + 1)
+    return np.arange(nodes, dtype=np.float64) * LATTICE_PX
+
+
+def _between(part: slice, nodes: int) -> Taps:
+    """Return what interpolates from the lattice to the pixels of `part`."""
+    return Taps.linear(np.arange(part.start, part.stop) / LATTICE_PX, nodes)
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ class SimulatedHead:
         """Return the atlas coordinates [nodes y, nodes x, 3] of each sub-slice of plane k on the lattice."""
         row, column, normal = geometry.axes
         dy, dx = geometry.pixel_spacing_mm
-        at_y, _ = _ramp(geometry.rows)
-        at_x, _ = _ramp(geometry.columns)
+        at_y, at_x = _lattice(geometry.rows), _lattice(geometry.columns)
         plane = geometry.origins_mm[k] + at_y[:, None, None] * dy * column + at_x[None, :, None] * dx * row
         thickness = geometry.thickness_mm[k]
         count = max(1, int(np.ceil(thickness / SUB_SLICE_MM)))
@@ -109,19 +108,11 @@ class SimulatedHead:
         `first` is the atlas index of the volumes' first voxel; beyond them `mode` holds (as in scipy.ndimage).
         """
         low, high = box
-        _, ramp_y = _ramp(geometry.rows)
-        _, ramp_x = _ramp(geometry.columns)
         lattices = self._coordinates(geometry, k)
-        seen = np.zeros(lattices[0].shape[:2], bool)
-        for lattice in lattices:
-            within = np.all((lattice >= low) & (lattice <= high), axis=-1)
-            seen |= within
-        # A box smaller than a lattice cell may hide between nodes: its neighbours decide by span.
-        span_low = np.min(lattices, axis=0)
-        span_high = np.max(lattices, axis=0)
-        cell_low = ndimage.minimum_filter(span_low, (2, 2, 1), origin=(-1, -1, 0))
-        cell_high = ndimage.maximum_filter(span_high, (2, 2, 1), origin=(-1, -1, 0))
-        seen |= np.all((cell_low <= high) & (cell_high >= low), axis=-1)
+        # A cell of the lattice sees the box if the span of its corners does.
+        cell_low = ndimage.minimum_filter(np.min(lattices, axis=0), (2, 2, 1), origin=(-1, -1, 0))
+        cell_high = ndimage.maximum_filter(np.max(lattices, axis=0), (2, 2, 1), origin=(-1, -1, 0))
+        seen = np.all((cell_low <= high) & (cell_high >= low), axis=-1)
         if not seen.any():
             return None
         ys, xs = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
@@ -131,10 +122,10 @@ class SimulatedHead:
         )
         first_column = np.asarray(first, np.float32)[:, None, None]
         size = (window[0].stop - window[0].start, window[1].stop - window[1].start)
+        taps = tuple(_between(part, nodes) for part, nodes in zip(window, seen.shape, strict=True))
         means = [np.zeros(size, np.float32) for _ in volumes]
         for lattice in lattices:
-            part = np.asarray(np.moveaxis(lattice, -1, 0), np.float32)
-            at = ramp_y[window[0]] @ (part - first_column) @ ramp_x[window[1]].T
+            at = spread(np.asarray(np.moveaxis(lattice, -1, 0) - first_column, np.float32), taps)
             for i, volume in enumerate(volumes):
                 means[i] += ndimage.map_coordinates(volume, at, order=1, mode=mode, output=np.float32)
         for mean in means:

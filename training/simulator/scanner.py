@@ -19,6 +19,8 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from training.simulator.fields import Taps, spread
+
 Field = NDArray[np.float32]
 
 HU_MIN, HU_MAX = -1024, 3071
@@ -141,7 +143,7 @@ def scanned(
     transfer = modulation_transfer(frequency, scanner)
     amplitude = noise_amplitude(frequency, size, scanner)
     weight = noise_weight(hu)
-    up_y, up_x = _between_cells(rows, weight.shape[1]), _between_cells(columns, weight.shape[2])
+    taps = (_between_cells(rows, weight.shape[1]), _between_cells(columns, weight.shape[2]))
     out = np.empty(hu.shape, np.int16)
     gain, offset = np.float32(scanner.gain), np.float32(scanner.offset_hu)
     for k in range(planes):
@@ -150,10 +152,10 @@ def scanned(
         white = rng.standard_normal(size, np.float32)
         noise = scipy.fft.irfft2(scipy.fft.rfft2(white) * amplitude, s=size)[here]
         strength = np.float32(scanner.noise_hu * np.sqrt(NOISE_THICKNESS_MM / float(thickness_mm[k])))
-        noise = noise * (up_y @ (weight[k] * strength) @ up_x.T)
+        noise = noise * spread(weight[k] * strength, taps)
         if scanner.streak_hu:
             hard = np.clip(weight[k] - STREAK_FROM, 0, 1) * np.float32(scanner.streak_hu)
-            noise += _streaks(rng, rows, columns, spacing_mm[0]) * (up_y @ hard @ up_x.T)
+            noise += _streaks(rng, rows, columns, spacing_mm[0]) * spread(hard, taps)
         image = gain * image + noise + offset
         out[k] = np.clip(np.rint(image), HU_MIN, HU_MAX)
     return out
@@ -195,12 +197,6 @@ def noise_amplitude(frequency: Field, size: tuple[int, int], scanner: Scanner) -
     return np.asarray(amplitude / np.sqrt(mean_power), np.float32)
 
 
-def _between_cells(size: int, cells: int) -> Field:
-    """Return the matrix [size, cells] that interpolates values of cells of `CELL_PX` pixels, linear between centres."""
-    at = np.clip((np.arange(size) + 0.5) / CELL_PX - 0.5, 0, cells - 1)
-    low = np.minimum(at.astype(int), max(cells - 2, 0))
-    matrix = np.zeros((size, cells), np.float32)
-    matrix[np.arange(size), low] = 1 - (at - low)
-    if cells > 1:
-        matrix[np.arange(size), low + 1] = at - low
-    return matrix
+def _between_cells(size: int, cells: int) -> Taps:
+    """Return what interpolates from the centres of cells of `CELL_PX` pixels to `size` pixels."""
+    return Taps.linear(np.clip((np.arange(size) + 0.5) / CELL_PX - 0.5, 0, cells - 1), cells)
