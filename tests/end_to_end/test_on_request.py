@@ -36,6 +36,7 @@ def test_a_series_is_answered_when_it_is_asked_for_through_orthanc(
     until(lambda: jobs().get(answer.json()["job"]) == "done", jobs)
     until(lambda: jobs().get(refused.json()["job"]) == "refused", jobs)
     assert len(running.stored(study_uid).reports) == 1, "the same answer has the same UID"
+    assert running.study(study_uid)["present"] is True, "a refused wish takes nothing from the study's answer"
 
 
 def test_a_result_is_not_read_and_what_is_not_there_is_not_found(
