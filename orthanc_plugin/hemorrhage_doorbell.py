@@ -55,6 +55,7 @@ ORTHANC_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}")
 EXPLORER_SCRIPT = """
 (function() {
   var undecided = ['receiving', 'incomplete', 'queued', 'running', 'waiting', 'delivering'];
+  var parent = null;  // the study of the series that is shown, null while that is not known
   var view = 0;  // counts what is shown, so that a late answer is not shown on another series' page
 
   function say(sentence) {
@@ -80,10 +81,11 @@ EXPLORER_SCRIPT = """
       (answer.waiting_for ? ', ' + answer.waiting_for : '') + (answer.error ? ': ' + answer.error : '');
   }
 
-  // Shows what the service says of a job, or of a study when no job is given, until that is decided.
+  // Shows what the service says of a job of a study, or of the study when no job is given, until that is decided.
   function follow(mine, study, job) {
     $.ajax({
       url: '../hemorrhage/status',
+      data: study ? { study: study } : {},
       dataType: 'json',
       cache: false,
       success: function(status) {
@@ -126,6 +128,7 @@ EXPLORER_SCRIPT = """
 
   $('#series').live('pagebeforeshow', function() {
     var mine = ++view;
+    parent = null;
     say('');
     if ($.mobile.pageData && $.mobile.pageData.uuid) {
       $.ajax({
@@ -133,7 +136,10 @@ EXPLORER_SCRIPT = """
         dataType: 'json',
         cache: false,
         success: function(series) {
-          follow(mine, series.ParentStudy, null);
+          if (mine === view) {
+            parent = series.ParentStudy;
+            follow(mine, parent, null);
+          }
         }
       });
     }
@@ -153,7 +159,7 @@ EXPLORER_SCRIPT = """
       success: function(answer) {
         if (mine === view) {
           say('The hemorrhage service has taken it' + (answer.job ? ' as job ' + answer.job : '') + '.');
-          follow(mine, null, answer.job);
+          follow(mine, parent, answer.job);
         }
       },
       error: function(xhr) {
@@ -409,13 +415,18 @@ class Routes:
         self._doorbell = doorbell
 
     def status(self, output, uri: str, **request) -> None:  # noqa: ARG002 - Orthanc's signature
-        """`GET /hemorrhage/status`: the plugin's own counters and the service's status, null when it is silent."""
+        """`GET /hemorrhage/status`: the plugin's own counters and the service's status, null when it is silent.
+
+        With `?study=` and Orthanc's identifier of a study, the service's status of that study alone.
+        """
         if request["method"] != "GET":
             output.SendMethodNotAllowed("GET")
             return
         answer = {"plugin": self._doorbell.status(), "service": None, "error": None}
+        study = request["get"].get("study", "")
+        path = f"/status?study={study}" if ORTHANC_ID.fullmatch(study) else "/status"
         try:
-            status, body = self._service.ask("GET", "/status", b"", self._settings.timeout_s)
+            status, body = self._service.ask("GET", path, b"", self._settings.timeout_s)
             answer["service"] = _json_object(body) if status == 200 else None
             if answer["service"] is None:
                 answer["error"] = f"{self._settings.url}/status answers {status} and no JSON object"

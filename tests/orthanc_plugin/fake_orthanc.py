@@ -91,9 +91,9 @@ class FakeOrthanc:
         assert self.on_change is not None
         self.on_change(getattr(self.ChangeType, kind), getattr(self.ResourceType, level), identifier)
 
-    def call(self, method: str, uri: str, *groups: str) -> FakeOutput:
+    def call(self, method: str, uri: str, *groups: str, **get: str) -> FakeOutput:
         """Call the route whose pattern ends as `uri` does."""
         output = FakeOutput("status_with_length" in self._features)
         (route,) = [self.routes[pattern] for pattern in self.routes if pattern.endswith(uri.rpartition("/")[2])]
-        route(output, uri, method=method, groups=groups, get={}, headers={})
+        route(output, uri, method=method, groups=groups, get=get, headers={})
         return output

@@ -19,6 +19,7 @@ class Listener:
         self.port = port
         self.rings: list[dict[str, Any]] = []
         self.analyzed: list[str] = []
+        self.asked: list[str] = []
         self.answers: dict[str, tuple[int, bytes]] = {
             "/doorbell": (204, b""),
             "/status": (200, b'{"studies": []}'),
@@ -51,6 +52,7 @@ class Listener:
 def _handler(listener: Listener) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            listener.asked.append(self.path)
             self._answer(self.path.partition("?")[0])
 
         def do_POST(self) -> None:

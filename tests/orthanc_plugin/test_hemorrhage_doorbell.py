@@ -20,6 +20,7 @@ from tests.orthanc_plugin.listener import Listener, eventually
 
 SOURCE = Path(__file__).parents[2] / "orthanc_plugin" / "hemorrhage_doorbell.py"
 SERIES = "0123abcd-0123abcd-0123abcd-0123abcd-0123abcd"
+STUDY = "1a2b3c4d-1a2b3c4d-1a2b3c4d-1a2b3c4d-1a2b3c4d"
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +205,14 @@ def test_the_status_says_that_the_service_is_silent(unheard: Installed) -> None:
     assert answer.json()["service"] is None
     assert "does not answer" in answer.json()["error"]
     assert unheard.orthanc.call("POST", "/hemorrhage/status").status == 405
+
+
+def test_the_status_of_one_study_is_asked_for_by_its_identifier_alone(installed: Installed, listener: Listener) -> None:
+    for study in (STUDY, "x&limit=9", ""):
+        assert installed.orthanc.call("GET", "/hemorrhage/status", study=study).status == 200
+    assert listener.asked == [f"/status?study={STUDY}", "/status", "/status"]
+    (script,) = installed.orthanc.scripts
+    assert "data: study ? { study: study } : {}" in script
 
 
 def test_a_status_that_is_no_json_object_is_no_status(installed: Installed, listener: Listener) -> None:

@@ -42,6 +42,8 @@ def test_stable_and_deleted_series_and_the_stop_of_orthanc_ring(
         (series,) = client.get("/series").json()
         (study,) = client.get("/studies").json()
         assert eventually(lambda: listener.series() == {series: "stable"})
+        client.get("/hemorrhage/status", params={"study": study}).raise_for_status()
+        assert listener.asked[-1] == f"/status?study={study}"
         client.delete(f"/studies/{study}").raise_for_status()
     assert eventually(lambda: listener.series() == {series: "deleted"})
     assert any(ring["studies"] == {study: "deleted"} for ring in listener.rings)
