@@ -243,6 +243,11 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     mastoid = np.where(dark & (depth > 1.5), mastoid, 0)
 
     fat = np.where(head & ~dilated(cavity, 0.5), np.clip((t1 - 96) / 30, 0, 1), 0)
+    # Over the vault all between bone and skin is fat, but for the temporal muscle and the occipital one.
+    temporal = np.clip((abs(x) - 44) / 8, 0, 1) * np.clip((58 - z) / 10, 0, 1) * np.clip((y + 50) / 10, 0, 1)
+    occipital = np.clip((-70 - y) / 10, 0, 1) * np.clip((12 - z) / 10, 0, 1)
+    vault = np.clip((z - 4) / 10, 0, 1) * (1 - np.maximum(temporal, occipital)) * (solid_distance > 0)
+    fat = np.maximum(fat, 0.93 * vault * head)
     globe = (y > 46) & (z > -48) & (z < -18) & (abs(x) > 14) & (abs(x) < 52) & (t1 < 58) & head & ~solid
     globe = opened(globe, 4)
 
