@@ -21,7 +21,8 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import httpx
-from pynetdicom import AE
+from pynetdicom import AE, evt
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -347,14 +348,23 @@ def _c_echo(settings: Settings) -> Iterator[Check]:
     entity = AE(ae_title="APPLIANCE_DOCTOR"[:16])
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _PATIENCE_S
     entity.add_requested_context(_VERIFICATION)
-    association = entity.associate(orthanc.dicom_host, orthanc.dicom_port, ae_title=orthanc.aet)
+    # A peer that rejects closes the connection at once, and the association may then call itself aborted: whether an
+    # A-ASSOCIATE-RJ came is what tells.
+    answers: list[type] = []
+    association = entity.associate(
+        orthanc.dicom_host,
+        orthanc.dicom_port,
+        ae_title=orthanc.aet,
+        evt_handlers=[(evt.EVT_PDU_RECV, lambda event: answers.append(type(event.pdu)))],
+    )
     if not association.is_established:
+        rejected = A_ASSOCIATE_RJ in answers
         yield Check(
             "c-echo",
             "fail",
-            f"{at} turned the association down" if association.is_rejected else f"{at} does not speak DICOM",
+            f"{at} turned the association down" if rejected else f"{at} does not speak DICOM",
             "set orthanc.aet to Orthanc's DicomAet (it checks it when DicomCheckCalledAet is true)"
-            if association.is_rejected
+            if rejected
             else "set orthanc.dicom_port to Orthanc's DicomPort; another program listens there",
         )
         return
