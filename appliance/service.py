@@ -8,6 +8,7 @@ signal. They share nothing but the ledger, the doorbell, the handover and the he
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import signal
 import socket
@@ -41,6 +42,7 @@ from appliance.web.app import OwnResultError, web_app
 from appliance.worker import Worker
 
 _STOPPING_S: Final = 5.0
+_M_ARENA_MAX: Final = -8  # malloc.h
 
 
 class ReadingRoom:
@@ -262,6 +264,16 @@ def serve(settings: Settings, room: ReadingRoom | None = None) -> None:
         stopping.wait()
     finally:
         service.stop()
+
+
+def _share_one_arena() -> None:
+    """Let all threads allocate from one arena, where the C library is glibc.
+
+    Each thread's own arena keeps what its largest study took: 50 MB more at the peak of 320 slices, for no speed.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
 
 
 def _thread(name: str, body: Callable[[], None]) -> threading.Thread:
