@@ -33,7 +33,7 @@ from appliance.pipeline import Pipeline
 from appliance.settings import load_settings
 from benchmarks.statistics import Proportion, area_under_curve, spread
 from deploy.local.ports import with_free_ports
-from training.simulator.scan import Finding
+from training.simulator.finding import Finding
 from training.simulator.series import SeriesKind
 from training.simulator.study import StudySpec, write_study
 

@@ -31,7 +31,8 @@ from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
 from deploy.local.stack import Stack
 from deploy.local.storescu import send
-from training.simulator.scan import Finding, SimulatedScan
+from training.simulator.finding import Finding
+from training.simulator.scan import SimulatedScan
 from training.simulator.series import SeriesKind
 from training.simulator.study import StudySpec, WrittenStudy, simulate, write_scan
 

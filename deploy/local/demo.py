@@ -28,7 +28,7 @@ from appliance.settings import OrthancSettings, Settings, load_settings
 from deploy.local.ports import with_free_ports
 from deploy.local.stack import Stack
 from deploy.local.storescu import send
-from training.simulator.scan import Finding
+from training.simulator.finding import Finding
 from training.simulator.series import SeriesKind
 from training.simulator.study import StudySpec, WrittenStudy, write_study
 

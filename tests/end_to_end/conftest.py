@@ -19,8 +19,8 @@ from deploy.local.ports import with_free_ports
 from deploy.local.stack import Stack
 from tests.end_to_end.patient import Patient
 from tests.end_to_end.running import Running
+from training.simulator.finding import Finding
 from training.simulator.headers import VendorName
-from training.simulator.scan import Finding
 from training.simulator.study import StudySpec
 
 HERE = Path(__file__).parent

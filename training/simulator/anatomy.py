@@ -28,6 +28,7 @@ from training.simulator.fields import Taps, smooth_field, spread, stream
 from training.simulator.holder import Holder
 from training.simulator.landmarks import Landmarks, smoothstep
 from training.simulator.mimics import Mimics, beam_hardening, lay_calcifications, lay_lesions
+from training.simulator.population import TRAINING, Population
 
 Field = NDArray[np.float32]
 
@@ -143,9 +144,9 @@ class Anatomy:
     texture: Field = field(repr=False)
 
     @classmethod
-    def drawn(cls, seed: int, *, extra_pitch_deg: float = 0.0) -> Anatomy:
+    def drawn(cls, seed: int, population: Population = TRAINING, *, extra_pitch_deg: float = 0.0) -> Anatomy:
         """Return the head of this seed; `extra_pitch_deg` turns it against a tilted gantry."""
-        atlas = load_atlas()
+        atlas = load_atlas(population.anatomy)
         build = Build.drawn(stream(seed, "build"))
         pitch, yaw, roll = build.rotation_deg
         build = replace(build, rotation_deg=(pitch + extra_pitch_deg, yaw, roll))

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from training.simulator.dicom import TransferSyntax
+from training.simulator.finding import Finding
 from training.simulator.headers import Descriptions, VendorName
-from training.simulator.scan import Finding
 from training.simulator.series import PatientPosition, SeriesKind
 from training.simulator.study import FULL_STUDY, StudySpec, write_study
 

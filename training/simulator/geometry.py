@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.simulator.fields import stream
+
 Vector = tuple[float, float, float]
 
 
@@ -113,3 +115,8 @@ class ScanGeometry:
             centre_mm=(float(rng.normal(0, 4)), 15 + float(rng.normal(0, 5)), 0.0),
             tilt_deg=tilt,
         )
+
+
+def planned_geometry(seed: int) -> ScanGeometry:
+    """Return the geometry of a seed's main series."""
+    return ScanGeometry.drawn(stream(seed, "geometry"))

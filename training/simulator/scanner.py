@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from training.simulator.fields import Taps, spread
+from training.simulator.population import TRAINING, Population, ScannerRange
 
 Field = NDArray[np.float32]
 
@@ -63,10 +64,11 @@ class Scanner:
     gain: float = 1.0
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Scanner:
-        """Return a scanner from the wide training range."""
+    def drawn(cls, rng: np.random.Generator, population: Population = TRAINING) -> Scanner:
+        """Return a scanner of a population."""
+        noisiest = 9.0 if population.scanners is ScannerRange.WIDE else 6.0
         return cls(
-            noise_hu=float(np.exp(rng.uniform(np.log(2.0), np.log(9.0)))),
+            noise_hu=float(np.exp(rng.uniform(np.log(2.0), np.log(noisiest)))),
             psf_mm=float(rng.uniform(0.5, 1.2)),
             noise_peak_per_mm=float(rng.uniform(0.12, 0.4)),
             overshoot=float(rng.uniform(0.0, 0.3)),

@@ -22,7 +22,8 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
 from training.simulator.dicom import Storage, TransferSyntax, Uids, set_ct_pixels, set_gray_pixels, write_dicom
-from training.simulator.geometry import ScanGeometry
+from training.simulator.finding import Finding
+from training.simulator.geometry import ScanGeometry, planned_geometry
 from training.simulator.headers import (
     VENDORS,
     Descriptions,
@@ -34,7 +35,7 @@ from training.simulator.headers import (
     dose_page_lines,
     vendor_of,
 )
-from training.simulator.scan import Finding, SimulatedScan, planned_geometry, simulate_scan
+from training.simulator.scan import SimulatedScan, simulate_scan
 from training.simulator.scanner import Kernel
 from training.simulator.series import PatientPosition, SeriesKind, Stack, planned, projected, turned, within_circle
 from training.simulator.truth import TRUTH_JSON, SeriesRecord, Truth, slice_volumes_ml, true_slices, write_truth

@@ -10,20 +10,12 @@ import numpy as np
 import pytest
 
 from appliance.contract import HemorrhageType
-from training.simulator.geometry import ScanGeometry
-from training.simulator.scan import (
-    Finding,
-    NoiseFreeScan,
-    SimulatedScan,
-    coarser,
-    labelled,
-    planned_geometry,
-    realise,
-    simulate_head,
-    simulate_noise_free,
-    simulate_scan,
-    volumes_ml,
-)
+from training.simulator.bleeding import coarser, simulate_head
+from training.simulator.finding import Finding
+from training.simulator.geometry import ScanGeometry, planned_geometry
+from training.simulator.labels import labelled, volumes_ml
+from training.simulator.noise_free import NoiseFreeScan, realise, simulate_noise_free
+from training.simulator.scan import SimulatedScan, simulate_scan
 from training.simulator.scanner import Kernel, Scanner
 
 SEED = 17

@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a cohort is drawn from: which anatomy, scanners, kernels, mimics and shapes of bleeds a head may have.
+
+Training draws from the first of each kind alone. The others are *mechanisms* kept for the independent cohort: figures
+on them tell what the network makes of things it never met.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+
+class ScannerRange(StrEnum):
+    """How far scanners differ."""
+
+    WIDE = "wide"
+    """Wider than life, for training: a network meets scanners that nobody described."""
+    REALISTIC = "realistic"
+    """What clinics have, for figures."""
+
+
+class KernelFamily(StrEnum):
+    """How the scanner reconstructs: the shape of its transfer function and of its noise power."""
+
+    FAMILIAR = "familiar"
+    """Filtered back projection and iterative blends, as training sees them."""
+    HELD_OUT = "held out"
+    """A family that training never draws."""
+
+
+class MimicSet(StrEnum):
+    """What may look like blood."""
+
+    FAMILIAR = "familiar"
+    HELD_OUT = "held out"
+    """The familiar ones, and always one that training never draws."""
+
+
+class BleedShapes(StrEnum):
+    """Which generator draws the shapes of bleeds."""
+
+    FAMILIAR = "familiar"
+    HELD_OUT = "held out"
+    """A second generator that training never draws."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """What heads, bleeds and scanners are drawn from.
+
+    Attributes
+    ----------
+    anatomy: name of the atlas that every head starts from.
+    """
+
+    name: str
+    anatomy: str = "colin27"
+    scanners: ScannerRange = ScannerRange.WIDE
+    kernels: KernelFamily = KernelFamily.FAMILIAR
+    mimics: MimicSet = MimicSet.FAMILIAR
+    bleeds: BleedShapes = BleedShapes.FAMILIAR
+
+
+TRAINING: Final = Population("training")
+REALISTIC: Final = Population("realistic", scanners=ScannerRange.REALISTIC)
+POPULATIONS: Final = {
+    population.name: population
+    for population in (
+        TRAINING,
+        REALISTIC,
+        replace(REALISTIC, name="new kernels", kernels=KernelFamily.HELD_OUT),
+        replace(REALISTIC, name="new mimics", mimics=MimicSet.HELD_OUT),
+        replace(REALISTIC, name="new bleeds", bleeds=BleedShapes.HELD_OUT),
+    )
+}
+"""Every population by name."""
