@@ -3,7 +3,8 @@
 """Which anchor learns which piece of blood: the targets of the region-proposal network.
 
 An anchor is positive from an overlap of 0.5 on, negative below 0.3, and not asked in between. Every piece also gets
-the anchors that overlap it best, however little: no anchor overlaps a 3 px lesion by half.
+the anchors that overlap it best, however little: no anchor overlaps a 3 px lesion by half. One of them is the piece's
+own: neither a neighbour that the same anchor suits best nor the sampling takes it away.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def anchor_targets(
     """
     labels = np.zeros(len(anchors), np.int8)
     targets = np.zeros_like(anchors)
+    own = np.zeros(0, np.intp)
     if len(boxes):
         overlap = overlap_matrix(anchors, boxes)
         best = overlap.max(axis=1)
@@ -47,14 +49,30 @@ def anchor_targets(
         labels[best >= POSITIVE_OVERLAP] = 1
         anchor, piece = np.nonzero((overlap >= overlap.max(axis=0) - 1e-4) & (overlap > 0))
         labels[anchor], matched[anchor] = 1, piece
+        own = _own_anchors(overlap)
+        labels[own], matched[own] = 1, np.arange(len(boxes))
         targets[labels == 1] = boxes[matched[labels == 1]]
     positive = np.flatnonzero(labels == 1)
-    most = int(SAMPLED * POSITIVE_SHARE)
+    most = max(int(SAMPLED * POSITIVE_SHARE), len(own))
     if len(positive) > most:
-        labels[rng.choice(positive, len(positive) - most, replace=False)] = -1
+        spare = np.setdiff1d(positive, own)
+        labels[rng.choice(spare, len(positive) - most, replace=False)] = -1
     negative = np.flatnonzero(labels == 0)
     wanted = SAMPLED - min(len(positive), most)
     if len(negative) > wanted:
         labels[negative] = -1
         labels[rng.choice(negative, wanted, replace=False)] = 0
     return labels, targets
+
+
+def _own_anchors(overlap: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return for each piece [G] the anchor that is its own, of the overlaps [A, G]: the best that is not taken.
+
+    The piece that anchors suit worst chooses first: it has the fewest others.
+    """
+    own = np.full(overlap.shape[1], -1, np.intp)
+    free = overlap.copy()
+    for piece in np.argsort(overlap.max(axis=0), kind="stable"):
+        own[piece] = free[:, piece].argmax()
+        free[own[piece]] = -1
+    return own

@@ -10,6 +10,7 @@ all blood of its type inside its box, so pieces lose nothing, and their union is
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -19,7 +20,7 @@ from scipy import ndimage
 
 from appliance.contract import ANCHOR_SIZES_PX, TYPES
 
-MAX_PIECE_PX: Final = ANCHOR_SIZES_PX[-1]
+MAX_PIECE_PX: Final = float(ANCHOR_SIZES_PX[-1])
 MIN_BOX_PX: Final = 8.0
 JOIN_PX: Final = 3
 # Specks below this area are neither taught as an instance nor big enough to spoil a negative.
@@ -27,39 +28,68 @@ MIN_AREA_PX: Final = 4
 MAX_PIECES: Final = 24
 
 
-def pieces(labels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+@dataclass(frozen=True)
+class Cutting:
+    """How the blood of a slice becomes pieces; `python -m training.ceiling` says what each choice costs.
+
+    Attributes
+    ----------
+    longest_px
+        The longest side of a piece.
+    join_px
+        Blood of a type is one component where widening it by this much makes it one.
+    least_px
+        The smallest area of a piece.
+    most
+        Pieces a slice; the largest are kept.
+    """
+
+    longest_px: float = MAX_PIECE_PX
+    join_px: int = JOIN_PX
+    least_px: int = MIN_AREA_PX
+    most: int = MAX_PIECES
+
+
+TAUGHT: Final = Cutting()
+
+
+def pieces(labels: NDArray[np.uint8], cutting: Cutting = TAUGHT) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Return the boxes [G, 4] (y1, x1, y2, x2, y2 and x2 exclusive) and labels [G] of the pieces of one slice.
 
-    `labels` [H, W] holds 0 or a type's label. Boxes are padded to at least `MIN_BOX_PX`; of more than `MAX_PIECES`
-    pieces the largest are kept.
+    `labels` [H, W] holds 0 or a type's label. Boxes are padded to at least `MIN_BOX_PX`; the largest piece (by area of
+    blood) comes first.
     """
     found: list[tuple[int, tuple[float, float, float, float], int]] = []
     for kind in TYPES:
         blood = labels == kind.label
         if not blood.any():
             continue
-        joined = ndimage.binary_dilation(blood, iterations=JOIN_PX)
+        joined = ndimage.binary_dilation(blood, iterations=cutting.join_px) if cutting.join_px else blood
         components, _ = ndimage.label(joined)
         components *= blood
         for number, where in enumerate(ndimage.find_objects(components), start=1):
             if where is not None:
                 inside = components[where] == number
-                found += [(area, box, kind.label) for area, box in _cut(inside, where[0].start, where[1].start)]
-    found = sorted(found, key=lambda piece: -piece[0])[:MAX_PIECES]
+                cut = _cut(inside, where[0].start, where[1].start, cutting)
+                found += [(area, box, kind.label) for area, box in cut]
+    found = sorted(found, key=lambda piece: -piece[0])[: cutting.most]
     boxes = np.array([box for _, box, _ in found], np.float32).reshape(-1, 4)
     return boxes, np.array([label for *_, label in found], np.int32)
 
 
-def _cut(blood: NDArray[np.bool_], top: int, left: int) -> list[tuple[int, tuple[float, float, float, float]]]:
+def _cut(
+    blood: NDArray[np.bool_], top: int, left: int, cutting: Cutting
+) -> list[tuple[int, tuple[float, float, float, float]]]:
     """Return (area, box) of the pieces of one component, given in its bounding box at (top, left)."""
     result = []
     rows, columns = (
-        np.linspace(0, extent, int(np.ceil(extent / MAX_PIECE_PX)) + 1).round().astype(int) for extent in blood.shape
+        np.linspace(0, extent, max(1, int(np.ceil(extent / cutting.longest_px))) + 1).round().astype(int)
+        for extent in blood.shape
     )
     for y1, y2 in pairwise(rows):
         for x1, x2 in pairwise(columns):
             y, x = np.nonzero(blood[y1:y2, x1:x2])
-            if len(y) >= MIN_AREA_PX:
+            if len(y) >= cutting.least_px:
                 low_y, high_y = _padded(top + y1 + y.min(), top + y1 + y.max() + 1)
                 low_x, high_x = _padded(left + x1 + x.min(), left + x1 + x.max() + 1)
                 result.append((len(y), (low_y, low_x, high_y, high_x)))

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import CHUNK_SLICES, CONTEXT_SLICES, MASK_SIZE, MATRIX, TYPES, chunks
+from appliance.contract import CHUNK_SLICES, CONTEXT_SLICES, MATRIX, TYPES, chunks
+from training.pasting import blood, pasted
 
 Outputs = Mapping[str, NDArray[np.generic]]
 Run = Callable[[NDArray[np.float32]], Outputs]
@@ -67,29 +68,9 @@ def label_volume(found: list[StudyDetection], slices: int, threshold: float) -> 
     volume = np.zeros((slices, MATRIX, MATRIX), np.uint8)
     for detection in sorted(found, key=lambda one: one.score):
         if detection.score >= threshold:
-            y1, x1, y2, x2 = detection.box
-            y = np.arange(max(0, int(np.ceil(y1 - 0.5))), min(MATRIX, int(np.floor(y2 - 0.5)) + 1))
-            x = np.arange(max(0, int(np.ceil(x1 - 0.5))), min(MATRIX, int(np.floor(x2 - 0.5)) + 1))
-            mask = _sampled(detection.mask, (y + 0.5 - y1) / (y2 - y1), (x + 0.5 - x1) / (x2 - x1))
-            plane = volume[detection.slice_index]
-            window = plane[np.ix_(y, x)]
-            window[mask >= 0.5] = detection.label
-            plane[np.ix_(y, x)] = window
+            window, probability = pasted(detection.box, detection.mask, (MATRIX, MATRIX))
+            volume[detection.slice_index][window][blood(probability)] = detection.label
     return volume
-
-
-def _sampled(mask: NDArray[np.float32], y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the mask at relative positions y, x (0 .. 1 across the box), between its cells' centres."""
-
-    def weights(position: NDArray[np.float64]) -> NDArray[np.float64]:
-        cell = np.clip(position * MASK_SIZE - 0.5, 0, MASK_SIZE - 1)
-        low = np.minimum(np.floor(cell).astype(int), MASK_SIZE - 2)
-        matrix = np.zeros((len(position), MASK_SIZE))
-        rows = np.arange(len(position))
-        matrix[rows, low], matrix[rows, low + 1] = 1 - (cell - low), cell - low
-        return matrix
-
-    return np.asarray(weights(y) @ mask @ weights(x).T, np.float32)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m training.ceiling`: how good a detector could be that makes no mistake.
+
+python -m training.ceiling --studies 48 --seed 1
+python -m training.ceiling --cache var/training/heads --json
+
+It needs no TensorFlow (`.venv` will do) and ends with status 1 where what is taught today misses a bar.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from training.ceiling.cost import mask_head_gflop
+from training.ceiling.figures import figures, plain
+from training.ceiling.passage import Choice, Passage, passed
+from training.ceiling.studies import Order, simulated, stored
+from training.ceiling.table import show
+from training.instances import TAUGHT
+from training.network.variants import VARIANTS
+
+TODAY: Final = Choice("today")
+CHOICES: Final = (
+    TODAY,
+    Choice("mask 28", mask_size=28),
+    Choice("mask 56", mask_size=56),
+    Choice("mask 112", mask_size=112),
+    Choice("cut at 64 px", replace(TAUGHT, longest_px=64)),
+    Choice("cut at 96 px", replace(TAUGHT, longest_px=96)),
+    Choice("cut at 128 px", replace(TAUGHT, longest_px=128)),
+    Choice("not cut", replace(TAUGHT, longest_px=math.inf)),
+    Choice("not cut, mask 28", replace(TAUGHT, longest_px=math.inf), mask_size=28),
+    Choice("join 0 px", replace(TAUGHT, join_px=0)),
+    Choice("join 3 px", replace(TAUGHT, join_px=3)),
+    Choice("join 6 px", replace(TAUGHT, join_px=6)),
+    Choice("from 1 px", replace(TAUGHT, least_px=1)),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.ceiling",
+        description="True blood through cutting, anchors, boxes, limits, masks and pasting, with no network between.",
+    )
+    parser.add_argument("--studies", type=int, default=None, help="how many (default: 48, or all of --cache)")
+    parser.add_argument("--seed", type=int, default=1, help="of the first study to simulate")
+    parser.add_argument("--cache", type=Path, help="heads on disk to read (`python -m training heads`), not simulate")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--json", action="store_true", help="print figures, not tables")
+    given = parser.parse_args(arguments)
+    orders = stored(given.cache, given.studies) if given.cache else simulated(given.studies or 48, given.seed)
+
+    passages, voxel_ml = [], []
+    with Progress(console=Console(stderr=True)) as progress, ProcessPoolExecutor(given.workers) as pool:
+        bar = progress.add_task("passing labels through", total=len(orders))
+        for of_study, voxel in pool.map(_passed, orders):
+            passages.append(of_study)
+            voxel_ml.append(voxel)
+            progress.advance(bar)
+    found = [(choice, figures([one[i] for one in passages], voxel_ml)) for i, choice in enumerate(CHOICES)]
+    today = found[0][1]
+    if given.json:
+        print(json.dumps({choice.name: _report(choice, one) for choice, one in found}, indent=2))
+    else:
+        show(Console(width=110), today, found)
+    for line in today.missed:
+        print(line, file=sys.stderr)
+    return 1 if today.missed else 0
+
+
+def _passed(order: Order) -> tuple[list[Passage], NDArray[np.float64]]:
+    """Return a study's passage by each choice, and the mL of a voxel of each of its slices."""
+    study = order.labelled()
+    return passed(study.labels, list(CHOICES), np.random.default_rng(order.seed)), study.voxel_ml
+
+
+def _report(choice: Choice, found: Any) -> dict[str, Any]:
+    """Return one choice and its figures as plain values."""
+    gflop = {name: mask_head_gflop(variant, choice.mask_size) for name, variant in VARIANTS.items()}
+    report: dict[str, Any] = plain({"choice": asdict(choice), **asdict(found), "mask_head_gflop": gflop})
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Labels to measure the ceiling on: simulated heads of every type, size and slice distance, or heads kept on disk.
+
+Only the labels are simulated; no scanner is needed to know where the blood is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.contract import TYPES
+
+DRAWN, SMALL, PUNCTATE = "drawn", "small", "punctate"
+# Half of the studies are of the sizes of the paper's Table 1; the others are what these sizes hardly hold.
+SIZES: Final = (DRAWN, PUNCTATE, DRAWN, SMALL)
+VOLUMES_ML: Final = {SMALL: (0.01, 5.0), PUNCTATE: (0.002, 0.01)}
+# Distances of slices in mm; None is the seed's own, 4 to 5 mm.
+SPACINGS_MM: Final = (None, 2.5, None, 1.25)
+# Heads on disk do not say their spacing: that of an ordinary scan, for their size class alone.
+USUAL_VOXEL_ML: Final = 0.46 * 0.46 * 5.0 / 1000
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Labels of a study: uint8 [Z, 512, 512] in the contract's orientation, and the mL of a voxel of each slice [Z]."""
+
+    name: str
+    labels: NDArray[np.uint8] = field(repr=False)
+    voxel_ml: NDArray[np.float64] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A study to be had: one on disk, or one to simulate."""
+
+    seed: int
+    finding: str
+    size: str = DRAWN
+    spacing_mm: float | None = None
+    folder: Path | None = None
+
+    def labelled(self) -> Labelled:
+        """Return its labels."""
+        return self._simulated() if self.folder is None else self._stored(self.folder)
+
+    def _stored(self, folder: Path) -> Labelled:
+        from training.heads import Head
+
+        head = Head(folder, self.finding, self.seed)
+        return Labelled(head.name, np.asarray(head.labels), np.full(len(head.labels), USUAL_VOXEL_ML))
+
+    def _simulated(self) -> Labelled:
+        from training.simulator.bleeding import simulate_head
+        from training.simulator.fields import stream
+        from training.simulator.geometry import planned_geometry
+
+        geometry = planned_geometry(self.seed)
+        if self.spacing_mm is not None:
+            low, high = geometry.positions_mm[0], geometry.positions_mm[-1]
+            positions = tuple(float(at) for at in np.arange(low, high, self.spacing_mm))
+            geometry = replace(geometry, positions_mm=positions, thickness_mm=(self.spacing_mm,) * len(positions))
+        volume = None
+        if self.size != DRAWN:
+            low, high = np.log(VOLUMES_ML[self.size])
+            volume = float(np.exp(stream(self.seed, "ceiling").uniform(low, high)))
+        head = simulate_head(self.seed, self.finding, volume_ml=volume, geometry=geometry)
+        spacing = "own" if self.spacing_mm is None else f"{self.spacing_mm:g}mm"
+        return Labelled(f"{self.finding}-{self.seed}-{self.size}-{spacing}", head.labels(geometry), geometry.voxel_ml)
+
+
+def simulated(count: int, seed: int) -> list[Order]:
+    """Return `count` studies with blood from `seed` on: every type, then every size, then every slice distance."""
+    orders = []
+    for i in range(count):
+        of_type, turn = divmod(i, len(TYPES))[::-1]
+        size = SIZES[turn % len(SIZES)]
+        spacing = SPACINGS_MM[(turn + turn // len(SIZES)) % len(SPACINGS_MM)]
+        orders.append(Order(seed + i, str(TYPES[of_type]), size, spacing))
+    return orders
+
+
+def stored(folder: Path, count: int | None = None) -> list[Order]:
+    """Return the heads with blood in `folder`, at most `count`, types taking turns.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    from training.heads import stored as heads
+
+    by_type: dict[str, list[Order]] = {}
+    for head in heads(folder):
+        if head.finding != "none":
+            by_type.setdefault(head.finding, []).append(Order(head.seed, head.finding, folder=folder))
+    turns = sorted((turn, finding, one) for finding, of in by_type.items() for turn, one in enumerate(of))
+    if not turns:
+        raise FileNotFoundError(f"no heads with blood in {folder}; `python -m training heads` makes some")
+    return [one for *_, one in turns[:count]]
