@@ -14,7 +14,7 @@ TRITON := $(call stamp,.venv-triton,triton)
 TRAINING := $(call stamp,.venv-training,training)
 
 .NOTPARALLEL:
-.PHONY: help demo up down status test test-service test-training lint types environments system locks clean
+.PHONY: help demo gallery up down status test test-service test-training lint types environments system locks clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ down: $(SERVICE)  ## stop what `make up` started
 
 status: $(SERVICE)  ## studies with state and turnaround
 	@.venv/bin/appliance status
+
+gallery: $(SERVICE)  ## pages of simulated slices to look at, in var/gallery (SEED=n for other heads)
+	@.venv/bin/python -m training.simulator gallery --workers $$(nproc) $(if $(filter command line,$(origin SEED)),--seed $(SEED))
 
 test: test-service test-training  ## every test, those with a real Orthanc and a real Triton included
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The simulator's command line: `python -m training.simulator study …` writes one study."""
+"""The simulator's command line: `python -m training.simulator study …` writes one study; the rest are by it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from training.simulator.dicom import TransferSyntax
 from training.simulator.finding import Finding
+from training.simulator.gallery.command import gallery
 from training.simulator.headers import Descriptions, VendorName
 from training.simulator.series import PatientPosition, SeriesKind
 from training.simulator.study import FULL_STUDY, StudySpec, write_study
@@ -30,9 +31,7 @@ _SERIES_HELP = (
 )
 
 
-@app.callback()
-def _simulator() -> None:
-    """Keep `study` a command of its own while it is the only one."""
+app.command()(gallery)
 
 
 @app.command()

@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m training.simulator gallery`: pages as PNG files, with a progress bar, by one process or several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from training.simulator.finding import Finding
+from training.simulator.gallery.pages import FIRST_SEED, Choice, PageName, Strip, planned_page
+from training.simulator.gallery.pictures import Tile, sheet
+from training.simulator.population import POPULATIONS, REALISTIC
+
+
+def gallery(
+    out: Annotated[Path, typer.Option(help="Folder for the pages, one PNG each.")] = Path("var/gallery"),
+    page: Annotated[list[PageName] | None, typer.Option(help="Pages; may be repeated. All by default.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The first head's seed.")] = FIRST_SEED,
+    count: Annotated[int, typer.Option(min=1, max=12, help="Heads in a row.")] = 4,
+    finding: Annotated[Finding | None, typer.Option(help="Only this type of blood.")] = None,
+    population: Annotated[
+        str, typer.Option(help=f"Where heads and scanners are drawn from: {', '.join(POPULATIONS)}.")
+    ] = REALISTIC.name,
+    tile: Annotated[int, typer.Option(min=64, max=1024, help="Width of a picture in pixels.")] = 320,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Render pages of simulated slices to look at.
+
+    Example: python -m training.simulator gallery --page pairs --finding sah --workers 2
+    """
+    if population not in POPULATIONS:
+        raise typer.BadParameter(f"a population is one of {', '.join(POPULATIONS)}", param_hint="--population")
+    choice = Choice(seed=seed, count=count, finding=finding, population=population, size_px=tile)
+    planned = {name: planned_page(name, choice) for name in (page or list(PageName))}
+    out.mkdir(parents=True, exist_ok=True)
+    with Progress() as progress:
+        bar = progress.add_task("simulating", total=sum(len(p.strips) for p in planned.values()))
+        for name, one in planned.items():
+            tiles: list[Tile] = []
+            for made in _made(one.strips, workers):
+                tiles += made
+                progress.advance(bar)
+            sheet(one.title, tiles, one.columns).save(out / f"{name}.png")
+    typer.echo(f"{', '.join(planned)} in {out}")
+
+
+def _made(strips: list[Strip], workers: int) -> Iterator[list[Tile]]:
+    """Yield the tiles of each strip in order, made by `workers` processes."""
+    if workers == 1:
+        yield from (strip() for strip in strips)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(_call, strips)
+
+
+def _call(strip: Strip) -> list[Tile]:
+    return strip()
