@@ -27,7 +27,8 @@ from training.simulator.dura import lay_arteries, membranes, sinuses
 from training.simulator.fields import Taps, smooth_field, spread, stream
 from training.simulator.holder import Holder
 from training.simulator.landmarks import Landmarks, smoothstep
-from training.simulator.mimics import Mimics, beam_hardening, lay_calcifications, lay_lesions
+from training.simulator.mimics import Mimics
+from training.simulator.mimics.mimic import Inside, Nodes, Outside
 from training.simulator.population import TRAINING, Population
 
 Field = NDArray[np.float32]
@@ -154,16 +155,19 @@ class Anatomy:
         coefficients = shape.standard_normal((3, SHAPE_POINTS, SHAPE_POINTS, SHAPE_POINTS), np.float32)
         coefficients *= np.float32(shape.uniform(4, 9))
         texture = smooth_field(stream(seed, "texture"), atlas.shape, 5)
-        return cls(
+        mimics = Mimics.drawn(seed, population.mimics)
+        head = cls(
             seed=seed,
             atlas=atlas,
-            tissue=Tissue.drawn(stream(seed, "tissue")),
+            tissue=mimics.thickened(Tissue.drawn(stream(seed, "tissue"))),
             build=build,
-            mimics=Mimics.drawn(stream(seed, "mimics")),
+            mimics=mimics,
             shape_coefficients=coefficients,
             inner_warp=_drawn_warp(stream(seed, "gyri"), atlas, build.ventricles),
             texture=texture,
         )
+        push = mimics.push(_nodes(atlas))
+        return head if push is None else head.pushed(push)
 
     # ---- from patient space to the atlas grid
 
@@ -305,7 +309,7 @@ class Anatomy:
         atlas, tissue, build = self.atlas, self.tissue, self.build
         skull_distance = atlas.skull_distance - np.float32(build.skull_mm)
         head_distance = atlas.head_distance - np.float32(build.skull_mm + build.scalp_mm)
-        swelling = self._swelling() if self.mimics.swelling_mm else None
+        swelling = self.mimics.lift(*atlas.mni())
         if swelling is not None:
             head_distance = head_distance - swelling
         head = np.clip(0.5 - head_distance, 0, 1)
@@ -348,20 +352,13 @@ class Anatomy:
         air = atlas.air * (1 - cavity)
         out += air * (-1000 - out)
         out = -1000 + head * (out + 1000)
-        out[box] += self.cavity * beam_hardening(self.landmarks, self.mimics)
-        return np.asarray(out, np.float32)
-
-    def _swelling(self) -> Field:
-        """Return how far (mm) a swelling lifts the skin, [Z, Y, X] on the atlas grid."""
-        rng = stream(self.seed, "swelling")
-        z, y, x = self.atlas.mni()
-        at_x = float(rng.choice([-1, 1])) * float(rng.uniform(10, 75))
-        at_y = float(rng.choice([-1, 1])) * 85 * float(np.sqrt(max(0.0, 1 - (at_x / 80) ** 2))) - 15
-        at_z, width = float(rng.uniform(0, 70)), float(rng.uniform(14, 30))
-        bump = np.exp(-0.5 * ((z - at_z) / width) ** 2) * (
-            np.exp(-0.5 * ((y - at_y) / width) ** 2) * np.exp(-0.5 * ((x - at_x) / width) ** 2)
+        self.mimics.lay_outside(
+            Outside(out, *atlas.mni(), atlas.cavity_distance, skull_distance, head_distance, tissue)
         )
-        return np.asarray(np.float32(self.mimics.swelling_mm) * bump, np.float32)
+        hardening = self.mimics.hardening(self.landmarks)
+        if hardening is not None:
+            out[box] += self.cavity * hardening
+        return np.asarray(out, np.float32)
 
     @cached_property
     def landmarks(self) -> Landmarks:
@@ -386,18 +383,22 @@ class Anatomy:
     def intracranial(self) -> Field:
         """The HU of `cavity_box` as if all of it were inside the skull."""
         atlas, tissue, mimics, at = self.atlas, self.tissue, self.mimics, self.landmarks
-        grey, white, _ = self.fractions
+        grey, white, ventricle = self.fractions
         to_grey = 0.75 * self.warped_smooth(atlas.deep_grey) * white
         out = np.float32(tissue.csf) + (grey + to_grey) * np.float32(tissue.grey - tissue.csf)
         out += (white - to_grey) * np.float32(tissue.white - tissue.csf)
         out += np.float32(tissue.texture) * at.texture * at.brain
-        lay_lesions(out, at, mimics, tissue.csf, stream(self.seed, "lesions"))
-        lay_arteries(out, at, tissue.venous, stream(self.seed, "arteries"))
         falx, tentorium = membranes(at)
-        out += falx * (np.float32(tissue.dura + mimics.dense_dura_hu) - out)
-        out += tentorium * (np.float32(tissue.dura + 0.5 * mimics.dense_dura_hu) - out)
-        out += np.maximum(sinuses(at), self.venous) * (np.float32(tissue.venous) - out)
-        lay_calcifications(out, at, mimics, stream(self.seed, "calcium"))
+        sinus = np.maximum(sinuses(at), self.venous)
+        inside = Inside(
+            out, at, tissue, falx, tentorium, sinus, ventricle, self.inner_warp, WARP_GRID_MM, atlas.origin_mni
+        )
+        mimics.lay_in_brain(inside)
+        lay_arteries(out, at, tissue.venous, stream(self.seed, "arteries"))
+        out += falx * (np.float32(tissue.dura) - out)
+        out += tentorium * (np.float32(tissue.dura) - out)
+        out += sinus * (np.float32(tissue.venous) - out)
+        mimics.lay_over_dura(inside)
         return out
 
 
@@ -413,6 +414,14 @@ def at_warp_nodes(volume: Field) -> Field:
         np.minimum(np.arange(int(np.ceil((n - 1) / WARP_GRID_MM)) + 1) * WARP_GRID_MM, n - 1) for n in volume.shape
     ]
     return np.asarray(volume[np.ix_(*index)], np.float32)
+
+
+def _nodes(atlas: Atlas) -> Nodes:
+    """Return the nodes of the inner warp, as mimics that push the brain see them."""
+    z, y, x = atlas.mni()
+    lines = (at_warp_nodes(np.broadcast_to(line, atlas.shape)) for line in (z, y, x))
+    distances = (at_warp_nodes(d) for d in (-atlas.cavity_distance, atlas.tentorium_distance, atlas.falx_distance))
+    return Nodes(*lines, *distances)
 
 
 def _drawn_warp(rng: np.random.Generator, atlas: Atlas, widening: float) -> Field:

@@ -136,7 +136,7 @@ def test_a_push_fades_from_where_it_is_given_to_the_skull():
 def test_blood_replaces_tissue_and_spares_bone(anatomy, growths):
     growth = growths[HemorrhageType.EDH_SDH]
     # Beam hardening shifts blood and brain alike.
-    anatomy = replace(anatomy, mimics=replace(anatomy.mimics, peripheral_hu=0.0, petrous_hu=0.0))
+    anatomy = replace(anatomy, mimics=anatomy.mimics.without("peripheral hardening", "petrous hardening"))
     without = anatomy.hu()
     _, hu, blood = bled(anatomy, HemorrhageType.EDH_SDH, growth)
     full = growth.fraction > 0.99
