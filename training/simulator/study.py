@@ -35,6 +35,7 @@ from training.simulator.headers import (
     dose_page_lines,
     vendor_of,
 )
+from training.simulator.population import POPULATIONS, TRAINING
 from training.simulator.scan import SimulatedScan, simulate_scan
 from training.simulator.scanner import Kernel
 from training.simulator.series import PatientPosition, SeriesKind, Stack, planned, projected, turned, within_circle
@@ -77,6 +78,7 @@ class StudySpec:
     signed: number format; None keeps the vendor's own.
     descriptions: how truthful series descriptions are; None draws it.
     new_uids: UIDs that no study had before.
+    population: name of what head, bleed and scanner are drawn from (`population.POPULATIONS`).
     """
 
     seed: int
@@ -94,6 +96,7 @@ class StudySpec:
     signed: bool | None = None
     descriptions: Descriptions | None = None
     new_uids: bool = False
+    population: str = TRAINING.name
 
     def __post_init__(self) -> None:
         """Take names for what they name, and refuse what no study can be."""
@@ -104,6 +107,8 @@ class StudySpec:
             object.__setattr__(self, option, None if value is None else kinds(value))
         if self.series is not None:
             object.__setattr__(self, "series", tuple(SeriesKind(kind) for kind in self.series))
+        if self.population not in POPULATIONS:
+            raise ValueError(f"population is one of {', '.join(POPULATIONS)}, not {self.population!r}")
         if self.mixed_spacing and self.spacing_mm is not None:
             raise ValueError("mixed spacing is 2.5 and 5 mm; it takes no spacing beside it")
         if self.finding is Finding.NONE and self.volume_ml:
@@ -171,7 +176,13 @@ def axial_geometry(spec: StudySpec) -> ScanGeometry:
 
 def simulate(spec: StudySpec) -> SimulatedScan:
     """Return the scan whose study `spec` describes: the slow part of `write_study`."""
-    return simulate_scan(spec.seed, spec.finding, volume_ml=spec.volume_ml, geometry=axial_geometry(spec))
+    return simulate_scan(
+        spec.seed,
+        spec.finding,
+        volume_ml=spec.volume_ml,
+        geometry=axial_geometry(spec),
+        population=POPULATIONS[spec.population],
+    )
 
 
 def stacks_of(scan: SimulatedScan, kinds: tuple[SeriesKind, ...]) -> dict[SeriesKind, Stack]:
