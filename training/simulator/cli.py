@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The simulator's command line: `python -m training.simulator study …` writes one study; the rest are by it."""
+"""The simulator's command line: `study` writes one study; `cohort`, `audit` and `gallery` have modules of their own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Annotated
 
 import typer
 
+from training.simulator.cohort_command import cohort
 from training.simulator.dicom import TransferSyntax
 from training.simulator.finding import Finding
 from training.simulator.gallery.command import gallery
-from training.simulator.headers import Descriptions, VendorName
-from training.simulator.series import PatientPosition, SeriesKind
-from training.simulator.study import FULL_STUDY, StudySpec, write_study
+from training.simulator.headers import Descriptions
+from training.simulator.population import POPULATIONS, REALISTIC
+from training.simulator.series import EVERY_SERIES, NATIVE_STUDY, PatientPosition, SeriesKind
+from training.simulator.study import StudySpec, write_study
+from training.simulator.vendors import VendorName
 
 app = typer.Typer(
     help="Simulated head CTs with known blood, for tests, demonstrations and training. No patient is behind them.",
@@ -24,13 +27,15 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-_FULL = "full"
+_SETS = {"full": NATIVE_STUDY, "every": EVERY_SERIES}
 _SERIES_HELP = (
-    f"Series beside the axial soft-tissue one, comma-separated: {', '.join(SeriesKind)}; or `{_FULL}` for all. "
-    "If not given, the scout of those vendors that send it with every study."
+    f"Series beside the axial soft-tissue one, comma-separated: {', '.join(SeriesKind)}; or `full` for what a "
+    "head CT without contrast agent leaves behind, `every` for all. If not given, the scouts of those vendors that "
+    "send them with every study."
 )
 
 
+app.command()(cohort)
 app.command()(gallery)
 
 
@@ -71,6 +76,9 @@ def study(
     descriptions: Annotated[
         Descriptions | None, typer.Option(help="How truthful series descriptions are. Drawn if not given.")
     ] = None,
+    population: Annotated[
+        str, typer.Option(help=f"What head, bleed and scanner are drawn from: {', '.join(POPULATIONS)}.")
+    ] = REALISTIC.name,
     new_uids: Annotated[
         bool, typer.Option("--new-uids", help="UIDs that no study had before, instead of ones that follow the options.")
     ] = False,
@@ -100,6 +108,7 @@ def study(
             signed=signed,
             descriptions=descriptions,
             new_uids=new_uids,
+            population=population,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
@@ -113,8 +122,8 @@ def _kinds(text: str | None) -> tuple[SeriesKind, ...] | None:
     """Return the kinds of series that `--series` names."""
     if text is None:
         return None
-    if text == _FULL:
-        return FULL_STUDY
+    if text in _SETS:
+        return _SETS[text]
     return tuple(SeriesKind(name.strip()) for name in text.split(","))
 
 
