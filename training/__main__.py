@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, make
+from training.simulator.population import POPULATIONS, REALISTIC, TRAINING
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     heads = commands.add_parser("heads", help="simulate the heads to train and to validate on")
     heads.add_argument("--count", type=int, default=200, help="training heads")
     heads.add_argument("--validation", type=int, default=20, help="validation heads")
+    heads.add_argument("--population", default=TRAINING.name, choices=tuple(POPULATIONS), help="of the training heads")
     heads.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
 
     train = commands.add_parser("train", help="train, and write weights with their provenance")
@@ -56,8 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
     told = shlex.join(["python", "-m", "training", *(sys.argv[1:] if arguments is None else arguments)])
 
     if given.command == "heads":
-        make(given.cache / "validation", FIRST_VALIDATION_SEED, given.validation, given.workers)
-        make(given.cache / "heads", FIRST_TRAINING_SEED, given.count, given.workers)
+        make(given.cache / "validation", FIRST_VALIDATION_SEED, given.validation, given.workers, REALISTIC)
+        population = POPULATIONS[given.population]
+        make(given.cache / "heads", FIRST_TRAINING_SEED, given.count, given.workers, population)
         return 0
     return _train(given, told) if given.command == "train" else _validate(given)
 
@@ -96,7 +99,6 @@ def _train(given: argparse.Namespace, told: str) -> int:
 
 def _validate(given: argparse.Namespace) -> int:
     """Print the quality of a weights file on the validation heads."""
-    import numpy as np
     import tensorflow as tf
 
     from training.heads import stored
@@ -110,7 +112,7 @@ def _validate(given: argparse.Namespace) -> int:
     detector.build()
     detector.load_weights(given.weights or WEIGHTS / f"{given.variant}.weights.h5")
     heads = stored(given.cache / "validation")
-    figures = quality(detector_run(detector), [(np.asarray(h.hu), np.asarray(h.labels)) for h in heads])
+    figures = quality(detector_run(detector), [h.seen() for h in heads])
     for head, score in zip(heads, figures.scores, strict=True):
         print(f"{head.name:20} {score:.3f}")
     print(json.dumps(figures.report(), indent=2))

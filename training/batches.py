@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training batches: random crops of slabs of a few heads, with what the network should say about them.
+"""Training batches: random crops of slabs of a few heads, each by another scanner, with what the network should say.
+
+A head is kept before any scanner; a crop draws a view (mirror, rotation, scale) and a scanner, and is scanned at the
+cost of the crop.
 
 A batch is drawn from the generator of (seed, step) alone, so that a run that is stopped and resumed sees the same
 batches, given the same heads.
@@ -17,10 +20,13 @@ from numpy.typing import NDArray
 
 from appliance.contract import CONTEXT_SLICES, MATRIX, scaled
 from training.assignment import anchor_targets
-from training.augmentation import View, cut, random_view, shaken
 from training.heads import Head
 from training.instances import MAX_PIECES, pieces
 from training.network.anchors import anchor_boxes
+from training.simulator.noise_free import viewed
+from training.simulator.population import POPULATIONS
+from training.simulator.scanner import Scanner
+from training.simulator.view import View
 
 NOWHERE: Final = np.zeros((0, 3), np.int32)
 
@@ -89,8 +95,7 @@ def _crop(
 
     The crop holds one of the voxels `about` [N, 3], if there are any.
     """
-    depth = len(head.hu)
-    whole = shape.size == MATRIX
+    depth = len(head.scan.hu)
     if len(about):
         z, y, x = (int(v) for v in about[rng.integers(len(about))])
         first = z - int(rng.integers(shape.targets))
@@ -101,17 +106,27 @@ def _crop(
         low, high = shape.size / 2, MATRIX - shape.size / 2
         centre = (rng.uniform(low, high), rng.uniform(low, high)) if low < high else (low, low)
     first = int(np.clip(first, 0, max(0, depth - shape.targets)))
-    if whole:
-        centre = ((MATRIX - 1) / 2, (MATRIX - 1) / 2)
     view = random_view(centre, rng)
-    if whole:
-        view = View(centre, view.angle, max(view.scale, 1.0), view.mirrored)
+    if shape.size == MATRIX:
+        view = View(View.whole((MATRIX, MATRIX)).centre, view.angle, max(view.scale, 1.0), view.mirrored)
     z_input = np.clip(np.arange(first - CONTEXT_SLICES, first + shape.targets + CONTEXT_SLICES), 0, depth - 1)
     low, high = int(z_input.min()), int(z_input.max()) + 1
-    hu, labels = cut(head.hu[low:high], head.labels[low:high], view, shape.size)
+    scanner = Scanner.drawn(rng, POPULATIONS[head.scan.population])
+    hu, labels = viewed(head.scan, view, (shape.size, shape.size), slice(low, high), scanner, rng)
     z_input = z_input - low
     z_target = z_input[CONTEXT_SLICES : CONTEXT_SLICES + shape.targets]
-    return shaken(hu, rng)[z_input], labels[z_target]
+    return hu[z_input].astype(np.float32), labels[z_target]
+
+
+def random_view(centre: tuple[float, float], rng: np.random.Generator) -> View:
+    """Return a view about `centre`: half of them mirrored, two thirds turned by up to 17 degrees and scaled."""
+    turned = rng.random() < 0.67
+    return View(
+        centre,
+        angle=float(rng.uniform(-0.3, 0.3)) if turned else 0.0,
+        scale=float(np.exp(rng.uniform(-0.2, 0.2))) if turned else 1.0,
+        mirrored=bool(rng.random() < 0.5),
+    )
 
 
 def _with_targets(hu: NDArray[np.float32], labels: NDArray[np.uint8], rng: np.random.Generator) -> Batch:

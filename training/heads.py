@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulated heads kept on disk for training: made once, in parallel, resumable, read by memory map.
 
-A head is two files named after its finding and seed, `iph-1000012.hu.npy` (int16 [Z, 512, 512], HU) and
-`.labels.npy` (uint8, same shape). They appear in one step each, labels last, so that a folder can be trained from
-while it is still being filled.
+A head is kept before any scanner (`training.simulator.noise_free`), so that every crop of it is another scanner's. Its
+files are named after its finding and seed, `iph-1000012.hu.npy` and so on; they appear in one step each, the `.json`
+last, so that a folder can be trained from while it is still being filled.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from rich.progress import Progress
 from scipy import ndimage
 
 from appliance.contract import MATRIX, TYPES
+from training.simulator.noise_free import NoiseFreeScan, seeds_own_scan, simulate_noise_free
+from training.simulator.population import TRAINING, Population
 
 FINDINGS: Final = ("none", *(str(kind) for kind in TYPES))
 # Of ten heads four are without blood: a study without blood must stay without a detection on every slice.
@@ -48,19 +50,18 @@ class Head:
         return f"{self.finding}-{self.seed}"
 
     @cached_property
-    def hu(self) -> NDArray[np.int16]:
-        """[Z, 512, 512] HU, in the contract's orientation."""
-        return np.asanyarray(np.load(self.folder / f"{self.name}.hu.npy", mmap_mode="r"))
+    def scan(self) -> NoiseFreeScan:
+        """The head before the scanner, its arrays memory-mapped."""
+        return NoiseFreeScan.load(self.folder / self.name)
 
-    @cached_property
-    def labels(self) -> NDArray[np.uint8]:
-        """[Z, 512, 512] 0 or the label of a type."""
-        return np.asanyarray(np.load(self.folder / f"{self.name}.labels.npy", mmap_mode="r"))
+    def seen(self) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+        """Return HU [Z, 512, 512] and labels as the head's own scanner sees it, the same every time."""
+        return seeds_own_scan(self.scan)
 
     @cached_property
     def blood(self) -> NDArray[np.int32]:
         """Voxels (z, y, x) [N, 3] of blood, spread evenly over the slices that have any."""
-        return _spread(self.labels > 0)
+        return _spread(self.scan.labels > 0) + self._corner
 
     @cached_property
     def mimics(self) -> NDArray[np.int32]:
@@ -69,9 +70,9 @@ class Head:
         What the paper found to be taken for blood: falx, tentorium, calcified plexus, beam hardening.
         """
         step = 4
-        soft = ndimage.uniform_filter(np.clip(self.hu, -100, 400).astype(np.float32), (0, step, step))
+        soft = ndimage.uniform_filter(np.clip(self.scan.hu, -100, 400).astype(np.float32), (0, step, step))
         soft = soft[:, ::step, ::step]
-        blood = ndimage.binary_dilation(self.labels[:, ::step, ::step] > 0, np.ones((1, 5, 5)))
+        blood = ndimage.binary_dilation(self.scan.labels[:, ::step, ::step] > 0, np.ones((1, 5, 5)))
         inside = np.zeros(soft.shape, bool)
         for z, plane in enumerate(soft):
             bones, count = ndimage.label(plane > SKULL_HU)
@@ -79,7 +80,12 @@ class Head:
                 skull = bones == 1 + np.bincount(bones.ravel())[1:].argmax()
                 near = ndimage.binary_dilation(skull, iterations=MARGIN_PX // step)
                 inside[z] = ndimage.binary_fill_holes(skull) & ~near
-        return _spread(inside & (soft > DENSE_HU) & ~blood) * np.array([1, step, step], np.int32)
+        return _spread(inside & (soft > DENSE_HU) & ~blood) * np.array([1, step, step], np.int32) + self._corner
+
+    @property
+    def _corner(self) -> NDArray[np.int32]:
+        """Where in the slices the stored box begins."""
+        return np.array([0, *self.scan.corner], np.int32)
 
 
 def _spread(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -95,35 +101,38 @@ def _spread(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
 def stored(folder: Path) -> list[Head]:
     """Return the heads in `folder`, by name."""
     heads = []
-    for path in sorted(folder.glob("*.labels.npy")):
-        finding, seed = path.name.removesuffix(".labels.npy").rsplit("-", 1)
+    for path in sorted(folder.glob("*-*.json")):
+        finding, seed = path.name.removesuffix(".json").rsplit("-", 1)
         heads.append(Head(folder, finding, int(seed)))
     return heads
 
 
-def make(folder: Path, first_seed: int, count: int, workers: int) -> None:
-    """Fill `folder` with the `count` heads from `first_seed` on, leaving out those that are there already."""
+def make(folder: Path, first_seed: int, count: int, workers: int, population: Population = TRAINING) -> None:
+    """Fill `folder` with the `count` heads from `first_seed` on, leaving out those that are there already.
+
+    Raises
+    ------
+    ValueError
+        If a head that is there was drawn from another population.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    there = {head.seed for head in stored(folder)}
-    missing = [seed for seed in range(first_seed, first_seed + count) if seed not in there]
+    there = {head.seed: head for head in stored(folder)}
+    wanted = range(first_seed, first_seed + count)
+    for seed in wanted:
+        if seed in there and (other := there[seed].scan.population) != population.name:
+            raise ValueError(f"{there[seed].name} in {folder} is of the population {other}, not {population.name}")
+    missing = [seed for seed in wanted if seed not in there]
     with Progress() as progress, ProcessPoolExecutor(workers) as pool:
         bar = progress.add_task(f"simulating heads into {folder}", total=count, completed=count - len(missing))
-        for done in as_completed([pool.submit(_make_one, folder, seed) for seed in missing]):
+        for done in as_completed([pool.submit(_make_one, folder, seed, population) for seed in missing]):
             done.result()
             progress.advance(bar)
 
 
-def _make_one(folder: Path, seed: int) -> None:
+def _make_one(folder: Path, seed: int, population: Population) -> None:
     """Simulate and store one head."""
-    from training.simulator.scan import simulate_scan  # its atlas is loaded in the worker alone
-
     finding = FINDING_OF_SEED[seed % len(FINDING_OF_SEED)]
-    scan = simulate_scan(seed, finding)
-    if scan.hu.shape[1:] != (MATRIX, MATRIX):
-        raise ValueError(f"head {seed} has a matrix of {scan.hu.shape[1:]}, training takes {MATRIX}")
-    head = Head(folder, finding, seed)
-    for suffix, array in (("hu", scan.hu.astype(np.int16)), ("labels", scan.labels.astype(np.uint8))):
-        partial = folder / f".{head.name}.{suffix}.partial"
-        with partial.open("wb") as file:
-            np.save(file, array)
-        partial.replace(folder / f"{head.name}.{suffix}.npy")
+    scan = simulate_noise_free(seed, finding, population=population)
+    if scan.matrix != (MATRIX, MATRIX):
+        raise ValueError(f"head {seed} has a matrix of {scan.matrix}, training takes {MATRIX}")
+    scan.save(folder / Head(folder, finding, seed).name)

@@ -175,7 +175,7 @@ class Trainer:
     def validate(self, count: int | None = None) -> Quality:
         """Return the detector's quality on the (first `count`) stored validation heads."""
         heads = stored(self.run.validation)[:count]
-        return quality(detector_run(self.detector), [(np.asarray(h.hu), np.asarray(h.labels)) for h in heads])
+        return quality(detector_run(self.detector), [h.seen() for h in heads])
 
     def _log(self, entry: dict[str, Any]) -> None:
         """Append one line to the run's log."""

@@ -15,6 +15,8 @@ pytest.importorskip("tensorflow", reason="needs the training environment")
 import numpy as np
 
 from training.batches import Shape
+from training.simulator.finding import Finding
+from training.simulator.noise_free import NoiseFreeScan
 from training.train import Run, Trainer, provenance, store_weights
 
 pytestmark = pytest.mark.training
@@ -23,17 +25,16 @@ pytestmark = pytest.mark.training
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("training")
-    rng = np.random.default_rng(0)
     for part, first in (("heads", 0), ("validation", 100)):
         (folder / part).mkdir()
         for seed, finding in enumerate(("none", "iph"), start=first):
-            hu = rng.normal(30, 4, (8, 512, 512))
+            hu = np.full((8, 512, 512), 30)
             labels = np.zeros(hu.shape, np.uint8)
             if finding != "none":
                 labels[2:6, 200:300, 220:320] = 1
                 hu[labels > 0] += 60
-            np.save(folder / part / f"{finding}-{seed}.hu.npy", hu.astype(np.int16))
-            np.save(folder / part / f"{finding}-{seed}.labels.npy", labels)
+            scan = NoiseFreeScan(seed, Finding(finding), hu.astype(np.int16), labels, (0.45, 0.45), np.full(8, 5.0))
+            scan.save(folder / part / f"{finding}-{seed}")
     return Run(
         variant="edge",
         heads=folder / "heads",

@@ -1,23 +1,34 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""A sampled head before the scanner, small enough to keep on disk, of which `realise` makes endless scans."""
+"""A sampled head before the scanner, small enough to keep on disk, of which `realise` makes endless scans.
+
+On disk it is four files of one stem: `.hu.npy` (int16) and `.labels.npy` (uint8), both [Z, y, x] within the box that
+holds the head and read by memory map, `.rays.npz` (what rays cross, see `scanner/rays.py`) and `.json` (everything
+else). The last appears last: what is found by its `.json` is complete.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from training.simulator.bleeding import simulate_head
+from training.simulator.fields import stream
 from training.simulator.finding import Finding
 from training.simulator.geometry import ScanGeometry, planned_geometry
-from training.simulator.population import TRAINING, Population
-from training.simulator.scanner import Scanner, scanned
+from training.simulator.population import POPULATIONS, TRAINING, Population
+from training.simulator.scanner import Rays, Scanner, scanned
+from training.simulator.view import View, cut
 
-Field = NDArray[np.float32]
+MARGIN_PX = 6  # around a view, so that its edges are scanned as its middle is
+AIR_BELOW_HU = -950
 
 
 @dataclass(frozen=True)
@@ -26,8 +37,13 @@ class NoiseFreeScan:
 
     Attributes
     ----------
-    hu: int16 [Z, Y, X], noise-free, partial volume included.
-    labels: uint8 [Z, Y, X].
+    hu: int16 [Z, y, x], noise-free, partial volume included.
+    labels: uint8 [Z, y, x].
+    pixel_spacing_mm: distance of rows and of columns.
+    thickness_mm: [Z].
+    population: the name of what it was drawn from.
+    corner, matrix: where the arrays' first pixel lies in the slice, and the slice's rows and columns, where the arrays
+        are only the box that holds the head; around it is air.
     """
 
     seed: int
@@ -36,38 +52,87 @@ class NoiseFreeScan:
     labels: NDArray[np.uint8] = field(repr=False)
     pixel_spacing_mm: tuple[float, float]
     thickness_mm: NDArray[np.float64]
+    population: str = TRAINING.name
+    corner: tuple[int, int] = (0, 0)
+    matrix: tuple[int, int] = (0, 0)
 
-    def save(self, path: Path) -> None:
-        """Write it as a compressed .npz file."""
-        np.savez_compressed(
-            path,
-            allow_pickle=False,
-            seed=self.seed,
-            finding=str(self.finding),
-            hu=self.hu,
-            labels=self.labels,
-            pixel_spacing_mm=self.pixel_spacing_mm,
-            thickness_mm=self.thickness_mm,
-        )
+    def __post_init__(self) -> None:
+        if self.matrix == (0, 0):
+            object.__setattr__(self, "matrix", self.hu.shape[1:])
+
+    @cached_property
+    def rays(self) -> Rays:
+        """What rays cross in its slices."""
+        return Rays.through(self.whole(self.hu, -1000), self.pixel_spacing_mm)
+
+    def whole(self, values: NDArray[Any], around: float) -> NDArray[Any]:
+        """Return `values` [Z, y, x] within the box as whole slices [Z, *matrix]."""
+        return cut(values, View.whole(self.matrix), self.matrix, corner=self.corner, nearest=True, around=around)
+
+    def boxed(self) -> NoiseFreeScan:
+        """Return it within the box that holds the head."""
+        seen = np.any(self.hu > AIR_BELOW_HU, axis=0)
+        ys, xs = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+        if not len(ys):
+            return self
+        box = (slice(None), slice(int(ys[0]), int(ys[-1]) + 1), slice(int(xs[0]), int(xs[-1]) + 1))
+        corner = (self.corner[0] + int(ys[0]), self.corner[1] + int(xs[0]))
+        return replace(self, hu=self.hu[box], labels=self.labels[box], corner=corner, matrix=self.matrix)
+
+    def merged(self, groups: Sequence[Sequence[int]]) -> NoiseFreeScan:
+        """Return the scan whose slices are means of groups of neighbouring, gapless slices of this one.
+
+        A voxel has the label that at least half of its slices have.
+        """
+        hu = [np.rint(self.hu[group[0] : group[-1] + 1].mean(0, dtype=np.float32)) for group in groups]
+        labels = [_majority(self.labels[group[0] : group[-1] + 1]) for group in groups]
+        thick = [self.thickness_mm[group[0] : group[-1] + 1].sum() for group in groups]
+        scan = replace(self, hu=np.array(hu).astype(np.int16), labels=np.array(labels), thickness_mm=np.array(thick))
+        scan.__dict__["rays"] = self.rays.merged(groups)
+        return scan
+
+    def save(self, stem: Path) -> None:
+        """Write it as `<stem>.hu.npy` and its fellows."""
+        boxed = self.boxed()
+        partial = stem.with_name(f".{stem.name}.partial")
+        for suffix, array in (("hu", boxed.hu), ("labels", boxed.labels)):
+            with partial.open("wb") as file:
+                np.save(file, np.ascontiguousarray(array))
+            partial.replace(stem.with_name(f"{stem.name}.{suffix}.npy"))
+        self.rays.save(partial)
+        partial.replace(stem.with_name(f"{stem.name}.rays.npz"))
+        told = {
+            "seed": self.seed,
+            "finding": str(self.finding),
+            "population": self.population,
+            "pixel_spacing_mm": [float(v) for v in self.pixel_spacing_mm],
+            "thickness_mm": [float(v) for v in self.thickness_mm],
+            "corner": boxed.corner,
+            "matrix": self.matrix,
+        }
+        partial.write_text(json.dumps(told) + "\n", encoding="utf-8")
+        partial.replace(stem.with_name(f"{stem.name}.json"))
 
     @classmethod
-    def load(cls, path: Path) -> NoiseFreeScan:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as stored:
-            dy, dx = (float(v) for v in stored["pixel_spacing_mm"])
-            return cls(
-                seed=int(stored["seed"]),
-                finding=Finding(str(stored["finding"])),
-                hu=stored["hu"],
-                labels=stored["labels"],
-                pixel_spacing_mm=(dy, dx),
-                thickness_mm=stored["thickness_mm"],
-            )
-
-    def cropped(self, planes: slice, rows: slice, columns: slice) -> NoiseFreeScan:
-        """Return a part of it."""
-        window = (planes, rows, columns)
-        return replace(self, hu=self.hu[window], labels=self.labels[window], thickness_mm=self.thickness_mm[planes])
+    def load(cls, stem: Path) -> NoiseFreeScan:
+        """Open what `save` wrote; its arrays are memory-mapped."""
+        told = json.loads(stem.with_name(f"{stem.name}.json").read_text(encoding="utf-8"))
+        hu, labels = (
+            np.load(stem.with_name(f"{stem.name}.{suffix}.npy"), mmap_mode="r") for suffix in ("hu", "labels")
+        )
+        scan = cls(
+            seed=told["seed"],
+            finding=Finding(told["finding"]),
+            hu=hu,
+            labels=labels,
+            pixel_spacing_mm=(told["pixel_spacing_mm"][0], told["pixel_spacing_mm"][1]),
+            thickness_mm=np.asarray(told["thickness_mm"]),
+            population=told["population"],
+            corner=(told["corner"][0], told["corner"][1]),
+            matrix=(told["matrix"][0], told["matrix"][1]),
+        )
+        scan.__dict__["rays"] = Rays.load(stem.with_name(f"{stem.name}.rays.npz"))
+        return scan
 
 
 def simulate_noise_free(
@@ -88,7 +153,14 @@ def simulate_noise_free(
         labels=head.labels(geometry),
         pixel_spacing_mm=geometry.pixel_spacing_mm,
         thickness_mm=np.asarray(geometry.thickness_mm),
+        population=population.name,
     )
+
+
+def seeds_own_scan(scan: NoiseFreeScan) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """Return the scan by the scanner of its own seed, the same every time: hu and labels as `realise` does."""
+    scanner = Scanner.drawn(stream(scan.seed, "scanner"), POPULATIONS[scan.population])
+    return realise(scan, stream(scan.seed, "noise 0"), scanner=scanner, move=False)
 
 
 def realise(
@@ -99,7 +171,7 @@ def realise(
     move: bool = True,
     population: Population = TRAINING,
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Return another scanner's view of a noise-free scan (or a crop of one) and its labels.
+    """Return another scanner's view of a noise-free scan and its labels.
 
     Parameters
     ----------
@@ -112,32 +184,53 @@ def realise(
     labels: uint8 [Z, Y, X].
     """
     scanner = scanner or Scanner.drawn(rng, population)
-    hu: NDArray[np.int16] | Field = scan.hu
-    labels = scan.labels
+    view = View.whole(scan.matrix)
     if move:
-        hu, labels = _moved(scan.hu, labels, rng)
-    return scanned(hu, scan.pixel_spacing_mm, scan.thickness_mm, scanner, rng), labels
+        mirrored = bool(rng.random() < 0.5)
+        angle, scale = float(np.deg2rad(rng.uniform(-8, 8))), float(1 / rng.uniform(0.93, 1.07))
+        dy, dx = rng.uniform(-12, 12, 2)
+        view = View((view.centre[0] + float(dy), view.centre[1] + float(dx)), angle, scale, mirrored)
+    return viewed(scan, view, scan.matrix, slice(None), scanner, rng)
 
 
-def _moved(
-    hu: NDArray[np.int16], labels: NDArray[np.uint8], rng: np.random.Generator
-) -> tuple[Field, NDArray[np.uint8]]:
-    """Return a scan mirrored by chance, turned and shifted in-plane."""
-    if rng.random() < 0.5:
-        hu, labels = hu[..., ::-1], labels[..., ::-1]
-    angle = np.deg2rad(rng.uniform(-8, 8))
-    scale = rng.uniform(0.93, 1.07)
-    shift = rng.uniform(-12, 12, 2)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / scale
-    middle = (np.asarray(hu.shape[1:]) - 1) / 2
-    offset = middle - turn @ (middle + shift)
-    moved = np.empty(hu.shape, np.float32)
-    truth = np.empty(labels.shape, np.uint8)
-    for k in range(hu.shape[0]):
-        plane = hu[k].astype(np.float32)
-        ndimage.affine_transform(plane, turn, offset, output=moved[k], order=1, mode="nearest")
-        if labels[k].any():
-            ndimage.affine_transform(labels[k], turn, offset, output=truth[k], order=0, mode="constant")
-        else:
-            truth[k] = 0
-    return moved, truth
+def viewed(
+    scan: NoiseFreeScan,
+    view: View,
+    size: tuple[int, int],
+    planes: slice,
+    scanner: Scanner,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """Return what a scanner makes of a view of some planes of a scan, at the cost of that view: hu and labels.
+
+    Returns
+    -------
+    hu: int16 [planes, *size].
+    labels: uint8 [planes, *size].
+    """
+    margin = 0 if size == scan.matrix else MARGIN_PX
+    wider = (size[0] + 2 * margin, size[1] + 2 * margin)
+    hu = cut(scan.hu[planes], view, wider, corner=scan.corner, around=-1000)
+    labels = cut(scan.labels[planes], view, size, corner=scan.corner, nearest=True, around=0)
+    dy, dx = scan.pixel_spacing_mm
+    seen = scanned(
+        hu,
+        (dy * view.scale, dx * view.scale),
+        scan.thickness_mm[planes],
+        scanner,
+        rng,
+        rays=scan.rays.of(planes),
+        view=view,
+        matrix=scan.matrix,
+    )
+    return seen[:, margin : margin + size[0], margin : margin + size[1]], labels
+
+
+def _majority(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the label [y, x] that at least half of the slices [n, y, x] have; 0 where none has."""
+    out = np.zeros(labels.shape[1:], np.uint8)
+    if labels.any():
+        for label in np.unique(labels)[::-1]:
+            if label:
+                out[2 * (labels == label).sum(0) >= len(labels)] = label
+    return out

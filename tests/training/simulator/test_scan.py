@@ -13,10 +13,12 @@ from appliance.contract import HemorrhageType
 from training.simulator.bleeding import coarser, simulate_head
 from training.simulator.finding import Finding
 from training.simulator.geometry import ScanGeometry, planned_geometry
-from training.simulator.labels import labelled, volumes_ml
-from training.simulator.noise_free import NoiseFreeScan, realise, simulate_noise_free
+from training.simulator.labels import volumes_ml
+from training.simulator.noise_free import NoiseFreeScan, realise, seeds_own_scan, simulate_noise_free, viewed
+from training.simulator.population import TRAINING
 from training.simulator.scan import SimulatedScan, simulate_scan
 from training.simulator.scanner import Kernel, Scanner
+from training.simulator.view import View
 
 SEED = 17
 GEOMETRY = ScanGeometry(
@@ -32,16 +34,17 @@ GEOMETRY = ScanGeometry(
 @pytest.fixture(scope="module")
 def scans() -> dict[str, SimulatedScan]:
     return {
-        finding: simulate_scan(SEED, finding, volume_ml=volume, geometry=GEOMETRY)
+        finding: simulate_scan(SEED, finding, volume_ml=volume, geometry=GEOMETRY, population=ALONE)
         for finding, volume in VOLUMES.items()
     }
 
 
+ALONE = replace(TRAINING, companions=False)
 VOLUMES: dict[str, float | None] = {"none": None, "iph": 12.0, "edh_sdh": 30.0, "sah": 15.0}
 
 
 def test_the_same_seed_gives_the_same_scan(scans):
-    again = simulate_scan(SEED, "sah", volume_ml=15.0, geometry=GEOMETRY)
+    again = simulate_scan(SEED, "sah", volume_ml=15.0, geometry=GEOMETRY, population=ALONE)
 
     np.testing.assert_array_equal(again.hu, scans["sah"].hu)
     np.testing.assert_array_equal(again.labels, scans["sah"].labels)
@@ -74,9 +77,9 @@ def test_a_matched_pair_differs_inside_the_skull_only(scans, finding):
 
 def test_subarachnoid_blood_changes_nothing_but_where_it_lies(scans):
     without, with_blood = (scans[f].head.noise_free(GEOMETRY) for f in ("none", "sah"))
-    fraction, _ = scans["sah"].head.fractions(GEOMETRY)[HemorrhageType.SAH]
+    (seen,) = scans["sah"].head.bleeds(GEOMETRY)
 
-    assert np.abs(with_blood - without)[fraction == 0].max() < 0.01
+    assert np.abs(with_blood - without)[seen.fraction == 0].max() < 0.01
 
 
 @pytest.mark.parametrize("finding", ["iph", "edh_sdh", "sah"])
@@ -87,25 +90,6 @@ def test_labels_lie_where_blood_raises_the_scan(scans, finding):
 
     assert np.median((with_blood - without)[soft]) > 10
     assert 40 < np.median(with_blood[soft]) < 85
-
-
-def test_a_label_needs_half_a_voxel_of_blood_or_half_the_peak_rise():
-    fraction = np.array([[[0.6, 0.4, 0.4, 0.2, 0.0]]], np.float32)
-    rise = np.array([[[30.0, 16.0, 14.0, 9.0, 0.0]]], np.float32)
-    faint = {HemorrhageType.SAH: (np.array([[[0.3, 0.2]]], np.float32), np.array([[[7.9, 8.1]]], np.float32))}
-
-    np.testing.assert_array_equal(labelled({HemorrhageType.IPH: (fraction, rise)}, (1, 1, 5)), [[[1, 1, 0, 0, 0]]])
-    np.testing.assert_array_equal(labelled(faint, (1, 1, 2)), [[[0, 3]]])
-
-
-def test_where_types_meet_the_higher_fraction_wins():
-    rise = np.full((1, 1, 2), 30, np.float32)
-    blood = {
-        HemorrhageType.IPH: (np.array([[[0.9, 0.5]]], np.float32), rise),
-        HemorrhageType.SAH: (np.array([[[0.6, 0.8]]], np.float32), rise),
-    }
-
-    np.testing.assert_array_equal(labelled(blood, (1, 1, 2)), [[[1, 3]]])
 
 
 def test_the_scan_is_nose_up_and_foot_first(scans):
@@ -185,13 +169,15 @@ def test_another_series_of_the_head_has_another_noise(scans):
     assert (first != second).mean() > 0.2
 
 
-def test_a_noise_free_scan_survives_the_disk(tmp_path, scans):
-    scan = simulate_noise_free(SEED, Finding.IPH, volume_ml=12.0, geometry=GEOMETRY)
-    scan.save(tmp_path / "one.npz")
-    back = NoiseFreeScan.load(tmp_path / "one.npz")
+def test_a_noise_free_scan_survives_the_disk_and_is_the_seeds_own_scan(tmp_path, scans):
+    scan = simulate_noise_free(SEED, Finding.IPH, volume_ml=12.0, geometry=GEOMETRY, population=ALONE)
+    scan.save(tmp_path / "one")
+    back = NoiseFreeScan.load(tmp_path / "one")
+    hu, labels = seeds_own_scan(back)
 
-    np.testing.assert_array_equal(back.hu, scan.hu)
-    np.testing.assert_array_equal(back.labels, scans["iph"].labels)
+    assert back.hu.size < scan.hu.size  # only the box that holds the head is kept
+    np.testing.assert_array_equal(labels, scans["iph"].labels)
+    assert np.abs(hu.astype(int) - scans["iph"].hu).max() <= 1  # what rays cross is kept in half precision
     assert (back.seed, back.finding, back.pixel_spacing_mm) == (SEED, Finding.IPH, (1.2, 1.2))
 
 
@@ -224,19 +210,29 @@ def test_two_realisations_differ_and_one_stream_repeats():
     assert (first != other).any()
 
 
-def test_a_crop_keeps_planes_and_thickness_in_step():
-    scan = NoiseFreeScan(
-        0,
-        Finding.NONE,
-        np.zeros((4, 8, 8), np.int16),
-        np.zeros((4, 8, 8), np.uint8),
-        (0.5, 0.5),
-        np.array([1.0, 2.0, 3.0, 4.0]),
-    )
-    part = scan.cropped(slice(1, 3), slice(2, 6), slice(0, 4))
+def test_merged_slices_are_the_means_of_their_neighbours_and_carry_the_label_of_half_of_them():
+    hu = np.stack([np.full((64, 64), value, np.int16) for value in (10, 20, 30, 40, 50)])
+    labels = np.zeros(hu.shape, np.uint8)
+    labels[1:3, 20:30] = 2
+    labels[4, 40:50] = 3
+    scan = NoiseFreeScan(0, Finding.NONE, hu, labels, (0.5, 0.5), np.full(5, 1.25)).merged([[0, 1, 2], [3, 4]])
 
-    assert part.hu.shape == part.labels.shape == (2, 4, 4)
-    np.testing.assert_array_equal(part.thickness_mm, [2, 3])
+    np.testing.assert_array_equal(scan.hu[:, 0, 0], [20, 45])
+    np.testing.assert_array_equal(scan.thickness_mm, [3.75, 2.5])
+    np.testing.assert_array_equal(scan.labels[:, [0, 25, 45], 0], [[0, 2, 0], [0, 0, 3]])
+    assert len(scan.rays.noise) == 2
+
+
+def test_a_view_of_a_scan_is_seen_as_the_whole_scan_is():
+    y, x = np.mgrid[:192, :192] - 95.5
+    plane = np.where(np.hypot(y, x) < 80, 30, -1000) + np.where(np.abs(np.hypot(y, x) - 76) < 4, 900, 0)
+    hu = np.repeat(plane[None], 3, axis=0).astype(np.int16)
+    scan = NoiseFreeScan(0, Finding.NONE, hu, np.zeros(hu.shape, np.uint8), (1.0, 1.0), np.full(3, 5.0))
+    scanner = Scanner(noise_hu=0.0, hardening=1.0)
+    whole, _ = realise(scan, np.random.default_rng(0), scanner=scanner, move=False)
+    part, _ = viewed(scan, View((75.5, 85.5)), (96, 96), slice(1, 3), scanner, np.random.default_rng(0))
+
+    np.testing.assert_allclose(part, whole[1:, 28:124, 38:134], atol=2)
 
 
 def test_an_unknown_finding_is_refused():
