@@ -1,16 +1,22 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""One seed, one head, bleeding as asked for: the search for the bleed whose labelled voxels have the volume wanted."""
+"""One seed, one head, bleeding as asked for: the search for bleeds whose labelled voxels have the volume wanted."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from appliance.contract import HemorrhageType
 from training.simulator.anatomy import Anatomy
-from training.simulator.blood import bled, drawn_volume_ml, expected, planned
+from training.simulator.blood import planned
+from training.simulator.blood.form import Bleed
+from training.simulator.blood.growth import Growth, Plan
+from training.simulator.blood.laid import bled, expected
+from training.simulator.blood.pattern import drawn_bleeds
+from training.simulator.blood.sizes import drawn_volume_ml
 from training.simulator.fields import stream
 from training.simulator.finding import Finding
 from training.simulator.geometry import ScanGeometry, planned_geometry
@@ -20,6 +26,8 @@ from training.simulator.population import TRAINING, Population
 
 VOLUME_TOLERANCE = 0.07
 MEASUREMENTS = 4
+ATTEMPTS = 3  # a site may have too little room, or lie between two slices
+GOOD_ENOUGH = 0.35
 NO_HU = np.zeros((1, 1, 1), np.float32)  # a head of which only the blood is looked at
 
 
@@ -33,9 +41,13 @@ def simulate_head(
 ) -> SimulatedHead:
     """Return the head of a seed, bleeding as asked for.
 
+    Bleeds of other types, and others of this one, come with the main one at the rates of `blood/pattern.py` unless the
+    population has no companions. Without a finding it is the same head without any blood.
+
     Parameters
     ----------
-    volume_ml: the volume that labelled voxels on `geometry` shall have; drawn by default.
+    volume_ml: the volume that voxels labelled with the type asked for shall have together on `geometry`; drawn by
+        default.
     geometry: the planes the volume is measured on, and the gantry tilt the head is laid for; the seed's own by default.
     population: what anatomy, mimics and bleeds are drawn from.
     """
@@ -47,35 +59,86 @@ def simulate_head(
     kind = finding.type
     if kind is None:
         return SimulatedHead(anatomy, anatomy.hu())
-    wanted = drawn_volume_ml(stream(seed, "volume")) if volume_ml is None else volume_ml
-    plan = planned(anatomy, kind, wanted, stream(seed, "blood"))
-    # Labelled voxels are not the true fill: grow, measure at half the resolution, correct.
-    measured = coarser(geometry)
-    aim = wanted
-    for _ in range(MEASUREMENTS):
-        growth = plan.grown(aim)
-        trial = SimulatedHead(anatomy, NO_HU, (expected(anatomy, kind, plan, growth),))
-        ratio = _labelled_ml(trial, kind, measured) / wanted
-        if abs(ratio - 1) < VOLUME_TOLERANCE:
+    wanted = drawn_volume_ml(stream(seed, "volume"), finding, population.sizes) if volume_ml is None else volume_ml
+    tried: list[tuple[float, SimulatedHead]] = []
+    for attempt in range(ATTEMPTS):
+        rng = stream(seed, f"blood {attempt}")
+        bleeds = drawn_bleeds(kind, wanted, rng, companions=population.companions)
+        tried.append(_Search(anatomy, kind, wanted, geometry, bleeds, rng).found())
+        if tried[-1][0] < GOOD_ENOUGH:
             break
-        aim /= float(np.clip(ratio, 0.4, 2.5))
-    # What gave way to the blood may have changed what is seen of it.
-    tried = []
-    for _ in range(2):
-        pushed, hu, blood = bled(anatomy, kind, growth)
-        head = SimulatedHead(pushed, hu, (blood,))
-        ratio = _labelled_ml(head, kind, geometry) / wanted
-        tried.append((abs(ratio - 1), head))
-        if abs(ratio - 1) < VOLUME_TOLERANCE:
-            break
-        aim /= float(np.clip(ratio, 0.4, 2.5))
-        growth = plan.grown(aim)
     return min(tried, key=lambda one: one[0])[1]
 
 
-def _labelled_ml(head: SimulatedHead, kind: HemorrhageType, geometry: ScanGeometry) -> float:
-    """Return the volume (mL) of the voxels labelled with a type on these planes."""
-    return volumes_ml(head.labels(geometry), geometry).get(kind, 0.0)
+@dataclass(frozen=True)
+class _Part:
+    """One bleed with its plan; those of the type asked for grow together until the labels have the volume."""
+
+    bleed: Bleed
+    plan: Plan
+
+
+class _Search:
+    """The search for how far the bleeds of a head grow."""
+
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        kind: HemorrhageType,
+        wanted_ml: float,
+        geometry: ScanGeometry,
+        bleeds: Sequence[Bleed],
+        rng: np.random.Generator,
+    ) -> None:
+        self.anatomy, self.kind, self.wanted_ml, self.geometry = anatomy, kind, wanted_ml, geometry
+        parts = [_Part(bleed, planned(anatomy, bleed, rng)) for bleed in bleeds]
+        self.asked = [part for part in parts if part.bleed.form.type is kind]
+        self.companions = [
+            (part.bleed.form.type, part.plan.grown(part.bleed.volume_ml))
+            for part in parts
+            if part.bleed.form.type is not kind
+        ]
+
+    def found(self) -> tuple[float, SimulatedHead]:
+        """Return the head nearest to the volume wanted, and how far off it is, relative."""
+        # Labelled voxels are not the true fill: grow, measure at half the resolution, correct.
+        measured = coarser(self.geometry)
+        times = 1.0
+        for _ in range(MEASUREMENTS):
+            growths = self._grown(times)
+            trial = SimulatedHead(
+                self.anatomy,
+                NO_HU,
+                tuple(
+                    expected(self.anatomy, self.kind, part.plan, growth)
+                    for part, growth in zip(self.asked, growths, strict=True)
+                ),
+            )
+            ratio = self._ratio(trial, measured)
+            if abs(ratio - 1) < VOLUME_TOLERANCE:
+                break
+            times /= float(np.clip(ratio, 0.4, 2.5))
+        # What gave way to the blood, and other blood, may have changed what is seen of it.
+        tried = []
+        for _ in range(2):
+            # The main bleed is laid last.
+            laid = [*self.companions, *((self.kind, growth) for growth in reversed(growths))]
+            pushed, hu, blood = bled(self.anatomy, laid)
+            head = SimulatedHead(pushed, hu, blood)
+            ratio = self._ratio(head, self.geometry)
+            tried.append((abs(ratio - 1), head))
+            if abs(ratio - 1) < VOLUME_TOLERANCE:
+                break
+            times /= float(np.clip(ratio, 0.4, 2.5))
+            growths = self._grown(times)
+        return min(tried, key=lambda one: one[0])
+
+    def _grown(self, times: float) -> list[Growth]:
+        return [part.plan.grown(part.bleed.volume_ml * times) for part in self.asked]
+
+    def _ratio(self, head: SimulatedHead, geometry: ScanGeometry) -> float:
+        """Return the volume of the voxels labelled with the type asked for on these planes, relative to the wanted."""
+        return volumes_ml(head.labels(geometry), geometry).get(self.kind, 0.0) / self.wanted_ml
 
 
 def coarser(geometry: ScanGeometry) -> ScanGeometry:

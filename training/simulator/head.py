@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from appliance.contract import HemorrhageType
 from training.simulator.anatomy import Anatomy
-from training.simulator.blood import Blood
+from training.simulator.blood.laid import Blood
 from training.simulator.fields import Taps, spread, stream
 from training.simulator.geometry import ScanGeometry
-from training.simulator.labels import labelled
+from training.simulator.labels import SeenBleed, labelled
 from training.simulator.scanner import Kernel, Scanner, scanned
 
 Field = NDArray[np.float32]
@@ -49,7 +48,7 @@ class SimulatedHead:
     ----------
     anatomy: shape and tissue.
     hu: float32 [Z, Y, X] on the atlas grid, blood included.
-    blood: the blood in it, by type; empty where there is none.
+    blood: the blood in it, by bleed; empty where there is none.
     """
 
     anatomy: Anatomy
@@ -128,9 +127,9 @@ class SimulatedHead:
         low[0] = -200
         return low, high
 
-    def fractions(self, geometry: ScanGeometry) -> dict[HemorrhageType, tuple[Field, Field]]:
-        """Return for each type of blood its fraction and its rise in HU, [Z, Y, X] each, on these planes."""
-        out = {}
+    def bleeds(self, geometry: ScanGeometry) -> list[SeenBleed]:
+        """Return each bleed as these planes show it, in the order of `blood`."""
+        out = []
         for blood in self.blood:
             fraction = np.zeros(geometry.shape, np.float32)
             rise = np.zeros(geometry.shape, np.float32)
@@ -140,12 +139,12 @@ class SimulatedHead:
                 if sampled is not None:
                     window, (part, hu) = sampled
                     fraction[k][window], rise[k][window] = part, hu
-            out[blood.type] = (fraction, rise)
+            out.append(SeenBleed(blood.type, fraction, rise))
         return out
 
     def labels(self, geometry: ScanGeometry) -> NDArray[np.uint8]:
         """Return the labels uint8 [Z, Y, X] on these planes, by the definition of `labels.py`."""
-        return labelled(self.fractions(geometry), geometry.shape)
+        return labelled(self.bleeds(geometry), geometry.shape, geometry.pixel_spacing_mm)
 
     def render(
         self,
@@ -167,6 +166,5 @@ class SimulatedHead:
         if Kernel(kernel) is Kernel.BONE:
             scanner = scanner.sharpened()
         rng = stream(self.anatomy.seed, f"noise {noise}")
-        return scanned(
-            self.noise_free(geometry), geometry.pixel_spacing_mm, np.asarray(geometry.thickness_mm), scanner, rng
-        )
+        hu = np.rint(self.noise_free(geometry))
+        return scanned(hu, geometry.pixel_spacing_mm, np.asarray(geometry.thickness_mm), scanner, rng)

@@ -2,15 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a voxel's label says, and the volume that labels have: the one definition.
 
-A voxel is labelled with a type when blood of that type fills at least half of it, or raises it by at least half of the
-highest rise in that slice and at least 8 HU. Where types meet, the higher fraction wins. Volumes are those of labelled
-voxels, as with masks drawn by hand. Blood in a ventricle counts as intraparenchymal.
+A voxel is labelled with a type when blood of that type fills at least half of it, or when a lesion raises it by at
+least half of that lesion's own highest rise in the slice and at least 8 HU. A lesion in a slice is what one bleed shows
+there within 10 mm: a faint sulcus far from a full cistern, or a second contusion, has a peak of its own. Blood is all
+of a collection, the dark part of a mixed one too, so such a collection is labelled whole. Where types meet, the higher
+fraction wins. Blood in a ventricle counts as intraparenchymal. Volumes are those of labelled voxels, as with masks
+drawn by hand.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from appliance.contract import TYPES, HemorrhageType
 from training.simulator.geometry import ScanGeometry
@@ -19,22 +26,63 @@ Field = NDArray[np.float32]
 
 LABEL_FRACTION = 0.5
 LABEL_RISE_HU = 8.0
+LESION_GAP_MM = 10.0  # pieces of one bleed nearer than this are one lesion
+_CELL_MM = 2.5  # gaps are measured on cells of about this size
 
 
-def labelled(fractions: dict[HemorrhageType, tuple[Field, Field]], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Return the labels uint8 [Z, Y, X] of blood fractions and rises, by the definition above."""
+@dataclass(frozen=True)
+class SeenBleed:
+    """One bleed as the planes of a series show it, before noise.
+
+    Attributes
+    ----------
+    fraction: float32 [Z, Y, X], how much of each voxel it fills.
+    rise: float32 [Z, Y, X], HU by which it raises each voxel.
+    """
+
+    type: HemorrhageType
+    fraction: Field = field(repr=False)
+    rise: Field = field(repr=False)
+
+
+def labelled(
+    bleeds: Sequence[SeenBleed], shape: tuple[int, int, int], pixel_spacing_mm: tuple[float, float]
+) -> NDArray[np.uint8]:
+    """Return the labels uint8 [Z, Y, X] of the bleeds in a head, by the definition above."""
     labels = np.zeros(shape, np.uint8)
     best = np.zeros(shape, np.float32)
     for kind in TYPES:
-        if kind not in fractions:
+        of_kind = [bleed for bleed in bleeds if bleed.type is kind]
+        if not of_kind:
             continue
-        fraction, rise = fractions[kind]
-        peak = rise.max(axis=(1, 2), keepdims=True)
-        seen = (fraction >= LABEL_FRACTION) | ((rise >= 0.5 * peak) & (rise >= LABEL_RISE_HU))
+        fraction = of_kind[0].fraction if len(of_kind) == 1 else np.sum([b.fraction for b in of_kind], 0)
+        seen = fraction >= LABEL_FRACTION
+        for bleed in of_kind:
+            for k in np.flatnonzero(bleed.rise.max(axis=(1, 2)) >= LABEL_RISE_HU):
+                plane = bleed.rise[k]
+                seen[k] |= (plane >= LABEL_RISE_HU) & (plane >= 0.5 * lesion_peaks(plane, pixel_spacing_mm))
         wins = seen & (fraction > best)
         labels[wins] = kind.label
         best[wins] = fraction[wins]
     return labels
+
+
+def lesion_peaks(rise: Field, pixel_spacing_mm: tuple[float, float]) -> Field:
+    """Return for each pixel [Y, X] of a slice the highest rise (HU) of the lesion it belongs to, 0 far from any."""
+    cell = [max(1, round(_CELL_MM / spacing)) for spacing in pixel_spacing_mm]
+    padding = [(0, -size % c) for size, c in zip(rise.shape, cell, strict=True)]
+    rows, columns = (size + pad for size, (_, pad) in zip(rise.shape, padding, strict=True))
+    blocks = np.pad(rise, padding).reshape(rows // cell[0], cell[0], columns // cell[1], cell[1])
+    highest = blocks.max(axis=(1, 3))
+    near = ndimage.distance_transform_edt(
+        highest < LABEL_RISE_HU, sampling=[c * s for c, s in zip(cell, pixel_spacing_mm, strict=True)]
+    )
+    pieces, count = ndimage.label(near <= 0.5 * LESION_GAP_MM, np.ones((3, 3)))
+    peaks = np.zeros(count + 1, np.float32)
+    np.maximum.at(peaks, pieces, highest)
+    peaks[0] = 0
+    spread = np.repeat(np.repeat(peaks[pieces], cell[0], 0), cell[1], 1)
+    return np.asarray(spread[: rise.shape[0], : rise.shape[1]], np.float32)
 
 
 def volumes_ml(labels: NDArray[np.uint8], geometry: ScanGeometry) -> dict[HemorrhageType, float]:

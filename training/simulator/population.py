@@ -47,6 +47,15 @@ class BleedShapes(StrEnum):
     """A second generator that training never draws."""
 
 
+class BleedSizes(StrEnum):
+    """How much blood positive heads hold."""
+
+    PAPER = "paper"
+    """As the paper's test cohort (Table 1)."""
+    WIDE = "wide"
+    """More small and punctate bleeds, for training: what is hard to find is seen often enough."""
+
+
 @dataclass(frozen=True)
 class Population:
     """What heads, bleeds and scanners are drawn from.
@@ -54,6 +63,7 @@ class Population:
     Attributes
     ----------
     anatomy: name of the atlas that every head starts from.
+    companions: whether a bleed may have others of the same or of another type beside it.
     """
 
     name: str
@@ -62,15 +72,18 @@ class Population:
     kernels: KernelFamily = KernelFamily.FAMILIAR
     mimics: MimicSet = MimicSet.FAMILIAR
     bleeds: BleedShapes = BleedShapes.FAMILIAR
+    sizes: BleedSizes = BleedSizes.WIDE
+    companions: bool = True
 
 
 TRAINING: Final = Population("training")
-REALISTIC: Final = Population("realistic", scanners=ScannerRange.REALISTIC)
+REALISTIC: Final = Population("realistic", scanners=ScannerRange.REALISTIC, sizes=BleedSizes.PAPER)
 POPULATIONS: Final = {
     population.name: population
     for population in (
         TRAINING,
         REALISTIC,
+        replace(REALISTIC, name="new anatomy", anatomy="icbm152"),
         replace(REALISTIC, name="new kernels", kernels=KernelFamily.HELD_OUT),
         replace(REALISTIC, name="new mimics", mimics=MimicSet.HELD_OUT),
         replace(REALISTIC, name="new bleeds", bleeds=BleedShapes.HELD_OUT),

@@ -10,27 +10,22 @@ inwards by about the thickness of the collection, less with depth, up to the mid
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from training.simulator.anatomy import WARP_GRID_MM, Anatomy, Box, at_warp_nodes
-from training.simulator.blood.growth import Growth, leaned, relaxed, size_for, trimmed
+from training.simulator.blood.clot import Clot, downwards, settled
+from training.simulator.blood.form import Bleed, Form
+from training.simulator.blood.growth import Growth, size_for, trimmed
+from training.simulator.blood.push import leaned, relaxed
 from training.simulator.fields import smooth_field
 from training.simulator.landmarks import smoothstep
 
 Field = NDArray[np.float32]
 
-
-class Collection(StrEnum):
-    """Where an extra-axial collection lies."""
-
-    EPIDURAL = "epidural"
-    CONVEXITY = "subdural along the vault"
-    FALX = "subdural along the falx"
-    TENTORIUM = "subdural along the tentorium"
+_MIXED_RATE = 0.22  # of subdural collections
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class ExtraaxialPlan:
     `reached` only, in its order.
     """
 
-    collection: Collection
+    form: Form
     box: Box
     reached: NDArray[np.bool_] = field(repr=False)
     wall: Field = field(repr=False)
@@ -59,10 +54,11 @@ class ExtraaxialPlan:
 
     def _thickness(self, size: float) -> Field:
         """Return the thickness (mm) at each voxel of `reached`."""
+        # A small collection is short rather than as thin as paper; beyond the longest only the thickness grows.
         length = min(size, self.longest)
-        thickness = self.thickness_mm * size * max(1.0, size / self.longest) ** 2
+        thickness = self.thickness_mm * length**0.6 * max(1.0, size / self.longest) ** 3
         profile = np.maximum(0, 1 - self.spot / np.float32(length**2))
-        if self.collection is not Collection.EPIDURAL:
+        if self.form is not Form.EPIDURAL:
             profile = np.sqrt(profile)
         return np.asarray(np.float32(thickness) * profile * self.waves, np.float32)
 
@@ -80,9 +76,9 @@ class ExtraaxialPlan:
 
     def grown(self, volume_ml: float) -> Growth:
         """Return the collection with about `volume_ml` of blood."""
-        size = size_for(lambda s: float(self._fraction(s).sum()) * self.voxel_ml, volume_ml, 0.02, 4.0, steps=12)
+        size = size_for(lambda s: float(self._fraction(s).sum()) * self.voxel_ml, volume_ml, 0.01, 4.0, steps=14)
         fraction = self._spread(self._fraction(size), 0)
-        return trimmed(Growth(self.box, fraction, self.density, None, self._push(size, fraction)))
+        return trimmed(Growth(self.box, fraction, self.density, None, self._push(size, fraction)), self.box)
 
     def _push(self, size: float, fraction: Field) -> Field:
         """Return the mass effect: brain starts where the blood ends, and gives way to the other side of the head."""
@@ -97,34 +93,25 @@ class ExtraaxialPlan:
         free = at_warp_nodes(np.asarray(atlas.cavity_distance)) < 0
         given = (deep < thick + WARP_GRID_MM) & (thick > 0.5)
         volume_ml = float(fraction.sum()) * self.voxel_ml
-        shift = self.lean * 0.1 * volume_ml if self.collection is not Collection.TENTORIUM else 0.0
+        shift = self.lean * 0.1 * volume_ml if self.form is not Form.TENTORIUM else 0.0
         return leaned(relaxed(push, given, free), self.anatomy, self.box, fraction, min(shift, 12), given)
 
 
-def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> ExtraaxialPlan:
-    """Return an extra-axial collection of a kind and at a site where about `volume_ml` fits."""
-    atlas = anatomy.atlas
-    shares = {
-        Collection.EPIDURAL: 0.3,
-        Collection.CONVEXITY: 0.52,
-        Collection.FALX: 0.12 if volume_ml < 14 else 0.0,
-        Collection.TENTORIUM: 0.06 if volume_ml < 8 else 0.0,
-    }
-    weights = np.array(list(shares.values()))
-    collection = list(shares)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> ExtraaxialPlan:
+    """Return an extra-axial collection of a form on its side of the head."""
+    atlas, form, side = anatomy.atlas, bleed.form, bleed.side
     z, y, x = atlas.mni()
     box = anatomy.cavity_box
     bz, by, bx = z[box[0]], y[:, box[1]], x[:, :, box[2]]
-    side = 1.0 if rng.random() < 0.5 else -1.0  # +1: the side where MNI x is positive
     depth = -atlas.cavity_distance[box]
     falx = anatomy.falx * np.float32(side)
     tentorium = atlas.tentorium_distance[box]
     shape = depth.shape
 
-    if collection in (Collection.EPIDURAL, Collection.CONVEXITY):
+    if form in (Form.EPIDURAL, Form.CONVEXITY):
         wall = depth
         gradient = np.stack(np.gradient(ndimage.gaussian_filter(at_warp_nodes(np.asarray(atlas.cavity_distance)), 1)))
-        epidural = collection is Collection.EPIDURAL
+        epidural = form is Form.EPIDURAL
         cy = rng.uniform(-65, 55) if epidural else rng.uniform(-20, 20)
         cz = rng.uniform(-12, 50) if epidural else rng.uniform(15, 45)
         # The wall's point that lies at this height on this side.
@@ -143,7 +130,7 @@ def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> Ext
             spot = dy**2 / np.float32(half_y**2) + dz**2 / np.float32(half_z**2) + 0 * dx
             waves = np.clip(1 + 0.28 * smooth_field(rng, shape, 18) + 0.08 * smooth_field(rng, shape, 7), 0.2, 2)
         allowed = smoothstep((falx - 3) / 6) * smoothstep((tentorium - 1) / 3) * smoothstep((bz + 38) / 8)
-    elif collection is Collection.FALX:
+    elif form is Form.FALX:
         wall = falx
         gradient = np.stack(np.gradient(ndimage.gaussian_filter(at_warp_nodes(np.asarray(atlas.falx_distance)), 1)))
         gradient *= -side
@@ -179,12 +166,10 @@ def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> Ext
     gradient /= np.maximum(np.sqrt((gradient**2).sum(0)), 0.2 / WARP_GRID_MM)
     reached = (allowed > 0) & (depth > -0.5) & (wall > -0.5) & (wall < 60) & (spot < longest**2)
 
-    base = rng.uniform(56, 78) if collection is Collection.EPIDURAL else rng.uniform(53, 76)
-    density = np.float32(base) + np.float32(rng.uniform(1.0, 3.5)) * smooth_field(rng, shape, 8)
-    if rng.random() < 0.25:
-        density -= np.float32(rng.uniform(6, 22)) * smoothstep(smooth_field(rng, shape, 9) - 0.3)
+    near = reached & (wall < 6)
+    density = _density(anatomy, form, rng, near)
     return ExtraaxialPlan(
-        collection=collection,
+        form=form,
         box=box,
         reached=reached,
         wall=wall[reached],
@@ -199,3 +184,22 @@ def planned(anatomy: Anatomy, volume_ml: float, rng: np.random.Generator) -> Ext
         anatomy=anatomy,
         under_hu=0.5 * (anatomy.tissue.grey + anatomy.tissue.csf),
     )
+
+
+def _density(anatomy: Anatomy, form: Form, rng: np.random.Generator, near: NDArray[np.bool_]) -> Field:
+    """Return the HU [Z, Y, X] of a collection about the places `near`: acute, mixed or subacute."""
+    clot = Clot.drawn(anatomy, rng, subacute_rate=0.02 if form is Form.EPIDURAL else 0.15)
+    density = clot.density(rng, near.shape, 8)
+    if form is Form.EPIDURAL or rng.random() > _MIXED_RATE or not near.any():
+        return density
+    old = np.float32(rng.uniform(8, 26)) + smooth_field(rng, near.shape, 10)
+    if rng.random() < 0.5:
+        # Fresh blood settles in an old collection of one who lies on the back.
+        down = downwards(anatomy, anatomy.cavity_box)
+        low, high = np.percentile(down[near], [25, 80])
+        level = float(rng.uniform(low, high))
+        drop = float(np.median(density - old))
+        return settled(density, down, level, drop) - np.float32(0.2 * drop)
+    # Fresh blood runs in bands and pockets between membranes.
+    fresh = smoothstep(smooth_field(rng, near.shape, float(rng.uniform(6, 14))) * 1.2 + np.float32(rng.uniform(0.2, 1)))
+    return np.asarray(old + fresh * (density - old), np.float32)

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.simulator.anatomy import Anatomy, Box, at_warp_nodes
-from training.simulator.landmarks import smoothstep
+from training.simulator.anatomy import Box
 
 Field = NDArray[np.float32]
 
@@ -72,16 +71,15 @@ def size_for(volume: Callable[[float], float], wanted: float, low: float, high: 
     return 0.5 * (low + high)
 
 
-def trimmed(growth: Growth, margin: int = 2) -> Growth:
-    """Return the growth cut to where there is blood or oedema."""
+def trimmed(growth: Growth, within: Box, margin: int = 2) -> Growth:
+    """Return the growth cut to where there is blood or oedema, and to a box of the grid."""
     present = growth.fraction > 0
     if growth.oedema is not None:
         present = present | (growth.oedema > 0.2)
     found = ndimage.find_objects(present.astype(np.uint8))
-    if not found:
-        return growth
     cut = tuple(
-        slice(max(0, s.start - margin), min(n, s.stop + margin)) for s, n in zip(found[0], present.shape, strict=True)
+        slice(max(0, w.start - b.start, s.start - margin), min(w.stop - b.start, n, s.stop + margin))
+        for s, n, b, w in zip(found[0] if found else (slice(0, 4),) * 3, present.shape, growth.box, within, strict=True)
     )
     z, y, x = (slice(b.start + c.start, b.start + c.stop) for b, c in zip(growth.box, cut, strict=True))
     return Growth(
@@ -91,67 +89,3 @@ def trimmed(growth: Growth, margin: int = 2) -> Growth:
         oedema=None if growth.oedema is None else growth.oedema[cut],
         push=growth.push,
     )
-
-
-def relaxed(push: Field, given: NDArray[np.bool_], free: NDArray[np.bool_]) -> Field:
-    """Return a push that is as given where it is given, nothing outside the brain, and smooth (harmonic) between.
-
-    A pressed brain gives way everywhere a little, most beside the bleed and not at all at the skull.
-
-    Parameters
-    ----------
-    push: float32 [3, z, y, x] on the inner warp's grid, mm.
-    given: bool [z, y, x], where `push` holds.
-    free: bool [z, y, x], the brain.
-    """
-    moving = free & ~given
-    out = np.where(given, push, 0).astype(np.float32)
-    for step, rounds in ((4, 30), (2, 40), (1, 25)):
-        coarse = out[:, ::step, ::step, ::step].copy()
-        where = moving[::step, ::step, ::step]
-        fixed = coarse[:, ~where]
-        for _ in range(rounds):
-            mean = np.zeros_like(coarse)
-            for axis in (1, 2, 3):
-                mean += np.roll(coarse, 1, axis) + np.roll(coarse, -1, axis)
-            coarse = mean * np.float32(1 / 6)
-            coarse[:, ~where] = fixed
-        finer = _on_grid(coarse, step, out.shape[1:]) if step > 1 else coarse
-        out[:, moving] = finer[:, moving]
-    return out
-
-
-def _on_grid(coarse: Field, step: int, shape: tuple[int, ...]) -> Field:
-    """Return values kept at every `step`-th node at all nodes of a grid, linear between."""
-    grid = np.meshgrid(*(np.arange(n, dtype=np.float32) / step for n in shape), indexing="ij")
-    return np.stack([ndimage.map_coordinates(part, grid, order=1, mode="nearest") for part in coarse])
-
-
-def leaned(
-    push: Field, anatomy: Anatomy, box: Box, fraction: Field, shift_mm: float, given: NDArray[np.bool_]
-) -> Field:
-    """Return the push with the whole brain around the bleed leaning away from its side: midline shift.
-
-    Parameters
-    ----------
-    shift_mm: how far the midline moves level with the bleed.
-    given: bool [z, y, x] on the warp's grid, where the push stays as it is.
-    """
-    atlas = anatomy.atlas
-    weight = float(fraction.sum())
-    if weight == 0 or shift_mm <= 0:
-        return push
-    z, y, x = (
-        float((fraction.sum(axis=tuple(a for a in range(3) if a != axis)) @ np.arange(s.start, s.stop)) / weight)
-        for axis, s in enumerate(box)
-    )
-    mni_z, mni_y, _ = (at_warp_nodes(np.broadcast_to(part, atlas.shape).astype(np.float32)) for part in atlas.mni())
-    depth = -at_warp_nodes(np.asarray(atlas.cavity_distance))
-    origin = atlas.origin_mni
-    near = np.exp(-0.5 * (((mni_z - origin[0] - z) / 35) ** 2 + ((mni_y - origin[1] + y) / 45) ** 2))
-    above = smoothstep((at_warp_nodes(np.asarray(atlas.tentorium_distance)) + 4) / 12)
-    side = 1.0 if x < origin[2] else -1.0  # blood at a low index leans the brain to high ones
-    lean = np.float32(shift_mm) * near * above * smoothstep(depth / 45) * ~given
-    out = push.copy()
-    out[2] -= np.float32(side) * ndimage.gaussian_filter(lean, 1.0)
-    return out
