@@ -118,6 +118,17 @@ def signed_distance(mask: Mask, smooth: float = 0.0) -> Field:
     return np.asarray(ndimage.gaussian_filter(distance, smooth) if smooth else distance, np.float32)
 
 
+def distance8(field: Field) -> NDArray[np.int8]:
+    """Return a distance (mm) as it is stored: every second voxel, in counts of a byte."""
+    field = ndimage.gaussian_filter(field, 0.5)[::DISTANCE_GRID_MM, ::DISTANCE_GRID_MM, ::DISTANCE_GRID_MM]
+    return np.clip(np.round(field / DISTANCE_STEP_MM), -127, 127).astype(np.int8)
+
+
+def fraction8(field: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return a fraction of 0 to 1 as it is stored."""
+    return np.clip(np.round(field * FRACTION_STEPS), 0, FRACTION_STEPS).astype(np.uint8)
+
+
 def head_mask(t1: Field) -> Mask:
     """Return everything inside the skin, air-filled cavities included."""
     bright = largest(opened(ndimage.gaussian_filter(t1, 1) > 14, 1))
@@ -271,13 +282,6 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     deep &= ~dilated(ventricles, 1)
     labels[ventricles] = REGIONS["ventricles"]
     labels[~dilated(cavity, 1.0)] = REGIONS["outside"]
-
-    def distance8(field: Field) -> NDArray[np.int8]:
-        field = ndimage.gaussian_filter(field, 0.5)[::DISTANCE_GRID_MM, ::DISTANCE_GRID_MM, ::DISTANCE_GRID_MM]
-        return np.clip(np.round(field / DISTANCE_STEP_MM), -127, 127).astype(np.int8)
-
-    def fraction8(field: NDArray[np.floating]) -> NDArray[np.uint8]:
-        return np.clip(np.round(field * FRACTION_STEPS), 0, FRACTION_STEPS).astype(np.uint8)
 
     return {
         "grey": fraction8(np.where(cavity_distance < 0.5, grey, 0)),
