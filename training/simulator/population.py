@@ -84,6 +84,7 @@ POPULATIONS: Final = {
         TRAINING,
         REALISTIC,
         replace(REALISTIC, name="new anatomy", anatomy="icbm152"),
+        replace(REALISTIC, name="new anatomy", anatomy="icbm152"),
         replace(REALISTIC, name="new kernels", kernels=KernelFamily.HELD_OUT),
         replace(REALISTIC, name="new mimics", mimics=MimicSet.HELD_OUT),
         replace(REALISTIC, name="new bleeds", bleeds=BleedShapes.HELD_OUT),
