@@ -84,10 +84,17 @@ POPULATIONS: Final = {
         TRAINING,
         REALISTIC,
         replace(REALISTIC, name="new anatomy", anatomy="icbm152"),
-        replace(REALISTIC, name="new anatomy", anatomy="icbm152"),
         replace(REALISTIC, name="new kernels", kernels=KernelFamily.HELD_OUT),
         replace(REALISTIC, name="new mimics", mimics=MimicSet.HELD_OUT),
         replace(REALISTIC, name="new bleeds", bleeds=BleedShapes.HELD_OUT),
+        replace(
+            REALISTIC,
+            name="all new",
+            anatomy="icbm152",
+            kernels=KernelFamily.HELD_OUT,
+            mimics=MimicSet.HELD_OUT,
+            bleeds=BleedShapes.HELD_OUT,
+        ),
     )
 }
 """Every population by name."""
