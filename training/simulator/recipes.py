@@ -34,7 +34,7 @@ INDEPENDENT_SEEDS: Final = range(7_000_000, 7_100_000)
 ENRICHED_SEEDS: Final = range(7_100_000, 7_200_000)
 AUDIT_SEEDS: Final = range(8_000_000, 9_000_000)
 
-HELD_OUT: Final = ("new kernels", "new mimics", "new bleeds")
+HELD_OUT: Final = ("new anatomy", "new kernels", "new mimics", "new bleeds", "all new")
 """The populations with a mechanism that training never draws."""
 PARTS: Final = (REALISTIC.name, *HELD_OUT)
 """The equal parts of the independent cohorts: heads like training's on realistic scanners, then each mechanism."""
