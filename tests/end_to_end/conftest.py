@@ -20,8 +20,8 @@ from deploy.local.stack import Stack
 from tests.end_to_end.patient import Patient
 from tests.end_to_end.running import Running
 from training.simulator.finding import Finding
-from training.simulator.headers import VendorName
 from training.simulator.study import StudySpec
+from training.simulator.vendors import VendorName
 
 HERE = Path(__file__).parent
 INCOMPLETE_S = 4.0

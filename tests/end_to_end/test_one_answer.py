@@ -19,8 +19,8 @@ from tests.end_to_end.patient import Patient
 from tests.end_to_end.running import Running
 from tests.end_to_end.stored import dice, segments
 from training.simulator.dicom import TransferSyntax
-from training.simulator.headers import VendorName
 from training.simulator.series import PatientPosition, SeriesKind
+from training.simulator.vendors import VendorName
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,25 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a scanner writes beside the pixels: five invented vendors with the habits of real ones, and an examination.
+"""What a scanner writes beside the pixels, by the habits of a vendor (`vendors.py`) and of an examination.
 
-The habits (number format, value sets, instance order, which optional attributes are there) are those that readers
-trip over; the names are invented. Everything an `Examination` holds is drawn from the seed alone, never from the
+Everything an `Examination` holds is drawn from the seed alone, never from the
 finding, so that no header tells whether there is blood. Every object says in Patient Comments that it is simulated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
-from training.simulator.dicom import Storage, Uids
-from training.simulator.series import PatientPosition, SeriesKind, Stack
+from training.simulator.dicom import Uids
+from training.simulator.series import SCOUTS, SHARP_KINDS, PatientPosition, SeriesKind, Stack
+from training.simulator.vendors import Vendor
 
 
 class Descriptions(StrEnum):
@@ -32,269 +30,43 @@ class Descriptions(StrEnum):
     MISSING = "missing"
     """Left out."""
     MISLEADING = "misleading"
-    """Left over from another protocol."""
+    """Left over from another protocol, the same on every series."""
+    SWAPPED = "swapped"
+    """Soft-tissue and bone series carry one another's."""
+    LOCAL = "local"
+    """The site's own word for a head and the thickness, in its language."""
 
 
-class VendorName(StrEnum):
-    """The invented vendors, by the habits that set them apart."""
-
-    NORTHWAY = "northway"
-    """Signed pixels with an intercept and a padding value far below air; the dose page is CT, series 999."""
-    RHEINWALD = "rheinwald"
-    """12 unsigned bits, kernels of two values, instances from the vertex down; tilted scans number each rotation."""
-    POLDER = "polder"
-    """16 unsigned bits, Slice Location against z, no tilt attribute, one-letter kernels, Cyrillic names."""
-    AKANE = "akane"
-    """Signed pixels with intercept 0, a padding value within 12 bits, names in three writings, no body part."""
-    STEPPE = "steppe"
-    """The Rescale Slope changes from slice to slice, every series is called "Head", UTF-8 names."""
-
-
-_LEFTOVERS: Final = ("SINUS 3.0", "C-SPINE 2.5", "Bone 1.0", "CTA HEAD", "Batch 3", "TEST", "Facial bones", "Recon 2")
+_SWAPPED: Final = {
+    SeriesKind.AXIAL: SeriesKind.BONE,
+    SeriesKind.RESCAN: SeriesKind.BONE,
+    SeriesKind.BONE: SeriesKind.AXIAL,
+    SeriesKind.THIN: SeriesKind.THIN_BONE,
+    SeriesKind.THIN_BONE: SeriesKind.THIN,
+}
 _STUDY_DESCRIPTIONS: Final = ("CT HEAD WO CONTRAST", "Head^Routine (Adult)", "CT brain", "HEAD", "CT Head without", "")
 
 
 @dataclass(frozen=True)
-class SeriesHabit:
-    """How a vendor labels one kind of series; `{mm}` in the description is the slice thickness."""
+class Scan:
+    """One acquisition of a study: its Acquisition Number, when it came, seconds after the study began, and how."""
 
     number: int
-    description: str
-    image_type: tuple[str, ...]
-    kernel: str | tuple[str, ...] | None = None
+    after_s: int
+    enhanced: bool = False
 
 
-@dataclass(frozen=True)
-class Vendor:
-    """The header habits of one invented vendor.
-
-    Attributes
-    ----------
-    manufacturer, model, software: who made the scanner, as headers name it.
-    storage: number format of CT images.
-    series: labels of each kind of series.
-    head_first_instances: Instance Number rises from head to foot, against the position.
-    spacing_between_slices: Spacing Between Slices is written.
-    tilt_sign: sign of Gantry/Detector Tilt against the simulator's, or None when the attribute is left out.
-    location_sign: sign of Slice Location against the patient's z.
-    numbers_rotations: in axial mode every table position has an Acquisition Number of its own.
-    axial_mode, helical_mode: Scan Options, or None when left out.
-    soft_windows, bone_windows: Window Center and Width pairs.
-    body_part: Body Part Examined, or None when left out.
-    position_reference: Position Reference Indicator.
-    character_set: Specific Character Set.
-    patient_name: the simulated patient's name; `{seed}` is the seed.
-    scout_by_default: the scanner sends its scout with every study.
-    dose_modality: Modality of the dose page.
-    time_format: how times are written.
-    """
-
-    manufacturer: str
-    model: str
-    software: str
-    storage: Storage
-    series: Mapping[SeriesKind, SeriesHabit]
-    head_first_instances: bool
-    spacing_between_slices: bool
-    tilt_sign: int | None
-    location_sign: int
-    numbers_rotations: bool
-    axial_mode: str | None
-    helical_mode: str | None
-    soft_windows: tuple[tuple[int, int], ...]
-    bone_windows: tuple[tuple[int, int], ...]
-    body_part: str | None
-    position_reference: str
-    character_set: str | tuple[str, ...]
-    patient_name: str
-    scout_by_default: bool
-    dose_modality: str
-    time_format: str
-
-
-_ORIGINAL: Final = ("ORIGINAL", "PRIMARY")
-_DERIVED: Final = ("DERIVED", "SECONDARY")
-
-VENDORS: Final[Mapping[VendorName, Vendor]] = MappingProxyType(
-    {
-        VendorName.NORTHWAY: Vendor(
-            manufacturer="NORTHWAY MEDICAL",
-            model="Polaris 64",
-            software="nw_ct_20.4",
-            storage=Storage(signed=True, bits=16, intercept=-1024, padding=-2000),
-            series={
-                SeriesKind.SCOUT: SeriesHabit(1, "SCOUT", (*_ORIGINAL, "LOCALIZER"), "SCOUT"),
-                SeriesKind.AXIAL: SeriesHabit(2, "{mm:.2g}MM STANDARD", (*_ORIGINAL, "AXIAL"), "STANDARD"),
-                SeriesKind.BONE: SeriesHabit(3, "{mm:.2g}MM BONE", (*_ORIGINAL, "AXIAL"), "BONEPLUS"),
-                SeriesKind.THIN: SeriesHabit(4, "THIN {mm:.2g}", (*_ORIGINAL, "AXIAL"), "STANDARD"),
-                SeriesKind.CORONAL: SeriesHabit(
-                    601, "COR {mm:.2g}mm", (*_DERIVED, "REFORMATTED", "AVERAGE"), "STANDARD"
-                ),
-                SeriesKind.SAGITTAL: SeriesHabit(
-                    602, "SAG {mm:.2g}mm", (*_DERIVED, "REFORMATTED", "AVERAGE"), "STANDARD"
-                ),
-                SeriesKind.DOSE: SeriesHabit(999, "Dose Report", (*_DERIVED, "SCREEN SAVE")),
-            },
-            head_first_instances=False,
-            spacing_between_slices=True,
-            tilt_sign=1,
-            location_sign=1,
-            numbers_rotations=False,
-            axial_mode="AXIAL MODE",
-            helical_mode="HELICAL MODE",
-            soft_windows=((40, 80),),
-            bone_windows=((500, 2500),),
-            body_part="HEAD",
-            position_reference="OM",
-            character_set="ISO_IR 100",
-            patient_name="SIMULATED^SEED {seed}",
-            scout_by_default=True,
-            dose_modality="CT",
-            time_format="%H%M%S.%f",
-        ),
-        VendorName.RHEINWALD: Vendor(
-            manufacturer="Rheinwald Diagnostics",
-            model="Sonde AS",
-            software="rw CT 2019B",
-            storage=Storage(signed=False, bits=12, intercept=-1024),
-            series={
-                SeriesKind.SCOUT: SeriesHabit(
-                    1, "Topogram  0.6  T20f", (*_ORIGINAL, "LOCALIZER", "CT_RW TOP"), ("T20f", "1")
-                ),
-                SeriesKind.AXIAL: SeriesHabit(
-                    2, "Head  {mm:.1f}  J40s  3", (*_ORIGINAL, "AXIAL", "CT_RW SPI"), ("J40s", "3")
-                ),
-                SeriesKind.BONE: SeriesHabit(
-                    3, "Head  {mm:.1f}  H60s", (*_ORIGINAL, "AXIAL", "CT_RW SPI"), ("H60s", "2")
-                ),
-                SeriesKind.THIN: SeriesHabit(
-                    4, "Head  {mm:.1f}  J40s  3", (*_ORIGINAL, "AXIAL", "CT_RW SPI"), ("J40s", "3")
-                ),
-                SeriesKind.CORONAL: SeriesHabit(
-                    5, "Cor  {mm:.1f}  J40s", (*_DERIVED, "AXIAL", "CT_RW SPI", "MPR"), ("J40s", "3")
-                ),
-                SeriesKind.SAGITTAL: SeriesHabit(
-                    6, "Sag  {mm:.1f}  J40s", (*_DERIVED, "AXIAL", "CT_RW SPI", "MPR"), ("J40s", "3")
-                ),
-                SeriesKind.DOSE: SeriesHabit(501, "Patient Protocol", (*_DERIVED, "OTHER", "CT_RW PROT")),
-            },
-            head_first_instances=True,
-            spacing_between_slices=False,
-            tilt_sign=-1,
-            location_sign=1,
-            numbers_rotations=True,
-            axial_mode="SEQ",
-            helical_mode=None,
-            soft_windows=((35, 80), (500, 3000)),
-            bone_windows=((700, 3200),),
-            body_part="HEAD",
-            position_reference="",
-            character_set="ISO_IR 100",
-            patient_name="SIMULÉ^GRAINE {seed}",
-            scout_by_default=True,
-            dose_modality="CT",
-            time_format="%H%M%S.%f",
-        ),
-        VendorName.POLDER: Vendor(
-            manufacturer="Polder Healthcare",
-            model="Lumen 128",
-            software="4.1.10",
-            storage=Storage(signed=False, bits=16, intercept=-1024),
-            series={
-                SeriesKind.SCOUT: SeriesHabit(101, "Surview", (*_ORIGINAL, "LOCALIZER"), "L"),
-                SeriesKind.AXIAL: SeriesHabit(201, "HEAD {mm:.2g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "UB"),
-                SeriesKind.BONE: SeriesHabit(202, "HEAD BONE {mm:.2g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "D"),
-                SeriesKind.THIN: SeriesHabit(203, "HEAD {mm:.2g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "UB"),
-                SeriesKind.CORONAL: SeriesHabit(204, "COR", (*_DERIVED, "REFORMATTED"), "UB"),
-                SeriesKind.SAGITTAL: SeriesHabit(205, "SAG", (*_DERIVED, "REFORMATTED"), "UB"),
-                SeriesKind.DOSE: SeriesHabit(299, "Dose Info", (*_DERIVED, "OTHER")),
-            },
-            head_first_instances=True,
-            spacing_between_slices=True,
-            tilt_sign=None,
-            location_sign=-1,
-            numbers_rotations=False,
-            axial_mode="AXIAL",
-            helical_mode="HELIX",
-            soft_windows=((40, 90), (40, 90)),
-            bone_windows=((600, 2000), (600, 2000)),
-            body_part="BRAIN",
-            position_reference="",
-            character_set="ISO_IR 144",
-            patient_name="СИМУЛЯЦИЯ^ЗЕРНО {seed}",
-            scout_by_default=False,
-            dose_modality="OT",
-            time_format="%H%M%S",
-        ),
-        VendorName.AKANE: Vendor(
-            manufacturer="AKANE",
-            model="Hikari ONE",
-            software="V8.21ER004",
-            storage=Storage(signed=True, bits=16, intercept=0, padding=-2048),
-            series={
-                SeriesKind.SCOUT: SeriesHabit(1, "Scano", (*_ORIGINAL, "LOCALIZER"), "FL03"),
-                SeriesKind.AXIAL: SeriesHabit(2, "Brain {mm:.1f} FK26", (*_ORIGINAL, "AXIAL"), "FK26"),
-                SeriesKind.BONE: SeriesHabit(3, "Bone {mm:.1f} FK81", (*_ORIGINAL, "AXIAL"), "FK81"),
-                SeriesKind.THIN: SeriesHabit(4, "Volume {mm:.1f} FK26", (*_ORIGINAL, "AXIAL"), "FK26"),
-                SeriesKind.CORONAL: SeriesHabit(5, "MPR", (*_DERIVED, "MPR"), "FK26"),
-                SeriesKind.SAGITTAL: SeriesHabit(6, "MPR", (*_DERIVED, "MPR"), "FK26"),
-                SeriesKind.DOSE: SeriesHabit(9000, "Dose Summary", (*_DERIVED, "OTHER")),
-            },
-            head_first_instances=False,
-            spacing_between_slices=False,
-            tilt_sign=1,
-            location_sign=1,
-            numbers_rotations=False,
-            axial_mode="CONV_CT",
-            helical_mode="HELICAL_CT",
-            soft_windows=((40, 100),),
-            bone_windows=((450, 2200),),
-            body_part=None,
-            position_reference="",
-            character_set=("", "ISO 2022 IR 87"),
-            patient_name="SIMULATED^SEED {seed}=模擬^種 {seed}=もぎ^シード {seed}",
-            scout_by_default=True,
-            dose_modality="CT",
-            time_format="%H%M%S.%f",
-        ),
-        VendorName.STEPPE: Vendor(
-            manufacturer="Steppe Instruments",
-            model="Vela 16",
-            software="3.0",
-            storage=Storage(signed=False, bits=16, intercept=-1024, slopes=(1.0, 0.5, 0.25)),
-            series={
-                SeriesKind.SCOUT: SeriesHabit(1, "Surview", (*_ORIGINAL, "LOCALIZER"), "NORMAL"),
-                SeriesKind.AXIAL: SeriesHabit(2, "Head", (*_ORIGINAL, "AXIAL"), "BRAIN"),
-                SeriesKind.BONE: SeriesHabit(3, "Head", (*_ORIGINAL, "AXIAL"), "SHARP"),
-                SeriesKind.THIN: SeriesHabit(4, "Head", (*_ORIGINAL, "AXIAL"), "BRAIN"),
-                SeriesKind.CORONAL: SeriesHabit(5, "Head", (*_DERIVED, "REFORMATTED"), "BRAIN"),
-                SeriesKind.SAGITTAL: SeriesHabit(6, "Head", (*_DERIVED, "REFORMATTED"), "BRAIN"),
-                SeriesKind.DOSE: SeriesHabit(7, "Dose", (*_DERIVED, "OTHER")),
-            },
-            head_first_instances=False,
-            spacing_between_slices=True,
-            tilt_sign=-1,
-            location_sign=1,
-            numbers_rotations=False,
-            axial_mode=None,
-            helical_mode=None,
-            soft_windows=((35, 85),),
-            bone_windows=((500, 2000),),
-            body_part="HEAD",
-            position_reference="",
-            character_set="ISO_IR 192",
-            patient_name="SIMULATED^SEED {seed}=模拟^种子 {seed}",
-            scout_by_default=False,
-            dose_modality="OT",
-            time_format="%H%M%S",
-        ),
-    }
-)
-
-
-def vendor_of(seed: int) -> VendorName:
-    """Return the vendor whose scanner the seed's patient lay in."""
-    return VendorName(np.random.default_rng([seed, 0x56]).choice(list(VendorName)))
+_NATIVE: Final = Scan(2, 95)
+_ANGIOGRAPHY: Final = Scan(4, 420, enhanced=True)
+_SCANS: Final = {
+    SeriesKind.SCOUT: Scan(1, 40),
+    SeriesKind.FRONTAL_SCOUT: Scan(1, 52),
+    SeriesKind.RESCAN: Scan(3, 240),
+    SeriesKind.CTA: _ANGIOGRAPHY,
+    SeriesKind.MIP: _ANGIOGRAPHY,
+    SeriesKind.CONTRAST: Scan(5, 640, enhanced=True),
+    SeriesKind.DOSE: Scan(6, 800),
+}
 
 
 @dataclass(frozen=True)
@@ -308,7 +80,7 @@ class Examination:
     start: when the study began, local time of the scanner.
     description: Study Description, sometimes empty.
     descriptions: how truthful the series descriptions are.
-    leftover: the description that misleading series carry.
+    leftover: which of the vendor's leftovers misleading series carry, 0 to 1.
     kvp, tube_current_ma, exposure_s: the technique.
     """
 
@@ -318,7 +90,7 @@ class Examination:
     start: datetime
     description: str
     descriptions: Descriptions
-    leftover: str
+    leftover: float
     kvp: int
     tube_current_ma: int
     exposure_s: float
@@ -334,9 +106,18 @@ class Examination:
             start=datetime(2019, 1, 1) + timedelta(seconds=int(rng.integers(0, 7 * 365 * 86400))),
             description=str(rng.choice(_STUDY_DESCRIPTIONS)),
             descriptions=Descriptions(
-                rng.choice([Descriptions.VENDOR, Descriptions.MISSING, Descriptions.MISLEADING], p=[0.8, 0.1, 0.1])
+                rng.choice(
+                    [
+                        Descriptions.VENDOR,
+                        Descriptions.MISSING,
+                        Descriptions.MISLEADING,
+                        Descriptions.SWAPPED,
+                        Descriptions.LOCAL,
+                    ],
+                    p=[0.7, 0.1, 0.08, 0.04, 0.08],
+                )
             ),
-            leftover=str(rng.choice(_LEFTOVERS)),
+            leftover=float(rng.random()),
             kvp=int(rng.choice([100, 120, 120, 120, 140])),
             tube_current_ma=int(rng.integers(15, 40)) * 10,
             exposure_s=float(rng.choice([0.5, 0.75, 1.0])),
@@ -363,7 +144,7 @@ def ct_header(
     """
     habit = vendor.series[kind]
     dataset = _general(vendor, examination, uids, kind)
-    description = _description(habit, examination, float(stack.thickness_mm.max()))
+    description = _description(vendor, kind, examination, float(stack.thickness_mm.max()))
     if description is not None:
         dataset.SeriesDescription = description
     dataset.SOPClassUID = CTImageStorage
@@ -376,13 +157,13 @@ def ct_header(
     dataset.PositionReferenceIndicator = vendor.position_reference
     dataset.ImageType = list(habit.image_type)
     scan_options = vendor.axial_mode if stack.tilt_deg else vendor.helical_mode
-    if kind is SeriesKind.SCOUT:
-        dataset.AcquisitionNumber = 1
-    else:
-        rotations = vendor.numbers_rotations and stack.tilt_deg
-        dataset.AcquisitionNumber = 2 + (index if rotations else 0)
-        if scan_options is not None:
-            dataset.ScanOptions = scan_options
+    scan = _SCANS.get(kind, _NATIVE)
+    rotations = vendor.numbers_rotations and stack.tilt_deg
+    dataset.AcquisitionNumber = scan.number + (100 * scan.number + index if rotations else 0)
+    if kind not in SCOUTS and scan_options is not None:
+        dataset.ScanOptions = scan_options
+    if scan.enhanced and vendor.contrast_agent is not None:
+        dataset.ContrastBolusAgent = vendor.contrast_agent
     if vendor.tilt_sign is not None:
         dataset.GantryDetectorTilt = _ds(vendor.tilt_sign * stack.tilt_deg)
     dataset.KVP = examination.kvp
@@ -392,41 +173,43 @@ def ct_header(
     dataset.ReconstructionDiameter = _ds(stack.pixel_spacing_mm[1] * stack.hu.shape[2])
     if habit.kernel is not None:
         dataset.ConvolutionKernel = list(habit.kernel) if isinstance(habit.kernel, tuple) else habit.kernel
-    windows = vendor.bone_windows if kind is SeriesKind.BONE else vendor.soft_windows
-    if kind is SeriesKind.SCOUT:
+    windows = vendor.bone_windows if kind in SHARP_KINDS else vendor.soft_windows
+    if kind in SCOUTS:
         windows = ((100, 1200),)
+    elif kind in (SeriesKind.CTA, SeriesKind.MIP):
+        windows = ((200, 700),)
     dataset.WindowCenter = [center for center, _ in windows]
     dataset.WindowWidth = [width for _, width in windows]
     dataset.LossyImageCompression = "00"
     return dataset
 
 
-def dose_header(vendor: Vendor, examination: Examination, uids: Uids) -> Dataset:
-    """Return the header, without pixels, of the dose page (Secondary Capture)."""
+def dose_header(vendor: Vendor, examination: Examination, uids: Uids, page: int) -> Dataset:
+    """Return the header, without pixels, of a dose page (Secondary Capture), numbered from 0."""
     dataset = _general(vendor, examination, uids, SeriesKind.DOSE)
     dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.SOPInstanceUID = uids.of("instance", SeriesKind.DOSE, 0)
+    dataset.SOPInstanceUID = uids.of("instance", SeriesKind.DOSE, page)
     dataset.Modality = vendor.dose_modality
     dataset.SeriesDescription = vendor.series[SeriesKind.DOSE].description
     dataset.ConversionType = "WSD"
     dataset.ImageType = list(vendor.series[SeriesKind.DOSE].image_type)
-    dataset.InstanceNumber = 1
+    dataset.InstanceNumber = page + 1
     dataset.PatientOrientation = ""
     dataset.BurnedInAnnotation = "NO"  # the page names no patient
-    _time(dataset, vendor, examination, SeriesKind.DOSE, 0, sequential=False)
+    _time(dataset, vendor, examination, SeriesKind.DOSE, page, sequential=False)
     return dataset
 
 
-def dose_page_lines(examination: Examination) -> list[str]:
-    """Return the text of the dose page."""
+def dose_page_lines(vendor: Vendor, examination: Examination, page: int) -> list[str]:
+    """Return the text of a dose page, numbered from 0: the technique on the first, the dose on the last."""
     ctdi = 0.21 * examination.tube_current_ma * examination.exposure_s * (examination.kvp / 120) ** 2
-    return [
-        "SIMULATED DOSE PAGE",
-        "",
-        f"kV {examination.kvp}   mAs {round(examination.tube_current_ma * examination.exposure_s)}",
-        f"CTDIvol (mGy, 16 cm) {ctdi:.2f}",
-        f"DLP (mGy cm) {ctdi * 16:.1f}",
-    ]
+    lines = ["SIMULATED DOSE PAGE" + (f" {page + 1}/{vendor.dose_pages}" if vendor.dose_pages > 1 else ""), ""]
+    if page == 0:
+        mas = round(examination.tube_current_ma * examination.exposure_s)
+        lines.append(f"kV {examination.kvp}   mAs {mas}")
+    if page == vendor.dose_pages - 1:
+        lines += [f"CTDIvol (mGy, 16 cm) {ctdi:.2f}", f"DLP (mGy cm) {ctdi * 16:.1f}"]
+    return lines
 
 
 def instance_number(vendor: Vendor, stack: Stack, index: int) -> int:
@@ -457,9 +240,9 @@ def _general(vendor: Vendor, examination: Examination, uids: Uids, kind: SeriesK
     if examination.description:
         dataset.StudyDescription = examination.description
 
-    habit = vendor.series[kind]
-    dataset.SeriesInstanceUID = uids.of("series", kind)
-    dataset.SeriesNumber = habit.number
+    joined = vendor.joins_scouts and kind is SeriesKind.FRONTAL_SCOUT
+    dataset.SeriesInstanceUID = uids.of("series", SeriesKind.SCOUT if joined else kind)
+    dataset.SeriesNumber = vendor.series[kind].number
     if vendor.body_part is not None:
         dataset.BodyPartExamined = vendor.body_part
     else:
@@ -473,19 +256,27 @@ def _general(vendor: Vendor, examination: Examination, uids: Uids, kind: SeriesK
     return dataset
 
 
-def _description(habit: SeriesHabit, examination: Examination, thickness_mm: float) -> str | None:
+def _description(vendor: Vendor, kind: SeriesKind, examination: Examination, thickness_mm: float) -> str | None:
     """Return the Series Description, or None when it is left out."""
-    return {
-        Descriptions.VENDOR: habit.description.format(mm=thickness_mm),
-        Descriptions.MISSING: None,
-        Descriptions.MISLEADING: examination.leftover,
-    }[examination.descriptions]
+    match examination.descriptions:
+        case Descriptions.VENDOR:
+            words = vendor.series[kind].description
+        case Descriptions.SWAPPED:
+            words = vendor.series[_SWAPPED.get(kind, kind)].description
+        case Descriptions.MISLEADING:
+            words = vendor.leftovers[int(examination.leftover * len(vendor.leftovers))]
+        case Descriptions.LOCAL:
+            words = vendor.local
+        case Descriptions.MISSING:
+            return None
+    return words.format(mm=thickness_mm)
 
 
 def _place(dataset: Dataset, vendor: Vendor, uids: Uids, kind: SeriesKind, stack: Stack, index: int) -> None:
     """Say which slice this is, and where in the patient it lies."""
     dataset.SOPInstanceUID = uids.of("instance", kind, index)
-    dataset.InstanceNumber = instance_number(vendor, stack, index)
+    second = vendor.joins_scouts and kind is SeriesKind.FRONTAL_SCOUT
+    dataset.InstanceNumber = instance_number(vendor, stack, index) + second
     dataset.PixelSpacing = [_ds(spacing) for spacing in stack.pixel_spacing_mm]
     dataset.ImageOrientationPatient = [_ds(cosine) for cosine in (*stack.row, *stack.column)]
     dataset.ImagePositionPatient = [_ds(coordinate) for coordinate in stack.origins[index]]
@@ -498,13 +289,14 @@ def _place(dataset: Dataset, vendor: Vendor, uids: Uids, kind: SeriesKind, stack
 def _time(
     dataset: Dataset, vendor: Vendor, examination: Examination, kind: SeriesKind, index: int, *, sequential: bool
 ) -> None:
-    """Write the dates and times: the scout first, then the scan, its reconstructions some seconds later."""
-    delay = {SeriesKind.SCOUT: 40, SeriesKind.AXIAL: 95}.get(kind, 95 + 7 * list(SeriesKind).index(kind))
-    acquired = examination.start + timedelta(seconds=40 if kind is SeriesKind.SCOUT else 95)
-    if sequential and kind is not SeriesKind.SCOUT:
+    """Write the dates and times: the scouts first, then the scans, their reconstructions some seconds later."""
+    scan = _SCANS.get(kind, _NATIVE)
+    acquired = examination.start + timedelta(seconds=scan.after_s)
+    if sequential and kind not in SCOUTS:
         acquired += timedelta(seconds=2 * index)
-    written = examination.start + timedelta(seconds=delay + 20, milliseconds=130 * index)
-    started = examination.start + timedelta(seconds=delay)
+    waited = 0 if kind in (*SCOUTS, SeriesKind.AXIAL) else 7 * list(SeriesKind).index(kind)
+    started = examination.start + timedelta(seconds=scan.after_s + waited)
+    written = started + timedelta(seconds=20, milliseconds=130 * index)
     dataset.SeriesDate = started.strftime("%Y%m%d")
     dataset.SeriesTime = started.strftime(vendor.time_format)
     if kind is not SeriesKind.DOSE:

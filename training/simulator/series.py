@@ -37,6 +37,76 @@ class SeriesKind(StrEnum):
     """The planning radiograph, from the side."""
     DOSE = "dose"
     """The dose page, a screen capture."""
+    THIN_BONE = "thin-bone"
+    """Axial, sharp kernel, thin slices."""
+    FRONTAL_SCOUT = "frontal-scout"
+    """The planning radiograph, from the front."""
+    RESCAN = "rescan"
+    """A second acquisition of the axial soft-tissue series, the head a little moved."""
+    CTA = "cta"
+    """Axial, thin, while contrast agent is in the arteries."""
+    MIP = "mip"
+    """Axial maximum intensity projections of the angiography."""
+    CONTRAST = "contrast"
+    """Axial, soft-tissue kernel, thick slices, minutes after contrast agent."""
+
+
+NATIVE_STUDY: Final = (
+    SeriesKind.AXIAL,
+    SeriesKind.THIN,
+    SeriesKind.BONE,
+    SeriesKind.CORONAL,
+    SeriesKind.SAGITTAL,
+    SeriesKind.SCOUT,
+    SeriesKind.DOSE,
+)
+"""What a head CT without contrast agent usually leaves behind."""
+EVERY_SERIES: Final = tuple(SeriesKind)
+"""A stroke study: before and after contrast agent, and a rescan."""
+
+AXIAL_KINDS: Final = frozenset(
+    {
+        SeriesKind.AXIAL,
+        SeriesKind.THIN,
+        SeriesKind.BONE,
+        SeriesKind.THIN_BONE,
+        SeriesKind.RESCAN,
+        SeriesKind.CTA,
+        SeriesKind.CONTRAST,
+    }
+)
+"""Reconstructions with a circular field of view, stored as the patient lay."""
+SHARP_KINDS: Final = frozenset({SeriesKind.BONE, SeriesKind.THIN_BONE})
+SCOUTS: Final = frozenset({SeriesKind.SCOUT, SeriesKind.FRONTAL_SCOUT})
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a site reconstructs the series beside the axial soft-tissue one, and how the patient moved.
+
+    Attributes
+    ----------
+    thin_mm, thin_step_mm: thickness and distance of thin slices.
+    reformat_mm: thickness and distance of reformats.
+    moved_mm: how far the head lay from its first place in a rescan, mm (x, y, z).
+    """
+
+    thin_mm: float = 1.0
+    thin_step_mm: float = 1.0
+    reformat_mm: float = 3.0
+    moved_mm: tuple[float, float, float] = (2.0, -1.0, 1.5)
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Protocol:
+        """Return a site's habits, thin slices sometimes overlapping."""
+        thin, step = ((1.0, 1.0), (1.0, 1.0), (1.25, 1.25), (1.0, 0.8), (0.75, 0.75))[int(rng.integers(5))]
+        moved = rng.normal(0, 1.5, 3)
+        return cls(
+            thin_mm=thin,
+            thin_step_mm=step,
+            reformat_mm=float(rng.choice([2.0, 3.0, 3.0, 5.0])),
+            moved_mm=(float(moved[0]), float(moved[1]), float(moved[2])),
+        )
 
 
 class PatientPosition(StrEnum):
@@ -168,21 +238,26 @@ def within_circle(stack: Stack) -> Stack:
     return replace(stack, outside=distance > 0.5)
 
 
-def planned(kind: SeriesKind, axial: ScanGeometry) -> ScanGeometry:
+def planned(kind: SeriesKind, axial: ScanGeometry, protocol: Protocol = Protocol()) -> ScanGeometry:
     """Return the geometry of another series over the range of the axial soft-tissue one.
 
-    Bone keeps the axial planes; thin slices are upright, of 1 mm; reformats and the scout's planes have the pixels that
-    their narrower matrix gives. The scout's planes are those that `projected` sums up.
+    Bone, rescan and the phase after contrast keep the axial planes (the rescan in the patient that has moved), thin
+    slices are upright; reformats and scouts have the pixels that their narrower matrix gives. The planes of scouts and
+    projections are those that `projected` and `slabs` make them of.
     """
-    if kind in (SeriesKind.AXIAL, SeriesKind.BONE):
+    if kind in (SeriesKind.AXIAL, SeriesKind.BONE, SeriesKind.CONTRAST):
         return axial
+    if kind is SeriesKind.RESCAN:
+        x, y, z = (c + m for c, m in zip(axial.centre_mm, protocol.moved_mm, strict=True))
+        return replace(axial, centre_mm=(x, y, z))
     low, high = _range_mm(axial)
-    if kind is SeriesKind.THIN:
-        return replace(axial, tilt_deg=0.0, **_stacked(low[2], high[2], 1.0, 1.0))
+    if kind in AXIAL_KINDS or kind is SeriesKind.MIP:
+        return replace(axial, tilt_deg=0.0, **_stacked(low[2], high[2], protocol.thin_step_mm, protocol.thin_mm))
     across, spacing_mm, pixel_mm = {
-        SeriesKind.CORONAL: (1, 3.0, 2 * axial.pixel_spacing_mm[0]),
-        SeriesKind.SAGITTAL: (0, 3.0, 2 * axial.pixel_spacing_mm[0]),
+        SeriesKind.CORONAL: (1, protocol.reformat_mm, 2 * axial.pixel_spacing_mm[0]),
+        SeriesKind.SAGITTAL: (0, protocol.reformat_mm, 2 * axial.pixel_spacing_mm[0]),
         SeriesKind.SCOUT: (0, 6.0, 1.5),
+        SeriesKind.FRONTAL_SCOUT: (1, 6.0, 1.5),
     }[kind]
     along = 1 - across
     middle = (low + high) / 2
@@ -202,8 +277,27 @@ def planned(kind: SeriesKind, axial: ScanGeometry) -> ScanGeometry:
     )
 
 
+def slabs(stack: Stack, slab_mm: float = 10.0, step_mm: float = 5.0) -> Stack:
+    """Return maximum intensity projections of a thin stack: slabs of `slab_mm`, their middles `step_mm` apart.
+
+    A stack thinner than one slab gives a single one of all its planes.
+    """
+    positions = stack.positions_mm
+    thin = float(np.median(stack.spans_mm))
+    width, step = (max(1, round(mm / thin)) for mm in (slab_mm, step_mm))
+    width = min(width, len(positions))
+    starts = range(0, len(positions) - width + 1, step)
+    return replace(
+        stack,
+        hu=np.stack([stack.hu[start : start + width].max(axis=0) for start in starts]),
+        labels=None,
+        origins=np.stack([stack.origins[start : start + width].mean(axis=0) for start in starts]),
+        thickness_mm=np.full(len(starts), width * thin),
+    )
+
+
 def projected(planes: Stack) -> Stack:
-    """Return the scout, one plane of line integrals, of the sagittal planes that `planned` gives for it.
+    """Return the scout, one plane of line integrals, of the planes that `planned` gives for it.
 
     The values are what a scout shows, attenuation on an arbitrary scale, not HU of anything.
     """

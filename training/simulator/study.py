@@ -21,30 +21,38 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
+from training.simulator.contrast import Phase, enhanced
 from training.simulator.dicom import Storage, TransferSyntax, Uids, set_ct_pixels, set_gray_pixels, write_dicom
+from training.simulator.fields import stream
 from training.simulator.finding import Finding
 from training.simulator.geometry import ScanGeometry, planned_geometry
-from training.simulator.headers import (
-    VENDORS,
-    Descriptions,
-    Examination,
-    Vendor,
-    VendorName,
-    ct_header,
-    dose_header,
-    dose_page_lines,
-    vendor_of,
-)
-from training.simulator.population import POPULATIONS, TRAINING
+from training.simulator.head import SimulatedHead
+from training.simulator.headers import Descriptions, Examination, ct_header, dose_header, dose_page_lines
+from training.simulator.population import POPULATIONS, REALISTIC
 from training.simulator.scan import SimulatedScan, simulate_scan
 from training.simulator.scanner import Kernel
-from training.simulator.series import PatientPosition, SeriesKind, Stack, planned, projected, turned, within_circle
+from training.simulator.series import (
+    AXIAL_KINDS,
+    SCOUTS,
+    SHARP_KINDS,
+    PatientPosition,
+    Protocol,
+    SeriesKind,
+    Stack,
+    planned,
+    projected,
+    slabs,
+    turned,
+    within_circle,
+)
 from training.simulator.truth import TRUTH_JSON, SeriesRecord, Truth, slice_volumes_ml, true_slices, write_truth
+from training.simulator.vendors import VENDORS, Vendor, VendorName, vendor_of
 
-FULL_STUDY: Final = tuple(SeriesKind)
-"""Every kind of series."""
-
-_AXIAL_KINDS: Final = (SeriesKind.AXIAL, SeriesKind.THIN, SeriesKind.BONE)
+_PHASES: Final = {
+    SeriesKind.CTA: Phase.ARTERIAL,
+    SeriesKind.MIP: Phase.ARTERIAL,
+    SeriesKind.CONTRAST: Phase.DELAYED,
+}
 _DOSE_PAGE_PX: Final = 512
 _THIN_MM, _THICK_MM = 2.5, 5.0
 _NAMED: Final[Mapping[str, type[StrEnum]]] = {
@@ -96,7 +104,7 @@ class StudySpec:
     signed: bool | None = None
     descriptions: Descriptions | None = None
     new_uids: bool = False
-    population: str = TRAINING.name
+    population: str = REALISTIC.name
 
     def __post_init__(self) -> None:
         """Take names for what they name, and refuse what no study can be."""
@@ -124,7 +132,7 @@ class StudySpec:
         """The kinds of series that the study has, in `SeriesKind`'s order, the axial one always."""
         asked = self.series
         if asked is None:
-            asked = (SeriesKind.SCOUT,) if VENDORS[self.vendor_name].scout_by_default else ()
+            asked = VENDORS[self.vendor_name].scouts
         return tuple(kind for kind in SeriesKind if kind in asked or kind is SeriesKind.AXIAL)
 
     def as_json(self) -> dict[str, Any]:
@@ -187,20 +195,30 @@ def simulate(spec: StudySpec) -> SimulatedScan:
 
 def stacks_of(scan: SimulatedScan, kinds: tuple[SeriesKind, ...]) -> dict[SeriesKind, Stack]:
     """Return the CT series of `kinds`, each as its own reconstruction of the same head on the same scanner."""
+    protocol = Protocol.drawn(stream(scan.seed, "protocol"))
+    heads: dict[Phase | None, SimulatedHead] = {None: scan.head}
     stacks: dict[SeriesKind, Stack] = {}
     for kind in kinds:
         if kind is SeriesKind.DOSE:
             continue
-        geometry = planned(kind, scan.geometry)
+        geometry = planned(kind, scan.geometry, protocol)
         if kind is SeriesKind.AXIAL:
             stack = Stack.on(geometry, scan.hu, scan.labels)
+        elif kind is SeriesKind.MIP and SeriesKind.CTA in stacks:
+            stack = stacks[SeriesKind.CTA]
         else:
-            kernel = Kernel.BONE if kind is SeriesKind.BONE else Kernel.SOFT
-            noise = list(SeriesKind).index(kind)
-            stack = Stack.on(geometry, scan.head.render(geometry, kernel, scanner=scan.scanner, noise=noise))
-        if kind is SeriesKind.SCOUT:
+            phase = _PHASES.get(kind)
+            if phase is not None and phase not in heads:
+                heads[phase] = enhanced(scan.head, phase)
+            kernel = Kernel.BONE if kind in SHARP_KINDS else Kernel.SOFT
+            # Projections are made of the angiography itself, with its noise.
+            noise = list(SeriesKind).index(SeriesKind.CTA if kind is SeriesKind.MIP else kind)
+            stack = Stack.on(geometry, heads[phase].render(geometry, kernel, scanner=scan.scanner, noise=noise))
+        if kind in SCOUTS:
             stack = projected(stack)
-        stacks[kind] = within_circle(stack) if kind in _AXIAL_KINDS else stack
+        if kind is SeriesKind.MIP:
+            stack = slabs(stack)
+        stacks[kind] = within_circle(stack) if kind in AXIAL_KINDS else stack
     return stacks
 
 
@@ -239,10 +257,10 @@ def write_stacks(stacks: Mapping[SeriesKind, Stack], spec: StudySpec, folder: Pa
     records = []
     for kind in spec.kinds:
         if kind is SeriesKind.DOSE:
-            datasets = [_dose_page(vendor, examination, uids)]
+            datasets = [_dose_page(vendor, examination, uids, page) for page in range(vendor.dose_pages)]
         else:
             stack = stacks[kind]
-            if kind in _AXIAL_KINDS:
+            if kind in AXIAL_KINDS:
                 stack = turned(stack, spec.orientation)
             datasets = _ct_images(vendor, examination, uids, kind, stack, spec.orientation)
         files[kind] = tuple(folder / f"{d.SeriesNumber:04d}-{d.InstanceNumber:04d}.dcm" for d in datasets)
@@ -315,12 +333,16 @@ def _ct_images(
     return datasets
 
 
-def _dose_page(vendor: Vendor, examination: Examination, uids: Uids) -> Dataset:
-    """Return the dose page: white text on black, 8 bit."""
+def _dose_page(vendor: Vendor, examination: Examination, uids: Uids, number: int) -> Dataset:
+    """Return a dose page, numbered from 0: white text on black, 8 bit."""
     page = Image.new("L", (_DOSE_PAGE_PX, _DOSE_PAGE_PX))
     ImageDraw.Draw(page).multiline_text(
-        (40, 60), "\n".join(dose_page_lines(examination)), fill=255, font=ImageFont.load_default(20), spacing=12
+        (40, 60),
+        "\n".join(dose_page_lines(vendor, examination, number)),
+        fill=255,
+        font=ImageFont.load_default(20),
+        spacing=12,
     )
-    dataset = dose_header(vendor, examination, uids)
+    dataset = dose_header(vendor, examination, uids, number)
     set_gray_pixels(dataset, np.asarray(page), 8)
     return dataset

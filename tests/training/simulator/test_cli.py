@@ -27,7 +27,7 @@ def run(*arguments: str) -> Result:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A full study of 30 mL, ten slices of 96 x 96."""
     out = tmp_path_factory.mktemp("study")
-    options = "--seed 7 --finding iph --volume-ml 30 --series full --slices 10 --matrix 96 --descriptions vendor"
+    options = "--seed 7 --finding iph --volume-ml 30 --series every --slices 10 --matrix 96 --descriptions vendor"
     result = run(*options.split(), "--out", str(out))
     assert result.exit_code == 0, result.output
     assert "iph" in result.output

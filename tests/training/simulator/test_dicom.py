@@ -14,7 +14,7 @@ from pydicom.pixels import apply_rescale
 from pydicom.uid import CTImageStorage
 
 from training.simulator.dicom import HU_RANGE, Storage, TransferSyntax, Uids, set_ct_pixels, write_dicom
-from training.simulator.headers import VENDORS
+from training.simulator.vendors import VENDORS
 
 STORAGES = {name: vendor.storage for name, vendor in VENDORS.items()}
 

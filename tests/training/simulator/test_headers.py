@@ -11,15 +11,16 @@ import pydicom
 import pytest
 
 from tests.training.simulator.tiny_study import tiny_stacks
-from training.simulator.headers import VENDORS, Descriptions, vendor_of
-from training.simulator.series import PatientPosition, SeriesKind
-from training.simulator.study import FULL_STUDY, StudySpec, WrittenStudy, write_stacks
+from training.simulator.headers import Descriptions
+from training.simulator.series import EVERY_SERIES, PatientPosition, SeriesKind
+from training.simulator.study import StudySpec, WrittenStudy, write_stacks
+from training.simulator.vendors import VENDORS, VendorName, vendor_of
 
 
 @pytest.fixture(scope="module", params=list(VENDORS))
 def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> WrittenStudy:
     """A study of every kind of series from each vendor in turn."""
-    spec = StudySpec(7, "iph", series=FULL_STUDY, vendor=request.param, descriptions=Descriptions.VENDOR)
+    spec = StudySpec(7, "iph", series=EVERY_SERIES, vendor=request.param, descriptions=Descriptions.VENDOR)
     return write_stacks(tiny_stacks(), spec, tmp_path_factory.mktemp(request.param))
 
 
@@ -58,7 +59,7 @@ def test_names_are_simulated_ones_and_readable_in_their_character_set(full: Writ
 
 def test_headers_do_not_tell_the_finding(full: WrittenStudy, tmp_path: Path) -> None:
     spec = StudySpec(
-        7, "none", series=FULL_STUDY, vendor=full.truth.request["vendor"], descriptions=Descriptions.VENDOR
+        7, "none", series=EVERY_SERIES, vendor=full.truth.request["vendor"], descriptions=Descriptions.VENDOR
     )
     clean = write_stacks(tiny_stacks(), spec, tmp_path)
     for with_blood, without in zip(full.all_files, clean.all_files, strict=True):
@@ -87,5 +88,42 @@ def test_series_descriptions_are_as_truthful_as_asked(mode: Descriptions, tmp_pa
         assert description == "20MM STANDARD"
     elif mode is Descriptions.MISSING:
         assert description is None
+    elif mode is Descriptions.SWAPPED:
+        assert description == "20MM BONE"
+    elif mode is Descriptions.LOCAL:
+        assert description == "Crâne 20.0 mm"
     else:
-        assert description not in (None, "20MM STANDARD")
+        assert description in VENDORS[VendorName.NORTHWAY].leftovers
+
+
+def test_two_scouts_are_one_series_for_some_vendors_and_two_for_others(full: WrittenStudy) -> None:
+    records = {record.kind: record for record in full.truth.series}
+    side, front = records["scout"], records["frontal-scout"]
+    joined = VENDORS[VendorName(full.truth.request["vendor"])].joins_scouts
+    assert (side.series_uid == front.series_uid) is joined
+    assert (side.number == front.number) is joined
+    assert not set(side.files) & set(front.files)
+    assert {vendor.joins_scouts for vendor in VENDORS.values()} == {True, False}
+
+
+def test_what_was_scanned_after_contrast_agent_says_so_unless_the_vendor_leaves_it_out(full: WrittenStudy) -> None:
+    agent = VENDORS[VendorName(full.truth.request["vendor"])].contrast_agent
+    after = {SeriesKind.CTA, SeriesKind.MIP, SeriesKind.CONTRAST}
+    for kind, files in full.files.items():
+        header = pydicom.dcmread(files[0], stop_before_pixels=True)
+        assert header.get("ContrastBolusAgent") == (agent if kind in after else None)
+    assert {vendor.contrast_agent is None for vendor in VENDORS.values()} == {True, False}
+
+
+def test_scans_follow_one_another_scouts_first_and_contrast_agent_last(full: WrittenStudy) -> None:
+    order = [SeriesKind.SCOUT, SeriesKind.AXIAL, SeriesKind.RESCAN, SeriesKind.CTA, SeriesKind.CONTRAST]
+    headers = [pydicom.dcmread(full.files[kind][0], stop_before_pixels=True) for kind in order]
+    times = [float(header.AcquisitionTime) for header in headers]
+    assert times == sorted(times)
+    assert len({int(header.AcquisitionNumber) for header in headers}) == len(order)
+
+
+def test_the_dose_is_on_one_page_for_some_vendors_and_on_two_for_others(full: WrittenStudy) -> None:
+    pages = VENDORS[VendorName(full.truth.request["vendor"])].dose_pages
+    assert len(full.files[SeriesKind.DOSE]) == pages
+    assert {vendor.dose_pages for vendor in VENDORS.values()} == {1, 2}

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from tests.training.simulator.tiny_study import BLOOD_CENTRE_MM, MATRIX, tiny_geometry, tiny_stack
-from training.simulator.series import PatientPosition, SeriesKind, Stack, planned, projected, turned, within_circle
+from training.simulator.series import (
+    PatientPosition,
+    Protocol,
+    SeriesKind,
+    Stack,
+    planned,
+    projected,
+    slabs,
+    turned,
+    within_circle,
+)
 
 
 def blood_mm(stack: Stack) -> np.ndarray:
@@ -72,7 +82,7 @@ def test_a_slice_stands_for_half_the_way_to_each_neighbour() -> None:
 @pytest.mark.parametrize("tilt_deg", [0.0, 15.0])
 @pytest.mark.parametrize("kind", SeriesKind)
 def test_every_series_sees_the_blood_at_the_same_millimetres(kind: SeriesKind, tilt_deg: float) -> None:
-    if kind is SeriesKind.DOSE:
+    if kind in (SeriesKind.DOSE, SeriesKind.RESCAN):
         return
     stack = tiny_stack(planned(kind, tiny_geometry(tilt_deg, (4.0,) * 36)))
     centre = stack.patient_mm(np.argwhere(stack.labels)).mean(axis=0)
@@ -119,3 +129,25 @@ def test_the_field_of_view_is_a_circle_that_touches_the_edges() -> None:
     assert not outside[MATRIX // 2, 0]
     assert not outside[0, MATRIX // 2]
     assert outside.mean() == pytest.approx(1 - np.pi / 4, abs=0.02)
+
+
+def test_a_rescan_sees_the_head_where_it_has_moved_to() -> None:
+    axial = tiny_geometry(steps_mm=(4.0,) * 36)
+    moved = planned(SeriesKind.RESCAN, axial, Protocol(moved_mm=(3.0, -2.0, 1.0)))
+    np.testing.assert_allclose(moved.origins_mm - axial.origins_mm, np.broadcast_to([3.0, -2.0, 1.0], (36, 3)))
+
+
+def test_slabs_keep_the_brightest_of_their_planes_at_their_middle() -> None:
+    thin = tiny_stack(planned(SeriesKind.CTA, tiny_geometry()))
+    thick = slabs(thin, 10.0, 5.0)
+    np.testing.assert_allclose(np.diff(thick.positions_mm), 5.0)
+    np.testing.assert_array_equal(thick.hu[3], thin.hu[15:25].max(axis=0))
+    np.testing.assert_allclose(thick.origins[3], thin.origins[15:25].mean(axis=0))
+    assert set(thick.thickness_mm) == {10.0}
+
+
+def test_sites_differ_in_their_thin_slices_and_reformats() -> None:
+    protocols = [Protocol.drawn(np.random.default_rng(seed)) for seed in range(40)]
+    assert len({protocol.thin_mm for protocol in protocols}) > 2
+    assert len({protocol.reformat_mm for protocol in protocols}) > 2
+    assert any(protocol.thin_step_mm < protocol.thin_mm for protocol in protocols)

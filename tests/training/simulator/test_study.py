@@ -16,9 +16,9 @@ from pydicom.pixels import apply_rescale
 
 from tests.training.simulator.tiny_study import SLICES, tiny_stacks
 from training.simulator.dicom import TransferSyntax
-from training.simulator.headers import VENDORS
-from training.simulator.series import PatientPosition, SeriesKind
-from training.simulator.study import FULL_STUDY, StudySpec, WrittenStudy, axial_geometry, write_stacks
+from training.simulator.series import EVERY_SERIES, PatientPosition, SeriesKind
+from training.simulator.study import StudySpec, WrittenStudy, axial_geometry, write_stacks
+from training.simulator.vendors import VENDORS
 
 SPEC = StudySpec(7, "iph", vendor="northway", series=())
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
@@ -46,7 +46,7 @@ def hu(datasets: list[Dataset]) -> np.ndarray:
 
 
 def test_the_same_spec_gives_the_same_bytes(tmp_path: Path) -> None:
-    spec = dataclasses.replace(SPEC, series=FULL_STUDY)
+    spec = dataclasses.replace(SPEC, series=EVERY_SERIES)
     first, second = written(tmp_path / "a", spec), written(tmp_path / "b", spec)
     names = sorted(path.name for path in first.folder.iterdir())
     assert names == sorted(path.name for path in second.folder.iterdir())
@@ -157,17 +157,18 @@ def test_vendors_number_formats_and_transfer_syntaxes_hold_the_same_hu(tmp_path:
 
 def test_a_shorter_study_leaves_no_file_of_the_longer_one_before_it(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    written(tmp_path, dataclasses.replace(SPEC, series=FULL_STUDY))
+    written(tmp_path, dataclasses.replace(SPEC, series=EVERY_SERIES))
     study = written(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [*(path.name for path in study.all_files), "notes.txt", "truth.json", "truth.npy"]
     )
 
 
-def test_some_vendors_send_a_scout_unasked() -> None:
+def test_some_vendors_send_one_or_two_scouts_unasked() -> None:
     assert {StudySpec(1, "none", vendor=vendor).kinds for vendor in VENDORS} == {
         (SeriesKind.AXIAL,),
         (SeriesKind.AXIAL, SeriesKind.SCOUT),
+        (SeriesKind.AXIAL, SeriesKind.SCOUT, SeriesKind.FRONTAL_SCOUT),
     }
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from training.simulator.geometry import ScanGeometry
-from training.simulator.series import SeriesKind, Stack, planned, projected, within_circle
+from training.simulator.series import AXIAL_KINDS, SCOUTS, SeriesKind, Stack, planned, projected, slabs, within_circle
 
 SLICES, MATRIX = 6, 64
 STEPS_MM = (20.0,) * SLICES
@@ -55,13 +55,13 @@ def tiny_stacks(tilt_deg: float = 0.0, steps_mm: tuple[float, ...] = STEPS_MM) -
     stacks = {}
     for kind in (kind for kind in SeriesKind if kind is not SeriesKind.DOSE):
         geometry = planned(kind, axial)
-        if geometry.shape[0] > 20 and kind is not SeriesKind.SCOUT:
+        if geometry.shape[0] > 20 and kind not in SCOUTS:
             part = slice(None, None, geometry.shape[0] // 8)
             geometry = replace(
                 geometry, positions_mm=geometry.positions_mm[part], thickness_mm=geometry.thickness_mm[part]
             )
         stack = tiny_stack(geometry)
-        stacks[kind] = projected(stack) if kind is SeriesKind.SCOUT else stack
-        if kind in (SeriesKind.AXIAL, SeriesKind.THIN, SeriesKind.BONE):
+        stacks[kind] = projected(stack) if kind in SCOUTS else slabs(stack) if kind is SeriesKind.MIP else stack
+        if kind in AXIAL_KINDS:
             stacks[kind] = within_circle(stack)
     return stacks

@@ -9,9 +9,10 @@ more tiles; tiles fill the page row by row.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
+from itertools import count
 from typing import Final
 
 import numpy as np
@@ -22,8 +23,8 @@ from training.simulator.finding import Finding
 from training.simulator.gallery.pictures import Tile, Window
 from training.simulator.gallery.views import Shown, View
 from training.simulator.head import SimulatedHead
-from training.simulator.mimics import Mimics
-from training.simulator.population import POPULATIONS, REALISTIC, TRAINING
+from training.simulator.mimics import HELD_OUT, KINDS, Mimics
+from training.simulator.population import POPULATIONS, REALISTIC, TRAINING, MimicSet
 from training.simulator.scanner import Scanner
 
 FIRST_SEED: Final = 9_000_000
@@ -35,6 +36,9 @@ WHOLE_HEAD: Final = 15
 DIFFERENT_HU: Final = 4
 
 
+NEW_MIMICS: Final = next(p for p in POPULATIONS.values() if p.mimics is MimicSet.HELD_OUT)
+
+
 class PageName(StrEnum):
     """What a page lets one compare."""
 
@@ -43,7 +47,7 @@ class PageName(StrEnum):
     SIZES = "sizes"
     """Each type from punctate to large."""
     MIMICS = "mimics"
-    """Each mimic, and in red what it adds to or takes from the same head without it."""
+    """Each mimic, and outlined what it changes in the same head without it."""
     SCANNERS = "scanners"
     """One slice, many scanners."""
     POPULATIONS = "populations"
@@ -163,7 +167,7 @@ def _scanners(choice: Choice) -> tuple[int, list[Strip]]:
 
 
 def _mimics(choice: Choice) -> tuple[int, list[Strip]]:
-    strips: list[Strip] = [partial(_mimic, part.name, choice) for part in fields(Mimics)]
+    strips: list[Strip] = [partial(_mimic, name, choice) for name in (*KINDS, *HELD_OUT)]
     return 2 * max(1, choice.count // 2 + 1), strips
 
 
@@ -215,29 +219,25 @@ def _scanned(view: View, size_px: int, count: int) -> list[Tile]:
 
 
 def _mimic(name: str, choice: Choice) -> list[Tile]:
-    """Return a slice of a head that has the mimic `name`, and the same with what the mimic changes in colour.
+    """Return the slice that a mimic changes most, and the same with what it changes outlined.
 
-    The slice is the one that the mimic changes most.
+    The head is the first from the seed on that has the mimic; those that training never draws are in every head of
+    their population.
     """
-    for seed in range(choice.seed, choice.seed + 2000):
-        value = getattr(Mimics.drawn(stream(seed, "mimics")), name)
-        if value:
-            break
-    else:
-        return []
-    view = View(seed, Finding.NONE, None, choice.population)
+    population = NEW_MIMICS if name in HELD_OUT else POPULATIONS[choice.population]
+    seed = next(s for s in count(choice.seed) if name in Mimics.drawn(s, population.mimics).names)
+    view = View(seed, Finding.NONE, None, population.name)
     anatomy = view.head.anatomy
-    lacking = replace(anatomy, mimics=replace(anatomy.mimics, **{name: type(value)()}))
+    lacking = replace(anatomy, mimics=anatomy.mimics.without(name))
     without = SimulatedHead(lacking, lacking.hu())
     rough = coarser(coarser(view.geometry))
     change = np.abs(view.head.noise_free(rough) - without.noise_free(rough)).sum(axis=(1, 2))
     k = int(change.argmax())
     shown = view.shown([k])[0]
-    fine = replace(view.geometry, positions_mm=view.geometry.positions_mm[k : k + 1], thickness_mm=(1.0,))
-    different = np.abs(view.head.noise_free(fine) - without.noise_free(fine))[0] > DIFFERENT_HU
-    note = f"{name} {value:.2g}" if isinstance(value, float) else name
+    plane = replace(view.geometry, positions_mm=view.geometry.positions_mm[k : k + 1], thickness_mm=(1.0,))
+    different = np.abs(view.head.noise_free(plane) - without.noise_free(plane))[0] > DIFFERENT_HU
     marked = Shown(shown.hu, different.astype(np.uint8), shown.position_mm)
     return [
-        view.tile(shown, choice.size_px, note=note),
-        view.tile(marked, choice.size_px, outlined=True, note=note),
+        view.tile(shown, choice.size_px, note=name),
+        view.tile(marked, choice.size_px, outlined=True, note=name),
     ]
