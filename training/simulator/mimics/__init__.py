@@ -28,11 +28,19 @@ from training.simulator.mimics.calcifications import (
     Habenula,
     Pineal,
 )
-from training.simulator.mimics.dura import DenseDura
-from training.simulator.mimics.infarcts import OldInfarct
+from training.simulator.mimics.contrast import ContrastInVessels, ContrastStaining
+from training.simulator.mimics.cysts import ArachnoidCyst, MegaCisternaMagna
+from training.simulator.mimics.dura import DenseDura, FalxPlaques, TentorialCalcium
+from training.simulator.mimics.infarcts import FreshInfarct, OldInfarct
+from training.simulator.mimics.metal import AneurysmClip, AneurysmCoil
 from training.simulator.mimics.mimic import Inside, Mimic, Nodes, Outside
-from training.simulator.mimics.scalp import Swelling
-from training.simulator.mimics.white_matter import WhiteMatterDisease
+from training.simulator.mimics.openings import BurrHoles, Craniotomy
+from training.simulator.mimics.scalp import Dressing, Electrodes, Laceration, SkinClips, Swelling
+from training.simulator.mimics.shunt import Shunt
+from training.simulator.mimics.sinuses import ArachnoidGranulations, LargeSinuses, SinusThrombosis, ThickBlood
+from training.simulator.mimics.tumours import BrainTumour, Meningioma
+from training.simulator.mimics.vessel_walls import CarotidSiphons, VertebrobasilarArteries
+from training.simulator.mimics.white_matter import Lacunes, WhiteMatterDisease
 from training.simulator.population import MimicSet
 
 if TYPE_CHECKING:  # anatomy imports this
@@ -58,22 +66,47 @@ class Kind:
 
 
 KINDS: Final[dict[str, Kind]] = {
+    # Order is the order in which they are laid.
+    "white matter disease": Kind(WhiteMatterDisease.drawn, 0.3, confuses=False),
+    "lacunes": Kind(Lacunes.drawn, 0.15, confuses=False),
+    "old infarct": Kind(OldInfarct.drawn, 0.08, confuses=False),
+    "fresh infarct": Kind(FreshInfarct.drawn, 0.06),
+    "brain tumour": Kind(BrainTumour.drawn, 0.03),
+    "arachnoid cyst": Kind(ArachnoidCyst.drawn, 0.015, confuses=False),
+    "mega cisterna magna": Kind(MegaCisternaMagna.drawn, 0.015, confuses=False),
+    "contrast staining": Kind(ContrastStaining.drawn, 0.01),
     "dense dura": Kind(DenseDura.drawn, 0.35),
+    "falx plaques": Kind(FalxPlaques.drawn, 0.15),
+    "tentorial calcium": Kind(TentorialCalcium.drawn, 0.15),
+    "large sinuses": Kind(LargeSinuses.drawn, 0.5),
+    "thick blood": Kind(ThickBlood.drawn, 0.08),
+    "sinus thrombosis": Kind(SinusThrombosis.drawn, 0.015),
+    "arachnoid granulations": Kind(ArachnoidGranulations.drawn, 0.2, confuses=False),
+    "contrast in vessels": Kind(ContrastInVessels.drawn, 0.02),
     "pineal": Kind(Pineal.drawn, 0.6),
     "habenula": Kind(Habenula.drawn, 0.2),
     "choroid plexus": Kind(ChoroidPlexus.drawn, 0.55),
     "basal ganglia": Kind(BasalGanglia.drawn, 0.08),
     "dentate nuclei": Kind(DentateNuclei.drawn, 0.03),
     "cortical calcification": Kind(CorticalCalcification.drawn, 0.08),
+    "carotid siphons": Kind(CarotidSiphons.drawn, 0.3),
+    "vertebrobasilar arteries": Kind(VertebrobasilarArteries.drawn, 0.12),
+    "aneurysm clip": Kind(AneurysmClip.drawn, 0.008),
+    "aneurysm coil": Kind(AneurysmCoil.drawn, 0.008),
+    "burr holes": Kind(BurrHoles.drawn, 0.02),
+    "craniotomy": Kind(Craniotomy.drawn, 0.025),
+    "shunt": Kind(Shunt.drawn, 0.02),
+    "swelling": Kind(Swelling.drawn, 0.2, confuses=False),
+    "laceration": Kind(Laceration.drawn, 0.05, confuses=False),
+    "skin clips": Kind(SkinClips.drawn, 0.03, confuses=False),
+    "electrodes": Kind(Electrodes.drawn, 0.04, confuses=False),
+    "dressing": Kind(Dressing.drawn, 0.05, confuses=False),
     "peripheral hardening": Kind(PeripheralHardening.drawn, 0.6),
     "petrous hardening": Kind(PetrousHardening.drawn, 0.6),
-    "white matter disease": Kind(WhiteMatterDisease.drawn, 0.3, confuses=False),
-    "old infarct": Kind(OldInfarct.drawn, 0.08, confuses=False),
-    "swelling": Kind(Swelling.drawn, 0.2, confuses=False),
 }
 """Every kind that training draws."""
 
-HELD_OUT: Final[dict[str, Kind]] = {}
+HELD_OUT: Final[dict[str, Kind]] = {"meningioma": Kind(Meningioma.drawn, 1.0)}
 """The kinds that training never draws; each head of `MimicSet.HELD_OUT` has them all."""
 
 

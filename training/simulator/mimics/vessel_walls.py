@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Calcium in the walls of the arteries at the base: carotid siphons, vertebral and basilar arteries.
+
+Seen in the siphons of most people over sixty (Bos et al., Stroke 2012) and in 7 % of adults' vessels (Daghighi et al.,
+Folia Morphol 2007); in a slice it is an arc or a dot of several hundred HU beside the sella.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.simulator.mimics.mimic import Inside, Mimic, Point
+
+# MNI z, y, |x| along the vessels.
+_SIPHON: tuple[Point, ...] = ((-34.0, -8.0, 13.0), (-31.0, 0.0, 12.5), (-26.0, 6.0, 12.5), (-21.0, 4.0, 11.5))
+_VERTEBRAL: tuple[Point, ...] = ((-66.0, -38.0, 12.0), (-58.0, -30.0, 8.0), (-50.0, -20.0, 2.5))
+_BASILAR: tuple[Point, ...] = ((-46.0, -17.0, 0.0), (-34.0, -13.0, 0.0), (-22.0, -14.0, 0.0))
+
+
+@dataclass(frozen=True)
+class Plaque:
+    """An arc in the wall of a tube: its centre (MNI z, y, x), the tube's radius in mm, turn and span in rad, and HU."""
+
+    centre: Point
+    radius_mm: float
+    turn: float
+    span: float
+    hu: float
+
+    def lay(self, inside: Inside) -> None:
+        """Add it to the wall, seen across the vessel."""
+        points = []
+        for angle in np.linspace(self.turn - self.span / 2, self.turn + self.span / 2, 5):
+            z, y, x = self.centre
+            points.append((z, y + self.radius_mm * float(np.cos(angle)), x + self.radius_mm * float(np.sin(angle))))
+        box, distance = inside.along(tuple(points), 3)
+        share = np.clip(1.1 - distance, 0, 1) * (1 - 0.8 * inside.at.brain[box])
+        inside.hu[box] += share * np.float32(self.hu)
+
+
+@dataclass(frozen=True)
+class CalcifiedArteries(Mimic):
+    """Plaques in the walls."""
+
+    plaques: tuple[Plaque, ...]
+
+    @classmethod
+    def of(cls, rng: np.random.Generator, courses: list[tuple[tuple[Point, ...], float, float]]) -> CalcifiedArteries:
+        """Return one to five plaques along each course, given with its side and its radius in mm."""
+        hu = float(rng.uniform(120, 700))
+        plaques = []
+        for course, side, radius in courses:
+            for _ in range(int(rng.integers(1, 6))):
+                along = float(rng.uniform(0, len(course) - 1.001))
+                k, part = int(along), along % 1
+                z, y, x = (a + part * (b - a) for a, b in zip(course[k], course[k + 1], strict=True))
+                span = float(rng.uniform(0.3, 3.0))
+                turn = float(rng.uniform(-np.pi, np.pi))
+                plaques.append(Plaque((z, y, side * x), radius, turn, span, hu * float(rng.uniform(0.4, 1))))
+        return cls(tuple(plaques))
+
+    def lay_over_dura(self, inside: Inside) -> None:
+        """Add the calcium."""
+        for plaque in self.plaques:
+            plaque.lay(inside)
+
+
+class CarotidSiphons(CalcifiedArteries):
+    """Plaques in both carotid siphons, sometimes in one."""
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> CarotidSiphons:
+        """Return one."""
+        sides = ((-1.0,), (1.0,), (-1.0, 1.0))[int(rng.choice(3, p=[0.15, 0.15, 0.7]))]
+        return cls(cls.of(rng, [(_SIPHON, side, 2.4) for side in sides]).plaques)
+
+
+class VertebrobasilarArteries(CalcifiedArteries):
+    """Plaques in the vertebral and basilar arteries."""
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> VertebrobasilarArteries:
+        """Return one."""
+        courses = [(_VERTEBRAL, -1.0, 1.7), (_VERTEBRAL, 1.0, 1.7), (_BASILAR, 1.0, 1.8)]
+        return cls(cls.of(rng, [course for course in courses if rng.random() < 0.6] or courses[:1]).plaques)
