@@ -26,7 +26,7 @@ def test_vessels_are_as_bright_as_bone_marrow_in_the_arteries_phase_and_less_so_
     assert 180 < gains[Phase.ARTERIAL].max() < 450
     assert 40 < gains[Phase.DELAYED].max() < 180
     for gain in gains.values():
-        assert gain.min() >= 0
+        assert gain.min() > -0.001
         assert 0.2 < np.median(gain[gain > 0]) < 6  # brain takes up little
 
 
