@@ -54,6 +54,11 @@ class Head:
         """The head before the scanner, its arrays memory-mapped."""
         return NoiseFreeScan.load(self.folder / self.name)
 
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """[Z, 512, 512] 0 or the label of a type."""
+        return self.scan.whole(self.scan.labels, 0)
+
     def seen(self) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         """Return HU [Z, 512, 512] and labels as the head's own scanner sees it, the same every time."""
         return seeds_own_scan(self.scan)

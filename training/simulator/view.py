@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+
+Field = NDArray[np.float32]
 
 AIR_HU = -1024
 
@@ -90,15 +91,44 @@ def cut(
         return out
     window = np.asarray(volume[:, low[0] : high[0], low[1] : high[1]])
     at = first - corner - low
-    straight = np.array_equal(steps, np.eye(2)) and np.array_equal(at, np.rint(at))
-    for plane, result in zip(window, out, strict=True):
-        if straight:
+    if np.array_equal(steps, np.eye(2)) and np.array_equal(at, np.rint(at)):
+        for plane, result in zip(window, out, strict=True):
             _laid(plane, at.astype(int), result)
-        elif not nearest:
-            ndimage.affine_transform(plane, steps, at, size, output=result, order=1, cval=around)
-        elif plane.any():
-            ndimage.affine_transform(plane, steps, at, size, output=result, order=0, cval=around)
+        return out
+    rows, columns = (np.arange(n, dtype=np.float32) for n in size)
+    y, x = (
+        np.float32(at[axis]) + np.float32(steps[axis, 0]) * rows[:, None] + np.float32(steps[axis, 1]) * columns
+        for axis in (0, 1)
+    )
+    height, width = window.shape[1:]
+    outside = (y < 0) | (x < 0) | (y > height - 1) | (x > width - 1)
+    if nearest:
+        index = np.clip(y + 0.5, 0, height - 1).astype(np.int32) * width
+        index += np.clip(x + 0.5, 0, width - 1).astype(np.int32)
+        for plane, result in zip(window, out, strict=True):
+            if plane.any():
+                np.take(plane.ravel(), index, out=result)
+    else:
+        y, x = np.clip(y, 0, height - 1.001), np.clip(x, 0, width - 1.001)
+        y_low, x_low = y.astype(np.int32), x.astype(np.int32)
+        index = y_low * width + x_low
+        down, right = np.asarray(y - y_low, np.float32), np.asarray(x - x_low, np.float32)
+        for plane, result in zip(window, out, strict=True):
+            _interpolated(np.asarray(plane, np.float32).ravel(), width, index, down, right, result)
+    out[:, outside] = around
     return out
+
+
+def _interpolated(
+    flat: Field, width: int, index: NDArray[np.int32], down: Field, right: Field, result: NDArray[Any]
+) -> None:
+    """Fill `result` with what a plane of `width` columns has `down` and `right` (parts of a pixel) of `index`."""
+    upper, other = np.take(flat, index), np.take(flat, index + 1)
+    upper += (other - upper) * right
+    lower, other = np.take(flat, index + width), np.take(flat, index + (width + 1))
+    lower += (other - lower) * right
+    np.multiply(lower - upper, down, out=result)
+    result += upper
 
 
 def _laid(plane: NDArray[Any], at: NDArray[np.int_], result: NDArray[Any]) -> None:

@@ -13,7 +13,8 @@ from training.simulator.view import View
 Field = NDArray[np.float32]
 
 FINE = 6  # streaks are known at this many places a cell
-FAINT = 0.02  # streaks below this strength (relative to the noise of mid-brain) are left out
+FAINT = 0.1  # streaks below this strength (relative to the noise of mid-brain) are left out
+MOST = 8  # and all but this many of the strongest
 
 
 def starved_streaks(
@@ -32,7 +33,10 @@ def starved_streaks(
     turns = rng.uniform(-0.5, 0.5, angles) * np.pi / angles
     coarse = (np.arange(cells * FINE) + 0.5) / FINE - 0.5
     out = None
-    for a in np.flatnonzero(starved.max(1) > FAINT):
+    strongest = starved.max(1)
+    for a in np.argsort(-strongest, kind="stable")[:MOST]:
+        if strongest[a] < FAINT:
+            break
         line = lines[a] * np.interp(coarse, np.arange(cells), starved[a]).astype(np.float32)
         theta = np.pi * a / angles + turns[a]
         laid = along(line, float(theta), view, size, middle, CELL_PX / FINE)

@@ -19,7 +19,6 @@ from training.simulator.scanner.settings import Scanner
 Field = NDArray[np.float32]
 
 FWHM_PER_SIGMA = 2.355
-OVERSHOOT_PER_MM = 0.35  # where an edge-enhancing kernel lifts most
 BLOTCH_PER_MM = 0.12  # above this frequency iterative reconstruction takes noise away
 
 
@@ -33,7 +32,7 @@ def frequencies(shape: tuple[int, int], spacing_mm: tuple[float, float]) -> Fiel
 def modulation_transfer(frequency: Field, scanner: Scanner) -> Field:
     """Return how much of each frequency (1/mm) the scanner passes: a Gaussian point spread and its overshoot."""
     sigma = scanner.psf_mm / FWHM_PER_SIGMA
-    relative = (frequency / OVERSHOOT_PER_MM) ** 2
+    relative = (frequency / scanner.overshoot_per_mm) ** 2
     blur = np.exp(-2 * (np.pi * sigma * frequency) ** 2)
     return np.asarray(blur * (1 + scanner.overshoot * relative * np.exp(1 - relative)), np.float32)
 
