@@ -60,10 +60,11 @@ def simulate_head(
     if kind is None:
         return SimulatedHead(anatomy, anatomy.hu())
     wanted = drawn_volume_ml(stream(seed, "volume"), finding, population.sizes) if volume_ml is None else volume_ml
+    fractured_side = None if anatomy.mimics.fracture is None else anatomy.mimics.fracture.side
     tried: list[tuple[float, SimulatedHead]] = []
     for attempt in range(ATTEMPTS):
         rng = stream(seed, f"blood {attempt}")
-        bleeds = drawn_bleeds(kind, wanted, rng, companions=population.companions)
+        bleeds = drawn_bleeds(kind, wanted, rng, fractured_side=fractured_side, companions=population.companions)
         tried.append(_Search(anatomy, kind, wanted, geometry, bleeds, rng).found())
         if tried[-1][0] < GOOD_ENOUGH:
             break

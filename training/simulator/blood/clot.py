@@ -18,7 +18,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from training.simulator.anatomy import Anatomy, Box, rotation
+from training.simulator.anatomy import Anatomy, Box
+from training.simulator.build import rotation
 from training.simulator.fields import smooth_field
 from training.simulator.landmarks import smoothstep
 
@@ -74,9 +75,9 @@ class Clot:
         """Return the HU [Z, Y, X] of the clot, uneven over `grain_mm`."""
         out = np.float32(self.hu) + np.float32(self.uneven_hu) * smooth_field(rng, shape, grain_mm)
         if self.swirl_hu:
-            # Runs are sheets that wind through the clot: where a smooth field passes a value.
-            winding = smooth_field(rng, shape, max(5.0, 1.4 * grain_mm))
-            out -= np.float32(self.swirl_hu) * smoothstep((0.55 - np.abs(winding)) / 0.45)
+            # Pools and runs of it wind through the clot, with soft edges.
+            winding = smooth_field(rng, shape, max(5.0, 1.1 * grain_mm)) + 0.4 * smooth_field(rng, shape, 4.0)
+            out -= np.float32(self.swirl_hu) * smoothstep((winding - 0.1) / 1.3)
         return np.asarray(out, np.float32)
 
 

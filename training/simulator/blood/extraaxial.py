@@ -25,6 +25,8 @@ from training.simulator.landmarks import smoothstep
 
 Field = NDArray[np.float32]
 
+_CROSSING_RATE = 0.1  # of epidural collections: the suture itself is broken (Huisman & Tschirch, J Neuroradiol 2009)
+_HELD_MM = 1.5  # dura holds to the bone this near to a suture
 _MIXED_RATE = 0.22  # of subdural collections
 
 
@@ -114,9 +116,14 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> Extraax
         epidural = form is Form.EPIDURAL
         cy = rng.uniform(-65, 55) if epidural else rng.uniform(-20, 20)
         cz = rng.uniform(-12, 50) if epidural else rng.uniform(15, 45)
+        fracture = anatomy.mimics.fracture
+        if epidural and fracture is not None and fracture.side == side:
+            cz, cy, _ = fracture.place
         # The wall's point that lies at this height on this side.
         off = np.abs(depth) + 0.7 * np.abs(by - np.float32(cy)) + 0.7 * np.abs(bz - np.float32(cz))
         off = off + np.where(falx < 10, 99, 0)
+        if epidural:
+            off = off + np.where(anatomy.suture_distance < 9, 20, 0)
         pz, py, px = np.unravel_index(int(np.argmin(off)), shape)
         dz, dy, dx = bz - bz[pz], by - by[:, py], bx - bx[:, :, px]
         if epidural:
@@ -130,6 +137,8 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> Extraax
             spot = dy**2 / np.float32(half_y**2) + dz**2 / np.float32(half_z**2) + 0 * dx
             waves = np.clip(1 + 0.28 * smooth_field(rng, shape, 18) + 0.08 * smooth_field(rng, shape, 7), 0.2, 2)
         allowed = smoothstep((falx - 3) / 6) * smoothstep((tentorium - 1) / 3) * smoothstep((bz + 38) / 8)
+        if epidural and rng.random() > _CROSSING_RATE:
+            allowed = allowed * _plate(anatomy.suture_distance, (pz, py, px), (spot < longest**2) & (depth < 25))
     elif form is Form.FALX:
         wall = falx
         gradient = np.stack(np.gradient(ndimage.gaussian_filter(at_warp_nodes(np.asarray(atlas.falx_distance)), 1)))
@@ -184,6 +193,18 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> Extraax
         anatomy=anatomy,
         under_hu=0.5 * (anatomy.tissue.grey + anatomy.tissue.csf),
     )
+
+
+def _plate(from_suture: Field, start: tuple[np.intp, ...], near: NDArray[np.bool_]) -> Field:
+    """Return how much of each voxel [Z, Y, X] lies under the bone of `start`, between its sutures."""
+    half = (slice(None, None, 2),) * 3
+    within = (near & (from_suture > _HELD_MM))[half]
+    pieces, _ = ndimage.label(within)
+    there = pieces[tuple(int(i) // 2 for i in start)]
+    plate = pieces == there if there else within
+    for axis, size in enumerate(from_suture.shape):
+        plate = np.take(plate, np.minimum(np.arange(size) // 2, plate.shape[axis] - 1), axis)
+    return np.asarray(plate * smoothstep((from_suture - _HELD_MM) / 3), np.float32)
 
 
 def _density(anatomy: Anatomy, form: Form, rng: np.random.Generator, near: NDArray[np.bool_]) -> Field:

@@ -61,8 +61,8 @@ class ParenchymalPlan:
         size = size_for(lambda s: float(self._fraction(s).sum()) * self.voxel_ml, volume_ml, -12.0, 70.0, steps=18)
         fraction = self._fraction(size)
         beyond = np.maximum(self.reach - np.float32(size), 0)
-        oedema = np.float32(self.oedema_hu) * np.exp(-beyond / np.float32(self.oedema_mm))
-        oedema[beyond > 4 * self.oedema_mm] = 0
+        oedema = np.float32(self.oedema_hu) * np.exp(-((beyond / np.float32(self.oedema_mm)) ** 2))
+        oedema[beyond > 2.5 * self.oedema_mm] = 0
         push = self._push(size, volume_ml, fraction) if volume_ml > PUSHES_FROM_ML else None
         return trimmed(Growth(self.box, fraction, self.density, oedema, push), self.anatomy.cavity_box)
 
@@ -111,6 +111,9 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> Parench
     reach += np.float32(ragged * radius) * smooth_field(rng, shape, max(3.0, 0.8 * radius))
     reach += np.float32(min(0.4 + 0.06 * radius, 1.6) * ragged * 3) * smooth_field(rng, shape, 3.0)
     reach += _walls(anatomy, bleed, box, (cz, cy, cx), radius)
+    if form is Form.CONTUSION:
+        # It is broad at the surface and thins out inwards.
+        reach += np.float32(0.5) * np.maximum(0, -atlas.cavity_distance[box] - np.float32(4 + 0.5 * radius))
 
     clot = Clot.drawn(anatomy, rng)
     density = clot.density(rng, shape, max(4.0, 0.4 * radius))
@@ -130,7 +133,7 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> Parench
         reach=np.asarray(reach, np.float32),
         patches=patches,
         density=density,
-        oedema_mm=float(rng.uniform(0.6, 1.4) + 0.06 * radius) * older,
+        oedema_mm=float(rng.uniform(1.0, 3.5) + 0.1 * radius) * older,
         oedema_hu=float(rng.uniform(3, 11)),
         edge_mm=float(min(rng.uniform(1.0, 2.6), 0.8 + 0.4 * radius)),
         push_share=float(rng.uniform(0.3, 0.75)) * (0.6 if form is Form.CONTUSION else 1),
@@ -174,12 +177,13 @@ def _fits(anatomy: Anatomy, form: Form, region: str, radius: float) -> Mask:
     if form is Form.CEREBELLAR:
         return np.asarray((depth > min(3 + 0.8 * radius, 17)) & (atlas.tentorium_distance < -min(2 + 0.6 * radius, 12)))
     if form is Form.BRAINSTEM:
-        return np.asarray((depth > 6) & (atlas.white + atlas.grey > 0.8))
+        below_thalamus = atlas.mni()[0] < -10
+        return np.asarray(below_thalamus & (depth > 6) & (atlas.white + atlas.grey > 0.8))
     if form is Form.CONTUSION:
         z, y, _ = atlas.mni()
         rough = (z < 12) & (y > 22) if region == "frontal" else (z < 0) & (y > -35)
         brain = atlas.white + atlas.grey > 0.7
-        return np.asarray(rough & brain & (depth > 2 + 0.5 * radius) & (depth < 7 + 0.9 * radius))
+        return np.asarray(rough & brain & (depth > 1.5 + 0.4 * radius) & (depth < 5 + 0.6 * radius))
     return np.ones(atlas.shape, bool)
 
 

@@ -98,7 +98,9 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> Subarac
         way = way + np.float32(rng.uniform(3, 9)) * smooth_field(rng, shape, 9)
     reached = room > 0.02
     clot = Clot.drawn(anatomy, rng, subacute_rate=0.0)
-    pure = float(rng.uniform(0.4, 0.68)) if rng.random() < _FAINT_RATE else float(rng.uniform(0.72, 1.0))
+    # Much blood is seldom faint.
+    faint = rng.random() < _FAINT_RATE * (1 if bleed.volume_ml < 5 else 0.3)
+    pure = float(rng.uniform(0.5, 0.72) if faint else rng.uniform(0.78, 1.0))
     csf = np.float32(anatomy.tissue.csf)
     density = csf + np.float32(pure) * (clot.density(rng, shape, 10) - csf)
     density += np.float32(rng.uniform(1, 5)) * smooth_field(rng, shape, 12)

@@ -31,6 +31,7 @@ from training.simulator.mimics.calcifications import (
 from training.simulator.mimics.contrast import ContrastInVessels, ContrastStaining
 from training.simulator.mimics.cysts import ArachnoidCyst, MegaCisternaMagna
 from training.simulator.mimics.dura import DenseDura, FalxPlaques, TentorialCalcium
+from training.simulator.mimics.fracture import Fracture
 from training.simulator.mimics.infarcts import FreshInfarct, OldInfarct
 from training.simulator.mimics.metal import AneurysmClip, AneurysmCoil
 from training.simulator.mimics.mimic import Inside, Mimic, Nodes, Outside
@@ -96,6 +97,7 @@ KINDS: Final[dict[str, Kind]] = {
     "burr holes": Kind(BurrHoles.drawn, 0.02),
     "craniotomy": Kind(Craniotomy.drawn, 0.025),
     "shunt": Kind(Shunt.drawn, 0.02),
+    "fracture": Kind(Fracture.drawn, 0.1, confuses=False),
     "swelling": Kind(Swelling.drawn, 0.2, confuses=False),
     "laceration": Kind(Laceration.drawn, 0.05, confuses=False),
     "skin clips": Kind(SkinClips.drawn, 0.03, confuses=False),
@@ -132,6 +134,11 @@ class Mimics:
     def names(self) -> tuple[str, ...]:
         """The kinds this head has."""
         return tuple(name for name, _ in self.present)
+
+    @property
+    def fracture(self) -> Fracture | None:
+        """The fracture of the skull, at which epidural blood lies."""
+        return next((mimic for _, mimic in self.present if isinstance(mimic, Fracture)), None)
 
     @property
     def confusing(self) -> bool:
