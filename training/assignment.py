@@ -22,12 +22,16 @@ POSITIVE_SHARE: Final = 0.25  # "a ratio of positive-to-negative samples fixed a
 
 def overlap_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the intersection over union [N, M] of boxes a [N, 4] and b [M, 4]."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    side = np.maximum(high - low, 0)
-    intersection = side[..., 0] * side[..., 1]
+    # One axis at a time: a last axis of two would make the arrays slow to go through.
+    height, width = (
+        np.maximum(
+            np.minimum(a[:, None, axis + 2], b[:, axis + 2]) - np.maximum(a[:, None, axis], b[:, axis]), np.float32(0)
+        )
+        for axis in (0, 1)
+    )
+    intersection = height * width
     area_a, area_b = ((x[:, 2] - x[:, 0]) * (x[:, 3] - x[:, 1]) for x in (a, b))
-    return np.asarray(intersection / (area_a[:, None] + area_b[None] - intersection), np.float32)
+    return np.asarray(intersection / (area_a[:, None] + area_b - intersection), np.float32)
 
 
 def anchor_targets(
@@ -42,7 +46,7 @@ def anchor_targets(
     targets = np.zeros_like(anchors)
     own = np.zeros(0, np.intp)
     if len(boxes):
-        overlap = overlap_matrix(anchors, boxes)
+        overlap = overlap_matrix(boxes, anchors).T  # anchors, the many, lie contiguous
         best = overlap.max(axis=1)
         matched = overlap.argmax(axis=1)
         labels[best >= NEGATIVE_OVERLAP] = -1
@@ -71,7 +75,7 @@ def _own_anchors(overlap: NDArray[np.float32]) -> NDArray[np.intp]:
     The piece that anchors suit worst chooses first: it has the fewest others.
     """
     own = np.full(overlap.shape[1], -1, np.intp)
-    free = overlap.copy()
+    free = overlap.copy(order="K")
     for piece in np.argsort(overlap.max(axis=0), kind="stable"):
         own[piece] = free[:, piece].argmax()
         free[own[piece]] = -1

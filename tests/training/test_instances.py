@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from training.instances import MAX_PIECE_PX, MAX_PIECES, pieces
+from training.instances import MAX_PIECE_PX, MAX_PIECES, Cutting, pieces
 
 
 def plane(*blobs: tuple[int, int, int, int, int]) -> np.ndarray:
@@ -29,6 +31,12 @@ def test_a_crescent_longer_than_the_largest_anchor_is_cut_into_pieces_that_cover
     for y1, x1, y2, x2 in boxes.astype(int):
         covered[y1:y2, x1:x2] = 1
     assert covered[labels > 0].all()
+
+
+def test_other_lengths_cut_finer_or_not_at_all() -> None:
+    labels = plane((60, 100, 445, 112, 2))
+    assert len(pieces(labels, Cutting(longest_px=64))[0]) == 7
+    np.testing.assert_array_equal(pieces(labels, Cutting(longest_px=math.inf))[0], [[60, 100, 445, 112]])
 
 
 def test_a_small_lesion_gets_a_box_of_at_least_eight_pixels_about_it() -> None:

@@ -176,10 +176,10 @@ def _proposed(taught: _Slice, rng: np.random.Generator, counts: Counts) -> tuple
     """
     anchors = anchor_boxes(MATRIX)
     sampled, moved = anchor_targets(anchors, taught.boxes, rng)
-    ever = moved.any(axis=1)
+    positive = np.flatnonzero(moved.any(axis=1))
     boxes, found = np.zeros_like(taught.boxes), np.zeros(len(taught.boxes), bool)
     for piece, (box, kind) in enumerate(zip(taught.boxes, taught.kinds, strict=True)):
-        of_piece = np.flatnonzero(ever & (moved == box).all(axis=1))
+        of_piece = positive[(moved[positive] == box).all(axis=1)]
         counts[:, kind - 1] += [1, len(of_piece) > 0, (sampled[of_piece] == 1).any()]
         if len(of_piece):
             anchor = anchors[of_piece[:1]]

@@ -1,0 +1,169 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from appliance.contract import MATRIX, MAX_DETECTIONS, TYPES, HemorrhageType
+from appliance.findings.finding import SizeClass
+from training.ceiling.__main__ import main
+from training.ceiling.figures import BARS, Figures, figures, size_class
+from training.ceiling.passage import Choice, Passage, Step, passed
+from training.ceiling.studies import PUNCTATE, Order, simulated
+from training.instances import MAX_PIECES, TAUGHT
+
+VOXEL_ML = 0.001
+
+
+def planes(depth: int) -> np.ndarray:
+    return np.zeros((depth, MATRIX, MATRIX), np.uint8)
+
+
+def passage(labels: np.ndarray, **choice: object) -> Passage:
+    (one,) = passed(labels, [Choice("asked", **choice)], np.random.default_rng(0))  # type: ignore[arg-type]
+    return one
+
+
+def measured(one: Passage) -> Figures:
+    return figures([one], [np.full(one.truth.shape[1], VOXEL_ML)])
+
+
+def ball() -> np.ndarray:
+    labels = planes(9)
+    z, y, x = np.ogrid[:9, :MATRIX, :MATRIX]
+    labels[(6.0 * (z - 4)) ** 2 + (y - 250) ** 2 + (x - 180) ** 2 < 24**2] = HemorrhageType.IPH.label
+    return labels
+
+
+def crescent(thick: float) -> np.ndarray:
+    """A subdural along a whole hemisphere, 5 px thick or so: 390 px long."""
+    labels = planes(5)
+    y, x = np.ogrid[:MATRIX, :MATRIX]
+    away = np.hypot((y - 256) / 1.2, x - 256)
+    labels[1:4, (away < 165) & (away > 165 - thick) & (x < 256)] = HemorrhageType.EDH_SDH.label
+    return labels
+
+
+def strands() -> np.ndarray:
+    """Winding strands 3 px thick, as in sulci."""
+    labels = planes(5)
+    y, x = np.ogrid[:MATRIX, :MATRIX]
+    for row in range(120, 400, 40):
+        labels[1:4, (abs(y - row - 12 * np.sin(x / 9)) < 1.5) & (abs(x - 256) < 140)] = HemorrhageType.SAH.label
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [(ball(), HemorrhageType.IPH), (crescent(5), HemorrhageType.EDH_SDH), (strands(), HemorrhageType.SAH)],
+)
+def test_blood_of_every_type_comes_back_above_its_bar(labels: np.ndarray, kind: HemorrhageType) -> None:
+    found = measured(passage(labels))
+    assert BARS[kind] <= found.per_study[kind].mean <= 1
+    assert found.per_slice[kind].count == np.count_nonzero(labels.any(axis=(1, 2)))
+    assert found.missed == []
+
+
+def test_a_long_thin_crescent_in_one_box_is_lost_to_a_coarse_mask() -> None:
+    uncut = replace(TAUGHT, longest_px=math.inf)
+    kind = HemorrhageType.EDH_SDH
+    coarse, today = (
+        measured(passage(crescent(5), cutting=cutting, mask_size=size)).per_study[kind].mean
+        for cutting, size in ((uncut, 28), (TAUGHT, 56))
+    )
+    assert coarse < 0.75
+    assert today > 0.95
+
+
+def test_a_punctate_bleed_has_an_anchor_and_comes_back() -> None:
+    labels = planes(3)
+    labels[1, 300:302, 200:202] = HemorrhageType.IPH.label
+    found = measured(passage(labels))
+    assert found.pieces["punctate"] == 1
+    assert found.anchored["punctate"] == found.asked["punctate"] == 1
+    assert found.by_size["iph"]["punctate"].mean == 1
+
+
+def test_what_exceeds_the_pieces_of_a_slice_is_lost_at_that_step() -> None:
+    labels = planes(1)
+    for i in range(MAX_PIECES + 6):
+        y, x = divmod(i, 6)
+        labels[0, 100 + 40 * y : 106 + 40 * y, 100 + 40 * x : 106 + 40 * x] = HemorrhageType.SAH.label
+    one = passage(labels)
+    row = HemorrhageType.SAH.label - 1
+    assert one.most_pieces == MAX_PIECES + 6
+    assert one.shared[Step.CUT][row, 0] == 36 * (MAX_PIECES + 6)
+    assert one.shared[Step.PIECES][row, 0] == 36 * MAX_PIECES
+
+
+def test_a_chunk_hands_out_its_largest_detections_only() -> None:
+    labels = planes(16)
+    for z in range(16):
+        for i in range(10):
+            side = 5 + (i % 2)
+            labels[z, 100 + 30 * i : 100 + 30 * i + side, 200 : 200 + side] = HemorrhageType.SAH.label
+    one = passage(labels)
+    row = HemorrhageType.SAH.label - 1
+    assert one.most_listed == 160
+    assert one.shared[Step.DETECTIONS][row].sum() == one.truth[row].sum()
+    assert one.shared[Step.CHUNK][row].sum() == 80 * 36 + (MAX_DETECTIONS - 80) * 25
+
+
+def test_boxes_of_one_type_that_lie_on_one_another_are_suppressed_and_of_two_types_are_not() -> None:
+    labels = planes(1)
+    labels[0, 100:160, 100:160] = HemorrhageType.EDH_SDH.label
+    labels[0, 102:158, 102:158] = 0
+    labels[0, 109:151, 109:151] = HemorrhageType.EDH_SDH.label  # 42 of 60 px: an overlap of 0.49
+    labels[0, 111:149, 111:149] = 0  # a frame in a frame, so that the larger has more blood
+    one = passage(labels)
+    row = HemorrhageType.EDH_SDH.label - 1
+    assert one.most_pieces == 2
+    assert one.most_listed == 1
+    assert one.shared[Step.DETECTIONS][row, 0] == one.truth[row, 0]  # the box that is left holds both
+    labels[0, 109:151, 109:151][labels[0, 109:151, 109:151] > 0] = HemorrhageType.IPH.label
+    assert passage(labels).most_listed == 2
+
+
+def test_size_classes_are_those_of_the_service() -> None:
+    for volume in (0.005, 0.01, 4.99, 5.0, 24.9, 25.0, 90.0):
+        assert size_class(volume) == SizeClass.of(volume)
+
+
+def test_figures_say_what_misses_its_bar() -> None:
+    labels = planes(1)
+    labels[0, 100, 100:103] = HemorrhageType.SAH.label  # a speck that is no piece
+    assert measured(passage(labels)).missed == ["SAH: mean Dice 0.000 is below 0.92"]
+
+
+def test_slices_of_another_grid_are_refused() -> None:
+    with pytest.raises(ValueError, match="256"):
+        passage(np.zeros((3, 256, 256), np.uint8))
+
+
+def test_studies_are_of_every_type_size_and_slice_distance() -> None:
+    orders = simulated(48, 7)
+    assert {(one.finding, one.size) for one in orders} == {
+        (str(kind), size) for kind in TYPES for size in ("drawn", "small", "punctate")
+    }
+    assert {(one.size, one.spacing_mm) for one in orders} >= {(PUNCTATE, None), (PUNCTATE, 2.5), (PUNCTATE, 1.25)}
+    assert [one.seed for one in orders] == list(range(7, 55))
+
+
+def test_a_simulated_head_is_of_the_size_and_slice_distance_asked_for() -> None:
+    study = Order(3, "iph", PUNCTATE, 2.5).labelled()
+    volume = (study.labels == HemorrhageType.IPH.label).sum(axis=(1, 2)) @ study.voxel_ml
+    assert 0 < volume < 0.02
+    assert len(study.labels) > 50
+
+
+def test_the_command_measures_a_simulated_head(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--studies", "1", "--seed", "2", "--workers", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    today = found["today"]
+    assert today["per_study"]["iph"]["mean"] > BARS[HemorrhageType.IPH]
+    assert found["mask 28"]["mask_head_gflop"]["full"] * 4 == pytest.approx(today["mask_head_gflop"]["full"], rel=1e-4)
