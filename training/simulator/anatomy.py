@@ -4,12 +4,9 @@
 
 A head lives on the atlas grid (1 mm, contract orientation). Its *inside* is warped there (gyri, ventricles, and the
 push of a bleed), its *outside shape* is the map from patient space to that grid, which the scanner follows when it
-samples. So tissue is interpolated once and stays sharp. Nothing here knows of slices, noise or hemorrhage.
-
-HU at about 120 kVp. Grey 37-41, white 26-32, their difference 3-12 (Weinstein et al., Radiology 1977; Arimitsu et al.,
-J Comput Assist Tomogr 1977); CSF 0-12 (Norman et al., Radiology 1977); muscle 45-65, fat -80 to -110 (Hounsfield, Br J
-Radiol 1973); skull tables 1000-1900 with diploe of 300-900 between (thickness of the tables: Lillie et al., J Bone
-Miner Res 2016).
+samples. So tissue is interpolated once and stays sharp. What tells heads apart is drawn in `tissue.py` (HU), `build.py`
+(age, size, position), `skull.py` and `warp.py`; `exterior.py` makes all but the inside of the skull, this module the
+inside. Nothing here knows of slices, noise or hemorrhage.
 """
 
 from __future__ import annotations
@@ -23,106 +20,29 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from training.simulator.atlas import Atlas, load_atlas
+from training.simulator.build import Build, rotation
 from training.simulator.dura import lay_arteries, membranes, sinuses
+from training.simulator.exterior import Exterior
 from training.simulator.fields import Taps, smooth_field, spread, stream
-from training.simulator.holder import Holder
+from training.simulator.fillings import Fillings
 from training.simulator.landmarks import Landmarks, smoothstep
 from training.simulator.mimics import Mimics
-from training.simulator.mimics.mimic import Inside, Nodes, Outside
-from training.simulator.population import TRAINING, Population
+from training.simulator.mimics.mimic import Inside, Nodes
+from training.simulator.population import TRAINING, Population, ScannerRange
+from training.simulator.skull import Skull
+from training.simulator.soft_tissue import Eye
+from training.simulator.tissue import Tissue as Tissue
+from training.simulator.warp import WARP_GRID_MM as WARP_GRID_MM
+from training.simulator.warp import at_warp_nodes as at_warp_nodes
+from training.simulator.warp import drawn_warp
 
 Field = NDArray[np.float32]
 
-WARP_GRID_MM = 4  # the inner warp is kept on this grid
-SHAPE_GRID_MM = 32  # control points of the outer deformation
+SHAPE_GRID_MM = 48  # control points of the outer deformation
 SHAPE_ORIGIN_MM = -160.0
-SHAPE_POINTS = 12
+SHAPE_POINTS = 10
 
 Box = tuple[slice, slice, slice]
-
-
-@dataclass(frozen=True)
-class Tissue:
-    """The HU of one head's tissues, and the mild physics that tells one head from the next."""
-
-    grey: float
-    white: float
-    csf: float
-    muscle: float
-    fat: float
-    cortical: float
-    diploe: float
-    petrous: float
-    dura: float
-    venous: float
-    texture: float  # standard deviation of slow variation inside tissue, HU
-
-    @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Tissue:
-        """Return one head's values, wider than one scanner would show."""
-        white = rng.uniform(25.5, 32.0)
-        return cls(
-            grey=float(np.clip(white + rng.uniform(4.0, 11.5), 34.0, 42.0)),
-            white=white,
-            csf=rng.uniform(1.0, 12.0),
-            muscle=rng.uniform(45, 62),
-            fat=rng.uniform(-112, -82),
-            cortical=rng.uniform(1250, 1850),
-            diploe=rng.uniform(350, 900),
-            petrous=rng.uniform(1300, 1900),
-            dura=rng.uniform(42, 62),
-            venous=rng.uniform(42, 66),
-            texture=rng.uniform(0.4, 1.3),
-        )
-
-
-@dataclass(frozen=True)
-class Build:
-    """How one head differs from the atlas apart from its HU."""
-
-    mirrored: bool
-    scale: tuple[float, float, float]  # z, y, x
-    rotation_deg: tuple[float, float, float]  # pitch (chin down positive), yaw, roll
-    shift_mm: tuple[float, float, float]  # z, y, x of the head in patient space
-    atrophy: float  # -1 tight .. 1 wide sulci
-    ventricles: float  # relative widening of the ventricles, 0 as the atlas
-    skull_mm: float  # added to the skull's thickness, outward
-    scalp_mm: float  # added to the scalp
-    skin_mm: float
-    table_mm: float  # thickness of the inner and outer tables
-    holder: Holder | None
-
-    @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Build:
-        """Return one head's build."""
-        size = rng.normal(1.0, 0.035)
-        age = rng.beta(1.6, 1.6)
-        return cls(
-            mirrored=bool(rng.random() < 0.5),
-            scale=(
-                float(size * rng.normal(1, 0.025)),
-                float(size * rng.normal(1, 0.03)),
-                float(size * rng.normal(1, 0.03)),
-            ),
-            rotation_deg=(rng.normal(-2, 5), rng.normal(0, 4), rng.normal(0, 3)),
-            shift_mm=(rng.normal(0, 4), rng.normal(0, 6), rng.normal(0, 5)),
-            atrophy=float(np.clip(rng.normal(1.5 * age - 0.75, 0.3), -1, 1)),
-            ventricles=float(np.clip(rng.normal(5 * age - 1.0, 1.2), -1.5, 6.0)),
-            skull_mm=rng.uniform(-1.5, 2.2),
-            scalp_mm=float(np.clip(rng.gamma(2.0, 0.9), 0.3, 4.5)),
-            skin_mm=rng.uniform(1.5, 2.4),
-            table_mm=rng.uniform(1.2, 2.2),
-            holder=Holder.drawn(rng) if rng.random() < 0.65 else None,
-        )
-
-
-def rotation(pitch: float, yaw: float, roll: float) -> NDArray[np.float64]:
-    """Return the matrix that turns (z, y, x) column vectors by the three angles in degrees."""
-    p, w, r = np.deg2rad([pitch, yaw, roll])
-    about_x = np.array([[np.cos(p), np.sin(p), 0], [-np.sin(p), np.cos(p), 0], [0, 0, 1]])
-    about_z = np.array([[1, 0, 0], [0, np.cos(w), np.sin(w)], [0, -np.sin(w), np.cos(w)]])
-    about_y = np.array([[np.cos(r), 0, np.sin(r)], [0, 1, 0], [-np.sin(r), 0, np.cos(r)]])
-    return np.asarray(about_z @ about_y @ about_x)
 
 
 @dataclass(frozen=True)
@@ -140,6 +60,8 @@ class Anatomy:
     tissue: Tissue
     build: Build
     mimics: Mimics
+    exterior: Exterior
+    fillings: Fillings
     shape_coefficients: Field
     inner_warp: Field
     texture: Field = field(repr=False)
@@ -148,22 +70,27 @@ class Anatomy:
     def drawn(cls, seed: int, population: Population = TRAINING, *, extra_pitch_deg: float = 0.0) -> Anatomy:
         """Return the head of this seed; `extra_pitch_deg` turns it against a tilted gantry."""
         atlas = load_atlas(population.anatomy)
-        build = Build.drawn(stream(seed, "build"))
+        build = Build.drawn(stream(seed, "build"), wide=population.scanners is ScannerRange.WIDE)
         pitch, yaw, roll = build.rotation_deg
         build = replace(build, rotation_deg=(pitch + extra_pitch_deg, yaw, roll))
         shape = stream(seed, "shape")
         coefficients = shape.standard_normal((3, SHAPE_POINTS, SHAPE_POINTS, SHAPE_POINTS), np.float32)
-        coefficients *= np.float32(shape.uniform(4, 9))
+        coefficients *= np.float32(shape.uniform(5, 11))
         texture = smooth_field(stream(seed, "texture"), atlas.shape, 5)
         mimics = Mimics.drawn(seed, population.mimics)
+        tissue = mimics.thickened(Tissue.drawn(stream(seed, "tissue")))
+        skull = Skull.drawn(stream(seed, "bone"), build.age_years)
+        eyes = Eye.pair(stream(seed, "eyes"), tissue, build.age_years)
         head = cls(
             seed=seed,
             atlas=atlas,
-            tissue=mimics.thickened(Tissue.drawn(stream(seed, "tissue"))),
+            tissue=tissue,
             build=build,
             mimics=mimics,
+            exterior=Exterior(seed, atlas, tissue, build, skull, eyes, mimics, texture),
+            fillings=Fillings.drawn(stream(seed, "fillings")),
             shape_coefficients=coefficients,
-            inner_warp=_drawn_warp(stream(seed, "gyri"), atlas, build.ventricles),
+            inner_warp=drawn_warp(stream(seed, "gyri"), atlas, build),
             texture=texture,
         )
         push = mimics.push(_nodes(atlas))
@@ -182,6 +109,8 @@ class Anatomy:
         grid = np.moveaxis((zyx - SHAPE_ORIGIN_MM) / 8.0, -1, 0)
         moved = [ndimage.map_coordinates(part, grid, order=1, mode="nearest") for part in self._shape_field]
         zyx = zyx + np.stack(moved, -1)
+        # Few skulls are straight: one side lies before the other.
+        zyx[..., 1] += zyx[..., 2] * (build.skew_mm / 70)
         if build.mirrored:
             zyx = zyx * np.array([1.0, 1.0, -1.0])
         origin = self.atlas.origin_mni
@@ -205,6 +134,13 @@ class Anatomy:
         return z, y, x
 
     @cached_property
+    def _box_lines(self) -> tuple[Field, Field, Field]:
+        """MNI z, y, x (mm) of `cavity_box`, broadcastable."""
+        z, y, x = self.atlas.mni()
+        box = self.cavity_box
+        return z[box[0]], y[:, box[1]], x[:, :, box[2]]
+
+    @cached_property
     def fractions(self) -> tuple[Field, Field, Field]:
         """Grey matter, white matter and ventricle in `cavity_box`, warped and with this head's atrophy."""
         box = self.cavity_box
@@ -216,13 +152,30 @@ class Anatomy:
         cavity = np.clip(0.5 - self.atlas.cavity_distance[box], 0, 1)
         atrophy = self.build.atrophy
         if atrophy > 0:
-            kept = np.clip(1 - 1.1 * atrophy * (1 - around) * (1 - ventricle), 0, 1)
+            # Sulci widen where the brain is thin, most in front and beside the Sylvian fissures.
+            z, y, x = self._box_lines
+            front = smoothstep((y + 15) / 45) * smoothstep((z + 25) / 20)
+            sylvian = np.exp(-0.5 * (((np.abs(x) - 44) / 11) ** 2 + ((y - 2) / 22) ** 2 + ((z - 4) / 13) ** 2))
+            local = np.float32(atrophy) * (0.75 + 0.45 * front + 0.6 * sylvian)
+            kept = np.clip(1 - 1.1 * local * (1 - around) * (1 - ventricle), 0, 1)
+            depth = -self.atlas.cavity_distance[box]
+            shrunk = np.float32(self.build.subdural_mm) * front * (1 - 0.5 * smoothstep((np.abs(x) - 50) / 15))
+            kept *= smoothstep((depth - shrunk) / 1.5 + 1)
         else:
             wanted = np.clip(brain - 1.2 * atrophy * around**2 * (1 - ventricle), 0, 1)
             grey = grey + np.clip(wanted - brain, 0, 1)
             kept = np.ones_like(brain)
+        if self.build.cavum_mm:
+            kept *= 1 - self._cavum()
         kept *= cavity
         return grey * kept, white * kept, ventricle * cavity
+
+    def _cavum(self) -> Field:
+        """Return how much of each voxel of `cavity_box` is the cavum between the leaves of the septum."""
+        z, y, _ = self._box_lines
+        near = smoothstep((9 - self.warped_smooth(self.atlas.ventricle_distance)) / 4)
+        within = smoothstep((24 - y) / 5) * smoothstep((y + 6) / 5) * smoothstep((z - 1) / 3) * smoothstep((20 - z) / 4)
+        return np.asarray(np.clip(self.build.cavum_mm + 0.5 - np.abs(self.falx), 0, 1) * within * near, np.float32)
 
     @cached_property
     def falx(self) -> Field:
@@ -306,66 +259,30 @@ class Anatomy:
         ----------
         intracranial: what fills `cavity_box`, HU; the head's own tissue by default.
         """
-        atlas, tissue, build = self.atlas, self.tissue, self.build
-        skull_distance = atlas.skull_distance - np.float32(build.skull_mm)
-        head_distance = atlas.head_distance - np.float32(build.skull_mm + build.scalp_mm)
-        swelling = self.mimics.lift(*atlas.mni())
-        if swelling is not None:
-            head_distance = head_distance - swelling
-        head = np.clip(0.5 - head_distance, 0, 1)
-        cavity = np.clip(0.5 - atlas.cavity_distance, 0, 1)
-        bone = np.clip(np.clip(0.5 - skull_distance, 0, 1) - cavity, 0, 1)
-
-        # Scalp and face: skin outside, fat under it, deep to that what the atlas shows (fat, muscle).
-        fat = np.where(atlas.head_distance > -(build.skull_mm + 3.5), 0.9, atlas.fat)
-        fat *= smoothstep((-head_distance - np.float32(build.skin_mm)) / 0.8) * smoothstep((skull_distance - 0.7) / 1.2)
-        if swelling is not None:
-            fat *= 1 - smoothstep(swelling / 2)
-        out = np.float32(tissue.muscle) + fat * np.float32(tissue.fat - tissue.muscle)
-        out += 4 * self.texture
-        out += atlas.globe * np.float32(8 - tissue.muscle)
-        out += atlas.bone * np.float32(0.55 * tissue.cortical)
-
-        # Skull: two tables with diploe between where it is thick enough, dense petrous bone, mastoid cells.
-        where = bone > 0
-        inner, outer = atlas.cavity_distance[where], -skull_distance[where]
-        spongy = smoothstep((np.minimum(inner, outer) - np.float32(build.table_mm)) / np.float32(1.2))
-        z, y, x = np.nonzero(where)
-        mni_z, mni_y, mni_x = (part.ravel() for part in atlas.mni())
-        off_petrous = ((np.abs(mni_x[x]) - 34) / 18) ** 2 + ((mni_y[y] + 30) / 15) ** 2 + ((mni_z[z] + 38) / 12) ** 2
-        petrous = np.exp(-0.5 * off_petrous**2)
-        texture = self.texture[where]
-        marrow = np.float32(tissue.diploe) * (1 + 0.25 * texture)
-        dense = np.float32(tissue.cortical) * (1 + 0.05 * texture)
-        hard = dense + spongy * (marrow - dense)
-        hard += petrous * (np.float32(tissue.petrous) - hard) * 0.8
-        cells = smooth_field(stream(self.seed, "mastoid"), atlas.shape, 2.2)[where]
-        hollow = atlas.mastoid[where] * smoothstep(cells * 1.5 + np.float32(0.9))
-        hard += hollow * (-950 - hard)
-        out[where] += bone[where] * (hard - out[where])
-
-        # Intracranial.
+        out = self.exterior.hu.copy()
         box = self.cavity_box
         inside = self.intracranial if intracranial is None else intracranial
         out[box] += self.cavity * (inside - out[box])
-
-        air = atlas.air * (1 - cavity)
-        out += air * (-1000 - out)
-        out = -1000 + head * (out + 1000)
-        self.mimics.lay_outside(
-            Outside(out, *atlas.mni(), atlas.cavity_distance, skull_distance, head_distance, tissue)
-        )
         hardening = self.mimics.hardening(self.landmarks)
         if hardening is not None:
             out[box] += self.cavity * hardening
-        return np.asarray(out, np.float32)
+        return out
+
+    @cached_property
+    def suture_distance(self) -> Field:
+        """Distance (mm, about) along the vault to the nearest suture, [Z, Y, X] of `cavity_box`: where dura holds."""
+        at = self._box_lines
+        half = [line.ravel()[::2].reshape([-1 if a == k else 1 for k in range(3)]) for a, line in enumerate(at)]
+        coarse = self.exterior.skull.sutures.distance(half[0], half[1], half[2])
+        z, y, x = (Taps.linear(np.arange(line.size) / 2, size) for line, size in zip(at, coarse.shape, strict=True))
+        return spread(coarse, (z, y, x))
 
     @cached_property
     def landmarks(self) -> Landmarks:
         """Where the voxels of `cavity_box` lie."""
         atlas, box = self.atlas, self.cavity_box
         grey, white, _ = self.fractions
-        z, y, x = (part[tuple(box[a] if part.shape[a] > 1 else slice(None) for a in range(3))] for part in atlas.mni())
+        z, y, x = self._box_lines
         return Landmarks(
             z=z,
             y=y,
@@ -389,7 +306,7 @@ class Anatomy:
         out += (white - to_grey) * np.float32(tissue.white - tissue.csf)
         out += np.float32(tissue.texture) * at.texture * at.brain
         falx, tentorium = membranes(at)
-        sinus = np.maximum(sinuses(at), self.venous)
+        sinus = np.maximum(sinuses(at, self.build.transverse_sinus), self.venous)
         inside = Inside(
             out, at, tissue, falx, tentorium, sinus, ventricle, self.inner_warp, WARP_GRID_MM, atlas.origin_mni
         )
@@ -402,47 +319,9 @@ class Anatomy:
         return out
 
 
-def warp_shape(atlas: Atlas) -> tuple[int, int, int]:
-    """Return the size of the inner warp's grid."""
-    z, y, x = (int(np.ceil((n - 1) / WARP_GRID_MM)) + 1 for n in atlas.shape)
-    return z, y, x
-
-
-def at_warp_nodes(volume: Field) -> Field:
-    """Return an atlas volume at the nodes of the inner warp (its end nodes repeat the last voxel)."""
-    index = [
-        np.minimum(np.arange(int(np.ceil((n - 1) / WARP_GRID_MM)) + 1) * WARP_GRID_MM, n - 1) for n in volume.shape
-    ]
-    return np.asarray(volume[np.ix_(*index)], np.float32)
-
-
 def _nodes(atlas: Atlas) -> Nodes:
     """Return the nodes of the inner warp, as mimics that push the brain see them."""
     z, y, x = atlas.mni()
     lines = (at_warp_nodes(np.broadcast_to(line, atlas.shape)) for line in (z, y, x))
     distances = (at_warp_nodes(d) for d in (-atlas.cavity_distance, atlas.tentorium_distance, atlas.falx_distance))
     return Nodes(*lines, *distances)
-
-
-def _drawn_warp(rng: np.random.Generator, atlas: Atlas, widening: float) -> Field:
-    """Return a warp that shapes gyri and widens ventricles, still at the inner table."""
-    shape = warp_shape(atlas)
-    depth = -at_warp_nodes(np.asarray(atlas.cavity_distance))
-    loose = smoothstep(depth / 14)
-    amplitude = rng.uniform(1.5, 3.5)
-    warp = np.stack([smooth_field(rng, shape, 4.0) * np.float32(amplitude) for _ in range(3)])
-    warp += np.stack([smooth_field(rng, shape, 2.0) * np.float32(0.7) for _ in range(3)])
-    # The falx holds the midline straight.
-    beside = smoothstep(np.abs(at_warp_nodes(np.asarray(atlas.falx_distance))) / 20)
-    warp[2] *= 0.15 + 0.85 * beside
-    warp *= loose
-    # Ventricles: their walls move out by `widening` mm, what is further moves less; each side a little its own way.
-    distance = ndimage.gaussian_filter(at_warp_nodes(np.asarray(atlas.ventricle_distance)), 0.8)
-    slope = np.stack(np.gradient(distance, WARP_GRID_MM)).astype(np.float32)
-    slope /= np.maximum(np.sqrt((slope**2).sum(0)), 0.3)
-    lopsided = 1 + 0.25 * smooth_field(rng, shape, 10.0)
-    reach = np.where(distance > 0, np.exp(-np.maximum(distance, 0) / 14), np.clip(1 + distance / 6, 0, 1))
-    mni_z = at_warp_nodes(np.broadcast_to(atlas.mni()[0], atlas.shape).astype(np.float32))
-    above = smoothstep((mni_z + 16) / 10)
-    warp -= slope * reach * np.float32(widening) * lopsided * loose * above
-    return np.asarray(warp, np.float32)

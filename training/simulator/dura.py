@@ -41,15 +41,21 @@ def membranes(at: Landmarks) -> tuple[Field, Field]:
     return np.asarray(falx, np.float32), np.asarray(tentorium, np.float32)
 
 
-def sinuses(at: Landmarks) -> Field:
+def sinuses(at: Landmarks, transverse_widths: tuple[float, float]) -> Field:
     """Return how much of each voxel is dural sinus, [Z, Y, X].
 
     The sagittal sinus is a wedge under the vault at the midline, the transverse ones lie where the tentorium meets the
-    skull behind.
+    skull behind: one of them is usually the wider.
+
+    Parameters
+    ----------
+    transverse_widths: relative width of the transverse sinus where MNI x is positive and where it is negative.
     """
     sagittal = smoothstep((4.0 - np.abs(at.falx) - 0.35 * at.depth) / 2) * smoothstep((8 - at.depth) / 3)
     sagittal *= ((at.z > 60) | (at.y < -40) | ((at.z > 20) & (at.y > 0))) & (at.z > -5)
-    transverse = smoothstep((4.2 - np.abs(at.tentorium)) / 2) * smoothstep((7.5 - at.depth) / 3)
+    left, right = transverse_widths[1], transverse_widths[0]
+    width = np.float32(left) + np.float32(right - left) * smoothstep(at.x / 16 + 0.5)
+    transverse = smoothstep((4.2 * width - np.abs(at.tentorium)) / 2) * smoothstep((7.5 * width - at.depth) / 3)
     transverse *= (at.y < -42) & (at.z < 12)
     return np.asarray(np.maximum(sagittal, transverse) * (1 - 0.7 * at.brain), np.float32)
 

@@ -115,12 +115,13 @@ class SimulatedHead:
                 out[k][sampled[0]] = sampled[1][0]
         if self.anatomy.build.holder is not None:
             self.anatomy.build.holder.lay(out, geometry)
+        self.anatomy.fillings.lay(out, geometry, self.anatomy.atlas_index, self.anatomy.atlas.origin_mni)
         return out
 
     @property
     def _head_box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The atlas box of the head; below it the neck goes on as its lowest slice."""
-        reach = self.anatomy.build.skull_mm + self.anatomy.build.scalp_mm + 2
+        reach = self.anatomy.exterior.reach_mm
         found = ndimage.find_objects((self.anatomy.atlas.head_distance < reach).astype(np.uint8))[0]
         low = np.array([s.start for s in found], float)
         high = np.array([s.stop for s in found], float)

@@ -54,8 +54,9 @@ def test_tissues_have_the_hu_that_the_literature_gives_them(anatomy, hu):
 
 def test_the_skull_has_hard_tables_around_softer_diploe(anatomy, hu):
     atlas = anatomy.atlas
-    thickness_mm = atlas.cavity_distance - (atlas.skull_distance - anatomy.build.skull_mm)
-    middle = np.abs(atlas.cavity_distance + (atlas.skull_distance - anatomy.build.skull_mm)) < 0.6
+    outer = anatomy.exterior.outer_distance
+    thickness_mm = atlas.cavity_distance - outer
+    middle = np.abs(atlas.cavity_distance + outer) < 0.6
     vault = np.broadcast_to(atlas.mni()[0] > 30, hu.shape)
     table = vault & (thickness_mm > 6) & (np.abs(atlas.cavity_distance - 0.9) < 0.3)
     diploe = vault & (thickness_mm > 6) & middle

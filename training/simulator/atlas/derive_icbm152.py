@@ -110,9 +110,9 @@ def carved_sulci(hull: Mask) -> tuple[Field, Field, Field]:
         return np.asarray(ndimage.map_coordinates(field, at, order=1, mode="nearest", output=np.float32))
 
     lines = smooth_field(rng, hull.shape, 11)
-    slope = np.sqrt(sum(part**2 for part in np.gradient(lines)))
-    away = np.abs(on_hull(lines)) / np.maximum(on_hull(slope.astype(np.float32)), 0.04)
-    return away, on_hull(8 + 5 * smooth_field(rng, hull.shape, 14)), depth
+    steepness = np.sqrt((np.stack(list(np.gradient(lines))) ** 2).sum(0))
+    away = np.abs(on_hull(lines)) / np.maximum(on_hull(steepness), np.float32(0.04))
+    return np.asarray(away, np.float32), on_hull(8 + 5 * smooth_field(rng, hull.shape, 14)), depth
 
 
 def brain_of(t1: Field, gm: Field, wm: Field) -> Brain:

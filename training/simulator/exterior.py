@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""All of one head but the inside of its skull, on the atlas grid: what a bleed never changes, made once a head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.simulator.atlas import Atlas
+from training.simulator.build import Build
+from training.simulator.fields import smooth_field, stream
+from training.simulator.landmarks import smoothstep
+from training.simulator.mimics import Mimics
+from training.simulator.mimics.mimic import Outside
+from training.simulator.skull import AIR_HU, FLUID_HU, Skull, lay_skull, sinus_air
+from training.simulator.soft_tissue import Eye, lay_ears, soft_tissue
+from training.simulator.tissue import Tissue
+
+Field = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Exterior:
+    """Skull, scalp, face and the air around one head.
+
+    Attributes
+    ----------
+    texture: a smooth random field [Z, Y, X] of the atlas grid.
+    """
+
+    seed: int
+    atlas: Atlas
+    tissue: Tissue
+    build: Build
+    skull: Skull
+    eyes: tuple[Eye, Eye]
+    mimics: Mimics
+    texture: Field = field(repr=False)
+
+    @cached_property
+    def _thickening(self) -> Field:
+        """How much (mm) this head's skull is thicker than the atlas's, [Z, Y, X]; the face is left alone."""
+        uneven = smooth_field(stream(self.seed, "skull"), self.atlas.shape, 32)
+        z = self.atlas.mni()[0]
+        uneven *= np.float32(self.build.uneven_mm) * smoothstep((z + 15) / 20)
+        uneven += np.float32(self.build.skull_mm)
+        return uneven
+
+    @cached_property
+    def outer_distance(self) -> Field:
+        """Distance (mm) to this head's outer table, negative inside, [Z, Y, X]."""
+        return np.asarray(self.atlas.skull_distance - self._thickening, np.float32)
+
+    @cached_property
+    def _lifted(self) -> Field | None:
+        """How far (mm) mimics lift the skin, [Z, Y, X]."""
+        return self.mimics.lift(*self.atlas.mni())
+
+    @cached_property
+    def skin_distance(self) -> Field:
+        """Distance (mm) to this head's skin, negative inside, [Z, Y, X]; at least a thin scalp covers the bone."""
+        skin = self.atlas.head_distance - self._thickening - np.float32(self.build.scalp_mm)
+        skin = np.minimum(skin, self.outer_distance - np.float32(self.build.skin_mm + 0.8))
+        if self._lifted is not None:
+            skin -= self._lifted
+        return np.asarray(skin, np.float32)
+
+    @property
+    def reach_mm(self) -> float:
+        """How far beyond the atlas's skin this head reaches at most, about, mm."""
+        build = self.build
+        return max(build.skull_mm + 3 * build.uneven_mm + max(build.scalp_mm, 0.0) + 2, build.ears_mm + 5)
+
+    @cached_property
+    def hu(self) -> Field:
+        """The HU [Z, Y, X]; what lies inside the cavity has no meaning. Not to be written to."""
+        atlas, tissue, outer, skin = self.atlas, self.tissue, self.outer_distance, self.skin_distance
+        cavity = np.clip(0.5 - atlas.cavity_distance, 0, 1)
+        bone = np.clip(np.clip(0.5 - outer, 0, 1) - cavity, 0, 1)
+        out = soft_tissue(atlas, tissue, self.build, outer, skin, self._lifted, self.texture)
+        place = Outside(out, *atlas.mni(), atlas.cavity_distance, outer, skin, tissue)
+        for eye in self.eyes:
+            eye.lay(place, atlas)
+        lay_skull(out, bone, outer, atlas, tissue, self.skull, self.texture, self.seed)
+        air, fluid = sinus_air(atlas, outer, self.skull, self.seed)
+        air *= 1 - cavity
+        out += air * (np.float32(AIR_HU) + fluid * np.float32(FLUID_HU - AIR_HU) - out)
+        out = np.asarray(AIR_HU + np.clip(0.5 - skin, 0, 1) * (out - AIR_HU), np.float32)
+        place = Outside(out, *atlas.mni(), atlas.cavity_distance, outer, skin, tissue)
+        lay_ears(place, self.build)
+        self.mimics.lay_outside(place)
+        out.flags.writeable = False
+        return out
