@@ -67,9 +67,10 @@ class MegaCisternaMagna(Mimic):
     def lay_in_brain(self, inside: Inside) -> None:
         """Fill it with CSF."""
         at = inside.at
-        box, _ = inside.along(((-70.0, -80.0, 0.0), (-30.0, -95.0, 0.0)), 48)
-        across = 1 - (at.x[:, :, box[2]] / np.float32(self.wide_mm)) ** 2
-        deep = np.float32(self.deep_mm) * np.maximum(across, 0) - at.depth[box]
-        share = smoothstep(deep / 2 + 0.5) * smoothstep((-8 - at.tentorium[box]) / 3)
-        share *= smoothstep((-58 - at.y[:, box[1]]) / 8)
+        box, _ = inside.along(((-66.0, -84.0, 0.0), (-40.0, -96.0, 0.0)), 48)
+        across = (at.x[:, :, box[2]] / np.float32(self.wide_mm)) ** 2 + ((at.z[box[0]] + 54) / 22) ** 2
+        # Deepest in the midline behind the vermis; the hemispheres round it off.
+        room = np.float32(self.deep_mm) * np.sqrt(np.maximum(1 - across, 0)) * (1 + 0.08 * at.texture[box])
+        share = smoothstep((room - at.depth[box]) / 2 + 0.5) * smoothstep((-8 - at.tentorium[box]) / 3) * (room > 1)
+        share *= smoothstep((-46 - at.y[:, box[1]]) / 10)
         inside.blend(box, share, inside.tissue.csf)
