@@ -12,11 +12,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 
 from training.simulator.fields import stream
 from training.simulator.head import SimulatedHead
+from training.simulator.mimics import Mimics
+from training.simulator.mimics.contrast import ContrastInVessels
+
+AGENT: Final = "contrast in vessels"
+"""The mimic that stays in vessels from an earlier study, and here is given for this one."""
 
 
 class Phase(StrEnum):
@@ -29,22 +35,15 @@ class Phase(StrEnum):
 def enhanced(head: SimulatedHead, phase: Phase) -> SimulatedHead:
     """Return the head with contrast agent in it; its blood, shape and mimics stay."""
     anatomy = head.anatomy
+    tissue = anatomy.tissue
     rng = stream(anatomy.seed, f"contrast {phase}")
     if phase is Phase.ARTERIAL:
-        vessels, dura, grey, white = rng.uniform(250, 450), 0.0, 4.0, 2.0
+        vessels = float(rng.uniform(250, 450))
+        filled = replace(anatomy, tissue=replace(tissue, venous=vessels, grey=tissue.grey + 4, white=tissue.white + 2))
     else:
-        vessels, dura, grey, white = rng.uniform(100, 180), rng.uniform(20, 50), 3.0, 1.5
-    tissue = anatomy.tissue
-    filled = replace(
-        anatomy,
-        tissue=replace(
-            tissue,
-            venous=float(vessels),
-            dura=float(tissue.dura + dura),
-            grey=tissue.grey + grey,
-            white=tissue.white + white,
-        ),
-    )
+        agent = ContrastInVessels(float(rng.uniform(100, 180)))
+        present = (*anatomy.mimics.without(AGENT).present, (AGENT, agent))
+        filled = replace(anatomy, tissue=agent.thickened(tissue), mimics=Mimics(present))
     box = anatomy.cavity_box
     gain = np.maximum(filled.intracranial - anatomy.intracranial, 0) * anatomy.cavity
     hu = head.hu.copy()
