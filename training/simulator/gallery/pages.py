@@ -28,7 +28,9 @@ from training.simulator.population import POPULATIONS, REALISTIC, TRAINING, Mimi
 from training.simulator.scanner import Scanner
 
 FIRST_SEED: Final = 9_000_000
-SIZES_ML: Final = (0.3, 2.0, 8.0, 25.0, 60.0)
+SIZES_ML: Final = (0.008, 0.3, 2.0, 12.0, 40.0)
+FAINT_ML: Final = 1.0
+"""Bleeds up to this are outlined on the page of sizes, or nobody finds them."""
 LEVELS: Final = (0.12, 0.22, 0.32, 0.42, 0.52, 0.62, 0.72, 0.82, 0.92)
 """Slices of heads without blood, as parts of the way from the lowest to the highest."""
 WHOLE_HEAD: Final = 15
@@ -127,7 +129,7 @@ def _sizes(choice: Choice) -> tuple[int, list[Strip]]:
     for row, finding in enumerate(choice.findings):
         for n, volume_ml in enumerate(SIZES_ML):
             view = View(choice.seed + 1000 + row * 100 + n, finding, volume_ml, choice.population)
-            strips.append(partial(_one, view, choice.size_px, 0.5))
+            strips.append(partial(_one, view, choice.size_px, 0.5, outlined=volume_ml <= FAINT_ML))
     return len(SIZES_ML), strips
 
 
@@ -174,10 +176,10 @@ def _mimics(choice: Choice) -> tuple[int, list[Strip]]:
 # ---- strips
 
 
-def _one(view: View, size_px: int, level: float) -> list[Tile]:
+def _one(view: View, size_px: int, level: float, *, outlined: bool = False) -> list[Tile]:
     """Return the slice with the most blood, or that at a level where there is none."""
     k = view.at(level) if view.finding is Finding.NONE else view.bloodiest
-    return [view.tile(shown, size_px) for shown in view.shown([k])]
+    return [view.tile(shown, size_px, outlined=outlined) for shown in view.shown([k])]
 
 
 def _pair(view: View, size_px: int) -> list[Tile]:

@@ -3,7 +3,7 @@
 """What a gallery shows of one head: which slices, and their simulation at a fraction of a whole scan's cost.
 
 The head is the one that a study of the same seed shows. Its blood is measured at half the resolution, and only the
-slices shown are sampled, with a few others of the head, against which the scanner sets its noise.
+slices shown are sampled, with their neighbours and a few others of the head, against which the scanner sets its noise.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class View:
     @cached_property
     def geometry(self) -> ScanGeometry:
         """The planes of the seed's main series."""
-        return planned_geometry(self.seed)
+        return planned_geometry(self.seed, self.drawn_from)
 
     @property
     def drawn_from(self) -> Population:
@@ -102,8 +102,12 @@ class View:
         return round(part * (self.geometry.shape[0] - 1))
 
     def noise_free(self, slices: list[int]) -> tuple[NoiseFreeScan, list[int]]:
-        """Return the scan before the scanner of some slices and the references, and where in it the slices are."""
-        sampled = sorted({*slices, *(self.at(part) for part in REFERENCES)})
+        """Return the scan before the scanner of some slices with those about them, and where in it the slices are.
+
+        The scanner mixes a slice with its neighbours; the references are for its noise.
+        """
+        beside = {k + step for k in slices for step in (-1, 0, 1)} & set(range(self.geometry.shape[0]))
+        sampled = sorted({*beside, *(self.at(part) for part in REFERENCES)})
         geometry = replace(
             self.geometry,
             positions_mm=tuple(self.geometry.positions_mm[k] for k in sampled),
