@@ -23,11 +23,13 @@ from training.assignment import anchor_targets
 from training.heads import Head
 from training.instances import MAX_PIECES, pieces
 from training.network.anchors import anchor_boxes
-from training.simulator.noise_free import viewed
+from training.simulator.noise_free import NoiseFreeScan, viewed
 from training.simulator.population import POPULATIONS
 from training.simulator.scanner import Scanner
 from training.simulator.view import View
 
+THICKEST_MM: Final = 5.2
+OVERLAPPING: Final = 0.15  # the share of merged slices that lie half a slice apart
 NOWHERE: Final = np.zeros((0, 3), np.int32)
 
 
@@ -95,9 +97,11 @@ def _crop(
 
     The crop holds one of the voxels `about` [N, 3], if there are any.
     """
-    depth = len(head.scan.hu)
+    slices = _slices(head.scan, rng)
+    depth = len(slices)
     if len(about):
         z, y, x = (int(v) for v in about[rng.integers(len(about))])
+        z = int(np.argmin([abs(2 * z + 1 - planes.start - planes.stop) for planes in slices]))
         first = z - int(rng.integers(shape.targets))
         reach = 0.4 * shape.size
         centre = (y + rng.uniform(-reach, reach), x + rng.uniform(-reach, reach))
@@ -112,10 +116,20 @@ def _crop(
     z_input = np.clip(np.arange(first - CONTEXT_SLICES, first + shape.targets + CONTEXT_SLICES), 0, depth - 1)
     low, high = int(z_input.min()), int(z_input.max()) + 1
     scanner = Scanner.drawn(rng, POPULATIONS[head.scan.population])
-    hu, labels = viewed(head.scan, view, (shape.size, shape.size), slice(low, high), scanner, rng)
+    hu, labels = viewed(head.scan, view, (shape.size, shape.size), slices[low:high], scanner, rng)
     z_input = z_input - low
     z_target = z_input[CONTEXT_SLICES : CONTEXT_SLICES + shape.targets]
     return hu[z_input].astype(np.float32), labels[z_target]
+
+
+def _slices(scan: NoiseFreeScan, rng: np.random.Generator) -> list[range]:
+    """Return the planes of each slice of a realisation: as they are, or merged to thicker slices, some overlapping."""
+    most = int(THICKEST_MM / scan.thickness_mm.max() + 0.1) if scan.gapless else 1
+    parts = int(rng.integers(1, max(1, most) + 1))
+    first, overlapping = int(rng.integers(parts)), rng.random() < OVERLAPPING
+    if len(scan.hu) < first + 2 * parts:
+        return scan.slices()
+    return scan.slices(parts, first, max(1, parts // 2) if overlapping else parts)
 
 
 def random_view(centre: tuple[float, float], rng: np.random.Generator) -> View:

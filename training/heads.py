@@ -21,8 +21,10 @@ from rich.progress import Progress
 from scipy import ndimage
 
 from appliance.contract import MATRIX, TYPES
+from training.simulator.fields import stream
+from training.simulator.geometry import ScanGeometry, planned_geometry
 from training.simulator.noise_free import NoiseFreeScan, seeds_own_scan, simulate_noise_free
-from training.simulator.population import TRAINING, Population
+from training.simulator.population import TRAINING, Population, ScannerRange
 
 FINDINGS: Final = ("none", *(str(kind) for kind in TYPES))
 # Of ten heads four are without blood: a study without blood must stay without a detection on every slice.
@@ -30,6 +32,7 @@ FINDING_OF_SEED: Final = ("none", "iph", "edh_sdh", "sah", "none", "sah", "edh_s
 # Seeds below this are left to demonstrations, tests and benchmarks.
 FIRST_TRAINING_SEED: Final = 1_000_000
 FIRST_VALIDATION_SEED: Final = 2_000_000
+THIN_PLANES: Final = 64
 # For the search for dense tissue inside the skull: bone, the margin along it in which everything is dense, and dense.
 SKULL_HU: Final = 250
 MARGIN_PX: Final = 8
@@ -134,10 +137,27 @@ def make(folder: Path, first_seed: int, count: int, workers: int, population: Po
             progress.advance(bar)
 
 
+def kept_geometry(seed: int, population: Population) -> ScanGeometry:
+    """Return the planes that a head of a seed is kept on.
+
+    For training a third has slices of half the thickness, of which batches make thick ones by merging neighbours at any
+    offset, and a tenth has thin slices over a part of the head. Others are kept as they are planned.
+    """
+    planned = planned_geometry(seed, population)
+    if population.scanners is not ScannerRange.WIDE:
+        return planned
+    rng = stream(seed, "kept geometry")
+    kind, parts, lowest = rng.random(), int(rng.choice([4, 6, 8])), rng.random()
+    if kind < 0.1:
+        thin = planned.thinner(parts)
+        return thin.part(int(lowest * (thin.shape[0] - THIN_PLANES)), THIN_PLANES)
+    return planned.thinner(2) if kind < 0.43 else planned
+
+
 def _make_one(folder: Path, seed: int, population: Population) -> None:
     """Simulate and store one head."""
     finding = FINDING_OF_SEED[seed % len(FINDING_OF_SEED)]
-    scan = simulate_noise_free(seed, finding, population=population)
+    scan = simulate_noise_free(seed, finding, geometry=kept_geometry(seed, population), population=population)
     if scan.matrix != (MATRIX, MATRIX):
         raise ValueError(f"head {seed} has a matrix of {scan.matrix}, training takes {MATRIX}")
     scan.save(folder / Head(folder, finding, seed).name)

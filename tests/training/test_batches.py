@@ -48,7 +48,7 @@ def test_a_slice_without_blood_has_only_negative_anchors() -> None:
 def kept(folder: Path, finding: str, seed: int, hu: np.ndarray, labels: np.ndarray) -> None:
     planes = len(hu)
     scan = NoiseFreeScan(
-        seed, Finding(finding), hu.astype(np.int16), labels, (0.45, 0.45), np.full(planes, 5.0), "realistic"
+        seed, Finding(finding), hu.astype(np.int16), labels, (0.45, 0.45), np.full(planes, 5.0), population="realistic"
     )
     scan.save(folder / f"{finding}-{seed}")
 

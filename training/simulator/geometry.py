@@ -8,14 +8,21 @@ Patient space is DICOM's: mm, x to the left, y to posterior, z to the head. Any 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.simulator.fields import stream
+from training.simulator.population import TRAINING, Population, ScannerRange
 
 Vector = tuple[float, float, float]
+
+# Distances of slices, and how often. The paper's studies have 35 slices on average.
+SPACINGS_MM = (5.0, 4.8, 4.5, 4.0, 3.0)
+SPACING_SHARES = (0.5, 0.15, 0.1, 0.15, 0.1)
+SPACING_SHARES_WIDE = (0.4, 0.15, 0.15, 0.15, 0.15)
+FEWEST, MOST = 24, 56
 
 
 @dataclass(frozen=True)
@@ -96,27 +103,56 @@ class ScanGeometry:
         return np.asarray(self.spans_mm * self.pixel_spacing_mm[0] * self.pixel_spacing_mm[1] / 1000)
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, *, rows: int = 512, columns: int = 512) -> ScanGeometry:
-        """Return the plan of an axial soft-tissue series over the whole head."""
-        spacing = float(rng.choice([5.0, 5.0, 5.0, 4.8, 4.5, 4.0]))
-        overlap = float(rng.choice([1.0, 1.0, 1.0, 0.6, 0.75]))
-        field_of_view = float(np.clip(rng.normal(235, 12), 205, 281))
-        tilt = float(rng.uniform(2, 20)) if rng.random() < 0.4 else 0.0
+    def drawn(
+        cls, rng: np.random.Generator, population: Population = TRAINING, *, rows: int = 512, columns: int = 512
+    ) -> ScanGeometry:
+        """Return the plan of an axial soft-tissue series over the head, helical or with a tilted gantry.
+
+        The range of training is wider: pixels of 0.35 to 0.6 mm, more off the centre, more tilt, and more often a
+        range that begins above the skull base or ends below the vertex.
+        """
+        wide = population.scanners is ScannerRange.WIDE
+        spacing = float(rng.choice(SPACINGS_MM, p=SPACING_SHARES_WIDE if wide else SPACING_SHARES))
+        overlap = float(rng.choice([1.0, 1.0, 1.0, 1.25, 0.6, 0.75] if wide else [1.0] * 5 + [0.75]))
+        field_of_view = _clipped(rng.normal(238, 26), 180, 307) if wide else _clipped(rng.normal(232, 11), 208, 260)
+        most, tilted = (24.0, 0.45) if wide else (18.0, 0.35)
+        tilt, chance = float(rng.uniform(-0.2 * most if wide else 4.0, most)), rng.random()
         bottom, top = -62 + float(rng.normal(0, 4)), 100 + float(rng.normal(0, 4))
-        slices = int(np.clip(round((top - bottom) / spacing), 24, 40))
+        end, cut_mm, cut = rng.integers(2), float(rng.uniform(5, 30 if wide else 15)), rng.random()
+        if cut < (0.2 if wide else 0.08):
+            bottom, top = (bottom + cut_mm, top) if end else (bottom, top - cut_mm)
+        slices = int(np.clip(round((top - bottom) / spacing), FEWEST, MOST))
         positions = bottom + spacing * (np.arange(slices) + 0.5)
         pixel = field_of_view / max(rows, columns)
+        off = 8.0 if wide else 4.0
         return cls(
             rows=rows,
             columns=columns,
             pixel_spacing_mm=(pixel, pixel),
             positions_mm=tuple(float(p) for p in positions),
             thickness_mm=(spacing * overlap,) * slices,
-            centre_mm=(float(rng.normal(0, 4)), 15 + float(rng.normal(0, 5)), 0.0),
-            tilt_deg=tilt,
+            centre_mm=(float(rng.normal(0, off)), 15 + float(rng.normal(0, off)), 0.0),
+            tilt_deg=tilt if chance < tilted else 0.0,
         )
 
+    def thinner(self, parts: int) -> ScanGeometry:
+        """Return planes that stand for the same range in `parts` gapless slices for each of these."""
+        steps = np.repeat(self.spans_mm / parts, parts)
+        low = self.positions_mm[0] - self.spans_mm[0] / 2
+        positions = low + np.cumsum(steps) - steps / 2
+        return replace(self, positions_mm=tuple(positions.tolist()), thickness_mm=tuple(steps.astype(float).tolist()))
 
-def planned_geometry(seed: int) -> ScanGeometry:
+    def part(self, first: int, count: int) -> ScanGeometry:
+        """Return `count` of the planes from the one of index `first` on."""
+        kept = slice(first, first + count)
+        return replace(self, positions_mm=self.positions_mm[kept], thickness_mm=self.thickness_mm[kept])
+
+
+def planned_geometry(seed: int, population: Population = TRAINING) -> ScanGeometry:
     """Return the geometry of a seed's main series."""
-    return ScanGeometry.drawn(stream(seed, "geometry"))
+    return ScanGeometry.drawn(stream(seed, "geometry"), population)
+
+
+def _clipped(value: float, low: float, high: float) -> float:
+    """Return a number held between two."""
+    return float(np.clip(value, low, high))

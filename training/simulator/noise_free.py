@@ -41,6 +41,7 @@ class NoiseFreeScan:
     labels: uint8 [Z, y, x].
     pixel_spacing_mm: distance of rows and of columns.
     thickness_mm: [Z].
+    gapless: whether the planes touch, so that neighbours may be merged to thicker slices.
     population: the name of what it was drawn from.
     corner, matrix: where the arrays' first pixel lies in the slice, and the slice's rows and columns, where the arrays
         are only the box that holds the head; around it is air.
@@ -52,6 +53,7 @@ class NoiseFreeScan:
     labels: NDArray[np.uint8] = field(repr=False)
     pixel_spacing_mm: tuple[float, float]
     thickness_mm: NDArray[np.float64]
+    gapless: bool = False
     population: str = TRAINING.name
     corner: tuple[int, int] = (0, 0)
     matrix: tuple[int, int] = (0, 0)
@@ -79,17 +81,12 @@ class NoiseFreeScan:
         corner = (self.corner[0] + int(ys[0]), self.corner[1] + int(xs[0]))
         return replace(self, hu=self.hu[box], labels=self.labels[box], corner=corner, matrix=self.matrix)
 
-    def merged(self, groups: Sequence[Sequence[int]]) -> NoiseFreeScan:
-        """Return the scan whose slices are means of groups of neighbouring, gapless slices of this one.
+    def slices(self, parts: int = 1, first: int = 0, step: int = 0) -> list[range]:
+        """Return the planes of each slice that `parts` neighbours make together, from the plane `first` on.
 
-        A voxel has the label that at least half of its slices have.
+        They lie `step` planes apart, by default without a gap. Planes are merged only where they touch (`gapless`).
         """
-        hu = [np.rint(self.hu[group[0] : group[-1] + 1].mean(0, dtype=np.float32)) for group in groups]
-        labels = [_majority(self.labels[group[0] : group[-1] + 1]) for group in groups]
-        thick = [self.thickness_mm[group[0] : group[-1] + 1].sum() for group in groups]
-        scan = replace(self, hu=np.array(hu).astype(np.int16), labels=np.array(labels), thickness_mm=np.array(thick))
-        scan.__dict__["rays"] = self.rays.merged(groups)
-        return scan
+        return [range(k, k + parts) for k in range(first, len(self.hu) - parts + 1, step or parts)]
 
     def save(self, stem: Path) -> None:
         """Write it as `<stem>.hu.npy` and its fellows."""
@@ -105,6 +102,7 @@ class NoiseFreeScan:
             "seed": self.seed,
             "finding": str(self.finding),
             "population": self.population,
+            "gapless": self.gapless,
             "pixel_spacing_mm": [float(v) for v in self.pixel_spacing_mm],
             "thickness_mm": [float(v) for v in self.thickness_mm],
             "corner": boxed.corner,
@@ -127,6 +125,7 @@ class NoiseFreeScan:
             labels=labels,
             pixel_spacing_mm=(told["pixel_spacing_mm"][0], told["pixel_spacing_mm"][1]),
             thickness_mm=np.asarray(told["thickness_mm"]),
+            gapless=told["gapless"],
             population=told["population"],
             corner=(told["corner"][0], told["corner"][1]),
             matrix=(told["matrix"][0], told["matrix"][1]),
@@ -144,7 +143,7 @@ def simulate_noise_free(
     population: Population = TRAINING,
 ) -> NoiseFreeScan:
     """Return the scan of a seed before the scanner; `simulate_scan` of the same arguments scans the same head."""
-    geometry = geometry or planned_geometry(seed)
+    geometry = geometry or planned_geometry(seed, population)
     head = simulate_head(seed, finding, volume_ml=volume_ml, geometry=geometry, population=population)
     return NoiseFreeScan(
         seed=seed,
@@ -153,6 +152,7 @@ def simulate_noise_free(
         labels=head.labels(geometry),
         pixel_spacing_mm=geometry.pixel_spacing_mm,
         thickness_mm=np.asarray(geometry.thickness_mm),
+        gapless=bool(np.allclose(geometry.spans_mm, geometry.thickness_mm, rtol=0.02)),
         population=population.name,
     )
 
@@ -190,44 +190,50 @@ def realise(
         angle, scale = float(np.deg2rad(rng.uniform(-8, 8))), float(1 / rng.uniform(0.93, 1.07))
         dy, dx = rng.uniform(-12, 12, 2)
         view = View((view.centre[0] + float(dy), view.centre[1] + float(dx)), angle, scale, mirrored)
-    return viewed(scan, view, scan.matrix, slice(None), scanner, rng)
+    return viewed(scan, view, scan.matrix, scan.slices(), scanner, rng)
 
 
 def viewed(
     scan: NoiseFreeScan,
     view: View,
     size: tuple[int, int],
-    planes: slice,
+    slices: Sequence[range],
     scanner: Scanner,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Return what a scanner makes of a view of some planes of a scan, at the cost of that view: hu and labels.
+    """Return what a scanner makes of a view of some slices of a scan, at the cost of that view: hu and labels.
+
+    Parameters
+    ----------
+    slices: the planes of each slice (`NoiseFreeScan.slices`): their mean is what it shows, and a voxel has the label
+        that at least half of its planes have.
 
     Returns
     -------
-    hu: int16 [planes, *size].
-    labels: uint8 [planes, *size].
+    hu: int16 [slices, *size].
+    labels: uint8 [slices, *size].
     """
     margin = 0 if size == scan.matrix else MARGIN_PX
     wider = (size[0] + 2 * margin, size[1] + 2 * margin)
-    hu = cut(scan.hu[planes], view, wider, corner=scan.corner, around=-1000)
-    labels = cut(scan.labels[planes], view, size, corner=scan.corner, nearest=True, around=0)
+    first, end = slices[0].start, slices[-1].stop
+    hu = cut(scan.hu[first:end], view, wider, corner=scan.corner, around=-1000)
+    labels = cut(scan.labels[first:end], view, size, corner=scan.corner, nearest=True, around=0)
+    thickness = scan.thickness_mm[first:end]
+    rays = scan.rays.of(slice(first, end))
+    if any(len(planes) > 1 for planes in slices):
+        parts = [slice(planes.start - first, planes.stop - first) for planes in slices]
+        hu = np.stack([hu[part].mean(0) for part in parts])
+        labels = np.stack([_majority(labels[part]) for part in parts])
+        thickness = np.array([thickness[part].sum() for part in parts])
+        rays = rays.merged(parts)
     dy, dx = scan.pixel_spacing_mm
-    seen = scanned(
-        hu,
-        (dy * view.scale, dx * view.scale),
-        scan.thickness_mm[planes],
-        scanner,
-        rng,
-        rays=scan.rays.of(planes),
-        view=view,
-        matrix=scan.matrix,
-    )
+    spacing = (dy * view.scale, dx * view.scale)
+    seen = scanned(hu, spacing, thickness, scanner, rng, rays=rays, view=view, matrix=scan.matrix)
     return seen[:, margin : margin + size[0], margin : margin + size[1]], labels
 
 
 def _majority(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the label [y, x] that at least half of the slices [n, y, x] have; 0 where none has."""
+    """Return the label [y, x] that at least half of the planes [n, y, x] have; 0 where none has."""
     out = np.zeros(labels.shape[1:], np.uint8)
     if labels.any():
         for label in np.unique(labels)[::-1]:

@@ -67,7 +67,7 @@ def simulate_scan(
     ValueError
         If the finding is none of the four.
     """
-    geometry = geometry or planned_geometry(seed)
+    geometry = geometry or planned_geometry(seed, population)
     scanner = scanner or Scanner.drawn(stream(seed, "scanner"), population)
     head = simulate_head(seed, finding, volume_ml=volume_ml, geometry=geometry, population=population)
     labels = head.labels(geometry)

@@ -156,7 +156,7 @@ class WrittenStudy:
 
 def axial_geometry(spec: StudySpec) -> ScanGeometry:
     """Return the planes of the axial soft-tissue series that `spec` asks for."""
-    drawn = planned_geometry(spec.seed)
+    drawn = planned_geometry(spec.seed, POPULATIONS[spec.population])
     steps = drawn.spans_mm
     low, high = drawn.positions_mm[0] - steps[0] / 2, drawn.positions_mm[-1] + steps[-1] / 2
     if spec.mixed_spacing:

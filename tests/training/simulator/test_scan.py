@@ -15,7 +15,7 @@ from training.simulator.finding import Finding
 from training.simulator.geometry import ScanGeometry, planned_geometry
 from training.simulator.labels import volumes_ml
 from training.simulator.noise_free import NoiseFreeScan, realise, seeds_own_scan, simulate_noise_free, viewed
-from training.simulator.population import TRAINING
+from training.simulator.population import REALISTIC, TRAINING
 from training.simulator.scan import SimulatedScan, simulate_scan
 from training.simulator.scanner import Kernel, Scanner
 from training.simulator.view import View
@@ -133,16 +133,32 @@ def test_positions_that_do_not_rise_are_refused():
         replace(GEOMETRY, positions_mm=(0.0, 0.0), thickness_mm=(5.0, 5.0))
 
 
-def test_planned_geometries_cover_the_head_within_the_stated_ranges():
-    for seed in range(40):
-        plan = planned_geometry(seed)
-        assert plan.shape[1:] == (512, 512)
-        assert 24 <= plan.shape[0] <= 40
-        assert 0.40 <= plan.pixel_spacing_mm[0] <= 0.55
-        assert 2.4 <= min(plan.thickness_mm) <= max(plan.thickness_mm) <= 5
-        assert 0 <= plan.tilt_deg <= 20
-        assert plan.positions_mm[0] < -40
-        assert plan.positions_mm[-1] > 75
+@pytest.mark.parametrize(
+    ("population", "pixels_mm", "most_tilt", "farthest_mm"),
+    [(TRAINING, (0.35, 0.6), 24, 35), (REALISTIC, (0.4, 0.51), 18, 20)],
+)
+def test_planned_geometries_lie_within_their_populations_range(population, pixels_mm, most_tilt, farthest_mm):
+    plans = [planned_geometry(seed, population) for seed in range(200)]
+    pixels = [plan.pixel_spacing_mm[0] for plan in plans]
+    tilts = [plan.tilt_deg for plan in plans]
+    cut = [plan for plan in plans if plan.positions_mm[0] > -45 or plan.positions_mm[-1] < 80]
+
+    assert all(plan.shape[1:] == (512, 512) and 24 <= plan.shape[0] <= 56 for plan in plans)
+    assert pixels_mm[0] <= min(pixels) < max(pixels) <= pixels_mm[1]
+    assert all(1.79 <= min(plan.thickness_mm) <= max(plan.thickness_mm) <= 6.25 for plan in plans)
+    assert max(abs(tilt) for tilt in tilts) <= most_tilt
+    assert 0.4 < np.mean([tilt == 0 for tilt in tilts]) < 0.75
+    assert max(abs(plan.centre_mm[0]) for plan in plans) < farthest_mm
+    assert 0 < len(cut) < 0.35 * len(plans)
+
+
+def test_thinner_planes_stand_for_the_same_range():
+    thin = GEOMETRY.thinner(4)
+
+    assert thin.shape[0] == 4 * GEOMETRY.shape[0]
+    assert thin.spans_mm.sum() == pytest.approx(GEOMETRY.spans_mm.sum())
+    np.testing.assert_allclose(thin.thickness_mm, thin.spans_mm)
+    np.testing.assert_allclose(np.mean(thin.positions_mm[:4]), GEOMETRY.positions_mm[0])
 
 
 def test_a_coarser_geometry_sees_the_same_field_of_view():
@@ -213,14 +229,33 @@ def test_two_realisations_differ_and_one_stream_repeats():
 def test_merged_slices_are_the_means_of_their_neighbours_and_carry_the_label_of_half_of_them():
     hu = np.stack([np.full((64, 64), value, np.int16) for value in (10, 20, 30, 40, 50)])
     labels = np.zeros(hu.shape, np.uint8)
-    labels[1:3, 20:30] = 2
+    labels[2:4, 20:30] = 2
     labels[4, 40:50] = 3
-    scan = NoiseFreeScan(0, Finding.NONE, hu, labels, (0.5, 0.5), np.full(5, 1.25)).merged([[0, 1, 2], [3, 4]])
+    scan = NoiseFreeScan(0, Finding.NONE, hu, labels, (0.5, 0.5), np.full(5, 1.25), gapless=True)
+    quiet = Scanner(noise_hu=0.0, overshoot=0.0)
+    slices = scan.slices(3, first=0, step=2)
+    seen, truth = viewed(scan, View.whole((64, 64)), (64, 64), slices, quiet, np.random.default_rng(0))
 
-    np.testing.assert_array_equal(scan.hu[:, 0, 0], [20, 45])
-    np.testing.assert_array_equal(scan.thickness_mm, [3.75, 2.5])
-    np.testing.assert_array_equal(scan.labels[:, [0, 25, 45], 0], [[0, 2, 0], [0, 0, 3]])
-    assert len(scan.rays.noise) == 2
+    assert slices == [range(0, 3), range(2, 5)]
+    np.testing.assert_array_equal(seen[:, 32, 32], [20, 40])
+    np.testing.assert_array_equal(truth[:, [0, 25, 45], 0], [[0, 0, 0], [0, 2, 0]])
+
+
+def test_noise_of_merged_slices_is_that_of_their_thickness():
+    scan = NoiseFreeScan(
+        0,
+        Finding.NONE,
+        np.zeros((8, 128, 128), np.int16),
+        np.zeros((8, 128, 128), np.uint8),
+        (0.5, 0.5),
+        np.full(8, 1.25),
+    )
+    thin, thick = (
+        viewed(scan, View.whole((128, 128)), (128, 128), scan.slices(n), Scanner(), np.random.default_rng(0))[0].std()
+        for n in (1, 4)
+    )
+
+    assert thin / thick == pytest.approx(2.0, rel=0.1)
 
 
 def test_a_view_of_a_scan_is_seen_as_the_whole_scan_is():
@@ -230,7 +265,7 @@ def test_a_view_of_a_scan_is_seen_as_the_whole_scan_is():
     scan = NoiseFreeScan(0, Finding.NONE, hu, np.zeros(hu.shape, np.uint8), (1.0, 1.0), np.full(3, 5.0))
     scanner = Scanner(noise_hu=0.0, hardening=1.0)
     whole, _ = realise(scan, np.random.default_rng(0), scanner=scanner, move=False)
-    part, _ = viewed(scan, View((75.5, 85.5)), (96, 96), slice(1, 3), scanner, np.random.default_rng(0))
+    part, _ = viewed(scan, View((75.5, 85.5)), (96, 96), scan.slices()[1:], scanner, np.random.default_rng(0))
 
     np.testing.assert_allclose(part, whole[1:, 28:124, 38:134], atol=2)
 

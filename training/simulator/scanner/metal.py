@@ -40,9 +40,11 @@ def stars(rng: np.random.Generator, metal: Field, view: View, size: tuple[int, i
     for middle_y, middle_x, area in metal[np.argsort(-metal[:, 2], kind="stable")[:PIECES]]:
         broad, fine = rng.standard_normal(RAYS // 24, np.float32), rng.standard_normal(RAYS, np.float32)
         around = np.interp(np.arange(RAYS) / 24, np.arange(len(broad) + 1), np.append(broad, broad[0]))
-        line = (around + 0.6 * fine - 0.3).astype(np.float32)
+        fine = 0.5 * fine + 0.25 * (np.roll(fine, 1) + np.roll(fine, -1))
+        line = (np.sign(around) * around**2 + 0.5 * fine - 0.3).astype(np.float32)
         dy, dx = y - middle_y, x - middle_x
         at = ((np.arctan2(dy, dx) + np.float32(np.pi)) * np.float32(RAYS / (2 * np.pi))).astype(np.int32)
-        strength = np.float32(min(3.0, np.sqrt(area / PIECE_PX)) * NEAR_PX)
-        out += np.take(line, at, mode="wrap") * strength / np.maximum(np.hypot(dy, dx), np.float32(NEAR_PX))
+        strength = np.float32(min(3.0, np.sqrt(area / PIECE_PX)))
+        near = np.float32(NEAR_PX) / np.maximum(np.hypot(dy, dx), np.float32(NEAR_PX))
+        out += np.take(line, at, mode="wrap") * strength * near ** np.float32(1.3)
     return out

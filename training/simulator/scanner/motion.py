@@ -16,7 +16,7 @@ Field = NDArray[np.float32]
 
 MOVED_SHARE = 0.35  # of the slices of a scan with motion
 HEAD_MM = 80.0  # half a head: what turns by an angle moves by that much
-STREAK_HU_PER_MM = 5.0
+STREAK_HU_PER_MM = 1.2
 STREAK_STEP_PX = 3.0
 BEYOND_PX = 24
 
@@ -47,6 +47,7 @@ class Motion:
         share, turned = rng.uniform(0.25, 0.5), rng.uniform(-1, 1)
         lines = rng.standard_normal((2, 257), np.float32)
         lines = (lines[:, 1:] + lines[:, :-1]) * np.float32(0.7 * STREAK_HU_PER_MM * motion_mm)
+        lines *= np.abs(rng.standard_normal(lines.shape, np.float32))  # few strong ones: edges are few
         if not moves:
             return None
         shift = (float(np.sin(towards) * motion_mm * 0.5), float(np.cos(towards) * motion_mm * 0.5))

@@ -37,6 +37,7 @@ BONE_FROM_HU = 150.0
 METAL_HU = 3000
 BOW_TIE_CM = 8.0  # the radius of the water that a head's bow-tie filter is made for
 BOW_TIE = 0.4  # how much of the missing path it adds
+TUBE_FOLLOWS = 0.7  # how much of the difference between angles the tube current evens out
 HARDEST_HU = 60.0
 HARDENING_PER_CM2 = 0.004  # shortfall of a ray for each squared cm of bone of +1000 HU
 
@@ -73,7 +74,7 @@ class Rays:
         mean = _back_projected(variance, water.shape[1:]) / np.float32(ANGLES)
         reference = _middle(mean, body)
         spacing_cells = ANGLES // STREAK_ANGLES
-        excess = variance[:, ::spacing_cells] / (reference * ANGLES) - 1.5 / ANGLES
+        excess = variance[:, ::spacing_cells] / (reference * ANGLES) - 1.3 / ANGLES
         return cls(
             noise=np.asarray(np.sqrt(mean / reference), np.float32),
             hardening=_hardened(paths[:, 1], water, bone, CELL_PX * spacing_mm[0] / 10),
@@ -91,17 +92,17 @@ class Rays:
         kept = {name: getattr(self, name)[planes] for name in ("noise", "hardening", "bone", "starved", "body")}
         return Rays(**kept, metal=metal)
 
-    def merged(self, groups: Sequence[Sequence[int]]) -> Rays:
-        """Return the rays of slices that are means of groups of these slices."""
+    def merged(self, parts: Sequence[slice]) -> Rays:
+        """Return the rays of slices that are means of some of these slices each."""
         mean = {
-            name: np.stack([getattr(self, name)[list(group)].astype(np.float32).mean(0) for group in groups])
+            name: np.stack([getattr(self, name)[part].mean(0) for part in parts])
             for name in ("noise", "hardening", "bone", "starved", "body")
         }
         metal = [
-            np.array([k, y, x, area / len(group)], np.float32)
-            for k, group in enumerate(groups)
+            np.array([k, y, x, area / (part.stop - part.start)], np.float32)
+            for k, part in enumerate(parts)
             for z, y, x, area in self.metal
-            if z in group
+            if part.start <= z < part.stop
         ]
         return Rays(**mean, metal=np.array(metal, np.float32).reshape(-1, 4))
 
@@ -172,7 +173,10 @@ def _variance(paths: Field, cell_cm: float) -> Field:
     across = (np.arange(size) - (size - 1) / 2) * cell_cm
     chord = 2 * np.sqrt(np.clip(BOW_TIE_CM**2 - across**2, 0, None))
     bow_tie = BOW_TIE * (2 * BOW_TIE_CM - chord)
-    return np.asarray(np.exp(WATER_PER_CM * (paths + bow_tie.astype(np.float32))), np.float32)
+    variance = np.exp(WATER_PER_CM * (paths + bow_tie.astype(np.float32)))
+    # The tube current follows the angle, most of the way.
+    middle = variance[..., size // 3 : -(size // 3)].mean(-1, keepdims=True)
+    return np.asarray(variance * (middle.mean(1, keepdims=True) / middle) ** TUBE_FOLLOWS, np.float32)
 
 
 def _hardened(paths: Field, water: Field, bone: Field, cell_cm: float) -> Field:

@@ -22,6 +22,7 @@ Field = NDArray[np.float32]
 
 VANES = 3  # pairs of vanes about an edge
 VANE_CELLS = 5.0  # how far they reach
+VANE_GAIN = np.float32(2.0)  # so that vanes of a petrous bone have about unit strength
 TURN_PER_SLICE = 1.1  # radians
 
 
@@ -56,7 +57,7 @@ def _windmills(bone: Field, start: float) -> Field:
     size = (2 * rows, 2 * columns)
     y, x = (scipy.fft.fftfreq(n, 1 / n).astype(np.float32) for n in size)
     radius, angle = np.hypot(y[:, None], x), np.arctan2(y[:, None], x)
-    reach = np.exp(-radius / np.float32(VANE_CELLS)) * (radius > 0) / (radius + 1)
+    reach = VANE_GAIN * np.exp(-radius / np.float32(VANE_CELLS)) * (radius > 0) / (radius + 1)
     out = np.empty(bone.shape, np.float32)
     for k in range(planes):
         vanes = reach * np.cos(VANES * angle + np.float32(start + TURN_PER_SLICE * k))
