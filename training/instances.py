@@ -23,8 +23,9 @@ from appliance.contract import ANCHOR_SIZES_PX, TYPES
 MAX_PIECE_PX: Final = float(ANCHOR_SIZES_PX[-1])
 MIN_BOX_PX: Final = 8.0
 JOIN_PX: Final = 3
-# Specks below this area are neither taught as an instance nor big enough to spoil a negative.
-MIN_AREA_PX: Final = 4
+# Beside a larger bleed a speck below this area is neither taught as an instance nor big enough to spoil a negative. On
+# its own it is all there is: a punctate bleed, or the tip of one, is a few pixels on a slice.
+SPECK_PX: Final = 4
 MAX_PIECES: Final = 24
 
 
@@ -38,15 +39,15 @@ class Cutting:
         The longest side of a piece.
     join_px
         Blood of a type is one component where widening it by this much makes it one.
-    least_px
-        The smallest area of a piece.
+    speck_px
+        Pieces of a smaller area are left out on slices that hold larger ones of their type.
     most
         Pieces a slice; the largest are kept.
     """
 
     longest_px: float = MAX_PIECE_PX
     join_px: int = JOIN_PX
-    least_px: int = MIN_AREA_PX
+    speck_px: int = SPECK_PX
     most: int = MAX_PIECES
 
 
@@ -67,11 +68,13 @@ def pieces(labels: NDArray[np.uint8], cutting: Cutting = TAUGHT) -> tuple[NDArra
         joined = ndimage.binary_dilation(blood, iterations=cutting.join_px) if cutting.join_px else blood
         components, _ = ndimage.label(joined)
         components *= blood
+        of_kind: list[tuple[int, tuple[float, float, float, float], int]] = []
         for number, where in enumerate(ndimage.find_objects(components), start=1):
             if where is not None:
                 inside = components[where] == number
                 cut = _cut(inside, where[0].start, where[1].start, cutting)
-                found += [(area, box, kind.label) for area, box in cut]
+                of_kind += [(area, box, kind.label) for area, box in cut]
+        found += [piece for piece in of_kind if piece[0] >= cutting.speck_px] or of_kind
     found = sorted(found, key=lambda piece: -piece[0])[: cutting.most]
     boxes = np.array([box for _, box, _ in found], np.float32).reshape(-1, 4)
     return boxes, np.array([label for *_, label in found], np.int32)
@@ -89,7 +92,7 @@ def _cut(
     for y1, y2 in pairwise(rows):
         for x1, x2 in pairwise(columns):
             y, x = np.nonzero(blood[y1:y2, x1:x2])
-            if len(y) >= cutting.least_px:
+            if len(y):
                 low_y, high_y = _padded(top + y1 + y.min(), top + y1 + y.max() + 1)
                 low_x, high_x = _padded(left + x1 + x.min(), left + x1 + x.max() + 1)
                 result.append((len(y), (low_y, low_x, high_y, high_x)))

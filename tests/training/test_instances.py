@@ -51,6 +51,13 @@ def test_strands_a_few_pixels_apart_are_one_piece_and_others_are_not() -> None:
     assert len(pieces(far)[0]) == 2
 
 
+def test_a_speck_is_a_piece_where_its_type_has_nothing_larger_on_the_slice() -> None:
+    speck = (300, 300, 301, 302, 1)
+    np.testing.assert_array_equal(pieces(plane(speck))[0], [[296.5, 297, 304.5, 305]])
+    assert len(pieces(plane(speck, (100, 100, 140, 140, 3)))[0]) == 2
+    assert len(pieces(plane(speck, (100, 100, 140, 140, 1)))[0]) == 1
+
+
 def test_types_that_touch_stay_apart() -> None:
     _, kinds = pieces(plane((100, 100, 140, 140, 1), (100, 140, 140, 180, 3)))
     assert sorted(kinds) == [1, 3]

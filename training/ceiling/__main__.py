@@ -47,7 +47,7 @@ CHOICES: Final = (
     Choice("join 0 px", replace(TAUGHT, join_px=0)),
     Choice("join 3 px", replace(TAUGHT, join_px=3)),
     Choice("join 6 px", replace(TAUGHT, join_px=6)),
-    Choice("from 1 px", replace(TAUGHT, least_px=1)),
+    Choice("all specks", replace(TAUGHT, speck_px=1)),
 )
 
 

@@ -137,7 +137,7 @@ def _boxes_passed(labels: Labels, cutting: Cutting, rng: np.random.Generator) ->
     bleeding = [int(z) for z in np.flatnonzero(labels.any(axis=(1, 2)))]
     counts = np.zeros((3, len(TYPES)), np.int64)
     after: dict[Step, dict[int, _Slice]] = {step: {} for step in Step if step not in (Step.MASK, Step.SURE)}
-    unlimited = Cutting(cutting.longest_px, cutting.join_px, cutting.least_px, most=MATRIX**2)
+    unlimited = replace(cutting, most=MATRIX**2)
     for z in bleeding:
         boxes, kinds = pieces(labels[z], unlimited)
         cut = _Slice(boxes, kinds, np.array([_blood(labels[z], *one).sum() for one in zip(boxes, kinds, strict=True)]))

@@ -22,13 +22,14 @@ SIZES: Final = (DRAWN, PUNCTATE, DRAWN, SMALL)
 VOLUMES_ML: Final = {SMALL: (0.01, 5.0), PUNCTATE: (0.002, 0.01)}
 # Distances of slices in mm; None is the seed's own, 4 to 5 mm.
 SPACINGS_MM: Final = (None, 2.5, None, 1.25)
-# Heads on disk do not say their spacing: that of an ordinary scan, for their size class alone.
-USUAL_VOXEL_ML: Final = 0.46 * 0.46 * 5.0 / 1000
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labels of a study: uint8 [Z, 512, 512] in the contract's orientation, and the mL of a voxel of each slice [Z]."""
+    """Labels of a study: uint8 [Z, 512, 512] in the contract's orientation, and the mL of a voxel of each slice [Z].
+
+    Heads on disk keep the thickness of their slices, not the distance: with slices that overlap their mL are too many.
+    """
 
     name: str
     labels: NDArray[np.uint8] = field(repr=False)
@@ -53,7 +54,8 @@ class Order:
         from training.heads import Head
 
         head = Head(folder, self.finding, self.seed)
-        return Labelled(head.name, np.asarray(head.labels), np.full(len(head.labels), USUAL_VOXEL_ML))
+        dy, dx = head.scan.pixel_spacing_mm
+        return Labelled(head.name, np.asarray(head.labels), head.scan.thickness_mm * dy * dx / 1000)
 
     def _simulated(self) -> Labelled:
         from training.simulator.bleeding import simulate_head
