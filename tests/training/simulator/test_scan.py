@@ -267,7 +267,7 @@ def test_a_view_of_a_scan_is_seen_as_the_whole_scan_is():
     whole, _ = realise(scan, np.random.default_rng(0), scanner=scanner, move=False)
     part, _ = viewed(scan, View((75.5, 85.5)), (96, 96), scan.slices()[1:], scanner, np.random.default_rng(0))
 
-    np.testing.assert_allclose(part, whole[1:, 28:124, 38:134], atol=2)
+    np.testing.assert_allclose(part, whole[1:, 28:124, 38:134], atol=4)  # shading is known by coarse cells
 
 
 def test_an_unknown_finding_is_refused():

@@ -19,6 +19,7 @@ from training.simulator.scanner.settings import Scanner
 Field = NDArray[np.float32]
 
 FWHM_PER_SIGMA = 2.355
+ALIASED = 0.05  # sampling leaves some power at frequency zero (Kijewski & Judy, Phys Med Biol 1987)
 BLOTCH_PER_MM = 0.12  # above this frequency iterative reconstruction takes noise away
 
 
@@ -43,7 +44,7 @@ def noise_amplitude(frequency: Field, size: tuple[int, int], scanner: Scanner) -
     A share `scanner.blotch` of the variance is the blotchy noise of iterative reconstruction.
     """
     relative = frequency / scanner.noise_peak_per_mm
-    filtered = relative * np.exp(-0.5 * relative**2)
+    filtered = (ALIASED + relative) * np.exp(-0.5 * relative**2)
     low = frequency / BLOTCH_PER_MM
     blotchy = (0.15 + low) / (1 + low**2) ** 2
     power = (1 - scanner.blotch) * _unit(filtered, size) + scanner.blotch * _unit(blotchy, size)
