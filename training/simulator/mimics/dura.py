@@ -17,6 +17,9 @@ from scipy import ndimage
 from training.simulator.landmarks import smoothstep
 from training.simulator.mimics.mimic import Inside, Mimic, Point
 
+# MNI z, y, |x| from the petrous apex to the posterior clinoid process.
+_LIGAMENT: tuple[Point, ...] = ((-30.0, -20.0, 18.0), (-23.0, -12.0, 13.0), (-19.0, -3.0, 9.0))
+
 
 @dataclass(frozen=True)
 class DenseDura(Mimic):
@@ -75,28 +78,38 @@ class FalxPlaques(Mimic):
 
 @dataclass(frozen=True)
 class TentorialCalcium(Mimic):
-    """Dense lines where the tentorium meets the petrous ridges: (side, radius in mm, HU, how far they run)."""
+    """Dense lines and bands where the tentorium meets the petrous ridges: side, half thickness in mm and HU of each.
 
-    lines: tuple[tuple[float, float, float, float], ...]
+    Attributes
+    ----------
+    ligaments: those from the petrous apex to the clinoid process.
+    bands: those along the ridge, `reach_mm` up the sheet.
+    """
+
+    ligaments: tuple[tuple[float, float, float], ...]
+    bands: tuple[tuple[float, float, float], ...]
+    reach_mm: float
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> TentorialCalcium:
-        """Return one."""
+        """Return one: ligaments two times in three, else bands, sometimes both."""
         hu = float(rng.uniform(40, 450))
-        sides = ((-1.0,), (1.0,), (-1.0, 1.0))[int(rng.integers(3))]
-        return cls(
-            tuple(
-                (s, float(rng.uniform(0.7, 1.5)), hu * float(rng.uniform(0.6, 1)), float(rng.uniform(0.3, 1)))
-                for s in sides
-            )
-        )
+
+        def sides() -> tuple[tuple[float, float, float], ...]:
+            chosen = ((-1.0,), (1.0,), (-1.0, 1.0))[int(rng.integers(3))]
+            return tuple((side, float(rng.uniform(0.7, 1.5)), hu * float(rng.uniform(0.5, 1))) for side in chosen)
+
+        which = rng.random()
+        return cls(sides() if which < 0.7 else (), sides() if which > 0.55 else (), float(rng.uniform(3, 8)))
 
     def lay_over_dura(self, inside: Inside) -> None:
-        """Draw the petroclinoid ligaments and the ridges' edge of the tentorium."""
-        for side, radius, hu, run in self.lines:
-            start: Point = (-20.0, -6.0, side * 10.0)
-            end: Point = (-24.0 + 4 * run, -14.0 - 30 * run, side * (14.0 + 34 * run))
-            box, distance = inside.along((start, (-23.0, -14.0, side * 15.0), end), radius + 2)
-            uneven = np.clip(0.7 + 0.5 * inside.at.texture[box], 0.1, 1.3)
-            share = np.clip(radius + 0.5 - distance, 0, 1) * uneven * (1 - 0.7 * inside.at.brain[box])
-            inside.hu[box] += share * np.float32(hu)
+        """Draw them."""
+        at = inside.at
+        for side, half, hu in self.ligaments:
+            box, distance = inside.along(tuple((z, y, side * x) for z, y, x in _LIGAMENT), half + 2)
+            inside.hu[box] += np.clip(half + 0.5 - distance, 0, 1) * np.float32(hu)
+        for side, half, hu in self.bands:
+            box, _ = inside.along(((-34.0, -14.0, side * 18.0), (-28.0, -44.0, side * 54.0)), 12)
+            sheet = np.clip(half + 0.5 - np.abs(at.tentorium[box]), 0, 1) * np.clip(0.6 + 0.5 * at.texture[box], 0, 1.2)
+            sheet *= smoothstep((self.reach_mm - at.depth[box]) / 2) * smoothstep((at.z[box[0]] + 40) / 6)
+            inside.hu[box] += sheet * np.float32(hu)

@@ -35,10 +35,10 @@ class Plaque:
         points = []
         for angle in np.linspace(self.turn - self.span / 2, self.turn + self.span / 2, 5):
             z, y, x = self.centre
-            points.append((z, y + self.radius_mm * float(np.cos(angle)), x + self.radius_mm * float(np.sin(angle))))
+            across, along = self.radius_mm * float(np.sin(angle)), self.radius_mm * float(np.cos(angle))
+            points.append(inside.seen((z, y + along, x + across)))
         box, distance = inside.along(tuple(points), 3)
-        share = np.clip(1.1 - distance, 0, 1) * (1 - 0.8 * inside.at.brain[box])
-        inside.hu[box] += share * np.float32(self.hu)
+        inside.hu[box] += np.clip(1.3 - distance, 0, 1) * np.float32(self.hu)
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class CalcifiedArteries(Mimic):
 
     @classmethod
     def of(cls, rng: np.random.Generator, courses: list[tuple[tuple[Point, ...], float, float]]) -> CalcifiedArteries:
-        """Return one to five plaques along each course, given with its side and its radius in mm."""
+        """Return two to seven plaques along each course, given with its side and its radius in mm."""
         hu = float(rng.uniform(120, 700))
         plaques = []
         for course, side, radius in courses:
-            for _ in range(int(rng.integers(1, 6))):
+            for _ in range(int(rng.integers(2, 8))):
                 along = float(rng.uniform(0, len(course) - 1.001))
                 k, part = int(along), along % 1
                 z, y, x = (a + part * (b - a) for a, b in zip(course[k], course[k + 1], strict=True))
