@@ -52,7 +52,7 @@ def simulate_head(
     population: what anatomy, mimics and bleeds are drawn from.
     """
     finding = Finding(finding)
-    geometry = geometry or planned_geometry(seed)
+    geometry = geometry or planned_geometry(seed, population)
     # A tilted gantry follows the skull base, so the head lies about that much chin up or down.
     towards = geometry.tilt_deg * float(stream(seed, "lying").uniform(0.3, 1.0))
     anatomy = Anatomy.drawn(seed, population, extra_pitch_deg=-towards)
@@ -65,7 +65,8 @@ def simulate_head(
     for attempt in range(ATTEMPTS):
         rng = stream(seed, f"blood {attempt}")
         bleeds = drawn_bleeds(kind, wanted, rng, fractured_side=fractured_side, companions=population.companions)
-        tried.append(_Search(anatomy, kind, wanted, geometry, bleeds, rng).found())
+        parts = [_Part(bleed, planned(anatomy, bleed, rng, population.bleeds)) for bleed in bleeds]
+        tried.append(_Search(kind, wanted, geometry, anatomy, parts).found())
         if tried[-1][0] < GOOD_ENOUGH:
             break
     return min(tried, key=lambda one: one[0])[1]
@@ -84,15 +85,13 @@ class _Search:
 
     def __init__(
         self,
-        anatomy: Anatomy,
         kind: HemorrhageType,
         wanted_ml: float,
         geometry: ScanGeometry,
-        bleeds: Sequence[Bleed],
-        rng: np.random.Generator,
+        anatomy: Anatomy,
+        parts: Sequence[_Part],
     ) -> None:
-        self.anatomy, self.kind, self.wanted_ml, self.geometry = anatomy, kind, wanted_ml, geometry
-        parts = [_Part(bleed, planned(anatomy, bleed, rng)) for bleed in bleeds]
+        self.kind, self.wanted_ml, self.geometry, self.anatomy = kind, wanted_ml, geometry, anatomy
         self.asked = [part for part in parts if part.bleed.form.type is kind]
         self.companions = [
             (part.bleed.form.type, part.plan.grown(part.bleed.volume_ml))

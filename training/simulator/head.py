@@ -132,15 +132,16 @@ class SimulatedHead:
         """Return each bleed as these planes show it, in the order of `blood`."""
         out = []
         for blood in self.blood:
-            fraction = np.zeros(geometry.shape, np.float32)
-            rise = np.zeros(geometry.shape, np.float32)
+            seen = SeenBleed(blood.type, *(np.zeros(geometry.shape, np.float32) for _ in range(3)))
             box = (blood.low - 1.0, blood.low + np.asarray(blood.fraction.shape, float))
             for k in range(geometry.shape[0]):
-                sampled = self._sampled([blood.fraction, blood.rise], geometry, k, box, blood.low, "constant")
+                volumes = [blood.fraction, blood.rise, blood.bone]
+                sampled = self._sampled(volumes, geometry, k, box, blood.low, "constant")
                 if sampled is not None:
-                    window, (part, hu) = sampled
-                    fraction[k][window], rise[k][window] = part, hu
-            out.append(SeenBleed(blood.type, fraction, rise))
+                    window, means = sampled
+                    for whole, mean in zip((seen.fraction, seen.rise, seen.bone), means, strict=True):
+                        whole[k][window] = mean
+            out.append(seen)
         return out
 
     def labels(self, geometry: ScanGeometry) -> NDArray[np.uint8]:

@@ -4,10 +4,10 @@
 
 A voxel is labelled with a type when blood of that type fills at least half of it, or when a lesion raises it by at
 least half of that lesion's own highest rise in the slice and at least 8 HU. A lesion in a slice is what one bleed shows
-there within 10 mm: a faint sulcus far from a full cistern, or a second contusion, has a peak of its own. Blood is all
-of a collection, the dark part of a mixed one too, so such a collection is labelled whole. Where types meet, the higher
-fraction wins. Blood in a ventricle counts as intraparenchymal. Volumes are those of labelled voxels, as with masks
-drawn by hand.
+there within 10 mm: a faint sulcus far from a full cistern, or a second contusion, has a peak of its own. In a voxel
+with more than a tenth of bone no rise can be seen, and half a voxel of blood is needed. Blood is all of a collection,
+the dark part of a mixed one too, so such a collection is labelled whole. Where types meet, the higher fraction wins.
+Blood in a ventricle counts as intraparenchymal. Volumes are those of labelled voxels, as with masks drawn by hand.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ Field = NDArray[np.float32]
 
 LABEL_FRACTION = 0.5
 LABEL_RISE_HU = 8.0
+MOST_BONE = 0.1  # with 1200 HU that is twice as bright as clot
 LESION_GAP_MM = 10.0  # pieces of one bleed nearer than this are one lesion
 _CELL_MM = 2.5  # gaps are measured on cells of about this size
 
@@ -38,11 +39,13 @@ class SeenBleed:
     ----------
     fraction: float32 [Z, Y, X], how much of each voxel it fills.
     rise: float32 [Z, Y, X], HU by which it raises each voxel.
+    bone: float32 [Z, Y, X], how much of each voxel is bone, where the bleed is.
     """
 
     type: HemorrhageType
     fraction: Field = field(repr=False)
     rise: Field = field(repr=False)
+    bone: Field = field(repr=False)
 
 
 def labelled(
@@ -59,7 +62,7 @@ def labelled(
         seen = fraction >= LABEL_FRACTION
         for bleed in of_kind:
             for k in np.flatnonzero(bleed.rise.max(axis=(1, 2)) >= LABEL_RISE_HU):
-                plane = bleed.rise[k]
+                plane = np.where(bleed.bone[k] <= MOST_BONE, bleed.rise[k], 0)
                 seen[k] |= (plane >= LABEL_RISE_HU) & (plane >= 0.5 * lesion_peaks(plane, pixel_spacing_mm))
         wins = seen & (fraction > best)
         labels[wins] = kind.label

@@ -12,6 +12,7 @@ import pytest
 from appliance.contract import TYPES, HemorrhageType
 from training.simulator.anatomy import Anatomy, at_warp_nodes
 from training.simulator.blood import planned
+from training.simulator.blood.clot import Clot, downwards, settled
 from training.simulator.blood.form import Bleed, Form
 from training.simulator.blood.laid import bled
 from training.simulator.blood.pattern import drawn_bleeds
@@ -19,7 +20,7 @@ from training.simulator.blood.push import relaxed
 from training.simulator.blood.sizes import drawn_volume_ml
 from training.simulator.fields import stream
 from training.simulator.finding import Finding
-from training.simulator.population import BleedSizes
+from training.simulator.population import BleedShapes, BleedSizes
 
 SEED = 9
 FORMS = {HemorrhageType.IPH: Form.LOBAR, HemorrhageType.EDH_SDH: Form.CONVEXITY, HemorrhageType.SAH: Form.SULCAL}
@@ -237,3 +238,73 @@ def test_training_sees_more_small_bleeds_than_the_papers_cohort():
     wide = [drawn_volume_ml(rng, Finding.IPH, BleedSizes.WIDE) for _ in range(1000)]
 
     assert np.mean(np.array(wide) < 5) > 0.35
+
+
+@pytest.mark.parametrize("form", Form)
+def test_the_held_out_generator_draws_another_shape_of_the_same_volume(anatomy, form):
+    bleed = Bleed(form, 3.0, 1.0)
+    familiar, held_out = (
+        planned(anatomy, bleed, stream(SEED, "blood"), shapes).grown(3.0).fraction
+        for shapes in (BleedShapes.FAMILIAR, BleedShapes.HELD_OUT)
+    )
+
+    assert held_out.sum() * anatomy.voxel_ml == pytest.approx(3.0, rel=0.15)
+    assert held_out.shape != familiar.shape or np.abs(held_out - familiar).sum() > 0.2 * familiar.sum()
+
+
+def test_percolating_blood_has_a_rougher_edge_than_a_ragged_ball(anatomy):
+    bleed = Bleed(Form.LOBAR, 15.0, 1.0)
+    edges = []
+    for shapes in (BleedShapes.FAMILIAR, BleedShapes.HELD_OUT):
+        growths = [planned(anatomy, bleed, stream(seed, "blood"), shapes).grown(15.0) for seed in range(3)]
+        blood = [np.pad(growth.fraction > 0.5, 1) for growth in growths]
+        edges.append(sum(sum(int(np.diff(b, axis=a).sum()) for a in range(3)) / b.sum() for b in blood))
+
+    assert edges[1] > 1.15 * edges[0]
+
+
+def test_epidural_blood_stops_at_the_sutures_of_its_bone(anatomy):
+    crossing = []
+    for seed in range(6):
+        growth = plan_of(anatomy, Form.EPIDURAL, 25.0, seed=seed).grown(25.0)
+        (from_suture,) = anatomy.in_grid([anatomy.suture_distance], growth.box)
+        depth = -anatomy.atlas.cavity_distance[growth.box]
+        at_suture = (from_suture < 1.5) & (depth > 0) & (depth < 12)
+        crossing.append(float(growth.fraction[at_suture].sum()) / float(growth.fraction.sum()))
+
+    assert np.median(crossing) < 0.001
+
+
+def test_the_blood_of_one_who_lies_on_the_back_settles_below_a_level():
+    density = settled(np.full((1, 40, 1), 60, np.float32), np.arange(40, dtype=np.float32)[None, :, None], 20.0, 15.0)
+
+    assert density[0, :17].max() < 46
+    assert density[0, 24:].min() > 60
+
+
+def test_down_is_to_the_back_of_the_head_whatever_its_pose(anatomy):
+    for seed in range(4):
+        head = Anatomy.drawn(seed)
+        box = (slice(60, 61), slice(40, 180), slice(90, 91))
+        down = downwards(head, box)[0, :, 0]
+
+        assert np.all(np.diff(down) > 0.7)
+        points = np.array([[0.0, -30.0, 20.0], [0.0, 40.0, 20.0]])  # the second lies 70 mm lower
+        z, y, x = (head.atlas_index(points)[:, a] for a in range(3))
+        whole = downwards(head, tuple(slice(0, n) for n in head.atlas.shape))
+        low, high = (float(whole[tuple(round(v[i]) for v in (z, y, x))]) for i in (1, 0))
+        assert low - high == pytest.approx(70, abs=9)
+
+
+def test_clots_of_the_anaemic_are_darker(anatomy):
+    dark, bright = (
+        np.median(
+            [
+                Clot.drawn(replace(anatomy, tissue=replace(anatomy.tissue, venous=venous)), stream(s, "c")).hu
+                for s in range(40)
+            ]
+        )
+        for venous in (42.0, 62.0)
+    )
+
+    assert 44 < dark < 60 < bright < 82

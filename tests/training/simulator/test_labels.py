@@ -12,8 +12,8 @@ from training.simulator.labels import SeenBleed, labelled
 MM = (1.0, 1.0)
 
 
-def line(kind: HemorrhageType, fraction: list[float], rise: list[float]) -> SeenBleed:
-    return SeenBleed(kind, np.array([[fraction]], np.float32), np.array([[rise]], np.float32))
+def line(kind: HemorrhageType, fraction: list[float], rise: list[float], bone: list[float] | None = None) -> SeenBleed:
+    return SeenBleed(kind, *(np.array([[part]], np.float32) for part in (fraction, rise, bone or [0.0] * len(rise))))
 
 
 def labels_of(*bleeds: SeenBleed) -> list[int]:
@@ -28,6 +28,12 @@ def test_a_label_needs_half_a_voxel_of_blood_or_half_the_peak_rise():
 
 def test_a_rise_below_8_hu_is_no_label_however_high_the_peak():
     assert labels_of(line(HemorrhageType.SAH, [0.3, 0.2], [7.9, 8.1])) == [0, 3]
+
+
+def test_a_rise_is_not_seen_in_bone_and_half_a_voxel_of_blood_is():
+    bleed = line(HemorrhageType.SAH, [0.4, 0.4, 0.5], [20.0, 20.0, 20.0], bone=[0.05, 0.5, 0.5])
+
+    assert labels_of(bleed) == [3, 0, 3]
 
 
 def test_half_a_voxel_of_blood_is_labelled_even_where_it_is_as_dark_as_brain():
@@ -71,6 +77,6 @@ def test_where_types_meet_the_higher_fraction_wins():
 
 def test_each_slice_has_its_own_peak():
     rise = np.array([[[40.0]], [[10.0]]], np.float32)
-    bleed = SeenBleed(HemorrhageType.IPH, np.full((2, 1, 1), 0.3, np.float32), rise)
+    bleed = SeenBleed(HemorrhageType.IPH, np.full((2, 1, 1), 0.3, np.float32), rise, 0 * rise)
 
     np.testing.assert_array_equal(labelled([bleed], (2, 1, 1), MM), np.ones((2, 1, 1)))

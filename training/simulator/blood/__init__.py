@@ -5,28 +5,46 @@
 `pattern` says which bleeds a head has together. A *plan* fixes the site and the shape of one for one head; `grown` lets
 it reach a volume. `laid` puts the `Growth` of each into the object before any slice, point spread or noise: tissue is
 pushed aside first, then blood replaces what fills its place.
+
+Two generators draw shapes. The familiar one thresholds distances from ragged ellipsoids, elliptic lenses and points;
+the held-out one grows blood through random tissue (`percolation`), floods a random relief on the wall (`flooding`) and
+lets it wander through the CSF (`wandering`). Training never draws the second.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 
 from appliance.contract import HemorrhageType
 from training.simulator.anatomy import Anatomy
-from training.simulator.blood import extraaxial, intraparenchymal, subarachnoid, ventricular
+from training.simulator.blood import (
+    extraaxial,
+    flooding,
+    intraparenchymal,
+    percolation,
+    subarachnoid,
+    ventricular,
+    wandering,
+)
 from training.simulator.blood.form import Bleed, Form
 from training.simulator.blood.growth import Plan
+from training.simulator.population import BleedShapes
 
 
-def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> Plan:
-    """Return a bleed of the form at a site of this head where about its volume fits."""
+def planned(
+    anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, shapes: BleedShapes = BleedShapes.FAMILIAR
+) -> Plan:
+    """Return a bleed of the form at a site of this head where about its volume fits.
+
+    Parameters
+    ----------
+    shapes: which generator draws the shape; sites, densities and what gives way are the same.
+    """
+    held_out = shapes is BleedShapes.HELD_OUT
     if bleed.form is Form.VENTRICULAR:
-        return ventricular.planned(anatomy, bleed, rng)
-    plans: dict[HemorrhageType, Callable[[Anatomy, Bleed, np.random.Generator], Plan]] = {
-        HemorrhageType.IPH: intraparenchymal.planned,
-        HemorrhageType.EDH_SDH: extraaxial.planned,
-        HemorrhageType.SAH: subarachnoid.planned,
-    }
-    return plans[bleed.form.type](anatomy, bleed, rng)
+        return ventricular.planned(anatomy, bleed, rng, wandering.in_ventricles if held_out else None)
+    if bleed.form.type is HemorrhageType.SAH:
+        return subarachnoid.planned(anatomy, bleed, rng, wandering.in_csf if held_out else None)
+    if bleed.form.type is HemorrhageType.IPH:
+        return intraparenchymal.planned(anatomy, bleed, rng, percolation.arrival if held_out else None)
+    return flooding.planned(anatomy, bleed, rng) if held_out else extraaxial.planned(anatomy, bleed, rng)

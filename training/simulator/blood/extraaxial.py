@@ -27,6 +27,7 @@ Field = NDArray[np.float32]
 
 _CROSSING_RATE = 0.1  # of epidural collections: the suture itself is broken (Huisman & Tschirch, J Neuroradiol 2009)
 _HELD_MM = 1.5  # dura holds to the bone this near to a suture
+_BLUNT_MM = 15.0
 _MIXED_RATE = 0.22  # of subdural collections
 
 
@@ -99,8 +100,13 @@ class ExtraaxialPlan:
         return leaned(relaxed(push, given, free), self.anatomy, self.box, fraction, min(shift, 12), given)
 
 
-def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> ExtraaxialPlan:
-    """Return an extra-axial collection of a form on its side of the head."""
+def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, *, waved: bool = True) -> ExtraaxialPlan:
+    """Return an extra-axial collection of a form on its side of the head.
+
+    Parameters
+    ----------
+    waved: whether its thickness varies by smooth waves.
+    """
     atlas, form, side = anatomy.atlas, bleed.form, bleed.side
     z, y, x = atlas.mni()
     box = anatomy.cavity_box
@@ -183,7 +189,7 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> Extraax
         reached=reached,
         wall=wall[reached],
         spot=np.asarray(spot[reached], np.float32),
-        waves=np.asarray((waves * allowed)[reached], np.float32),
+        waves=np.asarray((waves * allowed if waved else allowed)[reached], np.float32),
         density=np.asarray(density, np.float32),
         outward=gradient,
         thickness_mm=float(thickness),
@@ -204,7 +210,8 @@ def _plate(from_suture: Field, start: tuple[np.intp, ...], near: NDArray[np.bool
     plate = pieces == there if there else within
     for axis, size in enumerate(from_suture.shape):
         plate = np.take(plate, np.minimum(np.arange(size) // 2, plate.shape[axis] - 1), axis)
-    return np.asarray(plate * smoothstep((from_suture - _HELD_MM) / 3), np.float32)
+    # The lens is blunt there, but not cut off.
+    return np.asarray(plate * np.sqrt(np.clip((from_suture - _HELD_MM) / _BLUNT_MM, 0, 1)), np.float32)
 
 
 def _density(anatomy: Anatomy, form: Form, rng: np.random.Generator, near: NDArray[np.bool_]) -> Field:

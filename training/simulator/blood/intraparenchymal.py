@@ -11,6 +11,7 @@ with a coagulopathy (Pfleger et al., AJNR 1994).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -58,7 +59,7 @@ class ParenchymalPlan:
 
     def grown(self, volume_ml: float) -> Growth:
         """Return the bleed with about `volume_ml` of blood."""
-        size = size_for(lambda s: float(self._fraction(s).sum()) * self.voxel_ml, volume_ml, -12.0, 70.0, steps=18)
+        size = size_for(lambda s: float(self._fraction(s).sum()) * self.voxel_ml, volume_ml, -12.0, 90.0, steps=18)
         fraction = self._fraction(size)
         beyond = np.maximum(self.reach - np.float32(size), 0)
         oedema = np.float32(self.oedema_hu) * np.exp(-((beyond / np.float32(self.oedema_mm)) ** 2))
@@ -90,8 +91,17 @@ def radius_mm(volume_ml: float) -> float:
     return float((3 * volume_ml * 1000 / (4 * np.pi)) ** (1 / 3))
 
 
-def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> ParenchymalPlan:
-    """Return a parenchymal bleed of a form at a site where it fits."""
+Reach = Callable[[Anatomy, Bleed, Box, tuple[int, int, int], np.random.Generator], Field]
+"""What gives how far (about mm) each voxel [Z, Y, X] of a box is for blood that starts at a voxel."""
+
+
+def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, reached: Reach | None = None) -> ParenchymalPlan:
+    """Return a parenchymal bleed of a form at a site where it fits.
+
+    Parameters
+    ----------
+    reached: the shape; ragged balls by default.
+    """
     atlas, form = anatomy.atlas, bleed.form
     radius = radius_mm(bleed.volume_ml)
     cz, cy, cx = centre = drawn_site(anatomy, bleed, rng)
@@ -99,28 +109,14 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> Parench
     z, y, x = (slice(max(0, c - half), min(n, c + half)) for c, n in zip(centre, atlas.shape, strict=True))
     box = (z, y, x)
     shape = (z.stop - z.start, y.stop - y.start, x.stop - x.start)
-    reach = _from_ball(rng, box, (cz, cy, cx), form is Form.DEEP)
-    if form is Form.CONTUSION or rng.random() < 0.4:
-        for _ in range(int(rng.integers(1, 5))):
-            # Satellites: smaller, beside it, soon merged as the bleed grows.
-            off = rng.standard_normal(3)
-            off *= radius * rng.uniform(0.9, 1.7) / np.linalg.norm(off)
-            beside = _from_ball(rng, box, (cz + off[0], cy + off[1], cx + off[2]), False)
-            reach = np.minimum(reach, beside + np.float32(radius * rng.uniform(0.45, 0.85)))
-    ragged = float(rng.uniform(0.1, 0.4))
-    reach += np.float32(ragged * radius) * smooth_field(rng, shape, max(3.0, 0.8 * radius))
-    reach += np.float32(min(0.4 + 0.06 * radius, 1.6) * ragged * 3) * smooth_field(rng, shape, 3.0)
-    reach += _walls(anatomy, bleed, box, (cz, cy, cx), radius)
-    if form is Form.CONTUSION:
-        # It is broad at the surface and thins out inwards.
-        reach += np.float32(0.5) * np.maximum(0, -atlas.cavity_distance[box] - np.float32(4 + 0.5 * radius))
-
+    reach = (reached or ragged_balls)(anatomy, bleed, box, centre, rng)
     clot = Clot.drawn(anatomy, rng)
     density = clot.density(rng, shape, max(4.0, 0.4 * radius))
     patches = np.ones(shape, np.float32)
     if form is Form.CONTUSION:
         # Salt and pepper: bruised brain between the blood.
-        patches -= np.float32(rng.uniform(0.1, 0.5)) * smoothstep(smooth_field(rng, shape, 3.5) - 0.1)
+        bruised = smooth_field(rng, shape, float(rng.uniform(3, 6))) + 0.3
+        patches -= np.float32(rng.uniform(0.2, 0.75)) * smoothstep(bruised)
     elif bleed.volume_ml > 6 and rng.random() < _LEVEL_RATE:
         down = downwards(anatomy, box)
         middle = float(down[cz - z.start, cy - y.start, cx - x.start])
@@ -130,7 +126,7 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> Parench
         older *= 1.5
     return ParenchymalPlan(
         box=box,
-        reach=np.asarray(reach, np.float32),
+        reach=reach,
         patches=patches,
         density=density,
         oedema_mm=float(rng.uniform(1.0, 3.5) + 0.1 * radius) * older,
@@ -142,6 +138,30 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> Parench
         anatomy=anatomy,
         under_hu=anatomy.tissue.grey if form is Form.CONTUSION else anatomy.tissue.white,
     )
+
+
+def ragged_balls(
+    anatomy: Anatomy, bleed: Bleed, box: Box, centre: tuple[int, int, int], rng: np.random.Generator
+) -> Field:
+    """Return the distance (mm) from a ragged ellipsoid's centre, satellites beside it, raised at walls, [Z, Y, X]."""
+    form, radius = bleed.form, radius_mm(bleed.volume_ml)
+    cz, cy, cx = centre
+    reach = _from_ball(rng, box, centre, form is Form.DEEP)
+    if form is Form.CONTUSION or rng.random() < 0.4:
+        for _ in range(int(rng.integers(1, 5))):
+            # Satellites: smaller, beside it, soon merged as the bleed grows.
+            off = rng.standard_normal(3)
+            off *= radius * rng.uniform(0.9, 1.7) / np.linalg.norm(off)
+            beside = _from_ball(rng, box, (cz + off[0], cy + off[1], cx + off[2]), False)
+            reach = np.minimum(reach, beside + np.float32(radius * rng.uniform(0.45, 0.85)))
+    ragged = float(rng.uniform(0.1, 0.4))
+    reach += np.float32(ragged * radius) * smooth_field(rng, reach.shape, max(3.0, 0.8 * radius))
+    reach += np.float32(min(0.4 + 0.06 * radius, 1.6) * ragged * 3) * smooth_field(rng, reach.shape, 3.0)
+    reach += _walls(anatomy, bleed, box, centre, radius)
+    if form is Form.CONTUSION:
+        # It is broad at the surface and thins out inwards.
+        reach += np.float32(0.5) * np.maximum(0, -anatomy.atlas.cavity_distance[box] - np.float32(4 + 0.5 * radius))
+    return np.asarray(reach, np.float32)
 
 
 def drawn_site(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> tuple[int, int, int]:

@@ -34,18 +34,22 @@ class Blood:
     low: index z, y, x of the box's first voxel on the atlas grid.
     fraction: float32 [Z, Y, X], how much of each voxel is blood.
     rise: float32 [Z, Y, X], HU by which the blood raises each voxel.
+    bone: float32 [Z, Y, X], how much of each voxel is bone.
     """
 
     type: HemorrhageType
     low: NDArray[np.int64]
     fraction: Field = field(repr=False)
     rise: Field = field(repr=False)
+    bone: Field = field(repr=False)
 
 
 def expected(anatomy: Anatomy, kind: HemorrhageType, plan: Plan, growth: Growth) -> Blood:
     """Return the blood of a growth before anything gives way to it: enough to measure its labels."""
-    under = plan.under_hu if growth.push is not None else anatomy.intracranial[growth.inside(anatomy.cavity_box)]
-    return Blood(kind, growth.low, growth.fraction, growth.fraction * np.maximum(growth.density - under, 0))
+    seen = growth.inside(anatomy.cavity_box)
+    under = plan.under_hu if growth.push is not None else anatomy.intracranial[seen]
+    rise = growth.fraction * np.maximum(growth.density - under, 0)
+    return Blood(kind, growth.low, growth.fraction, rise, 1 - anatomy.cavity[seen])
 
 
 def bled(
@@ -79,16 +83,12 @@ def bled(
         inside[seen] += share * (growth.density - tissue[seen])
         fractions.append(growth.fraction * left[seen])
         left[seen] -= share
-    blood = tuple(
-        Blood(
-            kind,
-            growth.low,
-            fraction,
-            np.maximum(fraction * (growth.density - tissue[growth.inside(anatomy.cavity_box)]), 0),
-        )
-        for (kind, growth), fraction in zip(moved, reversed(fractions), strict=True)
-    )
-    return anatomy, anatomy.hu(inside), blood
+    blood = []
+    for (kind, growth), fraction in zip(moved, reversed(fractions), strict=True):
+        seen = growth.inside(anatomy.cavity_box)
+        rise = np.maximum(fraction * (growth.density - tissue[seen]), 0)
+        blood.append(Blood(kind, growth.low, fraction, rise, 1 - anatomy.cavity[seen]))
+    return anatomy, anatomy.hu(inside), tuple(blood)
 
 
 def _moved(growth: Growth, pushes: Sequence[Field], within: Box) -> Growth:

@@ -9,6 +9,7 @@ Neurology 2010). It takes the shape of the CSF there; CSF thins it, so that it i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,7 +36,7 @@ _CISTERNS: Final = (
 )
 _MIDBRAIN: Final = ((-18, -14, 0, 0.0), (-32, -12, 0, 2.0), (-12, -28, 16, 6.0), (-8, -36, 8, 10.0))
 _FAINT_RATE = 0.3
-_ONE_SULCUS_BELOW_ML = 3.0
+ONE_SULCUS_BELOW_ML = 3.0
 
 
 @dataclass(frozen=True)
@@ -75,27 +76,21 @@ def free_csf(anatomy: Anatomy) -> Field:
     return np.asarray(room, np.float32)
 
 
-def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> SubarachnoidPlan:
-    """Return a subarachnoid bleed of a form."""
-    atlas, box = anatomy.atlas, anatomy.cavity_box
-    z, y, x = atlas.mni()
-    z, y, x = z[box[0]], y[:, box[1]], x[:, :, box[2]]
-    room = free_csf(anatomy)
+Way = Callable[[Anatomy, Field, Bleed, np.random.Generator], Field]
+"""What gives how far (about mm) blood has to run to each voxel [Z, Y, X] of the cavity box, given the CSF there."""
+
+
+def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Way | None = None) -> SubarachnoidPlan:
+    """Return a subarachnoid bleed of a form.
+
+    Parameters
+    ----------
+    way_of: how blood runs; from a few sources outwards by default.
+    """
+    box, room = anatomy.cavity_box, free_csf(anatomy)
     shape = room.shape
-    small = bleed.volume_ml < _ONE_SULCUS_BELOW_ML
-    if bleed.form is Form.SULCAL:
-        way = _from_sulcus(anatomy, room, bleed, rng)
-        way += np.float32(rng.uniform(0.5, 2) if small else rng.uniform(4, 9)) * smooth_field(rng, shape, 9)
-    else:
-        way = np.full(shape, 999.0, np.float32)
-        for cz, cy, cx, start in _CISTERNS if bleed.form is Form.CISTERNAL else _MIDBRAIN:
-            for s in (-1.0, 1.0):
-                extra = start + (0 if s == bleed.side else float(rng.uniform(0, 12)) * (cx > 0))
-                distance = np.sqrt((z - cz) ** 2 + (y - cy) ** 2 + (x - s * cx) ** 2)
-                way = np.minimum(way, distance + np.float32(extra))
-        if bleed.form is Form.PERIMESENCEPHALIC:
-            way += 2 * np.maximum(0, y - np.float32(2)) + 2 * np.maximum(0, np.abs(x) - np.float32(26))
-        way = way + np.float32(rng.uniform(3, 9)) * smooth_field(rng, shape, 9)
+    small = bleed.volume_ml < ONE_SULCUS_BELOW_ML
+    way = (way_of or run_outwards)(anatomy, room, bleed, rng)
     reached = room > 0.02
     clot = Clot.drawn(anatomy, rng, subacute_rate=0.0)
     # Much blood is seldom faint.
@@ -116,26 +111,61 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> Subarac
     )
 
 
+def run_outwards(anatomy: Anatomy, room: Field, bleed: Bleed, rng: np.random.Generator) -> Field:
+    """Return the distance (mm) from the nearest source of blood, made uneven, [Z, Y, X] of the cavity box."""
+    if bleed.form is Form.SULCAL:
+        way = _from_sulcus(anatomy, room, bleed, rng)
+        small = bleed.volume_ml < ONE_SULCUS_BELOW_ML
+        return way + np.float32(rng.uniform(0.5, 2) if small else rng.uniform(4, 9)) * smooth_field(rng, room.shape, 9)
+    z, y, x = box_lines(anatomy)
+    way = np.full(room.shape, 999.0, np.float32)
+    for cz, cy, cx, start in sources(bleed):
+        for s in (-1.0, 1.0):
+            extra = start + (0 if s == bleed.side else float(rng.uniform(0, 12)) * (cx > 0))
+            distance = np.sqrt((z - cz) ** 2 + (y - cy) ** 2 + (x - s * cx) ** 2)
+            way = np.minimum(way, distance + np.float32(extra))
+    if bleed.form is Form.PERIMESENCEPHALIC:
+        way += 2 * np.maximum(0, y - np.float32(2)) + 2 * np.maximum(0, np.abs(x) - np.float32(26))
+    return np.asarray(way + np.float32(rng.uniform(3, 9)) * smooth_field(rng, room.shape, 9), np.float32)
+
+
+def box_lines(anatomy: Anatomy) -> tuple[Field, Field, Field]:
+    """Return MNI z, y, x (mm) of the cavity box as broadcastable arrays."""
+    z, y, x = anatomy.atlas.mni()
+    box = anatomy.cavity_box
+    return z[box[0]], y[:, box[1]], x[:, :, box[2]]
+
+
+def sources(bleed: Bleed) -> tuple[tuple[int, int, int, float], ...]:
+    """Return MNI z, y, |x| (mm) of where blood of a form starts and runs to, and how far each is from the start."""
+    return _MIDBRAIN if bleed.form is Form.PERIMESENCEPHALIC else _CISTERNS
+
+
+def drawn_sulcus(anatomy: Anatomy, room: Field, bleed: Bleed, rng: np.random.Generator) -> tuple[int, int, int]:
+    """Return a voxel z, y, x of the cavity box in a sulcus of the bleed's side."""
+    atlas, box = anatomy.atlas, anatomy.cavity_box
+    depth = -atlas.cavity_distance[box]
+    on_side = np.float32(bleed.side) * anatomy.falx > 3
+    vault = (np.abs(depth - 6) < 4) & (atlas.mni()[0][box[0]] > -5) & on_side & (atlas.tentorium_distance[box] > 5)
+    for least in (0.6, 0.3, 0.1, -1.0):
+        candidates = np.flatnonzero(vault & (room > least))
+        if candidates.size:
+            break
+    z, y, x = np.unravel_index(int(candidates[rng.integers(candidates.size)]), room.shape)
+    return int(z), int(y), int(x)
+
+
 def _from_sulcus(anatomy: Anatomy, room: Field, bleed: Bleed, rng: np.random.Generator) -> Field:
     """Return the way (mm) from a place in a sulcus of this side, [Z, Y, X] of the cavity box.
 
     A little blood stays in that sulcus: the way across its walls counts several times.
     """
-    atlas, box = anatomy.atlas, anatomy.cavity_box
-    z, y, x = atlas.mni()
-    z, y, x = z[box[0]], y[:, box[1]], x[:, :, box[2]]
-    depth = -atlas.cavity_distance[box]
-    on_side = np.float32(bleed.side) * anatomy.falx > 3
-    vault = (np.abs(depth - 6) < 4) & (z > -5) & on_side & (atlas.tentorium_distance[box] > 5)
-    for least in (0.6, 0.3, 0.1, -1.0):
-        candidates = np.flatnonzero(vault & (room > least))
-        if candidates.size:
-            break
-    pz, py, px = np.unravel_index(int(candidates[rng.integers(candidates.size)]), room.shape)
+    z, y, x = box_lines(anatomy)
+    pz, py, px = drawn_sulcus(anatomy, room, bleed, rng)
     dz, dy, dx = z - z[pz], y - y[:, py], x - x[:, :, px]
     squared = dz**2 + dy**2 + dx**2
-    if bleed.volume_ml < _ONE_SULCUS_BELOW_ML:
-        around = tuple(slice(max(0, int(p) - 7), int(p) + 8) for p in (pz, py, px))
+    if bleed.volume_ml < ONE_SULCUS_BELOW_ML:
+        around = tuple(slice(max(0, p - 7), p + 8) for p in (pz, py, px))
         slopes = [part.ravel() for part in np.gradient(room[around])]
         tensor = np.array([[float((a * b).sum(dtype=np.float64)) for b in slopes] for a in slopes])
         across = np.linalg.eigh(tensor)[1][:, -1]

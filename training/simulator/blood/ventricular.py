@@ -8,6 +8,7 @@ of a whole horn that of much (Graeb et al., Radiology 1982; Hallevi et al., Neur
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,12 +48,41 @@ class VentricularPlan:
         return trimmed(Growth(self.box, fraction, self.density), self.box)
 
 
-def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> VentricularPlan:
-    """Return ventricular blood, most of it on the side of the bleed."""
+Way = Callable[[Anatomy, NDArray[np.bool_], Bleed, np.random.Generator], tuple[Field, float]]
+"""What gives the order (mm) in which blood fills the voxels of a mask of the cavity box, and the width of its edge."""
+
+
+def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Way | None = None) -> VentricularPlan:
+    """Return ventricular blood, most of it on the side of the bleed.
+
+    Parameters
+    ----------
+    way_of: how it fills the ventricles; levels and casts by default.
+    """
     box = anatomy.cavity_box
     ventricle = anatomy.fractions[2]
     reached = ventricle > 0.05
-    down = downwards(anatomy, box)
+    way, fading = (way_of or levels_and_casts)(anatomy, reached, bleed, rng)
+    clot = Clot.drawn(anatomy, rng)
+    density = clot.density(rng, reached.shape, 6.0)
+    density -= np.float32(rng.uniform(0, 14))  # thinned by CSF
+    return VentricularPlan(
+        box=box,
+        reached=reached,
+        room=ventricle[reached],
+        way=way,
+        density=np.maximum(density, np.float32(34)),
+        fading_mm=fading,
+        voxel_ml=anatomy.voxel_ml,
+        under_hu=anatomy.tissue.csf,
+    )
+
+
+def levels_and_casts(
+    anatomy: Anatomy, reached: NDArray[np.bool_], bleed: Bleed, rng: np.random.Generator
+) -> tuple[Field, float]:
+    """Return the height (mm) over each ventricle's floor, in part of heads the distance from a cast if that is less."""
+    down = downwards(anatomy, anatomy.cavity_box)
     right = np.float32(bleed.side) * anatomy.falx
     here = right[reached]
     # The lateral ventricles are separate pools, each with a floor of its own.
@@ -72,16 +102,4 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> Ventric
         away += np.float32(rng.uniform(2, 5)) * smooth_field(rng, reached.shape, 7)[reached]
         way = np.minimum(way + np.float32(rng.uniform(0, 12)), np.maximum(away, 0) * np.float32(rng.uniform(0.5, 1.2)))
         fading = float(rng.uniform(2.0, 5.0))
-    clot = Clot.drawn(anatomy, rng)
-    density = clot.density(rng, reached.shape, 6.0)
-    density -= np.float32(rng.uniform(0, 14))  # thinned by CSF
-    return VentricularPlan(
-        box=box,
-        reached=reached,
-        room=ventricle[reached],
-        way=way,
-        density=np.maximum(density, np.float32(34)),
-        fading_mm=fading,
-        voxel_ml=anatomy.voxel_ml,
-        under_hu=anatomy.tissue.csf,
-    )
+    return np.asarray(way, np.float32), fading
