@@ -38,7 +38,6 @@ class Build:
     transverse_sinus: relative width of the right and left transverse sinus.
     skull_mm, uneven_mm: added to the skull's thickness, outward, and how much that varies from place to place.
     scalp_mm, skin_mm: added to the scalp; the skin's thickness.
-    ears_mm: how far the ears stand out, 0 where they lie flat.
     """
 
     age_years: float
@@ -57,7 +56,6 @@ class Build:
     uneven_mm: float
     scalp_mm: float
     skin_mm: float
-    ears_mm: float
     holder: Holder | None
 
     @classmethod
@@ -101,7 +99,6 @@ class Build:
             uneven_mm=float(rng.uniform(0.2, 0.9)),
             scalp_mm=float(np.clip(rng.gamma(2.0, 0.9) - 1.4, -1.6, 4.0)),
             skin_mm=float(rng.uniform(1.3, 2.4)),
-            ears_mm=float(rng.uniform(4, 15)) if rng.random() < 0.85 else 0.0,
             holder=Holder.drawn(rng) if rng.random() < 0.65 else None,
         )
 

@@ -17,7 +17,7 @@ from training.simulator.landmarks import smoothstep
 from training.simulator.mimics import Mimics
 from training.simulator.mimics.mimic import Outside
 from training.simulator.skull import AIR_HU, FLUID_HU, Skull, lay_skull, sinus_air
-from training.simulator.soft_tissue import Eye, lay_ears, soft_tissue
+from training.simulator.soft_tissue import Eye, soft_tissue
 from training.simulator.tissue import Tissue
 
 Field = NDArray[np.float32]
@@ -73,7 +73,7 @@ class Exterior:
     def reach_mm(self) -> float:
         """How far beyond the atlas's skin this head reaches at most, about, mm."""
         build = self.build
-        return max(build.skull_mm + 3 * build.uneven_mm + max(build.scalp_mm, 0.0) + 2, build.ears_mm + 5)
+        return max(build.skull_mm, 0.0) + 3 * build.uneven_mm + max(build.scalp_mm, 0.0) + 4
 
     @cached_property
     def hu(self) -> Field:
@@ -91,7 +91,6 @@ class Exterior:
         out += air * (np.float32(AIR_HU) + fluid * np.float32(FLUID_HU - AIR_HU) - out)
         out = np.asarray(AIR_HU + np.clip(0.5 - skin, 0, 1) * (out - AIR_HU), np.float32)
         place = Outside(out, *atlas.mni(), atlas.cavity_distance, outer, skin, tissue)
-        lay_ears(place, self.build)
         self.mimics.lay_outside(place)
         out.flags.writeable = False
         return out

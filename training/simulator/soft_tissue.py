@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What lies outside the skull: skin, subcutaneous fat, galea and muscle, ears, and the eyes with lens and optic nerve.
+"""What lies outside the skull: skin, subcutaneous fat, galea and muscle, and the eyes with lens and optic nerve.
 
 The scalp's layers are some millimetres each, thicker with fat behind (Hayman et al., Radiographics 2003); a globe is 24
 mm long, its lens 9 by 4 mm (Bekerman et al., J Ophthalmol 2014), the optic nerve in its sheath 4-5 mm thick.
@@ -17,7 +17,7 @@ from scipy import ndimage
 from training.simulator.atlas import Atlas
 from training.simulator.build import Build
 from training.simulator.landmarks import smoothstep
-from training.simulator.mimics.mimic import Outside, near
+from training.simulator.mimics.mimic import Outside
 from training.simulator.tissue import Tissue
 
 Field = NDArray[np.float32]
@@ -131,20 +131,3 @@ def _globe_centre(atlas: Atlas, side: float) -> Point | None:
     # The atlas shows too little of a globe in front: its back and its sides are what is reliable.
     z, y, x = (float(line[column].mean()) for line, column in zip(lines, here.T, strict=True))
     return z, y, x
-
-
-def lay_ears(place: Outside, build: Build) -> None:
-    """Put the ears on the skin: plates that flare backwards, thicker at the rim."""
-    if not build.ears_mm:
-        return
-    grids = (place.z, place.y, place.x)
-    for side in (-1.0, 1.0):
-        z, y, x = near(grids, ((-42.0, -14.0, side * 84.0),), 36.0)[0]
-        skin = place.skin[z, y, x]
-        height = (place.z[z] + 42) / np.float32(30)
-        back = (-2 - place.y[:, y]) / np.float32(34)
-        flare = np.float32(build.ears_mm) * np.clip(back, 0, 1) ** 0.8
-        within = smoothstep((1 - (height**2 + (2 * back - 1) ** 2)) * 4) * (place.x[:, :, x] * side > 0)
-        rim = 1 + 0.8 * smoothstep((height**2 + (2 * back - 1) ** 2 - 0.55) / 0.2)
-        plate = np.clip(0.5 + np.float32(1.4) * rim - np.abs(skin - flare - 1.0), 0, 1) * within * (skin > -0.5)
-        place.blend((z, y, x), plate, 0.5 * place.tissue.muscle)

@@ -101,11 +101,3 @@ def test_patient_axes_run_with_the_atlas_grid(anatomy):
     assert back[1] - start[1] > 20
     sideways = left[2] - start[2]
     assert (sideways < -20) if anatomy.build.mirrored else (sideways > 20)
-
-
-def test_left_differs_from_right():
-    atlas = load_atlas()
-    middle = round(atlas.origin_mni[2])
-    right, left = atlas.grey[:, :, middle - 60 : middle], atlas.grey[:, :, middle + 1 : middle + 61][:, :, ::-1]
-
-    assert np.abs(right - left).mean() > 0.05
