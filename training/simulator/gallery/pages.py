@@ -24,11 +24,12 @@ from training.simulator.gallery.pictures import Tile, Window
 from training.simulator.gallery.views import Shown, View
 from training.simulator.head import SimulatedHead
 from training.simulator.mimics import HELD_OUT, KINDS, Mimics
-from training.simulator.population import POPULATIONS, REALISTIC, TRAINING, MimicSet
+from training.simulator.population import POPULATIONS, REALISTIC, MimicSet
 from training.simulator.scanner import Scanner
 
 FIRST_SEED: Final = 9_000_000
 SIZES_ML: Final = (0.008, 0.3, 2.0, 12.0, 40.0)
+SCANNED_ML: Final = 12.0
 FAINT_ML: Final = 1.0
 """Bleeds up to this are outlined on the page of sizes, or nobody finds them."""
 LEVELS: Final = (0.12, 0.22, 0.32, 0.42, 0.52, 0.62, 0.72, 0.82, 0.92)
@@ -164,7 +165,7 @@ def _levels(choice: Choice) -> tuple[int, list[Strip]]:
 
 
 def _scanners(choice: Choice) -> tuple[int, list[Strip]]:
-    view = View(choice.seed, choice.finding or Finding.IPH, None, TRAINING.name)
+    view = View(choice.seed, choice.finding or Finding.IPH, SCANNED_ML, choice.population)
     return choice.count, [partial(_scanned, view, choice.size_px, choice.count)]
 
 
@@ -215,7 +216,7 @@ def _scanned(view: View, size_px: int, count: int) -> list[Tile]:
     for name in reversed(kinds.values()):
         for n in range(count):
             scanner = Scanner.drawn(stream(view.seed, f"scanner {n}"), POPULATIONS[name])
-            note = f"{name}   sigma {scanner.noise_hu:.1f} HU   psf {scanner.psf_mm:.1f} mm"
+            note = f"{name}   noise {scanner.noise_hu:.1f} HU   psf {scanner.psf_mm:.1f} mm"
             tiles.append(view.tile(view.shown([k], scanner)[0], size_px, note=note))
     return tiles
 

@@ -137,5 +137,5 @@ class View:
     ) -> Tile:
         """Return a slice as a picture with its caption."""
         image = picture(shown.hu, window, size_px, labels=shown.labels if outlined else None)
-        second = note or self.population
-        return Tile(image, f"{self.words}\n{second}   {window.words}   z {shown.position_mm:+.0f} mm")
+        second = note or f"{self.population}   {window.words}   z {shown.position_mm:+.0f} mm"
+        return Tile(image, f"{self.words}\n{second}")
