@@ -96,6 +96,10 @@ class Scanner:
             overshoot_per_mm=0.5,
         )
 
+    def without_rays(self) -> Scanner:
+        """Return this scanner without what runs along rays or follows a rotation: for planes that no ray runs in."""
+        return replace(self, streaks=0.0, hardening=0.0, cupping_hu=0.0, windmill_hu=0.0, metal_hu=0.0, motion_mm=0.0)
+
 
 def _wide(rng: np.random.Generator) -> Scanner:
     """Return a scanner of the range that training draws from, wider than life."""
@@ -111,7 +115,7 @@ def _wide(rng: np.random.Generator) -> Scanner:
         blotch=sometimes(0.6, 0.1, 1.0),
         slice_blur=sometimes(0.5, 0.0, 0.15),
         streaks=sometimes(0.7, 0.0, 3.0),
-        hardening=sometimes(0.8, 0.0, 0.8),
+        hardening=sometimes(0.8, 0.0, 1.0),
         cupping_hu=sometimes(0.5, -4.0, 6.0),
         glare_hu=sometimes(0.5, 0.0, 25.0),
         glare_mm=between(2.0, 8.0),
@@ -139,7 +143,7 @@ def _realistic(rng: np.random.Generator) -> Scanner:
         blotch=sometimes(0.6, 0.1, 0.6),
         slice_blur=sometimes(0.5, 0.0, 0.08),
         streaks=between(0.5, 2.0),
-        hardening=between(0.1, 0.45),
+        hardening=between(0.2, 0.7),
         cupping_hu=float(np.clip(rng.normal(0.5, 1), -2, 3)),
         glare_hu=between(0.0, 10.0),
         glare_mm=between(3.0, 6.0),
