@@ -148,20 +148,22 @@ class Anatomy:
             self.warped(part) for part in (self.atlas.grey, self.atlas.white, self.atlas.ventricle)
         )
         brain = grey + white
-        around = ndimage.gaussian_filter(brain, 1.6)
         cavity = np.clip(0.5 - self.atlas.cavity_distance[box], 0, 1)
         atrophy = self.build.atrophy
         if atrophy > 0:
-            # Sulci widen where the brain is thin, most in front and beside the Sylvian fissures.
+            # The banks of sulci give way, most in front and beside the Sylvian fissures, least in the cerebellum.
             z, y, x = self._box_lines
             front = smoothstep((y + 15) / 45) * smoothstep((z + 25) / 20)
             sylvian = np.exp(-0.5 * (((np.abs(x) - 44) / 11) ** 2 + ((y - 2) / 22) ** 2 + ((z - 4) / 13) ** 2))
-            local = np.float32(atrophy) * (0.75 + 0.45 * front + 0.6 * sylvian)
-            kept = np.clip(1 - 1.1 * local * (1 - around) * (1 - ventricle), 0, 1)
+            behind = smoothstep((-18 - z) / 8) * smoothstep((-30 - y) / 8)
+            local = np.float32(atrophy) * (0.75 + 0.45 * front + 0.6 * sylvian) * (1 - 0.6 * behind)
+            solid = ndimage.gaussian_filter(np.minimum(brain + ventricle, 1), 1.2)
+            kept = smoothstep((solid - np.minimum(0.55 + 0.22 * local, 0.88)) / 0.14 + 0.5)
             depth = -self.atlas.cavity_distance[box]
             shrunk = np.float32(self.build.subdural_mm) * front * (1 - 0.5 * smoothstep((np.abs(x) - 50) / 15))
             kept *= smoothstep((depth - shrunk) / 1.5 + 1)
         else:
+            around = ndimage.gaussian_filter(brain, 1.6)
             wanted = np.clip(brain - 1.2 * atrophy * around**2 * (1 - ventricle), 0, 1)
             grey = grey + np.clip(wanted - brain, 0, 1)
             kept = np.ones_like(brain)
