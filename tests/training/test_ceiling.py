@@ -15,6 +15,7 @@ from training.ceiling.__main__ import main
 from training.ceiling.figures import BARS, Figures, figures, size_class
 from training.ceiling.passage import Choice, Passage, Step, passed
 from training.ceiling.studies import PUNCTATE, Order, simulated
+from training.ceiling.thin import crescent, strands
 from training.instances import MAX_PIECES, TAUGHT
 
 VOXEL_ML = 0.001
@@ -40,27 +41,9 @@ def ball() -> np.ndarray:
     return labels
 
 
-def crescent(thick: float) -> np.ndarray:
-    """A subdural along a whole hemisphere, 5 px thick or so: 390 px long."""
-    labels = planes(5)
-    y, x = np.ogrid[:MATRIX, :MATRIX]
-    away = np.hypot((y - 256) / 1.2, x - 256)
-    labels[1:4, (away < 165) & (away > 165 - thick) & (x < 256)] = HemorrhageType.EDH_SDH.label
-    return labels
-
-
-def strands() -> np.ndarray:
-    """Winding strands about 2 mm (4 to 5 px) thick, as in sulci."""
-    labels = planes(5)
-    y, x = np.ogrid[:MATRIX, :MATRIX]
-    for row in range(120, 400, 40):
-        labels[1:4, (abs(y - row - 12 * np.sin(x / 9)) < 2.25) & (abs(x - 256) < 140)] = HemorrhageType.SAH.label
-    return labels
-
-
 @pytest.mark.parametrize(
     ("labels", "kind"),
-    [(ball(), HemorrhageType.IPH), (crescent(5), HemorrhageType.EDH_SDH), (strands(), HemorrhageType.SAH)],
+    [(ball(), HemorrhageType.IPH), (crescent(5), HemorrhageType.EDH_SDH), (strands(4.5), HemorrhageType.SAH)],
 )
 def test_blood_of_every_type_comes_back_above_its_bar(labels: np.ndarray, kind: HemorrhageType) -> None:
     found = measured(passage(labels))
@@ -172,6 +155,9 @@ def test_a_simulated_head_is_of_the_size_and_slice_distance_asked_for() -> None:
 def test_the_command_measures_a_simulated_head(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--studies", "1", "--seed", "2", "--workers", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    today = found["today"]
+    today = found["choices"]["as taught"]
     assert today["per_study"]["iph"]["mean"] > BARS[HemorrhageType.IPH]
-    assert found["mask 28"]["mask_head_gflop"]["full"] * 4 == pytest.approx(today["mask_head_gflop"]["full"], rel=1e-4)
+    assert found["choices"]["mask 28"]["mask_head_gflop"]["full"] * 4 == pytest.approx(
+        today["mask_head_gflop"]["full"], rel=1e-4
+    )
+    assert found["thin"]["not cut, mask 28"]["crescent 5 px"] < 0.7 < 0.95 < found["thin"]["as taught"]["crescent 5 px"]

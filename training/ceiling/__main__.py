@@ -27,13 +27,15 @@ from rich.progress import Progress
 
 from training.ceiling.cost import mask_head_gflop
 from training.ceiling.figures import figures, plain
-from training.ceiling.passage import Choice, Passage, passed
+from training.ceiling.passage import Choice, Passage, Step, passed
 from training.ceiling.studies import Order, simulated, stored
-from training.ceiling.table import show
+from training.ceiling.table import show, show_thin
+from training.ceiling.thin import SHAPES, THICKNESSES_PX
 from training.instances import TAUGHT
 from training.network.variants import VARIANTS
 
-TODAY: Final = Choice("today")
+WIDTH: Final = 100
+TODAY: Final = Choice("as taught")
 CHOICES: Final = (
     TODAY,
     Choice("mask 28", mask_size=28),
@@ -74,10 +76,14 @@ def main(arguments: list[str] | None = None) -> int:
             progress.advance(bar)
     found = [(choice, figures([one[i] for one in passages], voxel_ml)) for i, choice in enumerate(CHOICES)]
     today = found[0][1]
+    thin = _thin()
     if given.json:
-        print(json.dumps({choice.name: _report(choice, one) for choice, one in found}, indent=2))
+        choices = {choice.name: _report(choice, one) for choice, one in found}
+        print(json.dumps({"choices": choices, "thin": plain(thin)}, indent=2))
     else:
-        show(Console(width=110), today, found)
+        console = Console(width=WIDTH)
+        show(console, today, found)
+        show_thin(console, thin)
     for line in today.missed:
         print(line, file=sys.stderr)
     return 1 if today.missed else 0
@@ -87,6 +93,18 @@ def _passed(order: Order) -> tuple[list[Passage], NDArray[np.float64]]:
     """Return a study's passage by each choice, and the mL of a voxel of each of its slices."""
     study = order.labelled()
     return passed(study.labels, list(CHOICES), np.random.default_rng(order.seed)), study.voxel_ml
+
+
+def _thin() -> dict[str, dict[str, float]]:
+    """Return by choice the Dice of each thin shape."""
+    dice: dict[str, dict[str, float]] = {choice.name: {} for choice in CHOICES}
+    for shape, drawn in SHAPES.items():
+        for thickness in THICKNESSES_PX:
+            passages = passed(drawn(thickness), list(CHOICES), np.random.default_rng(thickness))
+            for choice, one in zip(CHOICES, passages, strict=True):
+                told, shared = one.told[Step.SURE].sum(), one.shared[Step.SURE].sum()
+                dice[choice.name][f"{shape} {thickness} px"] = float(2 * shared / (told + one.truth.sum()))
+    return dice
 
 
 def _report(choice: Choice, found: Any) -> dict[str, Any]:

@@ -74,5 +74,14 @@ def show(console: Console, taught: Figures, choices: list[tuple[Choice, Figures]
     console.print(others)
 
 
+def show_thin(console: Console, dice: dict[str, dict[str, float]]) -> None:
+    """Print the Dice of thin shapes by choice."""
+    shapes = list(next(iter(dice.values())))
+    table = _table("Thin blood, drawn by formula: Dice on its slice", "choice", *shapes)
+    for choice, of_shape in dice.items():
+        table.add_row(choice, *(_figure(of_shape[shape]) for shape in shapes))
+    console.print(table)
+
+
 def _share(share: float) -> str:
     return "–" if math.isnan(share) else f"{share:.1%}"
