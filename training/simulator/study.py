@@ -211,9 +211,11 @@ def stacks_of(scan: SimulatedScan, kinds: tuple[SeriesKind, ...]) -> dict[Series
             if phase is not None and phase not in heads:
                 heads[phase] = enhanced(scan.head, phase)
             kernel = Kernel.BONE if kind in SHARP_KINDS else Kernel.SOFT
+            # What runs along the rays of axial planes cannot be made on other planes.
+            scanner = scan.scanner if kind in AXIAL_KINDS or kind is SeriesKind.MIP else scan.scanner.without_rays()
             # Projections are made of the angiography itself, with its noise.
             noise = list(SeriesKind).index(SeriesKind.CTA if kind is SeriesKind.MIP else kind)
-            stack = Stack.on(geometry, heads[phase].render(geometry, kernel, scanner=scan.scanner, noise=noise))
+            stack = Stack.on(geometry, heads[phase].render(geometry, kernel, scanner=scanner, noise=noise))
         if kind in SCOUTS:
             stack = projected(stack)
         if kind is SeriesKind.MIP:
