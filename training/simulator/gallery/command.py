@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m training.simulator gallery`: pages as PNG files, with a progress bar, by one process or several."""
+"""`python -m training.simulator gallery`: pages as PNG or JPEG files, with a progress bar, by one process or several."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.progress import Progress
@@ -17,9 +17,11 @@ from training.simulator.gallery.pages import FIRST_SEED, Choice, PageName, Strip
 from training.simulator.gallery.pictures import Tile, sheet
 from training.simulator.population import POPULATIONS, REALISTIC
 
+JPEG_QUALITY: Final = 75
+
 
 def gallery(
-    out: Annotated[Path, typer.Option(help="Folder for the pages, one PNG each.")] = Path("var/gallery"),
+    out: Annotated[Path, typer.Option(help="Folder for the pages, one file each.")] = Path("var/gallery"),
     page: Annotated[list[PageName] | None, typer.Option(help="Pages; may be repeated. All by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The first head's seed.")] = FIRST_SEED,
     count: Annotated[int, typer.Option(min=1, max=12, help="Heads in a row.")] = 4,
@@ -28,6 +30,7 @@ def gallery(
         str, typer.Option(help=f"Where heads and scanners are drawn from: {', '.join(POPULATIONS)}.")
     ] = REALISTIC.name,
     tile: Annotated[int, typer.Option(min=64, max=1024, help="Width of a picture in pixels.")] = 320,
+    jpeg: Annotated[bool, typer.Option("--jpeg", help="Small JPEG files instead of PNG.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Render pages of simulated slices to look at.
@@ -46,7 +49,7 @@ def gallery(
             for made in _made(one.strips, workers):
                 tiles += made
                 progress.advance(bar)
-            sheet(one.title, tiles, one.columns).save(out / f"{name}.png")
+            sheet(one.title, tiles, one.columns).save(out / f"{name}.{'jpg' if jpeg else 'png'}", quality=JPEG_QUALITY)
     typer.echo(f"{', '.join(planned)} in {out}")
 
 
