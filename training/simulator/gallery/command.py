@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m training.simulator gallery`: pages as PNG or JPEG files, by one process or several, with a progress bar."""
+"""`python -m training.simulator gallery`: pages as PNG or JPEG, by one process or several, with a progress bar."""
 
 from __future__ import annotations
 
