@@ -34,7 +34,7 @@ from training.ceiling.thin import SHAPES, THICKNESSES_PX
 from training.instances import TAUGHT
 from training.network.variants import VARIANTS
 
-WIDTH: Final = 100
+WIDTH: Final = 110
 TODAY: Final = Choice("as taught")
 CHOICES: Final = (
     TODAY,
