@@ -68,7 +68,7 @@ class Build:
         lopsided = float(rng.normal(0, 0.8))
         atrophy = float(np.clip(rng.normal(0.1 + 0.75 * old, 0.3), -1, 1))
         spread = 1.6 if wide else 0.8
-        wider, narrower = float(rng.uniform(0.9, 1.35)), float(rng.uniform(0.35, 1.0))
+        wider, narrower = float(rng.uniform(0.8, 1.15)), float(rng.uniform(0.35, 0.95))
         right_wider = rng.random() < 0.65
         return cls(
             age_years=age,

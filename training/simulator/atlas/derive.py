@@ -213,8 +213,11 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     cavity = opened(closed(largest(cavity & solid & (solid_distance < -1.5) | (hull & solid)), 2.0), 1.5)
     # Clivus, dorsum sellae and petrous apex: marrow as bright as brain; the dura before the pons bounds them.
     before_pons = (y > -8 - 0.0125 * x**2) & (y < 13)
-    clivus = before_pons & (((z <= -33) & (y < 0) & (abs(x) < 12)) | ((z <= -40) & (abs(x) < 21)))
-    clivus |= before_pons & (z <= -40) & (y < -12) & (abs(x) < 38)
+    clivus = before_pons & (
+        ((z <= -33) & (y < 0) & (abs(x) < 12)) | ((z <= -40) & (abs(x) < 22 - 0.015 * (y - 3) ** 2))
+    )
+    # The petrous ridge runs outwards and back.
+    clivus |= before_pons & (z <= -40) & (y < -6 - 0.55 * (abs(x) - 14)) & (abs(x) < 46)
     cavity = largest(opened(cavity & ~clivus, 1.0))
     # Round the medulla the vertebral arteries are as dark as bone, and the cord lies in its CSF like a hole.
     cavity |= closed(cavity, 3.5) & (z < -40) & (abs(x) < 19) & ~clivus
