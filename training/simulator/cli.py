@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from training.simulator.audit.command import audit
 from training.simulator.cohort_command import cohort
 from training.simulator.dicom import TransferSyntax
 from training.simulator.finding import Finding
@@ -36,6 +37,7 @@ _SERIES_HELP = (
 
 
 app.command()(cohort)
+app.command()(audit)
 app.command()(gallery)
 
 

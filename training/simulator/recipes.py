@@ -27,6 +27,7 @@ from training.simulator.sizes import (
     spread_shares,
     volume_ml,
 )
+from training.simulator.vendors import vendor_of
 
 TRAINING_SEEDS: Final = range(1_000_000, 2_000_000)
 VALIDATION_SEEDS: Final = range(2_000_000, 3_000_000)
@@ -138,24 +139,34 @@ def _scaled(counts: dict[Size, int], total: int) -> dict[Size, int]:
 def _dealt(
     purpose: str, first_seed: int, table: Table, negatives: int, populations: tuple[str, ...]
 ) -> tuple[Entry, ...]:
-    """Return a shuffled cohort: the positives of `table` and the negatives, dealt evenly to the populations."""
+    """Return a shuffled cohort: the positives of `table` and the negatives, dealt evenly to the populations.
+
+    Positives have their share of every vendor's seeds: in some hundreds of studies chance alone would let a header tell
+    them by the vendor.
+    """
     rng = stream(first_seed, purpose)
-    cases: list[tuple[Finding, float | None]] = []
+    positives: list[tuple[Finding, float]] = []
     for size in Size:
         wanted = [finding for finding in BLEEDING for _ in range(table[finding].get(size, 0))]
         shares = spread_shares(len(wanted), rng)
-        cases += [
+        positives += [
             (finding, volume_ml(finding, size, float(share))) for finding, share in zip(wanted, shares, strict=True)
         ]
     # By type, so that each population gets its share of every type; sizes follow one another within a type.
-    cases.sort(key=lambda case: BLEEDING.index(case[0]))
-    cases += [(Finding.NONE, None)] * negatives
-    seeds = first_seed + rng.permutation(len(cases))
+    positives.sort(key=lambda case: BLEEDING.index(case[0]))
+    whole = len(positives) + negatives
+    seeds = sorted((first_seed + rng.permutation(whole)).tolist(), key=vendor_of)  # at random within a vendor
+    taken = np.floor((np.arange(len(positives)) + rng.random()) * whole / len(positives)).astype(int)
+    bleeding = rng.permutation([seeds[i] for i in taken])
     entries = [
         Entry(int(seed), finding, volume, populations[i % len(populations)])
-        for i, ((finding, volume), seed) in enumerate(zip(cases, seeds, strict=True))
+        for i, ((finding, volume), seed) in enumerate(zip(positives, bleeding, strict=True))
     ]
-    return tuple(entries[i] for i in np.argsort(rng.random(len(entries)), kind="stable"))
+    healthy = rng.permutation(sorted(set(seeds) - set(bleeding.tolist())))
+    entries += [
+        Entry(int(seed), Finding.NONE, population=populations[i % len(populations)]) for i, seed in enumerate(healthy)
+    ]
+    return tuple(entries[i] for i in rng.permutation(len(entries)))
 
 
 if __name__ == "__main__":
