@@ -28,7 +28,7 @@ from training.simulator.scanner import Rays, Scanner, scanned
 from training.simulator.view import View, cut
 
 MARGIN_PX = 6  # around a view, so that its edges are scanned as its middle is
-AIR_BELOW_HU = -950
+AIR_HU = -1000
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class NoiseFreeScan:
     @cached_property
     def rays(self) -> Rays:
         """What rays cross in its slices."""
-        return Rays.through(self.whole(self.hu, -1000), self.pixel_spacing_mm)
+        return Rays.through(self.whole(self.hu, AIR_HU), self.pixel_spacing_mm)
 
     def whole(self, values: NDArray[Any], around: float) -> NDArray[Any]:
         """Return `values` [Z, y, x] within the box as whole slices [Z, *matrix]."""
@@ -73,7 +73,7 @@ class NoiseFreeScan:
 
     def boxed(self) -> NoiseFreeScan:
         """Return it within the box that holds the head."""
-        seen = np.any(self.hu > AIR_BELOW_HU, axis=0)
+        seen = np.any(self.hu > AIR_HU, axis=0)
         ys, xs = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
         if not len(ys):
             return self
@@ -216,7 +216,7 @@ def viewed(
     margin = 0 if size == scan.matrix else MARGIN_PX
     wider = (size[0] + 2 * margin, size[1] + 2 * margin)
     first, end = slices[0].start, slices[-1].stop
-    hu = cut(scan.hu[first:end], view, wider, corner=scan.corner, around=-1000)
+    hu = cut(scan.hu[first:end], view, wider, corner=scan.corner, around=AIR_HU)
     labels = cut(scan.labels[first:end], view, size, corner=scan.corner, nearest=True, around=0)
     thickness = scan.thickness_mm[first:end]
     rays = scan.rays.of(slice(first, end))

@@ -77,14 +77,16 @@ class Rays:
         reference = _middle(mean, body)
         spacing_cells = ANGLES // STREAK_ANGLES
         excess = variance[:, ::spacing_cells] / (reference * ANGLES) - 1.3 / ANGLES
-        return cls(
-            noise=np.asarray(np.sqrt(mean / reference), np.float32),
-            hardening=_hardened(paths[:, 1], water, bone, CELL_PX * spacing_mm[0] / 10),
-            bone=bone,
-            starved=np.sqrt(np.clip(excess, 0, None) * spacing_cells),
-            body=body,
-            metal=_metal(hu),
-        )
+        maps = {
+            "noise": np.sqrt(mean / reference),
+            "hardening": _hardened(paths[:, 1], water, bone, CELL_PX * spacing_mm[0] / 10),
+            "bone": bone,
+            "starved": np.sqrt(np.clip(excess, 0, None) * spacing_cells),
+            "body": body,
+            "metal": _metal(hu),
+        }
+        # Rounded as on disk: a head that was kept is scanned to the same bytes.
+        return cls(**{name: values.astype(np.float16).astype(np.float32) for name, values in maps.items()})
 
     def of(self, planes: slice) -> Rays:
         """Return the rays of some of the slices."""
