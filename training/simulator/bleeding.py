@@ -28,6 +28,7 @@ VOLUME_TOLERANCE = 0.07
 MEASUREMENTS = 4
 ATTEMPTS = 3  # a site may have too little room, or lie between two slices
 GOOD_ENOUGH = 0.35
+LITTLE_ML = 0.5
 NO_HU = np.zeros((1, 1, 1), np.float32)  # a head of which only the blood is looked at
 
 
@@ -101,8 +102,8 @@ class _Search:
 
     def found(self) -> tuple[float, SimulatedHead]:
         """Return the head nearest to the volume wanted, and how far off it is, relative."""
-        # Labelled voxels are not the true fill: grow, measure at half the resolution, correct.
-        measured = coarser(self.geometry)
+        # Labelled voxels are not the true fill: grow, measure (at half the resolution unless it is little), correct.
+        measured = coarser(self.geometry) if self.wanted_ml > LITTLE_ML else self.geometry
         times = 1.0
         for _ in range(MEASUREMENTS):
             growths = self._grown(times)

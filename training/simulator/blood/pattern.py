@@ -25,6 +25,7 @@ from training.simulator.blood.form import Bleed, Form
 _RUPTURE_RATE: Final = {Form.DEEP: 0.45, Form.LOBAR: 0.15, Form.CEREBELLAR: 0.25, Form.BRAINSTEM: 0.25}
 _RUPTURE_FROM_ML = 3.0
 _EPIDURAL_RATE, _EPIDURAL_RATE_WITH_FRACTURE = 0.2, 0.75
+_LARGEST_CONTUSION_ML = 18.0
 _CONTUSION_RATE, _CONTUSION_RATE_WITH_FRACTURE = 0.28, 0.6
 
 
@@ -95,7 +96,8 @@ def _parenchymal(volume_ml: float, side: float, rng: np.random.Generator, fractu
 
 def _contusions(volume_ml: float, side: float, rng: np.random.Generator) -> list[Bleed]:
     count = 1 if volume_ml < 0.02 else int(rng.choice([1, 2, 3, 4], p=[0.5, 0.27, 0.15, 0.08]))
-    shares = np.sort(rng.dirichlet(np.full(count, 1.2)))[::-1]
+    count = max(count, int(np.ceil(volume_ml / _LARGEST_CONTUSION_ML)))
+    shares = np.sort(rng.dirichlet(np.full(count, 1.2 if volume_ml < _LARGEST_CONTUSION_ML else 6.0)))[::-1]
     shares = np.maximum(shares, 0.03) / np.maximum(shares, 0.03).sum()
     out = [Bleed(Form.CONTUSION, volume_ml * float(share), side if rng.random() < 0.7 else -side) for share in shares]
     if rng.random() < 0.5:
