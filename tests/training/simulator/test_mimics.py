@@ -106,18 +106,18 @@ def within(z: tuple[float, float], y: tuple[float, float], x: tuple[float, float
 
 
 BRIGHT = {
-    "falx plaques": (lambda at: np.abs(at.falx) < 6, 1200),
+    "falx plaques": (lambda at: np.abs(at.falx) < 6, 1000),
     "tentorial calcium": (within((-48, 0), (-60, 10), (0, 72)), 700),
     "large sinuses": (lambda at: np.broadcast_to(at.y < -30, at.depth.shape), 80),
     "sinus thrombosis": (lambda at: (at.depth < 16) & (at.y < -25), 100),
-    "pineal": (within((-16, 16), (-45, -14), (0, 12)), 900),
-    "habenula": (within((-14, 20), (-38, -10), (0, 14)), 600),
-    "choroid plexus": (within((-12, 30), (-62, -22), (6, 44)), 1200),
-    "basal ganglia": (within((-22, 20), (-26, 24), (2, 36)), 600),
-    "dentate nuclei": (within((-54, -14), (-82, -36), (0, 34)), 600),
-    "cortical calcification": (lambda at: at.depth < 30, 1000),
-    "carotid siphons": (within((-50, -8), (-24, 20), (2, 26)), 2500),
-    "vertebrobasilar arteries": (within((-71, -10), (-55, 0), (0, 24)), 2500),
+    "pineal": (within((-16, 16), (-45, -14), (0, 12)), 460),
+    "habenula": (within((-14, 20), (-38, -10), (0, 14)), 300),
+    "choroid plexus": (within((-12, 30), (-62, -22), (6, 44)), 400),
+    "basal ganglia": (within((-22, 20), (-26, 24), (2, 36)), 220),
+    "dentate nuclei": (within((-54, -14), (-82, -36), (0, 34)), 280),
+    "cortical calcification": (lambda at: at.depth < 30, 500),
+    "carotid siphons": (within((-50, -8), (-24, 20), (2, 26)), 800),
+    "vertebrobasilar arteries": (within((-71, -10), (-55, 0), (0, 24)), 800),
     "contrast staining": (within((-18, 38), (-32, 34), (0, 58)), 200),
 }
 DARK = {

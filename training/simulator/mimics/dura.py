@@ -9,13 +9,17 @@ Ghorbanlou et al., Anat Cell Biol 2022), ossified plaques of several hundred HU 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from training.simulator.landmarks import smoothstep
-from training.simulator.mimics.mimic import Inside, Mimic, Point
+from training.simulator.mimics.mimic import Box, Inside, Mimic, Point
+
+Field = NDArray[np.float32]
 
 # MNI z, y, |x| from the petrous apex to the posterior clinoid process.
 _LIGAMENT: tuple[Point, ...] = ((-30.0, -20.0, 18.0), (-23.0, -12.0, 13.0), (-19.0, -3.0, 9.0))
@@ -66,6 +70,10 @@ class FalxPlaques(Mimic):
 
     def lay_over_dura(self, inside: Inside) -> None:
         """Put them into the falx."""
+        inside.add_most(self._parts(inside))
+
+    def _parts(self, inside: Inside) -> Iterator[tuple[Box, Field]]:
+        """Yield for each plaque a box and what the plaque adds there."""
         at = inside.at
         for z, y, length, height, thickness, hu in self.plaques:
             centre = inside.seen((z, y, 0.0))
@@ -73,7 +81,7 @@ class FalxPlaques(Mimic):
             apart = ((at.z[box[0]] - centre[0]) / height) ** 2 + ((at.y[:, box[1]] - centre[1]) / length) ** 2
             reach = np.float32(thickness) * np.maximum(1 - apart, -3) * (1 + 0.35 * at.texture[box])
             share = smoothstep((reach - np.abs(at.falx[box])) / 1.2 + 0.5) * (1 - 0.5 * at.brain[box])
-            inside.hu[box] += share * np.float32(hu)
+            yield box, np.asarray(share * np.float32(hu), np.float32)
 
 
 @dataclass(frozen=True)

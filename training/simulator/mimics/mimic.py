@@ -8,6 +8,7 @@ after a bleed has pushed the brain, and places are MNI points that move with the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Self
@@ -101,11 +102,20 @@ class Inside:
         """Let `share` of each voxel of a box be something of `hu`."""
         self.hu[box] += np.asarray(share, np.float32) * (np.asarray(hu, np.float32) - self.hu[box])
 
-    def add_ball(self, point: Point, radius: float, hu: float, *, ragged: float = 0.3, edge: float = 1.5) -> None:
-        """Add HU to a ragged ball about the tissue of an atlas point."""
+    def add_most(self, parts: Iterable[tuple[Box, Field]]) -> None:
+        """Add to each voxel the most of what several parts, each with its box, would add: calcium does not add up."""
+        most = np.zeros_like(self.hu)
+        for box, part in parts:
+            most[box] = np.maximum(most[box], part)
+        self.hu[...] += most
+
+    def ball(
+        self, point: Point, radius: float, hu: float, *, ragged: float = 0.3, edge: float = 1.5
+    ) -> tuple[Box, Field]:
+        """Return a box and what a ragged ball of HU about the tissue of an atlas point adds there."""
         box, distance = self.along((self.seen(point),), 2 * radius + 3)
         rim = np.float32(radius) * (1 + np.float32(ragged) * self.at.texture[box]) - distance
-        self.hu[box] += np.float32(hu) * smoothstep(rim / np.float32(edge) + 0.5)
+        return box, np.asarray(np.float32(hu) * smoothstep(rim / np.float32(edge) + 0.5), np.float32)
 
     def beneath(self, direction: Point, depth: float) -> Point:
         """Return the MNI point `depth` mm below the inner table that lies from the head's middle in a direction."""

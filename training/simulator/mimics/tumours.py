@@ -91,9 +91,11 @@ class BrainTumour(Mimic):
     def lay_over_dura(self, inside: Inside) -> None:
         """Add its calcium."""
         z, y, x = self.centre
-        for (dz, dy, dx), radius, hu in self.calcium:
-            r = self.radius_mm
-            inside.add_ball((z + dz * r, y + dy * r, x + dx * r), radius, hu, ragged=0.5)
+        r = self.radius_mm
+        inside.add_most(
+            inside.ball((z + dz * r, y + dy * r, x + dx * r), radius, hu, ragged=0.5)
+            for (dz, dy, dx), radius, hu in self.calcium
+        )
 
 
 @dataclass(frozen=True)

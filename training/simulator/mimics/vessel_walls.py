@@ -11,8 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from training.simulator.mimics.mimic import Inside, Mimic, Point
+from training.simulator.mimics.mimic import Box, Inside, Mimic, Point
+
+Field = NDArray[np.float32]
 
 # MNI z, y, |x| along the vessels.
 _SIPHON: tuple[Point, ...] = ((-34.0, -8.0, 13.0), (-31.0, 0.0, 12.5), (-26.0, 6.0, 12.5), (-21.0, 4.0, 11.5))
@@ -30,15 +33,15 @@ class Plaque:
     span: float
     hu: float
 
-    def lay(self, inside: Inside) -> None:
-        """Add it to the wall, seen across the vessel."""
+    def part(self, inside: Inside) -> tuple[Box, Field]:
+        """Return a box and what it adds there, seen across the vessel."""
         points = []
         for angle in np.linspace(self.turn - self.span / 2, self.turn + self.span / 2, 5):
             z, y, x = self.centre
             across, along = self.radius_mm * float(np.sin(angle)), self.radius_mm * float(np.cos(angle))
             points.append(inside.seen((z, y + along, x + across)))
         box, distance = inside.along(tuple(points), 3)
-        inside.hu[box] += np.clip(1.3 - distance, 0, 1) * np.float32(self.hu)
+        return box, np.asarray(np.clip(1.3 - distance, 0, 1) * np.float32(self.hu), np.float32)
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,7 @@ class CalcifiedArteries(Mimic):
 
     def lay_over_dura(self, inside: Inside) -> None:
         """Add the calcium."""
-        for plaque in self.plaques:
-            plaque.lay(inside)
+        inside.add_most(plaque.part(inside) for plaque in self.plaques)
 
 
 class CarotidSiphons(CalcifiedArteries):
