@@ -209,13 +209,15 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     # Over the fissure between the hemispheres bone runs on smoothly.
     vault = np.clip((z - 2) / 22, 0, 1) * np.ones(shape, np.float32)
     dome = signed_distance(closed(brain.mask, 26), 3.0)
+    temples = signed_distance(closed(brain.mask, 14), 2.0)
     near = outer_distance(brain.hull)
-    cavity = np.where(z > 2, np.minimum(dome, near) <= 2.0, near <= 2.0)
+    smooth = np.where(z > 2, dome, np.where((z > -14) & (y > -30), temples, near))
+    cavity = np.minimum(smooth, near) <= 2.0
     cavity |= (colin.cavity_distance < 0) & (z < -6) & (near < 16)
     cavity = largest(opened(closed(cavity, 4.0), 2.0)) | brain.mask
     cavity[:8] |= colin.cavity_distance[:8] < 0
     cavity_distance = signed_distance(cavity, 1.0)
-    cavity_distance += vault * (ndimage.gaussian_filter(cavity_distance, 2.5) - cavity_distance)
+    cavity_distance += vault * (ndimage.gaussian_filter(cavity_distance, 4.0) - cavity_distance)
 
     where = bent_to(colin, cavity_distance)
     thickness, scalp = vault_thickness(shape)
@@ -227,7 +229,11 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     head_distance = np.minimum(head_distance, skull_distance - 1.5)
     # Distances add along the normal only: measure them again from their surfaces.
     skull_distance = _distance_of(skull_distance)
-    head_distance = _distance_of(head_distance)
+    head_distance = _distance_of(np.minimum(head_distance, _bridged(head_distance, z)))
+    # The first anatomy's source cuts the ears off: nothing may reach the border, or it would go on for ever.
+    border = [np.minimum(np.arange(n), np.arange(n)[::-1]).astype(np.float32) for n in shape]
+    edge = np.minimum(np.minimum(border[1][:, None], border[2]), (shape[0] - 1 - np.arange(shape[0]))[:, None, None])
+    head_distance = np.maximum(head_distance, 6 - edge)
     fat = _at(colin.fat, where)
     temporal = np.clip((np.abs(x) - 44) / 8, 0, 1) * np.clip((58 - z) / 10, 0, 1) * np.clip((y + 50) / 10, 0, 1)
     fat = np.maximum(fat * (1 - vault), 0.93 * vault * (1 - temporal * (skull_distance < scalp * 0.6)))
@@ -277,6 +283,12 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
         "region": region,
         "origin_mni": np.asarray(colin.origin_mni, np.float32),
     }
+
+
+def _bridged(head_distance: Field, z: Field) -> Field:
+    """Return the distance (mm) to a skin that spans hollows above the orbits: the temporal muscle fills them."""
+    spanned = signed_distance(closed(head_distance < 0, 22), 2.0)
+    return np.where(z > -24, spanned, head_distance).astype(np.float32)
 
 
 def _distance_of(level: Field) -> Field:
