@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,15 @@ from typer.testing import CliRunner
 
 from training.simulator.cli import app
 from training.simulator.finding import Finding
-from training.simulator.gallery.pages import FIRST_SEED, Choice, PageName, planned_page
+from training.simulator.gallery.command import made
+from training.simulator.gallery.pages import FIRST_SEED, Choice, PageName, Strip, planned_page
 from training.simulator.gallery.pictures import OUTLINES, Tile, Window, head_square, picture, sheet
+from training.simulator.gallery.views import View
+
+
+def level_of(view: View) -> list[Tile]:
+    """Return a picture as large as the view's geometry has slices: something that the view remembers."""
+    return [Tile(np.zeros((view.geometry.shape[0], 1, 3), np.uint8), "")]
 
 
 def disc(radius: float) -> np.ndarray:
@@ -74,6 +82,13 @@ def test_the_command_writes_a_page_of_pairs_in_which_blood_alone_differs(tmp_pat
     assert np.abs(without - bleeding).max() > 60
     coloured = (outlined.max(axis=-1) - outlined.min(axis=-1)) > 40
     assert 0 < coloured.mean() < 0.2
+
+
+def test_a_page_keeps_no_head_once_its_tiles_are_made() -> None:
+    view = View(FIRST_SEED, Finding.NONE, None, "realistic")
+    strips: list[Strip] = [partial(level_of, view)]
+    assert [len(tiles) for tiles in made(strips, 1)] == [1]
+    assert "geometry" not in vars(view)
 
 
 def test_a_population_that_is_none_ends_with_a_usage_error(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -46,21 +47,22 @@ def gallery(
         bar = progress.add_task("simulating", total=sum(len(p.strips) for p in planned.values()))
         for name, one in planned.items():
             tiles: list[Tile] = []
-            for made in _made(one.strips, workers):
-                tiles += made
+            for strip in made(one.strips, workers):
+                tiles += strip
                 progress.advance(bar)
             sheet(one.title, tiles, one.columns).save(out / f"{name}.{'jpg' if jpeg else 'png'}", quality=JPEG_QUALITY)
     typer.echo(f"{', '.join(planned)} in {out}")
 
 
-def _made(strips: list[Strip], workers: int) -> Iterator[list[Tile]]:
+def made(strips: list[Strip], workers: int) -> Iterator[list[Tile]]:
     """Yield the tiles of each strip in order, made by `workers` processes."""
     if workers == 1:
-        yield from (strip() for strip in strips)
+        yield from (_call(strip) for strip in strips)
         return
     with ProcessPoolExecutor(workers) as pool:
         yield from pool.map(_call, strips)
 
 
 def _call(strip: Strip) -> list[Tile]:
-    return strip()
+    """Return the tiles of a copy of a strip, which goes with the heads it made: each holds some hundred MB."""
+    return deepcopy(strip)()
