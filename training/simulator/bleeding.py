@@ -25,8 +25,9 @@ from training.simulator.labels import volumes_ml
 from training.simulator.population import TRAINING, Population
 
 VOLUME_TOLERANCE = 0.07
-MEASUREMENTS = 4
-ATTEMPTS = 3  # a site may have too little room, or lie between two slices
+MEASUREMENTS = 5
+ATTEMPTS = 3  # a site may have too little room
+ATTEMPTS_AT_LITTLE = 8  # or lie between two slices
 GOOD_ENOUGH = 0.35
 LITTLE_ML = 0.5
 NO_HU = np.zeros((1, 1, 1), np.float32)  # a head of which only the blood is looked at
@@ -62,15 +63,18 @@ def simulate_head(
         return SimulatedHead(anatomy, anatomy.hu())
     wanted = drawn_volume_ml(stream(seed, "volume"), finding, population.sizes) if volume_ml is None else volume_ml
     fractured_side = None if anatomy.mimics.fracture is None else anatomy.mimics.fracture.side
-    tried: list[tuple[float, SimulatedHead]] = []
-    for attempt in range(ATTEMPTS):
+    best: _Search | None = None
+    for attempt in range(ATTEMPTS if wanted > LITTLE_ML else ATTEMPTS_AT_LITTLE):
         rng = stream(seed, f"blood {attempt}")
         bleeds = drawn_bleeds(kind, wanted, rng, fractured_side=fractured_side, companions=population.companions)
         parts = [_Part(bleed, planned(anatomy, bleed, rng, population.bleeds)) for bleed in bleeds]
-        tried.append(_Search(kind, wanted, geometry, anatomy, parts).found())
-        if tried[-1][0] < GOOD_ENOUGH:
+        search = _Search(kind, wanted, geometry, anatomy, parts)
+        if best is None or search.miss < best.miss:
+            best = search
+        if best.miss < GOOD_ENOUGH:
             break
-    return min(tried, key=lambda one: one[0])[1]
+    assert best is not None
+    return best.head()
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,12 @@ class _Part:
 
 
 class _Search:
-    """The search for how far the bleeds of a head grow."""
+    """The search for how far the bleeds of a head grow.
+
+    Attributes
+    ----------
+    miss: by what factor the labels missed the volume before tissue gave way, as the logarithm's size.
+    """
 
     def __init__(
         self,
@@ -99,40 +108,39 @@ class _Search:
             for part in parts
             if part.bleed.form.type is not kind
         ]
-
-    def found(self) -> tuple[float, SimulatedHead]:
-        """Return the head nearest to the volume wanted, and how far off it is, relative."""
         # Labelled voxels are not the true fill: grow, measure (at half the resolution unless it is little), correct.
-        measured = coarser(self.geometry) if self.wanted_ml > LITTLE_ML else self.geometry
-        times = 1.0
+        measured = coarser(geometry) if wanted_ml > LITTLE_ML else geometry
+        self._steps = _Steps()
+        self.miss = np.inf
         for _ in range(MEASUREMENTS):
-            growths = self._grown(times)
-            trial = SimulatedHead(
-                self.anatomy,
-                NO_HU,
-                tuple(
-                    expected(self.anatomy, self.kind, part.plan, growth)
-                    for part, growth in zip(self.asked, growths, strict=True)
-                ),
+            times = self._steps.times
+            blood = tuple(
+                expected(anatomy, kind, part.plan, growth)
+                for part, growth in zip(self.asked, self._grown(times), strict=True)
             )
-            ratio = self._ratio(trial, measured)
-            if abs(ratio - 1) < VOLUME_TOLERANCE:
+            ratio = self._ratio(SimulatedHead(anatomy, NO_HU, blood), measured)
+            if _miss(ratio) < self.miss:
+                self.miss, self._best = _miss(ratio), times
+            if self.miss < VOLUME_TOLERANCE:
                 break
-            times /= float(np.clip(ratio, 0.4, 2.5))
+            self._steps.correct(ratio)
+
+    def head(self) -> SimulatedHead:
+        """Return the head nearest to the volume wanted."""
         # What gave way to the blood, and other blood, may have changed what is seen of it.
+        steps = _Steps(self._best if np.isfinite(self.miss) else self._steps.times)
         tried = []
-        for _ in range(2):
+        for _ in range(2 if self.wanted_ml > LITTLE_ML else 4):
             # The main bleed is laid last.
-            laid = [*self.companions, *((self.kind, growth) for growth in reversed(growths))]
+            laid = [*self.companions, *((self.kind, growth) for growth in reversed(self._grown(steps.times)))]
             pushed, hu, blood = bled(self.anatomy, laid)
             head = SimulatedHead(pushed, hu, blood)
             ratio = self._ratio(head, self.geometry)
-            tried.append((abs(ratio - 1), head))
-            if abs(ratio - 1) < VOLUME_TOLERANCE:
+            tried.append((_miss(ratio), head))
+            if tried[-1][0] < (VOLUME_TOLERANCE if self.wanted_ml > LITTLE_ML else GOOD_ENOUGH):
                 break
-            times /= float(np.clip(ratio, 0.4, 2.5))
-            growths = self._grown(times)
-        return min(tried, key=lambda one: one[0])
+            steps.correct(ratio)
+        return min(tried, key=lambda one: one[0])[1]
 
     def _grown(self, times: float) -> list[Growth]:
         return [part.plan.grown(part.bleed.volume_ml * times) for part in self.asked]
@@ -140,6 +148,30 @@ class _Search:
     def _ratio(self, head: SimulatedHead, geometry: ScanGeometry) -> float:
         """Return the volume of the voxels labelled with the type asked for on these planes, relative to the wanted."""
         return volumes_ml(head.labels(geometry), geometry).get(self.kind, 0.0) / self.wanted_ml
+
+
+@dataclass
+class _Steps:
+    """How many times its planned volume a bleed is grown to, corrected by what was measured and kept between bounds."""
+
+    times: float = 1.0
+    low: float = 0.0
+    high: float = np.inf
+
+    def correct(self, ratio: float) -> None:
+        """Take the ratio of labelled to wanted volume at these times."""
+        if ratio < 1:
+            self.low = max(self.low, self.times)
+        else:
+            self.high = min(self.high, self.times)
+        self.times /= float(np.clip(ratio, 0.4, 2.5))
+        if not self.low < self.times < self.high:
+            self.times = float(np.sqrt(self.low * self.high))
+
+
+def _miss(ratio: float) -> float:
+    """Return how far off a ratio of volumes is; infinitely where nothing is labelled."""
+    return abs(float(np.log(ratio))) if ratio > 0 else float("inf")
 
 
 def coarser(geometry: ScanGeometry) -> ScanGeometry:

@@ -67,7 +67,14 @@ def test_a_population_without_companions_has_one_bleed():
 
 
 def test_a_punctate_bleed_is_found_on_the_planes_that_are_asked_for():
-    fine = replace(GEOMETRY, rows=512, columns=512, pixel_spacing_mm=(0.47, 0.47))
+    fine = replace(
+        GEOMETRY,
+        rows=512,
+        columns=512,
+        pixel_spacing_mm=(0.47, 0.47),
+        positions_mm=tuple(5.0 * k for k in range(-11, 19)),
+        thickness_mm=(5.0,) * 30,
+    )
     labels = simulate_head(SEED, "iph", volume_ml=0.008, geometry=fine).labels(fine)
 
     assert volumes_ml(labels, fine)[HemorrhageType.IPH] == pytest.approx(0.008, rel=0.5)

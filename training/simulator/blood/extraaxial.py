@@ -18,7 +18,7 @@ from scipy import ndimage
 from training.simulator.anatomy import WARP_GRID_MM, Anatomy, Box, at_warp_nodes
 from training.simulator.blood.clot import Clot, downwards, settled
 from training.simulator.blood.form import Bleed, Form
-from training.simulator.blood.growth import Growth, size_for, trimmed
+from training.simulator.blood.growth import PUSHES_FROM_ML, Growth, size_for, trimmed
 from training.simulator.blood.push import leaned, relaxed
 from training.simulator.fields import smooth_field
 from training.simulator.landmarks import smoothstep
@@ -81,7 +81,8 @@ class ExtraaxialPlan:
         """Return the collection with about `volume_ml` of blood."""
         size = size_for(lambda s: float(self._fraction(s).sum()) * self.voxel_ml, volume_ml, 0.01, 4.0, steps=14)
         fraction = self._spread(self._fraction(size), 0)
-        return trimmed(Growth(self.box, fraction, self.density, None, self._push(size, fraction)), self.box)
+        push = self._push(size, fraction) if volume_ml > PUSHES_FROM_ML else None
+        return trimmed(Growth(self.box, fraction, self.density, None, push), self.box)
 
     def _push(self, size: float, fraction: Field) -> Field:
         """Return the mass effect: brain starts where the blood ends, and gives way to the other side of the head."""

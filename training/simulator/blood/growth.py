@@ -16,6 +16,8 @@ from training.simulator.anatomy import Box
 
 Field = NDArray[np.float32]
 
+PUSHES_FROM_ML = 0.4  # smaller bleeds move nothing that a scan would show
+
 
 @dataclass(frozen=True)
 class Growth:

@@ -22,7 +22,7 @@ from training.simulator.anatomy import WARP_GRID_MM, Anatomy, Box, at_warp_nodes
 from training.simulator.atlas import REGIONS
 from training.simulator.blood.clot import Age, Clot, downwards, settled
 from training.simulator.blood.form import Bleed, Form
-from training.simulator.blood.growth import Growth, size_for, trimmed
+from training.simulator.blood.growth import PUSHES_FROM_ML, Growth, size_for, trimmed
 from training.simulator.blood.push import leaned
 from training.simulator.fields import smooth_field
 from training.simulator.landmarks import smoothstep
@@ -30,7 +30,6 @@ from training.simulator.landmarks import smoothstep
 Field = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-PUSHES_FROM_ML = 0.4  # smaller bleeds move nothing that a scan would show
 _DEEP: Final = ("putamen", "thalamus", "caudate")
 _LOBES: Final = ("frontal", "parietal", "temporal", "occipital")
 _LEVEL_RATE = 0.07
@@ -113,7 +112,7 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, reached: R
     clot = Clot.drawn(anatomy, rng)
     density = clot.density(rng, shape, max(4.0, 0.4 * radius))
     patches = np.ones(shape, np.float32)
-    if form is Form.CONTUSION:
+    if form is Form.CONTUSION and bleed.volume_ml > 0.1:
         # Salt and pepper: bruised brain between the blood.
         bruised = smooth_field(rng, shape, float(rng.uniform(3, 6))) + 0.3
         patches -= np.float32(rng.uniform(0.2, 0.75)) * smoothstep(bruised)
@@ -131,7 +130,7 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, reached: R
         density=density,
         oedema_mm=float(rng.uniform(1.0, 3.5) + 0.1 * radius) * older,
         oedema_hu=float(rng.uniform(3, 11)),
-        edge_mm=float(min(rng.uniform(1.0, 2.6), 0.8 + 0.4 * radius)),
+        edge_mm=float(min(rng.uniform(1.0, 2.6), 0.4 + 0.5 * radius)),
         push_share=float(rng.uniform(0.3, 0.75)) * (0.6 if form is Form.CONTUSION else 1),
         lean=float(rng.uniform(0.01, 0.12)) if form in (Form.DEEP, Form.LOBAR, Form.CONTUSION) else 0.0,
         voxel_ml=anatomy.voxel_ml,

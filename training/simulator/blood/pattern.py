@@ -25,6 +25,7 @@ from training.simulator.blood.form import Bleed, Form
 _RUPTURE_RATE: Final = {Form.DEEP: 0.45, Form.LOBAR: 0.15, Form.CEREBELLAR: 0.25, Form.BRAINSTEM: 0.25}
 _RUPTURE_FROM_ML = 3.0
 _EPIDURAL_RATE, _EPIDURAL_RATE_WITH_FRACTURE = 0.2, 0.75
+_ALONE_BELOW_ML = 0.05  # what else there would be is more, and the head no longer one with a punctate bleed
 _LARGEST_CONTUSION_ML = 18.0
 _CONTUSION_RATE, _CONTUSION_RATE_WITH_FRACTURE = 0.28, 0.6
 
@@ -50,7 +51,9 @@ def drawn_bleeds(
         HemorrhageType.EDH_SDH: _extraaxial,
         HemorrhageType.SAH: _subarachnoid,
     }[kind](volume_ml, side, rng, fractured_side)
-    return tuple(drawn) if companions else (_alone(drawn[0], volume_ml),)
+    if companions and volume_ml >= _ALONE_BELOW_ML:
+        return tuple(drawn)
+    return (_alone(drawn[0], volume_ml),)
 
 
 def _alone(bleed: Bleed, volume_ml: float) -> Bleed:
