@@ -28,6 +28,7 @@ from sqlalchemy.exc import ArgumentError
 
 from appliance.contract import DETECTOR
 from appliance.errors import ApplianceError, ModelContractError
+from appliance.findings.finding import Criteria
 from appliance.inference.detector import TritonDetector
 from appliance.ledger.ledger import Ledger
 from appliance.settings import Settings
@@ -461,13 +462,14 @@ def _model(settings: Settings) -> Iterator[Check]:
         return
     try:
         identity = detector.identity
-        given = settings.finding.threshold
-        threshold = f"threshold {detector.suggested_threshold if given is None else given:g}"
+        criteria = Criteria.of(settings.finding, detector.suggested_threshold)
+        chosen = "suggested by the model" if settings.finding.threshold is None else "set by the site"
+        extension = f"lesions extended from {criteria.extend_score:g}" if criteria.extends else "lesions not extended"
         yield Check(
             "model",
             "ok",
             f"{identity.name} version {identity.version}, sha256 {identity.sha256[:12]}…, "
-            f"{threshold} ({'suggested by the model' if given is None else 'set by the site'})",
+            f"threshold {criteria.threshold:g} ({chosen}), {extension}",
         )
         yield from _model_on_disk(settings, identity.sha256)
         readiness = detector.ready()

@@ -19,7 +19,7 @@ import structlog
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.findings.find import find
-from appliance.findings.finding import Finding
+from appliance.findings.finding import Criteria, Finding
 from appliance.imaging.check import check
 from appliance.imaging.instances import Instance
 from appliance.imaging.read import read_volume
@@ -98,14 +98,9 @@ class Pipeline:
         self.detector = detector
 
     @property
-    def threshold(self) -> float:
-        """The class score from which a detection counts with the model that is served now."""
-        return self._threshold(self.detector.suggested_threshold)
-
-    def _threshold(self, suggested: float) -> float:
-        """Return the site's threshold, else the one that the model suggests."""
-        given = self.settings.finding.threshold
-        return suggested if given is None else given
+    def criteria(self) -> Criteria:
+        """Which detections count with the model that is served now."""
+        return Criteria.of(self.settings.finding, self.detector.suggested_threshold)
 
     def answer(self, study: Study) -> Answer:
         """Return the answer about one study; what cannot be read is refused with a code, and the next best is tried.
@@ -134,8 +129,7 @@ class Pipeline:
                 reading = self.detector.read(volume.hu)
             with clock(Step.FIND):
                 # The reading's own suggestion: by now another model may be served.
-                threshold = self._threshold(reading.suggested_threshold)
-                finding = find(reading, volume, threshold, self.settings.finding.join_mm)
+                finding = find(reading, volume, Criteria.of(self.settings.finding, reading.suggested_threshold))
             with clock(Step.REPORT):
                 results = report(
                     volume,

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -134,9 +134,25 @@ class FindingSettings(_Section):
         None,
         ge=0.05,
         le=1.0,
-        description="Class score from which a detection counts; unset: the model's own suggestion",
+        description="Class score from which a detection makes the study positive; unset: the model's own suggestion",
+    )
+    extend_score: float = Field(
+        # A site that lowers the threshold below it need not lower this too.
+        default_factory=lambda known: min(0.5, known.get("threshold") or 0.5),
+        ge=0.05,
+        le=1.0,
+        description="Class score from which a detection extends a lesion that holds one at the threshold; at most the "
+        "threshold, equal to it for no extension; unset: 0.5, or a lower threshold",
     )
     join_mm: float = Field(10.0, ge=0, description="Pieces of one type within this distance are one lesion, mm")
+
+    @field_validator("extend_score")
+    @classmethod
+    def _is_at_most_the_threshold(cls, value: float, known: ValidationInfo) -> float:
+        threshold = known.data.get("threshold")
+        if threshold is not None and value > threshold:
+            raise ValueError(f"must be at most finding.threshold, which is {threshold:g} (the same: no extension)")
+        return value
 
 
 class ResultsSettings(_Section):
@@ -159,7 +175,6 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
-        nested_model_default_partial_update=True,
     )
 
     state_dir: Path = Field(Path("var"), description="Folder of the ledger, logs and Orthanc's storage in `make up`")

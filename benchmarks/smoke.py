@@ -27,6 +27,7 @@ from rich.table import Table
 
 from appliance.analyze import folder_contents
 from appliance.contract import TYPES
+from appliance.findings.finding import Criteria
 from appliance.inference.detector import TritonDetector
 from appliance.inference.server import TritonServer
 from appliance.pipeline import Pipeline
@@ -98,14 +99,14 @@ def case(pipeline: Pipeline, folder: Path, truth: dict[str, Any]) -> Case:
     )
 
 
-def summary(cases: list[Case], threshold: float, model: dict[str, str]) -> dict[str, Any]:
+def summary(cases: list[Case], criteria: Criteria, model: dict[str, str]) -> dict[str, Any]:
     """Return the figures of `cases`; a study that was not read counts as not found."""
     positives = [c for c in cases if c.type != "none"]
     negatives = [c for c in cases if c.type == "none"]
     return {
         "scans": "simulated",
         "studies": len(cases),
-        "threshold": threshold,
+        **asdict(criteria),
         "model": model,
         "sensitivity": Proportion(sum(bool(c.present) for c in positives), len(positives)).as_json(),
         "specificity": Proportion(sum(c.present is False for c in negatives), len(negatives)).as_json(),
@@ -134,7 +135,8 @@ def summary(cases: list[Case], threshold: float, model: dict[str, str]) -> dict[
 
 def table(figures: dict[str, Any]) -> Table:
     """Return the figures as people read them."""
-    shown = Table("figure", "value", title=f"{figures['studies']} simulated studies, threshold {figures['threshold']}")
+    scores = f"threshold {figures['threshold']}, extended from {figures['extend_score']}"
+    shown = Table("figure", "value", title=f"{figures['studies']} simulated studies, {scores}")
 
     def proportion(values: dict[str, Any]) -> str:
         return str(Proportion(values["part"], values["whole"]))
@@ -157,13 +159,15 @@ def main(
     studies: Annotated[int, typer.Option(help="How many; half of them without hemorrhage")] = 60,
     seed: Annotated[int, typer.Option(help="Seed of the first study; training uses 1,000,000 and up")] = 5_000_000,
     threshold: Annotated[float | None, typer.Option(help="Class score that counts; else the model's own")] = None,
+    extend_score: Annotated[float | None, typer.Option(help="Class score that extends a lesion; else 0.5")] = None,
     processes: Annotated[int, typer.Option(help="Processes that simulate")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
 ) -> None:
     """Print sensitivity, specificity and right-series share on fresh simulated studies."""
     with tempfile.TemporaryDirectory(prefix="smoke-") as work:
         folder = Path(work)
-        settings = with_free_ports(load_settings(finding={"threshold": threshold}), folder / "state")
+        extension = {} if extend_score is None else {"extend_score": extend_score}
+        settings = with_free_ports(load_settings(finding={"threshold": threshold} | extension), folder / "state")
         with TritonServer(settings.triton, settings.state_dir), ProcessPoolExecutor(processes) as simulators:
             detector = TritonDetector(settings.triton)
             pipeline = Pipeline(settings, detector)
@@ -173,7 +177,7 @@ def main(
                 study, truth = job.result()
                 cases.append(case(pipeline, study, truth))
                 shutil.rmtree(study)  # a study with its thin series takes 150 MB
-            figures = summary(cases, pipeline.threshold, asdict(detector.identity))
+            figures = summary(cases, pipeline.criteria, asdict(detector.identity))
             detector.close()
     if as_json:
         typer.echo(json.dumps(figures, indent=2))

@@ -18,7 +18,8 @@ def summary(answer: Answer) -> dict[str, Any]:
     return facts | {
         "present": answer.finding.present,
         "probability": answer.finding.probability,
-        "threshold": answer.finding.threshold,
+        "threshold": answer.finding.criteria.threshold,
+        "extend_score": answer.finding.criteria.extend_score,
         "lesions": [
             {
                 "type": lesion.type.value,

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.contract import HemorrhageType
+from appliance.inference.detections import Detection
+from appliance.settings import FindingSettings
 
 LesionMap = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -35,8 +37,44 @@ class SizeClass(StrEnum):
 
 
 @dataclass(frozen=True)
+class Criteria:
+    """How sure detections must be to count, and how near pieces of blood must be to be one lesion.
+
+    A detection whose score reaches `threshold` makes the study positive. One that only reaches `extend_score` counts
+    where it belongs to a lesion that holds one at the threshold: where blood fades out, a network is less sure of it
+    than a study's answer asks for. With `extend_score` equal to `threshold` nothing is extended. `join_mm` is the
+    distance within which pieces of one type are one lesion.
+
+    Raises `ValueError` when `extend_score` lies above `threshold`.
+    """
+
+    threshold: float
+    extend_score: float
+    join_mm: float
+
+    def __post_init__(self) -> None:
+        if self.extend_score > self.threshold:
+            raise ValueError(f"extend_score {self.extend_score:g} lies above the threshold {self.threshold:g}")
+
+    @classmethod
+    def of(cls, settings: FindingSettings, suggested_threshold: float) -> Criteria:
+        """Return a site's criteria; where it sets no threshold, the model's suggestion is the threshold.
+
+        A model may suggest less than the site's `extend_score`: then nothing is extended.
+        """
+        threshold = suggested_threshold if settings.threshold is None else settings.threshold
+        return cls(threshold, min(settings.extend_score, threshold), settings.join_mm)
+
+    @property
+    def extends(self) -> bool:
+        """Whether a detection below the threshold can count."""
+        return self.extend_score < self.threshold
+
+
+@dataclass(frozen=True)
 class Lesion:
-    """One lesion: pieces of one type within 10 mm of each other.
+    """One lesion: pieces of one type within 10 mm of each other, at least one of them from a detection at the
+    threshold.
 
     `number` counts from 1 by falling volume and is the voxel value in `Finding.lesion_map`; `slices` are the Z indices
     it touches; `confidence` is the highest class score among its detections; `abc2_ml` is ABC/2 for IPH, else None.
@@ -56,12 +94,14 @@ class Finding:
     """The study's answer.
 
     `present`: any detection on any slice reaches the threshold (paper, "Statistical Analysis"); `probability`: the
-    highest class score of any detection (0.0 when there is none); `lesion_map`: [Z, Y, X] on the volume's grid, in the
-    contract's orientation, 0 or a lesion's number; bytes, unless there are more than 255 lesions.
+    highest class score of any detection (0.0 when there is none); `counted`: the detections that count, those at the
+    threshold first, then those that extend a lesion; `lesion_map`: [Z, Y, X] on the volume's grid, in the contract's
+    orientation, 0 or a lesion's number; bytes, unless there are more than 255 lesions.
     """
 
     present: bool
     probability: float
-    threshold: float
+    criteria: Criteria
+    counted: tuple[Detection, ...]
     lesions: tuple[Lesion, ...]
     lesion_map: LesionMap

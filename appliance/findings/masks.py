@@ -25,6 +25,7 @@ class Patch:
     """One detection's mask on its slice: `blood` bool [h, w] and `probability` float32 [h, w] from row `y`, column `x`
     of the volume's matrix."""
 
+    detection: Detection
     type: HemorrhageType
     score: float
     slice_index: int
@@ -38,6 +39,13 @@ class Patch:
         """The patch's place in a volume [Z, Y, X]."""
         height, width = self.blood.shape
         return self.slice_index, slice(self.y, self.y + height), slice(self.x, self.x + width)
+
+    def window_in(self, crop: tuple[slice, slice, slice]) -> tuple[int, slice, slice]:
+        """Return the patch's place in a block of the volume that holds it."""
+        first, top, left = (int(one.start) for one in crop)
+        height, width = self.blood.shape
+        y, x = self.y - top, self.x - left
+        return self.slice_index - first, slice(y, y + height), slice(x, x + width)
 
 
 def box_on_matrix(box: Box, matrix: tuple[int, int]) -> Box:
@@ -61,7 +69,7 @@ def patch(detection: Detection, matrix: tuple[int, int]) -> Patch:
     blood = probability >= MASK_THRESHOLD
     if not blood.any():
         blood[np.unravel_index(int(np.argmax(probability)), blood.shape)] = True
-    return Patch(detection.type, detection.score, detection.slice_index, rows, columns, blood, probability)
+    return Patch(detection, detection.type, detection.score, detection.slice_index, rows, columns, blood, probability)
 
 
 def _centres(low: float, high: float, size: int) -> tuple[int, NDArray[np.float64]]:

@@ -22,9 +22,9 @@ class Box:
     x2: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detection:
-    """One detection on one slice.
+    """One detection on one slice, equal to itself alone.
 
     `scores` are the softmax scores in the order of `contract.TYPES`; `mask` is the probability of blood of the best
     type on a regular [m, m] grid of cells filling the box.
@@ -43,7 +43,7 @@ class Detection:
     @property
     def type(self) -> HemorrhageType:
         """The type with the highest score."""
-        return TYPES[int(np.argmax(self.scores))]
+        return TYPES[self.scores.index(self.score)]
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The UIDs of result objects: the same answer always has the same ones, another answer never has them.
 
-They come from the source series, its slice set, the model's sha256, the threshold and every other setting that changes
-the answer or how it is written, the version of the result format, and the kind of object (design, "Deterministic
-UIDs"). A repeat is therefore harmless (Orthanc answers AlreadyStored), and a changed setting gives a new result.
+They come from the source series, its slice set, the model's sha256, the criteria of the finding (thresholds, joining
+distance) and every other setting that changes the answer or how it is written, the version of the result format, and
+the kind of object (design, "Deterministic UIDs"). A repeat is therefore harmless (Orthanc answers AlreadyStored), and
+a changed setting gives a new result.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Final
 from uuid import UUID, uuid5
 
 from pydicom.uid import UID
 
+from appliance.findings.finding import Criteria
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity
 from appliance.settings import Settings
@@ -59,15 +61,14 @@ class AnswerIdentity:
         return name_uid(f"{self.digest} tracking {what}")
 
 
-def answer_identity(volume: Volume, model: ModelIdentity, threshold: float, settings: Settings) -> AnswerIdentity:
-    """Return the identity of the answer that `model` gives of `volume` under these settings."""
+def answer_identity(volume: Volume, model: ModelIdentity, criteria: Criteria, settings: Settings) -> AnswerIdentity:
+    """Return the identity of the answer that `model` gives of `volume` by these criteria, under these settings."""
     parts = {
         "format": RESULT_FORMAT,
         "series": volume.series_uid,
         "slices": sha256("\n".join(sorted(volume.instance_uids)).encode()).hexdigest(),
         "model": model.sha256,
-        "threshold": repr(float(threshold)),
-        "join_mm": repr(float(settings.finding.join_mm)),
+        "criteria": {name: repr(float(value)) for name, value in asdict(criteria).items()},
         "results": settings.results.model_dump(mode="json"),
     }
     return AnswerIdentity(sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest())

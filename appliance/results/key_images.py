@@ -32,7 +32,7 @@ MOST_TITLES: Final = 4
 """Lesions named above one slice, the largest first."""
 
 COVERED: Final = 0.3
-"""A dismissed proposal that shares more of itself with a detection than this says nothing of its own."""
+"""A box that shares more of itself with a likelier one than this says nothing of its own."""
 
 
 def key_images(
@@ -89,7 +89,7 @@ def _picture(volume: Volume, reading: Reading, finding: Finding, index: int) -> 
         volume.hu[index],
         volume.pixel_spacing_mm,
         [(lesion.type, plane == lesion.number) for lesion in finding.lesions if index in lesion.slices],
-        _marks(reading, finding.threshold, index),
+        _marks(reading, finding, index),
         _title(finding, index),
         (
             f"Slice {index + 1} of {volume.slices}   position {volume.positions_mm[index]:+.1f} mm   "
@@ -110,21 +110,29 @@ def _title(finding: Finding, index: int) -> list[tuple[str, Colour]]:
     return [("No hemorrhage on this slice" if finding.present else "No hemorrhage found", INK)]
 
 
-def _marks(reading: Reading, threshold: float, index: int) -> list[Mark]:
-    """Return the boxes of one slice: detections, then the likeliest dismissed proposals beside them."""
-    on_slice = [one for one in reading.detections if one.slice_index == index]
-    marks = [
-        Mark(one.box, f"{one.type.display} {one.score:.2f}", one.type) for one in on_slice if one.score >= threshold
+def _marks(reading: Reading, finding: Finding, index: int) -> list[Mark]:
+    """Return the boxes of one slice: detections that count, then the likeliest dismissed proposals beside them.
+
+    Of detections that only extend a lesion, those are left out that others cover: the outline tells what they add.
+    """
+    marks: list[Mark] = []
+    for one in (one for one in finding.counted if one.slice_index == index):
+        if one.score >= finding.criteria.threshold or not _covered(one.box, marks):
+            marks.append(Mark(one.box, f"{one.type.display} {one.score:.2f}", one.type))
+    below = [
+        (one.score, one.box) for one in reading.detections if one.slice_index == index and one not in finding.counted
     ]
-    below = [(one.score, one.box) for one in on_slice if one.score < threshold]
     below += [(max(one.scores), one.box) for one in reading.dismissed if one.slice_index == index]
-    shown = [mark.box for mark in marks]
-    dismissed: list[Mark] = []
+    most = len(marks) + MOST_DISMISSED
     for score, box in sorted(below, key=lambda pair: -pair[0]):
-        if len(dismissed) < MOST_DISMISSED and not any(_share(box, other) > COVERED for other in shown):
-            dismissed.append(Mark(box, f"dismissed {score:.2f}", None))
-            shown.append(box)
-    return marks + dismissed
+        if len(marks) < most and not _covered(box, marks):
+            marks.append(Mark(box, f"dismissed {score:.2f}", None))
+    return marks
+
+
+def _covered(box: Box, marks: Sequence[Mark]) -> bool:
+    """Return whether a mark covers so much of a box that it says nothing of its own."""
+    return any(_share(box, mark.box) > COVERED for mark in marks)
 
 
 def _share(box: Box, other: Box) -> float:

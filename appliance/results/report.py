@@ -70,16 +70,15 @@ def report(
     supersedes: SOP Class UID and SOP Instance UID of the older SR of this study that this answer replaces.
     selection_reasons: why this series was read, sentences for people.
     """
-    identity = answer_identity(volume, reading.model, finding.threshold, settings)
+    identity = answer_identity(volume, reading.model, finding.criteria, settings)
     head = heading(volume, identity, created, settings.results.institution, reading.model)
     slices = key_slices(volume, reading, finding, settings.results.key_images or LIBRARY_SLICES)
-    seg = segmentation(volume, finding, head, join_mm=settings.finding.join_mm) if finding.lesions else None
+    seg = segmentation(volume, finding, head) if finding.lesions else None
     sr = structured_report(
         volume,
         finding,
         head,
         sop_class=settings.results.sr_sop_class,
-        join_mm=settings.finding.join_mm,
         segmentation=seg,
         key_slices=slices,
         selection_reasons=selection_reasons,

@@ -39,7 +39,7 @@ _PLANE_KEYWORDS: Final = (
 )
 
 
-def segmentation(volume: Volume, finding: Finding, heading: Heading, *, join_mm: float) -> Dataset:
+def segmentation(volume: Volume, finding: Finding, heading: Heading) -> Dataset:
     """Return the SEG of a finding with at least one lesion; segment numbers are lesion numbers.
 
     Only slices with blood on them become frames, and only those are handed to highdicom.
@@ -52,7 +52,7 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading, *, join_mm:
         version=heading.model.version,
         family=codes.ARTIFICIAL_INTELLIGENCE,
         source=MANUFACTURER,
-        parameters=algorithm_parameters(heading.model, finding.threshold, join_mm),
+        parameters=algorithm_parameters(heading.model, finding.criteria),
     )
     dataset: Dataset = hd.seg.Segmentation(
         source_images=[_plane(volume, index, measures) for index in slices],

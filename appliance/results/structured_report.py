@@ -10,6 +10,7 @@ One TID 1501 group answers for the study; one TID 1411 group stands for each les
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Final
 
 from pydicom import Dataset
@@ -17,7 +18,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from appliance import __version__
-from appliance.findings.finding import Finding, Lesion
+from appliance.findings.finding import Criteria, Finding, Lesion
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity
 from appliance.results import codes
@@ -37,7 +38,6 @@ def structured_report(
     heading: Heading,
     *,
     sop_class: str,
-    join_mm: float,
     segmentation: Dataset | None,
     key_slices: Sequence[int],
     selection_reasons: Sequence[str] = (),
@@ -48,13 +48,12 @@ def structured_report(
     Parameters
     ----------
     sop_class: a key of `SOP_CLASSES`.
-    join_mm: the distance within which pieces were joined, mm: it is named among the algorithm's parameters.
     segmentation: the SEG whose segment numbers are the lesions' numbers; None when nothing was found.
     key_slices: Z indices of the slices in the image library.
     selection_reasons: why this series was read, sentences for people.
     supersedes: SOP Class UID and SOP Instance UID of the older SR of this study that this one replaces.
     """
-    tree = _Tree(volume, finding, heading, join_mm, segmentation)
+    tree = _Tree(volume, finding, heading, segmentation)
     report = Dataset()
     heading.write(report, ResultKind.SR, SOP_CLASSES[sop_class])
     report.ReferencedPerformedProcedureStepSequence = []
@@ -94,9 +93,9 @@ def lesion_key(lesion: Lesion) -> str:
     return f"lesion {lesion.number}"
 
 
-def algorithm_parameters(model: ModelIdentity, threshold: float, join_mm: float) -> dict[str, str]:
+def algorithm_parameters(model: ModelIdentity, criteria: Criteria) -> dict[str, str]:
     """Return what the algorithm's answer depends on, by name."""
-    return {"threshold": f"{threshold:g}", "join_mm": f"{join_mm:g}", "model_sha256": model.sha256}
+    return {name: f"{value:g}" for name, value in asdict(criteria).items()} | {"model_sha256": model.sha256}
 
 
 def _evidence(volume: Volume, segmentation: Dataset | None) -> Dataset:
@@ -112,14 +111,12 @@ def _evidence(volume: Volume, segmentation: Dataset | None) -> Dataset:
 class _Tree:
     """The parts of the content tree of one answer."""
 
-    def __init__(
-        self, volume: Volume, finding: Finding, heading: Heading, join_mm: float, segmentation: Dataset | None
-    ) -> None:
+    def __init__(self, volume: Volume, finding: Finding, heading: Heading, segmentation: Dataset | None) -> None:
         self.volume = volume
         self.finding = finding
         self.heading = heading
         self.parameters = ",".join(
-            f"{name}={value}" for name, value in algorithm_parameters(heading.model, finding.threshold, join_mm).items()
+            f"{name}={value}" for name, value in algorithm_parameters(heading.model, finding.criteria).items()
         )
         self.segmentation = segmentation
 
@@ -243,7 +240,7 @@ class _Tree:
 
     def _summary(self, selection_reasons: Sequence[str], superseding: bool) -> str:
         """Return what the report says in words."""
-        finding, header = self.finding, self.volume.headers[0]
+        finding, criteria, header = self.finding, self.finding.criteria, self.volume.headers[0]
         if finding.present:
             total = sum(lesion.volume_ml for lesion in finding.lesions)
             count = f"{len(finding.lesions)} lesion{'s' if len(finding.lesions) > 1 else ''}"
@@ -253,7 +250,10 @@ class _Tree:
         lines = [
             RESEARCH_USE,
             answer,
-            f"Highest score {finding.probability:.2f}, threshold {finding.threshold:.2f}.",
+            f"Highest score {finding.probability:.2f}, threshold {criteria.threshold:.2f}."
+            + (
+                f" Lesions are extended by what scores {criteria.extend_score:.2f} or more." if criteria.extends else ""
+            ),
             f"Read: series {header.get('SeriesNumber', '')} {header.get('SeriesDescription', '')}".rstrip()
             + f", {self.volume.slices} slices.",
             *(f"Why this series: {reason}" for reason in selection_reasons),

@@ -16,6 +16,7 @@ from pydicom.uid import CTImageStorage
 
 from appliance.contract import MASK_SIZE, TYPES
 from appliance.findings.find import find
+from appliance.findings.finding import Criteria
 from appliance.imaging.volume import Turn, Volume
 from appliance.inference.detections import Box, Detection, DismissedProposal, ModelIdentity, Reading
 from appliance.results.identity import name_uid
@@ -43,7 +44,7 @@ def warm_up(settings: Settings) -> None:
     ]
     dismissed = DismissedProposal(0, Box(300, 300, 400, 400), (0.01, 0.01, 0.01))
     reading = Reading(tuple(detections), (dismissed,), ModelIdentity("warm-up", "0", "0" * 64), 0.5)
-    finding = find(reading, volume, reading.suggested_threshold, settings.finding.join_mm)
+    finding = find(reading, volume, Criteria.of(settings.finding, reading.suggested_threshold))
     report(volume, reading, finding, settings=settings, created=datetime.now(UTC))
 
 

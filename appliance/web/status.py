@@ -73,6 +73,7 @@ def _no_answer(state: str, since: float) -> dict[str, Any]:
         "present": None,
         "probability": None,
         "threshold": None,
+        "extend_score": None,
         "lesions": [],
         "series": None,
         "model": None,

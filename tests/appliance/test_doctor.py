@@ -123,8 +123,13 @@ def test_what_runs_well_is_ok_and_the_missing_service_is_seen_from_both_sides(ne
     assert "Orthanc 1." in checks["orthanc"].what
     assert f"{neighbours.orthanc.aet} at 127.0.0.1:{neighbours.orthanc.dicom_port} answers" in checks["c-echo"].what
     assert "version blob-1" in checks["model"].what
-    assert "threshold 0.4 (suggested by the model)" in checks["model"].what
+    assert checks["model"].what.endswith("threshold 0.4 (suggested by the model), lesions not extended")
     assert checks["golden answer"].what == "the golden chunk comes back right"
+
+
+def test_the_scores_from_which_detections_count_are_told(neighbours: Settings) -> None:
+    checks = by_name(changed(neighbours, "finding", threshold=0.9))
+    assert checks["model"].what.endswith("threshold 0.9 (set by the site), lesions extended from 0.5")
 
 
 def test_a_whole_appliance_in_health_has_no_word_of_advice(neighbours: Settings, tmp_path: Path) -> None:

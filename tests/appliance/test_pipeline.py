@@ -26,5 +26,5 @@ def test_a_reading_is_judged_by_the_threshold_of_the_model_that_read_though_anot
     pipeline = Pipeline(Settings(finding=FindingSettings(threshold=site)), detector)  # type: ignore[arg-type]
     finding = pipeline.answer(study).finding
     assert finding is not None
-    assert finding.threshold == counts_from
+    assert finding.criteria.threshold == counts_from
     assert finding.present

@@ -39,6 +39,12 @@ def fault(toml: str) -> str:
         ("[triton]\nprofile = 'tpu'", "triton.profile", "'tpu'", "'cpu' or 'gpu'"),
         ("[intake]\nsince = '2026-01-01'", "intake.since", "'2026-01-01'", "%Y%m%d"),
         ("state_dir = 7", "state_dir", "7", "path"),
+        (
+            "[finding]\nthreshold = 0.4\nextend_score = 0.6",
+            "finding.extend_score",
+            "0.6",
+            "at most finding.threshold, which is 0.4",
+        ),
     ],
 )
 def test_a_wrong_setting_is_told_by_name_value_and_what_is_allowed(
@@ -71,6 +77,24 @@ def test_what_may_be_a_secret_is_not_told_with_its_name(toml: str, name: str) ->
     told = fault(toml)
     assert f"  {name}: " in told
     assert SECRET not in told
+
+
+@pytest.mark.parametrize(
+    ("toml", "extend_score"),
+    [("", 0.5), ("join_mm = 5", 0.5), ("threshold = 0.9", 0.5), ("threshold = 0.4", 0.4), ("extend_score = 0.7", 0.7)],
+)
+def test_lesions_are_extended_from_one_half_or_from_a_lower_threshold_unless_the_site_says_otherwise(
+    toml: str, extend_score: float
+) -> None:
+    Path("appliance.toml").write_text(f"[finding]\n{toml}\n")
+    assert load_settings().finding.extend_score == extend_score
+
+
+def test_a_threshold_of_the_environment_and_an_extending_score_of_the_file_are_judged_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("APPLIANCE_FINDING__THRESHOLD", "0.3")
+    assert "finding.extend_score = 0.4: " in fault("[finding]\nextend_score = 0.4")
 
 
 def test_a_settings_file_that_cannot_be_read_is_told_of() -> None:

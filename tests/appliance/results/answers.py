@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from appliance.findings.find import find
-from appliance.findings.finding import Finding
+from appliance.findings.finding import Criteria, Finding
 from appliance.imaging.volume import Turn, Volume
 from appliance.inference.detections import Reading
 from appliance.results.report import Results, report
@@ -44,7 +44,7 @@ def answered(
     volume = made_volume() if volume is None else volume
     reading = stroke_reading(volume.slices) if reading is None else reading
     settings = settings or Settings()
-    finding = find(reading, volume, threshold, settings.finding.join_mm)
+    finding = find(reading, volume, Criteria.of(settings.finding, threshold))
     volume = bleeding(volume, finding.lesion_map)
     results = report(volume, reading, finding, settings=settings, **{"created": CREATED, **more})
     return Answered(volume, reading, finding, settings, results)

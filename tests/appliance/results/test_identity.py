@@ -14,6 +14,7 @@ import pytest
 from pydicom import Dataset
 
 from appliance.findings.find import find
+from appliance.findings.finding import Criteria
 from appliance.inference.detections import ModelIdentity
 from appliance.results import identity
 from appliance.results.report import Results, report
@@ -66,6 +67,7 @@ CHANGES = {
     "another series": answered(made_volume(series=2)),
     "one slice more": answered(made_volume(slices=13), stroke_reading()),
     "another threshold": answered(threshold=0.51),
+    "another score that extends": answered(settings=Settings(finding=FindingSettings(extend_score=0.45))),
     "another joining distance": answered(settings=Settings(finding=FindingSettings(join_mm=11))),
     "another SOP class": answered(settings=Settings(results=ResultsSettings(sr_sop_class="comprehensive"))),
     "fewer key images": answered(settings=Settings(results=ResultsSettings(key_images=2))),
@@ -86,13 +88,15 @@ def test_a_new_result_format_shares_no_uid_with_the_old(first: Answered, monkeyp
 
 def test_the_order_in_which_slices_came_does_not_matter() -> None:
     volume, reading = made_volume(), stroke_reading()
-    there = identity.answer_identity(volume, reading.model, 0.5, Settings())
-    back = identity.answer_identity(replace(volume, headers=volume.headers[::-1]), reading.model, 0.5, Settings())
+    there = identity.answer_identity(volume, reading.model, Criteria(0.5, 0.5, 10), Settings())
+    back = identity.answer_identity(
+        replace(volume, headers=volume.headers[::-1]), reading.model, Criteria(0.5, 0.5, 10), Settings()
+    )
     assert there == back
 
 
 def test_superseding_an_older_report_changes_no_uid(first: Answered) -> None:
-    finding = find(first.reading, first.volume, 0.5, 10)
+    finding = find(first.reading, first.volume, first.finding.criteria)
     again = report(
         first.volume,
         first.reading,

@@ -16,6 +16,7 @@ from pydicom import Dataset
 
 from appliance.contract import HemorrhageType
 from appliance.findings.find import find
+from appliance.findings.finding import Criteria
 from appliance.imaging.volume import Turn
 from appliance.inference.detections import Box, DismissedProposal
 from appliance.results.colours import COLOURS, DISMISSED
@@ -102,7 +103,8 @@ def test_a_site_that_wants_no_key_images_gets_none_and_no_selection() -> None:
 def test_a_negative_study_shows_what_came_closest() -> None:
     volume = made_volume()
     close = [detection(z, (100, 100, 140, 140), score=score) for z, score in ((2, 0.4), (5, 0.2), (7, 0.3), (9, 0.1))]
-    assert key_slices(volume, reading_of(*close), find(reading_of(*close), volume, 0.5, 10), 6) == [2, 5, 7]
+    finding = find(reading_of(*close), volume, Criteria(0.5, 0.5, 10))
+    assert key_slices(volume, reading_of(*close), finding, 6) == [2, 5, 7]
 
 
 def test_a_negative_study_without_any_proposal_shows_its_middle_slice() -> None:
@@ -126,6 +128,28 @@ def test_a_detection_below_the_threshold_is_drawn_as_dismissed() -> None:
     (capture,) = answer.results.key_images
     assert has(image_part(capture), DISMISSED)
     assert not any(has(image_part(capture), colour) for colour in COLOURS.values())
+
+
+def test_a_detection_that_extends_a_lesion_is_drawn_as_part_of_it_and_one_that_does_not_as_dismissed() -> None:
+    sure, extending = detection(5, (200, 100, 260, 160), SAH), detection(5, (200, 170, 260, 230), SAH, 0.7)
+    elsewhere = detection(5, (200, 400, 260, 460), SAH, 0.7)
+    one_lesion, two_places = (
+        image_part(answered(reading=reading_of(*found), threshold=0.8).results.key_images[0])
+        for found in ((sure, extending), (sure, elsewhere))
+    )
+    assert not has(one_lesion, DISMISSED)
+    assert has(one_lesion[:, 640 * 180 // 512 : 640 * 220 // 512], COLOURS[SAH])
+    assert has(two_places, DISMISSED)
+    assert not has(two_places[:, 320:], COLOURS[SAH])
+
+
+def test_a_detection_that_extends_a_lesion_under_the_box_of_another_has_no_box_of_its_own() -> None:
+    sure, under = detection(5, (200, 200, 300, 300), SAH), detection(5, (220, 220, 280, 280), SAH, 0.7)
+    pictures = [
+        answered(reading=reading_of(*found), threshold=0.8).results.key_images[0].PixelData
+        for found in ((sure, under), (sure,))
+    ]
+    assert pictures[0] == pictures[1]
 
 
 def test_proposals_that_a_detection_covers_are_not_drawn() -> None:

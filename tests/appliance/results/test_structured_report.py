@@ -135,7 +135,10 @@ def test_every_group_is_tracked_and_every_number_has_its_algorithm(answer: Answe
     assert numbers
     for number in numbers:
         (parameters,) = named(number, "111002")
-        assert parameters.TextValue == f"threshold=0.5,join_mm=10,model_sha256={answer.reading.model.sha256}"
+        assert (
+            parameters.TextValue
+            == f"threshold=0.5,extend_score=0.5,join_mm=10,model_sha256={answer.reading.model.sha256}"
+        )
         assert named(number, "111003")[0].TextValue == "1"
 
 
@@ -201,6 +204,15 @@ def test_the_words_say_what_was_found_and_why_this_series() -> None:
     lesion = answer.finding.lesions[0]
     assert lesion.abc2_ml is not None
     assert iph.startswith(f"IPH, medium: {lesion.volume_ml:.1f} mL (ABC/2 {lesion.abc2_ml:.1f} mL), confidence 0.90")
+
+
+def test_the_words_and_the_parameters_say_from_which_scores_detections_counted() -> None:
+    group = groups(answered(threshold=0.6).results.sr)[0]
+    assert named(group, "111002")[0].TextValue.startswith("threshold=0.6,extend_score=0.5,join_mm=10,")
+    sentence = "Highest score 0.90, threshold 0.60. Lesions are extended by what scores 0.50 or more."
+    assert sentence in named(group, "121106")[0].TextValue.split("\n")
+    alone = named(groups(answered(threshold=0.5).results.sr)[0], "121106")[0].TextValue
+    assert "Highest score 0.90, threshold 0.50." in alone.split("\n")
 
 
 def test_a_superseding_report_names_the_older_one_in_the_series_it_stood_in() -> None:

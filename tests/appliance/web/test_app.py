@@ -26,6 +26,7 @@ ANSWER: dict[str, Any] = {
     "present": True,
     "probability": 0.93,
     "threshold": 0.5,
+    "extend_score": 0.5,
     "lesions": [
         {
             "type": "edh_sdh",

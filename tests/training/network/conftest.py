@@ -32,7 +32,7 @@ def random_detector(variant: str, seed: int = 0) -> Detector:
     layers = [layer for layer in detector._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     for layer in layers:
         layer.momentum = 0.0
-    pyramid = detector.pyramid(tf.constant(rng.uniform(-3, 3, (8, 64, 64, 1)), tf.float32), training=True)
+    pyramid = detector.pyramid(tf.constant(rng.uniform(-3, 3, (8, 64, 64, 1)), keras.config.floatx()), training=True)
     for layer in layers:
         layer.momentum = MOMENTUM
     # Undo the growth of the sums along the top-down arm, and let the heads have an opinion.

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 pytest.importorskip("tensorflow", reason="needs the training environment")
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -18,25 +21,37 @@ from training.network.detector import Detector
 pytestmark = pytest.mark.training
 
 
+@pytest.fixture
+def double_precision() -> Iterator[None]:
+    """Let networks be built in float64, so that a difference is one of form and not of rounding."""
+    usual = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx(usual)
+
+
 @pytest.mark.parametrize("variant", ["edge", "full"])
+@pytest.mark.usefixtures("double_precision")
 def test_the_shared_form_gives_what_3d_convolutions_give_slab_by_slab(variant: str) -> None:
     detector = random_detector(variant)
-    slices = np.random.default_rng(1).uniform(-3, 3, (7, 64, 64)).astype(np.float32)
+    slices = np.random.default_rng(1).uniform(-3, 3, (7, 64, 64))
     shared = detector.pyramid(tf.constant(slices[..., None]))
     for target in range(3):
         for level, expected in zip(shared, twin_pyramid(detector, slices[target : target + 5]), strict=True):
             scale = float(tf.reduce_max(tf.abs(expected)))
-            np.testing.assert_allclose(level[target], expected[0], atol=5e-5 * scale)
+            np.testing.assert_allclose(level[target], expected[0], rtol=0, atol=1e-12 * scale)
 
 
-def test_slabs_interleaved_in_one_batch_do_not_mix(edge: Detector) -> None:
-    slabs = np.random.default_rng(2).uniform(-3, 3, (6, 2, 64, 64)).astype(np.float32)
+@pytest.mark.usefixtures("double_precision")
+def test_slabs_interleaved_in_one_batch_do_not_mix() -> None:
+    edge = random_detector("edge")
+    slabs = np.random.default_rng(2).uniform(-3, 3, (6, 2, 64, 64))
     both = edge.pyramid(tf.constant(slabs.reshape(12, 64, 64, 1)), slabs=2)
     for b in range(2):
         alone = edge.pyramid(tf.constant(slabs[:, b, ..., None]))
         for level, expected in zip(both, alone, strict=True):
             scale = float(tf.reduce_max(tf.abs(expected)))
-            np.testing.assert_allclose(level[b::2], expected, atol=5e-5 * scale)
+            np.testing.assert_allclose(level[b::2], expected, rtol=0, atol=1e-12 * scale)
 
 
 def test_the_pyramid_has_the_contracts_strides_and_the_variants_width(edge: Detector) -> None:
