@@ -22,7 +22,7 @@ from training.simulator.finding import Finding
 from training.simulator.geometry import ScanGeometry, planned_geometry
 from training.simulator.head import SimulatedHead
 from training.simulator.labels import volumes_ml
-from training.simulator.population import TRAINING, Population
+from training.simulator.population import TRAINING, Clots, Population
 
 VOLUME_TOLERANCE = 0.07
 MEASUREMENTS = 5
@@ -67,6 +67,8 @@ def simulate_head(
     for attempt in range(ATTEMPTS if wanted > LITTLE_ML else ATTEMPTS_AT_LITTLE):
         rng = stream(seed, f"blood {attempt}")
         bleeds = drawn_bleeds(kind, wanted, rng, fractured_side=fractured_side, companions=population.companions)
+        if population.clots is Clots.CLEAR:
+            bleeds = tuple(replace(bleed, clear=True) for bleed in bleeds)
         parts = [_Part(bleed, planned(anatomy, bleed, rng, population.bleeds)) for bleed in bleeds]
         search = _Search(kind, wanted, geometry, anatomy, parts)
         if best is None or search.miss < best.miss:

@@ -37,6 +37,8 @@ class MimicSet(StrEnum):
     FAMILIAR = "familiar"
     HELD_OUT = "held out"
     """The familiar ones, and always one that training never draws."""
+    NONE = "none"
+    """Heads that have none."""
 
 
 class BleedShapes(StrEnum):
@@ -54,6 +56,15 @@ class BleedSizes(StrEnum):
     """As the paper's test cohort (Table 1)."""
     WIDE = "wide"
     """More small and punctate bleeds, for training: what is hard to find is seen often enough."""
+
+
+class Clots(StrEnum):
+    """How dense blood may be."""
+
+    ANY = "any"
+    """Of every age and haematocrit, isodense ones too."""
+    CLEAR = "clear"
+    """Acute and plainly denser than brain."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +85,19 @@ class Population:
     bleeds: BleedShapes = BleedShapes.FAMILIAR
     sizes: BleedSizes = BleedSizes.WIDE
     companions: bool = True
+    clots: Clots = Clots.ANY
 
 
 TRAINING: Final = Population("training")
 REALISTIC: Final = Population("realistic", scanners=ScannerRange.REALISTIC, sizes=BleedSizes.PAPER)
+# For demonstrations, where a wrong answer shall mean a broken part; never for figures.
+CLEAR: Final = replace(REALISTIC, name="clear", mimics=MimicSet.NONE, companions=False, clots=Clots.CLEAR)
 POPULATIONS: Final = {
     population.name: population
     for population in (
         TRAINING,
         REALISTIC,
+        CLEAR,
         replace(REALISTIC, name="new anatomy", anatomy="icbm152"),
         replace(REALISTIC, name="new kernels", kernels=KernelFamily.HELD_OUT),
         replace(REALISTIC, name="new mimics", mimics=MimicSet.HELD_OUT),

@@ -13,7 +13,7 @@ from appliance.contract import HemorrhageType
 from training.simulator.bleeding import simulate_head
 from training.simulator.geometry import ScanGeometry
 from training.simulator.labels import volumes_ml
-from training.simulator.population import TRAINING
+from training.simulator.population import CLEAR, TRAINING
 
 SEED = 5_000_001  # contusions, with subarachnoid blood
 GEOMETRY = ScanGeometry(
@@ -64,6 +64,13 @@ def test_a_population_without_companions_has_one_bleed():
     )
 
     assert [blood.type for blood in alone.blood] == [HemorrhageType.IPH]
+
+
+def test_clear_heads_have_no_mimic_and_one_bleed():
+    clear = simulate_head(SEED, "iph", volume_ml=20.0, geometry=GEOMETRY, population=CLEAR)
+
+    assert clear.anatomy.mimics.names == ()
+    assert len(clear.blood) == 1
 
 
 def test_a_punctate_bleed_is_found_on_the_planes_that_are_asked_for():

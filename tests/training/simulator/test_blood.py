@@ -12,7 +12,7 @@ import pytest
 from appliance.contract import TYPES, HemorrhageType
 from training.simulator.anatomy import Anatomy, at_warp_nodes
 from training.simulator.blood import planned
-from training.simulator.blood.clot import Clot, downwards, settled
+from training.simulator.blood.clot import Age, Clot, downwards, settled
 from training.simulator.blood.form import Bleed, Form
 from training.simulator.blood.laid import bled
 from training.simulator.blood.pattern import drawn_bleeds
@@ -296,11 +296,22 @@ def test_down_is_to_the_back_of_the_head_whatever_its_pose(anatomy):
         assert low - high == pytest.approx(70, abs=9)
 
 
+LOBAR = Bleed(Form.LOBAR, 20.0, 1.0)
+
+
+def test_a_clear_clot_is_acute_and_plainly_denser_than_brain(anatomy):
+    anaemic = replace(anatomy, tissue=replace(anatomy.tissue, venous=40.0))
+    clots = [Clot.drawn(anaemic, replace(LOBAR, clear=True), stream(s, "c"), subacute_rate=0.5) for s in range(30)]
+
+    assert {clot.age for clot in clots} == {Age.ACUTE}
+    assert min(clot.hu for clot in clots) >= 60
+
+
 def test_clots_of_the_anaemic_are_darker(anatomy):
     dark, bright = (
         np.median(
             [
-                Clot.drawn(replace(anatomy, tissue=replace(anatomy.tissue, venous=venous)), stream(s, "c")).hu
+                Clot.drawn(replace(anatomy, tissue=replace(anatomy.tissue, venous=venous)), LOBAR, stream(s, "c")).hu
                 for s in range(40)
             ]
         )

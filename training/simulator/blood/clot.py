@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.simulator.anatomy import Anatomy, Box
+from training.simulator.blood.form import Bleed
 from training.simulator.build import rotation
 from training.simulator.fields import smooth_field
 from training.simulator.landmarks import smoothstep
@@ -26,6 +27,7 @@ from training.simulator.landmarks import smoothstep
 Field = NDArray[np.float32]
 
 _HU_OF_PLASMA, _HU_PER_PERCENT = 15.0, 0.95
+_CLEAR_HU = 60.0
 
 
 class Age(StrEnum):
@@ -53,7 +55,7 @@ class Clot:
     swirl_hu: float
 
     @classmethod
-    def drawn(cls, anatomy: Anatomy, rng: np.random.Generator, subacute_rate: float = 0.08) -> Clot:
+    def drawn(cls, anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, subacute_rate: float = 0.08) -> Clot:
         """Return a clot of this head's blood: the haematocrit is that of its venous sinuses."""
         percent = float(np.clip((anatomy.tissue.venous - _HU_OF_PLASMA) / _HU_PER_PERCENT, 26, 52))
         whole = _HU_OF_PLASMA + _HU_PER_PERCENT * percent
@@ -61,6 +63,8 @@ class Clot:
             str(rng.choice([Age.HYPERACUTE, Age.SUBACUTE, Age.ACUTE], p=[0.1, subacute_rate, 0.9 - subacute_rate]))
         )
         packed = whole * float(rng.uniform(1.08, 1.42))
+        if bleed.clear:
+            age, packed = Age.ACUTE, max(packed, _CLEAR_HU)
         days = float(rng.uniform(4, 15))
         hu = {
             Age.HYPERACUTE: whole * float(rng.uniform(0.95, 1.08)),

@@ -183,7 +183,7 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, *, waved: 
     reached = (allowed > 0) & (depth > -0.5) & (wall > -0.5) & (wall < 60) & (spot < longest**2)
 
     near = reached & (wall < 6)
-    density = _density(anatomy, form, rng, near)
+    density = _density(anatomy, bleed, rng, near)
     return ExtraaxialPlan(
         form=form,
         box=box,
@@ -215,11 +215,12 @@ def _plate(from_suture: Field, start: tuple[np.intp, ...], near: NDArray[np.bool
     return np.asarray(plate * np.sqrt(np.clip((from_suture - _HELD_MM) / _BLUNT_MM, 0, 1)), np.float32)
 
 
-def _density(anatomy: Anatomy, form: Form, rng: np.random.Generator, near: NDArray[np.bool_]) -> Field:
+def _density(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, near: NDArray[np.bool_]) -> Field:
     """Return the HU [Z, Y, X] of a collection about the places `near`: acute, mixed or subacute."""
-    clot = Clot.drawn(anatomy, rng, subacute_rate=0.02 if form is Form.EPIDURAL else 0.15)
+    epidural = bleed.form is Form.EPIDURAL
+    clot = Clot.drawn(anatomy, bleed, rng, subacute_rate=0.02 if epidural else 0.15)
     density = clot.density(rng, near.shape, 8)
-    if form is Form.EPIDURAL or rng.random() > _MIXED_RATE or not near.any():
+    if epidural or bleed.clear or rng.random() > _MIXED_RATE or not near.any():
         return density
     old = np.float32(rng.uniform(8, 26)) + smooth_field(rng, near.shape, 10)
     if rng.random() < 0.5:

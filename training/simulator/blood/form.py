@@ -46,9 +46,11 @@ class Bleed:
     volume_ml: how much blood.
     side: +1 where MNI x is positive in the atlas, -1 on the other side.
     ruptured: whether it breaks into a ventricle.
+    clear: whether its clot is acute and plainly denser than brain, whatever else would be drawn.
     """
 
     form: Form
     volume_ml: float
     side: float
     ruptured: bool = False
+    clear: bool = False

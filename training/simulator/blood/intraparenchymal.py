@@ -109,7 +109,7 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, reached: R
     box = (z, y, x)
     shape = (z.stop - z.start, y.stop - y.start, x.stop - x.start)
     reach = (reached or ragged_balls)(anatomy, bleed, box, centre, rng)
-    clot = Clot.drawn(anatomy, rng)
+    clot = Clot.drawn(anatomy, bleed, rng)
     density = clot.density(rng, shape, max(4.0, 0.4 * radius))
     patches = np.ones(shape, np.float32)
     if form is Form.CONTUSION and bleed.volume_ml > 0.1:

@@ -92,7 +92,7 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Wa
     small = bleed.volume_ml < ONE_SULCUS_BELOW_ML
     way = (way_of or run_outwards)(anatomy, room, bleed, rng)
     reached = room > 0.02
-    clot = Clot.drawn(anatomy, rng, subacute_rate=0.0)
+    clot = Clot.drawn(anatomy, bleed, rng, subacute_rate=0.0)
     # Much blood is seldom faint.
     faint = rng.random() < _FAINT_RATE * (1 if bleed.volume_ml < 5 else 0.3)
     pure = float(rng.uniform(0.5, 0.72) if faint else rng.uniform(0.78, 1.0))

@@ -63,7 +63,7 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Wa
     ventricle = anatomy.fractions[2]
     reached = ventricle > 0.05
     way, fading = (way_of or levels_and_casts)(anatomy, reached, bleed, rng)
-    clot = Clot.drawn(anatomy, rng)
+    clot = Clot.drawn(anatomy, bleed, rng)
     density = clot.density(rng, reached.shape, 6.0)
     density -= np.float32(rng.uniform(0, 14))  # thinned by CSF
     return VentricularPlan(

@@ -121,7 +121,9 @@ class Mimics:
     @classmethod
     def drawn(cls, seed: int, mimics: MimicSet = MimicSet.FAMILIAR) -> Mimics:
         """Return the mimics of a seed's head."""
-        present = []
+        present: list[tuple[str, Mimic]] = []
+        if mimics is MimicSet.NONE:
+            return cls()
         for name, kind in KINDS.items():
             rng = stream(seed, f"mimic {name}")
             if rng.random() < kind.rate:
