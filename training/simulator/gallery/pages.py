@@ -32,7 +32,7 @@ SIZES_ML: Final = (0.008, 0.3, 2.0, 12.0, 40.0)
 SCANNED_ML: Final = 12.0
 FAINT_ML: Final = 1.0
 """Bleeds up to this are outlined on the page of sizes, or nobody finds them."""
-LEVELS: Final = (0.12, 0.22, 0.32, 0.42, 0.52, 0.62, 0.72, 0.82, 0.92)
+LEVELS: Final = (0.12, 0.22, 0.32, 0.42, 0.5, 0.58, 0.66, 0.74, 0.82)
 """Slices of heads without blood, as parts of the way from the lowest to the highest."""
 WHOLE_HEAD: Final = 15
 """Slices of a head that is shown from base to vertex."""
