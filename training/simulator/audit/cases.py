@@ -70,17 +70,15 @@ class Case:
     scanner: ScannerFigures
 
 
-def cases(
-    entries: Iterable[Entry], *, workers: int = 1, matrix: int = MATRIX, slices: int | None = None
-) -> Iterator[Case]:
-    """Yield the pair of every positive entry, in any order.
+def cases(entries: Iterable[Entry], *, workers: int = 1, matrix: int = MATRIX) -> Iterator[Case]:
+    """Yield the pair of every positive entry, in their order.
 
     Parameters
     ----------
     workers: processes; 1 makes the pairs in this one.
-    matrix, slices: of the scans; all slices of the head by default.
+    matrix: rows and columns of the slices.
     """
-    wanted = [(entry, matrix, slices) for entry in entries]
+    wanted = [(entry, matrix) for entry in entries]
     if workers == 1:
         yield from map(_case, wanted)
         return
@@ -91,13 +89,11 @@ def cases(
             pool.shutdown(cancel_futures=True)
 
 
-def _case(wanted: tuple[Entry, int, int | None]) -> Case:
-    """Return the pair of an entry, of a matrix and a number of slices."""
-    entry, matrix, slices = wanted
+def _case(wanted: tuple[Entry, int]) -> Case:
+    """Return the pair of an entry, on slices of a matrix."""
+    entry, matrix = wanted
     specs = [
-        StudySpec(
-            one.seed, one.finding, volume_ml=one.volume_ml, population=one.population, matrix=matrix, slices=slices
-        )
+        StudySpec(one.seed, one.finding, volume_ml=one.volume_ml, population=one.population, matrix=matrix)
         for one in (entry, entry.without_blood)
     ]
     bleeding, healthy = (simulate(spec) for spec in specs)

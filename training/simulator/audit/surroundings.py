@@ -51,7 +51,8 @@ def skull_cavity(hu: NDArray[np.int16]) -> Mask:
 
 def statistics_of(hu: NDArray[np.int16], hidden: Mask) -> dict[str, float]:
     """Return the statistics of a scan [Z, Y, X] outside `hidden`; NaN where too little is left."""
-    seen = ~hidden
+    # A pixel more: what smoothing brings in from behind the mask does not count either.
+    seen = ~ndimage.binary_dilation(hidden, np.ones((1, _SMOOTH_PX, _SMOOTH_PX)))
     inside = skull_cavity(hu) & seen
     values = np.clip(hu, -1024, 2000).astype(np.float32)
     smooth = ndimage.uniform_filter(values, (0, _SMOOTH_PX, _SMOOTH_PX))
