@@ -31,10 +31,8 @@ from training.simulator.mimics.mimic import Inside, Nodes
 from training.simulator.population import TRAINING, Population, ScannerRange
 from training.simulator.skull import Skull
 from training.simulator.soft_tissue import Eye
-from training.simulator.tissue import Tissue as Tissue
-from training.simulator.warp import WARP_GRID_MM as WARP_GRID_MM
-from training.simulator.warp import at_warp_nodes as at_warp_nodes
-from training.simulator.warp import drawn_warp
+from training.simulator.tissue import Tissue
+from training.simulator.warp import WARP_GRID_MM, at_warp_nodes, drawn_warp
 
 Field = NDArray[np.float32]
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from training.simulator.anatomy import Anatomy, at_warp_nodes
+from training.simulator.anatomy import Anatomy
 from training.simulator.atlas import load_atlas
+from training.simulator.warp import at_warp_nodes
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from appliance.contract import TYPES, HemorrhageType
-from training.simulator.anatomy import Anatomy, at_warp_nodes
+from training.simulator.anatomy import Anatomy
 from training.simulator.blood import planned
 from training.simulator.blood.clot import Age, Clot, downwards, settled
 from training.simulator.blood.form import Bleed, Form
@@ -21,6 +21,7 @@ from training.simulator.blood.sizes import drawn_volume_ml
 from training.simulator.fields import stream
 from training.simulator.finding import Finding
 from training.simulator.population import BleedShapes, BleedSizes
+from training.simulator.warp import at_warp_nodes
 
 SEED = 9
 FORMS = {HemorrhageType.IPH: Form.LOBAR, HemorrhageType.EDH_SDH: Form.CONVEXITY, HemorrhageType.SAH: Form.SULCAL}

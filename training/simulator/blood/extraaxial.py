@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.simulator.anatomy import WARP_GRID_MM, Anatomy, Box, at_warp_nodes
+from training.simulator.anatomy import Anatomy, Box
 from training.simulator.blood.clot import Clot, downwards, settled
 from training.simulator.blood.form import Bleed, Form
 from training.simulator.blood.growth import PUSHES_FROM_ML, Growth, size_for, trimmed
 from training.simulator.blood.push import leaned, relaxed
 from training.simulator.fields import smooth_field
 from training.simulator.landmarks import smoothstep
+from training.simulator.warp import WARP_GRID_MM, at_warp_nodes
 
 Field = NDArray[np.float32]
 

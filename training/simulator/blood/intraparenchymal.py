@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.simulator.anatomy import WARP_GRID_MM, Anatomy, Box, at_warp_nodes
+from training.simulator.anatomy import Anatomy, Box
 from training.simulator.atlas import REGIONS
 from training.simulator.blood.clot import Age, Clot, downwards, settled
 from training.simulator.blood.form import Bleed, Form
@@ -26,6 +26,7 @@ from training.simulator.blood.growth import PUSHES_FROM_ML, Growth, size_for, tr
 from training.simulator.blood.push import leaned
 from training.simulator.fields import smooth_field
 from training.simulator.landmarks import smoothstep
+from training.simulator.warp import WARP_GRID_MM, at_warp_nodes
 
 Field = NDArray[np.float32]
 Mask = NDArray[np.bool_]

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from appliance.contract import HemorrhageType
-from training.simulator.anatomy import WARP_GRID_MM, Anatomy, Box
+from training.simulator.anatomy import Anatomy, Box
 from training.simulator.blood.growth import Growth, Plan
 from training.simulator.fields import Taps, spread
+from training.simulator.warp import WARP_GRID_MM
 
 Field = NDArray[np.float32]
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.simulator.anatomy import Anatomy, Box, at_warp_nodes
+from training.simulator.anatomy import Anatomy, Box
 from training.simulator.landmarks import smoothstep
+from training.simulator.warp import at_warp_nodes
 
 Field = NDArray[np.float32]
 

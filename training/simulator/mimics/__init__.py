@@ -45,7 +45,7 @@ from training.simulator.mimics.white_matter import Lacunes, WhiteMatterDisease
 from training.simulator.population import MimicSet
 
 if TYPE_CHECKING:  # anatomy imports this
-    from training.simulator.anatomy import Tissue
+    from training.simulator.tissue import Tissue
 
 Field = NDArray[np.float32]
 

@@ -18,7 +18,7 @@ from training.simulator.landmarks import smoothstep
 from training.simulator.mimics.mimic import Inside, Mimic, Point
 
 if TYPE_CHECKING:
-    from training.simulator.anatomy import Tissue
+    from training.simulator.tissue import Tissue
 
 
 # MNI z, y, |x| along what stains.

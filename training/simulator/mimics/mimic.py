@@ -20,7 +20,7 @@ from scipy import ndimage
 from training.simulator.landmarks import Landmarks, smoothstep
 
 if TYPE_CHECKING:  # anatomy imports the mimics
-    from training.simulator.anatomy import Tissue
+    from training.simulator.tissue import Tissue
 
 Field = NDArray[np.float32]
 Point = tuple[float, float, float]

@@ -20,7 +20,7 @@ from training.simulator.landmarks import Landmarks, smoothstep
 from training.simulator.mimics.mimic import Inside, Mimic, Point
 
 if TYPE_CHECKING:
-    from training.simulator.anatomy import Tissue
+    from training.simulator.tissue import Tissue
 
 Field = NDArray[np.float32]
 
