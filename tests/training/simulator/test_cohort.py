@@ -65,13 +65,15 @@ def test_one_study_that_fails_is_named_and_the_others_are_made(tmp_path: Path) -
     entries = [HEALTHY, Entry(5_000_002, Finding.NONE)]
     manifest = tmp_path / "mine.csv"
     write(entries, manifest)
-    result = CliRunner().invoke(
-        app, ["cohort", "--manifest", str(manifest), "--out", str(tmp_path), "--workers", "1", "--form", "arrays"]
-    )
+    result = CliRunner().invoke(app, ["cohort", "--manifest", str(manifest), "--out", str(tmp_path), "--workers", "1"])
     assert result.exit_code == 1
     assert "failed: none-5000001 (realistic): FileExistsError" in result.output
     assert "1 of 2 studies" in result.output
-    assert (tmp_path / "none-5000002" / "hu.npy").is_file()
+    truth = json.loads((tmp_path / "none-5000002" / "truth.json").read_text())
+    assert (truth["seed"], truth["type"], truth["request"]["population"]) == (5_000_002, "none", "training")
+    assert len(list((tmp_path / "none-5000002").glob("*.dcm"))) == sum(
+        len(series["files"]) for series in truth["series"]
+    )
 
 
 def test_a_folder_takes_a_longer_cohort_but_no_other_one(tmp_path: Path) -> None:
