@@ -26,6 +26,7 @@ from training.simulator.head import SimulatedHead
 from training.simulator.mimics import HELD_OUT, KINDS, Mimics
 from training.simulator.population import POPULATIONS, REALISTIC, MimicSet
 from training.simulator.scanner import Scanner
+from training.simulator.tissue import Tissue
 
 FIRST_SEED: Final = 9_000_000
 SIZES_ML: Final = (0.008, 0.3, 2.0, 12.0, 40.0)
@@ -36,7 +37,7 @@ LEVELS: Final = (0.12, 0.22, 0.32, 0.42, 0.5, 0.58, 0.66, 0.74, 0.82)
 """Slices of heads without blood, as parts of the way from the lowest to the highest."""
 WHOLE_HEAD: Final = 15
 """Slices of a head that is shown from base to vertex."""
-DIFFERENT_HU: Final = 4
+DIFFERENT_HU: Final = 2
 
 
 NEW_MIMICS: Final = next(p for p in POPULATIONS.values() if p.mimics is MimicSet.HELD_OUT)
@@ -231,7 +232,10 @@ def _mimic(name: str, choice: Choice) -> list[Tile]:
     seed = next(s for s in count(choice.seed) if name in Mimics.drawn(s, population.mimics).names)
     view = View(seed, Finding.NONE, None, population.name)
     anatomy = view.head.anatomy
-    lacking = replace(anatomy, mimics=anatomy.mimics.without(name))
+    mimics = anatomy.mimics.without(name)
+    tissue = mimics.thickened(Tissue.drawn(stream(seed, "tissue")))
+    exterior = replace(anatomy.exterior, mimics=mimics, tissue=tissue)
+    lacking = replace(anatomy, mimics=mimics, tissue=tissue, exterior=exterior)
     without = SimulatedHead(lacking, lacking.hu())
     rough = coarser(coarser(view.geometry))
     change = np.abs(view.head.noise_free(rough) - without.noise_free(rough)).sum(axis=(1, 2))
