@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import CONTEXT_SLICES, MATRIX, scaled
+from appliance.contract import CONTEXT_SLICES, MATRIX, HemorrhageType, scaled
 from training.assignment import anchor_targets
 from training.heads import Head
 from training.instances import MAX_PIECES, pieces
@@ -79,6 +79,8 @@ class Batch:
 def batch(heads: Sequence[Head], shape: Shape, rng: np.random.Generator) -> Batch:
     """Return a random batch: of four crops two are about blood, one is about what mimics it, one is from anywhere."""
     with_blood = [head for head in heads if head.finding != "none"]
+    # Subarachnoid blood is learnt last: its heads come twice as often.
+    with_blood += [head for head in with_blood if head.finding == HemorrhageType.SAH]
     crops = []
     for slab in range(shape.slabs):
         pool = with_blood if slab % 2 == 0 and with_blood else heads
