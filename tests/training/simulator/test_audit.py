@@ -167,7 +167,15 @@ def test_features_of_pure_chance_tell_nobody_and_one_that_follows_blood_tells() 
 def test_what_is_missing_is_a_feature_of_its_own() -> None:
     table, names = encoded([{"a": 1.0, "b": "x"}, {"a": 2.0}, {"a": float("nan"), "b": "y"}])
     assert names == ["a is there", "a", "b is there", "b is x", "b is y"]
-    assert np.delete(table, 1, axis=1).tolist() == [[1, 1, 1, 0], [1, 0, 0, 0], [0, 1, 0, 1]]
+    assert table.tolist() == [[1, 1, 1, 1, 0], [1, 2, 0, 0, 0], [0, 1.5, 1, 0, 1]]
+
+
+def test_a_feature_that_one_head_alone_has_stops_nothing() -> None:
+    studies: list[dict[str, float | str]] = [{"a": float(i // 2)} for i in range(24)]
+    for twin in studies[:2]:
+        twin["rare"] = 3.0
+    found = trials(studies, np.arange(24) % 2 == 0, np.arange(24) // 2)
+    assert [trial.auc for trial in found] == [0.5, 0.5]
 
 
 def test_pairs_that_look_the_same_leave_chance_no_room() -> None:

@@ -67,9 +67,10 @@ def trials(studies: Sequence[Features], bleeds: NDArray[np.bool_], heads: NDArra
 
 
 def encoded(studies: Sequence[Features]) -> tuple[NDArray[np.float64], list[str]]:
-    """Return the features as a table [N, F] with the names of its columns; NaN is missing.
+    """Return the features as a table [N, F] with the names of its columns.
 
-    Every feature that some studies lack has a column that says so; a category has one for each of its values.
+    Every feature that some studies lack has a column that says so, and counts as the median of the others there; a
+    category has a column for each of its values.
     """
     columns: dict[str, NDArray[np.float64]] = {}
     for name in sorted({name for study in studies for name in study}):
@@ -83,7 +84,8 @@ def encoded(studies: Sequence[Features]) -> tuple[NDArray[np.float64], list[str]
             for kind in kinds[np.argsort(-counts, kind="stable")][:_CATEGORIES]:
                 columns[f"{name} is {kind}"] = np.array([value == kind for value in values], float)
         else:
-            columns[name] = np.array([np.nan if value is None else value for value in values], float)
+            numbers = np.array([np.nan if value is None else value for value in values], float)
+            columns[name] = np.where(there, numbers, np.median(numbers[there]) if there.any() else 0.0)
     varying = {name: column for name, column in columns.items() if len(np.unique(column)) > 1}
     if not varying:
         return np.zeros((len(studies), 1)), ["nothing differs"]
@@ -124,10 +126,10 @@ def _scores(
 
 
 def _logistic(repeat: int) -> Any:
-    """Return an untrained logistic regression; what is missing counts as the median."""
+    """Return an untrained logistic regression."""
     return make_pipeline(
         RobustScaler(quantile_range=(5, 95)),
-        FunctionTransformer(_filled),
+        FunctionTransformer(_within_reach),
         LogisticRegression(C=0.3, max_iter=2000, random_state=repeat),
     )
 
@@ -139,9 +141,9 @@ def _trees(repeat: int) -> Any:
     )
 
 
-def _filled(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a scaled table with what is missing in the middle, and far outliers within reach."""
-    return np.clip(np.nan_to_num(table, nan=0.0), -5, 5)
+def _within_reach(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a scaled table with far outliers brought in."""
+    return np.clip(table, -5, 5)
 
 
 _CLASSIFIERS: Final[dict[str, Callable[[int], Any]]] = {"logistic regression": _logistic, "boosted trees": _trees}
@@ -151,9 +153,5 @@ def _hints(
     table: NDArray[np.float64], names: Sequence[str], bleeds: NDArray[np.bool_], most: int = 3
 ) -> tuple[tuple[str, float], ...]:
     """Return the columns that tell most on their own, with their areas."""
-    areas = []
-    for name, column in zip(names, table.T, strict=True):
-        there = ~np.isnan(column)
-        if len(set(bleeds[there])) == 2:
-            areas.append((name, float(roc_auc_score(bleeds[there], column[there]))))
+    areas = [(name, float(roc_auc_score(bleeds, column))) for name, column in zip(names, table.T, strict=True)]
     return tuple(sorted(areas, key=lambda one: -abs(one[1] - 0.5))[:most])
