@@ -18,19 +18,19 @@ from training.simulator.audit.surroundings import skull_cavity
 from training.simulator.geometry import ScanGeometry
 
 THRESHOLD_HU: Final = 60.0
-_BONE_HU: Final = 250.0
+_BRIGHTEST_HU: Final = 110.0
 _MEAN_MM: Final = 2.5
 
 
 def largest_dense_ml(hu: NDArray[np.int16], geometry: ScanGeometry, threshold_hu: float = THRESHOLD_HU) -> float:
     """Return the volume (mL) of the largest connected piece above `threshold_hu` inside the skull.
 
-    Slices are smoothed over 2.5 mm first, or noise would be all it finds. Voxels of bone do not count, nor a rim of two
-    pixels along the skull, where partial volume is as bright as blood.
+    Slices are smoothed over 2.5 mm first, or noise would be all it finds. What is brighter than blood can be does not
+    count (bone, most of its partial volume, calcium), nor a rim of two pixels along the skull.
     """
     size = tuple(max(1, round(_MEAN_MM / spacing)) for spacing in geometry.pixel_spacing_mm)
     smooth = ndimage.uniform_filter(np.clip(hu, -100, 300).astype(np.float32), (0, *size))
-    dense = (smooth > threshold_hu) & (smooth < _BONE_HU) & skull_cavity(hu)
+    dense = (smooth > threshold_hu) & (smooth < _BRIGHTEST_HU) & skull_cavity(hu)
     pieces, count = ndimage.label(dense)
     if not count:
         return 0.0
