@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from appliance import contract
-from training.reading import Quality, StudyDetection, label_volume, study_detections, study_score
+from training.reading import Quality, StudyDetection, label_volume, quality, study_detections, study_score
 
 
 def detection(z: int, box: list[float], scores: list[float], mask: np.ndarray | float = 1.0) -> StudyDetection:
@@ -84,3 +84,22 @@ def test_the_suggested_threshold_separates_what_can_be_separated() -> None:
 def test_the_area_under_the_curve_counts_ties_half() -> None:
     figures = Quality(np.array([0.9, 0.5, 0.5, 0.1]), np.array([1.0, 1.0, 0.0, 0.0]), {}, 0.5)
     assert figures.auc == pytest.approx(3.5 / 4)
+
+
+def test_specks_of_blood_have_no_say_in_the_threshold() -> None:
+    def run(hu: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            "detection_count": np.array([1]),
+            "detection_slice": np.array([0]),
+            "detection_box": np.array([[10, 10, 60, 60]], np.float32),
+            "detection_score": np.array([[hu.max() / 100, 0, 0]], np.float32),
+            "detection_mask": np.ones((1, contract.MASK_SIZE, contract.MASK_SIZE), np.float32),
+        }
+
+    def study(score: int, blood: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.zeros((contract.CHUNK_SLICES, contract.MATRIX, contract.MATRIX), np.uint8)
+        labels[0].flat[:blood] = 1
+        return np.full(labels.shape, score, np.int16), labels
+
+    studies = [study(90, 5000), *(study(50, 10) for _ in range(3)), study(60, 0), study(20, 0), study(20, 0)]
+    assert 0.6 < quality(run, studies).threshold < 0.9
