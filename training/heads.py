@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from scipy import ndimage
 
-from appliance.contract import MATRIX, TYPES
+from appliance.contract import MATRIX
 from training.simulator.fields import stream
 from training.simulator.geometry import ScanGeometry, planned_geometry
 from training.simulator.noise_free import NoiseFreeScan, seeds_own_scan, simulate_noise_free
 from training.simulator.population import TRAINING, Population, ScannerRange
 
-FINDINGS: Final = ("none", *(str(kind) for kind in TYPES))
 # Of ten heads four are without blood: a study without blood must stay without a detection on every slice.
 FINDING_OF_SEED: Final = ("none", "iph", "edh_sdh", "sah", "none", "sah", "edh_sdh", "none", "iph", "none")
 # Seeds below this are left to demonstrations, tests and benchmarks.
@@ -157,7 +156,7 @@ def kept_geometry(seed: int, population: Population) -> ScanGeometry:
 def _make_one(folder: Path, seed: int, population: Population) -> None:
     """Simulate and store one head."""
     finding = FINDING_OF_SEED[seed % len(FINDING_OF_SEED)]
-    scan = simulate_noise_free(seed, finding, geometry=kept_geometry(seed, population), population=population)
+    scan = simulate_noise_free(seed, finding, population=population, kept=kept_geometry(seed, population))
     if scan.matrix != (MATRIX, MATRIX):
         raise ValueError(f"head {seed} has a matrix of {scan.matrix}, training takes {MATRIX}")
     scan.save(folder / Head(folder, finding, seed).name)

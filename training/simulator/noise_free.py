@@ -141,10 +141,18 @@ def simulate_noise_free(
     volume_ml: float | None = None,
     geometry: ScanGeometry | None = None,
     population: Population = TRAINING,
+    kept: ScanGeometry | None = None,
 ) -> NoiseFreeScan:
-    """Return the scan of a seed before the scanner; `simulate_scan` of the same arguments scans the same head."""
+    """Return the scan of a seed before the scanner; `simulate_scan` of the same arguments scans the same head.
+
+    Parameters
+    ----------
+    kept: the planes to keep, those of `geometry` by default. The volume is that on `geometry` even where they show
+        only a part of the head: blood would else grow until the part holds all of it.
+    """
     geometry = geometry or planned_geometry(seed, population)
     head = simulate_head(seed, finding, volume_ml=volume_ml, geometry=geometry, population=population)
+    geometry = kept or geometry
     return NoiseFreeScan(
         seed=seed,
         finding=Finding(finding),
@@ -176,7 +184,8 @@ def realise(
     Parameters
     ----------
     rng: draws the scanner where none is given, the mirroring, the turn and shift, and the noise.
-    move: mirror left and right half of the time, turn by up to 8 degrees in-plane and shift by up to 12 pixels.
+    move: mirror left and right half of the time, turn by up to 8 degrees in-plane, scale by up to 7 % and shift by up
+        to 12 pixels.
 
     Returns
     -------

@@ -197,6 +197,15 @@ def test_a_noise_free_scan_survives_the_disk_and_is_the_seeds_own_scan(tmp_path,
     assert (back.seed, back.finding, back.pixel_spacing_mm) == (SEED, Finding.IPH, (1.2, 1.2))
 
 
+def test_a_part_of_a_head_that_is_kept_bleeds_as_the_whole_head_does(scans):
+    first = int(np.flatnonzero(scans["iph"].labels.any(axis=(1, 2)))[0])
+    part = GEOMETRY.part(first, 2)
+    scan = simulate_noise_free(SEED, Finding.IPH, volume_ml=12.0, geometry=GEOMETRY, population=ALONE, kept=part)
+
+    assert 0 < scan.labels.any(axis=(1, 2)).sum() < scans["iph"].labels.any(axis=(1, 2)).sum()
+    np.testing.assert_array_equal(scan.labels, scans["iph"].labels[first : first + 2])
+
+
 def test_realisations_move_labels_with_the_blood():
     hu = np.full((3, 96, 96), 30, np.int16)
     labels = np.zeros((3, 96, 96), np.uint8)
