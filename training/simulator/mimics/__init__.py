@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +43,7 @@ from training.simulator.mimics.tumours import BrainTumour, Meningioma
 from training.simulator.mimics.vessel_walls import CarotidSiphons, VertebrobasilarArteries
 from training.simulator.mimics.white_matter import Lacunes, WhiteMatterDisease
 from training.simulator.population import MimicSet
-
-if TYPE_CHECKING:  # anatomy imports this
-    from training.simulator.tissue import Tissue
+from training.simulator.tissue import Tissue
 
 Field = NDArray[np.float32]
 

@@ -10,16 +10,12 @@ NeuroIntervent Surg 2017; Payabvash et al., Neurocrit Care 2014).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from training.simulator.landmarks import smoothstep
 from training.simulator.mimics.mimic import Inside, Mimic, Point
-
-if TYPE_CHECKING:
-    from training.simulator.tissue import Tissue
-
+from training.simulator.tissue import Tissue
 
 # MNI z, y, |x| along what stains.
 _PUTAMEN: tuple[Point, ...] = ((4.0, 12.0, 22.0), (3.0, 2.0, 26.0), (2.0, -10.0, 30.0))

@@ -11,16 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from training.simulator.landmarks import Landmarks, smoothstep
-
-if TYPE_CHECKING:  # anatomy imports the mimics
-    from training.simulator.tissue import Tissue
+from training.simulator.tissue import Tissue
 
 Field = NDArray[np.float32]
 Point = tuple[float, float, float]

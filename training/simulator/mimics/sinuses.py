@@ -11,16 +11,13 @@ sinuses (Leach et al., AJNR 1996).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.simulator.landmarks import Landmarks, smoothstep
 from training.simulator.mimics.mimic import Inside, Mimic, Point
-
-if TYPE_CHECKING:
-    from training.simulator.tissue import Tissue
+from training.simulator.tissue import Tissue
 
 Field = NDArray[np.float32]
 
