@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m training.ceiling`: how good a detector could be that makes no mistake.
 
+True blood goes through cutting, anchors, boxes, limits, masks and pasting, with no network between.
+
 python -m training.ceiling --studies 48 --seed 1
 python -m training.ceiling --cache var/training/heads --json
 
@@ -57,15 +59,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m training.ceiling",
-        description="True blood through cutting, anchors, boxes, limits, masks and pasting, with no network between.",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--studies", type=int, default=None, help="how many (default: 48, or all of --cache)")
-    parser.add_argument("--seed", type=int, default=1, help="of the first study to simulate")
+    parser.add_argument("--seed", type=int, default=1, help="of the first study to simulate (default: 1)")
     parser.add_argument("--cache", type=Path, help="heads on disk to read (`python -m training heads`), not simulate")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--json", action="store_true", help="print figures, not tables")
     given = parser.parse_args(arguments)
-    orders = stored(given.cache, given.studies) if given.cache else simulated(given.studies or 48, given.seed)
+    try:
+        orders = stored(given.cache, given.studies) if given.cache else simulated(given.studies or 48, given.seed)
+    except FileNotFoundError as error:
+        parser.error(str(error))
 
     passages, voxel_ml = [], []
     with Progress(console=Console(stderr=True)) as progress, ProcessPoolExecutor(given.workers) as pool:
