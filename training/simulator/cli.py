@@ -126,7 +126,11 @@ def _kinds(text: str | None) -> tuple[SeriesKind, ...] | None:
         return None
     if text in _SETS:
         return _SETS[text]
-    return tuple(SeriesKind(name.strip()) for name in text.split(","))
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in list(SeriesKind):
+            raise ValueError(f"--series names {', '.join((*SeriesKind, *_SETS))}, not {name!r}")
+    return tuple(SeriesKind(name) for name in names)
 
 
 def main() -> None:
