@@ -25,7 +25,7 @@ class Build:
 
     Attributes
     ----------
-    age_years: what atrophy, ventricles, sutures and calcified arteries follow.
+    age_years: what atrophy, ventricles, sutures and artificial lenses follow.
     mirrored: whether left and right of the atlas are exchanged.
     scale: z, y, x.
     rotation_deg: pitch (chin down positive), yaw, roll.

@@ -3,7 +3,7 @@
 """A head, bleeding or not, before any scanner: tissue on the atlas grid, and its sampling on the planes of a series.
 
 Sampling means over sub-slices, so that a slice's partial volume is that of its thickness. Nothing here draws a bleed
-(`bleeding.py`) or knows noise (`scanner.py`).
+(`bleeding.py`); point spread and noise are the scanner's (`scanner/`).
 """
 
 from __future__ import annotations
