@@ -210,14 +210,17 @@ def _whole(view: View, size_px: int) -> list[Tile]:
 
 
 def _scanned(view: View, size_px: int, count: int) -> list[Tile]:
-    """Return one slice as scanners of every population give it, a row of `count` for each kind of scanner."""
+    """Return one slice as scanners of every population give it, a row of `count` for each kind of scanner.
+
+    Captions say the noise at 5 mm and the width of the point spread.
+    """
     k = view.at(0.45) if view.finding is Finding.NONE else view.bloodiest
     kinds = {(p.scanners, p.kernels): name for name, p in reversed(POPULATIONS.items())}
     tiles = []
     for name in reversed(kinds.values()):
         for n in range(count):
             scanner = Scanner.drawn(stream(view.seed, f"scanner {n}"), POPULATIONS[name])
-            note = f"{name}   noise {scanner.noise_hu:.1f} HU   psf {scanner.psf_mm:.1f} mm"
+            note = f"{name}  {scanner.noise_hu:.1f} HU  {scanner.psf_mm:.1f} mm"
             tiles.append(view.tile(view.shown([k], scanner)[0], size_px, note=note))
     return tiles
 

@@ -87,10 +87,9 @@ class View:
 
     @property
     def words(self) -> str:
-        """What the head shows: its type with the labelled mL, and the seed."""
+        """What the head shows: its types of blood with the labelled mL of each."""
         volumes = volumes_ml(self.coarse_labels, coarser(self.geometry))
-        what = " + ".join(f"{kind} {ml:.2g} mL" for kind, ml in volumes.items()) or "none"
-        return f"{what}   seed {self.seed}"
+        return " + ".join(f"{kind} {ml:.2g}" for kind, ml in volumes.items()) + " mL" if volumes else "none"
 
     @property
     def bloodiest(self) -> int:
@@ -137,5 +136,5 @@ class View:
     ) -> Tile:
         """Return a slice as a picture with its caption."""
         image = picture(shown.hu, window, size_px, labels=shown.labels if outlined else None)
-        second = note or f"{self.population}   {window.words}   z {shown.position_mm:+.0f} mm"
-        return Tile(image, f"{self.words}\n{second}")
+        second = note or f"{self.population}  {window.words}  z {shown.position_mm:+.0f}"
+        return Tile(image, f"{self.words}\n{self.seed}  {second}")
