@@ -15,12 +15,14 @@ import typer
 from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
+pytest.importorskip("sklearn", reason="the audit runs in the development environment")
+
 from training.simulator.audit.bars import Bar, detector_bars, header_bars, image_bars, physics_bars, size_bars
 from training.simulator.audit.cases import Case, Seen
 from training.simulator.audit.classifiers import encoded, spread_by_chance, trials
-from training.simulator.audit.command import conclude
 from training.simulator.audit.headers import features, planned_features
 from training.simulator.audit.physics import ScannerFigures, measured
+from training.simulator.audit.report import conclude
 from training.simulator.audit.surroundings import REACH_MM, masked_out, skull_cavity, statistics_of
 from training.simulator.audit.threshold import largest_dense_ml
 from training.simulator.cli import app

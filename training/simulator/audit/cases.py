@@ -23,8 +23,6 @@ from training.simulator.manifest import Entry
 from training.simulator.scan import SimulatedScan
 from training.simulator.study import StudySpec, simulate, write_scan
 
-MATRIX: Final = 256
-"""Rows and columns of the audit's slices: half the usual, as statistics need no more, at a third of the cost."""
 SAME_HU: Final = 0.5
 
 
@@ -70,13 +68,13 @@ class Case:
     scanner: ScannerFigures
 
 
-def cases(entries: Iterable[Entry], *, workers: int = 1, matrix: int = MATRIX) -> Iterator[Case]:
+def cases(entries: Iterable[Entry], *, matrix: int, workers: int = 1) -> Iterator[Case]:
     """Yield the pair of every positive entry, in their order.
 
     Parameters
     ----------
-    workers: processes; 1 makes the pairs in this one.
     matrix: rows and columns of the slices.
+    workers: processes; 1 makes the pairs in this one.
     """
     wanted = [(entry, matrix) for entry in entries]
     if workers == 1:

@@ -57,7 +57,7 @@ def _areas(plot: Axes, bars: Sequence[Bar]) -> None:
     )
     plot.axvline(0.5, color="grey", lw=0.8)
     plot.set_xlim(0.3, 1.0)
-    plot.set_title("who bleeds, told without the blood (AUC)")
+    plot.set_title("told without seeing the blood (AUC)")
 
 
 def _detector(plot: Axes, cases: Sequence[Case]) -> None:
@@ -68,7 +68,7 @@ def _detector(plot: Axes, cases: Sequence[Case]) -> None:
     plot.plot([(none >= cut).mean() for cut in cuts], [(blood >= cut).mean() for cut in cuts], color="tab:blue")
     plot.plot([0, 1], [0, 1], color="grey", lw=0.8)
     area = (np.sign(blood[:, None] - none).mean() + 1) / 2
-    plot.set_title(f"largest piece above 60 HU: AUC {area:.3f} (the paper's network {PAPER_AUC})")
+    plot.set_title(f"60 HU detector: AUC {area:.3f} (paper {PAPER_AUC})")
     plot.set_xlabel("1 - specificity")
     plot.set_ylabel("sensitivity")
 
@@ -155,7 +155,7 @@ def _types(plot: Axes, independent: Sequence[Entry]) -> None:
     plot.bar(at - 0.2, [counts[place] for place in places], 0.4, label="independent cohort")
     plot.bar(at + 0.2, [TEST_COHORT[f][s] for f, s in places], 0.4, label="Table 1", color="tab:green", alpha=0.5)
     plot.set_xticks(at, [f"{finding} {size}" for finding, size in places], rotation=60, ha="right", fontsize=8)
-    plot.legend(fontsize=8, loc="upper left")
+    plot.legend(fontsize=8, loc="upper right")
     plot.set_title("types and sizes")
 
 
@@ -173,5 +173,5 @@ def _asked(plot: Axes, cases: Sequence[Case]) -> None:
     plot.set_yscale("log")
     plot.set_xlabel("labelled volume, mL")
     plot.set_ylabel("largest piece above 60 HU, mL")
-    plot.legend(fontsize=8, loc="upper left")
+    plot.legend(fontsize=8, loc="lower right")
     plot.set_title("what a threshold sees of the blood")
