@@ -78,7 +78,8 @@ class Batch:
 
 def batch(heads: Sequence[Head], shape: Shape, rng: np.random.Generator) -> Batch:
     """Return a random batch: of four crops two are about blood, one is about what mimics it, one is from anywhere."""
-    with_blood = [head for head in heads if head.finding != "none"]
+    # A thin part of a bleeding head may hold none of its blood.
+    with_blood = [head for head in heads if head.finding != "none" and len(head.blood)]
     # Subarachnoid blood is learnt last: its heads come twice as often.
     with_blood += [head for head in with_blood if head.finding == HemorrhageType.SAH]
     crops = []

@@ -15,7 +15,7 @@ import json
 import logging
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,6 +33,7 @@ from training.losses import WEIGHTS, losses
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
 from training.reading import Outputs, Quality, quality
+from training.simulator.recipes import HELD_OUT
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ class Trainer:
 
         def draw(step: int) -> Batch:
             if step % 100 == 0 or not heads:  # the folder may still be filling
-                heads.update({head.name: head for head in stored(self.run.heads) if head.name not in heads})
+                heads.update({head.name: head for head in _to_learn_from(self.run.heads, heads)})
             return batch(list(heads.values()), self.run.shape, np.random.default_rng([self.run.seed, step]))
 
         with ThreadPoolExecutor(1) as pool:
@@ -199,6 +200,21 @@ class Trainer:
             self._checkpoint.read(str(self.checkpoint)).assert_consumed()
             self.progress = json.loads(progress.read_text())
             log.info("going on from step %d", self.progress["step"])
+
+
+def _to_learn_from(folder: Path, known: Collection[str]) -> list[Head]:
+    """Return the heads in `folder` whose names are not `known`.
+
+    Raises
+    ------
+    ValueError
+        If one is of a population that is kept for figures: a mechanism that was learnt from proves nothing.
+    """
+    heads = [head for head in stored(folder) if head.name not in known]
+    for head in heads:
+        if head.scan.population in HELD_OUT:
+            raise ValueError(f"{head.name} in {folder} is of the population {head.scan.population}, kept for figures")
+    return heads
 
 
 def store_weights(detector: Detector, path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from training.batches import Shape
 from training.simulator.finding import Finding
 from training.simulator.noise_free import NoiseFreeScan
-from training.train import Run, Trainer, provenance, store_weights
+from training.train import Run, Trainer, _to_learn_from, provenance, store_weights
 
 pytestmark = pytest.mark.training
 
@@ -122,3 +122,11 @@ def test_stored_weights_are_small_and_the_detector_carries_what_was_stored(train
     for first, kept, again in zip(before, trained.detector.variables, read.variables, strict=True):
         np.testing.assert_array_equal(kept, again)
         np.testing.assert_allclose(kept, first, rtol=1e-3, atol=1e-6)
+
+
+def test_heads_that_are_kept_for_figures_are_not_learnt_from(tmp_path: Path) -> None:
+    air = np.full((2, 512, 512), -1000, np.int16)
+    scan = NoiseFreeScan(7_500_000, Finding.NONE, air, np.zeros(air.shape, np.uint8), (0.5, 0.5), np.full(2, 5.0))
+    replace(scan, population="new kernels").save(tmp_path / "none-7500000")
+    with pytest.raises(ValueError, match=r"none-7500000 .* new kernels, kept for figures"):
+        _to_learn_from(tmp_path, {})

@@ -30,6 +30,7 @@ ATTEMPTS = 3  # a site may have too little room
 ATTEMPTS_AT_LITTLE = 8  # or lie between two slices
 GOOD_ENOUGH = 0.35
 LITTLE_ML = 0.5
+MOST_TIMES = 8.0
 NO_HU = np.zeros((1, 1, 1), np.float32)  # a head of which only the blood is looked at
 
 
@@ -112,7 +113,8 @@ class _Search:
         ]
         # Labelled voxels are not the true fill: grow, measure (at half the resolution unless it is little), correct.
         measured = coarser(geometry) if wanted_ml > LITTLE_ML else geometry
-        self._steps = _Steps()
+        # What hardly shows on these planes must not be grown without end; a speck may well need many times its size.
+        self._steps = _Steps(most=MOST_TIMES if wanted_ml > LITTLE_ML else np.inf)
         self.miss = np.inf
         for _ in range(MEASUREMENTS):
             times = self._steps.times
@@ -130,7 +132,7 @@ class _Search:
     def head(self) -> SimulatedHead:
         """Return the head nearest to the volume wanted."""
         # What gave way to the blood, and other blood, may have changed what is seen of it.
-        steps = _Steps(self._best if np.isfinite(self.miss) else self._steps.times)
+        steps = _Steps(self._best if np.isfinite(self.miss) else self._steps.times, most=self._steps.most)
         tried = []
         for _ in range(2 if self.wanted_ml > LITTLE_ML else 4):
             # The main bleed is laid last.
@@ -159,6 +161,7 @@ class _Steps:
     times: float = 1.0
     low: float = 0.0
     high: float = np.inf
+    most: float = np.inf
 
     def correct(self, ratio: float) -> None:
         """Take the ratio of labelled to wanted volume at these times."""
@@ -169,6 +172,7 @@ class _Steps:
         self.times /= float(np.clip(ratio, 0.4, 2.5))
         if not self.low < self.times < self.high:
             self.times = float(np.sqrt(self.low * self.high))
+        self.times = min(self.times, self.most)
 
 
 def _miss(ratio: float) -> float:
