@@ -24,10 +24,12 @@ pytestmark = pytest.mark.training
 @pytest.fixture
 def double_precision() -> Iterator[None]:
     """Let networks be built in float64, so that a difference is one of form and not of rounding."""
-    usual = keras.config.floatx()
+    usual = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     yield
-    keras.config.set_floatx(usual)
+    keras.config.set_floatx(usual[0])
+    keras.config.set_dtype_policy(usual[1])
 
 
 @pytest.mark.parametrize("variant", ["edge", "full"])
