@@ -4,7 +4,7 @@
 # `make demo` and `make test` install what they need and say what they do; `make help` lists the rest.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-SEED ?= 3
+SEED ?= 1
 PIP = -m pip install --quiet --disable-pip-version-check
 
 # A lock that changed makes its environment again, and a second run needs no network.
