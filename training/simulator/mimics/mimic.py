@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,12 +224,7 @@ class Nodes:
 
 
 class Mimic:
-    """What may be taken for blood, or hide it; each kind a frozen dataclass of what was drawn."""
-
-    @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Self:
-        """Return one such mimic."""
-        raise NotImplementedError
+    """What may be taken for blood, or hide it; each kind a frozen dataclass of what its own `drawn` drew."""
 
     def thickened(self, tissue: Tissue) -> Tissue:
         """Return the head's tissue values as this mimic changes them."""
