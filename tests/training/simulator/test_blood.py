@@ -228,9 +228,9 @@ def test_volumes_are_distributed_as_in_the_papers_table():
     of_type = {Finding.IPH: 23, Finding.EDH_SDH: 38, Finding.SAH: 21}
     drawn = np.concatenate([[drawn_volume_ml(rng, kind) for _ in range(60 * n)] for kind, n in of_type.items()])
 
-    assert np.median(drawn) == pytest.approx(24.9, rel=0.15)
-    assert np.percentile(drawn, 25) == pytest.approx(8.3, rel=0.2)
-    assert np.percentile(drawn, 75) == pytest.approx(35.6, rel=0.15)
+    assert np.median(drawn) == pytest.approx(24.9, rel=0.1)
+    assert np.percentile(drawn, 25) == pytest.approx(8.3, rel=0.15)
+    assert np.percentile(drawn, 75) == pytest.approx(35.6, rel=0.1)
     assert np.mean(drawn < 0.01) == pytest.approx(4 / 82, abs=0.02)
 
 
