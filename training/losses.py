@@ -29,7 +29,6 @@ POSITIVE_ROIS: Final = 8
 NEGATIVE_ROIS: Final = 40
 NEGATIVES_PER_POSITIVE: Final = 3
 POSITIVE_OVERLAP: Final = 0.5
-NEGATIVE_OVERLAP: Final = 0.4
 # Masks are learnt on this many of the batch's positive ROIs: they cost as much as everything else.
 MASK_ROIS: Final = 24
 L2: Final = 1e-5
@@ -59,7 +58,7 @@ def losses(
     terms = _proposal_terms(tf.concat(logits, axis=1), tf.concat(offsets, axis=1), anchor_labels, moved_anchors, matrix)
 
     candidates = proposals(logits, offsets, matrix)
-    rois, roi_kinds, roi_boxes, clear = _sampled(
+    rois, roi_kinds, roi_boxes = _sampled(
         tf.stop_gradient(candidates.boxes), tf.stop_gradient(candidates.valid), boxes, kinds, matrix
     )
     count = rois.shape[0] * rois.shape[1]
@@ -70,7 +69,7 @@ def losses(
     class_logits, roi_offsets = detector.classified(pyramid, rois, where)
     positive = tf.cast(roi_kinds > 0, tf.float32)
     entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(roi_kinds, 0), class_logits)
-    asked = positive + _hardest(tf.stop_gradient(entropy), roi_kinds, tf.reshape(clear, [count]))
+    asked = positive + _hardest(tf.stop_gradient(entropy), roi_kinds)
     terms["class"] = tf.reduce_sum(entropy * asked) / tf.maximum(tf.reduce_sum(asked), 1.0)
     miss = _smooth_l1(roi_offsets - encoded(roi_boxes, rois))
     terms["box"] = tf.reduce_sum(miss * positive) / tf.maximum(tf.reduce_sum(positive), 1.0)
@@ -90,15 +89,12 @@ def losses(
     return terms
 
 
-def _hardest(entropy: tf.Tensor, kinds: tf.Tensor, clear: tf.Tensor) -> tf.Tensor:
+def _hardest(entropy: tf.Tensor, kinds: tf.Tensor) -> tf.Tensor:
     """Return 1 for the negatives to learn from, 0 for all else, [K]: `NEGATIVES_PER_POSITIVE` a positive of the batch.
 
-    Of negatives that are clear of blood the ones with the highest entropy come first. One that touches blood without
-    fitting it is hard by nature and stands at a random place.
+    Those with the highest entropy come first.
     """
-    # Between the worst and the best: about what a proposal half trusted costs.
-    chance = tf.random.uniform(tf.shape(entropy), 0.0, 0.7)
-    hardness = tf.where(kinds == 0, tf.where(clear > 0, entropy, chance), -1.0)
+    hardness = tf.where(kinds == 0, entropy, -1.0)
     wanted = NEGATIVES_PER_POSITIVE * tf.maximum(tf.reduce_sum(tf.cast(kinds > 0, tf.int32)), POSITIVE_ROIS)
     least = tf.math.top_k(hardness, tf.minimum(wanted, tf.size(hardness))).values[-1]
     return tf.cast((hardness >= least) & (kinds == 0), tf.float32)
@@ -129,12 +125,13 @@ def _proposal_terms(
 
 def _sampled(
     candidates: tf.Tensor, valid: tf.Tensor, boxes: tf.Tensor, kinds: tf.Tensor, matrix: int
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return the ROIs to look at, R a slice: boxes [S, R, 4], kinds [S, R] (-1: none), true boxes [S, R, 4], and
-    whether each is clear of blood [S, R].
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the ROIs to look at, R a slice: boxes [S, R, 4], kinds [S, R] (-1: none) and true boxes [S, R, 4].
 
     They are drawn from the proposals and from the pieces themselves, slightly displaced: early on no proposal is
     any good. Negatives are proposals that the region-proposal network thought best, so they are hard by themselves.
+    A proposal that touches a piece without fitting it is neither: where a large bleed is cut into pieces is arbitrary,
+    and a box across two pieces, or inside one, is full of blood.
     """
     there = tf.cast(kinds > 0, tf.float32)
     # A displacement of up to a tenth of the size keeps the overlap above the positive limit.
@@ -146,7 +143,7 @@ def _sampled(
     best, index = tf.math.top_k(overlap, 1)
     best, index = best[..., 0], index[..., 0]
     positive = real * tf.cast(best >= POSITIVE_OVERLAP, tf.float32)
-    negative = real * tf.cast(best < NEGATIVE_OVERLAP, tf.float32)
+    negative = real * tf.cast(best <= 0.0, tf.float32)
     chance = 1.0 + tf.random.uniform(tf.shape(best))
     drawn_positive, first = tf.math.top_k(positive * chance, POSITIVE_ROIS)
     drawn_negative, second = tf.math.top_k(negative * chance, NEGATIVE_ROIS)
@@ -159,8 +156,7 @@ def _sampled(
         ],
         axis=1,
     )
-    clear = tf.cast(rows(best, chosen) <= 0, tf.float32)
-    return rows(pool, chosen), kind, rows(boxes, matched), clear
+    return rows(pool, chosen), kind, rows(boxes, matched)
 
 
 def _mask_term(
