@@ -3,9 +3,9 @@
 """The same head after contrast agent: bright arteries first, all vessels and the dura minutes later.
 
 Agent is added to the object, before any scanner. HU at about 120 kVp: cerebral arteries 250-450 at the peak, veins and
-sinuses behind them; minutes later vessels of 100-180, dura 20-50 above its own (Bae, Radiology 2010; Wintermark et al.,
-AJNR 2010). Brain gains 2-5 HU, grey matter more than white, as its blood volume says (Axel, Radiology 1980). Fresh
-blood takes up none.
+sinuses behind them (on timing: Bae, Radiology 2010); minutes later vessels of 100-180, dura 20-50 above its own. Brain
+gains 2-5 HU, grey matter more than white, as its blood volume says (Axel, Radiology 1980). The figures are this
+project's own, of the order that every angiography shows. Fresh blood takes up none.
 """
 
 from __future__ import annotations

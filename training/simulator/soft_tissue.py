@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What lies outside the skull: skin, subcutaneous fat, galea and muscle, and the eyes with lens and optic nerve.
 
-The scalp's layers are some millimetres each, thicker with fat behind (Hayman et al., Radiographics 2003); a globe is 24
-mm long, its lens 9 by 4 mm (Bekerman et al., J Ophthalmol 2014), the optic nerve in its sheath 4-5 mm thick.
+CT tells three coverings of the scalp: skin, subcutaneous fat, and galea with what lies under it (Hayman et al., J
+Comput Assist Tomogr 2003), here some millimetres each, thicker with fat behind; a globe is 24 mm long, its lens 9 by 4
+mm (Bekerman et al., J Ophthalmol 2014), the optic nerve in its sheath 4-5 mm thick.
 """
 
 from __future__ import annotations

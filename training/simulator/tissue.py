@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each tissue of one head measures, in HU at about 120 kVp.
 
-Grey 37-41, white 26-32, their difference 3-12 (Weinstein et al., Radiology 1977; Arimitsu et al., J Comput Assist
-Tomogr 1977; with age and oedema down to 3: Torbey et al., Stroke 2000); CSF 0-12 (Norman et al., Radiology 1977);
-muscle 45-65, fat -80 to -110 (Hounsfield, Br J Radiol 1973); flowing blood 35-66, by haematocrit (New & Aronow,
-Radiology 1976; Black et al., AJNR 2011); skull tables 1000-1900 with diploe of 300-900 between (Lillie et al., J Bone
-Miner Res 2016); vitreous 0-15, lens 60-115 (Moseley & Sanders, Computerized Tomography in Neuro-ophthalmology, 1982).
+Grey 37-41 and white 26-32 are today's usual figures; healthy volunteers had 33 +- 3 and 30 +- 3.5 on an early scanner
+(Cala et al., AJNR 1981). Their difference is 5.5 by chemistry (Brooks et al., J Comput Assist Tomogr 1980) and about 9
+by the healthy ratio of 1.3, which falls below 1.2 after cardiac arrest (Torbey et al., Stroke 2000); it is drawn from 3
+to 12. Blood in the dural sinuses has 31-68, by haematocrit (Black et al., AJNR 2011; Buyck et al., AJNR 2013; Lee et
+al., Yonsei Med J 2013). CSF, muscle, fat, bone by layers, vitreous and lens are handbook figures without a paper of
+their own. What was read of each source, and what was not, stands in `docs/sources.md`.
 """
 
 from __future__ import annotations

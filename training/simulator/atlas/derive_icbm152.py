@@ -10,9 +10,10 @@ and its grey and white maps, 1 mm, brain only. What comes from where:
   and grey, so both are sharpened, and more sulci are carved at random, with cortex on their banks;
 - asymmetry: the source has none. The carving, and a warp with the usual torque (right frontal and left occipital lobes
   the longer; LeMay, Ann N Y Acad Sci 1976) and random bends, bring it;
-- skull and scalp of the vault: thicknesses of its own over the hull, from random fields about the means of Lillie et
-  al. (J Bone Miner Res 2016); face, orbits, sinuses, mastoids and skull base: `colin27.npz`, bent until its inner table
-  is that of this brain; so is the tentorium's attachment, the sella and the names of regions (both live in MNI space).
+- skull and scalp of the vault: thicknesses of its own over the hull, from random fields about 3 mm at the temples and
+  6-8 elsewhere (CT series have 5 and 7-8, see `docs/sources.md`); face, orbits, sinuses, mastoids and skull base:
+  `colin27.npz`, bent until its inner table is that of this brain; so is the tentorium's attachment, the sella and the
+  names of regions (both live in MNI space).
 """
 
 from __future__ import annotations

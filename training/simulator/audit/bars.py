@@ -36,12 +36,13 @@ TISSUE_HU: Final[Mapping[str, tuple[float, float]]] = {
     "CSF": (0.0, 12.0),
     "blood": (50.0, 80.0),
 }
-"""Medians over heads. Grey, white: Weinstein et al., Radiology 1977; Arimitsu et al., AJNR 1977. CSF: Brooks et al.,
-Radiology 1980. Blood: acute clot 55-80 (New & Aronow, Radiology 1976), hyperacute, subacute and thinned blood less."""
+"""Medians over heads: the usual figures of tissue, and of blood of all ages, thinned or not (see `tissue.py`,
+`blood/clot.py` and `docs/sources.md`)."""
 CONTRAST_HU: Final = (3.0, 12.0)
 """Grey less white matter, in nine of ten heads."""
 NOISE_HU: Final = (2.0, 10.0)
-"""Standard deviation in mid-brain at 5 mm (AAPM and ACR head protocols aim at 3-5), in nine of ten scanners."""
+"""Standard deviation in mid-brain at 5 mm, in nine of ten scanners. Clinical head scans have a grey-white contrast of
+twice their noise, so noise of 3-5 HU (`docs/sources.md`); training goes beyond on both sides."""
 NOISE_MEAN_PER_MM: Final = (0.1, 0.65)
 """Mean frequency of the noise power, smooth to sharp kernels (Boedeker & McNitt-Gray, Phys Med Biol 2007), in nine of
 ten scanners."""

@@ -5,8 +5,8 @@
 Edges are irregular and satellites lie near (Barras et al., Stroke 2009). Oedema is a rim of some millimetres that
 doubles within days (Inaji et al., Acta Neurochir Suppl 2003; Venkatasubramanian et al., Stroke 2011). Contusions lie
 where brain strikes rough bone, at the base of the frontal and the tip of the temporal lobes, and are patches of blood
-in bruised cortex (Gean, Imaging of Head Trauma, 1994). A horizontal level is seen in some percent of clots, most often
-with a coagulopathy (Pfleger et al., AJNR 1994).
+in bruised cortex (Gean, Imaging of Head Trauma, 1994). A horizontal level is seen in 2 % of clots, with a
+coagulopathy in 59 % (Pfleger et al., AJNR 1994).
 """
 
 from __future__ import annotations

@@ -4,13 +4,14 @@
 
 Rates are about those of the literature, for an emergency department rather than for surgical series. Spontaneous
 parenchymal blood is deep in half, lobar in a third, cerebellar or in the brainstem in a tenth each at most (Qureshi et
-al., N Engl J Med 2001); it breaks into a ventricle in 30-45 %, deep blood most often (Hallevi et al., Neurology 2008),
-and lobar blood into the subarachnoid space in a third (Maas et al., JNNP 2013). Contusions are multiple in half, mostly
-frontal and temporal, and come with subarachnoid blood in half and subdural blood in a third (Gean, Imaging of Head
-Trauma, 1994). An epidural hematoma has another lesion beside it in 30-50 %, an acute subdural one a contusion or
-subarachnoid blood in 15-50 % (Bullock et al., Neurosurgery 2006); subdural ones are bilateral in a tenth to a fifth.
-Aneurysmal blood reaches the ventricles in 30-50 % and the brain in 10-20 % (van Gijn & Rinkel, Brain 2001);
-perimesencephalic bleeds are 5-10 % of subarachnoid ones.
+al., N Engl J Med 2001); it breaks into a ventricle in 30-53 %, deep blood most often (Hallevi et al., Neurology 2008;
+Trifan et al., Front Neurol 2019), and into the subarachnoid space in 13-40 %, lobar blood far more often than deep
+(Maas et al., Stroke 2013). Contusions are multiple in half, mostly frontal and temporal, and come with subarachnoid
+blood in half and subdural blood in a third (Gean, Imaging of Head Trauma, 1994). An epidural hematoma has another
+lesion beside it in 30-50 %, an acute subdural one a contusion or subarachnoid blood in 15-50 % (Bullock et al.,
+Neurosurgery 2006); subdural ones are bilateral in a tenth to a fifth. Aneurysmal blood reaches the ventricles in
+30-50 % and the brain in 10-20 %; perimesencephalic bleeds are a tenth of all subarachnoid ones (van Gijn & Rinkel,
+Brain 2001).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Iodine: vessels, plexus and dura after intravenous contrast, and tissue stained after a thrombectomy.
 
-Arteries and sinuses reach 100-250 HU some minutes after contrast for another study. Staining of an ischaemic territory
-measures 40-140 HU on the CT after a thrombectomy and no density tells it from blood for sure (Dekeyzer et al., J
-NeuroIntervent Surg 2017; Payabvash et al., Neurocrit Care 2014).
+Arteries and sinuses reach 100-250 HU some minutes after contrast for another study. More than half of the CTs after a
+thrombectomy show staining of the ischaemic territory. Below 50 HU it was never blood, above that density does not tell
+(Payabvash et al., Neuroradiology 2014; Dekeyzer et al., J NeuroIntervent Surg 2017); 40-140 are drawn.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Spaces filled with CSF where brain should be: arachnoid cysts and a large cisterna magna.
 
-Arachnoid cysts lie in about 1 % of heads, half of them in the middle fossa (Vernooij et al., N Engl J Med 2007;
-Al-Holou et al., J Neurosurg 2013); a mega cisterna magna is as frequent. Both are as dark as CSF and push the brain
-aside.
+Arachnoid cysts lie in 1.4 % of heads, a third each in the middle fossa and behind the cerebellum, a seventh on the
+convexity (Al-Holou et al., J Neurosurg 2013). What lies behind the cerebellum is drawn as a mega cisterna magna as
+well, at the same rate, so that half of the cysts proper are in the middle fossa. Both are as dark as CSF and push the
+brain aside.
 """
 
 from __future__ import annotations

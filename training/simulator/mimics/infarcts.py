@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Infarcts in the territories of the cerebral arteries: old ones hollowed, fresh ones dark and swollen.
 
-Old infarcts are as dark as CSF and draw the ventricle towards them; fresh ones lose the contrast of grey and white
-and 3-12 HU within a day (Grond et al., AJNR 2000; Dzialowski et al., AJNR 2004), and in a third to a half of middle
-cerebral artery strokes that artery is dense, 47-61 HU (Koo et al., Cerebrovasc Dis 2000). An MRI shows old infarcts in
+Old infarcts are as dark as CSF and draw the ventricle towards them; fresh ones lose the contrast of grey and white and
+some HU: half are dark within three hours (Grond et al., Stroke 2000), rats' brains lose 4 HU in six and 1.8 for each
+percent of water (Dzialowski et al., J Neuroimaging 2004); up to 18 in grey and 10 in white matter are drawn. In a
+quarter to a third of middle cerebral artery strokes that artery is dense (Tomsick et al., AJNR 1992), 47-61 HU in the
+mean (Koo et al., Cerebrovasc Dis 2000); it is drawn in half, because it is what confuses. An MRI shows old infarcts in
 7 % of the middle-aged (Vernooij et al., N Engl J Med 2007), emergency CTs more.
 """
 

@@ -4,8 +4,8 @@
 
 Flowing blood in sinuses measures 53 +- 7 HU and rises with the haematocrit; a clot in them 74 +- 9 HU (Buyck et al.,
 AJNR 2013). One transverse sinus is smaller than the other in two heads of three, most often the left one (Alper et al.,
-Cerebrovasc Dis 2004); arachnoid granulations of a few millimetres, as dark as CSF, lie in a quarter of all transverse
-sinuses (Leach et al., AJNR 1996).
+Cerebrovasc Dis 2004); arachnoid granulations of a few millimetres, two of three darker than brain, are seen in the
+sinuses of a quarter of all heads, nearly all in the transverse ones (Leach et al., AJNR 1996).
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
 """Tumours: masses in the brain with oedema, and meningiomas on the dura.
 
 Gliomas and metastases are darker than brain or like it, necrotic within, with oedema that follows the white matter;
-calcium lies in most oligodendrogliomas (Engelhard et al., Surg Neurol 2002). Three meningiomas of four are denser than
-brain, 40-60 HU, even, sharp and broad on the dura, a fifth to a quarter hold calcium (New et al., Radiology 1980). Life
-has about 1 % of tumours in unselected brains (Sunny et al., Acta Neurochir 2022).
+calcium lies in most oligodendrogliomas (Engelhard et al., Surg Neurol 2002). Meningiomas are as dense as brain or
+denser, even, sharp and broad on the dura (New et al., Radiology 1980, who found 85 % of them without contrast agent);
+42 % of the benign ones hold calcium (Dufresne & Bedard, Can Assoc Radiol J 1996), a fifth of those drawn here. MRI
+finds tumours in 1.2 % of unselected brains, meningiomas in 0.5 % (Sunny et al., Acta Neurochir 2022).
 """
 
 from __future__ import annotations

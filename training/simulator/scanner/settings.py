@@ -3,8 +3,9 @@
 """The settings of one scanner realisation, and how a population's are drawn.
 
 Ranges for training are wider than life, because networks trained on it meet scanners nobody described; the realistic
-ones are those of clinical head protocols: noise of 2.5-5 HU at 5 mm, water within some HU of 0, a point spread of
-soft-tissue kernels of 0.6-1 mm. Kernel and noise go together: a sharper kernel has its noise at higher frequencies.
+ones are those of clinical head protocols: noise of 2-6 HU at 5 mm, water within some HU of 0, a point spread of
+soft-tissue kernels of 0.6-1 mm (what backs these: `docs/sources.md`). Kernel and noise go together: a sharper kernel
+has its noise at higher frequencies.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 Cupping (or capping, where the correction goes too far) is a bowl over the head. Glare is what scatter and off-focal
 radiation spill about bone: the bright band along the inner table that passes for thin blood. Windmills are what helical
 interpolation makes of bone that begins or ends between slices: bright and dark vanes about it, turning from slice to
-slice (Barrett & Keat, RadioGraphics 2004, on all three).
+slice (Barrett & Keat, RadioGraphics 2004, on cupping and on helical artefacts; glare's range is this project's own).
 """
 
 from __future__ import annotations
