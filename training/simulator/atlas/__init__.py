@@ -4,7 +4,8 @@
 
 `colin27.npz` is derived by `derive.py` from the MNI's single-subject T1; training knows it alone. `icbm152.npz` is
 derived by `derive_icbm152.py` from the MNI's average of 152 brains and kept for the independent cohort. Both carry the
-MNI's notice in `LICENSE`. Loading is cached: one copy a process, shared by all heads, never written to.
+notices in `LICENSE`, the GPL of their label map among them. Loading is cached: one copy a process, shared by all heads,
+never written to.
 """
 
 from __future__ import annotations
