@@ -60,11 +60,18 @@ def main(arguments: list[str] | None = None) -> int:
     told = shlex.join(["python", "-m", "training", *(sys.argv[1:] if arguments is None else arguments)])
 
     if given.command == "heads":
-        make(given.cache / "validation", FIRST_VALIDATION_SEED, given.validation, given.workers, REALISTIC)
-        population = POPULATIONS[given.population]
-        make(given.cache / "heads", FIRST_TRAINING_SEED, given.count, given.workers, population)
-        return 0
+        return _heads(given)
     return _train(given, told) if given.command == "train" else _validate(given)
+
+
+def _heads(given: argparse.Namespace) -> int:
+    """Make the heads to validate and to train on; say of which seeds there are none."""
+    validation, heads = given.cache / "validation", given.cache / "heads"
+    failed = make(validation, FIRST_VALIDATION_SEED, given.validation, given.workers, REALISTIC)
+    failed |= make(heads, FIRST_TRAINING_SEED, given.count, given.workers, POPULATIONS[given.population])
+    for seed, error in failed.items():
+        print(f"failed: seed {seed}: {type(error).__name__}: {error}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _train(given: argparse.Namespace, told: str) -> int:

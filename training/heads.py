@@ -114,8 +114,14 @@ def stored(folder: Path) -> list[Head]:
     return heads
 
 
-def make(folder: Path, first_seed: int, count: int, workers: int, population: Population = TRAINING) -> None:
+def make(
+    folder: Path, first_seed: int, count: int, workers: int, population: Population = TRAINING
+) -> dict[int, BaseException]:
     """Fill `folder` with the `count` heads from `first_seed` on, leaving out those that are there already.
+
+    Returns
+    -------
+    What went wrong with each seed whose head could not be made, by rising seed; the others are made all the same.
 
     Raises
     ------
@@ -129,11 +135,16 @@ def make(folder: Path, first_seed: int, count: int, workers: int, population: Po
         if seed in there and (other := there[seed].scan.population) != population.name:
             raise ValueError(f"{there[seed].name} in {folder} is of the population {other}, not {population.name}")
     missing = [seed for seed in wanted if seed not in there]
+    failed: dict[int, BaseException] = {}
     with Progress() as progress, ProcessPoolExecutor(workers) as pool:
         bar = progress.add_task(f"simulating heads into {folder}", total=count, completed=count - len(missing))
-        for done in as_completed([pool.submit(_make_one, folder, seed, population) for seed in missing]):
-            done.result()
+        running = {pool.submit(_make_one, folder, seed, population): seed for seed in missing}
+        for done in as_completed(running):
+            error = done.exception()
+            if error is not None:
+                failed[running[done]] = error
             progress.advance(bar)
+    return dict(sorted(failed.items()))
 
 
 def kept_geometry(seed: int, population: Population) -> ScanGeometry:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from training import __main__ as command
+from training import heads
 from training.heads import THIN_PLANES, kept_geometry, make, stored
 from training.simulator.finding import Finding
 from training.simulator.geometry import planned_geometry
@@ -46,3 +48,33 @@ def test_a_head_that_is_only_half_written_is_not_there(tmp_path: Path) -> None:
     np.save(tmp_path / "sah-5.hu.npy", np.zeros(3))
 
     assert stored(tmp_path) == []
+
+
+def scan_of_all_but_seven(seed: int, finding: str, **_: object) -> NoiseFreeScan:
+    """Return an empty scan; seed 7 cannot be simulated."""
+    if seed == 7:
+        raise RuntimeError("no room")
+    air = np.full((1, 512, 512), -1000, np.int16)
+    return NoiseFreeScan(seed, Finding(finding), air, air.astype(np.uint8), (0.5, 0.5), np.full(1, 5.0))
+
+
+def test_a_seed_that_fails_is_named_and_the_others_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "simulate_noise_free", scan_of_all_but_seven)
+
+    failed = make(tmp_path, 6, 3, 1)
+
+    assert {seed: str(error) for seed, error in failed.items()} == {7: "no room"}
+    assert sorted(head.seed for head in stored(tmp_path)) == [6, 8]
+
+
+def test_the_command_names_failed_seeds_and_ends_with_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(heads, "simulate_noise_free", scan_of_all_but_seven)
+    monkeypatch.setattr(command, "FIRST_TRAINING_SEED", 7)
+
+    status = command.main(["heads", "--count", "2", "--validation", "0", "--workers", "1", "--cache", str(tmp_path)])
+
+    assert status == 1
+    assert "failed: seed 7: RuntimeError: no room" in capsys.readouterr().err
+    assert [head.seed for head in stored(tmp_path / "heads")] == [8]

@@ -30,8 +30,16 @@ ATTEMPTS = 3  # a site may have too little room
 ATTEMPTS_AT_LITTLE = 8  # or lie between two slices
 GOOD_ENOUGH = 0.35
 LITTLE_ML = 0.5
+FURTHER_ATTEMPTS = 8  # where no voxel came out labelled
 MOST_TIMES = 8.0
 NO_HU = np.zeros((1, 1, 1), np.float32)  # a head of which only the blood is looked at
+
+
+class UnlabelledBleedError(RuntimeError):
+    """A head was to bleed, and no voxel of any bleed drawn for it could be labelled with the type asked for.
+
+    Such a head would count as bleeding and show no blood: a figure on it, or a lesson from it, would be false.
+    """
 
 
 def simulate_head(
@@ -53,6 +61,11 @@ def simulate_head(
         default.
     geometry: the planes the volume is measured on, and the gantry tilt the head is laid for; the seed's own by default.
     population: what anatomy, mimics and bleeds are drawn from.
+
+    Raises
+    ------
+    UnlabelledBleedError
+        If no bleed drawn for it has a labelled voxel of the type asked for on `geometry`.
     """
     finding = Finding(finding)
     geometry = geometry or planned_geometry(seed, population)
@@ -64,20 +77,33 @@ def simulate_head(
         return SimulatedHead(anatomy, anatomy.hu())
     wanted = drawn_volume_ml(stream(seed, "volume"), finding, population.sizes) if volume_ml is None else volume_ml
     fractured_side = None if anatomy.mimics.fracture is None else anatomy.mimics.fracture.side
-    best: _Search | None = None
-    for attempt in range(ATTEMPTS if wanted > LITTLE_ML else ATTEMPTS_AT_LITTLE):
+
+    def search(attempt: int) -> _Search:
         rng = stream(seed, f"blood {attempt}")
         bleeds = drawn_bleeds(kind, wanted, rng, fractured_side=fractured_side, companions=population.companions)
         if population.clots is Clots.CLEAR:
             bleeds = tuple(replace(bleed, clear=True) for bleed in bleeds)
         parts = [_Part(bleed, planned(anatomy, bleed, rng, population.bleeds)) for bleed in bleeds]
-        search = _Search(kind, wanted, geometry, anatomy, parts)
-        if best is None or search.miss < best.miss:
-            best = search
+        return _Search(kind, wanted, geometry, anatomy, parts)
+
+    attempts = ATTEMPTS if wanted > LITTLE_ML else ATTEMPTS_AT_LITTLE
+    best = search(0)
+    for attempt in range(1, attempts):
         if best.miss < GOOD_ENOUGH:
             break
-    assert best is not None
-    return best.head()
+        best = min(best, search(attempt), key=lambda one: one.miss)
+    head, miss = best.head()
+    for attempt in range(attempts, attempts + FURTHER_ATTEMPTS):
+        if np.isfinite(miss):
+            break
+        head, miss = search(attempt).head()
+    if not np.isfinite(miss):
+        raise UnlabelledBleedError(
+            f"seed {seed}: no voxel is labelled {finding} though {wanted:.4g} mL were asked for and bleeds were drawn "
+            f"{attempts + FURTHER_ATTEMPTS} times; ask for more blood or for slices that cover the head, or take "
+            "another seed"
+        )
+    return head
 
 
 @dataclass(frozen=True)
@@ -129,8 +155,8 @@ class _Search:
                 break
             self._steps.correct(ratio)
 
-    def head(self) -> SimulatedHead:
-        """Return the head nearest to the volume wanted."""
+    def head(self) -> tuple[SimulatedHead, float]:
+        """Return the head nearest to the volume wanted, and its miss: infinite where nothing is labelled."""
         # What gave way to the blood, and other blood, may have changed what is seen of it.
         steps = _Steps(self._best if np.isfinite(self.miss) else self._steps.times, most=self._steps.most)
         tried = []
@@ -140,11 +166,11 @@ class _Search:
             pushed, hu, blood = bled(self.anatomy, laid)
             head = SimulatedHead(pushed, hu, blood)
             ratio = self._ratio(head, self.geometry)
-            tried.append((_miss(ratio), head))
-            if tried[-1][0] < (VOLUME_TOLERANCE if self.wanted_ml > LITTLE_ML else GOOD_ENOUGH):
+            tried.append((head, _miss(ratio)))
+            if tried[-1][1] < (VOLUME_TOLERANCE if self.wanted_ml > LITTLE_ML else GOOD_ENOUGH):
                 break
             steps.correct(ratio)
-        return min(tried, key=lambda one: one[0])[1]
+        return min(tried, key=lambda one: one[1])
 
     def _grown(self, times: float) -> list[Growth]:
         return [part.plan.grown(part.bleed.volume_ml * times) for part in self.asked]

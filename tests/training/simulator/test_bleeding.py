@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from appliance.contract import HemorrhageType
-from training.simulator.bleeding import simulate_head
+from training.simulator import bleeding
+from training.simulator.bleeding import UnlabelledBleedError, simulate_head
 from training.simulator.geometry import ScanGeometry
 from training.simulator.labels import volumes_ml
 from training.simulator.population import CLEAR, TRAINING
@@ -85,3 +87,26 @@ def test_a_punctate_bleed_is_found_on_the_planes_that_are_asked_for():
     labels = simulate_head(SEED, "iph", volume_ml=0.008, geometry=fine).labels(fine)
 
     assert volumes_ml(labels, fine)[HemorrhageType.IPH] == pytest.approx(0.008, rel=0.5)
+
+
+def test_a_bleed_that_no_slice_shows_is_an_error_that_names_the_seed(monkeypatch):
+    monkeypatch.setattr(bleeding, "ATTEMPTS", 1)
+    monkeypatch.setattr(bleeding, "FURTHER_ATTEMPTS", 1)
+    above = replace(GEOMETRY, positions_mm=(300.0, 305.0), thickness_mm=(5.0, 5.0))
+
+    with pytest.raises(UnlabelledBleedError, match=f"seed {SEED}: no voxel is labelled iph") as caught:
+        simulate_head(SEED, "iph", volume_ml=2.0, geometry=above, population=CLEAR)
+    assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args  # it comes from processes
+
+
+def test_a_bleed_without_a_label_is_drawn_anew(monkeypatch):
+    whole = bleeding._Search.head
+    misses = iter([float("inf")])
+    monkeypatch.setattr(bleeding._Search, "head", lambda search: (whole(search)[0], next(misses, 0.0)))
+    alone = replace(TRAINING, companions=False)
+    redrawn = simulate_head(SEED, "iph", volume_ml=20.0, geometry=GEOMETRY, population=alone)
+    monkeypatch.setattr(bleeding._Search, "head", whole)
+    first = simulate_head(SEED, "iph", volume_ml=20.0, geometry=GEOMETRY, population=alone)
+
+    assert (redrawn.labels(GEOMETRY) == 1).any()
+    assert (redrawn.labels(GEOMETRY) != first.labels(GEOMETRY)).any()
