@@ -75,7 +75,7 @@ def simulate_head(
     kind = finding.type
     if kind is None:
         return SimulatedHead(anatomy, anatomy.hu())
-    wanted = drawn_volume_ml(stream(seed, "volume"), finding, population.sizes) if volume_ml is None else volume_ml
+    wanted = wanted_ml(seed, finding, volume_ml, population)
     fractured_side = None if anatomy.mimics.fracture is None else anatomy.mimics.fracture.side
 
     def search(attempt: int) -> _Search:
@@ -104,6 +104,19 @@ def simulate_head(
             "another seed"
         )
     return head
+
+
+def wanted_ml(seed: int, finding: Finding, volume_ml: float | None, population: Population) -> float:
+    """Return the labelled volume (mL) that a bleeding head shall have: `volume_ml` where given, or the seed's own."""
+    return drawn_volume_ml(stream(seed, "volume"), finding, population.sizes) if volume_ml is None else volume_ml
+
+
+def fits(wanted: float, labelled_ml: float) -> bool:
+    """Return whether a labelled volume is near enough to the wanted one: neither by more than a third off.
+
+    A site too small, or planes that hardly show the bleed, may hold less however it is drawn.
+    """
+    return _miss(labelled_ml / wanted) < GOOD_ENOUGH
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,8 @@ def study(
     """Write one head CT as DICOM files, with truth.json and truth.npy beside them.
 
     truth.npy is uint8 [Z, Y, X] of the axial soft-tissue series: Z by rising position along the slice normal, foot
-    first; Y and X as stored in the files; 0 none, 1 iph, 2 edh_sdh, 3 sah. truth.json has the type, the mL, the slices
-    that hold blood and every series with its UIDs and files.
+    first; Y and X as stored in the files; 0 none, 1 iph, 2 edh_sdh, 3 sah. truth.json has the type, the mL wanted and
+    labelled, the slices that hold blood and every series with its UIDs and files.
 
     Example: python -m training.simulator study --seed 7 --finding iph --series full --out var/study
     """
@@ -118,6 +118,11 @@ def study(
     truth = written.truth
     typer.echo(f"{len(written.all_files)} files in {out}: {spec.vendor_name}, {', '.join(written.files)}")
     typer.echo(f"{truth.type}, {truth.volume_ml:.2f} mL on {len(truth.slices)} of {len(truth.positions_mm)} slices")
+    if truth.wanted_ml is not None:
+        got = f"{truth.volumes_ml[truth.type]:.4g} mL of {truth.type} labelled, {truth.wanted_ml:.4g} mL wanted"
+        typer.echo(
+            got if written.volume_fits else f"warning: {got}: the site has no room for it", err=not written.volume_fits
+        )
 
 
 def _kinds(text: str | None) -> tuple[SeriesKind, ...] | None:

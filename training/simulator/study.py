@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
+from training.simulator.bleeding import fits, wanted_ml
 from training.simulator.contrast import Phase, enhanced
 from training.simulator.dicom import Storage, TransferSyntax, Uids, set_ct_pixels, set_gray_pixels, write_dicom
 from training.simulator.fields import stream
@@ -123,6 +124,13 @@ class StudySpec:
             raise ValueError("a study without hemorrhage has no volume")
 
     @property
+    def wanted_ml(self) -> float | None:
+        """How much blood of the type is to be labelled, mL: as asked for, or the seed's; None without a finding."""
+        if self.finding is Finding.NONE:
+            return None
+        return wanted_ml(self.seed, self.finding, self.volume_ml, POPULATIONS[self.population])
+
+    @property
     def vendor_name(self) -> VendorName:
         """The vendor asked for, or the seed's."""
         return self.vendor or vendor_of(self.seed)
@@ -147,6 +155,12 @@ class WrittenStudy:
     folder: Path
     truth: Truth
     files: Mapping[SeriesKind, tuple[Path, ...]]
+
+    @property
+    def volume_fits(self) -> bool:
+        """Whether the labels of the type asked for hold about the volume wanted."""
+        wanted = self.truth.wanted_ml
+        return wanted is None or fits(wanted, self.truth.volumes_ml[self.truth.type])
 
     @property
     def all_files(self) -> tuple[Path, ...]:
@@ -287,6 +301,7 @@ def write_stacks(stacks: Mapping[SeriesKind, Stack], spec: StudySpec, folder: Pa
         type=str(spec.finding),
         volume_ml=sum(volumes.values()),
         volumes_ml=volumes,
+        wanted_ml=spec.wanted_ml,
         slices=true_slices(axial, record.instance_uids),
         study_uid=uids.of("study"),
         series_uid=record.series_uid,

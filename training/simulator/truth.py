@@ -57,6 +57,8 @@ class Truth:
     type: `iph`, `edh_sdh`, `sah` or `none`.
     volume_ml: labelled blood of all types, mL.
     volumes_ml: the same by type.
+    wanted_ml: of the type in `type`, how much was asked for or drawn from the seed, mL; None where there is to be none.
+        A site may hold less.
     slices: those that hold blood, foot to head.
     study_uid, series_uid: of the study and of its axial soft-tissue series.
     pixel_spacing_mm: distance between rows and between columns as stored, mm.
@@ -71,6 +73,7 @@ class Truth:
     type: str
     volume_ml: float
     volumes_ml: dict[str, float]
+    wanted_ml: float | None
     slices: tuple[TrueSlice, ...]
     study_uid: str
     series_uid: str

@@ -15,8 +15,11 @@ import pytest
 from pydicom.pixels import apply_rescale
 from typer.testing import CliRunner, Result
 
+from tests.training.simulator.tiny_study import tiny_stacks
+from training.simulator import cli
 from training.simulator.cli import app
 from training.simulator.series import SeriesKind
+from training.simulator.study import write_stacks
 
 
 def run(*arguments: str) -> Result:
@@ -63,6 +66,18 @@ def test_every_series_of_a_real_head_passes_dciodvfy(folder: Path) -> None:
         checked = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True, check=False)
         assert [line for line in (checked.stdout + checked.stderr).splitlines() if line.startswith("Error")] == []
         assert checked.returncode == 0
+
+
+def test_a_volume_that_finds_no_room_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "write_study", lambda spec, out: write_stacks(tiny_stacks(), spec, out))
+    options = ("--seed", "7", "--finding", "iph", "--series", "axial", "--out", str(tmp_path))
+    labelled = run(*options, "--volume-ml", "900")
+
+    assert labelled.exit_code == 0
+    assert "warning: " in labelled.output
+    assert "mL of iph labelled, 900 mL wanted" in labelled.output
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    assert "warning" not in run(*options, "--volume-ml", str(truth["volume_ml"])).output
 
 
 def test_the_module_runs_and_its_help_names_what_matters() -> None:

@@ -112,6 +112,26 @@ def test_truth_names_the_slices_that_hold_blood(tmp_path: Path) -> None:
             assert (header.SOPInstanceUID, header.SeriesInstanceUID) == (uid, truth["series"][number]["series_uid"])
 
 
+def test_the_truth_says_what_volume_was_wanted_beside_what_is_labelled(tmp_path: Path) -> None:
+    labelled_ml = written(tmp_path / "drawn").truth.volumes_ml["iph"]
+    near, far = (
+        written(tmp_path / name, dataclasses.replace(SPEC, volume_ml=times * labelled_ml))
+        for name, times in (("near", 1.2), ("far", 2.0))
+    )
+    none = written(tmp_path / "none", dataclasses.replace(SPEC, finding="none"))
+
+    assert json.loads((tmp_path / "far" / "truth.json").read_text())["wanted_ml"] == 2 * labelled_ml
+    assert (near.volume_fits, far.volume_fits) == (True, False)
+    assert (none.truth.wanted_ml, none.volume_fits) == (None, True)
+
+
+def test_the_volume_wanted_is_the_seeds_own_where_none_is_asked_for(tmp_path: Path) -> None:
+    wanted = [written(tmp_path / str(seed), dataclasses.replace(SPEC, seed=seed)).truth.wanted_ml for seed in (7, 8)]
+
+    assert wanted == [dataclasses.replace(SPEC, seed=seed).wanted_ml for seed in (7, 8)]
+    assert wanted[0] != wanted[1]
+
+
 @pytest.mark.parametrize("position", PatientPosition)
 def test_truth_lies_on_the_pixels_as_stored_in_every_orientation(position: PatientPosition, tmp_path: Path) -> None:
     study = written(tmp_path, dataclasses.replace(SPEC, orientation=position), tilt_deg=10.0)
