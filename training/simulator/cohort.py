@@ -8,6 +8,7 @@ what is there already is left alone, and one study that fails stops no other.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -27,9 +28,11 @@ from training.simulator.geometry import ScanGeometry
 from training.simulator.manifest import Entry, read, write
 from training.simulator.population import POPULATIONS
 from training.simulator.study import StudySpec, simulate, write_scan
+from training.simulator.truth import TRUTH_JSON
 
 MANIFEST: Final = "manifest.csv"
 """The manifest of what a folder holds, kept in it."""
+STUDY_JSON: Final = "study.json"
 
 
 class Form(StrEnum):
@@ -39,6 +42,11 @@ class Form(StrEnum):
     """DICOM files with `truth.json` and `truth.npy`, as `study` writes them."""
     ARRAYS = "arrays"
     """`hu.npy` (int16) and `labels.npy` (uint8), both [Z, Y, X], and `study.json`: spacings, positions and volumes."""
+
+    @property
+    def stated_in(self) -> str:
+        """The file that every study of this form has, and none of another."""
+        return TRUTH_JSON if self is Form.DICOM else STUDY_JSON
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,10 @@ def scan_of(entry: Entry) -> CohortScan:
     )
 
 
+class IncompleteCohortError(RuntimeError):
+    """Some studies of a cohort could not be made; its message names each with what went wrong."""
+
+
 def studies(manifest: str | Path | Iterable[Entry], *, workers: int = 1) -> Iterator[CohortScan]:
     """Yield the scans of a cohort in the manifest's order, without files.
 
@@ -91,18 +103,40 @@ def studies(manifest: str | Path | Iterable[Entry], *, workers: int = 1) -> Iter
     ----------
     manifest: a shipped manifest's name, a manifest file, or entries.
     workers: processes that simulate ahead of the caller, at most two scans each; 1 simulates in this process.
+
+    Raises
+    ------
+    IncompleteCohortError
+        After the last scan, if some could not be made: figures on the others are not figures on the cohort.
     """
-    entries = read(manifest) if isinstance(manifest, str | Path) else manifest
-    if workers == 1:
-        yield from map(scan_of, entries)
-        return
+    entries = iter(read(manifest) if isinstance(manifest, str | Path) else manifest)
+    failed = []
+    for entry, scan in _called(entries) if workers == 1 else _ahead(entries, workers):
+        try:
+            made = scan()
+        except Exception as error:
+            failed.append(f"{entry.name} ({entry.population}): {_said(error)}")
+        else:
+            yield made
+    if failed:
+        raise IncompleteCohortError(f"{len(failed)} studies could not be made: {'; '.join(failed)}")
+
+
+def _called(entries: Iterator[Entry]) -> Iterator[tuple[Entry, Callable[[], CohortScan]]]:
+    """Yield each entry with what simulates it."""
+    for entry in entries:
+        yield entry, functools.partial(scan_of, entry)
+
+
+def _ahead(entries: Iterator[Entry], workers: int) -> Iterator[tuple[Entry, Callable[[], CohortScan]]]:
+    """Yield each entry with what waits for its scan, which processes simulate ahead."""
     with ProcessPoolExecutor(workers) as pool:
-        coming = iter(entries)
-        ahead = [pool.submit(scan_of, entry) for entry in islice(coming, 2 * workers)]
+        ahead = [(entry, pool.submit(scan_of, entry)) for entry in islice(entries, 2 * workers)]
         try:
             while ahead:
-                yield ahead.pop(0).result()
-                ahead += [pool.submit(scan_of, entry) for entry in islice(coming, 1)]
+                entry, coming = ahead.pop(0)
+                yield entry, coming.result
+                ahead += [(entry, pool.submit(scan_of, entry)) for entry in islice(entries, 1)]
         finally:  # a caller that stops early does not wait for scans that nobody will see
             pool.shutdown(cancel_futures=True)
 
@@ -112,19 +146,26 @@ def missing(entries: Iterable[Entry], folder: Path) -> list[Entry]:
     return [entry for entry in entries if not (folder / entry.name).is_dir()]
 
 
-def claim(entries: tuple[Entry, ...], folder: Path) -> None:
-    """Make `folder` this cohort's, with its manifest in it.
+def claim(entries: tuple[Entry, ...], folder: Path, form: Form) -> None:
+    """Make `folder` this cohort's, with its manifest in it, for studies of one form.
 
     Raises
     ------
     ValueError
-        If it holds studies of another cohort: two would be one to whoever reads it.
+        If it holds studies of another cohort, or of another form: two would be one to whoever reads it.
     """
     path = folder / MANIFEST
     if path.exists():
         strange = {entry.name for entry in set(read(path)) - set(entries)}
         if strange:
             raise ValueError(f"{folder} holds another cohort: {len(strange)} of its studies are not in this one")
+    for other in Form:
+        held = [entry for entry in entries if other is not form and (folder / entry.name / other.stated_in).exists()]
+        if held:
+            raise ValueError(
+                f"{folder} holds {len(held)} studies as {other}, {held[0].name} among them; go on with --form {other}, "
+                "or choose another --out"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{MANIFEST}.partial"
     write(entries, partial)
@@ -189,13 +230,14 @@ def _write_arrays(entry: Entry, folder: Path) -> None:
         "finding": str(entry.finding),
         "population": entry.population,
         "volumes_ml": scan.volumes_ml,
+        "wanted_ml": spec_of(entry).wanted_ml,
         "pixel_spacing_mm": scan.geometry.pixel_spacing_mm,
         "positions_mm": scan.geometry.positions_mm,
         "thickness_mm": scan.geometry.thickness_mm,
         "spans_mm": scan.geometry.spans_mm.tolist(),
         "tilt_deg": scan.geometry.tilt_deg,
     }
-    (folder / "study.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
+    (folder / STUDY_JSON).write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
 
 
 _WRITERS: Final[dict[Form, Callable[[Entry, Path], None]]] = {Form.DICOM: _write_dicom, Form.ARRAYS: _write_arrays}

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from training.simulator.cohort import MANIFEST, Form, claim, make, missing, usable_cores
 from training.simulator.manifest import Entry, read, shipped
 from training.simulator.population import POPULATIONS, TRAINING
-from training.simulator.recipes import TRAINING_SEEDS, drawn
+from training.simulator.recipes import FIGURE_SEEDS, TRAINING_SEEDS, drawn, first_seed_of
 
 
 def cohort(
@@ -22,7 +22,12 @@ def cohort(
         int | None, typer.Option(min=1, help="How many. All of a manifest if not given; needed without one.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help=f"The first seed. {TRAINING_SEEDS.start} if not given; not for manifests.")
+        int | None,
+        typer.Option(
+            min=0,
+            help=f"The first seed. If not given {TRAINING_SEEDS.start}, or {FIGURE_SEEDS.start} of another population "
+            "than training's; not for manifests.",
+        ),
     ] = None,
     manifest: Annotated[
         str | None, typer.Option(help=f"A shipped cohort ({', '.join(shipped())}) or a manifest file.")
@@ -50,7 +55,7 @@ def cohort(
     """
     try:
         entries = _entries(studies, seed, manifest, population)
-        claim(entries, out)
+        claim(entries, out, form)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     wanted = missing(entries, out)
@@ -85,7 +90,7 @@ def _entries(studies: int | None, seed: int | None, manifest: str | None, popula
     name = population or TRAINING.name
     if name not in POPULATIONS:
         raise ValueError(f"--population is one of {', '.join(POPULATIONS)}, not {name!r}")
-    return drawn(studies, TRAINING_SEEDS.start if seed is None else seed, POPULATIONS[name])
+    return drawn(studies, first_seed_of(POPULATIONS[name]) if seed is None else seed, POPULATIONS[name])
 
 
 def _progress() -> Progress:

@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from appliance.contract import SizeClass
 from training.simulator.fields import stream
 from training.simulator.finding import Finding
 from training.simulator.manifest import SHIPPED, Entry, write
@@ -22,7 +23,6 @@ from training.simulator.population import REALISTIC, TRAINING, Population
 from training.simulator.sizes import (
     CROSS_VALIDATION_COHORT,
     TEST_COHORT,
-    Size,
     Table,
     spread_shares,
     volume_ml,
@@ -33,6 +33,8 @@ TRAINING_SEEDS: Final = range(1_000_000, 2_000_000)
 VALIDATION_SEEDS: Final = range(2_000_000, 3_000_000)
 INDEPENDENT_SEEDS: Final = range(7_000_000, 7_100_000)
 ENRICHED_SEEDS: Final = range(7_100_000, 7_200_000)
+FIGURE_SEEDS: Final = range(7_200_000, 8_000_000)
+"""Of cohorts drawn for figures beside the shipped ones: no head of them was ever learnt from."""
 AUDIT_SEEDS: Final = range(8_000_000, 9_000_000)
 
 HELD_OUT: Final = ("new anatomy", "new kernels", "new mimics", "new bleeds", "all new")
@@ -43,6 +45,15 @@ PARTS: Final = (REALISTIC.name, *HELD_OUT)
 BLEEDING: Final = (Finding.IPH, Finding.EDH_SDH, Finding.SAH)
 _BLOCK: Final = (*BLEEDING, *BLEEDING, Finding.NONE, Finding.NONE)  # and two matched negatives: ten studies
 _TWINS: Final = 2
+
+
+def first_seed_of(population: Population) -> int:
+    """Return the seed that a cohort of a population is drawn from on: training's own are left to training.
+
+    Whatever a population adds, the seed draws the same shape, build and mimics in all of them: on training's seeds a
+    held-out mechanism would be tested in heads that the network has learnt from.
+    """
+    return (TRAINING_SEEDS if population == TRAINING else FIGURE_SEEDS).start
 
 
 def drawn(studies: int, first_seed: int, population: Population = TRAINING) -> tuple[Entry, ...]:
@@ -94,8 +105,8 @@ def enriched() -> tuple[Entry, ...]:
     there and had eight of them. Every positive has its matched negative, the same head without the blood.
     """
     each = -(-100 // len(PARTS))
-    sizes = {Size.LARGE: 3 * each // 10, Size.MEDIUM: 3 * each // 10, Size.PUNCTATE: round(each / 10)}
-    sizes[Size.SMALL] = each - sum(sizes.values())
+    sizes = {SizeClass.LARGE: 3 * each // 10, SizeClass.MEDIUM: 3 * each // 10, SizeClass.PUNCTATE: round(each / 10)}
+    sizes[SizeClass.SMALL] = each - sum(sizes.values())
     table = {finding: {size: count * len(PARTS) for size, count in sizes.items()} for finding in BLEEDING}
     positives = _dealt("enriched", ENRICHED_SEEDS.start, table, 0, PARTS)
     both = [entry for positive in positives for entry in (positive, positive.without_blood)]
@@ -127,7 +138,7 @@ SHIPPED_RECIPES: Final[dict[str, Callable[[], tuple[Entry, ...]]]] = {
 """What each shipped manifest was written from."""
 
 
-def _scaled(counts: dict[Size, int], total: int) -> dict[Size, int]:
+def _scaled(counts: dict[SizeClass, int], total: int) -> dict[SizeClass, int]:
     """Return counts in the same proportions that sum up to `total`, at least one of each that occurs."""
     whole = sum(counts.values())
     scaled = {size: max(1, round(count * total / whole)) for size, count in counts.items() if count}
@@ -146,7 +157,7 @@ def _dealt(
     """
     rng = stream(first_seed, purpose)
     positives: list[tuple[Finding, float]] = []
-    for size in Size:
+    for size in SizeClass:
         wanted = [finding for finding in BLEEDING for _ in range(table[finding].get(size, 0))]
         shares = spread_shares(len(wanted), rng)
         positives += [

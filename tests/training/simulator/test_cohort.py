@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from training.simulator import cohort
+from training.simulator import cohort, cohort_command
 from training.simulator.cli import app
-from training.simulator.cohort import Form, claim, make, missing, studies
+from training.simulator.cohort import Form, IncompleteCohortError, claim, make, missing, studies
 from training.simulator.finding import Finding
 from training.simulator.manifest import Entry, read, write
+from training.simulator.population import POPULATIONS
+from training.simulator.recipes import INDEPENDENT_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS
 
 HEALTHY = Entry(5_000_001, Finding.NONE, None, "realistic")
 BLEEDING = Entry(5_000_001, Finding.IPH, 20.0, "realistic")
@@ -25,7 +27,7 @@ BLEEDING = Entry(5_000_001, Finding.IPH, 20.0, "realistic")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cohort of one positive study as arrays."""
     out = tmp_path_factory.mktemp("cohort")
-    claim((BLEEDING,), out)
+    claim((BLEEDING,), out, Form.ARRAYS)
     assert list(make([BLEEDING], out, Form.ARRAYS, workers=1)) == [(BLEEDING, None)]
     return out
 
@@ -49,10 +51,20 @@ def test_a_streamed_study_is_the_one_that_is_written(folder: Path) -> None:
 
 def test_what_is_there_is_not_made_again(folder: Path) -> None:
     before = (folder / "iph-5000001" / "hu.npy").stat().st_mtime_ns
-    result = CliRunner().invoke(app, ["cohort", "--manifest", str(folder / "manifest.csv"), "--out", str(folder)])
+    options = ["--manifest", str(folder / "manifest.csv"), "--form", "arrays", "--out", str(folder)]
+    result = CliRunner().invoke(app, ["cohort", *options])
     assert result.exit_code == 0, result.output
     assert "1 of 1 studies" in result.output
     assert (folder / "iph-5000001" / "hu.npy").stat().st_mtime_ns == before
+
+
+def test_a_folder_of_one_form_takes_no_studies_of_another(folder: Path) -> None:
+    before = sorted(folder.rglob("*"))
+    result = CliRunner().invoke(app, ["cohort", "--manifest", str(folder / "manifest.csv"), "--out", str(folder)])
+    assert result.exit_code == 2
+    assert "iph-5000001" in result.output
+    assert "go on with --form arrays" in " ".join(result.output.replace("│", " ").split())
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_a_half_written_study_counts_as_missing(tmp_path: Path) -> None:
@@ -76,12 +88,41 @@ def test_one_study_that_fails_is_named_and_the_others_are_made(tmp_path: Path) -
     )
 
 
+def scan_of_all_but_the_second(entry: Entry) -> str:
+    """Return a stand-in for a scan; the seed 2 cannot be simulated."""
+    if entry.seed == 2:
+        raise RuntimeError("no room")
+    return entry.name
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_streamed_study_that_fails_is_named_after_the_others(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cohort, "scan_of", scan_of_all_but_the_second)
+    coming = studies([Entry(seed, Finding.NONE) for seed in (1, 2, 3)], workers=workers)
+    assert [next(coming), next(coming)] == ["none-1", "none-3"]
+    with pytest.raises(IncompleteCohortError, match=r"1 studies .*: none-2 \(training\): RuntimeError: no room"):
+        next(coming)
+
+
 def test_a_folder_takes_a_longer_cohort_but_no_other_one(tmp_path: Path) -> None:
-    claim((HEALTHY,), tmp_path)
-    claim((HEALTHY, BLEEDING), tmp_path)
+    claim((HEALTHY,), tmp_path, Form.DICOM)
+    claim((HEALTHY, BLEEDING), tmp_path, Form.DICOM)
     assert read(tmp_path / cohort.MANIFEST) == (HEALTHY, BLEEDING)
     with pytest.raises(ValueError, match="holds another cohort: 1 of its studies"):
-        claim((BLEEDING,), tmp_path)
+        claim((BLEEDING,), tmp_path, Form.DICOM)
+
+
+@pytest.mark.parametrize("population", POPULATIONS)
+def test_only_trainings_own_population_is_drawn_from_trainings_seeds(
+    population: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cohort_command, "make", lambda wanted, *_: ((entry, None) for entry in wanted))
+    options = ["--studies", "3", "--population", population, "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, ["cohort", *options]).exit_code == 0
+    entries = read(tmp_path / cohort.MANIFEST)
+    assert {entry.population for entry in entries} == {population}
+    assert {entry.seed in TRAINING_SEEDS for entry in entries} == {population == "training"}
+    assert all(entry.seed not in seeds for entry in entries for seeds in (VALIDATION_SEEDS, INDEPENDENT_SEEDS))
 
 
 @pytest.mark.parametrize(
