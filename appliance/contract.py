@@ -50,6 +50,26 @@ class HemorrhageType(StrEnum):
 TYPES: Final = (HemorrhageType.IPH, HemorrhageType.EDH_SDH, HemorrhageType.SAH)
 """The order of the class scores, and of the label values 1, 2, 3."""
 
+
+class SizeClass(StrEnum):
+    """The size classes of hemorrhages in the paper (Table 1, footnote a); the lower edge belongs to the class."""
+
+    LARGE = "large"
+    """25 mL and more."""
+    MEDIUM = "medium"
+    """From 5 mL."""
+    SMALL = "small"
+    """From 0.01 mL."""
+    PUNCTATE = "punctate"
+    """Less than 0.01 mL."""
+
+    @classmethod
+    def of(cls, volume_ml: float) -> SizeClass:
+        """Return the class of a volume in mL."""
+        edges_ml = {cls.LARGE: 25.0, cls.MEDIUM: 5.0, cls.SMALL: 0.01}
+        return next((size for size, edge in edges_ml.items() if volume_ml >= edge), cls.PUNCTATE)
+
+
 # In-plane grid and slab ("a 3D input matrix of 5 x 512 x 512 is mapped to 2D output feature maps").
 MATRIX: Final = 512
 SLAB_SLICES: Final = 5

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from appliance.contract import TYPES, HemorrhageType
+from appliance.contract import TYPES, HemorrhageType, SizeClass
 from appliance.findings.abc2 import abc2_ml
 from appliance.findings.clusters import clusters
-from appliance.findings.finding import Criteria, Finding, Lesion, LesionMap, SizeClass
+from appliance.findings.finding import Criteria, Finding, Lesion, LesionMap
 from appliance.findings.masks import Patch, patch
 from appliance.findings.pieces import joined, pieces
 from appliance.imaging.volume import Volume

@@ -6,34 +6,15 @@ found stands in the sibling modules."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import HemorrhageType
+from appliance.contract import HemorrhageType, SizeClass
 from appliance.inference.detections import Detection
 from appliance.settings import FindingSettings
 
 LesionMap = NDArray[np.uint8] | NDArray[np.uint16]
-
-
-class SizeClass(StrEnum):
-    """The paper's size classes (Table 1); the lower edge belongs to the class."""
-
-    PUNCTATE = "punctate"  # < 0.01 mL
-    SMALL = "small"  # 0.01 - 5 mL
-    MEDIUM = "medium"  # 5 - 25 mL
-    LARGE = "large"  # >= 25 mL
-
-    @classmethod
-    def of(cls, volume_ml: float) -> SizeClass:
-        """Return the class of a volume in mL."""
-        if volume_ml < 0.01:
-            return cls.PUNCTATE
-        if volume_ml < 5:
-            return cls.SMALL
-        return cls.MEDIUM if volume_ml < 25 else cls.LARGE
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 
 from appliance.contract import MATRIX, MAX_DETECTIONS, TYPES, HemorrhageType
 from training.ceiling.__main__ import main
-from training.ceiling.figures import BARS, Figures, figures, size_class
+from training.ceiling.figures import BARS, Figures, figures
 from training.ceiling.passage import Choice, Passage, Step, passed
 from training.ceiling.studies import PUNCTATE, Order, simulated
 from training.ceiling.thin import crescent, strands
@@ -109,13 +109,6 @@ def test_boxes_of_one_type_that_lie_on_one_another_are_suppressed_and_of_two_typ
     assert one.shared[Step.DETECTIONS][row, 0] == one.truth[row, 0]  # the box that is left holds both
     labels[0, 109:151, 109:151][labels[0, 109:151, 109:151] > 0] = HemorrhageType.IPH.label
     assert passage(labels).most_listed == 2
-
-
-def test_size_classes_are_those_of_the_service() -> None:
-    from appliance.findings.finding import SizeClass  # the training environment collects this file without the service
-
-    for volume in (0.005, 0.01, 4.99, 5.0, 24.9, 25.0, 90.0):
-        assert size_class(volume) == SizeClass.of(volume)
 
 
 def test_figures_say_what_misses_its_bar() -> None:

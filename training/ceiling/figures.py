@@ -10,13 +10,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import TYPES, HemorrhageType
+from appliance.contract import TYPES, HemorrhageType, SizeClass
 from training.ceiling.passage import Passage, Step
 
 BARS: Final = {HemorrhageType.IPH: 0.97, HemorrhageType.EDH_SDH: 0.95, HemorrhageType.SAH: 0.92}
-SIZE_CLASSES: Final = ("punctate", "small", "medium", "large")
-SIZE_EDGES_ML: Final = (0.01, 5.0, 25.0)
-"""The paper's size classes (Table 1): below 0.01, to 5, to 25 mL, and above; the lower edge belongs to the class."""
 
 
 @dataclass(frozen=True)
@@ -82,24 +79,19 @@ class Figures:
         return short + bare
 
 
-def size_class(volume_ml: float) -> str:
-    """Return the size class of a volume of blood (mL)."""
-    return SIZE_CLASSES[int(np.searchsorted(SIZE_EDGES_ML, volume_ml, side="right"))]
-
-
 def figures(passages: list[Passage], voxel_ml: list[NDArray[np.float64]]) -> Figures:
     """Return the figures of passages and the mL of a voxel of each of their slices [Z]."""
     of_study: dict[tuple[str, str], list[float]] = {}
     of_slice: dict[str, list[float]] = {str(kind): [] for kind in TYPES}
     of_step: dict[tuple[str, str], list[float]] = {}
-    counts = {size: np.zeros(3, np.int64) for size in SIZE_CLASSES}
+    counts: dict[str, NDArray[np.int64]] = {size: np.zeros(3, np.int64) for size in SizeClass}
     for passage, voxel in zip(passages, voxel_ml, strict=True):
         for kind in TYPES:
             row = kind.label - 1
             truth = passage.truth[row]
             if not truth.any():
                 continue
-            size = size_class(float(truth @ voxel))
+            size = SizeClass.of(float(truth @ voxel))
             counts[size] += [passage.pieces[row], passage.anchored[row], passage.asked[row]]
             for step in Step:
                 shared, told = passage.shared[step][row], passage.told[step][row]
@@ -114,15 +106,13 @@ def figures(passages: list[Passage], voxel_ml: list[NDArray[np.float64]]) -> Fig
     return Figures(
         per_study={str(kind): Spread.of(of_step.get((kind, Step.SURE), [])) for kind in TYPES},
         per_slice={kind: Spread.of(values) for kind, values in of_slice.items()},
-        by_size={
-            str(kind): {size: Spread.of(of_study.get((kind, size), [])) for size in SIZE_CLASSES} for kind in TYPES
-        },
+        by_size={str(kind): {size: Spread.of(of_study.get((kind, size), [])) for size in SizeClass} for kind in TYPES},
         by_step={
             str(kind): {str(step): Spread.of(of_step.get((kind, step), [])).mean for step in Step} for kind in TYPES
         },
-        anchored={size: share(size, 1) for size in SIZE_CLASSES},
-        asked={size: share(size, 2) for size in SIZE_CLASSES},
-        pieces={size: int(counts[size][0]) for size in SIZE_CLASSES},
+        anchored={size: share(size, 1) for size in SizeClass},
+        asked={size: share(size, 2) for size in SizeClass},
+        pieces={size: int(counts[size][0]) for size in SizeClass},
         most_pieces=max((one.most_pieces for one in passages), default=0),
         most_listed=max((one.most_listed for one in passages), default=0),
     )

@@ -9,9 +9,9 @@ import math
 from rich.console import Console
 from rich.table import Table
 
-from appliance.contract import MAX_DETECTIONS, TYPES
+from appliance.contract import MAX_DETECTIONS, TYPES, SizeClass
 from training.ceiling.cost import mask_head_gflop
-from training.ceiling.figures import BARS, SIZE_CLASSES, Figures, Spread
+from training.ceiling.figures import BARS, Figures, Spread
 from training.ceiling.passage import Choice, Step
 from training.network.variants import VARIANTS
 
@@ -44,13 +44,14 @@ def show(console: Console, taught: Figures, choices: list[tuple[Choice, Figures]
         )
     console.print(dice)
 
-    sizes = _table("By size of the study's blood: mean Dice (studies), and boxes", "", *SIZE_CLASSES)
+    rising = tuple(reversed(SizeClass))
+    sizes = _table("By size of the study's blood: mean Dice (studies), and boxes", "", *rising)
     for kind in TYPES:
-        of_size = [taught.by_size[kind][size] for size in SIZE_CLASSES]
+        of_size = [taught.by_size[kind][size] for size in rising]
         sizes.add_row(kind.display, *(f"{_figure(one.mean)} ({one.count})" for one in of_size))
-    sizes.add_row("boxes", *(str(taught.pieces[size]) for size in SIZE_CLASSES))
-    sizes.add_row("with a positive anchor", *(_share(taught.anchored[size]) for size in SIZE_CLASSES))
-    sizes.add_row("… after sampling 256", *(_share(taught.asked[size]) for size in SIZE_CLASSES))
+    sizes.add_row("boxes", *(str(taught.pieces[size]) for size in rising))
+    sizes.add_row("with a positive anchor", *(_share(taught.anchored[size]) for size in rising))
+    sizes.add_row("… after sampling 256", *(_share(taught.asked[size]) for size in rising))
     console.print(sizes)
 
     steps = _table("What is left after each step: mean Dice per study", "step", *(kind.display for kind in TYPES))

@@ -8,43 +8,21 @@ Medium and large volumes meet them; small ones are spread evenly in diameter, as
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.contract import SizeClass
 from training.simulator.finding import Finding
 
-
-class Size(StrEnum):
-    """The paper's four sizes of hemorrhages (Table 1, footnote a)."""
-
-    LARGE = "large"
-    """More than 25 mL."""
-    MEDIUM = "medium"
-    """5 to 25 mL."""
-    SMALL = "small"
-    """0.01 to 5 mL."""
-    PUNCTATE = "punctate"
-    """Less than 0.01 mL."""
-
-    @classmethod
-    def of(cls, volume_ml: float) -> Size:
-        """Return the size of a volume in mL."""
-        for size, above in ((cls.LARGE, 25.0), (cls.MEDIUM, 5.0), (cls.SMALL, 0.01)):
-            if volume_ml > above:
-                return size
-        return cls.PUNCTATE
-
-
-Table = dict[Finding, dict[Size, int]]
+Table = dict[Finding, dict[SizeClass, int]]
 
 
 def _table(iph: tuple[int, ...], edh_sdh: tuple[int, ...], sah: tuple[int, ...]) -> Table:
     """Return counts by type and size of three columns, large to punctate."""
     columns = {Finding.IPH: iph, Finding.EDH_SDH: edh_sdh, Finding.SAH: sah}
-    return {finding: dict(zip(Size, column, strict=True)) for finding, column in columns.items()}
+    return {finding: dict(zip(SizeClass, column, strict=True)) for finding, column in columns.items()}
 
 
 TEST_COHORT: Final = _table((13, 8, 1, 1), (19, 15, 4, 0), (9, 3, 6, 3))
@@ -66,14 +44,14 @@ LARGEST_SAH_ML: Final = 60.0
 """More blood than this finds no room in the subarachnoid space."""
 
 
-def volume_ml(finding: Finding, size: Size, share: float) -> float:
+def volume_ml(finding: Finding, size: SizeClass, share: float) -> float:
     """Return the volume (mL, four digits) that `share` of the bleeds of a type and size do not reach."""
-    if size is Size.LARGE or size is Size.MEDIUM:
-        shares, volumes = _LARGE if size is Size.LARGE else _MEDIUM
+    if size is SizeClass.LARGE or size is SizeClass.MEDIUM:
+        shares, volumes = _LARGE if size is SizeClass.LARGE else _MEDIUM
         value = float(np.exp(np.interp(share, shares, np.log(volumes))))
         value = min(value, LARGEST_SAH_ML) if finding is Finding.SAH else value
     else:
-        low, high = np.cbrt(_SMALL_ML if size is Size.SMALL else _PUNCTATE_ML)
+        low, high = np.cbrt(_SMALL_ML if size is SizeClass.SMALL else _PUNCTATE_ML)
         value = float((low + share * (high - low)) ** 3)
     return float(f"{value:.4g}")
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from appliance.contract import MASK_SIZE, HemorrhageType
+from appliance.contract import MASK_SIZE, HemorrhageType, SizeClass
 from appliance.findings.find import find
-from appliance.findings.finding import Criteria, SizeClass
+from appliance.findings.finding import Criteria
 from appliance.imaging.volume import Turn
 from tests.appliance.phantom import detection, full, made_volume, reading_of, stroke_reading
 

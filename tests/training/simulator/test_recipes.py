@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from appliance.contract import SizeClass
 from training.simulator.finding import Finding
 from training.simulator.manifest import Entry, read, shipped
 from training.simulator.population import (
@@ -32,7 +33,7 @@ from training.simulator.recipes import (
     training,
     validation,
 )
-from training.simulator.sizes import TEST_COHORT, TEST_QUARTILES_ML, Size
+from training.simulator.sizes import TEST_COHORT, TEST_QUARTILES_ML, volume_ml
 
 
 def positives(entries: tuple[Entry, ...]) -> list[Entry]:
@@ -84,7 +85,7 @@ def test_every_held_out_part_has_a_mechanism_that_training_never_draws() -> None
 
 def test_the_independent_cohort_has_the_counts_of_table_1() -> None:
     entries = independent()
-    counts = Counter((entry.finding, Size.of(entry.volume_ml)) for entry in entries if entry.volume_ml is not None)
+    counts = Counter((entry.finding, SizeClass.of(entry.volume_ml)) for entry in entries if entry.volume_ml is not None)
     assert len(entries) == 682
     assert len(positives(entries)) == len(volumes(entries)) == 82
     assert counts == Counter(
@@ -141,3 +142,9 @@ def test_of_ten_drawn_studies_six_bleed_and_two_are_matched_negatives() -> None:
         counts = Counter(entry.finding for entry in ten)
         assert counts == {Finding.IPH: 2, Finding.EDH_SDH: 2, Finding.SAH: 2, Finding.NONE: 4}
         assert len({entry.seed for entry in ten}) == 8
+
+
+def test_every_volume_drawn_for_a_size_is_of_that_size_class() -> None:
+    for finding in (Finding.IPH, Finding.EDH_SDH, Finding.SAH):
+        for size in SizeClass:
+            assert {SizeClass.of(volume_ml(finding, size, share)) for share in (0.0, 0.5, 1.0)} == {size}

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from appliance.contract import SizeClass
 from training.simulator.audit.cases import Case, Seen
 from training.simulator.audit.classifiers import Features, Trial, trials
 from training.simulator.finding import Finding
 from training.simulator.manifest import Entry
-from training.simulator.sizes import TEST_COHORT, TEST_QUARTILES_ML, Size
+from training.simulator.sizes import TEST_COHORT, TEST_QUARTILES_ML
 
 PAPER_AUC: Final = 0.983
 """Of the paper's network in cross-validation (Results, "ICH Detection")."""
@@ -144,7 +145,9 @@ def physics_bars(cases: Sequence[Case]) -> list[Bar]:
 def size_bars(cases: Sequence[Case], independent: Sequence[Entry]) -> list[Bar]:
     """Return types and sizes of the independent cohort against Table 1, and how near bleeds grow to what is asked."""
     volumes = [entry.volume_ml for entry in independent if entry.volume_ml is not None]
-    counts = Counter((entry.finding, Size.of(entry.volume_ml)) for entry in independent if entry.volume_ml is not None)
+    counts = Counter(
+        (entry.finding, SizeClass.of(entry.volume_ml)) for entry in independent if entry.volume_ml is not None
+    )
     off = sum(
         abs(counts[finding, size] - count) for finding, sizes in TEST_COHORT.items() for size, count in sizes.items()
     )

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from appliance.contract import SizeClass
 from training.simulator.audit.bars import EDGE_MM, NOISE_HU, PAPER_AUC, TISSUE_HU, Bar
 from training.simulator.audit.cases import Case
 from training.simulator.finding import Finding
 from training.simulator.manifest import Entry
 from training.simulator.population import REALISTIC
-from training.simulator.sizes import TEST_COHORT, TEST_QUARTILES_ML, Size
+from training.simulator.sizes import TEST_COHORT, TEST_QUARTILES_ML
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -149,8 +150,10 @@ def _volumes(plot: Axes, cases: Sequence[Case], independent: Sequence[Entry]) ->
 
 def _types(plot: Axes, independent: Sequence[Entry]) -> None:
     """Types and sizes of the independent cohort beside Table 1."""
-    counts = Counter((entry.finding, Size.of(entry.volume_ml)) for entry in independent if entry.volume_ml is not None)
-    places = [(finding, size) for finding in TEST_COHORT for size in Size]
+    counts = Counter(
+        (entry.finding, SizeClass.of(entry.volume_ml)) for entry in independent if entry.volume_ml is not None
+    )
+    places = [(finding, size) for finding in TEST_COHORT for size in SizeClass]
     at = np.arange(len(places))
     plot.bar(at - 0.2, [counts[place] for place in places], 0.4, label="independent cohort")
     plot.bar(at + 0.2, [TEST_COHORT[f][s] for f, s in places], 0.4, label="Table 1", color="tab:green", alpha=0.5)

@@ -8,14 +8,15 @@ from typing import Final
 
 import numpy as np
 
+from appliance.contract import SizeClass
 from training.simulator.finding import Finding
 from training.simulator.population import BleedSizes
-from training.simulator.sizes import TEST_COHORT, Size, Table, volume_ml
+from training.simulator.sizes import TEST_COHORT, Table, volume_ml
 
 WIDE: Final[Table] = {
-    Finding.IPH: {Size.LARGE: 26, Size.MEDIUM: 28, Size.SMALL: 34, Size.PUNCTATE: 12},
-    Finding.EDH_SDH: {Size.LARGE: 28, Size.MEDIUM: 32, Size.SMALL: 36, Size.PUNCTATE: 4},
-    Finding.SAH: {Size.LARGE: 24, Size.MEDIUM: 26, Size.SMALL: 38, Size.PUNCTATE: 12},
+    Finding.IPH: {SizeClass.LARGE: 26, SizeClass.MEDIUM: 28, SizeClass.SMALL: 34, SizeClass.PUNCTATE: 12},
+    Finding.EDH_SDH: {SizeClass.LARGE: 28, SizeClass.MEDIUM: 32, SizeClass.SMALL: 36, SizeClass.PUNCTATE: 4},
+    Finding.SAH: {SizeClass.LARGE: 24, SizeClass.MEDIUM: 26, SizeClass.SMALL: 38, SizeClass.PUNCTATE: 12},
 }
 """Shares (%) for training: what is hard to find is seen often enough to be learnt."""
 
