@@ -17,7 +17,9 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
+from training.simulator.build import Build
 from training.simulator.dicom import Uids
+from training.simulator.fields import stream
 from training.simulator.series import SCOUTS, SHARP_KINDS, PatientPosition, SeriesKind, Stack
 from training.simulator.vendors import Vendor
 
@@ -76,7 +78,7 @@ class Examination:
     Attributes
     ----------
     seed: the study's seed; the patient's ID and name carry it.
-    sex, age_years: of the patient.
+    sex, age_years: of the patient; the age is that of the head, whose sulci and sutures show it.
     start: when the study began, local time of the scanner.
     description: Study Description, sometimes empty.
     descriptions: how truthful the series descriptions are.
@@ -99,10 +101,12 @@ class Examination:
     def drawn(cls, seed: int) -> Examination:
         """Draw the examination of `seed`."""
         rng = np.random.default_rng([seed, 0x45])
+        sex = str(rng.choice(["F", "M"]))
+        rng.integers(18, 96)  # was the age; what is drawn after it stays each seed's own
         return cls(
             seed=seed,
-            sex=str(rng.choice(["F", "M"])),
-            age_years=int(rng.integers(18, 96)),
+            sex=sex,
+            age_years=int(Build.drawn(stream(seed, "build")).age_years),
             start=datetime(2019, 1, 1) + timedelta(seconds=int(rng.integers(0, 7 * 365 * 86400))),
             description=str(rng.choice(_STUDY_DESCRIPTIONS)),
             descriptions=Descriptions(

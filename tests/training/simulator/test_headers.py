@@ -11,7 +11,9 @@ import pydicom
 import pytest
 
 from tests.training.simulator.tiny_study import tiny_stacks
-from training.simulator.headers import Descriptions
+from training.simulator.anatomy import Anatomy
+from training.simulator.headers import Descriptions, Examination
+from training.simulator.population import POPULATIONS, REALISTIC, TRAINING, Population
 from training.simulator.series import EVERY_SERIES, PatientPosition, SeriesKind
 from training.simulator.study import StudySpec, WrittenStudy, write_stacks
 from training.simulator.vendors import VENDORS, VendorName, vendor_of
@@ -46,6 +48,11 @@ def test_dciodvfy_finds_no_error_on_tilted_unevenly_spaced_slices_of_a_prone_pat
     )
     written = write_stacks(tiny_stacks(12.0, (2.5, 2.5, 5.0, 5.0)), spec, tmp_path)
     assert errors(written.all_files[2]) == []
+
+
+@pytest.mark.parametrize("population", [TRAINING, REALISTIC, POPULATIONS["all new"]])
+def test_the_age_is_that_of_the_head(population: Population) -> None:
+    assert Examination.drawn(3).age_years == int(Anatomy.drawn(3, population).build.age_years)
 
 
 def test_names_are_simulated_ones_and_readable_in_their_character_set(full: WrittenStudy) -> None:
