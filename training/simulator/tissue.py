@@ -19,7 +19,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Tissue:
-    """The HU of one head's tissues, and the mild physics that tells one head from the next."""
+    """The HU of one head's tissues, and the mild physics that tells one head from the next.
+
+    `blood` is what the haematocrit makes of flowing blood; `venous` is what sinuses and arteries show, which contrast
+    agent raises alone.
+    """
 
     grey: float
     white: float
@@ -31,6 +35,7 @@ class Tissue:
     petrous: float
     dura: float
     venous: float
+    blood: float
     vitreous: float
     lens: float
     texture: float  # standard deviation of slow variation inside tissue, HU
@@ -49,7 +54,8 @@ class Tissue:
             diploe=float(rng.uniform(300, 900)),
             petrous=float(rng.uniform(1300, 1950)),
             dura=float(rng.uniform(42, 62)),
-            venous=float(rng.uniform(40, 66)),
+            venous=(blood := float(rng.uniform(40, 66))),
+            blood=blood,
             vitreous=float(rng.uniform(0, 15)),
             lens=float(rng.uniform(60, 115)),
             texture=float(rng.uniform(0.4, 1.5)),

@@ -12,7 +12,7 @@ import pytest
 from appliance.contract import TYPES, HemorrhageType
 from training.simulator.anatomy import Anatomy
 from training.simulator.blood import planned
-from training.simulator.blood.clot import Age, Clot, downwards, settled
+from training.simulator.blood.clot import ISODENSE_HU, Age, Clot, downwards, settled
 from training.simulator.blood.form import Bleed, Form
 from training.simulator.blood.laid import bled
 from training.simulator.blood.pattern import drawn_bleeds
@@ -20,7 +20,10 @@ from training.simulator.blood.push import relaxed
 from training.simulator.blood.sizes import drawn_volume_ml
 from training.simulator.fields import stream
 from training.simulator.finding import Finding
+from training.simulator.mimics.contrast import ContrastInVessels
+from training.simulator.mimics.sinuses import ThickBlood
 from training.simulator.population import BleedShapes, BleedSizes
+from training.simulator.tissue import Tissue
 from training.simulator.warp import at_warp_nodes
 
 SEED = 9
@@ -301,7 +304,7 @@ LOBAR = Bleed(Form.LOBAR, 20.0, 1.0)
 
 
 def test_a_clear_clot_is_acute_and_plainly_denser_than_brain(anatomy):
-    anaemic = replace(anatomy, tissue=replace(anatomy.tissue, venous=40.0))
+    anaemic = replace(anatomy, tissue=replace(anatomy.tissue, blood=40.0))
     clots = [Clot.drawn(anaemic, replace(LOBAR, clear=True), stream(s, "c"), subacute_rate=0.5) for s in range(30)]
 
     assert {clot.age for clot in clots} == {Age.ACUTE}
@@ -312,11 +315,54 @@ def test_clots_of_the_anaemic_are_darker(anatomy):
     dark, bright = (
         np.median(
             [
-                Clot.drawn(replace(anatomy, tissue=replace(anatomy.tissue, venous=venous)), LOBAR, stream(s, "c")).hu
+                Clot.drawn(replace(anatomy, tissue=replace(anatomy.tissue, blood=blood)), LOBAR, stream(s, "c")).hu
                 for s in range(40)
             ]
         )
-        for venous in (42.0, 62.0)
+        for blood in (42.0, 62.0)
     )
 
     assert 44 < dark < 60 < bright < 82
+
+
+def test_clots_are_as_dense_as_their_age_says_and_seldom_as_dense_as_brain(anatomy):
+    drawn = [
+        Clot.drawn(replace(anatomy, tissue=Tissue.drawn(stream(seed, "tissue"))), LOBAR, stream(seed, "blood 0"))
+        for seed in range(1500)
+    ]
+    acute = np.array([clot.hu for clot in drawn if clot.age is Age.ACUTE])
+
+    assert np.mean((acute >= 55) & (acute <= 80)) > 0.9
+    assert acute.min() > ISODENSE_HU
+    assert 0.01 < np.mean([clot.hu < ISODENSE_HU for clot in drawn]) < 0.05
+    for age in (Age.HYPERACUTE, Age.SUBACUTE):
+        assert np.median([clot.hu for clot in drawn if clot.age is age]) < np.median(acute) - 5
+
+
+def test_unclotted_blood_of_an_ordinary_haematocrit_measures_45_to_60(anatomy):
+    ordinary = replace(anatomy, tissue=replace(anatomy.tissue, blood=53.0))
+    drawn = [Clot.drawn(ordinary, LOBAR, stream(seed, "c")) for seed in range(300)]
+
+    assert all(45 <= clot.hu <= 60 for clot in drawn if clot.age is Age.HYPERACUTE)
+
+
+def test_blood_as_dense_as_brain_presses_on_it_and_has_oedema(anatomy, monkeypatch):
+    pale = Clot(Age.HYPERACUTE, 41.0, 1.0, 0.0)
+    monkeypatch.setattr(Clot, "drawn", lambda *_, **__: pale)
+    plans = [plan_of(anatomy, Form.LOBAR, 30.0, seed) for seed in range(4)]
+
+    assert min(plan.oedema_hu for plan in plans) >= 7
+    assert min(plan.push_share for plan in plans) >= 0.6
+
+
+def test_contrast_in_vessels_thickens_no_clot_and_a_high_haematocrit_does(anatomy):
+    plain, filled, thick = (
+        Clot.drawn(replace(anatomy, tissue=tissue), LOBAR, stream(1, "c")).hu
+        for tissue in (
+            replace(anatomy.tissue, blood=50.0, venous=50.0),
+            ContrastInVessels(200.0).thickened(replace(anatomy.tissue, blood=50.0, venous=50.0)),
+            ThickBlood(64.0).thickened(anatomy.tissue),
+        )
+    )
+
+    assert plain == filled < thick

@@ -5,7 +5,7 @@
 Whole blood rises with the haematocrit (New & Aronow, Radiology 1976), here by 0.95 HU a percent, which puts 40 % at the
 1.33 HU a percent that dural sinuses have (Buyck et al., AJNR 2013). A clot retracts within six hours (Kendall & Radue,
 Br J Radiol 1978) and then measures 60-90, as clotted sinuses do (Buyck: 74 +- 9). Blood that has not clotted stays at
-40-55, and so may that of the anaemic (Smith et al., AJR 1981; Duy et al., J Neuroimaging 2019, find no difference). A
+40-60, and so may that of the anaemic (Smith et al., AJR 1981; Duy et al., J Neuroimaging 2019, find no difference). A
 subacute clot loses 1.6 HU a day here (textbooks: 1-2; Dolinskas et al., AJR 1977) and passes brain between the first
 and the third week (Lee et al., J Korean Med Sci 1997, for subdural hematomas). Swirls are blood that still runs
 (Greenberg et al., Neurosurgery 1985; Al-Nakshabandi, Radiology 2001); a horizontal level is blood that settles
@@ -29,7 +29,9 @@ from training.simulator.landmarks import smoothstep
 Field = NDArray[np.float32]
 
 _HU_OF_PLASMA, _HU_PER_PERCENT = 15.0, 0.95
+_HU_OF_PACKED_CELLS = 80.0
 _CLEAR_HU = 60.0
+ISODENSE_HU = 45.0  # no denser than grey matter about it
 
 
 class Age(StrEnum):
@@ -58,13 +60,13 @@ class Clot:
 
     @classmethod
     def drawn(cls, anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, subacute_rate: float = 0.08) -> Clot:
-        """Return a clot of this head's blood: the haematocrit is that of its venous sinuses."""
-        percent = float(np.clip((anatomy.tissue.venous - _HU_OF_PLASMA) / _HU_PER_PERCENT, 26, 52))
+        """Return a clot of this head's blood, by its haematocrit: contrast agent in its vessels thickens no clot."""
+        percent = float(np.clip((anatomy.tissue.blood - _HU_OF_PLASMA) / _HU_PER_PERCENT, 26, 52))
         whole = _HU_OF_PLASMA + _HU_PER_PERCENT * percent
         age = Age(
             str(rng.choice([Age.HYPERACUTE, Age.SUBACUTE, Age.ACUTE], p=[0.1, subacute_rate, 0.9 - subacute_rate]))
         )
-        packed = whole * float(rng.uniform(1.08, 1.42))
+        packed = whole + float(rng.uniform(0.15, 0.9)) * (_HU_OF_PACKED_CELLS - whole)
         if bleed.clear:
             age, packed = Age.ACUTE, max(packed, _CLEAR_HU)
         days = float(rng.uniform(4, 15))

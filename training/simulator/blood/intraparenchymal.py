@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from training.simulator.anatomy import Anatomy, Box
 from training.simulator.atlas import REGIONS
-from training.simulator.blood.clot import Age, Clot, downwards, settled
+from training.simulator.blood.clot import ISODENSE_HU, Age, Clot, downwards, settled
 from training.simulator.blood.form import Bleed, Form
 from training.simulator.blood.growth import PUSHES_FROM_ML, Growth, size_for, trimmed
 from training.simulator.blood.push import leaned
@@ -121,6 +121,8 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, reached: R
         down = downwards(anatomy, box)
         middle = float(down[cz - z.start, cy - y.start, cx - x.start])
         density = settled(density, down, middle + radius * float(rng.uniform(-0.6, 0.4)), float(rng.uniform(10, 28)))
+    # Blood as dense as brain shows by what it presses upon and by its oedema, or not at all.
+    isodense = clot.hu < ISODENSE_HU
     older = {Age.HYPERACUTE: 0.5, Age.ACUTE: 1.0, Age.SUBACUTE: 2.2}[clot.age]
     if form is Form.CONTUSION:
         older *= 1.5
@@ -129,10 +131,11 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, reached: R
         reach=reach,
         patches=patches,
         density=density,
-        oedema_mm=float(rng.uniform(1.0, 3.5) + 0.1 * radius) * older,
-        oedema_hu=float(rng.uniform(3, 11)),
+        oedema_mm=float(rng.uniform(1.0, 3.5) + 0.1 * radius) * (max(older, 1.0) if isodense else older),
+        oedema_hu=max(float(rng.uniform(3, 11)), 7.0 if isodense else 0.0),
         edge_mm=float(min(rng.uniform(1.0, 2.6), 0.4 + 0.5 * radius)),
-        push_share=float(rng.uniform(0.3, 0.75)) * (0.6 if form is Form.CONTUSION else 1),
+        push_share=max(float(rng.uniform(0.3, 0.75)), 0.6 if isodense else 0.0)
+        * (0.6 if form is Form.CONTUSION else 1),
         lean=float(rng.uniform(0.01, 0.12)) if form in (Form.DEEP, Form.LOBAR, Form.CONTUSION) else 0.0,
         voxel_ml=anatomy.voxel_ml,
         anatomy=anatomy,

@@ -83,7 +83,7 @@ class LargeSinuses(Mimic):
 
 @dataclass(frozen=True)
 class ThickBlood(Mimic):
-    """A high haematocrit: blood of `hu` in all sinuses and arteries."""
+    """A high haematocrit: blood of `hu` in all sinuses and arteries, and clots denser with it."""
 
     hu: float
 
@@ -94,7 +94,7 @@ class ThickBlood(Mimic):
 
     def thickened(self, tissue: Tissue) -> Tissue:
         """Return the tissues with that blood."""
-        return replace(tissue, venous=self.hu)
+        return replace(tissue, venous=self.hu, blood=self.hu)
 
 
 @dataclass(frozen=True)
