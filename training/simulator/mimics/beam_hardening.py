@@ -29,7 +29,7 @@ class PeripheralHardening(Mimic):
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> PeripheralHardening:
         """Return one."""
-        return cls(float(rng.uniform(1, 8)), float(rng.uniform(4, 8)))
+        return cls(float(rng.uniform(1, 5)), float(rng.uniform(4, 8)))
 
     def hardening(self, at: Landmarks) -> Field:
         """Return what it adds, [Z, Y, X]."""

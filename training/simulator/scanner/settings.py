@@ -4,8 +4,8 @@
 
 Ranges for training are wider than life, because networks trained on it meet scanners nobody described; the realistic
 ones are those of clinical head protocols: noise of 2-6 HU at 5 mm, water within some HU of 0, a point spread of
-soft-tissue kernels of 0.6-1 mm (what backs these: `docs/sources.md`). Kernel and noise go together: a sharper kernel
-has its noise at higher frequencies.
+soft-tissue kernels of 0.6-1 mm (what backs these: `docs/sources.md`), and of beam hardening and cupping no more than
+some HU at the rim of the brain. Kernel and noise go together: a sharper kernel has its noise at higher frequencies.
 """
 
 from __future__ import annotations
@@ -144,9 +144,9 @@ def _realistic(rng: np.random.Generator) -> Scanner:
         blotch=sometimes(0.6, 0.1, 0.6),
         slice_blur=sometimes(0.5, 0.0, 0.08),
         streaks=between(0.5, 2.0),
-        hardening=between(0.2, 0.7),
+        hardening=between(0.02, 0.13),
         cupping_hu=float(np.clip(rng.normal(0.5, 1), -2, 3)),
-        glare_hu=between(0.0, 10.0),
+        glare_hu=between(0.0, 5.0),
         glare_mm=between(3.0, 6.0),
         windmill_hu=sometimes(0.3, 0.0, 5.0),
         metal_hu=between(50.0, 150.0),
