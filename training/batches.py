@@ -127,7 +127,7 @@ def _crop(
 
 def _slices(scan: NoiseFreeScan, rng: np.random.Generator) -> list[range]:
     """Return the planes of each slice of a realisation: as they are, or merged to thicker slices, some overlapping."""
-    most = int(THICKEST_MM / scan.thickness_mm.max() + 0.1) if scan.gapless else 1
+    most = int(THICKEST_MM / scan.thickness_mm.max() + 0.1) if scan.mergeable else 1
     parts = int(rng.integers(1, max(1, most) + 1))
     first, overlapping = int(rng.integers(parts)), rng.random() < OVERLAPPING
     if len(scan.hu) < first + 2 * parts:

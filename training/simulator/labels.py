@@ -8,6 +8,9 @@ there within 10 mm: a faint sulcus far from a full cistern, or a second contusio
 with more than a tenth of bone no rise can be seen, and half a voxel of blood is needed. Blood is all of a collection,
 the dark part of a mixed one too, so such a collection is labelled whole. Where types meet, the higher fraction wins.
 Blood in a ventricle counts as intraparenchymal. Volumes are those of labelled voxels, as with masks drawn by hand.
+
+Slices that are merged from thinner planes are labelled by the same definition, from the means of what the planes hold
+(`kept_blood.py`).
 """
 
 from __future__ import annotations

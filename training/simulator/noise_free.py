@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A sampled head before the scanner, small enough to keep on disk, of which `realise` makes endless scans.
 
-On disk it is four files of one stem: `.hu.npy` (int16) and `.labels.npy` (uint8), both [Z, y, x] within the box that
-holds the head and read by memory map, `.rays.npz` (what rays cross, see `scanner/rays.py`) and `.json` (everything
-else). The last appears last: what is found by its `.json` is complete.
+On disk it is some files of one stem: `.hu.npy` (int16) and `.labels.npy` (uint8), both [Z, y, x] within the box that
+holds the head and read by memory map, `.blood.npy` where planes may be merged (see `kept_blood.py`), `.rays.npz` (what
+rays cross, see `scanner/rays.py`) and `.json` (everything else). The last appears last: what is found by its `.json` is
+complete.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.contract import HemorrhageType
 from training.simulator.bleeding import simulate_head
 from training.simulator.fields import stream
 from training.simulator.finding import Finding
 from training.simulator.geometry import ScanGeometry, planned_geometry
+from training.simulator.kept_blood import KeptBlood
+from training.simulator.labels import labelled
 from training.simulator.population import POPULATIONS, TRAINING, Population
 from training.simulator.scanner import Rays, Scanner, scanned
 from training.simulator.view import View, cut
@@ -42,6 +46,7 @@ class NoiseFreeScan:
     pixel_spacing_mm: distance of rows and of columns.
     thickness_mm: [Z].
     gapless: whether the planes touch, so that neighbours may be merged to thicker slices.
+    blood: the blood in the planes, for the labels of such slices; a bleeding scan without it is not merged.
     population: the name of what it was drawn from.
     corner, matrix: where the arrays' first pixel lies in the slice, and the slice's rows and columns, where the arrays
         are only the box that holds the head; around it is air.
@@ -57,6 +62,7 @@ class NoiseFreeScan:
     population: str = TRAINING.name
     corner: tuple[int, int] = (0, 0)
     matrix: tuple[int, int] = (0, 0)
+    blood: KeptBlood | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.matrix == (0, 0):
@@ -81,10 +87,29 @@ class NoiseFreeScan:
         corner = (self.corner[0] + int(ys[0]), self.corner[1] + int(xs[0]))
         return replace(self, hu=self.hu[box], labels=self.labels[box], corner=corner, matrix=self.matrix)
 
+    @property
+    def mergeable(self) -> bool:
+        """Whether neighbouring planes may be shown as one thicker slice."""
+        return self.gapless and (self.blood is not None or self.finding is Finding.NONE)
+
+    def merged_labels(self, slices: Sequence[range]) -> NDArray[np.uint8]:
+        """Return the labels [slices, *matrix] of slices that are the means of some planes each.
+
+        Raises
+        ------
+        ValueError
+            If the scan bleeds and was kept without its blood.
+        """
+        if self.blood is not None:
+            return self.blood.labels(slices, self.pixel_spacing_mm)
+        if self.finding is not Finding.NONE:
+            raise ValueError(f"the planes of {self.finding}-{self.seed} were kept without what merged labels need")
+        return np.zeros((len(slices), *self.matrix), np.uint8)
+
     def slices(self, parts: int = 1, first: int = 0, step: int = 0) -> list[range]:
         """Return the planes of each slice that `parts` neighbours make together, from the plane `first` on.
 
-        They lie `step` planes apart, by default without a gap. Planes are merged only where they touch (`gapless`).
+        They lie `step` planes apart, by default without a gap.
         """
         return [range(k, k + parts) for k in range(first, len(self.hu) - parts + 1, step or parts)]
 
@@ -96,6 +121,10 @@ class NoiseFreeScan:
             with partial.open("wb") as file:
                 np.save(file, np.ascontiguousarray(array))
             partial.replace(stem.with_name(f"{stem.name}.{suffix}.npy"))
+        if boxed.blood is not None:
+            with partial.open("wb") as file:
+                np.save(file, boxed.blood.voxels)
+            partial.replace(stem.with_name(f"{stem.name}.blood.npy"))
         self.rays.save(partial)
         partial.replace(stem.with_name(f"{stem.name}.rays.npz"))
         told = {
@@ -107,6 +136,9 @@ class NoiseFreeScan:
             "thickness_mm": [float(v) for v in self.thickness_mm],
             "corner": boxed.corner,
             "matrix": self.matrix,
+            "blood": None
+            if boxed.blood is None
+            else {"types": boxed.blood.types, "starts": boxed.blood.starts.tolist()},
         }
         partial.write_text(json.dumps(told) + "\n", encoding="utf-8")
         partial.replace(stem.with_name(f"{stem.name}.json"))
@@ -118,6 +150,12 @@ class NoiseFreeScan:
         hu, labels = (
             np.load(stem.with_name(f"{stem.name}.{suffix}.npy"), mmap_mode="r") for suffix in ("hu", "labels")
         )
+        matrix = (told["matrix"][0], told["matrix"][1])
+        blood = None
+        if (of_blood := told.get("blood")) is not None:
+            starts = np.asarray(of_blood["starts"], np.int64)
+            voxels = np.load(stem.with_name(f"{stem.name}.blood.npy"), mmap_mode="r" if starts[-1] else None)
+            blood = KeptBlood(tuple(HemorrhageType(kind) for kind in of_blood["types"]), matrix, starts, voxels)
         scan = cls(
             seed=told["seed"],
             finding=Finding(told["finding"]),
@@ -128,7 +166,8 @@ class NoiseFreeScan:
             gapless=told["gapless"],
             population=told["population"],
             corner=(told["corner"][0], told["corner"][1]),
-            matrix=(told["matrix"][0], told["matrix"][1]),
+            matrix=matrix,
+            blood=blood,
         )
         scan.__dict__["rays"] = Rays.load(stem.with_name(f"{stem.name}.rays.npz"))
         return scan
@@ -153,15 +192,18 @@ def simulate_noise_free(
     geometry = geometry or planned_geometry(seed, population)
     head = simulate_head(seed, finding, volume_ml=volume_ml, geometry=geometry, population=population)
     geometry = kept or geometry
+    bleeds = head.bleeds(geometry)
+    gapless = bool(np.allclose(geometry.spans_mm, geometry.thickness_mm, rtol=0.02))
     return NoiseFreeScan(
         seed=seed,
         finding=Finding(finding),
         hu=np.rint(head.noise_free(geometry)).astype(np.int16),
-        labels=head.labels(geometry),
+        labels=labelled(bleeds, geometry.shape, geometry.pixel_spacing_mm),
         pixel_spacing_mm=geometry.pixel_spacing_mm,
         thickness_mm=np.asarray(geometry.thickness_mm),
-        gapless=bool(np.allclose(geometry.spans_mm, geometry.thickness_mm, rtol=0.02)),
+        gapless=gapless,
         population=population.name,
+        blood=KeptBlood.of(bleeds, geometry.shape) if gapless else None,
     )
 
 
@@ -177,13 +219,13 @@ def realise(
     *,
     scanner: Scanner | None = None,
     move: bool = True,
-    population: Population = TRAINING,
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """Return another scanner's view of a noise-free scan and its labels.
 
     Parameters
     ----------
-    rng: draws the scanner where none is given, the mirroring, the turn and shift, and the noise.
+    rng: draws the scanner where none is given, of those of the scan's population, the mirroring, the turn and shift,
+        and the noise.
     move: mirror left and right half of the time, turn by up to 8 degrees in-plane, scale by up to 7 % and shift by up
         to 12 pixels.
 
@@ -192,7 +234,7 @@ def realise(
     hu: int16 [Z, Y, X].
     labels: uint8 [Z, Y, X].
     """
-    scanner = scanner or Scanner.drawn(rng, population)
+    scanner = scanner or Scanner.drawn(rng, POPULATIONS[scan.population])
     view = View.whole(scan.matrix)
     if move:
         mirrored = bool(rng.random() < 0.5)
@@ -214,8 +256,7 @@ def viewed(
 
     Parameters
     ----------
-    slices: the planes of each slice (`NoiseFreeScan.slices`): their mean is what it shows, and a voxel has the label
-        that at least half of its planes have.
+    slices: the planes of each slice (`NoiseFreeScan.slices`): their mean is what it shows, and what is labelled.
 
     Returns
     -------
@@ -226,26 +267,17 @@ def viewed(
     wider = (size[0] + 2 * margin, size[1] + 2 * margin)
     first, end = slices[0].start, slices[-1].stop
     hu = cut(scan.hu[first:end], view, wider, corner=scan.corner, around=AIR_HU)
-    labels = cut(scan.labels[first:end], view, size, corner=scan.corner, nearest=True, around=0)
     thickness = scan.thickness_mm[first:end]
     rays = scan.rays.of(slice(first, end))
     if any(len(planes) > 1 for planes in slices):
         parts = [slice(planes.start - first, planes.stop - first) for planes in slices]
         hu = np.stack([hu[part].mean(0) for part in parts])
-        labels = np.stack([_majority(labels[part]) for part in parts])
+        labels = cut(scan.merged_labels(slices), view, size, nearest=True, around=0)
         thickness = np.array([thickness[part].sum() for part in parts])
         rays = rays.merged(parts)
+    else:
+        labels = cut(scan.labels[first:end], view, size, corner=scan.corner, nearest=True, around=0)
     dy, dx = scan.pixel_spacing_mm
     spacing = (dy * view.scale, dx * view.scale)
     seen = scanned(hu, spacing, thickness, scanner, rng, rays=rays, view=view, matrix=scan.matrix)
     return seen[:, margin : margin + size[0], margin : margin + size[1]], labels
-
-
-def _majority(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the label [y, x] that at least half of the planes [n, y, x] have; 0 where none has."""
-    out = np.zeros(labels.shape[1:], np.uint8)
-    if labels.any():
-        for label in np.unique(labels)[::-1]:
-            if label:
-                out[2 * (labels == label).sum(0) >= len(labels)] = label
-    return out
