@@ -153,7 +153,7 @@ class SimulatedHead:
         geometry: ScanGeometry,
         kernel: Kernel | str = Kernel.SOFT,
         *,
-        scanner: Scanner | None = None,
+        scanner: Scanner,
         noise: int = 0,
     ) -> NDArray[np.int16]:
         """Return the scan int16 [Z, Y, X] of the head on these planes.
@@ -161,10 +161,8 @@ class SimulatedHead:
         Parameters
         ----------
         kernel: soft tissue or bone.
-        scanner: the scanner; that of the head's seed by default.
         noise: the number of the noise stream: another series of the same study has another noise.
         """
-        scanner = scanner or Scanner.drawn(stream(self.anatomy.seed, "scanner"))
         if Kernel(kernel) is Kernel.BONE:
             scanner = scanner.sharpened()
         rng = stream(self.anatomy.seed, f"noise {noise}")

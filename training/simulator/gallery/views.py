@@ -119,6 +119,7 @@ class View:
             labels=self.head.labels(geometry),
             pixel_spacing_mm=geometry.pixel_spacing_mm,
             thickness_mm=np.asarray(geometry.thickness_mm),
+            population=self.population,
         )
         return scan, [sampled.index(k) for k in slices]
 
