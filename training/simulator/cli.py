@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from training.simulator.audit.command import audit
+from training.simulator.bleeding import UnlabelledBleedError
 from training.simulator.cohort_command import cohort
 from training.simulator.dicom import TransferSyntax
 from training.simulator.finding import Finding
@@ -114,7 +115,11 @@ def study(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    written = write_study(spec, out)
+    try:
+        written = write_study(spec, out)
+    except UnlabelledBleedError as error:
+        typer.echo(f"no study in {out}: {error}", err=True)
+        raise typer.Exit(1) from error
     truth = written.truth
     typer.echo(f"{len(written.all_files)} files in {out}: {spec.vendor_name}, {', '.join(written.files)}")
     typer.echo(f"{truth.type}, {truth.volume_ml:.2f} mL on {len(truth.slices)} of {len(truth.positions_mm)} slices")

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pydicom
@@ -17,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from tests.training.simulator.tiny_study import tiny_stacks
 from training.simulator import cli
+from training.simulator.bleeding import UnlabelledBleedError
 from training.simulator.cli import app
 from training.simulator.series import SeriesKind
 from training.simulator.study import write_stacks
@@ -78,6 +80,19 @@ def test_a_volume_that_finds_no_room_is_warned_of(tmp_path: Path, monkeypatch: p
     assert "mL of iph labelled, 900 mL wanted" in labelled.output
     truth = json.loads((tmp_path / "truth.json").read_text())
     assert "warning" not in run(*options, "--volume-ml", str(truth["volume_ml"])).output
+
+
+def test_a_head_that_cannot_bleed_as_asked_ends_with_an_error_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlabelled(*_: object) -> NoReturn:
+        raise UnlabelledBleedError("seed 7: no voxel is labelled iph")
+
+    monkeypatch.setattr(cli, "write_study", unlabelled)
+    result = run("--seed", "7", "--finding", "iph", "--out", str(tmp_path))
+
+    assert result.exit_code == 1
+    assert result.output == f"no study in {tmp_path}: seed 7: no voxel is labelled iph\n"
 
 
 def test_the_module_runs_and_its_help_names_what_matters() -> None:
