@@ -95,6 +95,10 @@ MAX_DETECTIONS: Final = 128
 MAX_DISMISSED: Final = 128
 # Detections below this score are never handed out; the site's threshold is applied by the client and lies above.
 SCORE_FLOOR: Final = 0.05
+# What a site has when it sets nothing else (`finding.extend_score`, `finding.join_mm`), and what validation goes by:
+# the score from which a detection extends a lesion of a surer one, and the distance within which pieces are one lesion.
+EXTEND_SCORE: Final = 0.5
+JOIN_MM: Final = 10.0
 MASK_SIZE: Final = 56
 
 INPUT: Final = "hu"

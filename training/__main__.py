@@ -116,14 +116,14 @@ def _validate(given: argparse.Namespace) -> int:
     from training.network.detector import Detector
     from training.network.variants import VARIANTS
     from training.reading import quality
-    from training.train import detector_run
+    from training.train import detector_run, seen
 
     tf.config.threading.set_intra_op_parallelism_threads(given.threads)
     detector = Detector(VARIANTS[given.variant])
     detector.build()
     detector.load_weights(given.weights or WEIGHTS / f"{given.variant}.weights.h5")
     heads = stored(given.cache / "validation")
-    figures = quality(detector_run(detector), [h.seen() for h in heads])
+    figures = quality(detector_run(detector), seen(heads))
     for head, score in zip(heads, figures.scores, strict=True):
         print(f"{head.name:20} {score:.3f}")
     print(json.dumps(figures.report(), indent=2))

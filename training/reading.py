@@ -3,19 +3,19 @@
 """A detector's answer for a whole study, and how good it is: what validation and the conversion's checks need.
 
 This is not the appliance's reading (that is `appliance/findings`, with lesions and volumes); it follows the same
-rules: a study is positive if any detection on any slice passes the threshold, and its mask is the union of the masks.
+rules: a study is positive if any detection on any slice passes the threshold, and `training/lesions.py` has its mask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import CHUNK_SLICES, CONTEXT_SLICES, MATRIX, TYPES, chunks
-from training.pasting import blood, pasted
+from appliance.contract import CHUNK_SLICES, CONTEXT_SLICES, TYPES, chunks
+from training.lesions import StudyDetection, label_volume
 
 Outputs = Mapping[str, NDArray[np.generic]]
 Run = Callable[[NDArray[np.float32]], Outputs]
@@ -24,23 +24,12 @@ SPECK_VOXELS = 200  # about a quarter of a mL
 
 
 @dataclass(frozen=True)
-class StudyDetection:
-    """One detection: its slice in the study, box [4] in pixels, scores [3], mask [56, 56] of its best type."""
+class Study:
+    """A study with its truth: hu int16 and labels uint8 [Z, 512, 512], and the distances of voxels (z, y, x) in mm."""
 
-    slice_index: int
-    box: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    mask: NDArray[np.float32]
-
-    @property
-    def score(self) -> float:
-        """The score of its best type."""
-        return float(self.scores.max())
-
-    @property
-    def label(self) -> int:
-        """The label of its best type."""
-        return int(self.scores.argmax()) + 1
+    hu: NDArray[np.int16]
+    labels: NDArray[np.uint8]
+    spacing_mm: tuple[float, float, float]
 
 
 def study_detections(run: Run, hu: NDArray[np.int16]) -> list[StudyDetection]:
@@ -62,16 +51,6 @@ def study_detections(run: Run, hu: NDArray[np.int16]) -> list[StudyDetection]:
 def study_score(found: list[StudyDetection]) -> float:
     """Return the study's score: the highest of any detection on any slice, 0 without one."""
     return max((detection.score for detection in found), default=0.0)
-
-
-def label_volume(found: list[StudyDetection], slices: int, threshold: float) -> NDArray[np.uint8]:
-    """Return the labels [slices, 512, 512] that the detections from `threshold` on give; the surest one wins."""
-    volume = np.zeros((slices, MATRIX, MATRIX), np.uint8)
-    for detection in sorted(found, key=lambda one: one.score):
-        if detection.score >= threshold:
-            window, probability = pasted(detection.box, detection.mask, (MATRIX, MATRIX))
-            volume[detection.slice_index][window][blood(probability)] = detection.label
-    return volume
 
 
 @dataclass(frozen=True)
@@ -131,22 +110,43 @@ class Quality:
         }
 
 
-def quality(run: Run, studies: list[tuple[NDArray[np.int16], NDArray[np.uint8]]]) -> Quality:
-    """Return how good a detector is on (hu, labels) studies, at the threshold that suits them best.
+@dataclass(frozen=True)
+class _Read:
+    """What is kept of a study once it was read: its detections, and its blood by place, which is little beside it."""
+
+    found: list[StudyDetection]
+    slices: int
+    spacing_mm: tuple[float, float, float]
+    places: NDArray[np.intp]
+    labels: NDArray[np.uint8]
+
+
+def _read(run: Run, study: Study) -> _Read:
+    """Return what the detector found in a study, and where its blood is."""
+    places = np.flatnonzero(study.labels)
+    found = study_detections(run, study.hu)
+    return _Read(found, len(study.labels), study.spacing_mm, places, study.labels.ravel()[places])
+
+
+def quality(run: Run, studies: Iterable[Study]) -> Quality:
+    """Return how good a detector is on studies, at the threshold that suits them best; one is in memory at a time.
 
     Specks have no say in the threshold: to catch a bleed of some voxels it would have to let false alarms through.
     """
-    found = [study_detections(run, hu) for hu, _ in studies]
-    scores = np.array([study_score(one) for one in found])
-    truths = np.array([float(np.count_nonzero(labels)) for _, labels in studies])
+    read = [_read(run, study) for study in studies]
+    scores = np.array([study_score(one.found) for one in read])
+    truths = np.array([float(len(one.places)) for one in read])
     plain = (truths == 0) | (truths >= SPECK_VOXELS)
     threshold = Quality(scores[plain], truths[plain], {}, 0.5).best_threshold()
     shared, total = np.zeros(len(TYPES)), np.zeros(len(TYPES))
-    for one, (_, labels) in zip(found, studies, strict=True):
-        guess = label_volume(one, len(labels), threshold)
-        for kind in TYPES:
-            a, b = guess == kind.label, labels == kind.label
-            shared[kind.label - 1] += 2 * np.count_nonzero(a & b)
-            total[kind.label - 1] += np.count_nonzero(a) + np.count_nonzero(b)
+    for one in read:
+        guess = label_volume(one.found, one.slices, threshold, one.spacing_mm).ravel()
+        shared += 2 * _of_each_type(one.labels[guess[one.places] == one.labels])
+        total += _of_each_type(guess) + _of_each_type(one.labels)
     dice = {str(kind): float(s / t) if t else float("nan") for kind, s, t in zip(TYPES, shared, total, strict=True)}
     return Quality(scores, truths, dice, threshold)
+
+
+def _of_each_type(labels: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Return how many labels [N] are of each type, [3]."""
+    return np.bincount(labels, minlength=len(TYPES) + 1)[1:]

@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 
 from appliance import contract
-from training.reading import Quality, StudyDetection, label_volume, quality, study_detections, study_score
-
-
-def detection(z: int, box: list[float], scores: list[float], mask: np.ndarray | float = 1.0) -> StudyDetection:
-    cells = np.broadcast_to(np.float32(mask), (contract.MASK_SIZE, contract.MASK_SIZE))
-    return StudyDetection(z, np.array(box, np.float32), np.array(scores, np.float32), cells)
+from tests.training.test_lesions import SPACING_MM, detection
+from training.reading import Quality, Study, quality, study_detections, study_score
 
 
 def test_chunks_are_put_together_and_each_slice_told_by_one_of_them() -> None:
@@ -45,34 +41,6 @@ def test_the_study_score_is_the_highest_of_any_slice() -> None:
     assert study_score([]) == 0.0
 
 
-def test_a_full_mask_fills_exactly_the_pixels_whose_centre_is_in_the_box() -> None:
-    volume = label_volume([detection(1, [10.2, 20.6, 14.2, 30.4], [0.0, 0.9, 0.0])], 3, 0.5)
-    expected = np.zeros_like(volume)
-    expected[1, 10:14, 21:30] = 2
-    np.testing.assert_array_equal(volume, expected)
-
-
-def test_half_a_mask_fills_half_the_box() -> None:
-    mask = np.zeros((contract.MASK_SIZE, contract.MASK_SIZE), np.float32)
-    mask[:, : contract.MASK_SIZE // 2] = 1
-    volume = label_volume([detection(0, [100, 100, 200, 300], [0.9, 0.0, 0.0], mask)], 1, 0.5)
-    expected = np.zeros_like(volume)
-    expected[0, 100:200, 100:200] = 1
-    np.testing.assert_array_equal(volume, expected)
-
-
-def test_the_surest_detection_wins_and_those_below_the_threshold_leave_nothing() -> None:
-    found = [
-        detection(0, [0, 0, 10, 10], [0.9, 0.0, 0.0]),
-        detection(0, [0, 5, 10, 15], [0.0, 0.0, 0.6]),
-        detection(0, [50, 50, 60, 60], [0.0, 0.4, 0.0]),
-    ]
-    plane = label_volume(found, 1, 0.5)[0]
-    assert (plane[0, :10] == 1).all()
-    assert (plane[0, 10:15] == 3).all()
-    assert not plane[50:].any()
-
-
 def test_the_suggested_threshold_separates_what_can_be_separated() -> None:
     figures = Quality(np.array([0.99, 0.95, 0.9, 0.3, 0.2, 0.0]), np.array([5.0, 5.0, 5.0, 0, 0, 0]), {}, 0.5)
     threshold = figures.best_threshold()
@@ -96,10 +64,33 @@ def test_specks_of_blood_have_no_say_in_the_threshold() -> None:
             "detection_mask": np.ones((1, contract.MASK_SIZE, contract.MASK_SIZE), np.float32),
         }
 
-    def study(score: int, blood: int) -> tuple[np.ndarray, np.ndarray]:
+    def study(score: int, blood: int) -> Study:
         labels = np.zeros((contract.CHUNK_SLICES, contract.MATRIX, contract.MATRIX), np.uint8)
         labels[0].flat[:blood] = 1
-        return np.full(labels.shape, score, np.int16), labels
+        return Study(np.full(labels.shape, score, np.int16), labels, SPACING_MM)
 
     studies = [study(90, 5000), *(study(50, 10) for _ in range(3)), study(60, 0), study(20, 0), study(20, 0)]
     assert 0.6 < quality(run, studies).threshold < 0.9
+
+
+def test_dice_counts_every_voxel_of_every_study_by_type() -> None:
+    def run(hu: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            "detection_count": np.array([1]),
+            "detection_slice": np.array([0]),
+            "detection_box": np.array([[0, 0, 10, 10]], np.float32),
+            "detection_score": np.array([[0.9, 0, 0]], np.float32) * (hu.max() > 0),
+            "detection_mask": np.ones((1, contract.MASK_SIZE, contract.MASK_SIZE), np.float32),
+        }
+
+    def study(present: int, rows: int, label: int) -> Study:
+        labels = np.zeros((2, contract.MATRIX, contract.MATRIX), np.uint8)
+        labels[0, :rows, :20] = label
+        return Study(np.full(labels.shape, present, np.int16), labels, SPACING_MM)
+
+    # One at a time: a generator is read through once.
+    figures = quality(run, (study(*one) for one in ((1, 20, 1), (1, 15, 2), (0, 0, 0))))
+    assert figures.dice["iph"] == pytest.approx(2 * 100 / (100 + 100 + 400))
+    assert figures.dice["edh_sdh"] == 0
+    assert np.isnan(figures.dice["sah"])
+    assert figures.truths.tolist() == [400, 300, 0]
