@@ -9,11 +9,13 @@ answer as files. What is done to a study stands in `pipeline.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pydicom
 
@@ -26,6 +28,11 @@ from appliance.settings import Settings
 
 _RESULT_FILES: Final = ("sr.dcm", "seg.dcm", "key-objects.dcm", "key-image-*.dcm", "key-image-*.png")
 """What `Results` calls its objects."""
+
+PAUSES_S: Final = (2.0, 4.0, 8.0, 16.0, 30.0)
+"""The pauses after which a Triton that is there and does not answer is asked again, s; then it is given up."""
+
+T = TypeVar("T")
 
 
 class WhichStudyError(ApplianceError):
@@ -84,31 +91,49 @@ def _file(path: str) -> bytes:
 
 @contextmanager
 def detector_at_hand(settings: Settings, say: Callable[[str], None]) -> Iterator[TritonDetector]:
-    """Yield a detector on the Triton of the settings; start that Triton when none answers, and stop it again."""
-    try:
-        detector = TritonDetector(settings.triton)
-    except UnavailableError:
-        say(f"no Triton answers on {settings.triton.host}:{settings.triton.grpc_port}: starting one")
-        server = TritonServer(settings.triton, settings.state_dir)
-        server.start()
+    """Yield a detector on the Triton of the settings; start that Triton when none is there, and stop it again."""
+    triton = settings.triton
+    if _listens(triton.host, triton.grpc_port):
+        detector = patiently(lambda: TritonDetector(triton), say)
         try:
-            detector = TritonDetector(settings.triton)
-            try:
-                yield detector
-            finally:
-                detector.close()
+            yield detector
         finally:
-            server.stop()
-    else:
+            detector.close()
+        return
+    say(f"no Triton answers on {triton.host}:{triton.grpc_port}: starting one")
+    with TritonServer(triton, settings.state_dir):
+        detector = TritonDetector(triton)
         try:
             yield detector
         finally:
             detector.close()
 
 
-def analyze(study: Study, settings: Settings, detector: TritonDetector) -> Answer:
-    """Return the pipeline's answer about one study of a folder."""
-    return Pipeline(settings, detector).answer(study)
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def patiently(ask: Callable[[], T], say: Callable[[str], None], pauses_s: Sequence[float] = PAUSES_S) -> T:
+    """Return what `ask` returns; while it raises `UnavailableError`, say why and ask again after each of the pauses.
+
+    The service goes on asking for ever; here a person waits, and in the end the error is raised.
+    """
+    for pause_s in pauses_s:
+        try:
+            return ask()
+        except UnavailableError as error:
+            say(f"{error}\nasking again in {pause_s:g} s")
+            time.sleep(pause_s)
+    return ask()
+
+
+def analyze(study: Study, settings: Settings, detector: TritonDetector, say: Callable[[str], None]) -> Answer:
+    """Return the pipeline's answer about one study of a folder; a Triton in trouble is asked again (`patiently`)."""
+    return patiently(lambda: Pipeline(settings, detector).answer(study), say)
 
 
 def result(answer: Answer | None, refusals: tuple[Refusal, ...], model: dict[str, str] | None) -> dict[str, Any]:

@@ -46,6 +46,10 @@ def _print_error(sentence: str) -> None:
     err.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
+def _say(sentence: str) -> None:
+    err.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
 def _settings(path: Path | None) -> Settings:
     try:
         return load_settings(path)
@@ -84,8 +88,8 @@ def analyze(
         chosen = contents.study(study)
         answer, model = None, None
         if chosen is not None:
-            with folder_analysis.detector_at_hand(loaded, err.print) as detector:
-                answer = folder_analysis.analyze(chosen, loaded, detector)
+            with folder_analysis.detector_at_hand(loaded, _say) as detector:
+                answer = folder_analysis.analyze(chosen, loaded, detector, _say)
                 model = asdict(answer.model)
         document = folder_analysis.result(answer, contents.refusals, model)
         written = folder_analysis.write_answer(out_dir, answer, document)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pydicom
+import pytest
 from pydicom.uid import generate_uid
 
-from appliance.analyze import folder_contents, result, write_answer
-from appliance.pipeline import Pipeline
+from appliance import analyze as folder_analysis
+from appliance.analyze import folder_contents, patiently, result, write_answer
+from appliance.errors import UnavailableError
+from appliance.imaging.instances import parse_instance
+from appliance.pipeline import Pipeline, Study
 from appliance.settings import Settings
 from tests.appliance.stand_in import StandInDetector, head_series
 
@@ -27,3 +31,30 @@ def test_an_answer_does_not_stand_beside_the_objects_of_an_earlier_one(tmp_path:
     (out / "notes.txt").write_text("mine")
     write_answer(out, None, result(None, (), None))
     assert {path.name for path in out.iterdir()} == {"result.json", "notes.txt"}
+
+
+def test_a_triton_in_trouble_is_asked_again_and_the_person_who_waits_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def conduct(asked: int) -> None:
+        if asked < 3:
+            raise UnavailableError("the model process had ended and was started again")
+
+    monkeypatch.setattr(folder_analysis.time, "sleep", lambda _: None)
+    uid = str(generate_uid())
+    files = {str(number): data for number, data in enumerate(head_series(uid))}
+    study = Study(uid, tuple(parse_instance(ref, data) for ref, data in files.items()), files.__getitem__)
+    said: list[str] = []
+    answer = folder_analysis.analyze(study, Settings(), StandInDetector(conduct), said.append)  # type: ignore[arg-type]
+    assert answer.finding is not None
+    assert said == [
+        f"the model process had ended and was started again\nasking again in {pause_s} s" for pause_s in (2, 4)
+    ]
+
+
+def test_a_triton_that_stays_away_is_given_up_with_its_own_words() -> None:
+    def ask() -> None:
+        raise UnavailableError("Triton does not answer")
+
+    said: list[str] = []
+    with pytest.raises(UnavailableError, match="Triton does not answer"):
+        patiently(ask, said.append, pauses_s=(0, 0))
+    assert len(said) == 2
