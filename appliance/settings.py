@@ -23,6 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from appliance.contract import EXTEND_SCORE, JOIN_MM
 from appliance.errors import SettingsError
 
 SYSTEM_FILE = Path("/etc/hemorrhage-appliance/appliance.toml")
@@ -57,7 +58,12 @@ class TritonSettings(_Section):
         Path(".venv-triton"), description="Python environment with tritonserver and its model processes"
     )
     shared_memory: bool = Field(True, description="Pass tensors by shared memory (Triton on the same machine)")
-    timeout_s: float = Field(120, gt=0, description="Longest wait for one chunk, s")
+    timeout_s: float = Field(
+        120,
+        gt=0,
+        description="Longest wait for one chunk (16 slices), s; once a chunk was answered, the next one is waited for "
+        "20 times as long as that one took, but at least 10 s, so that a Triton that hangs is noticed soon",
+    )
     threads: int = Field(0, ge=0, description="CPU threads of the network, 0 for all cores")
 
 
@@ -138,13 +144,13 @@ class FindingSettings(_Section):
     )
     extend_score: float = Field(
         # A site that lowers the threshold below it need not lower this too.
-        default_factory=lambda known: min(0.5, known.get("threshold") or 0.5),
+        default_factory=lambda known: min(EXTEND_SCORE, known.get("threshold") or EXTEND_SCORE),
         ge=0.05,
         le=1.0,
         description="Class score from which a detection extends a lesion that holds one at the threshold; at most the "
-        "threshold, equal to it for no extension; unset: 0.5, or a lower threshold",
+        f"threshold, equal to it for no extension; unset: {EXTEND_SCORE}, or a lower threshold",
     )
-    join_mm: float = Field(10.0, ge=0, description="Pieces of one type within this distance are one lesion, mm")
+    join_mm: float = Field(JOIN_MM, ge=0, description="Pieces of one type within this distance are one lesion, mm")
 
     @field_validator("extend_score")
     @classmethod

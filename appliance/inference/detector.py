@@ -10,6 +10,7 @@ what detections amount to is for `appliance.findings`.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,11 +30,13 @@ from appliance.inference.golden import GoldenAnswer, Readiness, chunk
 from appliance.inference.lanes import (
     AWAY,
     INPUT_DTYPES,
+    TOO_LATE,
     Lane,
     MessageLane,
     SharedMemoryLane,
-    remove_regions_of_the_dead,
+    remove_forsaken_regions,
 )
+from appliance.inference.patience import Patience
 from appliance.settings import TritonSettings
 
 _CONTROL_TIMEOUT_S: Final = 10.0
@@ -87,12 +90,13 @@ class TritonDetector:
         self._lock = threading.Lock()
         self._lanes: list[Lane] = []
         self._golden = GoldenAnswer()
+        self._patience = Patience(settings.timeout_s)
         self._client = self._new_client()
         try:
             with self._asking():
                 self._served = self._look()
                 if settings.shared_memory:
-                    remove_regions_of_the_dead(self._client)
+                    remove_forsaken_regions(self._client)
         except BaseException:
             self._client.close()
             raise
@@ -219,6 +223,8 @@ class TritonDetector:
             self._served = served
         if not self._lanes:
             self._golden.forget()  # it was another server's or another model's
+            if self._settings.shared_memory:
+                remove_forsaken_regions(self._client)
             kind = SharedMemoryLane if self._settings.shared_memory else MessageLane
             for _ in range(_LANES):
                 self._lanes.append(kind(self._client, served.input_dtype))
@@ -245,15 +251,30 @@ class TritonDetector:
         `write(number, target)` writes a chunk into `target` [20, 512, 512] of the model's dtype.
         """
         on_their_way: deque[Lane] = deque()
+        free_since = time.monotonic()  # when Triton could begin with the chunk that is waited for
+
+        def outputs() -> dict[str, NDArray[Any]]:
+            nonlocal free_since
+            try:
+                taken = on_their_way.popleft().outputs()
+            except InferenceServerException as error:
+                if error.status() == TOO_LATE:
+                    self._patience.ran_out()
+                raise
+            now = time.monotonic()
+            self._patience.answered(now - free_since)
+            free_since = now
+            return _whole(taken)
+
         for number in range(count):
             lane = self._lanes[number % _LANES]
             if len(on_their_way) == _LANES:
-                yield _whole(on_their_way.popleft().outputs())
+                yield outputs()
             write(number, lane.input)
-            lane.send(self._settings.timeout_s * (len(on_their_way) + 1))
+            lane.send(self._patience.seconds * (len(on_their_way) + 1))
             on_their_way.append(lane)
         while on_their_way:
-            yield _whole(on_their_way.popleft().outputs())
+            yield outputs()
 
 
 def write_chunk(hu: NDArray[np.int16], indices: NDArray[np.intp], target: NDArray[Any]) -> None:
@@ -337,8 +358,11 @@ def _trouble(error: InferenceServerException) -> str:
     """Say what went wrong and what to do, from a gRPC status."""
     status = (error.status() or "").removeprefix("StatusCode.")
     message = str(error.message()).strip().partition("\n")[0]  # a Python traceback follows, which the log has too
-    if status == "DEADLINE_EXCEEDED":
-        return "no answer in time; see whether the machine is overloaded, or raise triton.timeout_s"
+    if error.status() == TOO_LATE:
+        return (
+            "no answer in time; it hangs, or the machine is overloaded: when it does not come back by itself restart "
+            "Triton, and when the machine is only slow raise triton.timeout_s"
+        )
     if status == "UNAVAILABLE" and ("connect" in message.lower() or "socket" in message.lower()):
         return "does not answer; start it, or set triton.host and triton.grpc_port to where it runs"
     if status in ("NOT_FOUND", "UNAVAILABLE"):

@@ -31,7 +31,9 @@ from appliance.errors import UnavailableError
 INPUT_DTYPES: Final[dict[str, type[np.generic]]] = {"INT16": np.int16, "FP16": np.float16, "FP32": np.float32}
 """The dtypes that a model may declare for its input, by Triton's names: every clipped HU value is exact in each."""
 
-AWAY: Final = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED")
+TOO_LATE: Final = "StatusCode.DEADLINE_EXCEEDED"
+"""The gRPC status of a request that was not answered in time."""
+AWAY: Final = ("StatusCode.UNAVAILABLE", TOO_LATE)
 """The gRPC statuses of a server that is not there or does not answer in time."""
 
 _SHARED_MEMORY = Path("/dev/shm")
@@ -74,8 +76,11 @@ class _Region:
         return np.ndarray(shape, dtype, buffer=self.buffer, offset=offset)
 
 
-def remove_regions_of_the_dead(client: InferenceServerClient) -> None:
-    """Remove the regions whose process was killed before it could: from shared memory, and from Triton's books.
+def remove_forsaken_regions(client: InferenceServerClient) -> None:
+    """Remove the regions that nobody will use: from shared memory, and from Triton's books.
+
+    Those are the regions of a process that was killed before it could remove them, and regions that were removed
+    while Triton did not answer, which keeps their memory as long as they stand in its books.
 
     Raises `InferenceServerException`.
     """
@@ -83,14 +88,16 @@ def remove_regions_of_the_dead(client: InferenceServerClient) -> None:
 
     def is_of_the_dead(name: str) -> bool:
         process = name.removeprefix(stem).partition("-")[0]
-        return name.startswith(stem) and process.isdigit() and not Path(f"/proc/{process}").exists()
+        return process.isdigit() and not Path(f"/proc/{process}").exists()
 
     for path in _SHARED_MEMORY.glob(f"{stem}*"):
         if is_of_the_dead(path.name):
             path.unlink(missing_ok=True)
     for name in client.get_system_shared_memory_status(client_timeout=_CONTROL_TIMEOUT_S).regions:
-        if is_of_the_dead(name):
-            client.unregister_system_shared_memory(name, client_timeout=_CONTROL_TIMEOUT_S)
+        if name.startswith(stem) and (is_of_the_dead(name) or not (_SHARED_MEMORY / name).exists()):
+            # A request that was given up may still be worked on, and Triton does not let go of its region before.
+            with suppress(InferenceServerException):
+                client.unregister_system_shared_memory(name, client_timeout=_CONTROL_TIMEOUT_S)
 
 
 class Lane(ABC):
@@ -132,7 +139,7 @@ class Lane(ABC):
         try:
             result, error = self._answers.get(timeout=self._timeout_s + _LATE_S)
         except queue.Empty:
-            raise InferenceServerException("no answer in time", "StatusCode.DEADLINE_EXCEEDED") from None
+            raise InferenceServerException("no answer in time", TOO_LATE) from None
         self._call = None
         if error is not None:
             raise error

@@ -18,8 +18,10 @@ from tritonclient.grpc import InferenceServerClient
 from appliance import contract
 from appliance.contract import HemorrhageType
 from appliance.errors import ModelContractError, UnavailableError
+from appliance.inference import detector as detector_module
 from appliance.inference.detections import Box
 from appliance.inference.detector import TritonDetector, checked_model, write_chunk
+from appliance.inference.patience import LEAST_S, Patience
 from appliance.inference.server import TritonServer, model_processes
 from appliance.settings import TritonSettings
 from tests.appliance.inference.blob_detector import SUGGESTED_THRESHOLD, answers, onnx_model, write_repository
@@ -220,6 +222,24 @@ def test_what_a_killed_client_left_behind_is_cleared_by_the_next(served: TritonS
     client.close()
 
 
+def test_regions_that_were_given_up_while_triton_did_not_answer_are_cleared_from_its_books(
+    served: TritonSettings,
+) -> None:
+    detector = TritonDetector(served)
+    detector.read(head(1))
+    given_up = shared_memory_of_this_process()
+    assert given_up
+    for name in given_up:
+        Path("/dev/shm", name).unlink()
+    client = InferenceServerClient(f"127.0.0.1:{served.grpc_port}")
+    assert set(given_up) <= set(client.get_system_shared_memory_status().regions)
+    TritonDetector(served).close()
+    assert not set(given_up) & set(client.get_system_shared_memory_status().regions)
+    assert len(detector.read(head(40, (39, 0, 3))).detections) == 1
+    detector.close()
+    client.close()
+
+
 def test_a_triton_that_is_away_is_unavailable_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match=r"does not answer; start it, or set triton\.host"):
         TritonDetector(triton_settings(tmp_path))
@@ -303,6 +323,47 @@ def test_a_model_that_takes_too_long_is_unavailable_not_a_hang(
     readiness = detector.ready()
     assert not readiness
     assert "no answer in time" in readiness.reason
+    detector.close()
+
+
+def test_a_triton_that_freezes_in_the_middle_of_a_study_is_unavailable_and_used_again_when_it_goes_on(
+    start: Callable[..., TritonServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector_module, "_CONTROL_TIMEOUT_S", 1.0)
+    settings = triton_settings(tmp_path / "models")
+    pid = start(settings).pid or 0
+    detector = TritonDetector(settings)
+    assert detector.ready()
+    original = detector._answers
+
+    def freeze_after_the_first(count: int, write: Any) -> Iterator[Any]:
+        for number, outputs in enumerate(original(count, write)):
+            yield outputs
+            if number == 0:
+                detector._patience = Patience(longest_s=1)
+                os.kill(pid, signal.SIGSTOP)
+
+    detector._answers = freeze_after_the_first  # type: ignore[method-assign]
+    try:
+        with pytest.raises(UnavailableError, match=r"no answer in time; it hangs"):
+            detector.read(head(64))
+        readiness = detector.ready()
+        assert not readiness
+        assert "no answer in time; it hangs" in readiness.reason
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    monkeypatch.undo()
+    detector._answers = original  # type: ignore[method-assign]
+    detector._patience = Patience(settings.timeout_s)
+    assert [one.slice_index for one in detector.read(head(40, (39, 0, 3))).detections] == [39]
+    assert detector.ready()
+    detector.close()
+
+
+def test_the_pace_of_the_golden_chunk_says_how_long_the_next_is_waited_for(served: TritonSettings) -> None:
+    detector = TritonDetector(served.model_copy(update={"timeout_s": 3600}))
+    assert detector.ready()
+    assert LEAST_S <= detector._patience.seconds < 3600
     detector.close()
 
 

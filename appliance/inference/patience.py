@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""How long a chunk is waited for, learnt from how long chunks take.
+
+A Triton that hangs shall be noticed in seconds: until then a worker is held, and readiness is told wrongly. But no
+fixed number of seconds fits a GPU and two busy cores, and one that is too short would let a study wait for ever on a
+machine that is only slow. So the wait is many times the last chunk's time (the golden chunk's, to begin with), and
+each wait in vain doubles the next one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+FIRST_S: Final = 30.0
+"""The wait for the first chunk, whose pace nobody knows, s."""
+LEAST_S: Final = 10.0
+"""The shortest wait, s: a machine may be busy with something else for a while."""
+TIMES: Final = 20
+"""How many times as long as the last chunk the next one may take."""
+
+
+class Patience:
+    """The wait for the next chunk, at most `longest_s`."""
+
+    def __init__(self, longest_s: float) -> None:
+        self._longest_s = longest_s
+        self._wanted_s = FIRST_S
+
+    @property
+    def seconds(self) -> float:
+        """How long the next chunk is waited for, s."""
+        return min(self._wanted_s, self._longest_s)
+
+    def answered(self, took_s: float) -> None:
+        """Learn that a chunk took so long, s."""
+        self._wanted_s = max(LEAST_S, TIMES * took_s)
+
+    def ran_out(self) -> None:
+        """Learn that a chunk did not come in time."""
+        self._wanted_s = 2 * self.seconds

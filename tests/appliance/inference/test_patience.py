@@ -1,0 +1,32 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from appliance.inference.patience import FIRST_S, LEAST_S, TIMES, Patience
+
+
+def test_a_quick_model_is_not_waited_for_as_long_as_the_setting_allows() -> None:
+    patience = Patience(longest_s=120)
+    assert patience.seconds == FIRST_S < 120
+    patience.answered(0.4)
+    assert patience.seconds == LEAST_S
+
+
+def test_a_slow_model_is_waited_for_longer_up_to_the_setting() -> None:
+    patience = Patience(longest_s=120)
+    patience.answered(3.0)
+    assert patience.seconds == 3.0 * TIMES
+    patience.answered(30.0)
+    assert patience.seconds == 120
+
+
+def test_waits_in_vain_grow_up_to_the_setting_so_that_a_slow_machine_is_not_asked_in_vain_for_ever() -> None:
+    patience = Patience(longest_s=120)
+    patience.answered(0.4)
+    waits = []
+    for _ in range(6):
+        waits.append(patience.seconds)
+        patience.ran_out()
+    assert waits == [10, 20, 40, 80, 120, 120]
+    patience.answered(0.4)
+    assert patience.seconds == LEAST_S
