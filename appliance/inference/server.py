@@ -13,40 +13,25 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from appliance.contract import DETECTOR
-from appliance.errors import SettingsError, UnavailableError
+from appliance.errors import SettingsError
+from appliance.ports import require_free
+from appliance.process import EndedError, Process, Server
 from appliance.settings import TritonSettings
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 _THIS_MACHINE: Final = ("127.0.0.1", "localhost")
-_LOG_LINES: Final = 15
-
-# Runs in between so that the server ends when its parent does, however that ended (prctl PR_SET_PDEATHSIG = 1,
-# SIGTERM = 15); the process id stays the same. A parent that died before the call is noticed by the changed parent id.
-_DIE_WITH_PARENT: Final = (
-    "import ctypes, os, sys\n"
-    "ctypes.CDLL(None).prctl(1, 15, 0, 0, 0)\n"
-    "os.getppid() == int(sys.argv[1]) or sys.exit('the starting process has ended')\n"
-    "os.execv(sys.argv[2], sys.argv[2:])\n"
-)
+_PORTS: Final = ("http_port", "grpc_port", "metrics_port")
+_CRASHES: Final = (-signal.SIGABRT, -signal.SIGSEGV)
 
 
-class _CrashedError(UnavailableError):
-    """The server did not end, it crashed."""
-
-
-class TritonServer:
+class TritonServer(Server):
     """One tritonserver process, serving the detector on loopback.
 
     Parameters
@@ -63,27 +48,7 @@ class TritonServer:
     def __init__(self, settings: TritonSettings, state_dir: Path, *, die_with_parent: bool = True) -> None:
         self._settings = settings
         self._state_dir = state_dir.absolute()
-        self._die_with_parent = die_with_parent
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def log(self) -> Path:
-        """Where the server writes its log; the one of the start before has `.1` behind its name."""
-        return self._state_dir / "triton.log"
-
-    @property
-    def pid(self) -> int | None:
-        """The process id of the running server, None when it does not run."""
-        return self._process.pid if self._process is not None and self._process.poll() is None else None
+        super().__init__(Process("tritonserver", self._state_dir / "triton.log", die_with_parent=die_with_parent))
 
     def start(self, timeout_s: float = 120) -> None:
         """Start the server and return when the detector is loaded.
@@ -105,19 +70,15 @@ class TritonServer:
         self._check_model()
         packages = self._site_packages()
         backends = self._linked_backends(packages)
-        for name in ("http_port", "grpc_port", "metrics_port"):
-            _check_port_free(name, getattr(self._settings, name))
-        end_orphans(self._region_prefix)
-        remove_stale_regions(self._region_prefix)
-        self._state_dir.mkdir(parents=True, exist_ok=True)
+        require_free({f"triton.{name}": getattr(self._settings, name) for name in _PORTS})
         command = self._command(packages, backends)
-        self._launch(command, packages)
         try:
-            self._wait_until_loaded(timeout_s)
-        except _CrashedError:
+            self._launch(command, packages, timeout_s)
+        except EndedError as error:
+            if error.status not in _CRASHES:
+                raise
             # On a machine with too much to do, Triton's Python backend can give up on its own lock and abort.
-            self._launch(command, packages)
-            self._wait_until_loaded(timeout_s)
+            self._launch(command, packages, timeout_s)
 
     def _command(self, packages: Path, backends: Path) -> list[str]:
         settings = self._settings
@@ -143,24 +104,17 @@ class TritonServer:
         ]
         if settings.profile == "cpu":
             command += ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
-        if self._die_with_parent and threading.current_thread() is threading.main_thread():
-            command = [sys.executable, "-I", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]
         return command
 
-    def _launch(self, command: list[str], packages: Path) -> None:
-        if self.log.exists():
-            self.log.replace(self.log.with_name("triton.log.1"))
-        with self.log.open("wb") as log:
-            # A session of its own keeps Ctrl-C in the terminal from ending the server before the study it reads.
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self._environment(packages),
-                cwd=self._state_dir,
-                start_new_session=True,
-            )
+    def _launch(self, command: list[str], packages: Path, timeout_s: float) -> None:
+        """Start the server and return when the detector is loaded; when that fails, nothing is left of it."""
+        self._remove_leftovers()
+        try:
+            self._process.launch(command, self._environment(packages), self._state_dir)
+            self._process.wait_until(self._is_loaded, timeout_s)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End the server and its model processes, and remove what they left in shared memory.
@@ -168,22 +122,12 @@ class TritonServer:
         They are killed: Triton keeps nothing worth an orderly exit, which takes it 3 s and, with a request on its way,
         leaves the model process behind.
         """
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        self._process.kill()
+        self._remove_leftovers()
+
+    def _remove_leftovers(self) -> None:
         end_orphans(self._region_prefix)
         remove_stale_regions(self._region_prefix)
-
-    def log_tail(self, lines: int = _LOG_LINES) -> str:
-        """Return the last lines of the server's log, without its tables."""
-        try:
-            text = self.log.read_text(errors="replace")
-        except FileNotFoundError:
-            return "(no log was written)"
-        return "\n".join([line for line in text.splitlines() if line.strip() and line[0] not in "+|"][-lines:])
 
     @property
     def _region_prefix(self) -> str:
@@ -257,26 +201,6 @@ class TritonServer:
             kept["OMP_NUM_THREADS"] = str(self._settings.threads)
         return kept
 
-    def _wait_until_loaded(self, timeout_s: float) -> None:
-        """Return when the detector is loaded; otherwise stop the server and raise `UnavailableError` with its log."""
-        process = self._process
-        end = time.monotonic() + timeout_s
-        try:
-            while not self._is_loaded():
-                status = None if process is None else process.poll()
-                if status is not None:
-                    kind = _CrashedError if status in (-signal.SIGABRT, -signal.SIGSEGV) else UnavailableError
-                    raise kind(f"tritonserver ended with status {status}; its log {self.log}:\n{self.log_tail()}")
-                if time.monotonic() > end:
-                    raise UnavailableError(
-                        f"tritonserver has not loaded {DETECTOR} within {timeout_s:g} s; its log {self.log}:\n"
-                        f"{self.log_tail()}"
-                    )
-                time.sleep(0.05)
-        except BaseException:
-            self.stop()
-            raise
-
     def _is_loaded(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._settings.http_port, timeout=5)
         try:
@@ -286,17 +210,6 @@ class TritonServer:
             return False
         finally:
             connection.close()
-
-
-def _check_port_free(name: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise UnavailableError(
-                f"triton.{name} = {port}: {error.strerror}; another Triton may run: stop it, or set another port"
-            ) from error
 
 
 def end_orphans(region_prefix: str, wait_s: float = 5) -> None:

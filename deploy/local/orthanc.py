@@ -12,15 +12,15 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
 from appliance.errors import SettingsError
+from appliance.ports import require_free
+from appliance.process import Process, Server
 from appliance.settings import Settings
-from deploy.local.ports import orthanc_http_port, require_free
-from deploy.local.process import Process
+from deploy.local.ports import orthanc_http_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path("/usr/sbin/Orthanc")
@@ -55,7 +55,7 @@ def configuration(settings: Settings, folder: Path, *, doorbell: bool = True) ->
     return written
 
 
-class OrthancProcess:
+class OrthancProcess(Server):
     """A running Orthanc.
 
     Parameters
@@ -92,26 +92,7 @@ class OrthancProcess:
         self._doorbell = doorbell
         self._tcp_nodelay = tcp_nodelay
         self._overrides = dict(overrides or {})
-        self._process = Process("Orthanc", self._folder / "orthanc.log", die_with_parent=die_with_parent)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def log(self) -> Path:
-        """Where it writes its log."""
-        return self._process.log
-
-    @property
-    def pid(self) -> int | None:
-        """Its process id while it runs."""
-        return self._process.pid
+        super().__init__(Process("Orthanc", self._folder / "orthanc.log", die_with_parent=die_with_parent))
 
     def start(self, timeout_s: float = 30) -> None:
         """Start it and return when it answers.
@@ -154,14 +135,6 @@ class OrthancProcess:
         user = self.settings.orthanc.username
         auth = (user, self.settings.orthanc.password) if user else None
         return httpx.Client(base_url=self.url, auth=auth, timeout=self.settings.orthanc.timeout_s, trust_env=False)
-
-    def stop(self) -> None:
-        """Stop it, its data stays."""
-        self._process.stop()
-
-    def kill(self) -> None:
-        """End it at once, as a power cut would."""
-        self._process.kill()
 
 
 def _answers(client: httpx.Client) -> bool:

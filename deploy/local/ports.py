@@ -1,13 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ports on this machine: which are free, and the settings of an appliance that collides with no other one."""
+"""Free ports on this machine, and the settings of an appliance that collides with no other one."""
 
 from __future__ import annotations
 
 import contextlib
 import random
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,33 +39,6 @@ def named_ports(settings: Settings) -> dict[str, int]:
         "triton.metrics_port": settings.triton.metrics_port,
         "service.port": settings.service.port,
     }
-
-
-def is_free(port: int) -> bool:
-    """Return whether a server could listen on `port` on every address of this machine."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-            probe.listen(1)
-        except OSError:
-            return False
-    return True
-
-
-def require_free(ports: Mapping[str, int]) -> None:
-    """Raise `UnavailableError` that names every setting whose port another program has, or two settings share."""
-    lines = [f"  {name} = {port} is taken by another program" for name, port in ports.items() if not is_free(port)]
-    by_port: dict[int, str] = {}
-    for name, port in ports.items():
-        other = by_port.setdefault(port, name)
-        if other != name:
-            lines.append(f"  {name} = {port} is also {other}")
-    if lines:
-        raise UnavailableError(
-            "ports are not free:\n" + "\n".join(lines) + "\nset others in the settings file, or stop the program that "
-            "has them (`ss -ltnp` names it)"
-        )
 
 
 def free_ports(count: int) -> list[int]:

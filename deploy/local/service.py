@@ -7,20 +7,18 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import httpx
 
+from appliance.ports import require_free
+from appliance.process import Process, Server
 from appliance.settings import Settings
-from deploy.local.ports import require_free
-from deploy.local.process import Process
 from deploy.local.settings_file import absolute, write_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class ServiceProcess:
+class ServiceProcess(Server):
     """A running service.
 
     Parameters
@@ -37,26 +35,7 @@ class ServiceProcess:
         self.settings = absolute(settings, ROOT)
         self.url = f"http://{settings.service.host}:{settings.service.port}"
         self.settings_file = folder.absolute() / "appliance.toml"
-        self._process = Process("the service", folder.absolute() / "service.log", die_with_parent=die_with_parent)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def log(self) -> Path:
-        """Where it writes its log."""
-        return self._process.log
-
-    @property
-    def pid(self) -> int | None:
-        """Its process id while it runs."""
-        return self._process.pid
+        super().__init__(Process("the service", folder.absolute() / "service.log", die_with_parent=die_with_parent))
 
     def start(self, timeout_s: float = 120) -> None:
         """Start it and return when it is ready to read studies.
@@ -83,14 +62,6 @@ class ServiceProcess:
     def client(self) -> httpx.Client:
         """Return a client of its HTTP interface; the caller closes it."""
         return httpx.Client(base_url=self.url, timeout=10, trust_env=False)
-
-    def stop(self) -> None:
-        """Stop it in order."""
-        self._process.stop()
-
-    def kill(self) -> None:
-        """End it at once, as a power cut would."""
-        self._process.kill()
 
 
 def _is_ready(client: httpx.Client) -> bool:

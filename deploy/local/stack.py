@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Self
 
 from appliance.inference.server import TritonServer
+from appliance.ports import require_free
 from appliance.settings import Settings
 from deploy.local import records
 from deploy.local.orthanc import OrthancProcess
-from deploy.local.ports import named_ports, require_free
+from deploy.local.ports import named_ports
 from deploy.local.service import ROOT, ServiceProcess
 from deploy.local.settings_file import absolute
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import SettingsError, UnavailableError
+from appliance.ports import is_free, require_free
 from appliance.settings import OrthancSettings, Settings
-from deploy.local.ports import free_ports, is_free, named_ports, orthanc_http_port, require_free, with_free_ports
+from deploy.local.ports import free_ports, named_ports, orthanc_http_port, with_free_ports
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])

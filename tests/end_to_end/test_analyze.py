@@ -11,8 +11,8 @@ from typing import Any
 import pydicom
 import pytest
 
+from appliance.ports import is_free
 from appliance.settings import Settings
-from deploy.local.ports import is_free
 from deploy.local.settings_file import absolute, write_settings
 from deploy.local.stack import ROOT
 from tests.end_to_end.command import appliance

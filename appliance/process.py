@@ -1,20 +1,37 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""One server process: started with its log in a file, waited for until it answers, stopped by its process id."""
+"""One server process: started with its log in a file, waited for until it answers, stopped by its process id.
+
+`Process` knows nothing of what it runs; `Server` is what Orthanc, Triton and the service have alike when they are
+started from here.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from appliance.errors import UnavailableError
 
 _TAIL_LINES = 15
+
+
+class EndedError(UnavailableError):
+    """A server ended before it answered; `status` is its exit status, below 0 the signal that ended it."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Process:
@@ -66,12 +83,17 @@ class Process:
             )
 
     def wait_until(self, answers: Callable[[], bool], timeout_s: float) -> None:
-        """Return once `answers()`. Raises `UnavailableError` when it ended or took too long, with its log's end."""
+        """Return once `answers()`.
+
+        Raises `EndedError`, or `UnavailableError` when it took too long: with the end of its log.
+        """
         end = time.monotonic() + timeout_s
         while not answers():
-            if self._process is None or self._process.poll() is not None:
-                status = None if self._process is None else self._process.returncode
-                raise UnavailableError(f"{self.name} ended with status {status}; its log is {self.log}\n{self.tail()}")
+            status = 0 if self._process is None else self._process.poll()
+            if status is not None:
+                raise EndedError(
+                    f"{self.name} ended with status {status}; its log is {self.log}\n{self.tail()}", status
+                )
             if time.monotonic() > end:
                 raise UnavailableError(
                     f"{self.name} is not ready after {timeout_s:.0f} s; its log is {self.log}\n{self.tail()}"
@@ -92,16 +114,58 @@ class Process:
         self._process = None
 
     def kill(self) -> None:
-        """End it at once, as a power cut would."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+        """End it and the processes of its own at once, as a power cut would."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
 
     def tail(self) -> str:
-        """Return the last lines of its log, for an error."""
+        """Return the last lines of its log, for an error; without the tables that Triton draws."""
         try:
             lines = self.log.read_text(errors="replace").splitlines()
         except OSError:
             return ""
-        return "\n".join(f"  | {line}" for line in lines[-_TAIL_LINES:])
+        telling = [line for line in lines if line.strip() and line[0] not in "+|"]
+        return "\n".join(f"  | {line}" for line in telling[-_TAIL_LINES:])
+
+
+class Server(ABC):
+    """A server of our own, started with `with` or by `start`."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def log(self) -> Path:
+        """Where it writes its log; those of the starts before have `.1`, `.2` and so on behind the name."""
+        return self._process.log
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        return self._process.pid
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it and return when it answers."""
+
+    def stop(self) -> None:
+        """Stop it in order; its data stays."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self._process.kill()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import UnavailableError
-from deploy.local.process import Process
+from appliance.process import Process
 
 LONG = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(300)"]
 STUBBORN = [
@@ -78,7 +78,7 @@ def test_the_log_of_the_start_before_is_kept(process: Process, tmp_path: Path) -
 def test_a_process_ends_with_its_starter_however_that_ends(tmp_path: Path) -> None:
     starter = (
         "import os, pathlib, sys\n"
-        "from deploy.local.process import Process\n"
+        "from appliance.process import Process\n"
         f"process = Process('x', pathlib.Path({str(tmp_path / 'x.log')!r}), die_with_parent=True)\n"
         f"process.launch({LONG!r}, os.environ, pathlib.Path({str(tmp_path)!r}))\n"
         "process.wait_until(lambda: 'up' in process.log.read_text(), 20)\n"
