@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Self
 
 from appliance.errors import UnavailableError
+from appliance.log_files import set_aside
 
 _TAIL_LINES = 15
 
@@ -42,7 +43,7 @@ class Process:
     name
         What people call it.
     log
-        File that takes its output; the one of the start before is kept with `.1` behind its name.
+        File that takes its output; those of the starts before are kept, the newest with `.1` behind its name.
     die_with_parent
         End it when this process ends, however that ends. Works for starts from the main thread (Linux counts the
         starting thread as the parent).
@@ -64,13 +65,12 @@ class Process:
         if self.pid is not None:
             raise RuntimeError(f"{self.name} runs already (process {self.pid})")
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        if self.log.exists():
-            self.log.replace(self.log.with_name(self.log.name + ".1"))
+        set_aside(self.log)
         # setpriv sets what it is told and becomes the command, with the same process id.
         setpriv = shutil.which("setpriv")
         tied = self._die_with_parent and setpriv and threading.current_thread() is threading.main_thread()
         prefix = [setpriv, "--pdeathsig", "TERM", "--"] if tied and setpriv else []
-        with self.log.open("wb") as log:
+        with self.log.open("ab") as log:  # appending, so that it can be emptied while it is written
             # A session of its own: Ctrl-C goes to the starter alone, which then stops its servers in order.
             self._process = subprocess.Popen(
                 [*prefix, *map(str, command)],

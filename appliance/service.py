@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service: its parts, wired together, and their threads, started and stopped in order.
 
-Threads: one for intake, one for each worker, one for health, one for the web server; the main thread waits for a
-signal. They share nothing but the ledger, the doorbell, the handover and the header cache.
+Threads: one for intake, one for each worker, one for health, one for the web server, one for leases, one for log files;
+the main thread waits for a signal. They share nothing but the ledger, the doorbell, the handover and the header cache.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from appliance.intake.snapshot import Snapshots
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import NewJob, Origin
 from appliance.log import log_to, told
+from appliance.log_files import LogFiles
 from appliance.metrics import Metrics
 from appliance.orthanc import Orthanc
 from appliance.pipeline import Pipeline
@@ -146,6 +147,9 @@ class Service:
             _thread("intake", lambda: intake.run(self._stopping)),
             *(_thread(f"worker-{number}", self._working(worker)) for number, worker in enumerate(self._workers)),
         ]
+        if settings.log.files:
+            logs = LogFiles(settings.log.files, settings.log.max_mib)
+            self._threads.append(_thread("logs", lambda: logs.run(self._stopping)))
         self._web_thread = _thread("web", lambda: self._web.run(sockets=[self._socket]))
 
     def start(self) -> None:

@@ -173,6 +173,19 @@ class ResultsSettings(_Section):
     )
 
 
+class LogSettings(_Section):
+    """The log files that the service keeps small."""
+
+    files: tuple[Path, ...] = Field(
+        (),
+        description="Log files to keep small, each open for appending; `make up` adds Orthanc's, Triton's and the "
+        "service's own. None where journald or a container takes the output",
+    )
+    max_mib: float = Field(
+        20, gt=0, description="Size from which a log is moved to its first older file, MiB; five older ones are kept"
+    )
+
+
 class Settings(BaseSettings):
     """All settings of the appliance, by section."""
 
@@ -192,6 +205,7 @@ class Settings(BaseSettings):
     selection: SelectionSettings = SelectionSettings()
     finding: FindingSettings = FindingSettings()
     results: ResultsSettings = ResultsSettings()
+    log: LogSettings = LogSettings()
 
     @property
     def ledger_url(self) -> str:

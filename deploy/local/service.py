@@ -24,7 +24,7 @@ class ServiceProcess(Server):
     Parameters
     ----------
     settings
-        Its settings; relative paths are taken from the checkout.
+        Its settings; relative paths are taken from the checkout. Of its own log it takes care itself.
     folder
         Where its settings file and its log lie.
     die_with_parent
@@ -32,10 +32,13 @@ class ServiceProcess(Server):
     """
 
     def __init__(self, settings: Settings, folder: Path, *, die_with_parent: bool = True) -> None:
-        self.settings = absolute(settings, ROOT)
+        log = folder.absolute() / "service.log"
+        whole = absolute(settings, ROOT)
+        logs = whole.log.model_copy(update={"files": (*whole.log.files, log)})
+        self.settings = whole.model_copy(update={"log": logs})
         self.url = f"http://{settings.service.host}:{settings.service.port}"
         self.settings_file = folder.absolute() / "appliance.toml"
-        super().__init__(Process("the service", folder.absolute() / "service.log", die_with_parent=die_with_parent))
+        super().__init__(Process("the service", log, die_with_parent=die_with_parent))
 
     def start(self, timeout_s: float = 120) -> None:
         """Start it and return when it is ready to read studies.

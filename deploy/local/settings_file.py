@@ -17,6 +17,9 @@ def absolute(settings: Settings, base: Path) -> Settings:
     return settings.model_copy(
         update={
             "state_dir": (base / settings.state_dir).absolute(),
+            "log": settings.log.model_copy(
+                update={"files": tuple((base / file).absolute() for file in settings.log.files)}
+            ),
             "triton": triton.model_copy(
                 update={
                     "model_repository": (base / triton.model_repository).absolute(),

@@ -53,7 +53,11 @@ class Stack:
             self.settings, self.state_dir / "orthanc", tcp_nodelay=tcp_nodelay, die_with_parent=tied
         )
         self.triton = TritonServer(self.settings.triton, self.state_dir / "triton", die_with_parent=tied)
-        self.service = ServiceProcess(self.settings, self.state_dir / "service", die_with_parent=tied)
+        files = (*self.settings.log.files, self.orthanc.log, self.triton.log)
+        logs = self.settings.log.model_copy(update={"files": files})
+        self.service = ServiceProcess(
+            self.settings.model_copy(update={"log": logs}), self.state_dir / "service", die_with_parent=tied
+        )
 
     def __enter__(self) -> Self:
         self.start()
