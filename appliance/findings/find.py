@@ -21,7 +21,7 @@ from appliance.findings.abc2 import abc2_ml
 from appliance.findings.clusters import clusters
 from appliance.findings.finding import Criteria, Finding, Lesion, LesionMap
 from appliance.findings.masks import Patch, patch
-from appliance.findings.pieces import joined, pieces
+from appliance.findings.pieces import Numbers, joined, pieces
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
 
@@ -45,6 +45,7 @@ def find(reading: Reading, volume: Volume, criteria: Criteria) -> Finding:
         _claim(labels, extending)
         for one in found:
             np.logical_and(one.blood, labels[one.crop] == one.type.label, out=one.blood)
+    del labels  # as large as the lesion map that is made next
     volumes_ml = [one.volume_ml(volume) for one in found]
     order = sorted(range(len(found)), key=lambda index: (-volumes_ml[index], TYPES.index(found[index].type), index))
     # Only the pages that hold blood are ever written: a long study does not pay for its empty voxels.
@@ -166,7 +167,7 @@ def _blood(labels: NDArray[np.uint8], patches: list[Patch], crop: Crop) -> NDArr
     return blood
 
 
-def _touched(one: Patch, crop: Crop, lesion_of: NDArray[np.int32]) -> list[int]:
+def _touched(one: Patch, crop: Crop, lesion_of: Numbers) -> list[int]:
     """Return the numbers of the lesions, in a block of the volume, that a patch's blood shares voxels with."""
     numbers = np.flatnonzero(np.bincount(lesion_of[one.window_in(crop)][one.blood]))
     return [int(number) for number in numbers if number]
@@ -205,9 +206,7 @@ def _crop(patches: list[Patch]) -> Crop:
     )
 
 
-def _cut_out(
-    type_: HemorrhageType, crop: Crop, lesion_of: NDArray[np.int32], confidence: Mapping[int, float]
-) -> list[_Found]:
+def _cut_out(type_: HemorrhageType, crop: Crop, lesion_of: Numbers, confidence: Mapping[int, float]) -> list[_Found]:
     """Return each lesion of a block [Z, Y, X] of lesion numbers (0 is none) with a confidence, cropped to itself."""
     found = []
     for number, box in enumerate(ndimage.find_objects(lesion_of), 1):

@@ -17,17 +17,28 @@ from scipy.spatial.distance import cdist
 
 FEW_DISTANCES = 40_000
 """Up to this many distances are measured one by one; a tree costs more to build."""
+PAIRS_AT_A_TIME = 2**20
+"""Pairs of pieces whose distance is estimated at a time: scattered blood may have thousands of pieces."""
+
+Numbers = NDArray[np.uint16] | NDArray[np.int32]
 
 
-def pieces(blood: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
-    """Return the piece number (from 1) of each voxel of `blood` [Z, Y, X], 0 elsewhere, and how many there are."""
-    numbered = np.empty(blood.shape, np.int32)
-    count = ndimage.label(blood, structure=np.ones((3, 3, 3), bool), output=numbered)
-    return numbered, int(count)
+def pieces(blood: NDArray[np.bool_]) -> tuple[Numbers, int]:
+    """Return the piece number (from 1) of each voxel of `blood` [Z, Y, X], 0 elsewhere, and how many there are.
+
+    Two bytes a number, unless there are more pieces than these count: a block may be as large as the volume.
+    """
+    touching = np.ones((3, 3, 3), bool)
+    numbered: Numbers = np.empty(blood.shape, np.uint16)
+    try:
+        return numbered, int(ndimage.label(blood, structure=touching, output=numbered))
+    except RuntimeError:  # scipy: "insufficient bit-depth in requested output type"
+        numbered = np.empty(blood.shape, np.int32)
+        return numbered, int(ndimage.label(blood, structure=touching, output=numbered))
 
 
 def joined(
-    numbered: NDArray[np.int32],
+    numbered: Numbers,
     count: int,
     coordinates_mm: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
     join_mm: float,
@@ -46,11 +57,17 @@ def _join(group: NDArray[np.intp], points: list[NDArray[np.float64]], join_mm: f
     """Give pieces within `join_mm` of each other the same value in `group` (indexed by piece number)."""
     low = np.array([piece.min(axis=0) for piece in points])
     high = np.array([piece.max(axis=0) for piece in points])
-    gap = np.maximum(0, np.maximum(low[:, None] - high[None], low[None] - high[:, None]))
-    gap_mm = np.sqrt((gap**2).sum(axis=-1))
-    first, second = np.nonzero(np.triu(gap_mm <= join_mm, 1))
+    near: list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]] = []
+    rows = max(1, PAIRS_AT_A_TIME // len(points))
+    for start in range(0, len(points), rows):
+        some = slice(start, start + rows)
+        gap = np.maximum(0, np.maximum(low[some, None] - high[None], low[None] - high[some, None]))
+        gap_mm = np.sqrt((gap**2).sum(axis=-1))
+        one, other = np.nonzero(np.triu(gap_mm <= join_mm, 1 + start))
+        near.append((one + start, other, gap_mm[one, other]))
+    first, second, gaps_mm = (np.concatenate(part) for part in zip(*near, strict=True))
     # Likely neighbours first: what they join need not be measured again.
-    for pair in np.argsort(gap_mm[first, second], kind="stable"):
+    for pair in np.argsort(gaps_mm, kind="stable"):
         a, b = int(first[pair]), int(second[pair])
         root_a, root_b = group[a + 1], group[b + 1]
         if root_a != root_b and _within(points[a], low[a], high[a], points[b], low[b], high[b], join_mm):
@@ -89,7 +106,7 @@ def _near(points: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[n
 
 
 def _surface_points(
-    numbered: NDArray[np.int32],
+    numbered: Numbers,
     count: int,
     coordinates_mm: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
 ) -> list[NDArray[np.float64]]:
@@ -97,18 +114,19 @@ def _surface_points(
 
     The shortest way between two pieces starts and ends at voxels with a free side.
     """
-    blood = numbered > 0
-    outer = np.zeros_like(blood)
-    outer[0], outer[-1] = blood[0], blood[-1]
-    for below, plane, above, out in zip(blood[:-2], blood[1:-1], blood[2:], outer[1:-1], strict=True):
+    along, rows, columns = coordinates_mm
+    of_piece, points = [], []
+    below, plane = np.zeros(numbered.shape[1:], bool), numbered[0] > 0
+    for z in range(len(numbered)):
+        above = numbered[z + 1] > 0 if z + 1 < len(numbered) else np.zeros_like(plane)
         inner = below & plane & above
         inner[[0, -1]] = inner[:, [0, -1]] = False
         inner[1:-1, 1:-1] &= plane[:-2, 1:-1] & plane[2:, 1:-1] & plane[1:-1, :-2] & plane[1:-1, 2:]
-        np.logical_and(plane, ~inner, out=out)
-    z, y, x = np.nonzero(outer)
-    of_piece = numbered[z, y, x]
-    along, rows, columns = coordinates_mm
-    points = np.stack([along[z], rows[z, y], columns[z, x]], axis=1)
-    order = np.argsort(of_piece, kind="stable")
-    ends = np.cumsum(np.bincount(of_piece, minlength=count + 1)[1:])
-    return np.split(points[order], ends[:-1])
+        y, x = np.nonzero(plane & ~inner)
+        of_piece.append(numbered[z, y, x])
+        points.append(np.stack([np.full(len(y), along[z]), rows[z, y], columns[z, x]], axis=1))
+        below, plane = plane, above
+    of_each = np.concatenate(of_piece)
+    order = np.argsort(of_each, kind="stable")
+    ends = np.cumsum(np.bincount(of_each, minlength=count + 1)[1:])
+    return np.split(np.concatenate(points)[order], ends[:-1])

@@ -45,7 +45,10 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading) -> Dataset:
     Only slices with blood on them become frames, and only those are handed to highdicom.
     """
     slices = sorted({index for lesion in finding.lesions for index in lesion.slices})
-    planes = np.ascontiguousarray(volume.turn.to_source(finding.lesion_map[slices]))
+    first, last = slices[0], slices[-1]
+    # A run of slices is no copy, which would be as large as the volume where blood is everywhere.
+    run = slice(first, last + 1) if len(slices) == last + 1 - first else slices
+    planes = np.ascontiguousarray(volume.turn.to_source(finding.lesion_map)[run])
     measures = _measures(volume)
     algorithm = hd.AlgorithmIdentificationSequence(
         name=heading.model.name,
