@@ -104,7 +104,7 @@ def _extended(
 
     Voxels that touch (26 neighbours) are one piece, and pieces within `JOIN_MM` of each other are one lesion.
     """
-    both = volume == label
+    both: NDArray[np.bool_] = np.asarray(volume == label)
     for one in less_sure:
         held = volume[one.window]
         both[one.window] |= one.blood & ((held == 0) | (held == label))
