@@ -10,7 +10,7 @@ volumes and any geometry), which nothing here may import; a test holds the two t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ def label_volume(
     for label in sorted({one.label for one in sure} & {one.label for one in unsure}):
         less_sure = [one for one in unsure if one.label == label]
         lesions[label] = _extended(volume, label, less_sure, spacing_mm)
-        extending += [one for one in less_sure if (lesions[label][one.window] & one.blood).any()]
+        extending += [replace(one, blood=one.blood & lesions[label][one.window]) for one in less_sure]
     taken = volume.copy()
     _take(taken, extending)
     for label, lesion in lesions.items():

@@ -10,7 +10,7 @@ same lesion.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +126,7 @@ def _claim(labels: NDArray[np.uint8], patches: Sequence[Patch]) -> None:
 def _found(
     labels: NDArray[np.uint8], patches: list[Patch], volume: Volume, criteria: Criteria
 ) -> tuple[list[_Found], list[Patch]]:
-    """Return the lesions of all types, and which patches below the threshold belong to one.
+    """Return the lesions of all types, and the patches below the threshold with what of them belongs to one.
 
     `labels` [Z, Y, X] hold the types of the patches at the threshold. Lesions of two types may extend over the same
     voxel; blood without a voxel of a patch at the threshold is no lesion.
@@ -149,11 +149,11 @@ def _found(
             for one in sure:
                 for number in _touched(one, crop, numbered):
                     confidence[number] = max(confidence.get(number, 0.0), one.score)
-            extending += [
-                one
-                for one in cluster
-                if one.score < criteria.threshold and not confidence.keys().isdisjoint(_touched(one, crop, numbered))
-            ]
+            for one in (one for one in cluster if one.score < criteria.threshold):
+                # Only where it extends: a piece of it that reaches no lesion takes no voxel from another type's.
+                held = one.blood & np.isin(numbered[one.window_in(crop)], list(confidence))
+                if held.any():
+                    extending.append(replace(one, blood=held))
             found += _cut_out(type_, crop, numbered, confidence)
     return found, extending
 

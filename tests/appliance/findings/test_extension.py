@@ -115,6 +115,16 @@ def test_a_detection_that_extends_nothing_takes_no_voxel_from_one_that_does() ->
     assert by_type == {IPH: (5, 6), SAH: (0,)}
 
 
+def test_a_piece_that_reaches_no_lesion_takes_no_voxel_from_another_type_s_extension() -> None:
+    two_ends = np.zeros((MASK_SIZE, MASK_SIZE), np.float32)
+    two_ends[:, :8] = two_ends[:, -8:] = 1
+    reaching = detection(6, (200, 40, 240, 280), SAH, 0.89, two_ends)  # its other end lies 77 mm away
+    finding = answer(solid(5, 0.95, SAH, (200, 40, 240, 80)), solid(5, 0.95, IPH), solid(6, 0.6, IPH), reaching)
+    by_type = {lesion.type: lesion.slices for lesion in finding.lesions}
+    assert by_type == {IPH: (5, 6), SAH: (5, 6)}
+    np.testing.assert_array_equal(types_of(finding)[6, 50:60, 50:70], IPH.label)
+
+
 def test_a_sure_detection_without_a_voxel_of_its_own_is_not_extended() -> None:
     # The IPH takes all that the SAH claims on slice 5; what SAH lies beside it on slice 6 then extends nothing.
     finding = answer(solid(5, 0.99, IPH), solid(5, 0.91, SAH), solid(6, 0.8, SAH))
