@@ -24,6 +24,7 @@ from appliance.imaging.check import check
 from appliance.imaging.instances import Instance
 from appliance.imaging.read import read_volume
 from appliance.imaging.stacks import Stack, stacks
+from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity
 from appliance.inference.detector import TritonDetector
 from appliance.results.report import Results, report
@@ -118,10 +119,7 @@ class Pipeline:
         for judgement in selection.readable:
             stack = judgement.stack
             try:
-                with clock(Step.READ):
-                    volume = read_volume(stack, study.fetch)
-                with clock(Step.CHECK):
-                    check(volume)
+                volume = _accepted(stack, study.fetch, clock)
             except RefusedError as error:
                 refusals += error.refusals
                 continue
@@ -156,3 +154,12 @@ class Pipeline:
             RefusalCode.NO_SUITABLE_SERIES, "no series of the study is a readable axial soft-tissue head CT"
         )
         return Answer(study.uid, selection, self.detector.identity, (*refusals, nothing), clock.timing_ms)
+
+
+def _accepted(stack: Stack, fetch: Callable[[str], bytes], clock: StepClock) -> Volume:
+    """Return the stack's volume, or raise `RefusedError`: then the volume is gone before the next best one is read."""
+    with clock(Step.READ):
+        volume = read_volume(stack, fetch)
+    with clock(Step.CHECK):
+        check(volume)
+    return volume

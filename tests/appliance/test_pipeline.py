@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
+import weakref
+from typing import Any
+
 import pytest
 from pydicom.uid import generate_uid
 
+from appliance import pipeline as pipeline_module
+from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.instances import parse_instance
+from appliance.imaging.volume import Volume
 from appliance.pipeline import Pipeline, Study
 from appliance.settings import FindingSettings, Settings
 from tests.appliance.stand_in import StandInDetector, head_series
@@ -28,3 +34,28 @@ def test_a_reading_is_judged_by_the_threshold_of_the_model_that_read_though_anot
     assert finding is not None
     assert finding.criteria.threshold == counts_from
     assert finding.present
+
+
+def test_a_volume_that_is_refused_is_gone_before_the_next_best_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = str(generate_uid())
+    files = {str(number): data for number, data in enumerate([*head_series(uid), *head_series(uid)])}
+    study = Study(uid, tuple(parse_instance(ref, data) for ref, data in files.items()), files.__getitem__)
+    read: list[weakref.ref[Volume]] = []
+    original = pipeline_module.read_volume
+
+    def read_volume(*arguments: Any) -> Volume:
+        assert all(before() is None for before in read)
+        volume = original(*arguments)
+        read.append(weakref.ref(volume))
+        return volume
+
+    def check(volume: Volume) -> None:
+        if len(read) == 1:
+            raise RefusedError(Refusal(RefusalCode.NOT_HEAD, "the first one", volume.series_uid))
+
+    monkeypatch.setattr(pipeline_module, "read_volume", read_volume)
+    monkeypatch.setattr(pipeline_module, "check", check)
+    answer = Pipeline(Settings(), StandInDetector()).answer(study)  # type: ignore[arg-type]
+    assert len(read) == 2
+    assert answer.finding is not None
+    assert [refusal.code for refusal in answer.refusals] == [RefusalCode.NOT_HEAD]
