@@ -17,10 +17,20 @@ from typer.testing import CliRunner
 
 pytest.importorskip("sklearn", reason="the audit runs in the development environment")
 
-from training.simulator.audit.bars import Bar, detector_bars, header_bars, image_bars, physics_bars, size_bars
+from training.simulator.audit.bars import (
+    Bar,
+    detector_bars,
+    failure_bar,
+    header_bars,
+    image_bars,
+    physics_bars,
+    size_bars,
+)
 from training.simulator.audit.cases import Case, Seen
 from training.simulator.audit.classifiers import encoded, spread_by_chance, trials
+from training.simulator.audit.command import measured_pairs
 from training.simulator.audit.headers import features, planned_features
+from training.simulator.audit.kept import claim, keep, kept
 from training.simulator.audit.physics import ScannerFigures, measured
 from training.simulator.audit.report import conclude
 from training.simulator.audit.surroundings import REACH_MM, masked_out, skull_cavity, statistics_of
@@ -84,6 +94,43 @@ def test_a_small_audit_of_real_pairs_holds(tmp_path: Path) -> None:
     assert all(bar["holds"] for bar in report["bars"])
     assert (tmp_path / "audit.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "audit.md").read_text().count("holds") == len(report["bars"])
+
+
+def test_an_audit_goes_on_from_the_pairs_that_are_kept(tmp_path: Path) -> None:
+    folder = claim(tmp_path, matrix=256)
+    made_up = cases(5)
+    for case in made_up:
+        keep(case, folder)
+    assert kept(pairs(6), folder) == made_up
+    assert measured_pairs(pairs(5), tmp_path, 256, workers=1) == (made_up, {})
+
+
+def test_pairs_on_slices_of_another_matrix_are_refused(tmp_path: Path) -> None:
+    claim(tmp_path, matrix=256)
+    result = CliRunner().invoke(app, ["audit", "--studies", "10", "--matrix", "128", "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "pairs of another matrix" in " ".join(result.output.replace("│", " ").split())
+
+
+def test_pairs_of_another_simulator_are_refused(tmp_path: Path) -> None:
+    stated = claim(tmp_path, matrix=256) / "measured_with.json"
+    stated.write_text(json.dumps({"simulator": "an earlier one", "matrix": 256}))
+    with pytest.raises(ValueError, match="another simulator: remove it"):
+        claim(tmp_path, matrix=256)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_pair_that_fails_stops_no_other_and_says_why(workers: int) -> None:
+    found, failed = measured_pairs(pairs(3), None, 0, workers)
+    assert found == []
+    assert failed == dict.fromkeys((entry.name for entry in pairs(3)), "ZeroDivisionError: float division by zero")
+
+
+def test_pairs_that_could_not_be_made_are_named_and_break_a_bar() -> None:
+    bar = failure_bar(cases(10), {"iph-8000003": "ValueError: no room"})
+    assert broken([bar]) == ["pairs that could not be made"]
+    assert bar.note == "iph-8000003: ValueError: no room"
+    assert failure_bar(cases(10), {}).holds
 
 
 def test_pairs_that_differ_in_the_blood_alone_break_nothing() -> None:
@@ -240,6 +287,18 @@ def test_the_threshold_finds_a_ball_of_blood_with_its_volume_and_nothing_in_brai
     assert largest_dense_ml(bleeding, GEOMETRY) == pytest.approx(
         float(blood.sum(axis=(1, 2)) @ GEOMETRY.voxel_ml), rel=0.15
     )
+
+
+def test_the_vault_that_slopes_through_a_slice_is_no_blood() -> None:
+    closing = skull()
+    y, x = np.mgrid[:128, :128] - 63.5
+    inner = np.hypot(y, x) * 1.6
+    for z in range(6, 12):  # each slice narrower, with partial volume of the bone that the next one has
+        inside = 70 - 8 * (z - 5)
+        closing[z][(inner >= inside) & (inner < 70)] = 900
+        if z < 11:
+            closing[z][(inner >= inside - 8) & (inner < inside)] = 80
+    assert largest_dense_ml(closing, GEOMETRY) < 0.5
 
 
 def test_a_scanners_figures_are_those_it_was_set_to() -> None:

@@ -26,8 +26,11 @@ from training.simulator.sizes import TEST_COHORT, TEST_QUARTILES_ML
 
 PAPER_AUC: Final = 0.983
 """Of the paper's network in cross-validation (Results, "ICH Detection")."""
-DETECTOR_AUC: Final = 0.90
-"""A threshold must stay below this; among the positives it may fail on are the small and the thin."""
+DETECTOR_AUC: Final = 0.74
+"""A threshold must stay below this: half of the paper's way from chance (0.5) to its 0.983.
+
+A network's figures then rest on more than brightness by at least as much as on it. Blood that is always bright, or
+heads without calcium, contrast and dense dura, bring a threshold above it."""
 _CHANCE: Final = 0.05
 _SPREADS: Final = 3.0
 
@@ -77,6 +80,12 @@ class Bar:
         return bool(self.low <= self.value <= self.high)
 
 
+def failure_bar(cases: Sequence[Case], failed: Mapping[str, str]) -> Bar:
+    """Return how many pairs are missing from the cases, and what went wrong in each, by the bleeding study's name."""
+    errors = "; ".join(f"{name}: {error}" for name, error in failed.items())
+    return Bar("pairs that could not be made", len(failed), 0, 0, 2 * (len(cases) + len(failed)), errors)
+
+
 def header_bars(cases: Sequence[Case], cohorts: Mapping[str, tuple[Sequence[Entry], Sequence[Features]]]) -> list[Bar]:
     """Return what headers alone tell: those of the written pairs, and planned ones of cohorts (entries, features)."""
     bars = _trial_bars("headers of the pairs", trials(*_paired(cases, lambda seen: seen.headers)), 2 * len(cases))
@@ -116,7 +125,9 @@ def detector_bars(cases: Sequence[Case]) -> list[Bar]:
     rest = (len(cases) - 1) * (one + two - 2 * area**2)
     error = float(np.sqrt(max(0.0, area * (1 - area) + rest)) / len(cases))
     note = f"the paper's network has {PAPER_AUC}"
-    return [Bar("60 HU detector, AUC", area, 0.0, DETECTOR_AUC + 2 * error * _few(cases), 2 * len(cases), note)]
+    # A fifth of that way below chance: what marks heads without blood would be a hint as well.
+    low = 0.5 - (PAPER_AUC - 0.5) / 5 - 2 * error * _few(cases)
+    return [Bar("60 HU detector, AUC", area, low, DETECTOR_AUC + 2 * error * _few(cases), 2 * len(cases), note)]
 
 
 def physics_bars(cases: Sequence[Case]) -> list[Bar]:

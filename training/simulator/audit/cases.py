@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -54,6 +54,7 @@ class Case:
     changed_bone: share of the voxels outside the cavity whose HU differ between the two heads.
     tissue_hu, blood_hu: medians of pure tissue and of pure blood before the scanner.
     scanner: what the scanner does to a phantom.
+    mimics: the names of what else the head has: what may explain a figure out of the ordinary.
     """
 
     entry: Entry
@@ -66,30 +67,38 @@ class Case:
     tissue_hu: dict[str, float]
     blood_hu: float | None
     scanner: ScannerFigures
+    mimics: tuple[str, ...] = ()
 
 
-def cases(entries: Iterable[Entry], *, matrix: int, workers: int = 1) -> Iterator[Case]:
-    """Yield the pair of every positive entry, in their order.
+def cases(entries: Iterable[Entry], *, matrix: int, workers: int = 1) -> Iterator[tuple[Entry, Case | str]]:
+    """Yield every positive entry with its pair, or with what went wrong: one that fails stops no other.
+
+    Several workers yield them as they are done.
 
     Parameters
     ----------
     matrix: rows and columns of the slices.
     workers: processes; 1 makes the pairs in this one.
     """
-    wanted = [(entry, matrix) for entry in entries]
     if workers == 1:
-        yield from map(_case, wanted)
+        for entry in entries:
+            try:
+                yield entry, case_of(entry, matrix)
+            except Exception as error:
+                yield entry, _said(error)
         return
     with ProcessPoolExecutor(workers) as pool:
+        running = {pool.submit(case_of, entry, matrix): entry for entry in entries}
         try:
-            yield from pool.map(_case, wanted)
+            for future in as_completed(running):
+                wrong = future.exception()
+                yield running[future], future.result() if wrong is None else _said(wrong)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _case(wanted: tuple[Entry, int]) -> Case:
-    """Return the pair of an entry, on slices of a matrix."""
-    entry, matrix = wanted
+def case_of(entry: Entry, matrix: int) -> Case:
+    """Return the measured pair of a positive entry, on slices of a matrix."""
     specs = [
         StudySpec(one.seed, one.finding, volume_ml=one.volume_ml, population=one.population, matrix=matrix)
         for one in (entry, entry.without_blood)
@@ -108,7 +117,13 @@ def _case(wanted: tuple[Entry, int]) -> Case:
         tissue_hu=tissue_hu(healthy.head),
         blood_hu=blood_hu(bleeding.head),
         scanner=measured(healthy.scanner, entry.seed),
+        mimics=tuple(name for name, _ in healthy.head.anatomy.mimics.present),
     )
+
+
+def _said(error: BaseException) -> str:
+    """Return an error in a line."""
+    return f"{type(error).__name__}: {error}"
 
 
 def changed_outside(bleeding: SimulatedHead, healthy: SimulatedHead) -> float:

@@ -5,13 +5,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import typer
 from rich.table import Table
 
-from training.simulator.audit.bars import Bar, detector_bars, header_bars, image_bars, physics_bars, size_bars
+from training.simulator.audit.bars import (
+    Bar,
+    detector_bars,
+    failure_bar,
+    header_bars,
+    image_bars,
+    physics_bars,
+    size_bars,
+)
 from training.simulator.audit.cases import Case
 from training.simulator.audit.headers import planned_features
 from training.simulator.manifest import Entry, read, shipped
@@ -39,12 +47,18 @@ def conclude(bars: Sequence[Bar]) -> None:
         raise typer.Exit(BROKEN)
 
 
-def audited(found: Sequence[Case], fresh: int) -> list[Bar]:
-    """Return every bar, of pairs, of the shipped cohorts' headers and of those of `fresh` drawn studies."""
+def audited(found: Sequence[Case], failed: Mapping[str, str], fresh: int) -> list[Bar]:
+    """Return every bar, of pairs, of the shipped cohorts' headers and of those of `fresh` drawn studies.
+
+    Parameters
+    ----------
+    failed: what went wrong in the pairs that are not among `found`, by the name of the study with blood.
+    """
     cohorts: dict[str, Sequence[Entry]] = {f"the {name} cohort": read(name) for name in shipped()}
     cohorts["drawn studies"] = drawn(fresh, _FRESH_SEED)
     headers = {name: (entries, planned_features(entries)) for name, entries in cohorts.items()}
     return [
+        failure_bar(found, failed),
         *header_bars(found, headers),
         *image_bars(found),
         *detector_bars(found),

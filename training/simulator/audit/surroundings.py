@@ -38,14 +38,21 @@ def masked_out(labels: NDArray[np.uint8], geometry: ScanGeometry) -> Mask:
     return np.asarray(ndimage.distance_transform_edt(labels == 0, sampling=step) <= REACH_MM)
 
 
-def skull_cavity(hu: NDArray[np.int16]) -> Mask:
-    """Return the inside of the skull, bool [Z, Y, X]: what its largest bone closes in on a slice, without the bone."""
-    inside = np.zeros(hu.shape, bool)
+def skull_bone(hu: NDArray[np.int16]) -> Mask:
+    """Return the largest bone of each slice, bool [Z, Y, X]."""
+    skull = np.zeros(hu.shape, bool)
     for z, plane in enumerate(hu):
         bones, count = ndimage.label(plane > _BONE_HU)
         if count:
-            skull = bones == 1 + np.bincount(bones.ravel())[1:].argmax()
-            inside[z] = ndimage.binary_erosion(ndimage.binary_fill_holes(skull) & ~skull, iterations=2)
+            skull[z] = bones == 1 + np.bincount(bones.ravel())[1:].argmax()
+    return skull
+
+
+def skull_cavity(hu: NDArray[np.int16]) -> Mask:
+    """Return the inside of the skull, bool [Z, Y, X]: what its largest bone closes in on a slice, without the bone."""
+    inside = np.zeros(hu.shape, bool)
+    for z, skull in enumerate(skull_bone(hu)):
+        inside[z] = ndimage.binary_erosion(ndimage.binary_fill_holes(skull) & ~skull, iterations=2)
     return inside
 
 

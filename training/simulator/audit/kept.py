@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Measured pairs on disk, a file each, so that an audit that was stopped goes on where it was.
+
+A file appears in one step, once its pair is measured. The folder says what its pairs were measured with: pairs of two
+simulators, or of two sizes of slices, would give figures of neither.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from training.simulator.audit.cases import Case, Seen
+from training.simulator.audit.physics import ScannerFigures
+from training.simulator.manifest import Entry
+
+PAIRS: Final = "pairs"
+"""The folder of the pairs' files, in the audit's folder."""
+_MEASURED_WITH: Final = "measured_with.json"
+_SIMULATOR: Final = Path(__file__).parents[1]
+_MEASURES: Final = ("cases", "headers", "physics", "surroundings", "threshold")
+_NO_MATTER: Final = ("audit", "gallery", "manifests")  # folders that change nothing in a scan
+
+
+def revision() -> str:
+    """Return a hash of all that a pair's figures come from: the simulator, its atlases, and the audit's measures."""
+    sources = [
+        path
+        for path in sorted((*_SIMULATOR.rglob("*.py"), *_SIMULATOR.rglob("*.npz")))
+        if path.relative_to(_SIMULATOR).parts[0] not in _NO_MATTER
+    ]
+    sources += [_SIMULATOR / "audit" / f"{name}.py" for name in _MEASURES]
+    found = hashlib.sha256()
+    for path in sources:
+        found.update(path.relative_to(_SIMULATOR).as_posix().encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def claim(out: Path, *, matrix: int) -> Path:
+    """Return the folder of pairs in `out`, made if need be.
+
+    Raises
+    ------
+    ValueError
+        If it holds pairs of another simulator, or on slices of another matrix.
+    """
+    folder = out / PAIRS
+    with_this = {"simulator": revision(), "matrix": matrix}
+    stated = folder / _MEASURED_WITH
+    if stated.exists():
+        before = json.loads(stated.read_text(encoding="utf-8"))
+        changed = [name for name, value in with_this.items() if before.get(name) != value]
+        if changed:
+            raise ValueError(f"{folder} holds pairs of another {' and '.join(changed)}: remove it, or take another one")
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(stated, with_this)
+    return folder
+
+
+def keep(case: Case, folder: Path) -> None:
+    """Write a measured pair into the folder of pairs."""
+    _write(_path(case.entry, folder), dataclasses.asdict(case))
+
+
+def kept(entries: Iterable[Entry], folder: Path) -> list[Case]:
+    """Return those of the entries' pairs that the folder of pairs has, in the entries' order."""
+    return [_read(_path(entry, folder)) for entry in entries if _path(entry, folder).exists()]
+
+
+def _path(entry: Entry, folder: Path) -> Path:
+    """Return the file of an entry's pair; the same seed of two populations is two heads."""
+    return folder / f"{entry.name}-{entry.population.replace(' ', '-')}.json"
+
+
+def _write(path: Path, values: dict[str, object]) -> None:
+    """Write values as JSON, the file whole or not there."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(values) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _read(path: Path) -> Case:
+    """Return a pair that `keep` wrote."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    scanner = values["scanner"]
+    curves = {name: tuple(scanner[name]) for name in ("frequency_per_mm", "power")}
+    return Case(
+        **values
+        | {
+            "entry": Entry(**values["entry"]),
+            "bleeding": Seen(**values["bleeding"]),
+            "healthy": Seen(**values["healthy"]),
+            "scanner": ScannerFigures(**scanner | curves),
+            "mimics": tuple(values["mimics"]),
+        }
+    )
