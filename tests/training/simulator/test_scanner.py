@@ -213,6 +213,25 @@ def test_hardening_darkens_what_lies_between_dense_bones():
     assert (hard - plain)[BETWEEN].mean() < (hard - plain)[ABOVE].mean() - 5
 
 
+def vault() -> np.ndarray:
+    """Return a head [8, 256, 256] whose ring of bone narrows and thickens from slice to slice, as at the vertex."""
+    y, x = np.mgrid[:256, :256] - 127.5
+    away = np.hypot(y, x)
+    return np.stack(
+        [
+            np.where(away < 100 - 8 * z, 30.0, np.where(away < 110 - 4 * z, 1400.0, -1000.0)).astype(np.float32)
+            for z in range(8)
+        ]
+    )
+
+
+def test_hardening_lifts_slices_of_much_bone_by_little():
+    plain, hard = (scan_of(vault(), replace(QUIET, hardening=h)).astype(float) for h in (0.0, 1.0))
+    lift = np.median((hard - plain)[:, 118:138, 118:138], axis=(1, 2))
+
+    assert 5 < lift[-1] - lift[0] < 20  # at full strength, from 4 to 17 mm of bone
+
+
 def test_starved_rays_between_dense_bones_leave_streaks_along_them():
     quiet = replace(QUIET, noise_hu=0.01)
     image = scan_of(petrous(), replace(quiet, noise_hu=2.0, streaks=3.0)).astype(float)

@@ -14,7 +14,9 @@ angle bring much more than the mean they show as streaks, as between the petrous
 Hardening: water is corrected for, bone is not, so a ray that crosses B cm of it comes out short by about B^2; back
 projection of that error makes the dark bars between dense bones, and what is left of cupping (Brooks & Di Chiro, Phys
 Med Biol 1976; Joseph & Spital, J Comput Assist Tomogr 1978), and more than that where bone fills a detector partly
-(Glover & Pelc, Med Phys 1980).
+(Glover & Pelc, Med Phys 1980). It also lifts whole slices that are mostly bone, at the base and towards the vertex (the
+apical artefact of the first scanners: Di Chiro et al., J Comput Assist Tomogr 1978); what a head's calibration does not
+take out of that is a few HU.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ BOW_TIE = 0.4  # how much of the missing path it adds
 TUBE_FOLLOWS = 0.7  # how much of the difference between angles the tube current evens out
 HARDEST_HU = 60.0
 STEEPER_CM = 4.0
+LIFT_LEFT = 0.2  # of what hardening lifts a whole slice by
 HARDENING_PER_CM2 = 0.004  # shortfall of a ray for each squared cm of bone of +1000 HU
 
 
@@ -199,8 +202,25 @@ def _hardened(paths: Field, water: Field, bone: Field, cell_cm: float) -> Field:
     soft = (bone < 0.3).astype(np.float32)
     blur = (0.4, 0.8, 0.8)
     hu = ndimage.gaussian_filter(hu * soft, blur) / np.maximum(ndimage.gaussian_filter(soft, blur), 0.05)
-    brain = (water > 1.0) & (water < 1.07)
-    return np.asarray(hu - (hu[brain].mean() if brain.any() else 0), np.float32)
+    skull = bone > 0.05
+    closed = np.stack([ndimage.binary_fill_holes(plane) for plane in skull]) & ~skull
+    soft_tissue = (water > 1.0) & (water < 1.07)
+    lift, whole = _lifted(hu, soft_tissue & closed if (soft_tissue & closed).any() else soft_tissue)
+    return np.asarray(hu - whole - (1 - np.float32(LIFT_LEFT)) * (lift - whole)[:, None, None], np.float32)
+
+
+def _lifted(hu: Field, brain: NDArray[np.bool_]) -> tuple[Field, float]:
+    """Return the medians of HU in the brain, about each slice [Z] and over all: medians, as bars are not lift.
+
+    A slice's neighbours count with it; one with no brain near has the median of all.
+    """
+    if not brain.any():
+        return np.zeros(len(hu), np.float32), 0.0
+    whole = float(np.median(hu[brain]))
+    counts = brain.sum((1, 2), dtype=np.float64)
+    medians = [np.median(plane[seen]) if seen.any() else 0.0 for plane, seen in zip(hu, brain, strict=True)]
+    sums, near = (ndimage.gaussian_filter1d(v, 0.6, mode="constant") for v in (counts * medians, counts))
+    return np.where(near > 1, sums / np.maximum(near, 1), whole).astype(np.float32), whole
 
 
 def _bodies(water: Field) -> Field:
