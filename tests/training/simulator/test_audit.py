@@ -29,7 +29,7 @@ from training.simulator.audit.bars import (
 from training.simulator.audit.cases import Case, Seen
 from training.simulator.audit.classifiers import encoded, spread_by_chance, trials
 from training.simulator.audit.command import measured_pairs
-from training.simulator.audit.headers import features, planned_features
+from training.simulator.audit.headers import digests, features, planned_features
 from training.simulator.audit.kept import claim, keep, kept
 from training.simulator.audit.physics import ScannerFigures, measured
 from training.simulator.audit.report import conclude
@@ -79,6 +79,11 @@ def cases(count: int, change: Callable[[Seen, np.random.Generator], Seen] = lamb
         tissue = {"grey": 39.0, "white": 29.5, "CSF": 5.0}
         found.append(Case(entry, bleeding, healthy, 20.0, {}, 0.05, 0.0, tissue, 64.0, FIGURES))
     return found
+
+
+def noisy(seen: Seen, rng: np.random.Generator) -> Seen:
+    """Return a scan whose image differs from its twin's by chance alone."""
+    return replace(seen, surroundings={name: float(rng.normal()) for name in seen.surroundings})
 
 
 def broken(bars: list[Bar]) -> list[str]:
@@ -144,6 +149,36 @@ def test_a_header_that_follows_the_finding_is_named() -> None:
     assert "attributes that differ within a pair" in broken(bars)
     assert len(broken(bars)) == 3
     assert all("0 KVP 0" in bar.note for bar in bars)
+
+
+def test_what_features_leave_out_of_a_header_is_named_within_a_pair() -> None:
+    def written(word: str) -> Dataset:
+        item = Dataset()
+        item.CodeMeaning = word
+        dataset = Dataset()
+        dataset.SeriesNumber, dataset.SOPInstanceUID = 2, f"1.2.{len(word)}"
+        dataset.ImageComments = f"a comment of more than some {word} of letters"
+        dataset.ProcedureCodeSequence = [item]
+        return dataset
+
+    one, other = written("scores"), written("dozens")
+    assert features([one]) == features([other])
+    found = [
+        replace(
+            case,
+            bleeding=replace(case.bleeding, digests=digests([one])),
+            healthy=replace(case.healthy, digests=digests([other])),
+        )
+        for case in cases(10)
+    ]
+    bars = [bar for bar in header_bars(found, {}) if not bar.holds]
+    assert [bar.note for bar in bars] == ["CodeMeaning, ImageComments"]
+
+
+def test_chance_widens_no_area_of_a_whole_audit() -> None:
+    few, whole = (image_bars(cases(count, noisy))[0] for count in (20, 200))
+    assert few.high - few.low > 0.1
+    assert whole.high - whole.low == pytest.approx(0.1)
 
 
 def test_a_cohort_whose_seeds_tell_who_bleeds_is_named() -> None:

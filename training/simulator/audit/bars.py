@@ -88,12 +88,17 @@ def failure_bar(cases: Sequence[Case], failed: Mapping[str, str]) -> Bar:
 
 def header_bars(cases: Sequence[Case], cohorts: Mapping[str, tuple[Sequence[Entry], Sequence[Features]]]) -> list[Bar]:
     """Return what headers alone tell: those of the written pairs, and planned ones of cohorts (entries, features)."""
-    bars = _trial_bars("headers of the pairs", trials(*_paired(cases, lambda seen: seen.headers)), 2 * len(cases))
+    found = trials(*_paired(cases, lambda seen: seen.headers))
+    bars = _trial_bars("headers of the pairs", found, 2 * len(cases), _few(cases))
     differing = {
         name
         for case in cases
-        for name in set(case.bleeding.headers) | set(case.healthy.headers)
-        if case.bleeding.headers.get(name) != case.healthy.headers.get(name)
+        for one, other in (
+            (case.bleeding.headers, case.healthy.headers),
+            (case.bleeding.digests, case.healthy.digests),
+        )
+        for name in set(one) | set(other)
+        if one.get(name) != other.get(name)
     }
     bars.append(
         Bar("attributes that differ within a pair", len(differing), 0, 0, 2 * len(cases), ", ".join(sorted(differing)))
@@ -101,7 +106,7 @@ def header_bars(cases: Sequence[Case], cohorts: Mapping[str, tuple[Sequence[Entr
     for name, (entries, features) in cohorts.items():
         bleeds = np.array([entry.finding is not Finding.NONE for entry in entries])
         heads = np.array([entry.seed for entry in entries])
-        bars += _trial_bars(f"headers of {name}", trials(features, bleeds, heads), len(entries))
+        bars += _trial_bars(f"headers of {name}", trials(features, bleeds, heads), len(entries), 1.0)
     return bars
 
 
@@ -110,7 +115,7 @@ def image_bars(cases: Sequence[Case]) -> list[Bar]:
     found = trials(*_paired(cases, lambda seen: seen.surroundings))
     changed = max(case.changed_bone for case in cases)
     return [
-        *_trial_bars("image with the bleed masked out", found, 2 * len(cases)),
+        *_trial_bars("image with the bleed masked out", found, 2 * len(cases), _few(cases)),
         Bar("voxels outside the cavity that differ within a pair, share", changed, 0, 0, 2 * len(cases)),
     ]
 
@@ -188,11 +193,11 @@ def _paired(
     return features, np.arange(len(heads)) % 2 == 0, np.array(heads)
 
 
-def _trial_bars(subject: str, found: Iterable[Trial], studies: int) -> list[Bar]:
-    """Return a bar for each classifier."""
+def _trial_bars(subject: str, found: Iterable[Trial], studies: int, allowance: float) -> list[Bar]:
+    """Return a bar for each classifier; `allowance` is 1 where chance widens it, 0 where it does not."""
     bars = []
     for trial in found:
-        slack = max(_CHANCE, _SPREADS * trial.by_chance)
+        slack = max(_CHANCE, _SPREADS * trial.by_chance * allowance)
         hints = ", ".join(f"{name} alone {area:.2f}" for name, area in trial.hints)
         bars.append(Bar(f"{subject}, {trial.classifier}, AUC", trial.auc, 0.5 - slack, 0.5 + slack, studies, hints))
     return bars

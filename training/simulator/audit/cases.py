@@ -7,14 +7,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.simulator.audit.headers import written_features
+from training.simulator.audit.headers import digests, features, written_headers
 from training.simulator.audit.physics import ScannerFigures, blood_hu, measured, tissue_hu
 from training.simulator.audit.surroundings import masked_out, statistics_of
 from training.simulator.audit.threshold import largest_dense_ml
@@ -33,11 +33,13 @@ class Seen:
     Attributes
     ----------
     dense_ml: the largest piece above 60 HU inside the skull.
+    digests: a hash of each attribute of its files, whatever the features leave out.
     """
 
     headers: dict[str, float | str]
     surroundings: dict[str, float]
     dense_ml: float
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -136,5 +138,6 @@ def changed_outside(bleeding: SimulatedHead, healthy: SimulatedHead) -> float:
 def _seen(scan: SimulatedScan, spec: StudySpec, hidden: NDArray[np.bool_]) -> Seen:
     """Return what is kept of one scan."""
     with tempfile.TemporaryDirectory() as folder:
-        headers = written_features(write_scan(scan, spec, Path(folder)))
-    return Seen(headers, statistics_of(scan.hu, hidden), largest_dense_ml(scan.hu, scan.geometry))
+        headers = written_headers(write_scan(scan, spec, Path(folder)))
+    dense_ml = largest_dense_ml(scan.hu, scan.geometry)
+    return Seen(features(headers), statistics_of(scan.hu, hidden), dense_ml, digests(headers))
