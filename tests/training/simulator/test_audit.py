@@ -217,6 +217,14 @@ def test_tissue_noise_and_edges_that_nobody_measured_are_named() -> None:
     assert len(broken(physics_bars(found))) == len(physics_bars(found))
 
 
+def test_heads_outside_a_cited_range_are_named_with_their_mimics() -> None:
+    found = cases(30)
+    odd = replace(found[4], tissue_hu=found[4].tissue_hu | {"white": 24.6}, mimics=("white matter disease",))
+    white = next(bar for bar in physics_bars([odd, *found[:4]]) if bar.subject == "white, median HU")
+    assert white.holds
+    assert white.note == f"{odd.entry.name} 24.6 (white matter disease)"
+
+
 def test_a_cohort_off_table_1_and_a_positive_without_blood_are_named() -> None:
     found = [replace(case, volume_ml=0.0) for case in cases(10)]
     assert broken(size_bars(found, read("independent"))) == ["positives without a labelled voxel of their type"]

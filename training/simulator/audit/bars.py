@@ -143,7 +143,10 @@ def physics_bars(cases: Sequence[Case]) -> list[Bar]:
         there = np.array([value for value in values if value is not None])
         slack = _SPREADS * 1.25 * float(there.std()) / np.sqrt(max(1, len(there))) * _few(cases) if len(there) else 0.0
         middle = float(np.median(there)) if len(there) else float("nan")
-        bars.append(Bar(f"{name}, median HU", middle, low - slack, high + slack, len(there)))
+        note = _outliers(
+            [(case, value) for case, value in zip(cases, values, strict=True) if value is not None], low, high
+        )
+        bars.append(Bar(f"{name}, median HU", middle, low - slack, high + slack, len(there), note))
     contrast = [case.tissue_hu["grey"] - case.tissue_hu["white"] for case in cases if len(case.tissue_hu) == 3]
     ranges: list[tuple[str, Sequence[float], tuple[float, float]]] = [
         ("grey less white of 3-12 HU", contrast, CONTRAST_HU),
@@ -156,6 +159,16 @@ def physics_bars(cases: Sequence[Case]) -> list[Bar]:
         slack = _SPREADS * float(np.sqrt(0.09 / max(1, len(measured)))) * _few(cases)
         bars.append(Bar(f"{name}, share of heads", within, 0.9 - slack, 1.0, len(measured)))
     return bars
+
+
+def _outliers(found: Iterable[tuple[Case, float]], low: float, high: float, most: int = 3) -> str:
+    """Return the heads farthest outside a range with their mimics, which may explain them."""
+    beyond = sorted(((max(low - value, value - high), value, case) for case, value in found), key=lambda one: -one[0])
+    return "; ".join(
+        f"{case.entry.name} {value:.1f} ({', '.join(case.mimics) or 'no mimic'})"
+        for away, value, case in beyond[:most]
+        if away > 0
+    )
 
 
 def size_bars(cases: Sequence[Case], independent: Sequence[Entry]) -> list[Bar]:
