@@ -311,6 +311,13 @@ def test_a_clear_clot_is_acute_and_plainly_denser_than_brain(anatomy):
     assert min(clot.hu for clot in clots) >= 60
 
 
+@pytest.mark.parametrize("form", FORMS.values())
+def test_a_clear_bleed_of_any_type_is_plainly_denser_than_brain(anatomy, form):
+    for seed in range(6):  # some would be thinned by CSF, or mixed with older blood
+        growth = planned(anatomy, replace(Bleed(form, 35.0, 1.0), clear=True), stream(seed, "clear")).grown(35.0)
+        assert np.median(growth.density[growth.fraction > 0.5]) > 55
+
+
 def test_clots_of_the_anaemic_are_darker(anatomy):
     dark, bright = (
         np.median(

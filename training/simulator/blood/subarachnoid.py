@@ -96,6 +96,8 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Wa
     # Much blood is seldom faint.
     faint = rng.random() < _FAINT_RATE * (1 if bleed.volume_ml < 5 else 0.3)
     pure = float(rng.uniform(0.5, 0.72) if faint else rng.uniform(0.78, 1.0))
+    if bleed.clear:
+        pure = 1.0
     csf = np.float32(anatomy.tissue.csf)
     density = csf + np.float32(pure) * (clot.density(rng, shape, 10) - csf)
     density += np.float32(rng.uniform(1, 5)) * smooth_field(rng, shape, 12)
