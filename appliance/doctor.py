@@ -448,7 +448,7 @@ def _shared_memory(settings: Settings) -> Iterator[Check]:
 
 def _model(settings: Settings) -> Iterator[Check]:
     try:
-        detector = TritonDetector(settings.triton)
+        detector = TritonDetector(settings.triton, settings.triton.timeout_s)
     except ApplianceError as error:
         contract = isinstance(error, ModelContractError)
         yield Check(

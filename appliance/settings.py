@@ -61,8 +61,9 @@ class TritonSettings(_Section):
     timeout_s: float = Field(
         120,
         gt=0,
-        description="Longest wait for one chunk (16 slices), s; once a chunk was answered, the next one is waited for "
-        "20 times as long as that one took, but at least 10 s, so that a Triton that hangs is noticed soon",
+        description="Longest wait for one chunk (16 slices), s; the first is waited for 30 s, later ones 20 times as "
+        "long as the last one took, but at least 10 s, so that a Triton that hangs is noticed soon; each wait in vain "
+        "doubles the next",
     )
     threads: int = Field(0, ge=0, description="CPU threads of the network, 0 for all cores")
 

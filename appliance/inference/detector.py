@@ -36,7 +36,7 @@ from appliance.inference.lanes import (
     SharedMemoryLane,
     remove_forsaken_regions,
 )
-from appliance.inference.patience import Patience
+from appliance.inference.patience import FIRST_S, Patience
 from appliance.settings import TritonSettings
 
 _CONTROL_TIMEOUT_S: Final = 10.0
@@ -75,6 +75,8 @@ class TritonDetector:
     ----------
     settings
         Where Triton is, and whether it shares this machine's memory.
+    first_wait_s
+        How long the first chunk is waited for, s: who asks but once waits `settings.timeout_s`.
 
     Raises
     ------
@@ -84,13 +86,13 @@ class TritonDetector:
         when the served model is not of this version's contract: says what differs.
     """
 
-    def __init__(self, settings: TritonSettings) -> None:
+    def __init__(self, settings: TritonSettings, first_wait_s: float = FIRST_S) -> None:
         self._settings = settings
         self._address = f"{settings.host}:{settings.grpc_port}"
         self._lock = threading.Lock()
         self._lanes: list[Lane] = []
         self._golden = GoldenAnswer()
-        self._patience = Patience(settings.timeout_s)
+        self._patience = Patience(settings.timeout_s, first_wait_s)
         self._client = self._new_client()
         try:
             with self._asking():
@@ -361,7 +363,7 @@ def _trouble(error: InferenceServerException) -> str:
     if error.status() == TOO_LATE:
         return (
             "no answer in time; it hangs, or the machine is overloaded: when it does not come back by itself restart "
-            "Triton, and when the machine is only slow raise triton.timeout_s"
+            "Triton; a machine that is only slow is waited for twice as long each time, up to triton.timeout_s"
         )
     if status == "UNAVAILABLE" and ("connect" in message.lower() or "socket" in message.lower()):
         return "does not answer; start it, or set triton.host and triton.grpc_port to where it runs"

@@ -21,11 +21,11 @@ TIMES: Final = 20
 
 
 class Patience:
-    """The wait for the next chunk, at most `longest_s`."""
+    """The wait for the next chunk, at most `longest_s`; the first is waited for `first_s`."""
 
-    def __init__(self, longest_s: float) -> None:
+    def __init__(self, longest_s: float, first_s: float = FIRST_S) -> None:
         self._longest_s = longest_s
-        self._wanted_s = FIRST_S
+        self._wanted_s = first_s
 
     @property
     def seconds(self) -> float:
@@ -34,7 +34,8 @@ class Patience:
 
     def answered(self, took_s: float) -> None:
         """Learn that a chunk took so long, s."""
-        self._wanted_s = max(LEAST_S, TIMES * took_s)
+        # It falls slowly: an answer that lay ready because the worker came late tells little of the next one.
+        self._wanted_s = max(LEAST_S, TIMES * took_s, self.seconds / 2)
 
     def ran_out(self) -> None:
         """Learn that a chunk did not come in time."""

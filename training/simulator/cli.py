@@ -125,9 +125,11 @@ def study(
     typer.echo(f"{truth.type}, {truth.volume_ml:.2f} mL on {len(truth.slices)} of {len(truth.positions_mm)} slices")
     if truth.wanted_ml is not None:
         got = f"{truth.volumes_ml[truth.type]:.4g} mL of {truth.type} labelled, {truth.wanted_ml:.4g} mL wanted"
-        typer.echo(
-            got if written.volume_fits else f"warning: {got}: the site has no room for it", err=not written.volume_fits
-        )
+        if written.volume_fits:
+            typer.echo(got)
+        else:
+            little = truth.volumes_ml[truth.type] < truth.wanted_ml
+            typer.echo(f"warning: {got}{': the site has no room for it' if little else ''}", err=True)
 
 
 def _kinds(text: str | None) -> tuple[SeriesKind, ...] | None:

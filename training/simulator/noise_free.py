@@ -46,7 +46,7 @@ class NoiseFreeScan:
     pixel_spacing_mm: distance of rows and of columns.
     thickness_mm: [Z].
     gapless: whether the planes touch, so that neighbours may be merged to thicker slices.
-    blood: the blood in the planes, for the labels of such slices; a bleeding scan without it is not merged.
+    blood: the blood in the planes, for the labels of such slices; a scan that was kept without it is not merged.
     population: the name of what it was drawn from.
     corner, matrix: where the arrays' first pixel lies in the slice, and the slice's rows and columns, where the arrays
         are only the box that holds the head; around it is air.
@@ -90,7 +90,8 @@ class NoiseFreeScan:
     @property
     def mergeable(self) -> bool:
         """Whether neighbouring planes may be shown as one thicker slice."""
-        return self.gapless and (self.blood is not None or self.finding is Finding.NONE)
+        # By nothing that differs between heads that bleed and others, or thickness would tell who does.
+        return self.gapless and self.blood is not None
 
     def merged_labels(self, slices: Sequence[range]) -> NDArray[np.uint8]:
         """Return the labels [slices, *matrix] of slices that are the means of some planes each.

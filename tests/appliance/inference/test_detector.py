@@ -361,7 +361,7 @@ def test_a_triton_that_freezes_in_the_middle_of_a_study_is_unavailable_and_used_
 
 
 def test_the_pace_of_the_golden_chunk_says_how_long_the_next_is_waited_for(served: TritonSettings) -> None:
-    detector = TritonDetector(served.model_copy(update={"timeout_s": 3600}))
+    detector = TritonDetector(served.model_copy(update={"timeout_s": 3600}), first_wait_s=3600)
     assert detector.ready()
     assert LEAST_S <= detector._patience.seconds < 3600
     detector.close()

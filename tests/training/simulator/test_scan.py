@@ -279,7 +279,7 @@ def test_planes_of_a_bleeding_scan_that_was_kept_without_its_blood_are_not_merge
     scan = NoiseFreeScan(7, Finding.SAH, hu, hu.astype(np.uint8), (0.5, 0.5), np.full(4, 1.25), gapless=True)
 
     assert not scan.mergeable
-    assert replace(scan, finding=Finding.NONE).mergeable
+    assert not replace(scan, finding=Finding.NONE).mergeable
     with pytest.raises(ValueError, match="sah-7"):
         viewed(scan, View.whole((64, 64)), (64, 64), scan.slices(2), Scanner(), np.random.default_rng(0))
 

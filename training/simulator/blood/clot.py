@@ -4,7 +4,7 @@
 
 Whole blood rises with the haematocrit (New & Aronow, Radiology 1976), here by 0.95 HU a percent, which puts 40 % at the
 1.33 HU a percent that dural sinuses have (Buyck et al., AJNR 2013). A clot retracts within six hours (Kendall & Radue,
-Br J Radiol 1978) and then measures 60-90, as clotted sinuses do (Buyck: 74 +- 9). Blood that has not clotted stays at
+Br J Radiol 1978) and then measures up to 78 here (clotted sinuses: 74 +- 9, Buyck). Blood that has not clotted stays at
 40-60, and so may that of the anaemic (Smith et al., AJR 1981; Duy et al., J Neuroimaging 2019, find no difference). A
 subacute clot loses 1.6 HU a day here (textbooks: 1-2; Dolinskas et al., AJR 1977) and passes brain between the first
 and the third week (Lee et al., J Korean Med Sci 1997, for subdural hematomas). Swirls are blood that still runs
@@ -77,7 +77,7 @@ class Clot:
         }[age]
         swirls = {Age.HYPERACUTE: 0.6, Age.ACUTE: 0.15, Age.SUBACUTE: 0.0}[age]
         swirl = float(rng.uniform(6, 20)) if rng.random() < swirls else 0.0
-        return cls(age, float(np.clip(hu, 38, 82)), float(rng.uniform(0.8, 3.5)), swirl)
+        return cls(age, float(np.clip(hu, 38, 80)), float(rng.uniform(0.8, 3.5)), swirl)
 
     def density(self, rng: np.random.Generator, shape: tuple[int, ...], grain_mm: float) -> Field:
         """Return the HU [Z, Y, X] of the clot, uneven over `grain_mm`."""
