@@ -58,7 +58,7 @@ def told(running: Running, detector: TritonDetector, bleeding: Patient, tmp_path
         written = bleeding.study(tmp_path / name, **changes)
         study = folder_contents(written.folder).study(written.truth.study_uid)
         assert study is not None
-        answer = analyze(study, running.settings, detector)
+        answer = analyze(study, running.settings, detector, print)
         assert answer.finding is not None, answer.refusals
         assert answer.results is not None
         assert answer.results.seg is not None
