@@ -2,24 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pytest
+
+pytest.importorskip("pydantic_settings", reason="compares with the service, whose environment it needs")
 
 import numpy as np
-import pytest
 
 from appliance import contract
 from appliance.findings.find import find
 from appliance.findings.finding import Criteria
 from appliance.inference.detections import Box, Detection
 from tests.appliance.phantom import made_volume, reading_of
-from training.lesions import StudyDetection, label_volume
-
-SPACING_MM = (5.0, 0.45, 0.45)
-
-
-def detection(z: int, box: Sequence[float], scores: Sequence[float], mask: np.ndarray | float = 1.0) -> StudyDetection:
-    cells = np.broadcast_to(np.float32(mask), (contract.MASK_SIZE, contract.MASK_SIZE))
-    return StudyDetection(z, np.array(box, np.float32), np.array(scores, np.float32), cells)
+from tests.training.made_detections import SPACING_MM, detection
+from training.lesions import label_volume
 
 
 def test_a_full_mask_fills_exactly_the_pixels_whose_centre_is_in_the_box() -> None:

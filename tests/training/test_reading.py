@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from appliance import contract
-from tests.training.test_lesions import SPACING_MM, detection
+from tests.training.made_detections import SPACING_MM, detection
 from training.reading import Quality, Study, quality, study_detections, study_score
 
 
