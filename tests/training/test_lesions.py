@@ -14,7 +14,7 @@ from appliance.findings.finding import Criteria
 from appliance.inference.detections import Box, Detection
 from tests.appliance.phantom import made_volume, reading_of
 from tests.training.made_detections import SPACING_MM, detection
-from training.lesions import label_volume
+from training.lesions import StudyDetection, label_volume
 
 
 def test_a_full_mask_fills_exactly_the_pixels_whose_centre_is_in_the_box() -> None:
