@@ -133,11 +133,16 @@ class Process:
         return "\n".join(f"  | {line}" for line in telling[-_TAIL_LINES:])
 
 
-class Server(ABC):
-    """A server of our own, started with `with` or by `start`."""
+class Started(ABC):
+    """What runs between `start` and `stop`, or as long as a `with` lasts."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    @abstractmethod
+    def start(self) -> None:
+        """Start it and return when it answers."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop it in order; its data stays."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -148,6 +153,13 @@ class Server(ABC):
     ) -> None:
         self.stop()
 
+
+class Server(Started):
+    """A server of our own."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
     @property
     def log(self) -> Path:
         """Where it writes its log; those of the starts before have `.1`, `.2` and so on behind the name."""
@@ -157,10 +169,6 @@ class Server(ABC):
     def pid(self) -> int | None:
         """Its process id while it runs."""
         return self._process.pid
-
-    @abstractmethod
-    def start(self) -> None:
-        """Start it and return when it answers."""
 
     def stop(self) -> None:
         """Stop it in order; its data stays."""

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from appliance.inference.server import TritonServer
 from appliance.ports import require_free
+from appliance.process import Started
 from appliance.settings import Settings
 from deploy.local import records
 from deploy.local.orthanc import OrthancProcess
@@ -19,7 +18,7 @@ from deploy.local.service import ROOT, ServiceProcess
 from deploy.local.settings_file import absolute
 
 
-class Stack:
+class Stack(Started):
     """Orthanc, Triton and the service with one set of settings.
 
     Parameters
@@ -58,15 +57,6 @@ class Stack:
         self.service = ServiceProcess(
             self.settings.model_copy(update={"log": logs}), self.state_dir / "service", die_with_parent=tied
         )
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start all three and return when studies can be sent.

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from training.simulator.cohort import MANIFEST, Form, claim, make, missing, usable_cores
 from training.simulator.manifest import Entry, read, shipped
 from training.simulator.population import POPULATIONS, TRAINING
+from training.simulator.progress import counted
 from training.simulator.recipes import FIGURE_SEEDS, TRAINING_SEEDS, drawn, first_seed_of
 
 
@@ -60,7 +60,7 @@ def cohort(
         raise typer.BadParameter(str(error)) from error
     wanted = missing(entries, out)
     failed: list[tuple[Entry, str]] = []
-    with _progress() as progress:
+    with counted() as progress:
         bar = progress.add_task("simulating studies", total=len(entries), completed=len(entries) - len(wanted))
         for entry, error_text in make(wanted, out, form, workers or usable_cores()):
             if error_text is not None:
@@ -91,15 +91,3 @@ def _entries(studies: int | None, seed: int | None, manifest: str | None, popula
     if name not in POPULATIONS:
         raise ValueError(f"--population is one of {', '.join(POPULATIONS)}, not {name!r}")
     return drawn(studies, first_seed_of(POPULATIONS[name]) if seed is None else seed, POPULATIONS[name])
-
-
-def _progress() -> Progress:
-    """Return a bar that says how many are done, and how long it takes yet."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )

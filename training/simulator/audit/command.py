@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from training.simulator.cohort import usable_cores
 from training.simulator.manifest import Entry, read
 from training.simulator.population import POPULATIONS
+from training.simulator.progress import counted
 from training.simulator.recipes import pairs
 
 if TYPE_CHECKING:
@@ -105,15 +105,7 @@ def measured_pairs(
     found = {} if folder is None else {case.entry: case for case in kept(entries, folder)}
     failed: dict[str, str] = {}
     missing = [entry for entry in entries if entry not in found]
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as progress:
+    with counted(Console(stderr=True)) as progress:
         bar = progress.add_task("simulating pairs", total=len(entries), completed=len(found))
         for entry, case in cases(missing, matrix=matrix, workers=workers):
             if isinstance(case, str):
