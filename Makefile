@@ -37,6 +37,7 @@ gallery: $(SERVICE)  ## pages of simulated slices to look at, in var/gallery (SE
 test: test-service test-training  ## every test, those with a real Orthanc and a real Triton included
 
 test-service: $(SERVICE) $(TRITON)
+	@sh deploy/install-system-packages.sh tests
 	.venv/bin/python -m pytest -m "not training"
 
 test-training: $(TRAINING)

@@ -3,10 +3,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs what the appliance needs of Debian, where it is missing: Orthanc with its Python plugin, DCMTK (storescu),
-# dicom3tools (dciodvfy) and Python's venv. With everything there it does nothing and needs neither root nor network.
+# dicom3tools (dciodvfy) and Python's venv; with the argument `tests` also PostgreSQL, which the ledger is tested on. With
+# everything there it does nothing and needs neither root nor network.
 #
-# Debian's own Orthanc server (ports 4242 and 8042) is left as it is found: a running one is not restarted, and one that
-# comes with this installation is neither started nor enabled. Ours runs beside it, on ports and storage of its own.
+# Debian's own servers (Orthanc on 4242 and 8042, PostgreSQL on 5432) are left as they are found: a running one is not
+# restarted, and one that comes with this installation is neither started nor enabled. Ours run beside them, on ports
+# and storage of their own.
 set -eu
 
 missing=""
@@ -22,6 +24,9 @@ need orthanc-python test -e /usr/share/orthanc/plugins/libOrthancPython.so
 need dcmtk sh -c 'command -v storescu && command -v dcmdump'
 need dicom3tools sh -c 'command -v dciodvfy'
 need python3-venv "${python:-python3}" -c 'import ensurepip, venv'
+if [ "${1:-}" = tests ]; then
+    need postgresql sh -c 'command -v initdb || ls /usr/lib/postgresql/*/bin/initdb'
+fi
 [ -n "$missing" ] || exit 0
 
 echo "installing from Debian:$missing"
@@ -43,8 +48,10 @@ $as_root sh -eu -s -- $missing <<'ROOT'
 # invoke-rc.d asks policy-rc.d whether a package may start, stop or restart a service: 101 forbids it.
 policy=/usr/sbin/policy-rc.d
 kept=""
-had_orthanc=yes
-[ -e /etc/init.d/orthanc ] || had_orthanc=no
+new=""
+for server in orthanc postgresql; do
+    [ -e "/etc/init.d/$server" ] || new="$new $server"
+done
 
 restore() {
     if [ -n "$kept" ]; then
@@ -69,12 +76,13 @@ install() {
 # The package lists may be missing or old; they are fetched only then.
 install "$@" 2>/dev/null || { apt-get update --quiet=2 -o DPkg::Lock::Timeout=300 </dev/null && install "$@"; }
 
-if [ "$had_orthanc" = no ] && [ -e /etc/init.d/orthanc ]; then
-    # Ours is started by the appliance; Debian's would listen on 4242 and 8042 from the next boot on.
+# Ours are started by the appliance and its tests; Debian's would listen from the next boot on.
+for server in $new; do
+    [ -e "/etc/init.d/$server" ] || continue
     if command -v systemctl >/dev/null; then
-        systemctl --quiet disable orthanc.service
+        systemctl --quiet disable "$server.service"
     else
-        update-rc.d orthanc disable
+        update-rc.d "$server" disable
     fi
-fi
+done
 ROOT

@@ -42,10 +42,9 @@ def _server_programs() -> Path | None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server of our own, which keeps nothing on disk longer than the tests run."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed: the ledger is tested on SQLite alone")
     programs = _server_programs()
     if programs is None:
-        pytest.skip("no PostgreSQL server programs here: the ledger is tested on SQLite alone")
+        pytest.fail("no PostgreSQL server programs here: run `sh deploy/install-system-packages.sh tests`")
     as_root = os.geteuid() == 0
     user = "postgres" if as_root else getpass.getuser()
     prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if as_root else []
