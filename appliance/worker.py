@@ -8,6 +8,7 @@ long as it takes; a study that breaks the pipeline itself is tried again a few t
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -75,11 +76,16 @@ class Worker:
 
     def run(self, stopping: threading.Event) -> None:
         """Answer studies until `stopping` is set (and the handover woken); a study that was begun is finished."""
-        failing = ""
+        failing, worked = "", False
         while not stopping.is_set():
             seen = self._handover.seen()
             try:
-                if not self.work():
+                if self.work():
+                    worked = True
+                else:
+                    if worked:  # now that nobody waits: the collector would else stop a study for a tenth of a second
+                        gc.collect()
+                    worked = False
                     self._handover.wait(seen, self._until_next_try())
                 failing = ""
             except Exception as error:  # the ledger itself: nothing could be recorded, so look again in a while
@@ -175,17 +181,16 @@ class Worker:
     ) -> None:
         structlog.contextvars.bind_contextvars(step=Step.DELIVER.value)
         begun = self._clock()
-        named = results.named_datasets()
         if not self._holds_all(sources):
             self._refuse(job, (*refusals, _GONE), timing_ms)
             return
         stack = answer.stack
         assert stack is not None
         self._ledger.deliver(
-            job, result_objects(named), summary(answer), refusals, stack.slice_set_hash, stack.series_uid
+            job, result_objects(results.announced()), summary(answer), refusals, stack.slice_set_hash, stack.series_uid
         )
         stored, sr_stored_at = [], begun
-        for _, dataset in named:
+        for _, dataset in results.named_datasets():
             stored.append(store(self._orthanc, dataset))
             if dataset is results.sr:
                 sr_stored_at = self._clock()

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property, partial
 from io import BytesIO
 from typing import Final
 
@@ -35,18 +38,49 @@ COVERED: Final = 0.3
 """A box that shares more of itself with a likelier one than this says nothing of its own."""
 
 
+@dataclass(frozen=True, eq=False)
+class KeyImage:
+    """One slice as a secondary capture, drawn when its pixels are first asked for: the SR shall not wait for them.
+
+    `undrawn` is the capture without its pixels, `draw` returns them, RGB uint8 [rows, columns, 3].
+    """
+
+    undrawn: Dataset
+    draw: Callable[[], NDArray[np.uint8]]
+
+    @cached_property
+    def capture(self) -> Dataset:
+        """The whole secondary capture."""
+        picture = self.draw()
+        capture = copy(self.undrawn)
+        capture.Rows, capture.Columns = picture.shape[:2]
+        pixels = picture.tobytes()
+        capture.PixelData = pixels + b"\0" * (len(pixels) % 2)
+        capture["PixelData"].VR = "OB"
+        return capture
+
+    def png(self) -> bytes:
+        """Return the key image as a PNG file."""
+        capture = self.capture
+        pixels = np.frombuffer(capture.PixelData, np.uint8)[: capture.Rows * capture.Columns * 3]
+        file = BytesIO()
+        Image.fromarray(pixels.reshape(capture.Rows, capture.Columns, 3)).save(file, "PNG")
+        return file.getvalue()
+
+
 def key_images(
     volume: Volume, reading: Reading, finding: Finding, heading: Heading, slices: Sequence[int]
-) -> tuple[Dataset, ...]:
-    """Return a secondary capture of each of `slices` (Z indices), numbered in their order."""
+) -> tuple[KeyImage, ...]:
+    """Return a key image of each of `slices` (Z indices), numbered in their order."""
     return tuple(
-        _capture(_picture(volume, reading, finding, index), volume, heading, index, number)
+        KeyImage(_capture(volume, heading, index, number), partial(_picture, volume, reading, finding, index))
         for number, index in enumerate(slices, 1)
     )
 
 
-def key_object_selection(captures: Sequence[Dataset], finding: Finding, heading: Heading) -> Dataset:
+def key_object_selection(key_images: Sequence[KeyImage], finding: Finding, heading: Heading) -> Dataset:
     """Return the Key Object Selection (TID 2010) that names the key images."""
+    captures = [one.undrawn for one in key_images]
     document = Dataset()
     heading.write(document, ResultKind.KEY_OBJECTS, KeyObjectSelectionDocumentStorage)
     document.ReferencedPerformedProcedureStepSequence = []
@@ -73,14 +107,6 @@ def key_object_selection(captures: Sequence[Dataset], finding: Finding, heading:
         )
     )
     return document
-
-
-def png(capture: Dataset) -> bytes:
-    """Return a key image as a PNG file."""
-    pixels = np.frombuffer(capture.PixelData, np.uint8).reshape(capture.Rows, -1)[:, : capture.Columns * 3]
-    file = BytesIO()
-    Image.fromarray(pixels.reshape(capture.Rows, capture.Columns, 3)).save(file, "PNG")
-    return file.getvalue()
 
 
 def _picture(volume: Volume, reading: Reading, finding: Finding, index: int) -> NDArray[np.uint8]:
@@ -143,8 +169,8 @@ def _share(box: Box, other: Box) -> float:
     return max(high, 0) * max(wide, 0) / area if area > 0 else 0.0
 
 
-def _capture(picture: NDArray[np.uint8], volume: Volume, heading: Heading, index: int, number: int) -> Dataset:
-    """Return a picture as a Secondary Capture image."""
+def _capture(volume: Volume, heading: Heading, index: int, number: int) -> Dataset:
+    """Return the Secondary Capture of a slice without its pixels, Rows and Columns."""
     capture = Dataset()
     heading.write(capture, ResultKind.KEY_IMAGES, SecondaryCaptureImageStorage, instance=number)
     capture.ImageType = ["DERIVED", "SECONDARY"]
@@ -165,11 +191,7 @@ def _capture(picture: NDArray[np.uint8], volume: Volume, heading: Heading, index
     capture.SamplesPerPixel = 3
     capture.PhotometricInterpretation = "RGB"
     capture.PlanarConfiguration = 0
-    capture.Rows, capture.Columns = picture.shape[:2]
     capture.BitsAllocated = capture.BitsStored = 8
     capture.HighBit = 7
     capture.PixelRepresentation = 0
-    pixels = picture.tobytes()
-    capture.PixelData = pixels + b"\0" * (len(pixels) % 2)
-    capture["PixelData"].VR = "OB"
     return capture

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
 from appliance.results.heading import heading
 from appliance.results.identity import answer_identity
-from appliance.results.key_images import key_images, key_object_selection, png
+from appliance.results.key_images import KeyImage, key_images, key_object_selection
 from appliance.results.key_slices import key_slices
 from appliance.results.segmentation import segmentation
 from appliance.results.structured_report import structured_report
@@ -34,22 +34,32 @@ class Results:
 
     sr: Dataset
     seg: Dataset | None
-    key_images: tuple[Dataset, ...]
+    key_images: tuple[KeyImage, ...]
     key_object_selection: Dataset | None
 
-    def named_datasets(self) -> list[tuple[str, Dataset]]:
+    def announced(self) -> list[tuple[str, Dataset]]:
         """Return every object with a file name (no extension), in the order to store them: what is referenced first.
 
-        The SR comes as early as it can, since a reader waits for it.
+        The SR comes as early as it can, since a reader waits for it. Key images have no pixels here: nothing is drawn.
         """
         named = [("seg", self.seg), ("sr", self.sr)]
-        named += [(f"key-image-{capture.InstanceNumber}", capture) for capture in self.key_images]
+        named += [(_name(one), one.undrawn) for one in self.key_images]
         named.append(("key-objects", self.key_object_selection))
         return [(name, dataset) for name, dataset in named if dataset is not None]
 
+    def named_datasets(self) -> Iterator[tuple[str, Dataset]]:
+        """Yield the objects in the same order, whole: each key image is drawn when its turn comes."""
+        pictured = {_name(one): one for one in self.key_images}
+        for name, dataset in self.announced():
+            yield name, pictured[name].capture if name in pictured else dataset
+
     def key_image_pngs(self) -> list[tuple[str, bytes]]:
         """Return each key image as a PNG file, with its file name (no extension)."""
-        return [(f"key-image-{capture.InstanceNumber}", png(capture)) for capture in self.key_images]
+        return [(_name(one), one.png()) for one in self.key_images]
+
+
+def _name(key_image: KeyImage) -> str:
+    return f"key-image-{key_image.undrawn.InstanceNumber}"
 
 
 def report(
@@ -84,5 +94,5 @@ def report(
         selection_reasons=selection_reasons,
         supersedes=supersedes,
     )
-    captures = key_images(volume, reading, finding, head, slices) if settings.results.key_images else ()
-    return Results(sr, seg, captures, key_object_selection(captures, finding, head) if captures else None)
+    images = key_images(volume, reading, finding, head, slices) if settings.results.key_images else ()
+    return Results(sr, seg, images, key_object_selection(images, finding, head) if images else None)

@@ -9,9 +9,10 @@ the worker pays before it says that it is ready.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from io import BytesIO
 
 import numpy as np
-from pydicom import Dataset
+from pydicom import Dataset, dcmwrite
 from pydicom.uid import CTImageStorage
 
 from appliance.contract import MASK_SIZE, TYPES
@@ -28,7 +29,7 @@ _SLICES = 4
 
 
 def warm_up(settings: Settings) -> None:
-    """Find and report on a made volume with one lesion of each type; the objects are thrown away."""
+    """Find and report on a made volume with one lesion of each type, write the objects and throw them away."""
     volume = Volume(
         hu=np.zeros((_SLICES, _SIDE, _SIDE), np.int16),
         pixel_spacing_mm=(5.0, 5.0),
@@ -45,7 +46,9 @@ def warm_up(settings: Settings) -> None:
     dismissed = DismissedProposal(0, Box(300, 300, 400, 400), (0.01, 0.01, 0.01))
     reading = Reading(tuple(detections), (dismissed,), ModelIdentity("warm-up", "0", "0" * 64), 0.5)
     finding = find(reading, volume, Criteria.of(settings.finding, reading.suggested_threshold))
-    report(volume, reading, finding, settings=settings, created=datetime.now(UTC))
+    results = report(volume, reading, finding, settings=settings, created=datetime.now(UTC))
+    for _, dataset in results.named_datasets():
+        dcmwrite(BytesIO(), dataset, enforce_file_format=True)
 
 
 def _header(index: int) -> Dataset:

@@ -164,7 +164,7 @@ def test_series_are_our_own_with_one_instance_of_sr_and_seg() -> None:
     assert results.seg is not None
     assert results.key_object_selection is not None
     numbers = [results.sr.SeriesNumber, results.seg.SeriesNumber, results.key_object_selection.SeriesNumber]
-    numbers += [capture.SeriesNumber for capture in results.key_images]
+    numbers += [one.undrawn.SeriesNumber for one in results.key_images]
     assert all(9000 <= number < 10000 for number in numbers)
     series = {}
     for name, dataset in results.named_datasets():

@@ -45,19 +45,21 @@ def has(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> bool:
     return bool((picture == colour).all(axis=-1).any())
 
 
+def captures(answer: Answered) -> list[Dataset]:
+    return [one.capture for one in answer.results.key_images]
+
+
 def shown(answer: Answered) -> list[int]:
     """The Z indices that the key images show."""
     uids = answer.volume.instance_uids
-    return [
-        uids.index(capture.SourceImageSequence[0].ReferencedSOPInstanceUID) for capture in answer.results.key_images
-    ]
+    return [uids.index(capture.SourceImageSequence[0].ReferencedSOPInstanceUID) for capture in captures(answer)]
 
 
 @pytest.mark.parametrize("answer", [answered(), negative()], ids=["positive", "negative"])
 def test_dciodvfy_finds_no_error_in_key_images_and_selection(answer: Answered, tmp_path: Path) -> None:
-    assert answer.results.key_images
+    assert captures(answer)
     assert answer.results.key_object_selection is not None
-    for dataset in (*answer.results.key_images, answer.results.key_object_selection):
+    for dataset in (*captures(answer), answer.results.key_object_selection):
         assert dciodvfy_errors(written(dataset, tmp_path)) == []
 
 
@@ -66,7 +68,7 @@ def test_the_selection_names_every_key_image_and_nothing_else(answer: Answered, 
     selection = answer.results.key_object_selection
     assert selection is not None
     assert selection.ConceptNameCodeSequence[0].CodeValue == title
-    wanted = [capture.SOPInstanceUID for capture in answer.results.key_images]
+    wanted = [capture.SOPInstanceUID for capture in captures(answer)]
     named = [
         item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
         for item in selection.ContentSequence
@@ -114,7 +116,7 @@ def test_a_negative_study_without_any_proposal_shows_its_middle_slice() -> None:
 
 def test_findings_have_the_colour_of_their_type_and_dismissed_proposals_another() -> None:
     answer = answered()
-    pictures = dict(zip(shown(answer), (image_part(one) for one in answer.results.key_images), strict=True))
+    pictures = dict(zip(shown(answer), (image_part(one) for one in captures(answer)), strict=True))
     for z, picture in pictures.items():
         on_slice = {lesion.type for lesion in answer.finding.lesions if z in lesion.slices}
         assert {type_ for type_, colour in COLOURS.items() if has(picture, colour)} == on_slice
@@ -125,7 +127,7 @@ def test_findings_have_the_colour_of_their_type_and_dismissed_proposals_another(
 
 def test_a_detection_below_the_threshold_is_drawn_as_dismissed() -> None:
     answer = answered(reading=reading_of(detection(5, (200, 200, 260, 260), score=0.4)))
-    (capture,) = answer.results.key_images
+    (capture,) = captures(answer)
     assert has(image_part(capture), DISMISSED)
     assert not any(has(image_part(capture), colour) for colour in COLOURS.values())
 
@@ -134,7 +136,7 @@ def test_a_detection_that_extends_a_lesion_is_drawn_as_part_of_it_and_one_that_d
     sure, extending = detection(5, (200, 100, 260, 160), SAH), detection(5, (200, 170, 260, 230), SAH, 0.7)
     elsewhere = detection(5, (200, 400, 260, 460), SAH, 0.7)
     one_lesion, two_places = (
-        image_part(answered(reading=reading_of(*found), threshold=0.8).results.key_images[0])
+        image_part(captures(answered(reading=reading_of(*found), threshold=0.8))[0])
         for found in ((sure, extending), (sure, elsewhere))
     )
     assert not has(one_lesion, DISMISSED)
@@ -146,8 +148,7 @@ def test_a_detection_that_extends_a_lesion_is_drawn_as_part_of_it_and_one_that_d
 def test_a_detection_that_extends_a_lesion_under_the_box_of_another_has_no_box_of_its_own() -> None:
     sure, under = detection(5, (200, 200, 300, 300), SAH), detection(5, (220, 220, 280, 280), SAH, 0.7)
     pictures = [
-        answered(reading=reading_of(*found), threshold=0.8).results.key_images[0].PixelData
-        for found in ((sure, under), (sure,))
+        captures(answered(reading=reading_of(*found), threshold=0.8))[0].PixelData for found in ((sure, under), (sure,))
     ]
     assert pictures[0] == pictures[1]
 
@@ -155,13 +156,13 @@ def test_a_detection_that_extends_a_lesion_under_the_box_of_another_has_no_box_o
 def test_proposals_that_a_detection_covers_are_not_drawn() -> None:
     covered = DismissedProposal(5, Box(210, 210, 250, 250), (0.04, 0.0, 0.0))
     answer = answered(reading=reading_of(detection(5, (200, 200, 260, 260)), dismissed=(covered,)))
-    assert not has(image_part(answer.results.key_images[0]), DISMISSED)
+    assert not has(image_part(captures(answer)[0]), DISMISSED)
 
 
 def test_lines_leave_the_voxels_of_a_lesion_and_of_the_box_free() -> None:
     answer = answered(made_volume(matrix=(640, 640), spacing_mm=(0.36, 0.36)))
     z = shown(answer)[0]
-    picture = image_part(answer.results.key_images[0])
+    picture = image_part(captures(answer)[0])
     inside = answer.finding.lesion_map[z] > 0
     assert inside.any()
     values = picture[inside].astype(int)
@@ -203,11 +204,11 @@ def test_the_blood_window_runs_from_0_to_80_hu() -> None:
 
 def test_no_identity_is_in_the_pixels() -> None:
     volume = made_volume()
-    one = answered(volume).results.key_images
+    one = captures(answered(volume))
     for header in volume.headers:
         header.PatientName, header.PatientID, header.AccessionNumber = "Someone^Else", "ANOTHER-2", "OTHER-9"
         header.PatientBirthDate, header.StudyDate = "19000101", "20000101"
-    other = answered(replace(volume)).results.key_images
+    other = captures(answered(replace(volume)))
     assert [capture.PixelData for capture in one] == [capture.PixelData for capture in other]
     for capture in other:
         assert capture.BurnedInAnnotation == "NO"
@@ -217,17 +218,15 @@ def test_no_identity_is_in_the_pixels() -> None:
 
 def test_pictures_are_the_same_whichever_way_planes_are_stored() -> None:
     turns = [Turn(transpose, flip_y, flip_x) for transpose in NO_YES for flip_y in NO_YES for flip_x in NO_YES]
-    pictures = {
-        tuple(capture.PixelData for capture in answered(made_volume(turn=turn)).results.key_images) for turn in turns
-    }
+    pictures = {tuple(capture.PixelData for capture in captures(answered(made_volume(turn=turn)))) for turn in turns}
     assert len(pictures) == 1
 
 
 def test_png_files_hold_the_same_pixels() -> None:
-    results = answered().results
-    pngs = results.key_image_pngs()
+    answer = answered()
+    pngs = answer.results.key_image_pngs()
     assert [name for name, _ in pngs] == [f"key-image-{number}" for number in range(1, 7)]
-    for capture, (_, data) in zip(results.key_images, pngs, strict=True):
+    for capture, (_, data) in zip(captures(answer), pngs, strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(data))), pixels(capture))
 
 
@@ -235,5 +234,5 @@ def test_a_sure_reading_of_every_type_fits_one_slice() -> None:
     boxes = [(100, 60, 180, 140), (100, 200, 180, 280), (100, 340, 180, 420), (300, 60, 380, 140), (300, 200, 380, 280)]
     types = [IPH, EDH_SDH, SAH, IPH, SAH]
     reading = reading_of(*(detection(5, box, type_) for box, type_ in zip(boxes, types, strict=True)))
-    (capture,) = answered(made_volume(matrix=(128, 128), spacing_mm=(3, 3)), reading).results.key_images
+    (capture,) = captures(answered(made_volume(matrix=(128, 128), spacing_mm=(3, 3)), reading))
     assert all(has(image_part(capture), COLOURS[type_]) for type_ in types)

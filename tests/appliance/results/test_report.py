@@ -9,6 +9,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from appliance.delivery.store import result_objects
 from appliance.results.warm_up import warm_up
 from appliance.settings import ResultsSettings, Settings
 from tests.appliance.results.answers import answered, negative, volumes
@@ -25,6 +26,15 @@ def test_objects_come_with_what_is_referenced_before_what_refers_to_it() -> None
         "key-image-3",
         "key-objects",
     ]
+
+
+def test_objects_are_announced_as_they_will_be_stored_before_any_key_image_is_drawn() -> None:
+    results = answered().results
+    announced = results.announced()
+    assert not [name for name, dataset in announced if name.startswith("key-image") and "PixelData" in dataset]
+    stored = list(results.named_datasets())
+    assert result_objects(announced) == result_objects(stored)
+    assert all("PixelData" in dataset for name, dataset in stored if name.startswith("key-image"))
 
 
 @pytest.mark.parametrize("volume", volumes().values(), ids=volumes().keys())
