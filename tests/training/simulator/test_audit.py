@@ -344,6 +344,18 @@ def test_the_vault_that_slopes_through_a_slice_is_no_blood() -> None:
     assert largest_dense_ml(closing, GEOMETRY) < 0.5
 
 
+def test_blood_along_an_upright_wall_counts() -> None:
+    healthy = skull()
+    y, x = np.mgrid[:128, :128] - 63.5
+    inner = np.hypot(y, x) * 1.6
+    crescent = np.zeros_like(healthy, bool)
+    crescent[3:9] = (inner >= 58) & (inner < 70) & (x < -20)
+    bleeding = np.where(crescent, 72, healthy).astype(np.int16)
+    asked = float(crescent.sum(axis=(1, 2)) @ GEOMETRY.voxel_ml)
+    # But for the rim of two pixels along the skull, and what smoothing takes from its sides.
+    assert 0.45 * asked < largest_dense_ml(bleeding, GEOMETRY) < asked
+
+
 def test_a_scanners_figures_are_those_it_was_set_to() -> None:
     figures = measured(Scanner(noise_hu=4.0, psf_mm=1.0, overshoot=0.0, noise_peak_per_mm=0.2), 0)
     assert figures.noise_hu == pytest.approx(4.0, rel=0.2)

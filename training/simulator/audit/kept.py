@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -23,21 +24,24 @@ PAIRS: Final = "pairs"
 """The folder of the pairs' files, in the audit's folder."""
 _MEASURED_WITH: Final = "measured_with.json"
 _SIMULATOR: Final = Path(__file__).parents[1]
+_PROJECT: Final = _SIMULATOR.parents[1]
 _MEASURES: Final = ("cases", "headers", "physics", "surroundings", "threshold")
+_CONTRACT: Final = _PROJECT / "appliance" / "contract.py"  # types and size classes
+_PACKAGES: Final = ("numpy", "scipy", "pydicom")  # what figures and files hang on beside our own code
 _NO_MATTER: Final = ("audit", "gallery", "manifests")  # folders that change nothing in a scan
 
 
 def revision() -> str:
-    """Return a hash of all that a pair's figures come from: the simulator, its atlases, and the audit's measures."""
+    """Return a hash of all that a pair's figures come from: simulator, atlases, measures, the packages they use."""
     sources = [
         path
         for path in sorted((*_SIMULATOR.rglob("*.py"), *_SIMULATOR.rglob("*.npz")))
         if path.relative_to(_SIMULATOR).parts[0] not in _NO_MATTER
     ]
-    sources += [_SIMULATOR / "audit" / f"{name}.py" for name in _MEASURES]
-    found = hashlib.sha256()
+    sources += [_CONTRACT, *(_SIMULATOR / "audit" / f"{name}.py" for name in _MEASURES)]
+    found = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in _PACKAGES).encode())
     for path in sources:
-        found.update(path.relative_to(_SIMULATOR).as_posix().encode() + b"\0" + path.read_bytes())
+        found.update(path.relative_to(_PROJECT).as_posix().encode() + b"\0" + path.read_bytes())
     return found.hexdigest()[:16]
 
 
