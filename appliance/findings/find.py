@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,15 +72,19 @@ class _Found:
     blood: NDArray[np.bool_]
     confidence: float
 
+    @cached_property
+    def voxels(self) -> NDArray[np.intp]:
+        """How many voxels of blood there are on each slice of the crop; asked for once `blood` is settled."""
+        return np.asarray(np.count_nonzero(self.blood, axis=(1, 2)))
+
     def volume_ml(self, volume: Volume) -> float:
         """Return pixel area times the distance between positions, slice by slice, in mL."""
-        areas = np.count_nonzero(self.blood, axis=(1, 2))
         voxel_ml = np.prod(volume.pixel_spacing_mm) * volume.slice_spans_mm[self.crop[0]] / 1000
-        return float((areas * voxel_ml).sum())
+        return float((self.voxels * voxel_ml).sum())
 
     def lesion(self, number: int, volume_ml: float, volume: Volume) -> Lesion:
         """Return the lesion with its number."""
-        touched = np.flatnonzero(self.blood.any(axis=(1, 2))) + self.crop[0].start
+        touched = np.flatnonzero(self.voxels)
         return Lesion(
             number=number,
             type=self.type,
@@ -89,7 +94,8 @@ class _Found:
             else None,
             size_class=SizeClass.of(volume_ml),
             confidence=self.confidence,
-            slices=tuple(int(index) for index in touched),
+            slices=tuple(int(index) for index in touched + self.crop[0].start),
+            voxels=tuple(int(count) for count in self.voxels[touched]),
         )
 
 

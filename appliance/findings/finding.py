@@ -58,7 +58,8 @@ class Lesion:
     threshold.
 
     `number` counts from 1 by falling volume and is the voxel value in `Finding.lesion_map`; `slices` are the Z indices
-    it touches; `confidence` is the highest class score among its detections; `abc2_ml` is ABC/2 for IPH, else None.
+    it touches, `voxels` how many it has on each of them; `confidence` is the highest class score among its detections;
+    `abc2_ml` is ABC/2 for IPH, else None.
     """
 
     number: int
@@ -68,6 +69,7 @@ class Lesion:
     size_class: SizeClass
     confidence: float
     slices: tuple[int, ...]
+    voxels: tuple[int, ...]
 
 
 @dataclass(frozen=True)

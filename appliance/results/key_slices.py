@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 import numpy as np
@@ -24,12 +25,11 @@ def key_slices(volume: Volume, reading: Reading, finding: Finding, most: int) ->
     reader sees what was looked at.
     """
     if finding.lesions:
-        slices = sorted({index for lesion in finding.lesions for index in lesion.slices})
-        counts = np.stack(
-            [np.bincount(finding.lesion_map[z].ravel(), minlength=len(finding.lesions) + 1)[1:] for z in slices]
-        )
-        wanted = [slices[int(z)] for z in counts.argmax(axis=0)]
-        wanted += [slices[int(z)] for z in np.argsort(-counts.sum(axis=1), kind="stable")]
+        voxels_on: Counter[int] = Counter()
+        for lesion in finding.lesions:
+            voxels_on.update(dict(zip(lesion.slices, lesion.voxels, strict=True)))
+        wanted = [lesion.slices[int(np.argmax(lesion.voxels))] for lesion in finding.lesions]
+        wanted += sorted(voxels_on, key=lambda z: (-voxels_on[z], z))
     else:
         most = min(most, NEGATIVE_SLICES)
         scored = [(one.score, one.slice_index) for one in reading.detections]
