@@ -178,17 +178,19 @@ def write_answer(out: Path, answer: Answer | None, document: dict[str, Any]) -> 
 
     The objects of an answer that was written there before are removed: they must not stand beside another answer.
     """
+    # All is made before anything is removed: a fault must not leave the folder with half an answer.
+    results = answer.results if answer else None
+    named, pictures = (list(results.named_datasets()), results.key_image_pngs()) if results else ([], [])
     out.mkdir(parents=True, exist_ok=True)
     for pattern in _RESULT_FILES:
         for older in out.glob(pattern):
             older.unlink()
     written = [out / "result.json"]
     written[0].write_text(json.dumps(document, indent=2) + "\n")
-    if answer is not None and answer.results is not None:
-        for name, dataset in answer.results.named_datasets():
-            written.append(out / f"{name}.dcm")
-            pydicom.dcmwrite(written[-1], dataset, enforce_file_format=True)
-        for name, png in answer.results.key_image_pngs():
-            written.append(out / f"{name}.png")
-            written[-1].write_bytes(png)
+    for name, dataset in named:
+        written.append(out / f"{name}.dcm")
+        pydicom.dcmwrite(written[-1], dataset, enforce_file_format=True)
+    for name, picture in pictures:
+        written.append(out / f"{name}.png")
+        written[-1].write_bytes(picture)
     return written

@@ -90,3 +90,7 @@ class UnavailableError(ApplianceError):
 
 class ModelContractError(ApplianceError):
     """The served model is not the one this version of the appliance was written for."""
+
+
+class DrawingError(ApplianceError):
+    """A key image could not be drawn: the answer stands without it."""

@@ -18,7 +18,7 @@ import structlog
 
 from appliance.delivery.store import result_objects, store
 from appliance.delivery.summary import summary
-from appliance.errors import ModelContractError, Refusal, RefusalCode, RefusedError, UnavailableError
+from appliance.errors import DrawingError, ModelContractError, Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.imaging.instances import Instance
 from appliance.imaging.stacks import stacks
 from appliance.intake.handover import Handover
@@ -83,7 +83,7 @@ class Worker:
                 if self.work():
                     worked = True
                 else:
-                    if worked:  # now that nobody waits: the collector would else stop a study for a tenth of a second
+                    if worked:  # now, and not in the middle of the next study, which it would hold up for 0.1 s
                         gc.collect()
                     worked = False
                     self._handover.wait(seen, self._until_next_try())
@@ -190,10 +190,14 @@ class Worker:
             job, result_objects(results.announced()), summary(answer), refusals, stack.slice_set_hash, stack.series_uid
         )
         stored, sr_stored_at = [], begun
-        for _, dataset in results.named_datasets():
-            stored.append(store(self._orthanc, dataset))
-            if dataset is results.sr:
-                sr_stored_at = self._clock()
+        try:
+            for _, dataset in results.named_datasets():
+                stored.append(store(self._orthanc, dataset))
+                if dataset is results.sr:
+                    sr_stored_at = self._clock()
+        except DrawingError as error:  # SEG and SR are stored, and nothing that names a picture is
+            self._metrics.crashes.inc()
+            self._log.error("answered without all key images", error=str(error))
         timing_ms["deliver"] = 1000 * (sr_stored_at - begun)
         timing_ms["deliver_rest"] = 1000 * (self._clock() - sr_stored_at)
         if not self._holds_all(sources):  # deleted while we stored: results without their source help nobody

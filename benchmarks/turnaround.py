@@ -39,7 +39,7 @@ from training.simulator.study import StudySpec, WrittenStudy, simulate, write_sc
 WAITED_OUT = ("quiet", "infer")
 """What is not the appliance's own work: the quiet time that a setting orders, and the network."""
 STORING_THE_REST = "deliver_rest"
-"""Key images and the key object selection are stored after the SR and the SEG."""
+"""Key images are drawn and stored, and the key object selection is stored, after the SR and the SEG."""
 
 
 def specs(slices: int) -> tuple[StudySpec, ...]:

@@ -73,18 +73,18 @@ class _Found:
     confidence: float
 
     @cached_property
-    def voxels(self) -> NDArray[np.intp]:
+    def voxels_by_slice(self) -> NDArray[np.intp]:
         """How many voxels of blood there are on each slice of the crop; asked for once `blood` is settled."""
         return np.asarray(np.count_nonzero(self.blood, axis=(1, 2)))
 
     def volume_ml(self, volume: Volume) -> float:
         """Return pixel area times the distance between positions, slice by slice, in mL."""
         voxel_ml = np.prod(volume.pixel_spacing_mm) * volume.slice_spans_mm[self.crop[0]] / 1000
-        return float((self.voxels * voxel_ml).sum())
+        return float((self.voxels_by_slice * voxel_ml).sum())
 
     def lesion(self, number: int, volume_ml: float, volume: Volume) -> Lesion:
         """Return the lesion with its number."""
-        touched = np.flatnonzero(self.voxels)
+        touched = np.flatnonzero(self.voxels_by_slice)
         return Lesion(
             number=number,
             type=self.type,
@@ -95,7 +95,7 @@ class _Found:
             size_class=SizeClass.of(volume_ml),
             confidence=self.confidence,
             slices=tuple(int(index) for index in touched + self.crop[0].start),
-            voxels=tuple(int(count) for count in self.voxels[touched]),
+            voxels=tuple(int(count) for count in self.voxels_by_slice[touched]),
         )
 
 

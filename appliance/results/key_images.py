@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property, partial
 from io import BytesIO
@@ -17,6 +17,7 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import KeyObjectSelectionDocumentStorage, SecondaryCaptureImageStorage
 
+from appliance.errors import DrawingError
 from appliance.findings.finding import Finding
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import Box, Reading
@@ -42,7 +43,7 @@ COVERED: Final = 0.3
 class KeyImage:
     """One slice as a secondary capture, drawn when its pixels are first asked for: the SR shall not wait for them.
 
-    `undrawn` is the capture without its pixels, `draw` returns them, RGB uint8 [rows, columns, 3].
+    `undrawn` is the capture without its pixels and stays so; `draw` returns them, RGB uint8 [rows, columns, 3].
     """
 
     undrawn: Dataset
@@ -50,9 +51,13 @@ class KeyImage:
 
     @cached_property
     def capture(self) -> Dataset:
-        """The whole secondary capture."""
-        picture = self.draw()
-        capture = copy(self.undrawn)
+        """The whole secondary capture. Raises `DrawingError` when it cannot be drawn."""
+        try:
+            picture = self.draw()
+        except Exception as error:
+            number = self.undrawn.InstanceNumber
+            raise DrawingError(f"key image {number} could not be drawn ({type(error).__name__})") from error
+        capture = deepcopy(self.undrawn)  # a shallow copy of a Dataset shares its elements
         capture.Rows, capture.Columns = picture.shape[:2]
         pixels = picture.tobytes()
         capture.PixelData = pixels + b"\0" * (len(pixels) % 2)
@@ -71,16 +76,30 @@ class KeyImage:
 def key_images(
     volume: Volume, reading: Reading, finding: Finding, heading: Heading, slices: Sequence[int]
 ) -> tuple[KeyImage, ...]:
-    """Return a key image of each of `slices` (Z indices), numbered in their order."""
+    """Return a key image of each of `slices` (Z indices), numbered in their order.
+
+    Until they are drawn they hold on to the HU of their own slices, not to the volume.
+    """
     return tuple(
-        KeyImage(_capture(volume, heading, index, number), partial(_picture, volume, reading, finding, index))
+        KeyImage(
+            _capture(volume, heading, index, number),
+            partial(
+                _picture,
+                volume.hu[index].copy(),
+                volume.pixel_spacing_mm,
+                f"Slice {index + 1} of {volume.slices}   position {volume.positions_mm[index]:+.1f} mm",
+                reading,
+                finding,
+                index,
+            ),
+        )
         for number, index in enumerate(slices, 1)
     )
 
 
-def key_object_selection(key_images: Sequence[KeyImage], finding: Finding, heading: Heading) -> Dataset:
+def key_object_selection(images: Sequence[KeyImage], finding: Finding, heading: Heading) -> Dataset:
     """Return the Key Object Selection (TID 2010) that names the key images."""
-    captures = [one.undrawn for one in key_images]
+    captures = [one.undrawn for one in images]
     document = Dataset()
     heading.write(document, ResultKind.KEY_OBJECTS, KeyObjectSelectionDocumentStorage)
     document.ReferencedPerformedProcedureStepSequence = []
@@ -109,19 +128,23 @@ def key_object_selection(key_images: Sequence[KeyImage], finding: Finding, headi
     return document
 
 
-def _picture(volume: Volume, reading: Reading, finding: Finding, index: int) -> NDArray[np.uint8]:
+def _picture(
+    hu: NDArray[np.int16],
+    pixel_spacing_mm: tuple[float, float],
+    place: str,
+    reading: Reading,
+    finding: Finding,
+    index: int,
+) -> NDArray[np.uint8]:
+    """Return the picture of the slice `index`, whose HU [Y, X] are `hu`; `place` says in words where it lies."""
     plane = finding.lesion_map[index]
     return drawn(
-        volume.hu[index],
-        volume.pixel_spacing_mm,
+        hu,
+        pixel_spacing_mm,
         [(lesion.type, plane == lesion.number) for lesion in finding.lesions if index in lesion.slices],
         _marks(reading, finding, index),
         _title(finding, index),
-        (
-            f"Slice {index + 1} of {volume.slices}   position {volume.positions_mm[index]:+.1f} mm   "
-            f"W {WINDOW_WIDTH_HU} L {WINDOW_CENTRE_HU}",
-            RESEARCH_USE,
-        ),
+        (f"{place}   W {WINDOW_WIDTH_HU} L {WINDOW_CENTRE_HU}", RESEARCH_USE),
     )
 
 

@@ -48,10 +48,13 @@ class Results:
         return [(name, dataset) for name, dataset in named if dataset is not None]
 
     def named_datasets(self) -> Iterator[tuple[str, Dataset]]:
-        """Yield the objects in the same order, whole: each key image is drawn when its turn comes."""
-        pictured = {_name(one): one for one in self.key_images}
+        """Yield the objects in the same order, whole: each key image is drawn when its turn comes.
+
+        Raises `DrawingError` when one cannot be drawn; SEG and SR have been yielded by then.
+        """
+        by_name = {_name(one): one for one in self.key_images}
         for name, dataset in self.announced():
-            yield name, pictured[name].capture if name in pictured else dataset
+            yield name, by_name[name].capture if name in by_name else dataset
 
     def key_image_pngs(self) -> list[tuple[str, bytes]]:
         """Return each key image as a PNG file, with its file name (no extension)."""

@@ -5,9 +5,9 @@
 Grey 37-41 and white 26-32 are today's usual figures; healthy volunteers had 33 +- 3 and 30 +- 3.5 on an early scanner
 (Cala et al., AJNR 1981). Their difference is 5.5 by chemistry (Brooks et al., J Comput Assist Tomogr 1980) and about 9
 by the healthy ratio of 1.3, which falls below 1.2 after cardiac arrest (Torbey et al., Stroke 2000); it is drawn from 3
-to 12. Blood in the dural sinuses has 31-68, by haematocrit (Black et al., AJNR 2011; Buyck et al., AJNR 2013; Lee et
-al., Yonsei Med J 2013). CSF, muscle, fat, bone by layers, vitreous and lens are handbook figures without a paper of
-their own. What was read of each source, and what was not, stands in `docs/sources.md`.
+to 12, most often near 10. Blood in the dural sinuses has 31-68, by haematocrit (Black et al., AJNR 2011; Buyck et al.,
+AJNR 2013; Lee et al., Yonsei Med J 2013). CSF, muscle, fat, bone by layers, vitreous and lens are handbook figures
+without a paper of their own. What was read of each source, and what was not, stands in `docs/sources.md`.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Tissue:
         """Return one head's values, wider than one scanner would show."""
         white = float(rng.uniform(25.5, 32.5))
         return cls(
-            # Any contrast from 3 to 12 HU, most often that of the ranges' middles, 39 and 29: evenly drawn, half of all
-            # heads had grey below the 37 to 41 HU that are found.
+            # Any contrast from 3 to 12 HU, most often that of the ranges' middles, 39 and 29. Drawn evenly, the median
+            # of grey was 36.5, below what is found; now it is 37.4.
             grey=float(np.clip(white + rng.triangular(3.0, 10.0, 12.0), 34.0, 42.5)),
             white=white,
             csf=float(rng.uniform(0.5, 12.0)),

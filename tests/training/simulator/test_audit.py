@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 pytest.importorskip("sklearn", reason="the audit runs in the development environment")
 
+from training.simulator.audit import kept as audit_kept
 from training.simulator.audit.bars import (
     Bar,
     detector_bars,
@@ -30,7 +32,7 @@ from training.simulator.audit.cases import Case, Seen
 from training.simulator.audit.classifiers import encoded, spread_by_chance, trials
 from training.simulator.audit.command import measured_pairs
 from training.simulator.audit.headers import digests, features, planned_features
-from training.simulator.audit.kept import claim, keep, kept
+from training.simulator.audit.kept import claim, keep, kept, revision
 from training.simulator.audit.physics import ScannerFigures, measured
 from training.simulator.audit.report import conclude
 from training.simulator.audit.surroundings import REACH_MM, masked_out, skull_cavity, statistics_of
@@ -122,6 +124,12 @@ def test_pairs_of_another_simulator_are_refused(tmp_path: Path) -> None:
     stated.write_text(json.dumps({"simulator": "an earlier one", "matrix": 256}))
     with pytest.raises(ValueError, match="another simulator: remove it"):
         claim(tmp_path, matrix=256)
+
+
+def test_another_version_of_a_package_is_another_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = revision()
+    monkeypatch.setattr(audit_kept, "version", lambda package: "0" if package == "scipy" else version(package))
+    assert revision() != before
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -345,15 +353,16 @@ def test_the_vault_that_slopes_through_a_slice_is_no_blood() -> None:
 
 
 def test_blood_along_an_upright_wall_counts() -> None:
-    healthy = skull()
-    y, x = np.mgrid[:128, :128] - 63.5
-    inner = np.hypot(y, x) * 1.6
-    crescent = np.zeros_like(healthy, bool)
-    crescent[3:9] = (inner >= 58) & (inner < 70) & (x < -20)
-    bleeding = np.where(crescent, 72, healthy).astype(np.int16)
-    asked = float(crescent.sum(axis=(1, 2)) @ GEOMETRY.voxel_ml)
-    # But for the rim of two pixels along the skull, and what smoothing takes from its sides.
-    assert 0.45 * asked < largest_dense_ml(bleeding, GEOMETRY) < asked
+    fine = replace(GEOMETRY, rows=256, columns=256, pixel_spacing_mm=(0.8, 0.8))
+    y, x = np.mgrid[:256, :256] - 127.5
+    inner = np.hypot(y, x) * 0.8
+    hu = np.where(inner < 80, np.where(inner < 70, 32, 900), -1000).astype(np.int16).repeat(12).reshape(256, 256, 12)
+    hu = np.ascontiguousarray(hu.transpose(2, 0, 1))
+    crescent = np.zeros(hu.shape, bool)
+    crescent[3:9] = (inner >= 66) & (inner < 70) & (x < -20)  # 4 mm thick
+    hu[crescent] = 72
+    # All but the two pixels along the skull, and what smoothing takes from its sides.
+    assert largest_dense_ml(hu, fine) > 0.4 * float(crescent.sum(axis=(1, 2)) @ fine.voxel_ml)
 
 
 def test_a_scanners_figures_are_those_it_was_set_to() -> None:

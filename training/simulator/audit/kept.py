@@ -27,12 +27,12 @@ _SIMULATOR: Final = Path(__file__).parents[1]
 _PROJECT: Final = _SIMULATOR.parents[1]
 _MEASURES: Final = ("cases", "headers", "physics", "surroundings", "threshold")
 _CONTRACT: Final = _PROJECT / "appliance" / "contract.py"  # types and size classes
-_PACKAGES: Final = ("numpy", "scipy", "pydicom")  # what figures and files hang on beside our own code
+_PACKAGES: Final = ("numpy", "scipy", "pydicom")  # what the figures hang on beside our own code
 _NO_MATTER: Final = ("audit", "gallery", "manifests")  # folders that change nothing in a scan
 
 
 def revision() -> str:
-    """Return a hash of all that a pair's figures come from: simulator, atlases, measures, the packages they use."""
+    """Return a hash of what a pair's figures come from: simulator, atlases, measures, contract, packages they use."""
     sources = [
         path
         for path in sorted((*_SIMULATOR.rglob("*.py"), *_SIMULATOR.rglob("*.npz")))

@@ -5,8 +5,8 @@
 Were it good, blood would be too bright, or heads too empty of what looks like it, and the network's figures would say
 nothing. It leaves out what no reader would take for blood: partial volume of bone, where the vault or the base slopes
 through a slice, lies where the slice above or below has bone inside this slice's cavity, or close to that. Counted in,
-it was the largest piece of many a head, and the detector weaker than its idea. Along an upright wall nothing is left
-out: there lie subdural hemorrhages.
+it was the largest piece of many a head, and the detector weaker than its idea. Along an upright wall nothing but a
+rim of two pixels is left out: there lie subdural hemorrhages.
 """
 
 from __future__ import annotations
