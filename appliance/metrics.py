@@ -67,6 +67,11 @@ class Metrics:
             "Tries of a job that broke the pipeline itself (not those that waited for Orthanc or Triton)",
             registry=self.registry,
         )
+        self.undrawn = Counter(
+            "hemorrhage_undrawn_answers",
+            "Answers that stand without all their key images, because one could not be drawn",
+            registry=self.registry,
+        )
         self.postponed = Counter(
             "hemorrhage_job_postponements",
             "Tries of a job that ended because Orthanc, Triton or the ledger did not answer",

@@ -196,7 +196,7 @@ class Worker:
                 if dataset is results.sr:
                     sr_stored_at = self._clock()
         except DrawingError as error:  # SEG and SR are stored, and nothing that names a picture is
-            self._metrics.crashes.inc()
+            self._metrics.undrawn.inc()
             self._log.error("answered without all key images", error=str(error))
         timing_ms["deliver"] = 1000 * (sr_stored_at - begun)
         timing_ms["deliver_rest"] = 1000 * (self._clock() - sr_stored_at)

@@ -15,10 +15,12 @@ from PIL import Image
 from pydicom import Dataset
 
 from appliance.contract import HemorrhageType
+from appliance.errors import DrawingError
 from appliance.findings.find import find
 from appliance.findings.finding import Criteria
 from appliance.imaging.volume import Turn
 from appliance.inference.detections import Box, DismissedProposal
+from appliance.results import key_images
 from appliance.results.colours import COLOURS, DISMISSED
 from appliance.results.drawing import STRIP, drawn
 from appliance.results.key_slices import key_slices
@@ -220,6 +222,15 @@ def test_pictures_are_the_same_whichever_way_planes_are_stored() -> None:
     turns = [Turn(transpose, flip_y, flip_x) for transpose in NO_YES for flip_y in NO_YES for flip_x in NO_YES]
     pictures = {tuple(capture.PixelData for capture in captures(answered(made_volume(turn=turn)))) for turn in turns}
     assert len(pictures) == 1
+
+
+def test_an_image_that_cannot_be_drawn_says_which_and_quotes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("Doe^Jane")
+
+    monkeypatch.setattr(key_images, "drawn", broken)
+    with pytest.raises(DrawingError, match=r"^key image 1 could not be drawn \(ValueError\)$"):
+        captures(answered())
 
 
 def test_png_files_hold_the_same_pixels() -> None:
