@@ -5,6 +5,8 @@
 python -m training heads --cache var/training --count 200
 python -m training train --variant edge --cache var/training --minutes 70
 python -m training validate --variant edge --cache var/training
+python -m training heads --cache var/training --count 0 --validation 0 --held-out 50
+python -m training validate --heads var/training/held-out --weights one.weights.h5 other.weights.h5
 """
 
 from __future__ import annotations
@@ -17,8 +19,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, make
+from rich.console import Console
+from rich.progress import track
+
+from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, first_held_out_seed, make
 from training.simulator.population import POPULATIONS, REALISTIC, TRAINING
+from training.simulator.recipes import HELD_OUT
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -31,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     heads = commands.add_parser("heads", help="simulate the heads to train and to validate on")
     heads.add_argument("--count", type=int, default=200, help="training heads")
     heads.add_argument("--validation", type=int, default=20, help="validation heads")
+    heads.add_argument("--held-out", type=int, default=0, help="heads of each population that training never draws")
     heads.add_argument("--population", default=TRAINING.name, choices=tuple(POPULATIONS), help="of the training heads")
     heads.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
 
@@ -47,8 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     train.add_argument("--bf16", action="store_true", help="convolutions in bfloat16: faster on CPUs that know it")
 
-    validate = commands.add_parser("validate", help="print the quality of weights on the validation heads")
-    validate.add_argument("--weights", type=Path, help="default: the committed weights of the variant")
+    validate = commands.add_parser("validate", help="the quality of weights, or of several beside one another")
+    validate.add_argument("--weights", type=Path, nargs="+", help="default: the committed weights of the variant")
+    validate.add_argument("--heads", type=Path, help="the folder of heads to read; default: validation in the cache")
+    validate.add_argument("--json", action="store_true", help="the figures and every head's score as JSON")
 
     for command in (heads, train, validate):
         command.add_argument("--cache", type=Path, default=Path("var/training"), help="where heads and runs lie")
@@ -65,10 +74,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _heads(given: argparse.Namespace) -> int:
-    """Make the heads to validate and to train on; say of which seeds there are none."""
+    """Make the heads to learn from and to judge on; say of which seeds there are none."""
     validation, heads = given.cache / "validation", given.cache / "heads"
     failed = make(validation, FIRST_VALIDATION_SEED, given.validation, given.workers, REALISTIC)
     failed |= make(heads, FIRST_TRAINING_SEED, given.count, given.workers, POPULATIONS[given.population])
+    for name in HELD_OUT if given.held_out else ():
+        first = first_held_out_seed(name)
+        failed |= make(given.cache / "held-out", first, given.held_out, given.workers, POPULATIONS[name])
     for seed, error in failed.items():
         print(f"failed: seed {seed}: {type(error).__name__}: {error}", file=sys.stderr)
     return 1 if failed else 0
@@ -109,24 +121,43 @@ def _train(given: argparse.Namespace, told: str) -> int:
 
 
 def _validate(given: argparse.Namespace) -> int:
-    """Print the quality of a weights file on the validation heads."""
+    """Print the quality of weights on heads, by population; several weights beside one another."""
     import tensorflow as tf
 
+    from training.comparison import compared, table
     from training.heads import stored
     from training.network.detector import Detector
     from training.network.variants import VARIANTS
-    from training.reading import quality
+    from training.reading import Reading, Run, read, study_score
     from training.train import detector_run, seen
 
-    tf.config.threading.set_intra_op_parallelism_threads(given.threads)
-    detector = Detector(VARIANTS[given.variant])
-    detector.build()
-    detector.load_weights(given.weights or WEIGHTS / f"{given.variant}.weights.h5")
-    heads = stored(given.cache / "validation")
-    figures = quality(detector_run(detector), seen(heads))
-    for head, score in zip(heads, figures.scores, strict=True):
-        print(f"{head.name:20} {score:.3f}")
-    print(json.dumps(figures.report(), indent=2))
+    folder = given.heads or given.cache / "validation"
+    heads = stored(folder)
+    if not heads:
+        print(f"no heads in {folder}; `python -m training heads` makes some", file=sys.stderr)
+        return 1
+    if given.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(given.threads)
+    runs: dict[str, Run] = {}
+    for path in given.weights or [WEIGHTS / f"{given.variant}.weights.h5"]:
+        detector = Detector(VARIANTS[given.variant])
+        detector.build()
+        detector.load_weights(path)
+        runs[str(path)] = detector_run(detector)
+    readings: dict[str, list[Reading]] = {name: [] for name in runs}
+    bar = Console(stderr=True)
+    for study in track(seen(heads), "reading heads", total=len(heads), console=bar):
+        for name, run in runs.items():
+            readings[name].append(read(run, study))
+    rows = compared(readings, [head.scan.population for head in heads])
+    if given.json:
+        scores = {
+            name: {head.name: round(study_score(one.found), 5) for head, one in zip(heads, told, strict=True)}
+            for name, told in readings.items()
+        }
+        print(json.dumps({"rows": [row.report() for row in rows], "scores": scores}, indent=2))
+    else:
+        Console().print(table(rows))
     return 0
 
 

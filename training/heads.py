@@ -25,12 +25,15 @@ from training.simulator.fields import stream
 from training.simulator.geometry import ScanGeometry, planned_geometry
 from training.simulator.noise_free import NoiseFreeScan, seeds_own_scan, simulate_noise_free
 from training.simulator.population import TRAINING, Population, ScannerRange
+from training.simulator.recipes import HELD_OUT
 
 # Of ten heads four are without blood: a study without blood must stay without a detection on every slice.
 FINDING_OF_SEED: Final = ("none", "iph", "edh_sdh", "sah", "none", "sah", "edh_sdh", "none", "iph", "none")
 # Seeds below this are left to demonstrations, tests and benchmarks.
 FIRST_TRAINING_SEED: Final = 1_000_000
 FIRST_VALIDATION_SEED: Final = 2_000_000
+_FIRST_HELD_OUT_SEED: Final = 7_300_000  # among the seeds for figures
+_HELD_OUT_SEEDS: Final = 10_000
 THIN_PLANES: Final = 64
 # For the search for dense tissue inside the skull: bone, the margin along it in which everything is dense, and dense.
 SKULL_HU: Final = 250
@@ -145,6 +148,11 @@ def make(
                 failed[running[done]] = error
             progress.advance(bar)
     return dict(sorted(failed.items()))
+
+
+def first_held_out_seed(population: str) -> int:
+    """Return the seed from which heads of a population that training never draws are made: each has its own."""
+    return _FIRST_HELD_OUT_SEED + _HELD_OUT_SEEDS * HELD_OUT.index(population)
 
 
 def kept_geometry(seed: int, population: Population) -> ScanGeometry:

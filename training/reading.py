@@ -8,7 +8,7 @@ rules: a study is positive if any detection on any slice passes the threshold, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,18 +72,22 @@ class Quality:
 
     @property
     def auc(self) -> float:
-        """The area under the ROC curve of the study scores."""
+        """The area under the ROC curve of the study scores, NaN if all studies have blood or none."""
+        return _mean(self.wins)
+
+    @property
+    def wins(self) -> NDArray[np.float64]:
+        """Of each study with blood (row) against each without (column): 1 if it scores higher, 0.5 if level, else 0."""
         positive, negative = self.scores[self.truths > 0], self.scores[self.truths == 0]
-        wins = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
-        return float(wins.mean()) if wins.size else float("nan")
+        return np.where(positive[:, None] == negative, 0.5, positive[:, None] > negative)
 
     def sensitivity(self, threshold: float) -> float:
-        """The share of studies with blood that pass the threshold."""
-        return float((self.scores[self.truths > 0] >= threshold).mean())
+        """The share of studies with blood that pass the threshold, NaN if none has blood."""
+        return _mean(self.scores[self.truths > 0] >= threshold)
 
     def specificity(self, threshold: float) -> float:
-        """The share of studies without blood that do not."""
-        return float((self.scores[self.truths == 0] < threshold).mean())
+        """The share of studies without blood that do not, NaN if all have blood."""
+        return _mean(self.scores[self.truths == 0] < threshold)
 
     def best_threshold(self) -> float:
         """Return the threshold of the highest Youden index, in the middle of the range that reaches it.
@@ -111,7 +115,7 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class _Read:
+class Reading:
     """What is kept of a study once it was read: its detections, and its blood by place, which is little beside it."""
 
     found: list[StudyDetection]
@@ -121,30 +125,39 @@ class _Read:
     labels: NDArray[np.uint8]
 
 
-def _read(run: Run, study: Study) -> _Read:
+def read(run: Run, study: Study) -> Reading:
     """Return what the detector found in a study, and where its blood is."""
     places = np.flatnonzero(study.labels)
     found = study_detections(run, study.hu)
-    return _Read(found, len(study.labels), study.spacing_mm, places, study.labels.ravel()[places])
+    return Reading(found, len(study.labels), study.spacing_mm, places, study.labels.ravel()[places])
 
 
 def quality(run: Run, studies: Iterable[Study]) -> Quality:
-    """Return how good a detector is on studies, at the threshold that suits them best; one is in memory at a time.
+    """Return how good a detector is on studies, at the threshold that suits them best; one is in memory at a time."""
+    return judged([read(run, study) for study in studies])
+
+
+def judged(readings: Sequence[Reading]) -> Quality:
+    """Return how good readings are at the threshold that suits them best.
 
     Specks have no say in the threshold: to catch a bleed of some voxels it would have to let false alarms through.
     """
-    read = [_read(run, study) for study in studies]
-    scores = np.array([study_score(one.found) for one in read])
-    truths = np.array([float(len(one.places)) for one in read])
+    scores = np.array([study_score(one.found) for one in readings])
+    truths = np.array([float(len(one.places)) for one in readings])
     plain = (truths == 0) | (truths >= SPECK_VOXELS)
     threshold = Quality(scores[plain], truths[plain], {}, 0.5).best_threshold()
     shared, total = np.zeros(len(TYPES)), np.zeros(len(TYPES))
-    for one in read:
+    for one in readings:
         guess = label_volume(one.found, one.slices, threshold, one.spacing_mm).ravel()
         shared += 2 * _of_each_type(one.labels[guess[one.places] == one.labels])
         total += _of_each_type(guess) + _of_each_type(one.labels)
     dice = {str(kind): float(s / t) if t else float("nan") for kind, s, t in zip(TYPES, shared, total, strict=True)}
     return Quality(scores, truths, dice, threshold)
+
+
+def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:
+    """Return the mean, NaN of nothing."""
+    return float(np.mean(values)) if values.size else float("nan")
 
 
 def _of_each_type(labels: NDArray[np.uint8]) -> NDArray[np.intp]:

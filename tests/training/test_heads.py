@@ -15,7 +15,8 @@ from training.heads import THIN_PLANES, kept_geometry, make, stored
 from training.simulator.finding import Finding
 from training.simulator.geometry import planned_geometry
 from training.simulator.noise_free import NoiseFreeScan
-from training.simulator.population import REALISTIC, TRAINING
+from training.simulator.population import REALISTIC, TRAINING, Population
+from training.simulator.recipes import FIGURE_SEEDS, HELD_OUT
 
 
 def test_heads_for_validation_are_kept_as_they_are_planned() -> None:
@@ -78,3 +79,22 @@ def test_the_command_names_failed_seeds_and_ends_with_an_error(
     assert status == 1
     assert "failed: seed 7: RuntimeError: no room" in capsys.readouterr().err
     assert [head.seed for head in stored(tmp_path / "heads")] == [8]
+
+
+def test_held_out_heads_have_seeds_for_figures_and_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, range] = {}
+
+    def note(folder: Path, first: int, count: int, _: int, population: Population) -> dict[int, BaseException]:
+        if folder.name == "held-out":
+            made[population.name] = range(first, first + count)
+        return {}
+
+    monkeypatch.setattr(command, "make", note)
+    assert command.main(["heads", "--count", "0", "--validation", "0", "--cache", str(tmp_path)]) == 0
+    assert not made
+    assert command.main(["heads", "--held-out", "50", "--cache", str(tmp_path)]) == 0
+
+    assert tuple(made) == HELD_OUT
+    seeds = [seed for part in made.values() for seed in part]
+    assert len(set(seeds)) == 50 * len(HELD_OUT)
+    assert all(seed in FIGURE_SEEDS for seed in seeds)

@@ -14,6 +14,7 @@ pytest.importorskip("tensorflow", reason="needs the training environment")
 
 import numpy as np
 
+from training.__main__ import main
 from training.batches import Shape
 from training.simulator.finding import Finding
 from training.simulator.noise_free import NoiseFreeScan
@@ -122,6 +123,25 @@ def test_stored_weights_are_small_and_the_detector_carries_what_was_stored(train
     for first, kept, again in zip(before, trained.detector.variables, read.variables, strict=True):
         np.testing.assert_array_equal(kept, again)
         np.testing.assert_allclose(kept, first, rtol=1e-3, atol=1e-6)
+
+
+def test_weights_are_validated_beside_one_another(
+    run: Run, trained: Trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short, long = str(tmp_path / "short.weights.h5"), str(run.folder / "latest.weights.h5")
+    Trainer(replace(run, folder=tmp_path / "none")).detector.save_weights(short)
+
+    assert main(["validate", "--weights", short, long, "--heads", str(run.validation), "--json"]) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert [(row["weights"], row["studies"]) for row in told["rows"]] == [(short, 2), (long, 2)]
+    assert set(told["scores"][long]) == {"none-100", "iph-101"}
+    assert told["scores"][short] != told["scores"][long]
+
+
+def test_a_folder_without_heads_is_refused_with_the_way_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "--heads", str(tmp_path)]) == 1
+    assert "python -m training heads" in capsys.readouterr().err
 
 
 def test_heads_that_are_kept_for_figures_are_not_learnt_from(tmp_path: Path) -> None:

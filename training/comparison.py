@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Weights beside one another on the same heads, each population apart: is the second network better, or was it chance?
+
+Areas under the ROC curve of some dozens of heads are uncertain by some hundredths, but two networks that read the same
+heads err together: what lies between them is surer than either. Intervals are percentiles of resamples of the heads,
+with and without blood apart, the same for every network (the bootstrap of paired areas, Efron & Tibshirani 1993).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from appliance.contract import TYPES
+from training.reading import Quality, Reading, judged
+
+RESAMPLES: Final = 2000
+INTERVAL: Final = (2.5, 97.5)
+EVERY: Final = "all"
+"""The name of the rows over every population."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network on the heads of one population.
+
+    Attributes
+    ----------
+    auc_interval
+        95 % of the resampled areas lie within.
+    ahead, ahead_interval
+        By how much its area is larger than the first network's, on the same resamples; 0 of the first.
+    """
+
+    weights: str
+    population: str
+    figures: Quality
+    auc_interval: tuple[float, float]
+    ahead: float
+    ahead_interval: tuple[float, float]
+
+    def report(self) -> dict[str, object]:
+        """Return the row as plain values."""
+        return {
+            "weights": self.weights,
+            "population": self.population,
+            **self.figures.report(),
+            "auc_interval": [round(end, 4) for end in self.auc_interval],
+            "ahead": round(self.ahead, 4),
+            "ahead_interval": [round(end, 4) for end in self.ahead_interval],
+        }
+
+
+def compared(readings: Mapping[str, Sequence[Reading]], populations: Sequence[str]) -> list[Row]:
+    """Return a row for each population and network, and for all heads together where there are several populations.
+
+    `readings` has, by the name of the weights, what they made of the same heads; `populations` [N] is where each head
+    is from.
+    """
+    names = list(dict.fromkeys(populations))
+    rows: list[Row] = []
+    for name in [*names, EVERY] if len(names) > 1 else names:
+        chosen = [i for i, population in enumerate(populations) if name in (population, EVERY)]
+        rows += _rows(name, {weights: judged([told[i] for i in chosen]) for weights, told in readings.items()})
+    return rows
+
+
+def _rows(population: str, figures: Mapping[str, Quality]) -> list[Row]:
+    """Return the rows of one population."""
+    areas = {weights: resampled_areas(one) for weights, one in figures.items()}
+    first = next(iter(figures))
+    return [
+        Row(
+            weights,
+            population,
+            one,
+            _interval(areas[weights]),
+            one.auc - figures[first].auc,
+            _interval(areas[weights] - areas[first]),
+        )
+        for weights, one in figures.items()
+    ]
+
+
+def resampled_areas(figures: Quality) -> NDArray[np.float64]:
+    """Return areas under the ROC curve [RESAMPLES] of studies drawn again, the same draws for the same truths.
+
+    They are NaN where no study has blood, or every one.
+    """
+    wins = figures.wins
+    if not wins.size:
+        return np.full(RESAMPLES, np.nan)
+    rng = np.random.default_rng(1)
+    draws = (tuple(rng.integers(0, count, count) for count in wins.shape) for _ in range(RESAMPLES))
+    return np.array([wins[np.ix_(*drawn)].mean() for drawn in draws])
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the ends of the middle 95 % of values [N]."""
+    low, high = np.percentile(values, INTERVAL)
+    return float(low), float(high)
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """Return the rows as a table to print."""
+    shown = Table(title="Simulated heads alone", caption="intervals: 95 % of resampled heads; Dice at each row's cut")
+    several = len({row.weights for row in rows}) > 1
+    for heading in ("population", "weights", "heads", "with blood", "AUC"):
+        shown.add_column(heading, justify="right" if heading in ("heads", "with blood") else "left")
+    if several:
+        shown.add_column("ahead of the first")
+    for kind in TYPES:
+        shown.add_column(f"Dice {kind}", justify="right")
+    for row in rows:
+        figures = row.figures
+        between = f"{row.ahead:+.3f} ({row.ahead_interval[0]:+.3f} to {row.ahead_interval[1]:+.3f})"
+        shown.add_row(
+            row.population,
+            row.weights,
+            str(len(figures.scores)),
+            str(int((figures.truths > 0).sum())),
+            f"{figures.auc:.3f} ({row.auc_interval[0]:.3f} to {row.auc_interval[1]:.3f})",
+            *([between if row.weights != rows[0].weights else ""] if several else []),
+            *(f"{value:.2f}" for value in figures.dice.values()),
+        )
+    return shown
