@@ -69,7 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
     told = shlex.join(["python", "-m", "training", *(sys.argv[1:] if arguments is None else arguments)])
 
     if given.command == "heads":
-        return _heads(given)
+        try:
+            return _heads(given)
+        except ValueError as error:
+            parser.error(str(error))
     return _train(given, told) if given.command == "train" else _validate(given)
 
 

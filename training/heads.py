@@ -26,6 +26,7 @@ from training.simulator.geometry import ScanGeometry, planned_geometry
 from training.simulator.noise_free import NoiseFreeScan, seeds_own_scan, simulate_noise_free
 from training.simulator.population import TRAINING, Population, ScannerRange
 from training.simulator.recipes import HELD_OUT
+from training.simulator.revision import claim, revision
 
 # Of ten heads four are without blood: a study without blood must stay without a detection on every slice.
 FINDING_OF_SEED: Final = ("none", "iph", "edh_sdh", "sah", "none", "sah", "edh_sdh", "none", "iph", "none")
@@ -34,6 +35,8 @@ FIRST_TRAINING_SEED: Final = 1_000_000
 FIRST_VALIDATION_SEED: Final = 2_000_000
 _FIRST_HELD_OUT_SEED: Final = 7_300_000  # among the seeds for figures
 _HELD_OUT_SEEDS: Final = 10_000
+MADE_WITH: Final = "made_with.json"
+"""In a folder of heads: which simulator they are of."""
 THIN_PLANES: Final = 64
 # For the search for dense tissue inside the skull: bone, the margin along it in which everything is dense, and dense.
 SKULL_HU: Final = 250
@@ -129,9 +132,9 @@ def make(
     Raises
     ------
     ValueError
-        If a head that is there was drawn from another population.
+        If a head that is there was drawn from another population, or by another simulator.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, MADE_WITH, "heads", simulator=revision())
     there = {head.seed: head for head in stored(folder)}
     wanted = range(first_seed, first_seed + count)
     for seed in wanted:

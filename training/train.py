@@ -28,12 +28,13 @@ import tensorflow as tf
 
 from appliance.contract import CHUNK_INPUT_SLICES, MATRIX
 from training.batches import Batch, Shape, batch
-from training.heads import Head, stored
+from training.heads import MADE_WITH, Head, stored
 from training.losses import WEIGHTS, losses
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
 from training.reading import Outputs, Quality, Study, quality
 from training.simulator.recipes import HELD_OUT
+from training.simulator.revision import stated_simulator
 
 log = logging.getLogger(__name__)
 
@@ -271,6 +272,7 @@ def provenance(run: Run, command: str, progress: dict[str, float], figures: Qual
         "variant": run.variant,
         "command": command,
         "data": "simulated head CTs (training/simulator); no scan of a person was used",
+        "training_simulator": stated_simulator(run.heads, MADE_WITH),
         "training_seeds": _ranges(head.seed for head in stored(run.heads)),
         "validation_seeds": _ranges(head.seed for head in stored(run.validation)),
         "seed": run.seed,

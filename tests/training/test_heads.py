@@ -17,6 +17,7 @@ from training.simulator.geometry import planned_geometry
 from training.simulator.noise_free import NoiseFreeScan
 from training.simulator.population import REALISTIC, TRAINING, Population
 from training.simulator.recipes import FIGURE_SEEDS, HELD_OUT
+from training.simulator.revision import claim, revision
 
 
 def test_heads_for_validation_are_kept_as_they_are_planned() -> None:
@@ -38,11 +39,23 @@ def test_some_training_heads_are_kept_in_thin_gapless_planes() -> None:
 def test_a_folder_of_one_population_takes_no_heads_of_another(tmp_path: Path) -> None:
     air = np.zeros((1, 32, 32), np.int16)
     scan = NoiseFreeScan(5, Finding.SAH, air, air.astype(np.uint8), (0.5, 0.5), np.full(1, 5.0), population="realistic")
+    claim(tmp_path, heads.MADE_WITH, "heads", simulator=revision())
     scan.save(tmp_path / "sah-5")
 
     assert [head.name for head in stored(tmp_path)] == ["sah-5"]
     with pytest.raises(ValueError, match="realistic"):
         make(tmp_path, 5, 1, 1, TRAINING)
+
+
+def test_heads_of_another_simulator_are_refused_with_the_way_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim(tmp_path / "heads", heads.MADE_WITH, "heads", simulator="an earlier one")
+
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["heads", "--validation", "0", "--workers", "1", "--cache", str(tmp_path)])
+
+    assert "heads of another simulator: remove it, or take another one" in capsys.readouterr().err
 
 
 def test_a_head_that_is_only_half_written_is_not_there(tmp_path: Path) -> None:

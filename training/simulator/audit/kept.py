@@ -9,13 +9,12 @@ simulators, or of two sizes of slices, would give figures of neither.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from training.simulator import revision
 from training.simulator.audit.cases import Case, Seen
 from training.simulator.audit.physics import ScannerFigures
 from training.simulator.manifest import Entry
@@ -23,26 +22,7 @@ from training.simulator.manifest import Entry
 PAIRS: Final = "pairs"
 """The folder of the pairs' files, in the audit's folder."""
 _MEASURED_WITH: Final = "measured_with.json"
-_SIMULATOR: Final = Path(__file__).parents[1]
-_PROJECT: Final = _SIMULATOR.parents[1]
 _MEASURES: Final = ("cases", "headers", "physics", "surroundings", "threshold")
-_CONTRACT: Final = _PROJECT / "appliance" / "contract.py"  # types and size classes
-_PACKAGES: Final = ("numpy", "scipy", "pydicom")  # what the figures hang on beside our own code
-_NO_MATTER: Final = ("audit", "gallery", "manifests")  # folders that change nothing in a scan
-
-
-def revision() -> str:
-    """Return a hash of what a pair's figures come from: simulator, atlases, measures, contract, packages they use."""
-    sources = [
-        path
-        for path in sorted((*_SIMULATOR.rglob("*.py"), *_SIMULATOR.rglob("*.npz")))
-        if path.relative_to(_SIMULATOR).parts[0] not in _NO_MATTER
-    ]
-    sources += [_CONTRACT, *(_SIMULATOR / "audit" / f"{name}.py" for name in _MEASURES)]
-    found = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in _PACKAGES).encode())
-    for path in sources:
-        found.update(path.relative_to(_PROJECT).as_posix().encode() + b"\0" + path.read_bytes())
-    return found.hexdigest()[:16]
 
 
 def claim(out: Path, *, matrix: int) -> Path:
@@ -54,16 +34,8 @@ def claim(out: Path, *, matrix: int) -> Path:
         If it holds pairs of another simulator, or on slices of another matrix.
     """
     folder = out / PAIRS
-    with_this = {"simulator": revision(), "matrix": matrix}
-    stated = folder / _MEASURED_WITH
-    if stated.exists():
-        before = json.loads(stated.read_text(encoding="utf-8"))
-        changed = [name for name, value in with_this.items() if before.get(name) != value]
-        if changed:
-            raise ValueError(f"{folder} holds pairs of another {' and '.join(changed)}: remove it, or take another one")
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(stated, with_this)
+    measures = [Path(__file__).with_name(f"{name}.py") for name in _MEASURES]
+    revision.claim(folder, _MEASURED_WITH, "pairs", simulator=revision.revision(measures), matrix=matrix)
     return folder
 
 
