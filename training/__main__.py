@@ -22,9 +22,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, first_held_out_seed, make
+from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, claim_for_heads, make
 from training.simulator.population import POPULATIONS, REALISTIC, TRAINING
-from training.simulator.recipes import HELD_OUT
+from training.simulator.recipes import HELD_OUT, TRAINING_SEEDS, held_out_seeds
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     heads = commands.add_parser("heads", help="simulate the heads to train and to validate on")
     heads.add_argument("--count", type=int, default=200, help="training heads")
     heads.add_argument("--validation", type=int, default=20, help="validation heads")
+    heads.add_argument("--first-seed", type=int, default=FIRST_TRAINING_SEED, help="of the training heads")
     heads.add_argument("--held-out", type=int, default=0, help="heads of each population that training never draws")
     heads.add_argument("--population", default=TRAINING.name, choices=tuple(POPULATIONS), help="of the training heads")
     heads.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
@@ -55,8 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
     train.add_argument("--bf16", action="store_true", help="convolutions in bfloat16: faster on CPUs that know it")
 
     validate = commands.add_parser("validate", help="the quality of weights, or of several beside one another")
-    validate.add_argument("--weights", type=Path, nargs="+", help="default: the committed weights of the variant")
-    validate.add_argument("--heads", type=Path, help="the folder of heads to read; default: validation in the cache")
+    validate.add_argument("--weights", type=Path, nargs="+", help="of one variant; default: its committed ones")
+    validate.add_argument(
+        "--heads", type=Path, nargs="+", help="folders of heads to read; default: validation in the cache"
+    )
     validate.add_argument("--json", action="store_true", help="the figures and every head's score as JSON")
 
     for command in (heads, train, validate):
@@ -68,22 +71,33 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     told = shlex.join(["python", "-m", "training", *(sys.argv[1:] if arguments is None else arguments)])
 
-    if given.command == "heads":
-        try:
+    try:
+        if given.command == "heads":
             return _heads(given)
-        except ValueError as error:
-            parser.error(str(error))
-    return _train(given, told) if given.command == "train" else _validate(given)
+        return _train(given, told) if given.command == "train" else _validate(given)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def _heads(given: argparse.Namespace) -> int:
     """Make the heads to learn from and to judge on; say of which seeds there are none."""
-    validation, heads = given.cache / "validation", given.cache / "heads"
-    failed = make(validation, FIRST_VALIDATION_SEED, given.validation, given.workers, REALISTIC)
-    failed |= make(heads, FIRST_TRAINING_SEED, given.count, given.workers, POPULATIONS[given.population])
-    for name in HELD_OUT if given.held_out else ():
-        first = first_held_out_seed(name)
-        failed |= make(given.cache / "held-out", first, given.held_out, given.workers, POPULATIONS[name])
+    learnt = range(given.first_seed, given.first_seed + given.count)
+    if given.count and not (learnt[0] in TRAINING_SEEDS and learnt[-1] in TRAINING_SEEDS):
+        raise ValueError(f"training has the seeds {TRAINING_SEEDS[0]:,} to {TRAINING_SEEDS[-1]:,}, not {learnt}")
+    most = len(held_out_seeds(HELD_OUT[0]))
+    if given.held_out > most:
+        raise ValueError(f"a held-out population has seeds for {most:,} heads, not {given.held_out:,}")
+    wanted = [
+        (given.cache / "validation", FIRST_VALIDATION_SEED, given.validation, REALISTIC.name),
+        (given.cache / "heads", given.first_seed, given.count, given.population),
+        *((given.cache / "held-out", held_out_seeds(name)[0], given.held_out, name) for name in HELD_OUT),
+    ]
+    wanted = [one for one in wanted if one[2]]
+    for folder, *_ in wanted:  # before any work: a refusal shall not come after an hour
+        claim_for_heads(folder)
+    failed: dict[int, BaseException] = {}
+    for folder, first, count, name in wanted:
+        failed |= make(folder, first, count, given.workers, POPULATIONS[name])
     for seed, error in failed.items():
         print(f"failed: seed {seed}: {type(error).__name__}: {error}", file=sys.stderr)
     return 1 if failed else 0
@@ -125,27 +139,39 @@ def _train(given: argparse.Namespace, told: str) -> int:
 
 def _validate(given: argparse.Namespace) -> int:
     """Print the quality of weights on heads, by population; several weights beside one another."""
+    files = given.weights or [WEIGHTS / f"{given.variant}.weights.h5"]
+    if missing := [str(path) for path in files if not path.is_file()]:
+        raise ValueError(f"there are no weights {' and '.join(missing)}")
+    if len(set(files)) < len(files):
+        raise ValueError("the same weights are named twice")
+
     import tensorflow as tf
 
     from training.comparison import compared, table
-    from training.heads import stored
+    from training.heads import MADE_WITH, stored
     from training.network.detector import Detector
     from training.network.variants import VARIANTS
     from training.reading import Reading, Run, read, study_score
+    from training.simulator.revision import stated_simulator
     from training.train import detector_run, seen
 
-    folder = given.heads or given.cache / "validation"
-    heads = stored(folder)
+    folders = given.heads or [given.cache / "validation"]
+    heads = [head for folder in folders for head in stored(folder)]
     if not heads:
-        print(f"no heads in {folder}; `python -m training heads` makes some", file=sys.stderr)
-        return 1
+        named = " ".join(str(folder) for folder in folders)
+        raise ValueError(
+            f"no heads in {named}; `python -m training heads` makes some, `--held-out` those kept for figures"
+        )
     if given.threads:
         tf.config.threading.set_intra_op_parallelism_threads(given.threads)
     runs: dict[str, Run] = {}
-    for path in given.weights or [WEIGHTS / f"{given.variant}.weights.h5"]:
+    for path in files:
         detector = Detector(VARIANTS[given.variant])
         detector.build()
-        detector.load_weights(path)
+        try:
+            detector.load_weights(path)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path} holds no weights of the variant {given.variant}: {error}") from error
         runs[str(path)] = detector_run(detector)
     readings: dict[str, list[Reading]] = {name: [] for name in runs}
     bar = Console(stderr=True)
@@ -154,13 +180,24 @@ def _validate(given: argparse.Namespace) -> int:
             readings[name].append(read(run, study))
     rows = compared(readings, [head.scan.population for head in heads])
     if given.json:
-        scores = {
-            name: {head.name: round(study_score(one.found), 5) for head, one in zip(heads, told, strict=True)}
-            for name, told in readings.items()
+        told = {
+            "simulators": {str(folder): stated_simulator(folder, MADE_WITH) for folder in folders},
+            "rows": [row.report() for row in rows],
+            "heads": [
+                {
+                    "head": head.name,
+                    "population": head.scan.population,
+                    "blood_voxels": len(next(iter(readings.values()))[i].places),
+                    "scores": {name: study_score(read[i].found) for name, read in readings.items()},
+                }
+                for i, head in enumerate(heads)
+            ],
         }
-        print(json.dumps({"rows": [row.report() for row in rows], "scores": scores}, indent=2))
+        print(json.dumps(told, indent=2, allow_nan=False))
     else:
-        Console().print(table(rows))
+        shown = Console()
+        shown.width = max(shown.width, 110)  # narrower it would leave out the intervals
+        shown.print(table(rows))
     return 0
 
 

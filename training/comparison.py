@@ -4,7 +4,8 @@
 
 Areas under the ROC curve of some dozens of heads are uncertain by some hundredths, but two networks that read the same
 heads err together: what lies between them is surer than either. Intervals are percentiles of resamples of the heads,
-with and without blood apart, the same for every network (the bootstrap of paired areas, Efron & Tibshirani 1993).
+with and without blood apart, the same for every network (the bootstrap of paired areas, Efron & Tibshirani 1993). They
+tell nothing of another training of the same network, and have no width where no head is ranked wrongly.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.markup import escape
 from rich.table import Table
 
 from appliance.contract import TYPES
-from training.reading import Quality, Reading, judged
+from training.reading import Quality, Reading, judged, rounded
 
 RESAMPLES: Final = 2000
 INTERVAL: Final = (2.5, 97.5)
@@ -51,9 +53,9 @@ class Row:
             "weights": self.weights,
             "population": self.population,
             **self.figures.report(),
-            "auc_interval": [round(end, 4) for end in self.auc_interval],
-            "ahead": round(self.ahead, 4),
-            "ahead_interval": [round(end, 4) for end in self.ahead_interval],
+            "auc_interval": [rounded(end) for end in self.auc_interval],
+            "ahead": rounded(self.ahead),
+            "ahead_interval": [rounded(end) for end in self.ahead_interval],
         }
 
 
@@ -108,25 +110,39 @@ def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """Return the rows as a table to print."""
-    shown = Table(title="Simulated heads alone", caption="intervals: 95 % of resampled heads; Dice at each row's cut")
-    several = len({row.weights for row in rows}) > 1
-    for heading in ("population", "weights", "heads", "with blood", "AUC"):
-        shown.add_column(heading, justify="right" if heading in ("heads", "with blood") else "left")
+    """Return the rows as a table to print; networks are numbered, the caption says which is which."""
+    weights = list(dict.fromkeys(row.weights for row in rows))
+    several = len(weights) > 1
+    key = "\n".join(f"{number}: {escape(name)}" for number, name in enumerate(weights, start=1))
+    shown = Table(
+        title="Simulated heads alone",
+        caption=f"{key}\nintervals: 95 % of resampled heads; Dice at a threshold fitted to the same heads",
+        caption_justify="left",
+    )
+    shown.add_column("population")
+    for heading in ("network", "heads", "with blood"):
+        shown.add_column(heading, justify="right")
+    shown.add_column("AUC", no_wrap=True)
     if several:
-        shown.add_column("ahead of the first")
-    for kind in TYPES:
-        shown.add_column(f"Dice {kind}", justify="right")
+        shown.add_column("ahead of 1", no_wrap=True)
+    shown.add_column("Dice " + " / ".join(str(kind).upper() for kind in TYPES))
     for row in rows:
         figures = row.figures
-        between = f"{row.ahead:+.3f} ({row.ahead_interval[0]:+.3f} to {row.ahead_interval[1]:+.3f})"
         shown.add_row(
             row.population,
-            row.weights,
+            str(1 + weights.index(row.weights)),
             str(len(figures.scores)),
             str(int((figures.truths > 0).sum())),
-            f"{figures.auc:.3f} ({row.auc_interval[0]:.3f} to {row.auc_interval[1]:.3f})",
-            *([between if row.weights != rows[0].weights else ""] if several else []),
-            *(f"{value:.2f}" for value in figures.dice.values()),
+            f"{figures.auc:.2f} ({_ends(row.auc_interval, '.2f')})",
+            *(
+                [f"{row.ahead:+.2f} ({_ends(row.ahead_interval, '+.2f')})" if row.weights != weights[0] else ""]
+                * several
+            ),
+            " / ".join(f"{value:.2f}" for value in figures.dice.values()),
         )
     return shown
+
+
+def _ends(interval: tuple[float, float], form: str) -> str:
+    """Return an interval in words."""
+    return f"{interval[0]:{form}} to {interval[1]:{form}}"

@@ -25,16 +25,13 @@ from training.simulator.fields import stream
 from training.simulator.geometry import ScanGeometry, planned_geometry
 from training.simulator.noise_free import NoiseFreeScan, seeds_own_scan, simulate_noise_free
 from training.simulator.population import TRAINING, Population, ScannerRange
-from training.simulator.recipes import HELD_OUT
-from training.simulator.revision import claim, revision
+from training.simulator.revision import claim, simulator_revision
 
 # Of ten heads four are without blood: a study without blood must stay without a detection on every slice.
 FINDING_OF_SEED: Final = ("none", "iph", "edh_sdh", "sah", "none", "sah", "edh_sdh", "none", "iph", "none")
 # Seeds below this are left to demonstrations, tests and benchmarks.
 FIRST_TRAINING_SEED: Final = 1_000_000
 FIRST_VALIDATION_SEED: Final = 2_000_000
-_FIRST_HELD_OUT_SEED: Final = 7_300_000  # among the seeds for figures
-_HELD_OUT_SEEDS: Final = 10_000
 MADE_WITH: Final = "made_with.json"
 """In a folder of heads: which simulator they are of."""
 THIN_PLANES: Final = 64
@@ -120,6 +117,12 @@ def stored(folder: Path) -> list[Head]:
     return heads
 
 
+def claim_for_heads(folder: Path) -> None:
+    """State in `folder` that its heads are of this simulator. Raises `ValueError` if it holds others'."""
+    own = Path(__file__)  # says which finding a seed has, and on which planes a head is kept
+    claim(folder, MADE_WITH, "heads", simulator=simulator_revision([own]))
+
+
 def make(
     folder: Path, first_seed: int, count: int, workers: int, population: Population = TRAINING
 ) -> dict[int, BaseException]:
@@ -134,7 +137,7 @@ def make(
     ValueError
         If a head that is there was drawn from another population, or by another simulator.
     """
-    claim(folder, MADE_WITH, "heads", simulator=revision())
+    claim_for_heads(folder)
     there = {head.seed: head for head in stored(folder)}
     wanted = range(first_seed, first_seed + count)
     for seed in wanted:
@@ -151,11 +154,6 @@ def make(
                 failed[running[done]] = error
             progress.advance(bar)
     return dict(sorted(failed.items()))
-
-
-def first_held_out_seed(population: str) -> int:
-    """Return the seed from which heads of a population that training never draws are made: each has its own."""
-    return _FIRST_HELD_OUT_SEED + _HELD_OUT_SEEDS * HELD_OUT.index(population)
 
 
 def kept_geometry(seed: int, population: Population) -> ScanGeometry:

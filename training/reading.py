@@ -92,8 +92,10 @@ class Quality:
     def best_threshold(self) -> float:
         """Return the threshold of the highest Youden index, in the middle of the range that reaches it.
 
-        The middle on the log-odds scale: scores crowd near 0 and 1.
+        The middle on the log-odds scale: scores crowd near 0 and 1. It is 0.5 if all studies have blood or none.
         """
+        if self.truths.all() or not self.truths.any():
+            return 0.5
         cuts = np.unique(np.clip(np.concatenate([[0.05], self.scores, [0.999]]), 0.05, 0.9999))
         odds = np.log(cuts / (1 - cuts))
         middles = 1 / (1 + np.exp(-(odds[1:] + odds[:-1]) / 2))
@@ -102,15 +104,15 @@ class Quality:
         return round(float(middles[widths.argmax()]), 3)
 
     def report(self) -> dict[str, object]:
-        """Return the figures as plain values for a log or a provenance file."""
+        """Return the figures as plain values for a log or a provenance file, None where there is no figure."""
         return {
             "studies": len(self.scores),
             "with_blood": int((self.truths > 0).sum()),
-            "auc": round(self.auc, 4),
+            "auc": rounded(self.auc),
             "threshold": self.threshold,
-            "sensitivity": round(self.sensitivity(self.threshold), 4),
-            "specificity": round(self.specificity(self.threshold), 4),
-            "dice": {kind: round(value, 4) for kind, value in self.dice.items()},
+            "sensitivity": rounded(self.sensitivity(self.threshold)),
+            "specificity": rounded(self.specificity(self.threshold)),
+            "dice": {kind: rounded(value) for kind, value in self.dice.items()},
         }
 
 
@@ -153,6 +155,11 @@ def judged(readings: Sequence[Reading]) -> Quality:
         total += _of_each_type(guess) + _of_each_type(one.labels)
     dice = {str(kind): float(s / t) if t else float("nan") for kind, s, t in zip(TYPES, shared, total, strict=True)}
     return Quality(scores, truths, dice, threshold)
+
+
+def rounded(value: float) -> float | None:
+    """Return a figure as JSON can say it: four places, None for NaN."""
+    return None if np.isnan(value) else round(value, 4)
 
 
 def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:

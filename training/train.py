@@ -274,6 +274,7 @@ def provenance(run: Run, command: str, progress: dict[str, float], figures: Qual
         "data": "simulated head CTs (training/simulator); no scan of a person was used",
         "training_simulator": stated_simulator(run.heads, MADE_WITH),
         "training_seeds": _ranges(head.seed for head in stored(run.heads)),
+        "validation_simulator": stated_simulator(run.validation, MADE_WITH),
         "validation_seeds": _ranges(head.seed for head in stored(run.validation)),
         "seed": run.seed,
         "settings": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(run).items() if v != float("inf")},

@@ -16,8 +16,8 @@ from training.simulator.finding import Finding
 from training.simulator.geometry import planned_geometry
 from training.simulator.noise_free import NoiseFreeScan
 from training.simulator.population import REALISTIC, TRAINING, Population
-from training.simulator.recipes import FIGURE_SEEDS, HELD_OUT
-from training.simulator.revision import claim, revision
+from training.simulator.recipes import FIGURE_SEEDS, HELD_OUT, HELD_OUT_SEEDS
+from training.simulator.revision import claim, simulator_revision, stated_simulator
 
 
 def test_heads_for_validation_are_kept_as_they_are_planned() -> None:
@@ -39,7 +39,7 @@ def test_some_training_heads_are_kept_in_thin_gapless_planes() -> None:
 def test_a_folder_of_one_population_takes_no_heads_of_another(tmp_path: Path) -> None:
     air = np.zeros((1, 32, 32), np.int16)
     scan = NoiseFreeScan(5, Finding.SAH, air, air.astype(np.uint8), (0.5, 0.5), np.full(1, 5.0), population="realistic")
-    claim(tmp_path, heads.MADE_WITH, "heads", simulator=revision())
+    heads.claim_for_heads(tmp_path)
     scan.save(tmp_path / "sah-5")
 
     assert [head.name for head in stored(tmp_path)] == ["sah-5"]
@@ -51,11 +51,39 @@ def test_heads_of_another_simulator_are_refused_with_the_way_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claim(tmp_path / "heads", heads.MADE_WITH, "heads", simulator="an earlier one")
+    (tmp_path / "heads" / "sah-5.json").touch()
 
     with pytest.raises(SystemExit, match="2"):
-        command.main(["heads", "--validation", "0", "--workers", "1", "--cache", str(tmp_path)])
+        command.main(["heads", "--validation", "1", "--workers", "1", "--cache", str(tmp_path)])
 
     assert "heads of another simulator: remove it, or take another one" in capsys.readouterr().err
+    assert stored(tmp_path / "validation") == []  # the refusal came before any work
+
+
+def test_folders_that_nothing_is_asked_of_are_left_alone(tmp_path: Path) -> None:
+    claim(tmp_path / "heads", heads.MADE_WITH, "heads", simulator="an earlier one")
+    (tmp_path / "heads" / "sah-5.json").touch()
+
+    assert command.main(["heads", "--count", "0", "--validation", "0", "--cache", str(tmp_path)]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["heads"]
+
+
+def test_heads_hang_on_the_simulator_and_on_what_a_seed_is_here(tmp_path: Path) -> None:
+    heads.claim_for_heads(tmp_path)
+    own = Path(heads.__file__)
+    assert stated_simulator(tmp_path, heads.MADE_WITH) == simulator_revision([own]) != simulator_revision()
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [("--first-seed 1999999 --count 2", "training has the seeds"), ("--held-out 10001", "10,000 heads")],
+)
+def test_seeds_that_are_not_to_be_had_are_refused(
+    asked: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["heads", "--cache", str(tmp_path), *asked.split()])
+    assert why in capsys.readouterr().err
 
 
 def test_a_head_that_is_only_half_written_is_not_there(tmp_path: Path) -> None:
@@ -85,13 +113,13 @@ def test_the_command_names_failed_seeds_and_ends_with_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(heads, "simulate_noise_free", scan_of_all_but_seven)
-    monkeypatch.setattr(command, "FIRST_TRAINING_SEED", 7)
+    monkeypatch.setattr(command, "FIRST_VALIDATION_SEED", 7)
 
-    status = command.main(["heads", "--count", "2", "--validation", "0", "--workers", "1", "--cache", str(tmp_path)])
+    status = command.main(["heads", "--count", "0", "--validation", "2", "--workers", "1", "--cache", str(tmp_path)])
 
     assert status == 1
     assert "failed: seed 7: RuntimeError: no room" in capsys.readouterr().err
-    assert [head.seed for head in stored(tmp_path / "heads")] == [8]
+    assert [head.seed for head in stored(tmp_path / "validation")] == [8]
 
 
 def test_held_out_heads_have_seeds_for_figures_and_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,11 +131,9 @@ def test_held_out_heads_have_seeds_for_figures_and_one_folder(tmp_path: Path, mo
         return {}
 
     monkeypatch.setattr(command, "make", note)
-    assert command.main(["heads", "--count", "0", "--validation", "0", "--cache", str(tmp_path)]) == 0
-    assert not made
     assert command.main(["heads", "--held-out", "50", "--cache", str(tmp_path)]) == 0
 
     assert tuple(made) == HELD_OUT
     seeds = [seed for part in made.values() for seed in part]
     assert len(set(seeds)) == 50 * len(HELD_OUT)
-    assert all(seed in FIGURE_SEEDS for seed in seeds)
+    assert all(seed in HELD_OUT_SEEDS and seed in FIGURE_SEEDS for seed in seeds)

@@ -109,6 +109,7 @@ def test_the_provenance_names_command_data_seeds_revision_and_figures(trained: T
     origin = provenance(trained.run, "python -m training train", trained.progress, trained.validate())
     assert origin["training_seeds"] == [(0, 1)]
     assert origin["steps"] == 12
+    assert origin["training_simulator"] is origin["validation_simulator"] is None  # heads drawn here say nothing
     assert {"command", "git_revision", "date", "suggested_threshold", "validation"} <= origin.keys()
     json.dumps(origin)
 
@@ -135,13 +136,31 @@ def test_weights_are_validated_beside_one_another(
 
     told = json.loads(capsys.readouterr().out)
     assert [(row["weights"], row["studies"]) for row in told["rows"]] == [(short, 2), (long, 2)]
-    assert set(told["scores"][long]) == {"none-100", "iph-101"}
-    assert told["scores"][short] != told["scores"][long]
+    heads = {one["head"]: one for one in told["heads"]}
+    assert (heads["none-100"]["blood_voxels"], heads["iph-101"]["blood_voxels"]) == (0, 4 * 100 * 100)
+    assert heads["iph-101"]["scores"][short] != heads["iph-101"]["scores"][long]
+    assert told["simulators"] == {str(run.validation): None}
 
 
-def test_a_folder_without_heads_is_refused_with_the_way_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["validate", "--heads", str(tmp_path)]) == 1
-    assert "python -m training heads" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ("--heads {none}", "python -m training heads"),
+        ("--heads {heads} --weights {none}/no.h5", "there are no weights"),
+        ("--heads {heads} --weights {own} {own}", "named twice"),
+        ("--heads {heads} --weights {own} --variant full", "no weights of the variant full"),
+        ("--heads {heads} --weights {broken}", "no weights of the variant edge"),
+    ],
+)
+def test_what_cannot_be_validated_is_refused_with_the_way_out(
+    asked: str, why: str, run: Run, trained: Trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.h5").write_bytes(b"no weights")
+    own = trained.run.folder / "latest.weights.h5"
+    places = {"none": tmp_path, "heads": run.validation, "own": own, "broken": tmp_path / "broken.h5"}
+    with pytest.raises(SystemExit, match="2"):
+        main(["validate", *asked.format(**places).split()])
+    assert why in capsys.readouterr().err
 
 
 def test_heads_that_are_kept_for_figures_are_not_learnt_from(tmp_path: Path) -> None:

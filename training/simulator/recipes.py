@@ -35,6 +35,8 @@ INDEPENDENT_SEEDS: Final = range(7_000_000, 7_100_000)
 ENRICHED_SEEDS: Final = range(7_100_000, 7_200_000)
 FIGURE_SEEDS: Final = range(7_200_000, 8_000_000)
 """Of cohorts drawn for figures beside the shipped ones: no head of them was ever learnt from."""
+HELD_OUT_SEEDS: Final = range(7_300_000, 7_350_000)
+"""Among them, of heads on disk that networks are compared on: an equal share for each of `HELD_OUT`."""
 AUDIT_SEEDS: Final = range(8_000_000, 9_000_000)
 
 HELD_OUT: Final = ("new anatomy", "new kernels", "new mimics", "new bleeds", "all new")
@@ -54,6 +56,13 @@ def first_seed_of(population: Population) -> int:
     held-out mechanism would be tested in heads that the network has learnt from.
     """
     return (TRAINING_SEEDS if population == TRAINING else FIGURE_SEEDS).start
+
+
+def held_out_seeds(population: str) -> range:
+    """Return the seeds of a held-out population's heads on disk."""
+    share = len(HELD_OUT_SEEDS) // len(HELD_OUT)
+    first = HELD_OUT_SEEDS.start + share * HELD_OUT.index(population)
+    return range(first, first + share)
 
 
 def drawn(studies: int, first_seed: int, population: Population = TRAINING) -> tuple[Entry, ...]:

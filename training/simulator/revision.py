@@ -22,7 +22,7 @@ _PACKAGES: Final = ("numpy", "scipy", "pydicom")  # what heads hang on beside ou
 _NO_MATTER: Final = ("audit", "gallery", "manifests")  # folders that change nothing in a scan
 
 
-def revision(also: Iterable[Path] = ()) -> str:
+def simulator_revision(also: Iterable[Path] = ()) -> str:
     """Return a hash of what heads come from: simulator, atlases, contract, the packages they use, and files `also`."""
     sources = [
         path
@@ -36,31 +36,50 @@ def revision(also: Iterable[Path] = ()) -> str:
 
 
 def stated_simulator(folder: Path, stated: str) -> str | None:
-    """Return the revision that a folder says its files are of, None where it says nothing."""
-    path = folder / stated
-    return str(json.loads(path.read_text(encoding="utf-8")).get("simulator")) if path.exists() else None
-
-
-def claim(folder: Path, stated: str, what: str, **made_with: object) -> None:
-    """State in a folder, in the file `stated`, what its files are made with; the folder is made if need be.
+    """Return the revision that a folder says, in its file `stated`, its files are of; None where it says nothing.
 
     Raises
     ------
     ValueError
-        If `what` it holds was made with something else, or does not say with what.
+        If the file cannot be read.
+    """
+    revision = _stated(folder / stated).get("simulator")
+    return None if revision is None else str(revision)
+
+
+def claim(folder: Path, stated: str, what: str, **made_with: object) -> None:
+    """State in a folder what its files are made with; the folder is made if need be.
+
+    Parameters
+    ----------
+    stated: name of the file that says so.
+    what: what the folder's files are, for the message.
+    made_with: the simulator's revision, and whatever else the files hang on.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds files that were made with something else, or that do not say with what.
     """
     path = folder / stated
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        changed = [name for name, value in made_with.items() if before.get(name) != value]
-        if changed:
-            raise ValueError(
-                f"{folder} holds {what} of another {' and '.join(changed)}: remove it, or take another one"
-            )
+    before = _stated(path)
+    changed = [name for name, value in made_with.items() if before.get(name) != value]
+    if path.exists() and not changed:
         return
-    if any(not kept.name.startswith(".") for kept in folder.glob("*")):
-        raise ValueError(f"{folder} holds {what} and does not say of which simulator: remove it, or take another one")
+    if any(kept.name != stated and not kept.name.startswith(".") for kept in folder.glob("*")):
+        other = f"of another {' and '.join(changed)}" if before else "that do not say of which simulator they are"
+        raise ValueError(f"{folder} holds {what} {other}: remove it, or take another one")
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{stated}.partial")
     partial.write_text(json.dumps(made_with) + "\n", encoding="utf-8")
     partial.replace(path)
+
+
+def _stated(path: Path) -> dict[str, object]:
+    """Return what a folder says that its files are made with, nothing where it is silent."""
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({error}): remove its folder, or take another one") from error

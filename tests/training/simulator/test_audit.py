@@ -111,15 +111,16 @@ def test_an_audit_goes_on_from_the_pairs_that_are_kept(tmp_path: Path) -> None:
 
 
 def test_pairs_on_slices_of_another_matrix_are_refused(tmp_path: Path) -> None:
-    claim(tmp_path, matrix=256)
+    keep(cases(1)[0], claim(tmp_path, matrix=256))
     result = CliRunner().invoke(app, ["audit", "--studies", "10", "--matrix", "128", "--out", str(tmp_path)])
     assert result.exit_code == 2
     assert "pairs of another matrix" in " ".join(result.output.replace("│", " ").split())
 
 
 def test_pairs_of_another_simulator_are_refused(tmp_path: Path) -> None:
-    stated = claim(tmp_path, matrix=256) / "measured_with.json"
-    stated.write_text(json.dumps({"simulator": "an earlier one", "matrix": 256}))
+    folder = claim(tmp_path, matrix=256)
+    keep(cases(1)[0], folder)
+    (folder / "measured_with.json").write_text(json.dumps({"simulator": "an earlier one", "matrix": 256}))
     with pytest.raises(ValueError, match="another simulator: remove it"):
         claim(tmp_path, matrix=256)
 

@@ -14,10 +14,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from training.simulator import revision
 from training.simulator.audit.cases import Case, Seen
 from training.simulator.audit.physics import ScannerFigures
 from training.simulator.manifest import Entry
+from training.simulator.revision import claim as claim_folder
+from training.simulator.revision import simulator_revision
 
 PAIRS: Final = "pairs"
 """The folder of the pairs' files, in the audit's folder."""
@@ -35,7 +36,7 @@ def claim(out: Path, *, matrix: int) -> Path:
     """
     folder = out / PAIRS
     measures = [Path(__file__).with_name(f"{name}.py") for name in _MEASURES]
-    revision.claim(folder, _MEASURED_WITH, "pairs", simulator=revision.revision(measures), matrix=matrix)
+    claim_folder(folder, _MEASURED_WITH, "pairs", simulator=simulator_revision(measures), matrix=matrix)
     return folder
 
 
