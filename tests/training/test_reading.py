@@ -49,6 +49,13 @@ def test_the_suggested_threshold_separates_what_can_be_separated() -> None:
     assert figures.sensitivity(threshold) == figures.specificity(threshold) == 1.0
 
 
+def test_scores_that_crowd_near_one_leave_a_threshold_that_can_be_passed() -> None:
+    figures = Quality(np.array([0.99995, 0.9998, 0.9994, 0.9]), np.array([5.0, 5.0, 0, 0]), {}, 0.5)
+    threshold = figures.best_threshold()
+    assert 0.9994 < threshold < 0.9998
+    assert figures.sensitivity(threshold) == figures.specificity(threshold) == 1.0
+
+
 def test_the_area_under_the_curve_counts_ties_half() -> None:
     figures = Quality(np.array([0.9, 0.5, 0.5, 0.1]), np.array([1.0, 1.0, 0.0, 0.0]), {}, 0.5)
     assert figures.auc == pytest.approx(3.5 / 4)
