@@ -37,8 +37,8 @@ State = Literal["ok", "warn", "fail"]
 
 _PATIENCE_S: Final = 5.0
 _VERIFICATION: Final = "1.2.840.10008.1.1"
-_DISK_FAIL_GB: Final = 1
-_DISK_WARN_GB: Final = 10
+_DISK_FAIL: Final = 0.1
+"""Part of `disk_low_gb` below which the disk is a fault."""
 _SHARED_MEMORY_MB: Final = 64
 _STABLE_AGE_S: Final = 6
 """From here on Orthanc's StableAge is worth a word; the template of this project has 2."""
@@ -153,7 +153,8 @@ def _state_folder(settings: Settings) -> Iterator[Check]:
     else:
         yield Check("state folder", "ok", f"{folder} is not there yet; the first start makes it")
     free_gb = shutil.disk_usage(nearest).free / 1e9
-    state: State = "fail" if free_gb < _DISK_FAIL_GB else "warn" if free_gb < _DISK_WARN_GB else "ok"
+    low_gb = settings.disk_low_gb
+    state: State = "fail" if free_gb < _DISK_FAIL * low_gb else "warn" if free_gb < low_gb else "ok"
     yield Check(
         "disk",
         state,

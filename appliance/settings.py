@@ -198,6 +198,12 @@ class Settings(BaseSettings):
     )
 
     state_dir: Path = Field(Path("var"), description="Folder of the ledger, logs and Orthanc's storage in `make up`")
+    disk_low_gb: float = Field(
+        10,
+        ge=0,
+        description="With less than this free at the state folder `doctor` warns, with a tenth of it it reports a "
+        "fault, GB; 0 for neither",
+    )
     orthanc: OrthancSettings = OrthancSettings()
     triton: TritonSettings = TritonSettings()
     service: ServiceSettings = ServiceSettings()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -72,6 +73,8 @@ def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     settings = with_free_ports(Settings(), folder / "state")
     settings = changed(settings, "triton", model_repository=folder / "models", environment=ENVIRONMENT)
     settings = changed(settings, "orthanc", username="reader", password=PASSWORD)
+    # How full this machine's disk is says nothing of the appliance; that the disk is watched has its own test.
+    settings = settings.model_copy(update={"disk_low_gb": 0})
     with OrthancProcess(settings, folder / "orthanc"), TritonServer(settings.triton, folder / "triton"):
         yield settings
 
@@ -113,6 +116,17 @@ def test_when_nothing_runs_each_neighbour_is_named_with_what_to_start(settings: 
 def test_a_diagnosis_makes_neither_folder_nor_ledger(settings: Settings) -> None:
     diagnose(settings)
     assert not settings.state_dir.exists()
+
+
+@pytest.mark.parametrize(("times_free", "state"), [(0.5, "ok"), (2, "warn"), (100, "fail")])
+def test_the_room_on_the_disk_is_measured_against_the_setting(
+    settings: Settings, tmp_path: Path, times_free: float, state: str
+) -> None:
+    low_gb = times_free * shutil.disk_usage(tmp_path).free / 1e9
+    check = by_name(settings.model_copy(update={"disk_low_gb": low_gb}))["disk"]
+    assert check.state == state
+    assert "GB free at" in check.what
+    assert ("make room" in check.remedy) == (state != "ok")
 
 
 def test_what_runs_well_is_ok_and_the_missing_service_is_seen_from_both_sides(neighbours: Settings) -> None:
