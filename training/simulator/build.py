@@ -95,7 +95,7 @@ class Build:
             torque_mm=float(rng.normal(0, 2.0)),
             cavum_mm=float(rng.uniform(1.0, 4.0)) if rng.random() < 0.08 else 0.0,
             transverse_sinus=(wider, narrower) if right_wider else (narrower, wider),
-            skull_mm=float(rng.uniform(-1.5, 2.4)),
+            skull_mm=float(rng.uniform(-1.9, 1.9)),
             uneven_mm=float(rng.uniform(0.2, 0.9)),
             scalp_mm=float(np.clip(rng.gamma(2.0, 0.9) - 1.4, -1.6, 4.0)),
             skin_mm=float(rng.uniform(1.3, 2.4)),

@@ -22,6 +22,10 @@ from training.simulator.tissue import Tissue
 
 Field = NDArray[np.float32]
 
+_THINNEST_BONE_MM = 1.2
+_VAULT_SCALP_MM = 5.5
+_MUSCLE_MM = 14.0  # more than any muscle of the atlases is thick
+
 
 @dataclass(frozen=True)
 class Exterior:
@@ -53,17 +57,32 @@ class Exterior:
     @cached_property
     def outer_distance(self) -> Field:
         """Distance (mm) to this head's outer table, negative inside, [Z, Y, X]."""
-        return np.asarray(self.atlas.skull_distance - self._thickening, np.float32)
+        outer = self.atlas.skull_distance - self._thickening
+        return np.asarray(np.minimum(outer, self.atlas.cavity_distance - np.float32(_THINNEST_BONE_MM)), np.float32)
 
     @cached_property
     def _lifted(self) -> Field | None:
         """How far (mm) mimics lift the skin, [Z, Y, X]."""
         return self.mimics.lift(*self.atlas.mni())
 
+    @property
+    def _under_vault_scalp(self) -> Field:
+        """Distance (mm) to a skin as near over the vault as scalp is thick, far outside where muscle lies; [Z, Y, X].
+
+        The familiar atlas has 11 mm of scalp at the vertex, twice what people have.
+        """
+        z, y, x = self.atlas.mni()
+        temporal = smoothstep((np.abs(x) - 42) / 12) * smoothstep((56 - z) / 16) * smoothstep((y + 55) / 20)
+        occipital = smoothstep((-66 - y) / 14) * smoothstep((14 - z) / 14)
+        off_muscle = smoothstep((z - 2) / 24) * (1 - np.maximum(temporal, occipital))
+        allowed = np.float32(_VAULT_SCALP_MM) + np.float32(_MUSCLE_MM) * (1 - off_muscle)
+        return np.asarray(self.atlas.skull_distance - allowed, np.float32)
+
     @cached_property
     def skin_distance(self) -> Field:
         """Distance (mm) to this head's skin, negative inside, [Z, Y, X]; at least a thin scalp covers the bone."""
-        skin = self.atlas.head_distance - self._thickening - np.float32(self.build.scalp_mm)
+        skin = np.maximum(self.atlas.head_distance, self._under_vault_scalp)
+        skin = skin - self._thickening - np.float32(self.build.scalp_mm)
         skin = np.minimum(skin, self.outer_distance - np.float32(self.build.skin_mm + 0.8))
         if self._lifted is not None:
             skin -= self._lifted

@@ -45,7 +45,8 @@ def soft_tissue(
     sheet = np.clip(1.0 - np.abs(outer - 1.9), 0, 1) * np.float32(0.55)
     fat *= on_bone * (1 - sheet)
     if lifted is not None:
-        fat *= 1 - smoothstep(lifted / 2)
+        # Fluid seeps into the fat about a swelling, unevenly.
+        fat *= 1 - smoothstep(lifted * (1 + 0.4 * texture) / 4)
     out = np.float32(tissue.muscle) + fat * np.float32(tissue.fat - tissue.muscle)
     out += 4 * texture
     out += atlas.bone * np.float32(0.55 * tissue.cortical)

@@ -137,7 +137,8 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, *, waved: 
         if epidural:
             half = rng.uniform(27, 36)
             thickness, longest = half * rng.uniform(0.42, 0.7), 1.7
-            spot = (dz**2 + dy**2 + dx**2) / np.float32(half**2)
+            # Along the wall alone: counted with its depth, a lens would be flat where it should bulge.
+            spot = np.maximum(dz**2 + dy**2 + dx**2 - np.maximum(depth, 0) ** 2, 0) / np.float32(half**2)
             waves = 1 + 0.06 * smooth_field(rng, shape, 14)
         else:
             half_y, half_z = rng.uniform(60, 85), rng.uniform(38, 55)
