@@ -11,9 +11,10 @@ import pytest
 
 from training.simulator.anatomy import Anatomy
 from training.simulator.build import Build
-from training.simulator.dura import sinuses
+from training.simulator.dura import membranes, sinuses
 from training.simulator.fillings import METAL_HU, Fillings, patient_point
 from training.simulator.geometry import ScanGeometry
+from training.simulator.population import POPULATIONS
 from training.simulator.skull import sinus_air
 from training.simulator.sutures import Sutures
 
@@ -85,6 +86,45 @@ def test_the_wider_transverse_sinus_is_on_its_side(anatomy):
 
     assert wide_right[right].sum() > 1.3 * wide_left[right].sum()
     assert wide_left[left].sum() > 1.3 * wide_right[left].sum()
+
+
+@pytest.mark.parametrize("population", ["realistic", "new anatomy"])
+def test_scalp_and_vault_are_as_thick_as_peoples(population):
+    scalps, vaults = [], []
+    for seed in range(40, 46):
+        exterior = Anatomy.drawn(seed, POPULATIONS[population]).exterior
+        upper = np.broadcast_to(exterior.atlas.mni()[0] > 58, exterior.atlas.shape)
+        # A swelling is no part of the thickness; the median passes it over.
+        scalps.append(np.median(-exterior.skin_distance[upper & (np.abs(exterior.outer_distance) < 0.5)]))
+        vaults.append(np.median(-exterior.outer_distance[upper & (np.abs(exterior.atlas.cavity_distance) < 0.5)]))
+
+    assert min(scalps) > 2
+    assert max(scalps) < 10
+    assert np.median(scalps) < 7.5
+    assert min(vaults) > 4
+    assert max(vaults) < 10
+
+
+def test_the_thinnest_skull_has_no_hole_at_the_temple(anatomy):
+    exterior = anatomy.exterior
+    thin = replace(exterior, build=replace(exterior.build, skull_mm=-1.9, uneven_mm=0.9))
+    inner_table = np.abs(thin.atlas.cavity_distance) < 0.5
+
+    assert (-thin.outer_distance[inner_table]).min() > 0.6
+
+
+def test_the_falx_is_thinner_in_front_than_behind(anatomy):
+    at = anatomy.landmarks
+    falx, _ = membranes(at)
+    sheet = falx * (at.z > 35) * (at.depth > 12)
+    along = np.broadcast_to(at.y, sheet.shape)
+    front, behind = (along > 20) & (along < 45), (along > -65) & (along < -40)
+    thickness = [
+        sheet[part].sum() / np.count_nonzero(sheet.max(2, keepdims=True)[part.any(2, keepdims=True)] > 0)
+        for part in (front, behind)
+    ]
+
+    assert thickness[0] < 0.85 * thickness[1]
 
 
 def test_a_cavum_opens_the_septum(anatomy):
