@@ -37,8 +37,7 @@ State = Literal["ok", "warn", "fail"]
 
 _PATIENCE_S: Final = 5.0
 _VERIFICATION: Final = "1.2.840.10008.1.1"
-_DISK_FAIL: Final = 0.1
-"""Part of `disk_low_gb` below which the disk is a fault."""
+_DISK_FULL_GB: Final = 1
 _SHARED_MEMORY_MB: Final = 64
 _STABLE_AGE_S: Final = 6
 """From here on Orthanc's StableAge is worth a word; the template of this project has 2."""
@@ -152,13 +151,17 @@ def _state_folder(settings: Settings) -> Iterator[Check]:
         yield Check("state folder", "ok", f"{folder} can be written")
     else:
         yield Check("state folder", "ok", f"{folder} is not there yet; the first start makes it")
-    free_gb = shutil.disk_usage(nearest).free / 1e9
     low_gb = settings.disk_low_gb
-    state: State = "fail" if free_gb < _DISK_FAIL * low_gb else "warn" if free_gb < low_gb else "ok"
+    free_gb = shutil.disk_usage(nearest).free / 1e9
+    if not low_gb:
+        yield Check("disk", "ok", f"{free_gb:.1f} GB free at {nearest}, not watched: disk_low_gb = 0")
+        return
+    full_gb = max(_DISK_FULL_GB, low_gb / 10)
+    state: State = "fail" if free_gb < full_gb else "warn" if free_gb < low_gb else "ok"
     yield Check(
         "disk",
         state,
-        f"{free_gb:.1f} GB free at {nearest}",
+        f"{free_gb:.1f} GB free at {nearest}" + ("" if state == "ok" else f", less than {low_gb:.3g} (disk_low_gb)"),
         "" if state == "ok" else "make room: a head CT takes 20 to 200 MB in Orthanc, and a full disk refuses studies",
     )
 

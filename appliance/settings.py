@@ -201,8 +201,9 @@ class Settings(BaseSettings):
     disk_low_gb: float = Field(
         10,
         ge=0,
-        description="With less than this free at the state folder `doctor` warns, with a tenth of it it reports a "
-        "fault, GB; 0 for neither",
+        allow_inf_nan=False,
+        description="With less than this free at the state folder `doctor` warns; with less than a tenth of it, and "
+        "with less than 1 GB, it reports a fault; 0: not watched, GB. Another disk for Orthanc's storage is not seen",
     )
     orthanc: OrthancSettings = OrthancSettings()
     triton: TritonSettings = TritonSettings()

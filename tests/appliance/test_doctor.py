@@ -127,6 +127,13 @@ def test_the_room_on_the_disk_is_measured_against_the_setting(
     assert check.state == state
     assert "GB free at" in check.what
     assert ("make room" in check.remedy) == (state != "ok")
+    assert ("less than" in check.what) == (state != "ok")
+
+
+def test_a_disk_that_is_not_watched_is_said_to_be(settings: Settings) -> None:
+    check = by_name(settings.model_copy(update={"disk_low_gb": 0}))["disk"]
+    assert check.state == "ok"
+    assert "not watched" in check.what
 
 
 def test_what_runs_well_is_ok_and_the_missing_service_is_seen_from_both_sides(neighbours: Settings) -> None:

@@ -36,7 +36,7 @@ def membranes(at: Landmarks) -> tuple[Field, Field]:
     """Return how much of each voxel is falx, and how much is tentorium, [Z, Y, X]."""
     lowest = np.where(at.y > 20, -16.0, np.where(at.y < -40, 4.0, 30.0))
     above = smoothstep((at.z - lowest) / 8) * smoothstep((at.from_ventricle - 3) / 4)
-    # Thin in front, where four scans of ten show it, thicker behind and at its root, and never even.
+    # Thin in front, where few scans show it, thicker behind and at its root, and never even.
     half_mm = 0.4 + 0.4 * smoothstep((35 - at.y) / 95) + 0.15 * smoothstep((10 - at.depth) / 8) + 0.13 * at.texture
     falx = np.clip(np.clip(half_mm, 0.2, 1.2) + 0.5 - np.abs(at.falx), 0, 1) * above * (1 - 0.8 * at.brain)
     incisura = smoothstep((np.abs(at.x) - 16) / 8 + np.maximum(0, (-48 - at.y) / 8))

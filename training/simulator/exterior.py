@@ -22,9 +22,8 @@ from training.simulator.tissue import Tissue
 
 Field = NDArray[np.float32]
 
-_THINNEST_BONE_MM = 1.2
-_VAULT_SCALP_MM = 5.5
-_MUSCLE_MM = 14.0  # more than any muscle of the atlases is thick
+_THINNEST_BONE_MM = np.float32(1.2)
+_VAULT_SCALP_MM = np.float32(5.5)
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Exterior:
 
     @cached_property
     def _thickening(self) -> Field:
-        """How much (mm) this head's skull is thicker than the atlas's, [Z, Y, X]; the face is left alone."""
+        """How much (mm) this head's skull is thicker than the atlas's, [Z, Y, X]; evenly so in the face."""
         uneven = smooth_field(stream(self.seed, "skull"), self.atlas.shape, 32)
         z = self.atlas.mni()[0]
         uneven *= np.float32(self.build.uneven_mm) * smoothstep((z + 15) / 20)
@@ -56,33 +55,36 @@ class Exterior:
 
     @cached_property
     def outer_distance(self) -> Field:
-        """Distance (mm) to this head's outer table, negative inside, [Z, Y, X]."""
+        """Distance (mm) to this head's outer table, negative inside, [Z, Y, X]; the cavity is never without bone."""
         outer = self.atlas.skull_distance - self._thickening
-        return np.asarray(np.minimum(outer, self.atlas.cavity_distance - np.float32(_THINNEST_BONE_MM)), np.float32)
+        return np.asarray(np.minimum(outer, self.atlas.cavity_distance - _THINNEST_BONE_MM), np.float32)
 
     @cached_property
     def _lifted(self) -> Field | None:
         """How far (mm) mimics lift the skin, [Z, Y, X]."""
         return self.mimics.lift(*self.atlas.mni())
 
-    @property
-    def _under_vault_scalp(self) -> Field:
-        """Distance (mm) to a skin as near over the vault as scalp is thick, far outside where muscle lies; [Z, Y, X].
+    @cached_property
+    def _excess_scalp(self) -> Field:
+        """How much (mm) the atlas's scalp over the vault is thicker than `_VAULT_SCALP_MM`, [Z, Y, X]; 0 over muscle.
 
-        The familiar atlas has 11 mm of scalp at the vertex, twice what people have.
+        The T1 of the familiar anatomy has 11 mm of scalp at the vertex, that of the second one 5.
         """
-        z, y, x = self.atlas.mni()
+        atlas = self.atlas
+        z, y, x = atlas.mni()
         temporal = smoothstep((np.abs(x) - 42) / 12) * smoothstep((56 - z) / 16) * smoothstep((y + 55) / 20)
         occipital = smoothstep((-66 - y) / 14) * smoothstep((14 - z) / 14)
-        off_muscle = smoothstep((z - 2) / 24) * (1 - np.maximum(temporal, occipital))
-        allowed = np.float32(_VAULT_SCALP_MM) + np.float32(_MUSCLE_MM) * (1 - off_muscle)
-        return np.asarray(self.atlas.skull_distance - allowed, np.float32)
+        # The forehead has no muscle worth the name down to the brow, the back of the head does.
+        lowest = 2 - 24 * smoothstep((y - 30) / 30)
+        bare = smoothstep((z - lowest) / 40) * (1 - np.maximum(temporal, occipital))
+        return np.asarray(
+            bare * np.maximum(atlas.skull_distance - _VAULT_SCALP_MM - atlas.head_distance, 0), np.float32
+        )
 
     @cached_property
     def skin_distance(self) -> Field:
         """Distance (mm) to this head's skin, negative inside, [Z, Y, X]; at least a thin scalp covers the bone."""
-        skin = np.maximum(self.atlas.head_distance, self._under_vault_scalp)
-        skin = skin - self._thickening - np.float32(self.build.scalp_mm)
+        skin = self.atlas.head_distance + self._excess_scalp - self._thickening - np.float32(self.build.scalp_mm)
         skin = np.minimum(skin, self.outer_distance - np.float32(self.build.skin_mm + 0.8))
         if self._lifted is not None:
             skin -= self._lifted

@@ -35,7 +35,7 @@ def soft_tissue(
     Parameters
     ----------
     outer, skin: mm to this head's outer table and skin, negative inside.
-    lifted: mm by which a swelling lifts the skin; it holds no fat.
+    lifted: mm by which a swelling lifts the skin; where it does by about 3 mm no fat is left.
     """
     depth = -skin
     fat = np.where(depth < np.float32(3.5 + max(0.0, build.scalp_mm)), np.float32(0.92), atlas.fat)
@@ -46,7 +46,7 @@ def soft_tissue(
     fat *= on_bone * (1 - sheet)
     if lifted is not None:
         # Fluid seeps into the fat about a swelling, unevenly.
-        fat *= 1 - smoothstep(lifted * (1 + 0.4 * texture) / 4)
+        fat *= 1 - smoothstep(lifted * (1 + 0.3 * texture) / 3)
     out = np.float32(tissue.muscle) + fat * np.float32(tissue.fat - tissue.muscle)
     out += 4 * texture
     out += atlas.bone * np.float32(0.55 * tissue.cortical)

@@ -279,6 +279,20 @@ def test_epidural_blood_stops_at_the_sutures_of_its_bone(anatomy):
     assert np.median(crossing) < 0.001
 
 
+def test_an_epidural_lens_is_neither_flat_nor_a_dome_whatever_its_size(anatomy):
+    """Its depth is a fifth to two fifths of its diameter (own figure, from the look of lenses on axial slices)."""
+    for volume_ml in (0.3, 3.0, 30.0):
+        shapes = []
+        for seed in range(5):
+            growth = plan_of(anatomy, Form.EPIDURAL, volume_ml, seed=seed).grown(volume_ml)
+            depth = -anatomy.atlas.cavity_distance[growth.box]
+            wall_mm2 = float((growth.fraction * (depth < 1.0)).sum())
+            deepest_mm = float(depth[growth.fraction > 0.5].max())
+            shapes.append(deepest_mm / (2 * np.sqrt(wall_mm2 / np.pi)))
+
+        assert 0.18 < np.median(shapes) < 0.42
+
+
 def test_the_blood_of_one_who_lies_on_the_back_settles_below_a_level():
     density = settled(np.full((1, 40, 1), 60, np.float32), np.arange(40, dtype=np.float32)[None, :, None], 20.0, 15.0)
 

@@ -58,9 +58,12 @@ class ExtraaxialPlan:
 
     def _thickness(self, size: float) -> Field:
         """Return the thickness (mm) at each voxel of `reached`."""
-        # A small collection is short rather than as thin as paper; beyond the longest only the thickness grows.
+        # A small crescent is short rather than as thin as paper, a small lens has the shape of a large one; beyond the
+        # longest only the thickness grows.
         length = min(size, self.longest)
-        thickness = self.thickness_mm * length**0.6 * max(1.0, size / self.longest) ** 3
+        small_lens = self.form is Form.EPIDURAL and length < 1
+        thickness = self.thickness_mm * (length if small_lens else length**0.6)
+        thickness *= max(1.0, size / self.longest) ** 3
         profile = np.maximum(0, 1 - self.spot / np.float32(length**2))
         if self.form is not Form.EPIDURAL:
             profile = np.sqrt(profile)
