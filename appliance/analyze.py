@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 import pydicom
 
-from appliance.errors import ApplianceError, Refusal, RefusalCode, RefusedError, UnavailableError
+from appliance.errors import ApplianceError, DrawingError, Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.imaging.instances import Instance, parse_instance
 from appliance.inference.detector import TritonDetector
 from appliance.inference.server import TritonServer
@@ -173,14 +173,22 @@ def result(answer: Answer | None, refusals: tuple[Refusal, ...], model: dict[str
     }
 
 
-def write_answer(out: Path, answer: Answer | None, document: dict[str, Any]) -> list[Path]:
+def write_answer(out: Path, answer: Answer | None, document: dict[str, Any], say: Callable[[str], None]) -> list[Path]:
     """Write `result.json`, the result objects as `*.dcm` and the key images as PNG too; return what was written.
 
-    The objects of an answer that was written there before are removed: they must not stand beside another answer.
+    Where a key image cannot be drawn the answer is written without it, as the service stores it, and `say` is told. The
+    objects of an answer that was written there before are removed: they must not stand beside another answer.
     """
     # All is made before anything is removed: a fault must not leave the folder with half an answer.
     results = answer.results if answer else None
-    named, pictures = (list(results.named_datasets()), results.key_image_pngs()) if results else ([], [])
+    named: list[tuple[str, pydicom.Dataset]] = []
+    pictures: list[tuple[str, bytes]] = []
+    try:
+        for object_named in results.named_datasets() if results else ():
+            named.append(object_named)
+        pictures = results.key_image_pngs() if results else []
+    except DrawingError as error:  # SEG and SR are there by now
+        say(f"{error}: the answer is written without all its key images")
     out.mkdir(parents=True, exist_ok=True)
     for pattern in _RESULT_FILES:
         for older in out.glob(pattern):

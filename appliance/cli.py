@@ -92,7 +92,7 @@ def analyze(
                 answer = folder_analysis.analyze(chosen, loaded, detector, _say)
                 model = asdict(answer.model)
         document = folder_analysis.result(answer, contents.refusals, model)
-        written = folder_analysis.write_answer(out_dir, answer, document)
+        written = folder_analysis.write_answer(out_dir, answer, document, _say)
     except folder_analysis.WhichStudyError as error:
         _print_error(str(error))
         raise typer.Exit(USAGE) from error

@@ -93,4 +93,4 @@ class ModelContractError(ApplianceError):
 
 
 class DrawingError(ApplianceError):
-    """A key image could not be drawn: the service's answer stands without it, `analyze` writes nothing."""
+    """A key image could not be drawn: the answer stands without it, of the service as of `analyze`."""

@@ -12,25 +12,45 @@ from appliance import analyze as folder_analysis
 from appliance.analyze import folder_contents, patiently, result, write_answer
 from appliance.errors import UnavailableError
 from appliance.imaging.instances import parse_instance
-from appliance.pipeline import Pipeline, Study
+from appliance.pipeline import Answer, Pipeline, Study
+from appliance.results import key_images
 from appliance.settings import Settings
 from tests.appliance.stand_in import StandInDetector, head_series
 
 
-def test_an_answer_does_not_stand_beside_the_objects_of_an_earlier_one(tmp_path: Path) -> None:
-    folder, out = tmp_path / "study", tmp_path / "out"
+def answered(folder: Path) -> Answer:
+    """The answer about a study that is written to `folder` and read from there."""
     folder.mkdir()
     uid = str(generate_uid())
     for number, file in enumerate(head_series(uid)):
         (folder / f"{number}.dcm").write_bytes(file)
-    answer = Pipeline(Settings(), StandInDetector()).answer(folder_contents(folder).studies[uid])  # type: ignore[arg-type]
-    written = write_answer(out, answer, result(answer, (), None))
+    return Pipeline(Settings(), StandInDetector()).answer(folder_contents(folder).studies[uid])  # type: ignore[arg-type]
+
+
+def test_an_answer_does_not_stand_beside_the_objects_of_an_earlier_one(tmp_path: Path) -> None:
+    out, said = tmp_path / "out", list[str]()
+    answer = answered(tmp_path / "study")
+    written = write_answer(out, answer, result(answer, (), None), said.append)
     assert {path.name for path in out.iterdir()} == {path.name for path in written}
     assert {pydicom.dcmread(path).Modality for path in out.glob("*.dcm")} == {"SEG", "SR", "OT", "KO"}
     assert list(out.glob("*.png"))
     (out / "notes.txt").write_text("mine")
-    write_answer(out, None, result(None, (), None))
+    write_answer(out, None, result(None, (), None), said.append)
     assert {path.name for path in out.iterdir()} == {"result.json", "notes.txt"}
+    assert not said
+
+
+def test_an_answer_is_written_without_the_key_image_that_cannot_be_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError
+
+    answer, said = answered(tmp_path / "study"), list[str]()
+    monkeypatch.setattr(key_images, "drawn", broken)
+    written = write_answer(tmp_path / "out", answer, result(answer, (), None), said.append)
+    assert [path.name for path in written] == ["result.json", "seg.dcm", "sr.dcm"]
+    assert said == ["key image 1 could not be drawn (ValueError): the answer is written without all its key images"]
 
 
 def test_a_triton_in_trouble_is_asked_again_and_the_person_who_waits_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
