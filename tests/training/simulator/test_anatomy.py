@@ -77,7 +77,8 @@ def test_the_vault_is_closed(anatomy, hu):
 
 
 def test_there_is_fat_under_the_skin(anatomy, hu):
-    scalp = hu[100:130][(anatomy.atlas.skull_distance[100:130] > 2) & (anatomy.atlas.head_distance[100:130] < 0)]
+    exterior = anatomy.exterior
+    scalp = hu[100:130][(exterior.outer_distance[100:130] > 2) & (exterior.skin_distance[100:130] < 0)]
 
     assert np.mean((scalp < -60) & (scalp > -125)) > 0.1
 
