@@ -32,7 +32,7 @@ status: $(SERVICE)  ## studies with state and turnaround
 	@.venv/bin/appliance status
 
 gallery: $(SERVICE)  ## pages of simulated slices to look at, in var/gallery (SEED=n for other heads)
-	@.venv/bin/python -m training.simulator gallery --workers $$(nproc) $(if $(filter command line,$(origin SEED)),--seed $(SEED))
+	@.venv/bin/python -m simulator gallery --workers $$(nproc) $(if $(filter command line,$(origin SEED)),--seed $(SEED))
 
 test: test-service test-training  ## every test, those with a real Orthanc and a real Triton included
 

@@ -26,11 +26,11 @@ from pynetdicom.pdu import A_ASSOCIATE_RJ
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from appliance.contract import DETECTOR
 from appliance.errors import ApplianceError, ModelContractError
 from appliance.findings.finding import Criteria
 from appliance.inference.detector import TritonDetector
 from appliance.ledger.ledger import Ledger
+from appliance.reading.contract import DETECTOR
 from appliance.settings import Settings
 
 State = Literal["ok", "warn", "fail"]

@@ -23,8 +23,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from appliance.contract import EXTEND_SCORE, JOIN_MM
 from appliance.errors import SettingsError
+from appliance.reading.contract import EXTEND_SCORE, JOIN_MM
 
 SYSTEM_FILE = Path("/etc/hemorrhage-appliance/appliance.toml")
 

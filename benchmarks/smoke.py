@@ -26,17 +26,17 @@ from rich.progress import track
 from rich.table import Table
 
 from appliance.analyze import folder_contents
-from appliance.contract import TYPES
 from appliance.findings.finding import Criteria
 from appliance.inference.detector import TritonDetector
 from appliance.inference.server import TritonServer
 from appliance.pipeline import Pipeline
+from appliance.reading.contract import TYPES
 from appliance.settings import load_settings
 from benchmarks.statistics import Proportion, area_under_curve, spread
 from deploy.local.ports import with_free_ports
-from training.simulator.finding import Finding
-from training.simulator.series import SeriesKind
-from training.simulator.study import StudySpec, write_study
+from simulator.finding import Finding
+from simulator.series import SeriesKind
+from simulator.study import StudySpec, write_study
 
 SERIES = (SeriesKind.AXIAL, SeriesKind.BONE, SeriesKind.THIN, SeriesKind.CORONAL, SeriesKind.SCOUT)
 LEAST_ML = 25.0

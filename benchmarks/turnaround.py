@@ -31,10 +31,10 @@ from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
 from deploy.local.stack import Stack
 from deploy.local.storescu import send
-from training.simulator.finding import Finding
-from training.simulator.scan import SimulatedScan
-from training.simulator.series import SeriesKind
-from training.simulator.study import StudySpec, WrittenStudy, simulate, write_scan
+from simulator.finding import Finding
+from simulator.scan import SimulatedScan
+from simulator.series import SeriesKind
+from simulator.study import StudySpec, WrittenStudy, simulate, write_scan
 
 WAITED_OUT = ("quiet", "infer")
 """What is not the appliance's own work: the quiet time that a setting orders, and the network."""

@@ -87,9 +87,9 @@ def _differences(detector: Detector, model: onnx.ModelProto) -> list[Difference]
     import numpy as np
     import onnxruntime
 
-    from appliance.contract import TYPES, chunks
+    from appliance.reading.contract import TYPES, chunks
     from conversion.parity import difference, random_chunk
-    from training.simulator.scan import simulate_scan
+    from simulator.scan import simulate_scan
     from training.train import detector_run
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

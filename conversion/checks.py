@@ -9,7 +9,7 @@ from typing import Final
 
 import onnx
 
-from appliance import contract
+from appliance.reading import contract
 
 # Dynamic or refused by TensorRT or TensorRT-RTX (measured; int16 inputs are refused too, and TopK above 3840).
 FORBIDDEN: Final = frozenset({"Loop", "If", "Scan", "NonMaxSuppression", "NonZero", "RoiAlign", "Unique"})

@@ -18,7 +18,7 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
-from appliance import contract
+from appliance.reading import contract
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
 

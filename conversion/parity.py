@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import CLIP_HU, INPUT_SHAPE, SCORE_FLOOR
+from appliance.reading.contract import CLIP_HU, INPUT_SHAPE, SCORE_FLOOR
 
 Outputs = Mapping[str, NDArray[np.generic]]
 

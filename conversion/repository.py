@@ -26,7 +26,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from appliance import contract
+from appliance.reading import contract
 from conversion.checks import check
 
 TRITON_TYPES: Final[dict[type[np.generic], str]] = {np.int32: "TYPE_INT32", np.float32: "TYPE_FP32"}
@@ -51,7 +51,7 @@ def model_says(model: Path) -> dict[str, str]:
 def config(profile: str, said: Mapping[str, str]) -> str:
     """Return the text of config.pbtxt for a profile: `CPU` or `GPU`, with what `model_says`."""
     lines = [
-        "# Written by `python -m conversion repository` from appliance/contract.py; change it there.",
+        "# Written by `python -m conversion repository` from appliance/reading/contract.py; change it there.",
         f'name: "{contract.DETECTOR}"',
         'backend: "python"' if profile == CPU else 'backend: "tensorrt"\ndefault_model_filename: "model.plan"',
         "# A request is one chunk of slices; the graph has no batch dimension.",

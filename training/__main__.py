@@ -22,9 +22,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from simulator.population import POPULATIONS, REALISTIC, TRAINING
+from simulator.recipes import HELD_OUT, TRAINING_SEEDS, held_out_seeds
 from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, claim_for_heads, make
-from training.simulator.population import POPULATIONS, REALISTIC, TRAINING
-from training.simulator.recipes import HELD_OUT, TRAINING_SEEDS, held_out_seeds
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -147,12 +147,12 @@ def _validate(given: argparse.Namespace) -> int:
 
     import tensorflow as tf
 
+    from simulator.revision import stated_simulator
     from training.comparison import compared, table
     from training.heads import MADE_WITH, stored
     from training.network.detector import Detector
     from training.network.variants import VARIANTS
     from training.reading import Reading, Run, read, study_score
-    from training.simulator.revision import stated_simulator
     from training.train import detector_run, seen
 
     folders = given.heads or [given.cache / "validation"]

@@ -18,15 +18,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import CONTEXT_SLICES, MATRIX, HemorrhageType, scaled
+from appliance.reading.contract import CONTEXT_SLICES, MATRIX, HemorrhageType, scaled
+from simulator.noise_free import NoiseFreeScan, viewed
+from simulator.population import POPULATIONS
+from simulator.scanner import Scanner
+from simulator.view import View
 from training.assignment import anchor_targets
 from training.heads import Head
 from training.instances import MAX_PIECES, pieces
 from training.network.anchors import anchor_boxes
-from training.simulator.noise_free import NoiseFreeScan, viewed
-from training.simulator.population import POPULATIONS
-from training.simulator.scanner import Scanner
-from training.simulator.view import View
 
 THICKEST_MM: Final = 5.2
 OVERLAPPING: Final = 0.15  # the share of merged slices that lie half a slice apart

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
-from appliance.contract import TYPES
+from appliance.reading.contract import TYPES
 from training.reading import Quality, Reading, judged, rounded
 
 RESAMPLES: Final = 2000

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulated heads kept on disk for training: made once, in parallel, resumable, read by memory map.
 
-A head is kept before any scanner (`training.simulator.noise_free`), so that every crop of it is another scanner's. Its
+A head is kept before any scanner (`simulator.noise_free`), so that every crop of it is another scanner's. Its
 files are named after its finding and seed, `iph-1000012.hu.npy` and so on; they appear in one step each, the `.json`
 last, so that a folder can be trained from while it is still being filled.
 """
@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from scipy import ndimage
 
-from appliance.contract import MATRIX
-from training.simulator.fields import stream
-from training.simulator.geometry import ScanGeometry, planned_geometry
-from training.simulator.noise_free import NoiseFreeScan, seeds_own_scan, simulate_noise_free
-from training.simulator.population import TRAINING, Population, ScannerRange
-from training.simulator.revision import claim, simulator_revision
+from appliance.reading.contract import MATRIX
+from simulator.fields import stream
+from simulator.geometry import ScanGeometry, planned_geometry
+from simulator.noise_free import NoiseFreeScan, seeds_own_scan, simulate_noise_free
+from simulator.population import TRAINING, Population, ScannerRange
+from simulator.revision import claim, simulator_revision
 
 # Of ten heads four are without blood: a study without blood must stay without a detection on every slice.
 FINDING_OF_SEED: Final = ("none", "iph", "edh_sdh", "sah", "none", "sah", "edh_sdh", "none", "iph", "none")

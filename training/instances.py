@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from appliance.contract import ANCHOR_SIZES_PX, TYPES
+from appliance.reading.contract import ANCHOR_SIZES_PX, TYPES
 
 MAX_PIECE_PX: Final = float(ANCHOR_SIZES_PX[-1])
 MIN_BOX_PX: Final = 8.0

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from appliance.contract import EXTEND_SCORE, JOIN_MM, MATRIX
+from appliance.reading.contract import EXTEND_SCORE, JOIN_MM, MATRIX
 from training.pasting import blood, pasted
 
 

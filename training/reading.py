@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import CHUNK_SLICES, CONTEXT_SLICES, TYPES, chunks
+from appliance.reading.contract import CHUNK_SLICES, CONTEXT_SLICES, TYPES, chunks
 from training.lesions import StudyDetection, label_volume
 
 Outputs = Mapping[str, NDArray[np.generic]]

@@ -26,15 +26,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from appliance.contract import CHUNK_INPUT_SLICES, MATRIX
+from appliance.reading.contract import CHUNK_INPUT_SLICES, MATRIX
+from simulator.recipes import HELD_OUT
+from simulator.revision import stated_simulator
 from training.batches import Batch, Shape, batch
 from training.heads import MADE_WITH, Head, stored
 from training.losses import WEIGHTS, losses
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
 from training.reading import Outputs, Quality, Study, quality
-from training.simulator.recipes import HELD_OUT
-from training.simulator.revision import stated_simulator
 
 log = logging.getLogger(__name__)
 
@@ -271,7 +271,7 @@ def provenance(run: Run, command: str, progress: dict[str, float], figures: Qual
     return {
         "variant": run.variant,
         "command": command,
-        "data": "simulated head CTs (training/simulator); no scan of a person was used",
+        "data": "simulated head CTs (simulator); no scan of a person was used",
         "training_simulator": stated_simulator(run.heads, MADE_WITH),
         "training_seeds": _ranges(head.seed for head in stored(run.heads)),
         "validation_simulator": stated_simulator(run.validation, MADE_WITH),

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from appliance.contract import TYPES, HemorrhageType, SizeClass
 from appliance.findings.abc2 import abc2_ml
 from appliance.findings.clusters import clusters
 from appliance.findings.finding import Criteria, Finding, Lesion, LesionMap
@@ -25,6 +24,7 @@ from appliance.findings.masks import Patch, patch
 from appliance.findings.pieces import Numbers, joined, pieces
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
+from appliance.reading.contract import TYPES, HemorrhageType, SizeClass
 
 Crop = tuple[slice, slice, slice]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import HemorrhageType, SizeClass
 from appliance.inference.detections import Detection
+from appliance.reading.contract import HemorrhageType, SizeClass
 from appliance.settings import FindingSettings
 
 LesionMap = NDArray[np.uint8] | NDArray[np.uint16]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import MATRIX, HemorrhageType
 from appliance.inference.detections import Box, Detection
+from appliance.reading.contract import MATRIX, HemorrhageType
 
 MASK_THRESHOLD = 0.5
 """The probability of blood from which a voxel belongs to the mask."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import TYPES, HemorrhageType
+from appliance.reading.contract import TYPES, HemorrhageType
 
 
 @dataclass(frozen=True)

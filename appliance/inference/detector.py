@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
-from appliance import contract
 from appliance.errors import ModelContractError, UnavailableError
 from appliance.imaging.resize import to_matrix
 from appliance.inference.detections import Box, Detection, DismissedProposal, ModelIdentity, Reading
@@ -37,6 +36,7 @@ from appliance.inference.lanes import (
     remove_forsaken_regions,
 )
 from appliance.inference.patience import FIRST_S, Patience
+from appliance.reading import contract
 from appliance.settings import TritonSettings
 
 _CONTROL_TIMEOUT_S: Final = 10.0

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import golden_chunk, golden_matches
+from appliance.reading.contract import golden_chunk, golden_matches
 
 VALID_S: Final = 900.0
 """How long a right golden answer stands, as long as the model and the server stay the same, s."""

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 from tritonclient.utils import InferenceServerException
 
-from appliance.contract import DETECTOR, INPUT, INPUT_SHAPE, OUTPUTS
 from appliance.errors import UnavailableError
+from appliance.reading.contract import DETECTOR, INPUT, INPUT_SHAPE, OUTPUTS
 
 INPUT_DTYPES: Final[dict[str, type[np.generic]]] = {"INT16": np.int16, "FP16": np.float16, "FP32": np.float32}
 """The dtypes that a model may declare for its input, by Triton's names: every clipped HU value is exact in each."""

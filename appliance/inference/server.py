@@ -19,10 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from appliance.contract import DETECTOR
 from appliance.errors import SettingsError
 from appliance.ports import require_free
 from appliance.process import EndedError, Process, Server
+from appliance.reading.contract import DETECTOR
 from appliance.settings import TritonSettings
 
 SHARED_MEMORY: Final = Path("/dev/shm")

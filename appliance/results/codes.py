@@ -12,7 +12,7 @@ from typing import Final
 
 from pydicom.sr.coding import Code
 
-from appliance.contract import HemorrhageType
+from appliance.reading.contract import HemorrhageType
 
 # Documents and their frame
 IMAGING_MEASUREMENT_REPORT: Final = Code("126000", "DCM", "Imaging Measurement Report")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from appliance.contract import HemorrhageType
+from appliance.reading.contract import HemorrhageType
 
 COLOURS: Final = {
     HemorrhageType.IPH: (213, 94, 0),

@@ -15,11 +15,11 @@ import numpy as np
 from pydicom import Dataset, dcmwrite
 from pydicom.uid import CTImageStorage
 
-from appliance.contract import MASK_SIZE, TYPES
 from appliance.findings.find import find
 from appliance.findings.finding import Criteria
 from appliance.imaging.volume import Turn, Volume
 from appliance.inference.detections import Box, Detection, DismissedProposal, ModelIdentity, Reading
+from appliance.reading.contract import MASK_SIZE, TYPES
 from appliance.results.identity import name_uid
 from appliance.results.report import report
 from appliance.settings import Settings

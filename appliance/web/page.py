@@ -10,8 +10,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any, Final
 
-from appliance.contract import HemorrhageType
 from appliance.ledger.states import OPEN, JobState, StudyState
+from appliance.reading.contract import HemorrhageType
 
 _RELOADED_EVERY_S: Final = 5
 

@@ -24,16 +24,16 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from appliance.contract import TYPES
 from appliance.errors import ApplianceError
+from appliance.reading.contract import TYPES
 from appliance.settings import OrthancSettings, Settings, load_settings
 from deploy.local.ports import with_free_ports
 from deploy.local.stack import Stack
 from deploy.local.storescu import send
-from training.simulator.finding import Finding
-from training.simulator.population import CLEAR
-from training.simulator.series import SeriesKind
-from training.simulator.study import StudySpec, WrittenStudy, write_study
+from simulator.finding import Finding
+from simulator.population import CLEAR
+from simulator.series import SeriesKind
+from simulator.study import StudySpec, WrittenStudy, write_study
 
 BESIDE = (SeriesKind.AXIAL, SeriesKind.BONE, SeriesKind.CORONAL, SeriesKind.SCOUT)
 MOST_REASONS = 4

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
-from appliance.contract import MASK_SIZE, MATRIX, TYPES, HemorrhageType
 from appliance.findings.finding import LesionMap
 from appliance.imaging.volume import Turn, Volume
 from appliance.inference.detections import Box, Detection, DismissedProposal, ModelIdentity, Reading
+from appliance.reading.contract import MASK_SIZE, MATRIX, TYPES, HemorrhageType
 
 MODEL = ModelIdentity("hemorrhage_detector", "1", "ab" * 32)
 ROOT = "1.2.826.0.1.3680043.10.1500"

@@ -19,10 +19,10 @@ from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from appliance.contract import DETECTOR, PARAMETER_ONNX_SHA256
 from appliance.doctor import Check, _shared_memory, diagnose
 from appliance.inference.server import TritonServer
 from appliance.ledger.ledger import Ledger
+from appliance.reading.contract import DETECTOR, PARAMETER_ONNX_SHA256
 from appliance.settings import Settings, load_settings
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from appliance import contract
+from appliance.reading import contract
 from conversion.checks import UnfitModelError, check
 from conversion.export import load_detector, model_metadata, onnx_model
 from conversion.parity import difference, random_chunk

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from appliance.contract import MASK_SIZE, MAX_DETECTIONS
+from appliance.reading.contract import MASK_SIZE, MAX_DETECTIONS
 from conversion.parity import difference
 
 

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf import text_format
 from onnx import TensorProto, helper
 
-from appliance import contract
+from appliance.reading import contract
 from conversion.checks import check
 from conversion.repository import CPU, GPU, MODEL_CODE, config, model_says
 from conversion.triton_model import ContractError, Detector

@@ -17,12 +17,12 @@ import pytest
 from appliance.settings import Settings
 from deploy.local.ports import with_free_ports
 from deploy.local.stack import Stack
+from simulator.finding import Finding
+from simulator.population import CLEAR
+from simulator.study import StudySpec
+from simulator.vendors import VendorName
 from tests.end_to_end.patient import Patient
 from tests.end_to_end.running import Running
-from training.simulator.finding import Finding
-from training.simulator.population import CLEAR
-from training.simulator.study import StudySpec
-from training.simulator.vendors import VendorName
 
 HERE = Path(__file__).parent
 INCOMPLETE_S = 4.0

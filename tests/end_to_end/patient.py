@@ -13,9 +13,9 @@ from typing import Any
 import pydicom
 from pydicom import Dataset
 
-from training.simulator.scan import SimulatedScan
-from training.simulator.series import SeriesKind, Stack
-from training.simulator.study import StudySpec, WrittenStudy, simulate, stacks_of, write_stacks
+from simulator.scan import SimulatedScan
+from simulator.series import SeriesKind, Stack
+from simulator.study import StudySpec, WrittenStudy, simulate, stacks_of, write_stacks
 
 FULL = (SeriesKind.AXIAL, SeriesKind.BONE, SeriesKind.CORONAL, SeriesKind.SCOUT, SeriesKind.DOSE)
 

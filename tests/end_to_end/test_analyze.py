@@ -15,10 +15,10 @@ from appliance.ports import is_free
 from appliance.settings import Settings
 from deploy.local.settings_file import absolute, write_settings
 from deploy.local.stack import ROOT
+from simulator.series import SeriesKind
 from tests.end_to_end.command import appliance
 from tests.end_to_end.patient import Patient
 from tests.end_to_end.running import Running
-from training.simulator.series import SeriesKind
 
 ANALYSED, FAILED, WRONG_CALL, REFUSED = 0, 1, 2, 3
 KEYS = {"present", "probability", "lesions", "series", "refusals", "timing_ms", "model"}

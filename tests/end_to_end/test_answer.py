@@ -15,6 +15,9 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
+from simulator.dicom import TransferSyntax
+from simulator.series import SeriesKind
+from simulator.study import WrittenStudy
 from tests.end_to_end.patient import Patient, edit
 from tests.end_to_end.running import Running, until
 from tests.end_to_end.stored import (
@@ -31,9 +34,6 @@ from tests.end_to_end.stored import (
     numbers,
     segments,
 )
-from training.simulator.dicom import TransferSyntax
-from training.simulator.series import SeriesKind
-from training.simulator.study import WrittenStudy
 
 UNCHANGED = (
     *("SpecificCharacterSet", "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "IssuerOfPatientID"),

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from simulator.series import SeriesKind
 from tests.end_to_end.patient import Patient
 from tests.end_to_end.running import Running, until
-from training.simulator.series import SeriesKind
 
 
 def orthanc_series(running: Running, uid: str) -> str:

@@ -15,12 +15,12 @@ import pytest
 
 from appliance.analyze import analyze, folder_contents
 from appliance.inference.detector import TritonDetector
+from simulator.dicom import TransferSyntax
+from simulator.series import PatientPosition, SeriesKind
+from simulator.vendors import VendorName
 from tests.end_to_end.patient import Patient
 from tests.end_to_end.running import Running
 from tests.end_to_end.stored import dice, segments
-from training.simulator.dicom import TransferSyntax
-from training.simulator.series import PatientPosition, SeriesKind
-from training.simulator.vendors import VendorName
 
 
 @dataclass(frozen=True)

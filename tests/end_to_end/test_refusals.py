@@ -14,9 +14,9 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import MRImageStorage
 
+from simulator.series import SeriesKind
 from tests.end_to_end.patient import Patient, edit
 from tests.end_to_end.running import Running
-from training.simulator.series import SeriesKind
 
 NOTHING = "no_suitable_series"
 

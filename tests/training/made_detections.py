@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from appliance import contract
+from appliance.reading import contract
 from training.lesions import StudyDetection
 
 SPACING_MM = (5.0, 0.45, 0.45)

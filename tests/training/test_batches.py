@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simulator.finding import Finding
+from simulator.noise_free import NoiseFreeScan
 from training.assignment import SAMPLED, anchor_targets, overlap_matrix
 from training.batches import Shape, batch
 from training.heads import Head, stored
 from training.instances import MAX_PIECES
 from training.network.anchors import anchor_boxes
-from training.simulator.finding import Finding
-from training.simulator.noise_free import NoiseFreeScan
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from appliance.contract import MATRIX, MAX_DETECTIONS, TYPES, HemorrhageType
+from appliance.reading.contract import MATRIX, MAX_DETECTIONS, TYPES, HemorrhageType
 from training.ceiling.__main__ import main
 from training.ceiling.figures import BARS, Figures, figures
 from training.ceiling.passage import Choice, Passage, Step, passed

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simulator.finding import Finding
+from simulator.geometry import planned_geometry
+from simulator.noise_free import NoiseFreeScan
+from simulator.population import REALISTIC, TRAINING, Population
+from simulator.recipes import FIGURE_SEEDS, HELD_OUT, HELD_OUT_SEEDS
+from simulator.revision import claim, simulator_revision, stated_simulator
 from training import __main__ as command
 from training import heads
 from training.heads import THIN_PLANES, kept_geometry, make, stored
-from training.simulator.finding import Finding
-from training.simulator.geometry import planned_geometry
-from training.simulator.noise_free import NoiseFreeScan
-from training.simulator.population import REALISTIC, TRAINING, Population
-from training.simulator.recipes import FIGURE_SEEDS, HELD_OUT, HELD_OUT_SEEDS
-from training.simulator.revision import claim, simulator_revision, stated_simulator
 
 
 def test_heads_for_validation_are_kept_as_they_are_planned() -> None:

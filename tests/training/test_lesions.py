@@ -8,10 +8,10 @@ pytest.importorskip("pydantic_settings", reason="compares with the service, whos
 
 import numpy as np
 
-from appliance import contract
 from appliance.findings.find import find
 from appliance.findings.finding import Criteria
 from appliance.inference.detections import Box, Detection
+from appliance.reading import contract
 from tests.appliance.phantom import made_volume, reading_of
 from tests.training.made_detections import SPACING_MM, detection
 from training.lesions import StudyDetection, label_volume

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from appliance.contract import MASK_SIZE, MATRIX
 from appliance.findings.masks import patch
 from appliance.inference.detections import Box, Detection
+from appliance.reading.contract import MASK_SIZE, MATRIX
 from training.pasting import blood, pasted
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from appliance import contract
+from appliance.reading import contract
 from tests.training.made_detections import SPACING_MM, detection
 from training.reading import Quality, Study, quality, study_detections, study_score
 

@@ -14,10 +14,10 @@ pytest.importorskip("tensorflow", reason="needs the training environment")
 
 import numpy as np
 
+from simulator.finding import Finding
+from simulator.noise_free import NoiseFreeScan
 from training.__main__ import main
 from training.batches import Shape
-from training.simulator.finding import Finding
-from training.simulator.noise_free import NoiseFreeScan
 from training.train import Run, Trainer, _to_learn_from, provenance, store_weights
 
 pytestmark = pytest.mark.training

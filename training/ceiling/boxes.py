@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import MATRIX
+from appliance.reading.contract import MATRIX
 from training.assignment import overlap_matrix
 
 Boxes = NDArray[np.float32]

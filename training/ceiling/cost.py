@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from appliance.contract import MAX_DETECTIONS, TYPES
+from appliance.reading.contract import MAX_DETECTIONS, TYPES
 from training.network.variants import Variant
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import TYPES, HemorrhageType, SizeClass
+from appliance.reading.contract import TYPES, HemorrhageType, SizeClass
 from training.ceiling.passage import Passage, Step
 
 BARS: Final = {HemorrhageType.IPH: 0.97, HemorrhageType.EDH_SDH: 0.95, HemorrhageType.SAH: 0.92}

@@ -18,7 +18,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import (
+from appliance.reading.contract import (
     CHUNK_SLICES,
     CONTEXT_SLICES,
     MASK_SIZE,

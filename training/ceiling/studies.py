@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import TYPES
+from appliance.reading.contract import TYPES
 
 DRAWN, SMALL, PUNCTATE = "drawn", "small", "punctate"
 # Half of the studies are of the sizes of the paper's Table 1; the others are what these sizes hardly hold.
@@ -58,9 +58,9 @@ class Order:
         return Labelled(head.name, np.asarray(head.labels), head.scan.thickness_mm * dy * dx / 1000)
 
     def _simulated(self) -> Labelled:
-        from training.simulator.bleeding import simulate_head
-        from training.simulator.fields import stream
-        from training.simulator.geometry import planned_geometry
+        from simulator.bleeding import simulate_head
+        from simulator.fields import stream
+        from simulator.geometry import planned_geometry
 
         geometry = planned_geometry(self.seed)
         if self.spacing_mm is not None:

@@ -9,7 +9,7 @@ import math
 from rich.console import Console
 from rich.table import Table
 
-from appliance.contract import MAX_DETECTIONS, TYPES, SizeClass
+from appliance.reading.contract import MAX_DETECTIONS, TYPES, SizeClass
 from training.ceiling.cost import mask_head_gflop
 from training.ceiling.figures import BARS, Figures, Spread
 from training.ceiling.passage import Choice, Step

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import MATRIX, HemorrhageType
+from appliance.reading.contract import MATRIX, HemorrhageType
 
 THICKNESSES_PX: Final = (3, 5, 8)
 

@@ -5,5 +5,5 @@
 Each box of the paper's Figures 1 and 2 is a file here: `backbone` (the 3D contracting arm), `feature_pyramid`
 (the 2D expanding arm), `anchors`, `rpn` (region proposals), `nms`, `roi_align`, `heads` (classifier, mask);
 `detector` puts them together in the order of the paper. Everything at the border (names, shapes, counts) comes
-from `appliance.contract`. Training lives one folder up, and nothing here needs the service.
+from `appliance.reading.contract`. Training lives one folder up, and nothing here needs the service.
 """

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.contract import ANCHOR_ASPECTS, ANCHOR_SIZES_PX, ANCHOR_STRIDES_PX
+from appliance.reading.contract import ANCHOR_ASPECTS, ANCHOR_SIZES_PX, ANCHOR_STRIDES_PX
 
 PER_CELL = len(ANCHOR_ASPECTS)
 

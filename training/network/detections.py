@@ -13,7 +13,7 @@ from typing import Final
 
 import tensorflow as tf
 
-from appliance.contract import MATRIX, MAX_DETECTIONS, MAX_DISMISSED, SCORE_FLOOR
+from appliance.reading.contract import MATRIX, MAX_DETECTIONS, MAX_DISMISSED, SCORE_FLOOR
 from training.network.boxes import rows
 from training.network.nms import kept
 from training.network.rpn import Proposals

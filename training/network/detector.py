@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The detector: from a chunk of HU slices to detections, in the order of the paper's Figures 1 and 2.
 
-`Detector.call` is the whole inference graph and its table of contents. It fulfils `appliance.contract`: static
+`Detector.call` is the whole inference graph and its table of contents. It fulfils `appliance.reading.contract`: static
 shapes, fixed counts with a count beside them, and nothing in it that a runtime without loops or dynamic shapes
 could not run.
 """
@@ -14,7 +14,7 @@ from typing import Final
 import keras
 import tensorflow as tf
 
-from appliance.contract import CLIP_HU, MATRIX, SCALED_RANGE
+from appliance.reading.contract import CLIP_HU, MATRIX, SCALED_RANGE
 from training.network.backbone import Backbone
 from training.network.boxes import decoded
 from training.network.detections import Judged, detections, dismissed, slice_numbers

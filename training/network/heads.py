@@ -9,7 +9,7 @@ from typing import Final
 import keras
 import tensorflow as tf
 
-from appliance.contract import MASK_SIZE, TYPES
+from appliance.reading.contract import MASK_SIZE, TYPES
 from training.network.variants import Variant
 
 CLASSIFIER_GRID: Final = 7

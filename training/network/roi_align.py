@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import tensorflow as tf
 
-from appliance.contract import ANCHOR_STRIDES_PX
+from appliance.reading.contract import ANCHOR_STRIDES_PX
 
 # A box whose geometric mean side is below 40 px is read at stride 4, below 80 px at stride 8, and so on.
 CELLS_PER_BOX: Final = 10

@@ -15,7 +15,7 @@ from typing import Final
 import keras
 import tensorflow as tf
 
-from appliance.contract import ANCHOR_SIZES_PX, PROPOSALS_PER_SLICE
+from appliance.reading.contract import ANCHOR_SIZES_PX, PROPOSALS_PER_SLICE
 from training.network.anchors import PER_CELL, level_anchors
 from training.network.boxes import decoded, rows
 from training.network.nms import kept

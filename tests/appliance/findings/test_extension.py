@@ -13,11 +13,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from appliance.contract import MASK_SIZE, TYPES, HemorrhageType
 from appliance.findings.find import find
 from appliance.findings.finding import Criteria, Finding
 from appliance.findings.masks import patch
 from appliance.inference.detections import Detection
+from appliance.reading.contract import MASK_SIZE, TYPES, HemorrhageType
 from appliance.settings import FindingSettings
 from tests.appliance.phantom import detection, full, made_volume, reading_of, stroke_reading
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from appliance.contract import MASK_SIZE
 from appliance.findings.masks import patch
+from appliance.reading.contract import MASK_SIZE
 from tests.appliance.phantom import detection, full
 
 

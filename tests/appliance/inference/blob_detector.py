@@ -17,7 +17,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from appliance import contract
+from appliance.reading import contract
 from conversion.repository import MODEL_CODE
 
 CELL_PX = 112

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from tritonclient.grpc import InferenceServerClient
 
-from appliance import contract
-from appliance.contract import HemorrhageType
 from appliance.errors import ModelContractError, UnavailableError
 from appliance.inference import detector as detector_module
 from appliance.inference.detections import Box
 from appliance.inference.detector import TritonDetector, checked_model, write_chunk
 from appliance.inference.patience import LEAST_S, Patience
 from appliance.inference.server import TritonServer, model_processes
+from appliance.reading import contract
+from appliance.reading.contract import HemorrhageType
 from appliance.settings import TritonSettings
 from tests.appliance.inference.blob_detector import SUGGESTED_THRESHOLD, answers, onnx_model, write_repository
 from tests.appliance.inference.ports import triton_settings

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance import contract
 from appliance.inference.detector import TritonDetector
 from appliance.inference.golden import READY, RETRY_S, VALID_S, GoldenAnswer, Readiness
 from appliance.inference.server import TritonServer
+from appliance.reading import contract
 from appliance.settings import TritonSettings
 from tests.appliance.inference.blob_detector import answers, onnx_model, write_repository
 from tests.appliance.inference.ports import triton_settings

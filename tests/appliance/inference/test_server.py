@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.contract import DETECTOR
 from appliance.errors import SettingsError, UnavailableError
 from appliance.inference.server import TritonServer, remove_stale_regions
+from appliance.reading.contract import DETECTOR
 from appliance.settings import TritonSettings
 from tests.appliance.inference.ports import ENVIRONMENT, triton_settings
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
 
-from appliance.contract import HemorrhageType
 from appliance.errors import DrawingError
 from appliance.findings.find import find
 from appliance.findings.finding import Criteria
 from appliance.imaging.volume import Turn
 from appliance.inference.detections import Box, DismissedProposal
+from appliance.reading.contract import HemorrhageType
 from appliance.results import key_images
 from appliance.results.colours import COLOURS, DISMISSED
 from appliance.results.drawing import STRIP, drawn

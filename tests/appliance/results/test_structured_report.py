@@ -16,7 +16,7 @@ from pydicom.sr._concepts_dict import concepts
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
-from appliance.contract import HemorrhageType
+from appliance.reading.contract import HemorrhageType
 from appliance.results.identity import series_uid_of
 from appliance.settings import ResultsSettings, Settings
 from tests.appliance.phantom import detection, made_volume, reading_of

@@ -14,12 +14,12 @@ from pydicom import Dataset
 from appliance.imaging.stacks import stacks
 from appliance.selection.select import select
 from appliance.settings import SelectionSettings
+from simulator.dicom import Uids, set_ct_pixels
+from simulator.headers import Descriptions, Examination, ct_header
+from simulator.series import EVERY_SERIES, SCOUTS, PatientPosition, SeriesKind, Stack, planned, slabs
+from simulator.vendors import VENDORS, VendorName
 from tests.appliance.imaging.scans import headers_only
-from tests.training.simulator.tiny_study import tiny_geometry
-from training.simulator.dicom import Uids, set_ct_pixels
-from training.simulator.headers import Descriptions, Examination, ct_header
-from training.simulator.series import EVERY_SERIES, SCOUTS, PatientPosition, SeriesKind, Stack, planned, slabs
-from training.simulator.vendors import VENDORS, VendorName
+from tests.simulator.tiny_study import tiny_geometry
 
 UIDS = Uids("selection")
 MOST_SLICES = 24  # of thin series, to be quick

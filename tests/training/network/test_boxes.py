@@ -9,7 +9,7 @@ pytest.importorskip("tensorflow", reason="needs the training environment")
 import numpy as np
 import tensorflow as tf
 
-from appliance import contract
+from appliance.reading import contract
 from training.network.anchors import anchor_boxes
 from training.network.boxes import decoded, encoded, overlaps
 

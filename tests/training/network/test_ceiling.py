@@ -11,7 +11,7 @@ pytest.importorskip("tensorflow", reason="needs the training environment")
 import numpy as np
 import tensorflow as tf
 
-from appliance.contract import MASK_SIZE, MATRIX, MAX_DETECTIONS
+from appliance.reading.contract import MASK_SIZE, MATRIX, MAX_DETECTIONS
 from training.ceiling import boxes as ceiling
 from training.ceiling.cost import mask_head_gflop
 from training.network import boxes, detections, nms, rpn

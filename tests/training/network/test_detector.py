@@ -11,7 +11,7 @@ pytest.importorskip("tensorflow", reason="needs the training environment")
 import numpy as np
 import tensorflow as tf
 
-from appliance import contract
+from appliance.reading import contract
 from training.network.boxes import overlaps
 from training.network.detections import Judged, detections, dismissed
 from training.network.detector import Detector, scaled

@@ -1,0 +1,180 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The audit as one page of plots: each distribution with the range or the figure that is cited for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from appliance.reading.contract import SizeClass
+from simulator.audit.bars import EDGE_MM, NOISE_HU, PAPER_AUC, TISSUE_HU, Bar
+from simulator.audit.cases import Case
+from simulator.finding import Finding
+from simulator.manifest import Entry
+from simulator.population import REALISTIC
+from simulator.sizes import TEST_COHORT, TEST_QUARTILES_ML
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_CITED: dict[str, Any] = {"color": "tab:green", "alpha": 0.18}
+_COLOURS = {True: "tab:blue", False: "tab:red"}
+
+
+def draw(path: Path, cases: Sequence[Case], bars: Sequence[Bar], independent: Sequence[Entry]) -> None:
+    """Draw the page; the file's ending says whether it is PNG or SVG."""
+    from matplotlib.figure import Figure  # half a second that only a page needs
+
+    figure = Figure(figsize=(15, 13), layout="constrained")
+    plots = figure.subplots(3, 3)
+    figure.suptitle(
+        f"Audit of the simulator on {len(cases)} pairs, each with and without blood (green: cited, or allowed)"
+    )
+    _areas(plots[0][0], bars)
+    _detector(plots[0][1], cases)
+    _tissue(plots[0][2], cases)
+    _power(plots[1][0], cases)
+    _noise(plots[1][1], cases)
+    _edges(plots[1][2], cases)
+    _volumes(plots[2][0], cases, independent)
+    _types(plots[2][1], independent)
+    _asked(plots[2][2], cases)
+    figure.savefig(path, dpi=80)
+
+
+def _areas(plot: Axes, bars: Sequence[Bar]) -> None:
+    """Each classifier's area, with what is allowed."""
+    shown = [bar for bar in bars if bar.subject.endswith("AUC") and "detector" not in bar.subject][::-1]
+    for row, bar in enumerate(shown):
+        plot.barh(row, bar.high - bar.low, left=bar.low, height=0.7, **_CITED)
+        plot.plot(bar.value, row, "o", color=_COLOURS[bar.holds])
+    plot.set_yticks(
+        range(len(shown)), [bar.subject.removesuffix(", AUC").replace(", ", "\n") for bar in shown], fontsize=7
+    )
+    plot.axvline(0.5, color="grey", lw=0.8)
+    plot.set_xlim(0.3, 1.0)
+    plot.set_title("told without seeing the blood (AUC)")
+
+
+def _detector(plot: Axes, cases: Sequence[Case]) -> None:
+    """ROC of the threshold detector."""
+    blood = np.array([case.bleeding.dense_ml for case in cases])
+    none = np.array([case.healthy.dense_ml for case in cases])
+    cuts = np.concatenate([[np.inf], np.unique(np.concatenate([blood, none]))[::-1], [-1.0]])
+    plot.plot([(none >= cut).mean() for cut in cuts], [(blood >= cut).mean() for cut in cuts], color="tab:blue")
+    plot.plot([0, 1], [0, 1], color="grey", lw=0.8)
+    area = (np.sign(blood[:, None] - none).mean() + 1) / 2
+    plot.set_title(f"60 HU detector: AUC {area:.3f} (paper {PAPER_AUC})")
+    plot.set_xlabel("1 - specificity")
+    plot.set_ylabel("sensitivity")
+
+
+def _tissue(plot: Axes, cases: Sequence[Case]) -> None:
+    """Medians of pure tissue by head."""
+    for (name, (low, high)), colour in zip(
+        TISSUE_HU.items(), ("0.4", "tab:orange", "tab:cyan", "tab:red"), strict=True
+    ):
+        values = [case.blood_hu if name == "blood" else case.tissue_hu.get(name) for case in cases]
+        plot.hist(
+            [v for v in values if v is not None],
+            bins=np.arange(-2, 92, 1.0).tolist(),
+            color=colour,
+            label=name,
+            alpha=0.7,
+        )
+        plot.axvspan(low, high, **_CITED)
+    plot.legend(fontsize=8, loc="upper left")
+    plot.set_xlabel("median HU of pure tissue in a head, before the scanner")
+    plot.set_title("tissue")
+
+
+def _power(plot: Axes, cases: Sequence[Case]) -> None:
+    """Noise power of every scanner."""
+    for case in cases:
+        figures, colour = case.scanner, _colour(case.entry.population)
+        plot.plot(figures.frequency_per_mm, figures.power, color=colour, alpha=0.25, lw=0.7)
+    plot.set_xlabel("spatial frequency, 1/mm")
+    plot.set_ylabel("noise power, peak 1")
+    plot.set_title("noise power (blue: realistic scanners, orange: others)")
+
+
+def _noise(plot: Axes, cases: Sequence[Case]) -> None:
+    """Noise by scanner."""
+    plot.axvspan(*NOISE_HU, **_CITED)
+    _by_population(plot, cases, [case.scanner.noise_hu for case in cases], np.arange(0, 16, 0.5).tolist())
+    plot.set_xlabel("standard deviation in the middle of a phantom at 5 mm, HU")
+    plot.set_title("noise")
+
+
+def _edges(plot: Axes, cases: Sequence[Case]) -> None:
+    """Edge spread by scanner."""
+    plot.axvspan(*EDGE_MM, **_CITED)
+    _by_population(plot, cases, [case.scanner.edge_mm for case in cases], np.arange(0.2, 2.0, 0.05).tolist())
+    plot.set_xlabel("full width at half maximum of a rod's edge, mm")
+    plot.set_title("edges")
+
+
+def _by_population(plot: Axes, cases: Sequence[Case], values: Sequence[float], bins: Sequence[float]) -> None:
+    """Draw a histogram with a colour for each population."""
+    names = sorted({case.entry.population for case in cases})
+    each = [
+        [value for case, value in zip(cases, values, strict=True) if case.entry.population == name] for name in names
+    ]
+    plot.hist(each, bins=bins, stacked=True, label=names, color=[_colour(name) for name in names])
+    plot.legend(fontsize=8, loc="upper right")
+
+
+def _colour(population: str) -> str:
+    """Return a population's colour."""
+    return "tab:blue" if population == REALISTIC.name else "tab:orange"
+
+
+def _volumes(plot: Axes, cases: Sequence[Case], independent: Sequence[Entry]) -> None:
+    """Cumulative volumes of the independent cohort and of the audit's realistic heads."""
+    asked = np.sort([entry.volume_ml for entry in independent if entry.volume_ml is not None])
+    plot.step(asked, np.arange(1, len(asked) + 1) / len(asked), where="post", label="independent cohort")
+    drawn = np.sort([case.volume_ml for case in cases if case.entry.population == REALISTIC.name])
+    if len(drawn):
+        plot.step(drawn, np.arange(1, len(drawn) + 1) / len(drawn), where="post", label="audit, realistic heads")
+    plot.plot(TEST_QUARTILES_ML, (0.25, 0.5, 0.75), "o", color="tab:green", label="the paper's quartiles")
+    plot.set_xscale("log")
+    plot.set_xlabel("labelled volume, mL")
+    plot.legend(fontsize=8, loc="upper left")
+    plot.set_title("volumes")
+
+
+def _types(plot: Axes, independent: Sequence[Entry]) -> None:
+    """Types and sizes of the independent cohort beside Table 1."""
+    counts = Counter(
+        (entry.finding, SizeClass.of(entry.volume_ml)) for entry in independent if entry.volume_ml is not None
+    )
+    places = [(finding, size) for finding in TEST_COHORT for size in SizeClass]
+    at = np.arange(len(places))
+    plot.bar(at - 0.2, [counts[place] for place in places], 0.4, label="independent cohort")
+    plot.bar(at + 0.2, [TEST_COHORT[f][s] for f, s in places], 0.4, label="Table 1", color="tab:green", alpha=0.5)
+    plot.set_xticks(at, [f"{finding} {size}" for finding, size in places], rotation=60, ha="right", fontsize=8)
+    plot.legend(fontsize=8, loc="upper right")
+    plot.set_title("types and sizes")
+
+
+def _asked(plot: Axes, cases: Sequence[Case]) -> None:
+    """Largest dense piece against the labelled volume: what the detector sees of the blood."""
+    for finding in (Finding.IPH, Finding.EDH_SDH, Finding.SAH):
+        ours = [case for case in cases if case.entry.finding is finding]
+        plot.scatter(
+            [c.volume_ml for c in ours], [max(c.bleeding.dense_ml, 1e-3) for c in ours], s=9, label=str(finding)
+        )
+    healthy = [max(case.healthy.dense_ml, 1e-3) for case in cases]
+    if healthy:
+        plot.axhspan(*np.percentile(healthy, [5, 95]), color="grey", alpha=0.2, label="without blood, 5-95 %")
+    plot.set_xscale("log")
+    plot.set_yscale("log")
+    plot.set_xlabel("labelled volume, mL")
+    plot.set_ylabel("largest piece above 60 HU, mL")
+    plot.legend(fontsize=8, loc="lower right")
+    plot.set_title("what a threshold sees of the blood")
