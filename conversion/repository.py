@@ -27,6 +27,7 @@ import onnx
 import onnxruntime
 
 from appliance.reading import contract
+from appliance.reading.golden import golden_chunk, golden_summary
 from conversion.checks import check
 
 TRITON_TYPES: Final[dict[type[np.generic], str]] = {np.int32: "TYPE_INT32", np.float32: "TYPE_FP32"}
@@ -41,10 +42,10 @@ def model_says(model: Path) -> dict[str, str]:
     said = {prop.key: prop.value for prop in onnx.load_from_string(data).metadata_props}
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     names = [output.name for output in contract.OUTPUTS]
-    golden = session.run(names, {contract.INPUT: contract.golden_chunk().astype(np.float32)})
+    golden = session.run(names, {contract.INPUT: golden_chunk().astype(np.float32)})
     return said | {
         contract.PARAMETER_ONNX_SHA256: hashlib.sha256(data).hexdigest(),
-        contract.PARAMETER_GOLDEN: contract.golden_summary(dict(zip(names, golden, strict=True))),
+        contract.PARAMETER_GOLDEN: golden_summary(dict(zip(names, golden, strict=True))),
     }
 
 

@@ -14,24 +14,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.reading.boxes import overlaps
+
 POSITIVE_OVERLAP: Final = 0.5
 NEGATIVE_OVERLAP: Final = 0.3
 SAMPLED: Final = 256
 POSITIVE_SHARE: Final = 0.25  # "a ratio of positive-to-negative samples fixed at 1:3"
-
-
-def overlap_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the intersection over union [N, M] of boxes a [N, 4] and b [M, 4]."""
-    # One axis at a time: a last axis of two would make the arrays slow to go through.
-    height, width = (
-        np.maximum(
-            np.minimum(a[:, None, axis + 2], b[:, axis + 2]) - np.maximum(a[:, None, axis], b[:, axis]), np.float32(0)
-        )
-        for axis in (0, 1)
-    )
-    intersection = height * width
-    area_a, area_b = ((x[:, 2] - x[:, 0]) * (x[:, 3] - x[:, 1]) for x in (a, b))
-    return np.asarray(intersection / (area_a[:, None] + area_b - intersection), np.float32)
 
 
 def anchor_targets(
@@ -46,7 +34,7 @@ def anchor_targets(
     targets = np.zeros_like(anchors)
     own = np.zeros(0, np.intp)
     if len(boxes):
-        overlap = overlap_matrix(boxes, anchors).T  # anchors, the many, lie contiguous
+        overlap = overlaps(boxes, anchors).T  # anchors, the many, lie contiguous
         best = overlap.max(axis=1)
         matched = overlap.argmax(axis=1)
         labels[best >= NEGATIVE_OVERLAP] = -1

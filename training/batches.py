@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.reading.anchors import anchor_boxes
 from appliance.reading.contract import CONTEXT_SLICES, MATRIX, HemorrhageType, scaled
 from simulator.noise_free import NoiseFreeScan, viewed
 from simulator.population import POPULATIONS
@@ -26,7 +27,6 @@ from simulator.view import View
 from training.assignment import anchor_targets
 from training.heads import Head
 from training.instances import MAX_PIECES, pieces
-from training.network.anchors import anchor_boxes
 
 THICKEST_MM: Final = 5.2
 OVERLAPPING: Final = 0.15  # the share of merged slices that lie half a slice apart

@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 import tensorflow as tf
 
+from appliance.reading.anchors import anchor_boxes
 from appliance.reading.contract import MASK_SIZE, TYPES
-from training.network.anchors import anchor_boxes
 from training.network.boxes import decoded, encoded, overlaps, rows
 from training.network.detections import slice_numbers
 from training.network.detector import Detector

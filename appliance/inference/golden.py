@@ -3,7 +3,7 @@
 """Readiness is a golden chunk that comes back right.
 
 A server that calls itself ready may still time out on its first request, answer with empty tensors, or serve another
-model. So the detector sends the golden chunk (`contract.golden_chunk`) and compares the answer with the one that the
+model. So the detector sends the golden chunk (`appliance.reading.golden`) and compares the answer with the one that the
 conversion recorded beside the model. That costs as much as a chunk of a study, so a right answer stands for a while.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.reading.contract import golden_chunk, golden_matches
+from appliance.reading.golden import golden_chunk, golden_matches
 
 VALID_S: Final = 900.0
 """How long a right golden answer stands, as long as the model and the server stay the same, s."""

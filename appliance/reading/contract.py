@@ -14,7 +14,6 @@ Everything else (sanitising, clipping, scaling, network, non-maximum suppression
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -90,6 +89,11 @@ ANCHOR_STRIDES_PX: Final = (4, 8, 16, 32)
 
 # "the top 256 proposals ... are pruned using nonmaximum suppression"
 PROPOSALS_PER_SLICE: Final = 256
+PROPOSAL_OVERLAP: Final = 0.6
+# Of the survivors the best go on to the classifier: a static graph needs a fixed count.
+PROPOSALS_KEPT: Final = 48
+# Detections of one slice and type that overlap by more are one.
+DETECTION_OVERLAP: Final = 0.4
 # Fixed counts of the static graph, a chunk: lists are padded to these, with a count beside them.
 MAX_DETECTIONS: Final = 128
 MAX_DISMISSED: Final = 128
@@ -159,7 +163,7 @@ PARAMETER_MODEL_VERSION: Final = "model_version"
 PARAMETER_ONNX_SHA256: Final = "onnx_sha256"
 PARAMETER_THRESHOLD: Final = "suggested_threshold"
 PARAMETER_GOLDEN: Final = "golden"
-"""`golden_summary` of the outputs that ONNX Runtime computed from `golden_chunk` at conversion."""
+"""`golden.golden_summary` of the outputs that ONNX Runtime computed from `golden.golden_chunk` at conversion."""
 
 
 def scaled(hu: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -188,24 +192,6 @@ def chunks(slices: int) -> list[NDArray[np.intp]]:
     return [np.clip(start + offsets, 0, slices - 1) for start in starts]
 
 
-def anchors() -> NDArray[np.float32]:
-    """Return the anchor boxes [A, 4] as y1, x1, y2, x2 in pixels.
-
-    Ordered by level (finest first), then row, column and aspect. A level's anchors have the area of its square and
-    sit at the centres of its stride's cells.
-    """
-    levels = []
-    for size, stride in zip(ANCHOR_SIZES_PX, ANCHOR_STRIDES_PX, strict=True):
-        centres = (np.arange(MATRIX // stride) + 0.5) * stride
-        y, x = np.meshgrid(centres, centres, indexing="ij")
-        aspect = np.sqrt(np.asarray(ANCHOR_ASPECTS))
-        half_h = 0.5 * size * aspect
-        half_w = 0.5 * size / aspect
-        y, x = y[..., None], x[..., None]
-        levels.append(np.stack([y - half_h, x - half_w, y + half_h, x + half_w], axis=-1).reshape(-1, 4))
-    return np.concatenate(levels).astype(np.float32)
-
-
 def metadata() -> dict[str, str]:
     """Return what the exported model says of its contract, as the strings of ONNX's metadata_props."""
     return {
@@ -224,77 +210,6 @@ def metadata() -> dict[str, str]:
     }
 
 
-GOLDEN_SCORE: Final = 0.5
-"""Detections of the golden chunk from this score on are compared one by one."""
-GOLDEN_DETECTIONS: Final = 8
-"""At most this many of them, the strongest."""
-GOLDEN_IOU: Final = 0.5
-GOLDEN_AREA_RATIO: Final = 0.7
-
-
-def golden_chunk() -> NDArray[np.int16]:
-    """Return the golden input [`CHUNK_INPUT_SLICES`, 512, 512] in HU: a head-like phantom that bleeds.
-
-    Scalp, skull, brain, ventricles and noise; a ball of acute blood deep on the patient's left and a crescent of it
-    under the skull on the right. Integer arithmetic and a generator whose stream is frozen make it the same to the
-    last bit on every machine, so that an answer recorded at conversion can be asked for anywhere.
-    """
-    z, y, x = np.ogrid[: INPUT_SHAPE[0], :MATRIX, :MATRIX]
-    dz, dy, dx = z - 8, y - 256, x - 256
-
-    def ellipse(half_y: int, half_x: int, *, centre_y: int = 0, centre_x: int = 0) -> NDArray[np.bool_]:
-        """Voxels inside an ellipse whose half axes (px) shrink with the distance from slice 8."""
-        shrink = 1000 - 2 * dz * dz
-        return np.asarray(
-            (1000 * half_x * (dy - centre_y)) ** 2 + (1000 * half_y * (dx - centre_x)) ** 2
-            < (half_y * half_x * shrink) ** 2
-        )
-
-    hu = np.full(INPUT_SHAPE, -1000, np.int16)
-    hu[ellipse(214, 172)] = 20
-    hu[ellipse(204, 162)] = 950
-    brain = ellipse(190, 148)
-    hu[brain] = 33
-    for side in (-1, 1):
-        hu[ellipse(52, 13, centre_y=-10, centre_x=side * 24)] = 7
-    ball = ((dy - 20) ** 2 + (dx - 78) ** 2 + (9 * (z - 7)) ** 2) < 36**2
-    crescent = brain & ~ellipse(205, 148, centre_x=16) & (dx < 0) & (abs(dy) < 120) & (abs(z - 12) < 4)
-    hu[ball | crescent] = 66
-    noise = np.random.RandomState(2018).randint(-5, 6, size=(2, *INPUT_SHAPE), dtype=np.int16).sum(axis=0)
-    noise += np.roll(noise, 1, axis=2)
-    return np.asarray(hu + noise // 2, np.int16)
-
-
-def _real(outputs: Mapping[str, NDArray[Any]], kind: str) -> int:
-    return int(outputs[f"{kind}_count"][0])
-
-
-def _slice_scores(outputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """Return the highest score of each type on each target slice [`CHUNK_SLICES`, 3], 0 without a detection."""
-    count = _real(outputs, "detection")
-    best = np.zeros((CHUNK_SLICES, len(TYPES)))
-    np.maximum.at(best, outputs["detection_slice"][:count], outputs["detection_score"][:count])
-    return best
-
-
-def _lowest_told(outputs: Mapping[str, NDArray[Any]]) -> float:
-    """Return the score below which a detection may have been cut off because the list was full."""
-    if _real(outputs, "detection") < MAX_DETECTIONS:
-        return SCORE_FLOOR
-    return float(outputs["detection_score"].max(axis=1).min())
-
-
-def _mask_area(box: NDArray[Any], mask: NDArray[Any]) -> float:
-    """Return the blood that a mask says is inside its box, in pixels."""
-    return float((box[2] - box[0]) * (box[3] - box[1]) * (mask > 0.5).mean())
-
-
-def _iou(a: NDArray[Any], b: NDArray[Any]) -> float:
-    overlap = np.prod(np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None))
-    union = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - overlap
-    return float(overlap / union) if union > 0 else 0.0
-
-
 def output_fault(outputs: Mapping[str, NDArray[Any]]) -> str | None:
     """Say what makes these not the outputs of a detector of this contract (see `OUTPUTS`), None when nothing does."""
     for output in OUTPUTS:
@@ -306,7 +221,7 @@ def output_fault(outputs: Mapping[str, NDArray[Any]]) -> str | None:
         if not np.isfinite(value).all():
             return f"output {output.name} holds values that are not finite"
     for kind, most in (("detection", MAX_DETECTIONS), ("dismissed", MAX_DISMISSED)):
-        count = _real(outputs, kind)
+        count = int(outputs[f"{kind}_count"][0])
         if not 0 <= count <= most:
             return f"{kind}_count is {count}, not 0 to {most}"
         slices = outputs[f"{kind}_slice"][:count]
@@ -319,88 +234,3 @@ def output_fault(outputs: Mapping[str, NDArray[Any]]) -> str | None:
         if ((scores < 0) | (scores > 1)).any():
             return f"{kind}_score leaves 0 to 1"
     return None
-
-
-def golden_summary(outputs: Mapping[str, NDArray[Any]], tolerance: float = 0.1) -> str:
-    """Return what is kept of the right answer to `golden_chunk`, as JSON to be stored as `PARAMETER_GOLDEN`.
-
-    `outputs` are the detector's outputs by name (`OUTPUTS`), computed at conversion by ONNX Runtime in fp32;
-    `tolerance` is how far a score may lie from it (reduced precision on the site). The object holds `scores` (highest
-    score of each type on each target slice), `lowest` (the score from which these are complete), `detections` (the
-    strongest from `GOLDEN_SCORE` on: `slice`, `type`, `score`, `box`, `area` of the mask in pixels), `dismissed`
-    (their count) and `tolerance`. Raises `ValueError` when the outputs break the contract.
-    """
-    fault = output_fault(outputs)
-    if fault is not None:
-        raise ValueError(fault)
-    scores = outputs["detection_score"][: _real(outputs, "detection")]
-    strongest = [int(i) for i in np.argsort(-scores.max(axis=1), kind="stable") if scores[i].max() >= GOLDEN_SCORE]
-    detections = [
-        {
-            "slice": int(outputs["detection_slice"][i]),
-            "type": str(TYPES[int(scores[i].argmax())]),
-            "score": round(float(scores[i].max()), 4),
-            "box": [round(float(edge), 1) for edge in outputs["detection_box"][i]],
-            "area": round(_mask_area(outputs["detection_box"][i], outputs["detection_mask"][i]), 1),
-        }
-        for i in strongest[:GOLDEN_DETECTIONS]
-    ]
-    summary = {
-        "scores": np.round(_slice_scores(outputs), 4).tolist(),
-        "lowest": round(_lowest_told(outputs), 4),
-        "detections": detections,
-        "dismissed": _real(outputs, "dismissed"),
-        "tolerance": tolerance,
-    }
-    return json.dumps(summary, separators=(",", ":"))
-
-
-def golden_matches(summary: str, outputs: Mapping[str, NDArray[Any]]) -> str | None:
-    """Say how the outputs to `golden_chunk` differ from the recorded `golden_summary`, None when they are right.
-
-    Right means: the contract is kept; the highest score of each type on each slice lies within the tolerance; each
-    recorded strong detection has one of its type on its slice with a similar score, box and blood area; and a model
-    that dismissed proposals still does (outputs that come back empty do not pass as "nothing seen").
-    """
-    fault = output_fault(outputs)
-    if fault is not None:
-        return fault
-    try:
-        golden = json.loads(summary)
-        expected = np.asarray(golden["scores"], np.float64).reshape(CHUNK_SLICES, len(TYPES))
-        tolerance, lowest = float(golden["tolerance"]), float(golden["lowest"])
-    except (ValueError, KeyError, TypeError) as error:
-        return f"the recorded golden answer cannot be read: {type(error).__name__}: {error}"
-    told_from = max(lowest, _lowest_told(outputs), SCORE_FLOOR)
-    got = _slice_scores(outputs)
-    apart = np.abs(np.maximum(got, told_from) - np.maximum(expected, told_from))
-    if apart.max() > tolerance:
-        at, of = np.unravel_index(int(apart.argmax()), apart.shape)
-        return (
-            f"the highest {TYPES[of].display} score on target slice {at} is {got[at, of]:.3f}, "
-            f"not {expected[at, of]:.3f} ± {tolerance:g}"
-        )
-    if golden["dismissed"] and not _real(outputs, "dismissed"):
-        return f"no dismissed proposal came back, where {golden['dismissed']} are known"
-    count = _real(outputs, "detection")
-    best = outputs["detection_score"][:count].argmax(axis=1)
-    for known in golden["detections"]:
-        like = (outputs["detection_slice"][:count] == known["slice"]) & (best == TYPES.index(known["type"]))
-        if not any(_is_known(known, outputs, int(i), tolerance) for i in np.flatnonzero(like)):
-            return (
-                f"the {known['type']} detection with score {known['score']:.3f} on target slice {known['slice']} at "
-                f"{known['box']} (y1, x1, y2, x2) did not come back"
-            )
-    return None
-
-
-def _is_known(known: Mapping[str, Any], outputs: Mapping[str, NDArray[Any]], i: int, tolerance: float) -> bool:
-    """Say whether detection `i` of the outputs is the recorded one: score, box and blood area."""
-    box = np.asarray(outputs["detection_box"][i], np.float64)
-    area = _mask_area(box, outputs["detection_mask"][i])
-    smaller, larger = sorted((area, float(known["area"])))
-    return (
-        abs(float(outputs["detection_score"][i].max()) - known["score"]) <= tolerance
-        and _iou(box, np.asarray(known["box"], np.float64)) >= GOLDEN_IOU
-        and (smaller >= GOLDEN_AREA_RATIO * larger or larger - smaller <= 16)
-    )

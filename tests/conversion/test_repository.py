@@ -13,6 +13,7 @@ from google.protobuf import text_format
 from onnx import TensorProto, helper
 
 from appliance.reading import contract
+from appliance.reading.golden import golden_chunk, golden_matches
 from conversion.checks import check
 from conversion.repository import CPU, GPU, MODEL_CODE, config, model_says
 from conversion.triton_model import ContractError, Detector
@@ -49,7 +50,7 @@ def test_the_committed_repository_is_what_the_code_writes() -> None:
     assert (FOLDER / "configs" / "gpu.pbtxt").read_text() == config(GPU, said)
     assert (FOLDER / "1" / "model.py").read_bytes() == MODEL_CODE.read_bytes()
     detector = Detector(FOLDER / "1" / "model.onnx", str(contract.CONTRACT_VERSION))
-    assert contract.golden_matches(said[contract.PARAMETER_GOLDEN], detector(contract.golden_chunk())) is None
+    assert golden_matches(said[contract.PARAMETER_GOLDEN], detector(golden_chunk())) is None
 
 
 def test_the_committed_model_is_fit_to_be_served() -> None:

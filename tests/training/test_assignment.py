@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from appliance.reading.anchors import anchor_boxes
 from training.assignment import SAMPLED, anchor_targets
 from training.instances import MAX_PIECES
-from training.network.anchors import anchor_boxes
 
 
 def learners(boxes: np.ndarray, seed: int = 0) -> list[int]:

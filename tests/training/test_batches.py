@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from appliance.reading.anchors import anchor_boxes
+from appliance.reading.boxes import overlaps
 from simulator.finding import Finding
 from simulator.noise_free import NoiseFreeScan
-from training.assignment import SAMPLED, anchor_targets, overlap_matrix
+from training.assignment import SAMPLED, anchor_targets
 from training.batches import Shape, batch
 from training.heads import Head, stored
 from training.instances import MAX_PIECES
-from training.network.anchors import anchor_boxes
 
 
 @pytest.mark.parametrize(
@@ -26,8 +27,8 @@ def test_every_piece_has_an_anchor_that_learns_it(box: list[float]) -> None:
     labels, targets = anchor_targets(anchors, boxes, np.random.default_rng(0))
     assert (labels == 1).any()
     np.testing.assert_array_equal(targets[labels == 1], np.repeat(boxes, (labels == 1).sum(), axis=0))
-    best = overlap_matrix(anchors, boxes).max()
-    assert overlap_matrix(anchors[labels == 1], boxes).max() == pytest.approx(best, abs=1e-4)
+    best = overlaps(anchors, boxes).max()
+    assert overlaps(anchors[labels == 1], boxes).max() == pytest.approx(best, abs=1e-4)
 
 
 def test_at_most_a_quarter_of_the_sampled_anchors_is_positive() -> None:

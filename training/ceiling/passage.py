@@ -18,29 +18,24 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.reading.anchors import anchor_boxes
+from appliance.reading.boxes import Boxes, decode, encode, suppress
 from appliance.reading.contract import (
     CHUNK_SLICES,
     CONTEXT_SLICES,
+    DETECTION_OVERLAP,
     MASK_SIZE,
     MATRIX,
     MAX_DETECTIONS,
+    PROPOSAL_OVERLAP,
+    PROPOSALS_KEPT,
     PROPOSALS_PER_SLICE,
     TYPES,
     chunks,
 )
 from training.assignment import anchor_targets
-from training.ceiling.boxes import (
-    DETECTION_OVERLAP,
-    PROPOSAL_OVERLAP,
-    PROPOSALS_KEPT,
-    Boxes,
-    cells,
-    decoded,
-    encoded,
-    kept,
-)
+from training.ceiling.boxes import cells
 from training.instances import TAUGHT, Cutting, pieces
-from training.network.anchors import anchor_boxes
 from training.pasting import blood, pasted
 
 Labels = NDArray[np.uint8]
@@ -146,13 +141,13 @@ def _boxes_passed(labels: Labels, cutting: Cutting, rng: np.random.Generator) ->
         proposed, at = _proposed(taught, rng, counts)
         # The classifier's offsets start from the proposal and are clipped alike.
         target = taught.only(at).boxes
-        refined = decoded(encoded(target, proposed.boxes), proposed.boxes)
+        refined = decode(encode(target, proposed.boxes), proposed.boxes)
         after[Step.BOXES][z] = _Slice(refined, proposed.kinds, proposed.areas)
-        keep = np.flatnonzero(kept(proposed.boxes[:PROPOSALS_PER_SLICE], PROPOSAL_OVERLAP))[:PROPOSALS_KEPT]
+        keep = np.flatnonzero(suppress(proposed.boxes[:PROPOSALS_PER_SLICE], PROPOSAL_OVERLAP))[:PROPOSALS_KEPT]
         after[Step.PROPOSALS][z] = judged = after[Step.BOXES][z].only(keep)
         # Types do not suppress one another.
         apart = judged.boxes + np.float32(2 * MATRIX) * judged.kinds[:, None].astype(np.float32)
-        after[Step.DETECTIONS][z] = judged.only(kept(apart, DETECTION_OVERLAP))
+        after[Step.DETECTIONS][z] = judged.only(suppress(apart, DETECTION_OVERLAP))
     after[Step.CHUNK], most_listed = _listed(after[Step.DETECTIONS], len(labels))
     covered = {step: _covered(labels, slices) for step, slices in after.items()}
     passage = Passage(
@@ -183,7 +178,7 @@ def _proposed(taught: _Slice, rng: np.random.Generator, counts: Counts) -> tuple
         counts[:, kind - 1] += [1, len(of_piece) > 0, (sampled[of_piece] == 1).any()]
         if len(of_piece):
             anchor = anchors[of_piece[:1]]
-            boxes[piece] = decoded(encoded(box[None], anchor), anchor)[0]
+            boxes[piece] = decode(encode(box[None], anchor), anchor)[0]
             found[piece] = True
     return _Slice(boxes, taught.kinds, taught.areas).only(found), np.flatnonzero(found)
 

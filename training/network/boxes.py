@@ -1,22 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Arithmetic of boxes (y1, x1, y2, x2 in pixels, last axis of 4), always in fp32.
+"""Arithmetic of boxes (y1, x1, y2, x2 in pixels, last axis of 4) inside the graph, always in fp32.
 
-An offset is a box seen from a reference box: (dy, dx) of the centres in units of the reference's size and
-(log h, log w) of the size ratio, divided by `OFFSET_SCALE` so that typical values are of order one.
+What an offset is stands in `appliance/reading/boxes.py`, in numpy; a test holds the graph to it.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Final
-
 import tensorflow as tf
 
-OFFSET_SCALE: Final = (0.1, 0.1, 0.2, 0.2)
-# A refined box is at most this much larger or smaller than its reference: exp() of a wild offset must not overflow.
-MAX_LOG_RATIO: Final = math.log(8.0)
-MIN_SIZE_PX: Final = 1.0
+from appliance.reading.boxes import MAX_LOG_RATIO, MIN_SIZE_PX, MIN_UNION_PX, OFFSET_SCALE
 
 
 def decoded(offsets: tf.Tensor, reference: tf.Tensor, matrix: int) -> tf.Tensor:
@@ -48,7 +41,7 @@ def overlaps(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     intersection = side[..., 0] * side[..., 1]
     area_a = (a[..., 2] - a[..., 0]) * (a[..., 3] - a[..., 1])
     area_b = (b[..., 2] - b[..., 0]) * (b[..., 3] - b[..., 1])
-    return intersection / tf.maximum(area_a + area_b - intersection, 1e-6)
+    return intersection / tf.maximum(area_a + area_b - intersection, MIN_UNION_PX)
 
 
 def rows(table: tf.Tensor, index: tf.Tensor) -> tf.Tensor:

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 import tensorflow as tf
 
-from appliance.reading.contract import MATRIX, MAX_DETECTIONS, MAX_DISMISSED, SCORE_FLOOR
+from appliance.reading.contract import DETECTION_OVERLAP, MATRIX, MAX_DETECTIONS, MAX_DISMISSED, SCORE_FLOOR
 from training.network.boxes import rows
 from training.network.nms import kept
 from training.network.rpn import Proposals
-
-OVERLAP: Final = 0.4
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ def detections(judged: Judged, masks: Callable[[tf.Tensor, tf.Tensor], tf.Tensor
     kind = tf.math.top_k(scores, 1)[1][..., 0]
     # Boxes of different types are moved apart, so that one suppression serves all types.
     apart = boxes + tf.cast(kind, tf.float32)[..., None] * float(2 * MATRIX)
-    best = best * kept(apart, OVERLAP) * tf.cast(best >= SCORE_FLOOR, tf.float32)
+    best = best * kept(apart, DETECTION_OVERLAP) * tf.cast(best >= SCORE_FLOOR, tf.float32)
 
     best, index = tf.math.top_k(tf.reshape(best, [slices * count]), MAX_DETECTIONS)
     real = tf.cast(best > 0.0, tf.float32)

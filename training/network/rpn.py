@@ -15,14 +15,12 @@ from typing import Final
 import keras
 import tensorflow as tf
 
-from appliance.reading.contract import ANCHOR_SIZES_PX, PROPOSALS_PER_SLICE
-from training.network.anchors import PER_CELL, level_anchors
+from appliance.reading.anchors import PER_CELL, level_anchors
+from appliance.reading.contract import ANCHOR_SIZES_PX, PROPOSAL_OVERLAP, PROPOSALS_KEPT, PROPOSALS_PER_SLICE
 from training.network.boxes import decoded, rows
 from training.network.nms import kept
 from training.network.variants import Variant
 
-PROPOSALS_KEPT: Final = 48
-OVERLAP: Final = 0.6
 SUPPRESSED_LOGIT: Final = -1e4
 
 
@@ -104,6 +102,6 @@ def proposals(logits: list[tf.Tensor], offsets: list[tf.Tensor], matrix: int) ->
         scores.append(score)
     score, index = tf.math.top_k(tf.concat(scores, axis=1), PROPOSALS_PER_SLICE)
     best = rows(tf.concat(boxes, axis=1), index)
-    keep = kept(best, OVERLAP)
+    keep = kept(best, PROPOSAL_OVERLAP)
     score, index = tf.math.top_k(keep * score + (1.0 - keep) * SUPPRESSED_LOGIT, PROPOSALS_KEPT)
     return Proposals(rows(best, index), score)

@@ -18,6 +18,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from appliance.reading import contract
+from appliance.reading.golden import golden_chunk, golden_summary
 from conversion.repository import MODEL_CODE
 
 CELL_PX = 112
@@ -163,7 +164,7 @@ def write_repository(
         contract.PARAMETER_MODEL_VERSION: "blob-1",
         contract.PARAMETER_ONNX_SHA256: sha256,
         contract.PARAMETER_THRESHOLD: str(SUGGESTED_THRESHOLD),
-        contract.PARAMETER_GOLDEN: contract.golden_summary(answers(model, contract.golden_chunk())),
+        contract.PARAMETER_GOLDEN: golden_summary(answers(model, golden_chunk())),
         "intra_op_threads": "1",
         **(parameters or {}),
     }

@@ -23,6 +23,7 @@ from appliance.inference.patience import LEAST_S, Patience
 from appliance.inference.server import TritonServer, model_processes
 from appliance.reading import contract
 from appliance.reading.contract import HemorrhageType
+from appliance.reading.golden import golden_chunk
 from appliance.settings import TritonSettings
 from tests.appliance.inference.blob_detector import SUGGESTED_THRESHOLD, answers, onnx_model, write_repository
 from tests.appliance.inference.ports import triton_settings
@@ -116,7 +117,7 @@ def test_no_slice_is_a_target_twice_in_a_chunk_and_context_is_the_true_neighbour
 
 
 def test_the_answer_is_the_one_that_onnx_runtime_gives_in_this_process(detector: TritonDetector) -> None:
-    chunk = contract.golden_chunk()
+    chunk = golden_chunk()
     expected = answers(onnx_model().SerializeToString(), chunk)
     reading = detector.read(chunk[2:18])
     # The volume's ends repeat, the chunk has its own context: this small detector looks at target slices alone.

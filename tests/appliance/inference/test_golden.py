@@ -14,6 +14,7 @@ from appliance.inference.detector import TritonDetector
 from appliance.inference.golden import READY, RETRY_S, VALID_S, GoldenAnswer, Readiness
 from appliance.inference.server import TritonServer
 from appliance.reading import contract
+from appliance.reading.golden import golden_chunk, golden_matches, golden_summary
 from appliance.settings import TritonSettings
 from tests.appliance.inference.blob_detector import answers, onnx_model, write_repository
 from tests.appliance.inference.ports import triton_settings
@@ -24,7 +25,7 @@ Outputs = dict[str, np.ndarray]
 @pytest.fixture(scope="module")
 def right() -> Outputs:
     """What the small detector answers to the golden chunk."""
-    return answers(onnx_model().SerializeToString(), contract.golden_chunk())
+    return answers(onnx_model().SerializeToString(), golden_chunk())
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def outputs(right: Outputs) -> Outputs:
 
 
 def test_the_golden_chunk_is_the_same_to_the_bit_everywhere() -> None:
-    chunk = contract.golden_chunk()
+    chunk = golden_chunk()
     assert chunk.shape == contract.INPUT_SHAPE
     assert chunk.dtype == np.int16
     assert np.abs(chunk).max() <= contract.WIRE_CLIP_HU
@@ -42,8 +43,8 @@ def test_the_golden_chunk_is_the_same_to_the_bit_everywhere() -> None:
 
 
 def test_the_recorded_answer_matches_itself_and_is_small(right: Outputs) -> None:
-    summary = contract.golden_summary(right)
-    assert contract.golden_matches(summary, right) is None
+    summary = golden_summary(right)
+    assert golden_matches(summary, right) is None
     assert len(summary) < 4096
     assert json.loads(summary)["detections"][0]["type"] == "iph"
 
@@ -51,21 +52,21 @@ def test_the_recorded_answer_matches_itself_and_is_small(right: Outputs) -> None
 def test_scores_and_boxes_of_a_reduced_precision_still_match(right: Outputs, outputs: Outputs) -> None:
     outputs["detection_score"] = np.clip(outputs["detection_score"] * np.float32(0.95), 0, 1)
     outputs["detection_box"] = np.clip(outputs["detection_box"] + 3, 0, 512)
-    assert contract.golden_matches(contract.golden_summary(right), outputs) is None
+    assert golden_matches(golden_summary(right), outputs) is None
 
 
 def test_the_order_of_detections_does_not_matter(right: Outputs, outputs: Outputs) -> None:
     count = int(outputs["detection_count"][0])
     for name in ("detection_slice", "detection_box", "detection_score", "detection_mask"):
         outputs[name][:count] = outputs[name][:count][::-1]
-    assert contract.golden_matches(contract.golden_summary(right), outputs) is None
+    assert golden_matches(golden_summary(right), outputs) is None
 
 
 def test_empty_tensors_are_not_taken_for_nothing_seen(right: Outputs) -> None:
     blank = {output.name: np.zeros(output.shape, output.dtype) for output in contract.OUTPUTS}
     nothing_found = {**right, "detection_count": np.zeros(1, np.int32)}
-    assert contract.golden_matches(contract.golden_summary(nothing_found), nothing_found) is None
-    assert "no dismissed proposal" in str(contract.golden_matches(contract.golden_summary(nothing_found), blank))
+    assert golden_matches(golden_summary(nothing_found), nothing_found) is None
+    assert "no dismissed proposal" in str(golden_matches(golden_summary(nothing_found), blank))
 
 
 @pytest.mark.parametrize(
@@ -95,27 +96,27 @@ def test_a_wrong_answer_is_told_apart_and_why(
         del outputs[name]
     else:
         outputs[name] = value
-    assert said in str(contract.golden_matches(contract.golden_summary(right), outputs))
+    assert said in str(golden_matches(golden_summary(right), outputs))
 
 
 def test_a_summary_that_cannot_be_read_is_a_difference_not_a_crash(right: Outputs) -> None:
     for summary in ("", "null", "{}", '{"scores": [1], "tolerance": 0.1, "lowest": 0.05}'):
-        assert "the recorded golden answer cannot be read" in str(contract.golden_matches(summary, right))
+        assert "the recorded golden answer cannot be read" in str(golden_matches(summary, right))
 
 
 def test_outputs_that_break_the_contract_are_never_recorded(outputs: Outputs) -> None:
     outputs["detection_score"][0] = np.nan
     with pytest.raises(ValueError, match="not finite"):
-        contract.golden_summary(outputs)
+        golden_summary(outputs)
 
 
 def test_when_the_list_was_full_scores_below_its_end_do_not_count(outputs: Outputs) -> None:
     """128 detections were told; a slice whose best lies below the 128th may or may not be among them."""
     outputs["detection_count"][:] = contract.MAX_DETECTIONS
     outputs["detection_score"] = np.maximum(outputs["detection_score"], np.float32([0.3, 0, 0]))
-    summary = contract.golden_summary(outputs)
+    summary = golden_summary(outputs)
     outputs["detection_slice"][100:] = 0
-    assert contract.golden_matches(summary, outputs) is None
+    assert golden_matches(summary, outputs) is None
 
 
 def test_a_right_answer_stands_long_and_a_wrong_one_shortly() -> None:

@@ -9,8 +9,6 @@ pytest.importorskip("tensorflow", reason="needs the training environment")
 import numpy as np
 import tensorflow as tf
 
-from appliance.reading import contract
-from training.network.anchors import anchor_boxes
 from training.network.boxes import decoded, encoded, overlaps
 
 pytestmark = pytest.mark.training
@@ -20,15 +18,6 @@ def random_boxes(count: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     corner = rng.uniform(0, 400, (count, 2))
     return np.concatenate([corner, corner + rng.uniform(5, 110, (count, 2))], axis=1).astype(np.float32)
-
-
-def test_anchors_of_the_whole_grid_are_the_contracts() -> None:
-    np.testing.assert_allclose(anchor_boxes(contract.MATRIX), contract.anchors(), atol=1e-4)
-
-
-def test_anchors_of_a_crop_are_those_of_the_grids_corner() -> None:
-    whole = {tuple(box) for box in np.round(anchor_boxes(512), 3)}
-    assert all(tuple(box) in whole for box in np.round(anchor_boxes(256), 3))
 
 
 def test_decoding_what_was_encoded_gives_the_box_back() -> None:

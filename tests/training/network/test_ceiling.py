@@ -11,10 +11,11 @@ pytest.importorskip("tensorflow", reason="needs the training environment")
 import numpy as np
 import tensorflow as tf
 
-from appliance.reading.contract import MASK_SIZE, MATRIX, MAX_DETECTIONS
+from appliance.reading.boxes import decode, encode, suppress
+from appliance.reading.contract import DETECTION_OVERLAP, MASK_SIZE, MATRIX, MAX_DETECTIONS, PROPOSAL_OVERLAP
 from training.ceiling import boxes as ceiling
 from training.ceiling.cost import mask_head_gflop
-from training.network import boxes, detections, nms, rpn
+from training.network import boxes, nms
 from training.network.heads import MASK_GRID, MaskHead
 from training.network.roi_align import aligned
 from training.network.variants import VARIANTS
@@ -31,9 +32,9 @@ def test_boxes_are_encoded_and_decoded_as_the_network_does() -> None:
     rng = np.random.default_rng(0)
     target, reference = random_boxes(200, rng), random_boxes(200, rng)
     offsets = boxes.encoded(tf.constant(target), tf.constant(reference)).numpy()
-    np.testing.assert_allclose(ceiling.encoded(target, reference), offsets, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(encode(target, reference), offsets, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(
-        ceiling.decoded(offsets, reference),
+        decode(offsets, reference),
         boxes.decoded(tf.constant(offsets), tf.constant(reference), MATRIX).numpy(),
         atol=1e-3,
     )
@@ -41,15 +42,9 @@ def test_boxes_are_encoded_and_decoded_as_the_network_does() -> None:
 
 def test_boxes_are_suppressed_as_the_network_does() -> None:
     found = random_boxes(60, np.random.default_rng(1))
-    for threshold in (0.2, ceiling.DETECTION_OVERLAP, ceiling.PROPOSAL_OVERLAP):
+    for threshold in (0.2, DETECTION_OVERLAP, PROPOSAL_OVERLAP):
         keep = nms.kept(tf.constant(found[None]), threshold).numpy()[0] > 0.5
-        np.testing.assert_array_equal(ceiling.kept(found, threshold), keep)
-
-
-def test_limits_are_the_networks() -> None:
-    assert rpn.PROPOSALS_KEPT == ceiling.PROPOSALS_KEPT
-    assert rpn.OVERLAP == ceiling.PROPOSAL_OVERLAP
-    assert detections.OVERLAP == ceiling.DETECTION_OVERLAP
+        np.testing.assert_array_equal(suppress(found, threshold), keep)
 
 
 def test_masks_are_asked_for_as_training_asks_for_them() -> None:
