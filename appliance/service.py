@@ -108,7 +108,7 @@ class Service:
         headers = Headers(self._orthanc, settings.intake.headers_kept)
         snapshots = self._snapshots = Snapshots(self._orthanc, headers, self._ledger, settings.intake.largest_series)
         self._room = room or ReadingRoom(settings)
-        self._metrics = Metrics(self._ledger.job_counts, self._ledger.study_counts)
+        self._metrics = Metrics(self._ledger.views.job_counts, self._ledger.views.study_counts)
         self._warming = threading.Lock()
         self._warm = threading.Event()
         self._warm_fault = ""
@@ -156,7 +156,7 @@ class Service:
     def start(self) -> None:
         """Start all threads and return."""
         self._log.info("starting", version=__version__, owner=self._owner)
-        left = self._ledger.take_up(self._settings.intake.poison_tries, starting=self._owner)
+        left = self._ledger.jobs.take_up(self._settings.intake.poison_tries, starting=self._owner)
         for job in left:
             self._log.warning("taking up a job that was left in the middle", job=job.id, study=job.study_uid)
         for thread in (self._web_thread, *self._threads):
@@ -194,12 +194,12 @@ class Service:
         Raises `NotThereError`, `OwnResultError` or `UnavailableError`.
         """
         held = self._orthanc.series(series)
-        known = self._ledger.known_series([series]).get(series)
+        known = self._ledger.series.known([series]).get(series)
         own = self._snapshots.is_own(held) if known is None else known.origin is Origin.OWN
         if own:
             raise OwnResultError
         study = self._orthanc.study(held.study)
-        job = self._ledger.request(study.id, study.uid, NewJob("", "", series=series))
+        job = self._ledger.jobs.request(study.id, study.uid, NewJob("", "", series=series))
         self._handover.wake()
         return job
 
@@ -228,8 +228,8 @@ class Service:
         every_s = self._settings.ledger.lease_s / 4
         while not self._stopping.wait(every_s):
             try:
-                self._ledger.renew(self._owner, self._settings.ledger.lease_s)
-                if self._ledger.take_up(self._settings.intake.poison_tries):
+                self._ledger.jobs.renew(self._owner, self._settings.ledger.lease_s)
+                if self._ledger.jobs.take_up(self._settings.intake.poison_tries):
                     self._handover.wake()
             except Exception as error:  # whatever happens, leases go on: without them others take up our jobs
                 self._log.warning("leases not renewed", error=told(error))
@@ -249,7 +249,7 @@ class Service:
 
     def _recovered(self, neighbour: str) -> None:
         if neighbour in ("orthanc", "triton"):
-            self._ledger.hurry()
+            self._ledger.jobs.hurry()
             self._handover.wake()
             self._bell.wake()
 

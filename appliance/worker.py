@@ -23,7 +23,8 @@ from appliance.imaging.instances import Instance
 from appliance.imaging.stacks import stacks
 from appliance.intake.handover import Handover
 from appliance.intake.snapshot import Snapshot, Snapshots
-from appliance.ledger.ledger import Ledger, LostJobError
+from appliance.ledger.jobs import LostJobError
+from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job
 from appliance.ledger.states import JobState
 from appliance.log import told
@@ -95,12 +96,12 @@ class Worker:
                 stopping.wait(self._settings.intake.retry_first_s)
 
     def _until_next_try(self) -> float:
-        at = self._ledger.next_try()
+        at = self._ledger.jobs.next_try()
         return _LONGEST_WAIT_S if at is None else min(_LONGEST_WAIT_S, max(0.0, at - self._clock()))
 
     def work(self) -> bool:
         """Take the next job one step to its end; return whether there was one."""
-        job = self._ledger.claim(self._owner, self._settings.ledger.lease_s)
+        job = self._ledger.jobs.claim(self._owner, self._settings.ledger.lease_s)
         if job is None:
             return False
         with structlog.contextvars.bound_contextvars(job=job.id, study=job.study_uid):
@@ -159,11 +160,11 @@ class Worker:
 
     def _predecessor(self, job: Job, snapshot: Snapshot) -> tuple[str, str] | None:
         """Return the SR that this job's SR will take the place of, None when there is none any more."""
-        standing = [older for older in self._ledger.jobs_of(job.orthanc_study) if older.state is JobState.DONE]
+        standing = [older for older in self._ledger.jobs.of_study(job.orthanc_study) if older.state is JobState.DONE]
         series_uid = _series_to_read(job, snapshot) if standing else ""
         for older in reversed(standing):
             if older.gives_way_to(job, series_uid):
-                for result in self._ledger.results_of(older.id):
+                for result in self._ledger.jobs.results(older.id):
                     if result.sop_instance_uid == older.sr_uid and self._orthanc.holds_instance(
                         result.orthanc_instance
                     ):
@@ -186,7 +187,7 @@ class Worker:
             return
         stack = answer.stack
         assert stack is not None
-        self._ledger.deliver(
+        self._ledger.jobs.deliver(
             job, result_objects(results.announced()), summary(answer), refusals, stack.slice_set_hash, stack.series_uid
         )
         stored, sr_stored_at = [], begun
@@ -207,7 +208,7 @@ class Worker:
             return
         self._remove_leftovers(job, stored)
         turnaround_s = sr_stored_at - job.last_instance_at if job.live and not job.requested else None
-        superseded = self._ledger.finish(
+        superseded = self._ledger.jobs.finish(
             job, str(results.sr.SOPClassUID), str(results.sr.SOPInstanceUID), timing_ms, turnaround_s
         )
         self._account(answer, refusals, timing_ms, turnaround_s)
@@ -224,7 +225,7 @@ class Worker:
 
         It has no successor that names it: a study would have two answers, or half a one beside the whole.
         """
-        for result in self._ledger.leftovers(job):
+        for result in self._ledger.jobs.leftovers(job):
             if result.orthanc_instance not in stored:
                 self._orthanc.delete_instance(result.orthanc_instance)
 
@@ -232,7 +233,7 @@ class Worker:
         return all(self._orthanc.holds_instance(source) for source in sources)
 
     def _refuse(self, job: Job, refusals: tuple[Refusal, ...], timing_ms: dict[str, float]) -> None:
-        self._ledger.refuse(job, refusals, timing_ms)
+        self._ledger.jobs.refuse(job, refusals, timing_ms)
         self._clocked(timing_ms)
         for refusal in refusals:
             self._metrics.refusals.labels(refusal.code.value, "refused").inc()
@@ -258,16 +259,16 @@ class Worker:
     def _postpone(self, job: Job, error: Exception) -> None:
         self._metrics.postponed.inc()
         next_try = self._clock() + self._pause_s(job)
-        self._ledger.postpone(job, told(error), next_try, crashed=False)
+        self._ledger.jobs.postpone(job, told(error), next_try, crashed=False)
         self._log.warning("job waits", error=told(error), tries=job.tries)
 
     def _crashed(self, job: Job, error: Exception) -> None:
         self._metrics.crashes.inc()
         if job.crashes + 1 >= self._settings.intake.poison_tries:
-            self._ledger.fail(job, f"given up after {job.crashes + 1} tries: {told(error)}")
+            self._ledger.jobs.fail(job, f"given up after {job.crashes + 1} tries: {told(error)}")
             self._log.error("job given up", error=told(error), tries=job.tries)
         else:
-            self._ledger.postpone(job, told(error), self._clock() + self._pause_s(job), crashed=True)
+            self._ledger.jobs.postpone(job, told(error), self._clock() + self._pause_s(job), crashed=True)
             self._log.error("job broke", error=told(error), tries=job.tries)
 
     def _pause_s(self, job: Job) -> float:

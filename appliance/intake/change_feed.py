@@ -71,14 +71,14 @@ class ChangeFeed:
         The very first start begins at the newest entry, or at `since`: an install on a full archive must not queue
         years.
         """
-        position = self._ledger.position()
+        position = self._ledger.feed.position()
         if position is None:
             newest = self._orthanc.newest_change()
             last = newest.changes[-1] if newest.changes else None
             began = last.date + 1 if last else self._clock()
             if self._since:
                 began = datetime.strptime(self._since, "%Y%m%d").replace(tzinfo=UTC).timestamp()
-            self._ledger.begin(Position(newest.last, last.fingerprint if last else "", began))
+            self._ledger.feed.begin(Position(newest.last, last.fingerprint if last else "", began))
             return False
         if position.seq == 0 or not position.fingerprint:
             return False
@@ -94,11 +94,11 @@ class ChangeFeed:
     def _reposition(self, position: Position) -> None:
         newest = self._orthanc.newest_change()
         fingerprint = newest.changes[-1].fingerprint if newest.changes else ""
-        self._ledger.advance(position, Position(newest.last, fingerprint, position.began))
+        self._ledger.feed.advance(position, Position(newest.last, fingerprint, position.began))
 
     def take_in(self, stamps: Mapping[str, float]) -> TakenIn:
         """Take in the next page; `stamps` are the times at which the plugin saw instances, by instance."""
-        position = self._ledger.position()
+        position = self._ledger.feed.position()
         if position is None:
             self.connect()
             return TakenIn(done=False)
@@ -110,7 +110,7 @@ class ChangeFeed:
             return TakenIn()
         placed = self._place([change for change in page.changes if change.type == _NEW_INSTANCE], stamps)
         after = Position(page.changes[-1].seq, page.changes[-1].fingerprint, position.began)
-        if not self._ledger.advance(position, after, self._arrivals(placed, live=True)):
+        if not self._ledger.feed.advance(position, after, self._arrivals(placed, live=True)):
             return TakenIn(done=False)
         return TakenIn(tuple(placed), page.done)
 
@@ -139,13 +139,13 @@ class ChangeFeed:
 
     def _foreign(self, identifier: str) -> HeldSeries | None:
         """Return the series unless it is our own result or gone."""
-        known = self._ledger.known_series([identifier]).get(identifier)
+        known = self._ledger.series.known([identifier]).get(identifier)
         if known is not None and known.origin is Origin.OWN:
             return None
         try:
             series = self._orthanc.series(identifier)
             if known is None and self._snapshots.is_own(series):
-                self._ledger.note_series([KnownSeries(series.id, series.study, Origin.OWN, len(series.instances))])
+                self._ledger.series.note([KnownSeries(series.id, series.study, Origin.OWN, len(series.instances))])
                 return None
             self._study_uid(series.study)
         except NotThereError:
@@ -185,13 +185,13 @@ class ChangeFeed:
         Series that the ledger does not know are noted as ours or as older than the appliance, or taken in. With
         `counting` (the log started again) a series with another number of instances than the ledger knows counts too.
         """
-        position = self._ledger.position()
+        position = self._ledger.feed.position()
         if position is None:
             return
         everything = self._orthanc.series_ids()
         for start in range(0, len(everything), _PAGE):
             part = everything[start : start + _PAGE]
-            known = self._ledger.known_series(part)
+            known = self._ledger.series.known(part)
             suspect = [
                 series for series in part if series not in known or (counting and known[series].origin is Origin.SOURCE)
             ]
@@ -220,7 +220,7 @@ class ChangeFeed:
                 arrivals.append(Arrival(series.study, uid, at, quiet_from, False, (known_now,)))
             except NotThereError:
                 continue
-        self._ledger.note_series(silent)
+        self._ledger.series.note(silent)
         if arrivals:
-            self._ledger.notice(arrivals)
+            self._ledger.feed.notice(arrivals)
         return len(arrivals)

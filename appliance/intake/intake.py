@@ -144,12 +144,12 @@ class Intake:
                 self._stamps.pop(instance, None)
             if not unstamped.instances:  # the last of them has its stamp now
                 del self._unstamped[study]
-                self._ledger.stamp(study, unstamped.last, unstamped.quiet_from)
+                self._ledger.studies.stamp(study, unstamped.last, unstamped.quiet_from)
         for oldest in list(self._stamps)[: max(0, len(self._stamps) - _STAMPS_KEPT)]:
             del self._stamps[oldest]
         for study in news.deleted_studies:
             self._forget_if_gone(study)
-        for series in self._ledger.known_series(news.deleted_series).values():
+        for series in self._ledger.series.known(news.deleted_series).values():
             self._prepared.pop(series.study, None)  # what was judged is no longer what is there
         if news.orthanc_started:
             self._connected = False
@@ -172,7 +172,7 @@ class Intake:
             self._delete(study)
 
     def _delete(self, study: str) -> None:
-        refused = self._ledger.delete_study(study)
+        refused = self._ledger.studies.delete(study)
         self._metrics.refusals.labels(RefusalCode.SOURCE_DELETED.value, "refused").inc(refused)
         self._forget(study)
 
@@ -190,7 +190,7 @@ class Intake:
     def _attend(self) -> float:
         """Decide the studies that are due; return how long it is until the next one is, s."""
         next_due = float("inf")
-        for study in self._ledger.open_studies():
+        for study in self._ledger.studies.followed():
             due = study.quiet_from + (
                 self._settings.intake.quiet_s
                 if study.state is StudyState.RECEIVING
@@ -233,7 +233,7 @@ class Intake:
 
     def _standing_jobs(self, study: str) -> list[Job]:
         """Return the study's jobs that stand: not those whose answer, or whose source, was deleted from Orthanc."""
-        return [job for job in self._ledger.jobs_of(study) if not self._is_void(job)]
+        return [job for job in self._ledger.jobs.of_study(study) if not self._is_void(job)]
 
     def _is_void(self, job: Job) -> bool:
         if job.state is JobState.REFUSED:
@@ -242,7 +242,7 @@ class Intake:
             return False
         return not all(
             self._orthanc.holds_instance(result.orthanc_instance)
-            for result in self._ledger.results_of(job.id)
+            for result in self._ledger.jobs.results(job.id)
             if result.sop_instance_uid == job.sr_uid
         )
 
@@ -254,10 +254,10 @@ class Intake:
             return
         verdict = prepared.verdict
         if verdict.new is not None and verdict.wait and study.state is StudyState.RECEIVING:
-            if self._ledger.miss(study, verdict.why, verdict.refusals):
+            if self._ledger.studies.miss(study, verdict.why, verdict.refusals):
                 self._log.info("study is not complete", study=study.uid, why=verdict.why)
             return
-        job = self._ledger.decide(study, verdict.new)
+        job = self._ledger.studies.decide(study, verdict.new)
         self._forget(study.id)
         if job is not None:
             if prepared.snapshot is not None:

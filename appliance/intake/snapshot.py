@@ -51,7 +51,7 @@ class Snapshots:
         Raises `NotThereError` when there is no such study or nothing in it, `UnavailableError` as `Orthanc` does.
         """
         held = self._orthanc.study(study)
-        known = self._ledger.known_series(held.series)
+        known = self._ledger.series.known(held.series)
         names: list[str] = []
         instances: list[Instance] = []
         refusals: list[Refusal] = []

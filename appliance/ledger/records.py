@@ -1,16 +1,35 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the ledger hands out and takes in: rows as frozen dataclasses, refusals as the plain JSON they are kept in."""
+"""What the ledger hands out and takes in: rows as frozen dataclasses, refusals as the plain JSON they are kept in.
+
+The annotation of a field says how it is kept; `tables` makes the tables from them, so each column is named here alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+from sqlalchemy import JSON, Boolean, Float, Integer, String, Text
 
 from appliance.errors import Refusal
+from appliance.ledger.columns import Kept, Texts, Word
 from appliance.ledger.states import JobState, StudyState
+
+OrthancId = Annotated[str, Kept(String(44))]
+"""The key that Orthanc gives to a patient, study, series or instance."""
+Uid = Annotated[str, Kept(String(64))]
+"""A DICOM UID."""
+Digest = Annotated[str, Kept(String(64))]
+"""A sha256 in hexadecimal; empty for none."""
+Time = Annotated[float, Kept(Float())]
+"""Unix seconds, UTC."""
+Number = Annotated[int, Kept(Integer())]
+YesNo = Annotated[bool, Kept(Boolean())]
+Prose = Annotated[str, Kept(Text())]
+Refusals = Annotated[list[dict[str, Any]], Kept(JSON())]
 
 
 class Origin(StrEnum):
@@ -26,21 +45,24 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True)
 class Position:
-    """How far Orthanc's change log was taken in; what did not change since `began` is older than the appliance."""
+    """How far Orthanc's change log was taken in; what did not change since `began` is older than the appliance.
 
-    seq: int
-    fingerprint: str
-    began: float
+    `fingerprint` is that of the entry with the number `seq`: a restored database has another entry there.
+    """
+
+    seq: Number
+    fingerprint: Annotated[str, Kept(String(160))]
+    began: Time
 
 
 @dataclass(frozen=True)
 class KnownSeries:
     """A series as the ledger knows it, with how many instances it had then."""
 
-    id: str
-    study: str
-    origin: Origin
-    instances: int
+    id: Annotated[str, Kept(String(44), "orthanc_id", primary_key=True)]
+    study: Annotated[str, Kept(String(44), "orthanc_study")]
+    origin: Annotated[Origin, Kept(Word(Origin, 8))]
+    instances: Number
 
 
 @dataclass(frozen=True)
@@ -57,17 +79,21 @@ class Arrival:
 
 @dataclass(frozen=True)
 class FollowedStudy:
-    """A study as intake follows it."""
+    """A study as intake follows it.
 
-    id: str
-    uid: str
-    state: StudyState
-    since: float
-    last_instance_at: float
-    quiet_from: float
-    live: bool
-    why: str
-    refusals: list[dict[str, Any]]
+    `since` is when it came into its state, `live` says that it was seen as it came (its turnaround means something),
+    `why` what an incomplete study is waiting for.
+    """
+
+    id: Annotated[str, Kept(String(44), "orthanc_id", primary_key=True)]
+    uid: Annotated[str, Kept(String(64), "study_uid")]
+    state: Annotated[StudyState, Kept(Word(StudyState, 16))]
+    since: Time
+    last_instance_at: Time
+    quiet_from: Time
+    live: YesNo
+    why: Prose = ""
+    refusals: Refusals = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -82,33 +108,39 @@ class NewJob:
 
 @dataclass(frozen=True)
 class Job:
-    """One answer, on its way or given."""
+    """One answer, on its way or given.
 
-    id: int
-    orthanc_study: str
-    study_uid: str
-    orthanc_series: str
-    state: JobState
-    since: float
-    created: float
-    last_instance_at: float
-    live: bool
-    instance_set: str
-    chosen_set: str
-    left_out: tuple[str, ...]
-    answered_set: str
-    answered_series: str
-    owner: str
-    next_try: float
-    tries: int
-    crashes: int
-    error: str
-    sr_class_uid: str
-    sr_uid: str
-    answer: dict[str, Any]
-    refusals: list[dict[str, Any]]
-    timing_ms: dict[str, float]
-    turnaround_s: float | None
+    `orthanc_series` is the one series that was asked for, empty for the study; `instance_set` the sha256 of the study's
+    instances when it was decided; `chosen_set` the slice-set hash of the best stack then, `left_out` those of stacks
+    that other jobs answer, `answered_set` and `answered_series` say which stack was read in the end.
+    """
+
+    id: Annotated[int, Kept(Integer(), primary_key=True)]
+    orthanc_study: OrthancId
+    study_uid: Uid
+    orthanc_series: OrthancId
+    state: Annotated[JobState, Kept(Word(JobState, 16))]
+    since: Time
+    created: Time
+    last_instance_at: Time
+    live: YesNo
+    instance_set: Digest
+    chosen_set: Digest
+    left_out: Annotated[tuple[str, ...], Kept(Texts())] = ()
+    answered_set: Digest = ""
+    answered_series: Uid = ""
+    owner: Annotated[str, Kept(String(80))] = ""
+    lease_until: Time = 0.0
+    next_try: Time = 0.0
+    tries: Number = 0
+    crashes: Number = 0
+    error: Prose = ""
+    sr_class_uid: Uid = ""
+    sr_uid: Uid = ""
+    answer: Annotated[dict[str, Any], Kept(JSON())] = field(default_factory=dict)
+    refusals: Refusals = field(default_factory=list)
+    timing_ms: Annotated[dict[str, float], Kept(JSON())] = field(default_factory=dict)
+    turnaround_s: Annotated[float | None, Kept(Float())] = None
 
     @property
     def requested(self) -> bool:
@@ -130,10 +162,10 @@ class Job:
 class ResultObject:
     """A result that a job stores in Orthanc, by its identifiers there."""
 
-    orthanc_instance: str
-    orthanc_series: str
-    kind: str
-    sop_instance_uid: str
+    orthanc_instance: Annotated[str, Kept(String(44), primary_key=True)]
+    orthanc_series: OrthancId
+    kind: Annotated[str, Kept(String(32))]
+    sop_instance_uid: Uid
 
 
 @dataclass(frozen=True)

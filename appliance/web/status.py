@@ -37,8 +37,8 @@ def status_document(
             for name, state in health.states.items()
         },
         "model": model,
-        "jobs": {state.value: jobs for state, jobs in ledger.job_counts().items()},
-        "studies": [_study(status) for status in ledger.newest_studies(limit, study)],
+        "jobs": {state.value: jobs for state, jobs in ledger.views.job_counts().items()},
+        "studies": [_study(status) for status in ledger.views.newest_studies(limit, study)],
     }
 
 

@@ -21,7 +21,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from appliance.errors import ApplianceError
-from appliance.ledger.ledger import Ledger
+from appliance.ledger.jobs import Jobs
 from appliance.orthanc import Orthanc
 from appliance.service import Service
 from appliance.settings import LedgerSettings, Settings
@@ -202,14 +202,14 @@ def test_leases_go_on_after_a_fault_of_the_service_itself(tmp_path: Path, monkey
     renewals = 0
     renewed_again = threading.Event()
 
-    def renew(_ledger: Ledger, _owner: str, _lease_s: float) -> None:
+    def renew(_jobs: Jobs, _owner: str, _lease_s: float) -> None:
         nonlocal renewals
         renewals += 1
         if renewals == 1:
             raise KeyError("a fault")
         renewed_again.set()
 
-    monkeypatch.setattr(Ledger, "renew", renew)
+    monkeypatch.setattr(Jobs, "renew", renew)
     settings = with_free_ports(Settings(ledger=LedgerSettings(lease_s=5)), tmp_path)
     service = Service(settings, StandInRoom(settings))
     service.start()

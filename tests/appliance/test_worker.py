@@ -128,7 +128,7 @@ class TestAnswering:
         bench.worker.work()
         bench.desk.quiet()
         assert len(bench.desk.jobs(study)) == 1
-        assert bench.desk.ledger.open_studies() == []
+        assert bench.desk.ledger.studies.followed() == []
 
     def test_a_study_with_nothing_to_read_is_refused_with_its_reasons(self, bench: Bench, study: str) -> None:
         bench.send(*head_series(study, 9, Modality="MR", SOPClassUID=MRImageStorage))
@@ -168,7 +168,7 @@ class TestAnswering:
         bone = str(generate_uid())
         ids = bench.send(*head_series(study, series=bone, ConvolutionKernel="H70h", WindowWidth=4000))
         series = bench.desk.orthanc.series(bench.desk.orthanc.series_of_instance(ids[0]))
-        bench.desk.ledger.request(series.study, study, NewJob("", "", series=series.id))
+        bench.desk.ledger.jobs.request(series.study, study, NewJob("", "", series=series.id))
         bench.worker.work()
         asked = bench.job(study)
         assert asked.state is JobState.REFUSED
@@ -181,7 +181,7 @@ class TestAnswering:
         strict = bench.desk.settings.model_copy(update={"finding": FindingSettings(threshold=0.95)})
         bench.room = StandInRoom(strict, bench.detector)
         series = bench.desk.orthanc.series_of_instance(ids[0])
-        bench.desk.ledger.request(bench.desk.study_of(ids[0]), study, NewJob("", "", series=series))
+        bench.desk.ledger.jobs.request(bench.desk.study_of(ids[0]), study, NewJob("", "", series=series))
         bench.another("worker").work()
         first, asked = bench.desk.jobs(study)
         assert (first.answer["present"], asked.answer["present"]) == (True, False)
@@ -194,7 +194,7 @@ class TestAnswering:
         files = head_series(study, 20)
         ids = bench.desk.send(*files[:14])
         series = bench.desk.orthanc.series_of_instance(ids[0])
-        bench.desk.ledger.request(bench.desk.study_of(ids[0]), study, NewJob("", "", series=series))
+        bench.desk.ledger.jobs.request(bench.desk.study_of(ids[0]), study, NewJob("", "", series=series))
         bench.worker.work()
         bench.send(*files[14:])
         bench.worker.work()
@@ -342,7 +342,7 @@ class TestWaiting:
             patch.setattr(bench.desk.orthanc, "store", after(2, away, bench.desk.orthanc.store))
             bench.worker.work()
         series = bench.desk.orthanc.series_of_instance(ids[0])
-        bench.desk.ledger.request(bench.desk.study_of(ids[0]), study, NewJob("", "", series=series))
+        bench.desk.ledger.jobs.request(bench.desk.study_of(ids[0]), study, NewJob("", "", series=series))
         bench.worker.work()
         asked = bench.job(study)
         assert asked.state is JobState.DONE
@@ -365,10 +365,10 @@ class TestWaiting:
             if killed_before == "infer":
                 patch.setattr(bench.detector, "conduct", killed)
             else:
-                patch.setattr(bench.desk.ledger, killed_before, killed)
+                patch.setattr(bench.desk.ledger.jobs, killed_before, killed)
             with pytest.raises(KeyboardInterrupt):
                 bench.worker.work()
-        assert bench.desk.ledger.take_up(5, starting="worker")
+        assert bench.desk.ledger.jobs.take_up(5, starting="worker")
         bench.another("worker").work()
         assert bench.job(study).state is JobState.DONE
         assert len(bench.desk.jobs(study)) == 1

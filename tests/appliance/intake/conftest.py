@@ -47,7 +47,7 @@ class Desk:
         self.handover = Handover()
         self.headers = Headers(self.orthanc, settings.intake.headers_kept)
         self.snapshots = Snapshots(self.orthanc, self.headers, self.ledger, settings.intake.largest_series)
-        self.metrics = Metrics(self.ledger.job_counts, self.ledger.study_counts)
+        self.metrics = Metrics(self.ledger.views.job_counts, self.ledger.views.study_counts)
         self.intake = Intake(
             settings,
             self.orthanc,
@@ -86,7 +86,7 @@ class Desk:
 
     def jobs(self, study_uid: str) -> list[Job]:
         """Return the jobs of a study."""
-        statuses = self.ledger.newest_studies(1000)
+        statuses = self.ledger.views.newest_studies(1000)
         return [job for status in statuses if status.study.uid == study_uid for job in status.jobs]
 
     def delete_study(self, study: str) -> None:

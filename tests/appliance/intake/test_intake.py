@@ -45,7 +45,7 @@ class TestNoticing:
         later = Desk(settings, tmp_path / "ledger.sqlite")
         later.quiet()
         later.quiet()
-        assert later.ledger.newest_studies(1000) == []
+        assert later.ledger.views.newest_studies(1000) == []
         before.close()
         later.close()
 
@@ -78,7 +78,7 @@ class TestNoticing:
         at = desk.clock() - 0.5
         desk.bell.ring(Ring(instances={instance: at - number for number, instance in enumerate(reversed(ids))}))
         desk.take_in()
-        (followed,) = desk.ledger.open_studies()
+        (followed,) = desk.ledger.studies.followed()
         assert (followed.last_instance_at, followed.quiet_from) == (at, at)
 
     def test_a_stamp_that_comes_after_its_entry_in_the_change_log_counts_as_well(self, desk: Desk, study: str) -> None:
@@ -89,7 +89,7 @@ class TestNoticing:
         desk.take_in()
         desk.bell.ring(Ring(instances={ids[-1]: at}))
         desk.take_in()
-        (followed,) = desk.ledger.open_studies()
+        (followed,) = desk.ledger.studies.followed()
         assert (followed.last_instance_at, followed.quiet_from) == (at, at)
 
     def test_a_stamp_from_the_future_does_not_keep_a_study_waiting(self, desk: Desk, study: str) -> None:
@@ -108,7 +108,7 @@ class TestNoticing:
         desk.take_in()
         desk.bell.ring(Ring(instances=dict.fromkeys(ids[:-1], at - 1)))
         desk.take_in()
-        (followed,) = desk.ledger.open_studies()
+        (followed,) = desk.ledger.studies.followed()
         assert (followed.last_instance_at, followed.quiet_from) == (at, at)
 
     def test_a_stamp_from_the_past_does_not_shorten_the_quiet_time(self, desk: Desk, study: str) -> None:
@@ -116,18 +116,18 @@ class TestNoticing:
         desk.bell.ring(Ring(instances=dict.fromkeys(ids, desk.clock() - 3600)))
         entered = min(change.date for change in desk.orthanc.changes(0, 1000).changes if change.resource in ids)
         desk.take_in()
-        (followed,) = desk.ledger.open_studies()
+        (followed,) = desk.ledger.studies.followed()
         assert followed.quiet_from >= entered - 1
 
     def test_a_series_that_the_change_log_did_not_tell_of_is_found_at_the_next_start(
         self, desk: Desk, settings: Settings, tmp_path: Path, study: str
     ) -> None:
-        position = desk.ledger.position()
+        position = desk.ledger.feed.position()
         assert position is not None
         time.sleep(1.1)  # what Orthanc got in the second of the first start counts as older
         desk.send(*head_series(study))
         newest = desk.orthanc.newest_change().changes[-1]
-        desk.ledger.advance(position, Position(newest.seq, newest.fingerprint, position.began))
+        desk.ledger.feed.advance(position, Position(newest.seq, newest.fingerprint, position.began))
         desk.quiet()
         assert desk.jobs(study) == []
         again = Desk(settings, tmp_path / "ledger.sqlite")
@@ -148,23 +148,23 @@ class TestNoticing:
         desk.send(*files[:14])
         desk.quiet()
         desk.send(*files[14:])
-        position = desk.ledger.position()
+        position = desk.ledger.feed.position()
         newest = desk.orthanc.newest_change()
         assert position is not None
         seq = newest.last + 1000 if where == "beyond the log" else newest.last
-        desk.ledger.advance(position, Position(seq, "NewInstance of another life 0", position.began))
+        desk.ledger.feed.advance(position, Position(seq, "NewInstance of another life 0", position.began))
         again = Desk(settings, tmp_path / "ledger.sqlite")
         again.quiet()
-        assert again.ledger.position() == Position(newest.last, newest.changes[-1].fingerprint, position.began)
+        assert again.ledger.feed.position() == Position(newest.last, newest.changes[-1].fingerprint, position.began)
         assert [job.state for job in again.jobs(study)] == [JobState.WITHDRAWN, JobState.QUEUED]
         again.close()
 
     def test_a_log_that_starts_again_while_the_service_runs_is_noticed_too(self, desk: Desk, study: str) -> None:
-        position = desk.ledger.position()
+        position = desk.ledger.feed.position()
         assert position is not None
         time.sleep(1.1)
         desk.send(*head_series(study))
-        desk.ledger.advance(position, Position(10**6, "NewInstance of another life 0", position.began))
+        desk.ledger.feed.advance(position, Position(10**6, "NewInstance of another life 0", position.began))
         desk.quiet()
         assert len(desk.jobs(study)) == 1
 
@@ -233,13 +233,13 @@ class TestDeciding:
         desk.send(bystander(study))
         desk.quiet()
         assert [job.state for job in desk.jobs(study)] == [JobState.QUEUED]
-        assert desk.ledger.open_studies() == []
+        assert desk.ledger.studies.followed() == []
 
     def test_a_series_that_grows_after_its_answer_gets_another(self, desk: Desk, study: str) -> None:
         files = head_series(study, 20)
         desk.send(*files[:14])
         desk.quiet()
-        claimed = desk.ledger.claim("worker", 60)
+        claimed = desk.ledger.jobs.claim("worker", 60)
         desk.send(*files[14:])
         desk.quiet()
         first, second = desk.jobs(study)
@@ -251,7 +251,7 @@ class TestDeciding:
         desk.send(*head_series(study, SeriesDescription="Head 0.6 x", ConvolutionKernel="H31s", SliceThickness=5))
         desk.quiet()
         worse = desk.jobs(study)[0]
-        desk.ledger.claim("worker", 60)
+        desk.ledger.jobs.claim("worker", 60)
         desk.send(*head_series(study, 20))
         desk.quiet()
         assert len(desk.jobs(study)) == 2
@@ -261,7 +261,7 @@ class TestDeciding:
         better = head_series(study, 20)
         desk.send(*head_series(study, SeriesDescription=None, BodyPartExamined=None), *better[:5])
         desk.quiet()
-        (followed,) = desk.ledger.open_studies()
+        (followed,) = desk.ledger.studies.followed()
         assert followed.state is StudyState.INCOMPLETE
         assert "5 slices so far" in followed.why
         desk.send(*better[5:])
@@ -300,7 +300,7 @@ class TestDeciding:
         files = head_series(study)
         desk.send(*files[:6], *files[7:])
         desk.quiet()
-        (followed,) = desk.ledger.open_studies()
+        (followed,) = desk.ledger.studies.followed()
         assert followed.state is StudyState.INCOMPLETE
         assert "missing" in followed.why
         desk.send(files[6])
@@ -319,7 +319,7 @@ class TestDeciding:
     def test_a_scout_alone_is_no_refused_study_yet(self, desk: Desk, study: str) -> None:
         desk.send(*head_series(study, 1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]))
         desk.quiet()
-        (followed,) = desk.ledger.open_studies()
+        (followed,) = desk.ledger.studies.followed()
         assert followed.state is StudyState.INCOMPLETE
         assert followed.refusals[0]["code"] == "localizer"
 
@@ -335,7 +335,7 @@ class TestDeciding:
         desk.delete_study(gone)
         desk.bell.ring(Ring(studies={gone: "deleted"}))
         desk.take_in()
-        assert desk.ledger.open_studies() == []
+        assert desk.ledger.studies.followed() == []
         desk.quiet()
         assert desk.jobs(study) == []
 
@@ -344,7 +344,7 @@ class TestDeciding:
         desk.take_in()
         desk.delete_study(desk.study_of(ids[0]))
         desk.quiet()
-        assert desk.ledger.open_studies() == []
+        assert desk.ledger.studies.followed() == []
         assert desk.jobs(study) == []
 
     def test_a_deleted_study_that_is_sent_again_is_answered_again(self, desk: Desk, study: str) -> None:
@@ -425,19 +425,19 @@ class TestOwnResults:
         ids = desk.send(*head_series(study))
         desk.quiet()
         ours = desk.orthanc.series_of_instance(ids[0])
-        assert desk.ledger.known_series([ours])[ours].origin is Origin.SOURCE
+        assert desk.ledger.series.known([ours])[ours].origin is Origin.SOURCE
         result = own_result(study)
         desk.send(result)
         desk.quiet()
         assert len(desk.jobs(study)) == 1
-        assert desk.ledger.open_studies() == []
+        assert desk.ledger.studies.followed() == []
 
     def test_a_result_of_another_appliance_starts_nothing_and_joins_nothing(self, desk: Desk, study: str) -> None:
         (result,) = desk.send(own_result(study))
         desk.quiet()
-        assert desk.ledger.newest_studies(1000) == []
+        assert desk.ledger.views.newest_studies(1000) == []
         series = desk.orthanc.series_of_instance(result)
-        assert desk.ledger.known_series([series])[series].origin is Origin.OWN
+        assert desk.ledger.series.known([series])[series].origin is Origin.OWN
         desk.send(*head_series(study))
         desk.quiet()
         (job,) = desk.jobs(study)
@@ -459,6 +459,6 @@ def own_result(study: str) -> bytes:
 def test_a_job_that_a_person_asked_for_does_not_stand_for_the_study(desk: Desk, study: str) -> None:
     ids = desk.send(*head_series(study))
     held = desk.orthanc.series(desk.orthanc.series_of_instance(ids[0]))
-    desk.ledger.request(held.study, study, NewJob("", "", series=held.id))
+    desk.ledger.jobs.request(held.study, study, NewJob("", "", series=held.id))
     desk.quiet()
     assert [job.requested for job in desk.jobs(study)] == [True, False]

@@ -13,7 +13,8 @@ from sqlalchemy import create_engine, update
 
 from appliance.errors import Refusal, RefusalCode, SettingsError, UnavailableError
 from appliance.ledger import tables
-from appliance.ledger.ledger import Ledger, LostJobError
+from appliance.ledger.jobs import LostJobError
+from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, FollowedStudy, Job, KnownSeries, NewJob, Origin, Position, ResultObject
 from appliance.ledger.states import InvalidTransitionError, JobState, StudyState
 from tests.appliance.ledger.conftest import Clock
@@ -28,93 +29,93 @@ def arrival(study: str = "s1", at: float = 50.0, live: bool = True) -> Arrival:
 
 
 def followed(ledger: Ledger, study: str = "s1") -> FollowedStudy:
-    return next(one for one in ledger.open_studies() if one.id == study)
+    return next(one for one in ledger.studies.followed() if one.id == study)
 
 
 def queued(ledger: Ledger, study: str = "s1", at: float = 50.0, chosen: str = "c") -> int:
-    ledger.notice([arrival(study, at)])
-    job = ledger.decide(followed(ledger, study), NewJob(f"set of {study} at {at}", chosen))
+    ledger.feed.notice([arrival(study, at)])
+    job = ledger.studies.decide(followed(ledger, study), NewJob(f"set of {study} at {at}", chosen))
     assert job is not None
     return job
 
 
 def claimed(ledger: Ledger, owner: str = "me") -> Job:
-    job = ledger.claim(owner, 60)
+    job = ledger.jobs.claim(owner, 60)
     assert job is not None
     return job
 
 
 def delivered(ledger: Ledger, job: Job, sr: str, series: str = "1.9") -> None:
     result = ResultObject(f"instance {sr}", f"series {sr}", "sr", sr)
-    ledger.deliver(job, [result], {"present": True}, (), "c", series)
+    ledger.jobs.deliver(job, [result], {"present": True}, (), "c", series)
 
 
 def finished(ledger: Ledger, sr: str, series: str = "1.9") -> list[int]:
     job = claimed(ledger)
     delivered(ledger, job, sr, series)
-    return ledger.finish(job, "1.88", sr, {"read": 1.0}, 2.5)
+    return ledger.jobs.finish(job, "1.88", sr, {"read": 1.0}, 2.5)
 
 
 def state_of(ledger: Ledger, job: int, study: str = "s1") -> JobState:
-    return next(one.state for one in ledger.jobs_of(study) if one.id == job)
+    return next(one.state for one in ledger.jobs.of_study(study) if one.id == job)
 
 
 class TestChangeLog:
     def test_only_the_first_start_begins(self, ledger: Ledger, open_ledger: Callable[[], Ledger]) -> None:
-        assert ledger.position() is None
-        assert ledger.begin(START)
-        assert not open_ledger().begin(replace(START, seq=99))
-        assert ledger.position() == START
+        assert ledger.feed.position() is None
+        assert ledger.feed.begin(START)
+        assert not open_ledger().feed.begin(replace(START, seq=99))
+        assert ledger.feed.position() == START
 
     def test_the_cursor_moves_together_with_what_it_led_to(self, ledger: Ledger) -> None:
-        ledger.begin(START)
+        ledger.feed.begin(START)
         after = replace(START, seq=9, fingerprint="NewInstance b 2")
-        assert ledger.advance(START, after, [arrival()])
-        assert ledger.position() == after
+        assert ledger.feed.advance(START, after, [arrival()])
+        assert ledger.feed.position() == after
         assert followed(ledger).state is StudyState.RECEIVING
-        assert ledger.known_series(["s1-series", "other"])["s1-series"].origin is Origin.SOURCE
+        assert ledger.series.known(["s1-series", "other"])["s1-series"].origin is Origin.SOURCE
 
     def test_of_two_that_read_the_same_page_one_takes_it_in(self, ledger: Ledger) -> None:
-        ledger.begin(START)
+        ledger.feed.begin(START)
         after = replace(START, seq=9, fingerprint="NewInstance b 2")
-        assert ledger.advance(START, after)
-        assert not ledger.advance(START, after, [arrival()])
-        assert ledger.open_studies() == []
+        assert ledger.feed.advance(START, after)
+        assert not ledger.feed.advance(START, after, [arrival()])
+        assert ledger.studies.followed() == []
 
 
 class TestStudies:
     def test_the_last_instance_and_the_quiet_time_follow_the_newest_arrival(self, ledger: Ledger) -> None:
-        ledger.notice([arrival(at=50), arrival(at=52), arrival(at=51)])
+        ledger.feed.notice([arrival(at=50), arrival(at=52), arrival(at=51)])
         study = followed(ledger)
         assert (study.last_instance_at, study.quiet_from) == (52, 52)
 
     def test_a_late_stamp_corrects_when_the_last_instance_came(self, ledger: Ledger) -> None:
-        ledger.notice([arrival(at=50.9)])
-        ledger.stamp("s1", 50.4, 50.9)
+        ledger.feed.notice([arrival(at=50.9)])
+        ledger.studies.stamp("s1", 50.4, 50.9)
         assert (followed(ledger).last_instance_at, followed(ledger).quiet_from) == (50.4, 50.4)
 
     def test_a_late_stamp_does_not_shorten_the_quiet_time_of_a_study_that_went_on(self, ledger: Ledger) -> None:
-        ledger.notice([arrival(at=50.9), arrival(at=51.5)])
-        ledger.stamp("s1", 50.4, 50.9)
+        ledger.feed.notice([arrival(at=50.9), arrival(at=51.5)])
+        ledger.studies.stamp("s1", 50.4, 50.9)
         assert (followed(ledger).last_instance_at, followed(ledger).quiet_from) == (51.5, 51.5)
 
     def test_a_study_that_went_on_meanwhile_is_not_decided_on_what_was_seen_before(self, ledger: Ledger) -> None:
-        ledger.notice([arrival(at=50)])
+        ledger.feed.notice([arrival(at=50)])
         seen = followed(ledger)
-        ledger.notice([arrival(at=51)])
-        assert ledger.decide(seen, NewJob("set", "c")) is None
-        assert not ledger.miss(seen, "more", ())
-        assert ledger.claim("me", 60) is None
+        ledger.feed.notice([arrival(at=51)])
+        assert ledger.studies.decide(seen, NewJob("set", "c")) is None
+        assert not ledger.studies.miss(seen, "more", ())
+        assert ledger.jobs.claim("me", 60) is None
 
     def test_a_study_is_decided_once(self, ledger: Ledger) -> None:
-        ledger.notice([arrival()])
+        ledger.feed.notice([arrival()])
         seen = followed(ledger)
-        assert ledger.decide(seen, NewJob("set", "c")) is not None
-        assert ledger.decide(seen, NewJob("set", "c")) is None
+        assert ledger.studies.decide(seen, NewJob("set", "c")) is not None
+        assert ledger.studies.decide(seen, NewJob("set", "c")) is None
 
     def test_a_study_that_misses_something_says_what(self, ledger: Ledger) -> None:
-        ledger.notice([arrival()])
-        assert ledger.miss(followed(ledger), "a slice is missing", (GONE,))
+        ledger.feed.notice([arrival()])
+        assert ledger.studies.miss(followed(ledger), "a slice is missing", (GONE,))
         study = followed(ledger)
         assert (study.state, study.why) == (StudyState.INCOMPLETE, "a slice is missing")
         assert study.refusals == [{"series_uid": None, "code": "source_deleted", "reason": "gone"}]
@@ -127,33 +128,33 @@ class TestStudies:
 
     def test_an_answer_beside_another_withdraws_nothing(self, ledger: Ledger) -> None:
         first = queued(ledger, at=50)
-        ledger.notice([arrival(at=60)])
-        ledger.decide(followed(ledger), NewJob("set", "rescan", left_out=("c",)))
+        ledger.feed.notice([arrival(at=60)])
+        ledger.studies.decide(followed(ledger), NewJob("set", "rescan", left_out=("c",)))
         assert state_of(ledger, first) is JobState.QUEUED
 
     def test_a_deleted_study_takes_its_waiting_jobs_with_it(self, ledger: Ledger) -> None:
         job = queued(ledger)
-        ledger.delete_study("s1")
+        ledger.studies.delete("s1")
         assert state_of(ledger, job) is JobState.REFUSED
-        assert ledger.jobs_of("s1")[0].refusals[0]["code"] == "source_deleted"
-        ledger.delete_study("never heard of")
+        assert ledger.jobs.of_study("s1")[0].refusals[0]["code"] == "source_deleted"
+        ledger.studies.delete("never heard of")
 
 
 class TestJobs:
     def test_what_a_person_asks_for_comes_first_then_who_came_first(self, ledger: Ledger) -> None:
         late, early = queued(ledger, "late", at=70), queued(ledger, "early", at=60)
-        asked = ledger.request("asked", "1.2.3", NewJob("", "", series="series"))
+        asked = ledger.jobs.request("asked", "1.2.3", NewJob("", "", series="series"))
         assert [claimed(ledger).id for _ in range(3)] == [asked, early, late]
 
     def test_asking_twice_is_asking_once(self, ledger: Ledger) -> None:
-        first = ledger.request("asked", "1.2.3", NewJob("", "", series="series"))
-        assert ledger.request("asked", "1.2.3", NewJob("", "", series="series")) == first
+        first = ledger.jobs.request("asked", "1.2.3", NewJob("", "", series="series"))
+        assert ledger.jobs.request("asked", "1.2.3", NewJob("", "", series="series")) == first
 
     def test_a_study_that_receives_again_is_left_until_it_is_quiet(self, ledger: Ledger) -> None:
         job = queued(ledger)
-        ledger.notice([arrival(at=60)])
-        assert ledger.claim("me", 60) is None
-        ledger.decide(followed(ledger), None)
+        ledger.feed.notice([arrival(at=60)])
+        assert ledger.jobs.claim("me", 60) is None
+        ledger.studies.decide(followed(ledger), None)
         assert claimed(ledger).id == job
 
     def test_two_workers_never_have_the_same_job(self, ledger: Ledger, open_ledger: Callable[[], Ledger]) -> None:
@@ -161,7 +162,7 @@ class TestJobs:
         taken: list[int] = []
 
         def work(mine: Ledger, owner: str) -> None:
-            while (job := mine.claim(owner, 60)) is not None:
+            while (job := mine.jobs.claim(owner, 60)) is not None:
                 taken.append(job.id)
 
         threads = [threading.Thread(target=work, args=(open_ledger(), f"w{number}")) for number in range(3)]
@@ -173,9 +174,9 @@ class TestJobs:
 
     def test_a_job_that_waits_has_its_time(self, ledger: Ledger, clock: Clock) -> None:
         queued(ledger)
-        ledger.postpone(claimed(ledger), "Triton is away", clock.now + 4, crashed=False)
-        assert ledger.next_try() == clock.now + 4
-        assert ledger.claim("me", 60) is None
+        ledger.jobs.postpone(claimed(ledger), "Triton is away", clock.now + 4, crashed=False)
+        assert ledger.jobs.next_try() == clock.now + 4
+        assert ledger.jobs.claim("me", 60) is None
         clock.now += 4
         assert claimed(ledger).tries == 2
 
@@ -183,23 +184,23 @@ class TestJobs:
         self, ledger: Ledger, clock: Clock
     ) -> None:
         queued(ledger)
-        ledger.postpone(claimed(ledger), "Triton is away", clock.now - 1, crashed=False)
-        ledger.notice([arrival(at=60)])
-        assert ledger.claim("me", 60) is None
-        assert ledger.next_try() is None
-        ledger.decide(followed(ledger), None)
-        assert ledger.next_try() == clock.now - 1
-        assert ledger.claim("me", 60) is not None
+        ledger.jobs.postpone(claimed(ledger), "Triton is away", clock.now - 1, crashed=False)
+        ledger.feed.notice([arrival(at=60)])
+        assert ledger.jobs.claim("me", 60) is None
+        assert ledger.jobs.next_try() is None
+        ledger.studies.decide(followed(ledger), None)
+        assert ledger.jobs.next_try() == clock.now - 1
+        assert ledger.jobs.claim("me", 60) is not None
 
     def test_a_neighbour_that_is_back_ends_the_wait_but_not_that_of_a_job_that_broke(
         self, ledger: Ledger, clock: Clock
     ) -> None:
         waits, broke = queued(ledger, "s1", at=1), queued(ledger, "s2", at=2)
-        ledger.postpone(claimed(ledger), "away", clock.now + 300, crashed=False)
-        ledger.postpone(claimed(ledger), "broke", clock.now + 300, crashed=True)
-        ledger.hurry()
+        ledger.jobs.postpone(claimed(ledger), "away", clock.now + 300, crashed=False)
+        ledger.jobs.postpone(claimed(ledger), "broke", clock.now + 300, crashed=True)
+        ledger.jobs.hurry()
         assert claimed(ledger).id == waits
-        assert ledger.claim("me", 60) is None
+        assert ledger.jobs.claim("me", 60) is None
         assert state_of(ledger, broke, "s2") is JobState.WAITING
 
     def test_the_newer_answer_supersedes_the_older(self, ledger: Ledger) -> None:
@@ -212,75 +213,75 @@ class TestJobs:
     def test_the_same_answer_again_supersedes_nothing(self, ledger: Ledger) -> None:
         queued(ledger, at=50)
         finished(ledger, "1.100")
-        ledger.request("s1", "1.2.s1", NewJob("", "", series="s1-series"))
+        ledger.jobs.request("s1", "1.2.s1", NewJob("", "", series="s1-series"))
         assert finished(ledger, "1.100") == []
 
     def test_an_asked_for_answer_supersedes_only_one_about_the_same_series(self, ledger: Ledger) -> None:
         about_study = queued(ledger, at=50)
         finished(ledger, "1.100", series="soft")
-        ledger.request("s1", "1.2.s1", NewJob("", "", series="thin"))
+        ledger.jobs.request("s1", "1.2.s1", NewJob("", "", series="thin"))
         assert finished(ledger, "1.200", series="thin") == []
-        ledger.request("s1", "1.2.s1", NewJob("", "", series="soft"))
+        ledger.jobs.request("s1", "1.2.s1", NewJob("", "", series="soft"))
         assert finished(ledger, "1.300", series="soft") == [about_study]
 
     def test_our_own_results_are_known_before_they_are_stored(self, ledger: Ledger) -> None:
         queued(ledger)
         job = claimed(ledger)
         delivered(ledger, job, "1.100")
-        assert ledger.known_series(["series 1.100"])["series 1.100"].origin is Origin.OWN
-        assert [result.sop_instance_uid for result in ledger.results_of(job.id)] == ["1.100"]
+        assert ledger.series.known(["series 1.100"])["series 1.100"].origin is Origin.OWN
+        assert [result.sop_instance_uid for result in ledger.jobs.results(job.id)] == ["1.100"]
 
     def test_a_job_left_in_the_middle_is_taken_up_and_its_results_are_listed_once(self, ledger: Ledger) -> None:
         job = queued(ledger)
         delivered(ledger, claimed(ledger), "1.100")
-        assert [one.id for one in ledger.take_up(5, starting="me")] == [job]
+        assert [one.id for one in ledger.jobs.take_up(5, starting="me")] == [job]
         again = claimed(ledger)
         delivered(ledger, again, "1.100")
-        ledger.finish(again, "1.88", "1.100", {}, None)
+        ledger.jobs.finish(again, "1.88", "1.100", {}, None)
         assert state_of(ledger, job) is JobState.DONE
-        assert len(ledger.results_of(job)) == 1
+        assert len(ledger.jobs.results(job)) == 1
 
     def test_a_job_of_a_service_that_lives_is_not_taken_up(self, ledger: Ledger, clock: Clock) -> None:
         queued(ledger)
         claimed(ledger, "other")
-        assert ledger.take_up(5, starting="me") == []
+        assert ledger.jobs.take_up(5, starting="me") == []
         clock.now += 59
-        ledger.renew("other", 60)
+        ledger.jobs.renew("other", 60)
         clock.now += 59
-        assert ledger.take_up(5) == []
+        assert ledger.jobs.take_up(5) == []
         clock.now += 2
-        assert len(ledger.take_up(5)) == 1
+        assert len(ledger.jobs.take_up(5)) == 1
 
     def test_a_worker_that_lost_its_job_cannot_record_anything_about_it(self, ledger: Ledger, clock: Clock) -> None:
         queued(ledger)
         lost = claimed(ledger, "slow")
         clock.now += 61
-        ledger.take_up(5)
+        ledger.jobs.take_up(5)
         claimed(ledger, "quick")
         with pytest.raises(LostJobError):
             delivered(ledger, lost, "1.100")
-        assert ledger.results_of(lost.id) == []
+        assert ledger.jobs.results(lost.id) == []
 
     def test_a_study_that_ends_the_service_every_time_is_given_up(self, ledger: Ledger) -> None:
         job = queued(ledger)
         for _ in range(3):
             claimed(ledger)
-            ledger.take_up(3, starting="me")
+            ledger.jobs.take_up(3, starting="me")
         assert state_of(ledger, job) is JobState.FAILED
-        assert "ended 3 times" in ledger.jobs_of("s1")[0].error
+        assert "ended 3 times" in ledger.jobs.of_study("s1")[0].error
 
     def test_what_the_state_does_not_allow_raises_and_changes_nothing(self, ledger: Ledger) -> None:
         queued(ledger)
         job = claimed(ledger)
         with pytest.raises(InvalidTransitionError):
-            ledger.finish(job, "1.88", "1.100", {}, None)
+            ledger.jobs.finish(job, "1.88", "1.100", {}, None)
         assert state_of(ledger, job.id) is JobState.RUNNING
 
     def test_jobs_are_counted_in_every_state(self, ledger: Ledger) -> None:
         queued(ledger, "s1")
         queued(ledger, "s2")
         claimed(ledger)
-        counts = ledger.job_counts()
+        counts = ledger.views.job_counts()
         assert set(counts) == set(JobState)
         assert (counts[JobState.QUEUED], counts[JobState.RUNNING], counts[JobState.DONE]) == (1, 1, 0)
 
@@ -288,7 +289,7 @@ class TestJobs:
         queued(ledger, "old", at=10)
         queued(ledger, "new", at=20)
         queued(ledger, "new", at=30, chosen="d")
-        newest = ledger.newest_studies(1)
+        newest = ledger.views.newest_studies(1)
         assert [one.study.id for one in newest] == ["new"]
         assert [job.state for job in newest[0].jobs] == [JobState.WITHDRAWN, JobState.QUEUED]
 
@@ -315,14 +316,14 @@ def test_who_reads_does_not_wait_for_who_writes(tmp_path: Path) -> None:
     writer = sqlite3.connect(file, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     writer.execute("DELETE FROM jobs")
-    (status,) = ledger.newest_studies(50)
-    assert len(status.jobs) == len(ledger.jobs_of("s1")) == ledger.job_counts()[JobState.QUEUED] == 1
-    assert ledger.study_counts()[StudyState.DECIDED] == 1
-    assert ledger.open_studies() == []
-    assert ledger.known_series(["s1-series"])
-    assert ledger.results_of(1) == []
-    assert ledger.next_try() is None
-    assert ledger.position() is None
+    (status,) = ledger.views.newest_studies(50)
+    assert len(status.jobs) == len(ledger.jobs.of_study("s1")) == ledger.views.job_counts()[JobState.QUEUED] == 1
+    assert ledger.views.study_counts()[StudyState.DECIDED] == 1
+    assert ledger.studies.followed() == []
+    assert ledger.series.known(["s1-series"])
+    assert ledger.jobs.results(1) == []
+    assert ledger.jobs.next_try() is None
+    assert ledger.feed.position() is None
     writer.execute("ROLLBACK")
     writer.close()
     ledger.close()
@@ -334,7 +335,7 @@ def test_a_ledger_whose_file_is_damaged_is_one_that_does_not_answer(tmp_path: Pa
     ledger.close()
     file.write_bytes(b"no database at all" * 1000)
     with pytest.raises(UnavailableError, match="check its disk"):
-        ledger.renew("me", 60)
+        ledger.jobs.renew("me", 60)
     ledger.close()
 
 

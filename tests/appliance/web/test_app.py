@@ -51,7 +51,7 @@ class Site:
         self.faults: dict[str, Exception] = {}
         self.health = Health({"orthanc": self._probe}, lambda _: None)
         self.health.ask()
-        self.metrics = Metrics(self.ledger.job_counts, self.ledger.study_counts)
+        self.metrics = Metrics(self.ledger.views.job_counts, self.ledger.views.study_counts)
         self.dead: list[str] = []
         app = web_app(
             self.bell,
@@ -76,18 +76,18 @@ class Site:
     def study(self, name: str, at: float = 1_800_000_000.0) -> FollowedStudy:
         """Let a study come."""
         series = KnownSeries(f"{name}-series", name, Origin.SOURCE, 1)
-        self.ledger.notice([Arrival(name, f"1.2.{name}", at, at, True, (series,))])
-        return next(study for study in self.ledger.open_studies() if study.id == name)
+        self.ledger.feed.notice([Arrival(name, f"1.2.{name}", at, at, True, (series,))])
+        return next(study for study in self.ledger.studies.followed() if study.id == name)
 
     def answered(self, name: str, at: float = 1_800_000_000.0) -> None:
         """Let a study come and be answered."""
-        self.ledger.decide(self.study(name, at), NewJob(name, name))
-        job = self.ledger.claim("me", 60)
+        self.ledger.studies.decide(self.study(name, at), NewJob(name, name))
+        job = self.ledger.jobs.claim("me", 60)
         assert job is not None
         result = ResultObject("instance", "series", "sr", "1.9")
         refusal = Refusal(RefusalCode.LOCALIZER, "a scout", "1.2.3.5")
-        self.ledger.deliver(job, [result], ANSWER, [refusal], "hash", "1.2.3.4")
-        self.ledger.finish(job, "1.88", f"1.9.{name}", {"quiet": 2000.0, "read": 41.0}, 2.75)
+        self.ledger.jobs.deliver(job, [result], ANSWER, [refusal], "hash", "1.2.3.4")
+        self.ledger.jobs.finish(job, "1.88", f"1.9.{name}", {"quiet": 2000.0, "read": 41.0}, 2.75)
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ class TestStatus:
 
     def test_a_study_that_is_waited_for_says_what_for(self, site: Site) -> None:
         refusal = Refusal(RefusalCode.LOCALIZER, "a scout", "1.2.3.5")
-        site.ledger.miss(site.study("a"), "no head series yet", [refusal])
+        site.ledger.studies.miss(site.study("a"), "no head series yet", [refusal])
         (study,) = site.client.get("/status").json()["studies"]
         assert (study["state"], study["waiting_for"]) == ("incomplete", "no head series yet")
         assert study["refusals"][0]["code"] == "localizer"
@@ -224,7 +224,7 @@ class _Tags(HTMLParser):
 class TestPage:
     def test_the_page_is_well_formed_and_loads_nothing_from_anywhere(self, site: Site) -> None:
         site.answered("a")
-        site.ledger.miss(site.study("b"), "no head series yet", [])
+        site.ledger.studies.miss(site.study("b"), "no head series yet", [])
         answer = site.client.get("/")
         tags = _Tags()
         tags.feed(answer.text)

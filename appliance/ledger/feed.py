@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""How far Orthanc's change log was taken in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, insert, select, update
+
+from appliance.ledger import tables
+from appliance.ledger.columns import record_of, values_of
+from appliance.ledger.database import Database
+from appliance.ledger.records import Arrival, Position
+from appliance.ledger.series import put_series
+from appliance.ledger.studies import record_arrival
+
+_ORTHANC: Final = "orthanc"
+
+
+class Feed:
+    """The cursor of the change log; it moves in the transaction that records what the entries led to."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def position(self) -> Position | None:
+        """Return how far the change log was taken in; None before the first start."""
+        with self._database.reading() as connection:
+            return _position(connection)
+
+    def begin(self, position: Position) -> bool:
+        """Record the first start. Returns False when another machine was first, and changes nothing."""
+        with self._database.writing() as connection:
+            if _position(connection) is not None:
+                return False
+            connection.execute(insert(tables.feed).values(name=_ORTHANC, **values_of(position)))
+            return True
+
+    def advance(self, old: Position, new: Position, arrivals: Sequence[Arrival] = ()) -> bool:
+        """Move the cursor from `old` to `new` and note the arrivals that the entries between them led to.
+
+        Returns False when another machine moved the cursor meanwhile: nothing was changed, read it again.
+        """
+        with self._database.writing() as connection:
+            moved = connection.execute(
+                update(tables.feed)
+                .where(
+                    tables.feed.c.name == _ORTHANC,
+                    tables.feed.c.seq == old.seq,
+                    tables.feed.c.fingerprint == old.fingerprint,
+                )
+                .values(seq=new.seq, fingerprint=new.fingerprint)
+            )
+            if moved.rowcount != 1:
+                return False
+            self._note(connection, arrivals)
+            return True
+
+    def notice(self, arrivals: Sequence[Arrival]) -> None:
+        """Note arrivals that a sweep found beside the change log."""
+        with self._database.writing() as connection:
+            self._note(connection, arrivals)
+
+    def _note(self, connection: Connection, arrivals: Sequence[Arrival]) -> None:
+        for arrival in arrivals:
+            record_arrival(connection, arrival, self._database.clock())
+            for known in arrival.series:
+                put_series(connection, known)
+
+
+def _position(connection: Connection) -> Position | None:
+    row = connection.execute(select(tables.feed).where(tables.feed.c.name == _ORTHANC)).one_or_none()
+    return None if row is None else record_of(Position, row)

@@ -1,0 +1,321 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The jobs: one answer each, from its decision to its end, with the result objects that it stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, or_, select, update
+
+from appliance.errors import ApplianceError, Refusal
+from appliance.ledger import tables
+from appliance.ledger.columns import record_of, values_of
+from appliance.ledger.database import Database
+from appliance.ledger.records import FollowedStudy, Job, KnownSeries, NewJob, Origin, ResultObject, plain
+from appliance.ledger.series import put_series
+from appliance.ledger.states import OPEN, JobEvent, JobState, StudyState, job_after, states_that
+
+_MAY_BE_CLAIMED = or_(tables.studies.c.state != StudyState.RECEIVING, tables.jobs.c.orthanc_series != "")
+"""A study that is receiving again is left until it is quiet, unless a person asked for the answer."""
+
+
+class LostJobError(ApplianceError):
+    """The job is no longer this worker's: its lease ran out and another took it up."""
+
+
+class Jobs:
+    """The jobs of all studies."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def request(self, study: str, study_uid: str, new: NewJob) -> int:
+        """Queue the answer about one series that a person asks for; return the job.
+
+        One that is already on its way for the same series is returned instead of a second one.
+        """
+        now = self._database.clock()
+        with self._database.writing() as connection:
+            row = connection.execute(
+                select(tables.studies.c.state).where(tables.studies.c.orthanc_id == study).with_for_update()
+            ).one_or_none()
+            if row is None:
+                asked = FollowedStudy(study, study_uid, StudyState.DECIDED, now, now, now, live=False)
+                connection.execute(insert(tables.studies).values(values_of(asked)))
+            going = connection.execute(
+                select(tables.jobs.c.id).where(
+                    tables.jobs.c.orthanc_series == new.series, tables.jobs.c.state.in_(OPEN)
+                )
+            ).first()
+            if going is not None:
+                return int(going.id)
+            return insert_job(connection, study, study_uid, new, now, now, live=False)
+
+    def claim(self, owner: str, lease_s: float) -> Job | None:
+        """Give the next job to `owner`; None when there is none whose time has come.
+
+        What a person asked for comes first, then the study whose last instance came first; one that broke the pipeline
+        goes behind those that did not. A study that is receiving again is left until it is quiet.
+        """
+        now = self._database.clock()
+        jobs, studies = tables.jobs, tables.studies
+        with self._database.writing() as connection:
+            row = connection.execute(
+                select(jobs.c.id)
+                .join(studies, studies.c.orthanc_id == jobs.c.orthanc_study)
+                .where(jobs.c.state.in_(states_that(JobEvent.CLAIM)), jobs.c.next_try <= now, _MAY_BE_CLAIMED)
+                .order_by((jobs.c.orthanc_series != "").desc(), jobs.c.crashes, jobs.c.last_instance_at, jobs.c.id)
+                .limit(1)
+                .with_for_update(of=jobs, skip_locked=True)
+            ).first()
+            if row is None:
+                return None
+            self._move(
+                connection,
+                row.id,
+                JobEvent.CLAIM,
+                owner=owner,
+                lease_until=now + lease_s,
+                tries=jobs.c.tries + 1,
+            )
+            return record_of(Job, connection.execute(select(jobs).where(jobs.c.id == row.id)).one())
+
+    def next_try(self) -> float | None:
+        """Return when the next waiting job that `claim` would give has its time; None when none waits."""
+        jobs, studies = tables.jobs, tables.studies
+        with self._database.reading() as connection:
+            at = connection.execute(
+                select(func.min(jobs.c.next_try))
+                .join(studies, studies.c.orthanc_id == jobs.c.orthanc_study)
+                .where(jobs.c.state == JobState.WAITING, _MAY_BE_CLAIMED)
+            ).scalar()
+            return None if at is None else float(at)
+
+    def hurry(self) -> None:
+        """Let every waiting job have its next try now: a neighbour that was away is back."""
+        with self._database.writing() as connection:
+            connection.execute(
+                update(tables.jobs)
+                .where(tables.jobs.c.state == JobState.WAITING, tables.jobs.c.crashes == 0)
+                .values(next_try=0.0)
+            )
+
+    def postpone(self, job: Job, why: str, next_try: float, crashed: bool) -> None:
+        """Let a job wait until `next_try`; `crashed` counts towards taking it for poison."""
+        with self._database.writing() as connection:
+            self._move(
+                connection,
+                job.id,
+                JobEvent.POSTPONE,
+                job.owner,
+                error=why,
+                next_try=next_try,
+                crashes=tables.jobs.c.crashes + (1 if crashed else 0),
+            )
+
+    def refuse(self, job: Job, refusals: Iterable[Refusal], timing_ms: dict[str, float]) -> None:
+        """Record that a job was not read, and why."""
+        with self._database.writing() as connection:
+            self._move(
+                connection,
+                job.id,
+                JobEvent.REFUSE,
+                job.owner,
+                refusals=plain(refusals),
+                timing_ms=timing_ms,
+                error="",
+            )
+
+    def fail(self, job: Job, why: str) -> None:
+        """Record that a job is given up, and why."""
+        with self._database.writing() as connection:
+            self._move(connection, job.id, JobEvent.FAIL, job.owner, error=why)
+
+    def deliver(
+        self,
+        job: Job,
+        results: Sequence[ResultObject],
+        answer: dict[str, Any],
+        refusals: Iterable[Refusal],
+        answered_set: str,
+        answered_series: str,
+    ) -> None:
+        """Record the answer and what will be stored, before it is: so that intake knows our own results when they come.
+
+        A job that is delivered again (its service was killed in between) has the same results.
+        """
+        with self._database.writing() as connection:
+            self._move(
+                connection,
+                job.id,
+                JobEvent.DELIVER,
+                job.owner,
+                answer=answer,
+                refusals=plain(refusals),
+                answered_set=answered_set,
+                answered_series=answered_series,
+                error="",
+            )
+            there = {
+                row.orthanc_instance
+                for row in connection.execute(
+                    select(tables.results.c.orthanc_instance).where(tables.results.c.job == job.id)
+                )
+            }
+            for result in results:
+                if result.orthanc_instance not in there:
+                    connection.execute(insert(tables.results).values(job=job.id, **values_of(result)))
+            for series in {result.orthanc_series for result in results}:
+                put_series(connection, KnownSeries(series, job.orthanc_study, Origin.OWN, 0))
+
+    def finish(
+        self, job: Job, sr_class_uid: str, sr_uid: str, timing_ms: dict[str, float], turnaround_s: float | None
+    ) -> list[int]:
+        """Record that all results are stored; return the older jobs that this answer supersedes.
+
+        See `Job.gives_way_to`.
+        """
+        jobs = tables.jobs
+        with self._database.writing() as connection:
+            self._move(
+                connection,
+                job.id,
+                JobEvent.FINISH,
+                job.owner,
+                sr_class_uid=sr_class_uid,
+                sr_uid=sr_uid,
+                timing_ms=timing_ms,
+                turnaround_s=turnaround_s,
+            )
+            read = connection.execute(select(jobs.c.answered_series).where(jobs.c.id == job.id)).scalar_one()
+            others = connection.execute(
+                select(jobs)
+                .where(
+                    jobs.c.orthanc_study == job.orthanc_study,
+                    jobs.c.id != job.id,
+                    jobs.c.state == JobState.DONE,
+                    jobs.c.sr_uid != sr_uid,
+                )
+                .with_for_update()
+            ).all()
+            older = [row.id for row in others if record_of(Job, row).gives_way_to(job, read)]
+            for identifier in older:
+                self._move(connection, identifier, JobEvent.SUPERSEDE)
+            return older
+
+    def renew(self, owner: str, lease_s: float) -> None:
+        """Say that `owner` is alive and still at its jobs."""
+        with self._database.writing() as connection:
+            connection.execute(
+                update(tables.jobs)
+                .where(
+                    tables.jobs.c.owner == owner,
+                    tables.jobs.c.state.in_(states_that(JobEvent.INTERRUPT)),
+                )
+                .values(lease_until=self._database.clock() + lease_s)
+            )
+
+    def take_up(self, poison_tries: int, starting: str = "") -> list[Job]:
+        """Queue again the jobs that a service left in the middle, and return them.
+
+        Those are the jobs of the owner `starting`, who has none yet, and those whose lease ran out. Ending a service
+        counts as a crash: a study that kills it every time is given up after `poison_tries`.
+        """
+        jobs = tables.jobs
+        with self._database.writing() as connection:
+            left = connection.execute(
+                select(jobs)
+                .where(
+                    jobs.c.state.in_(states_that(JobEvent.INTERRUPT)),
+                    or_(jobs.c.lease_until < self._database.clock(), jobs.c.owner == starting),
+                )
+                .with_for_update(skip_locked=True)
+            ).all()
+            for row in left:
+                if row.crashes + 1 >= poison_tries:
+                    why = f"the service ended {row.crashes + 1} times while it was at this study"
+                    self._move(connection, row.id, JobEvent.FAIL, error=why, crashes=row.crashes + 1)
+                else:
+                    self._move(connection, row.id, JobEvent.INTERRUPT, crashes=row.crashes + 1, next_try=0.0)
+            return [record_of(Job, row) for row in left]
+
+    def of_study(self, study: str) -> list[Job]:
+        """Return the jobs of a study, oldest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(tables.jobs).where(tables.jobs.c.orthanc_study == study).order_by(tables.jobs.c.id)
+            )
+            return [record_of(Job, row) for row in rows]
+
+    def results(self, job: int) -> list[ResultObject]:
+        """Return the result objects of a job."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(tables.results).where(tables.results.c.job == job))
+            return [record_of(ResultObject, row) for row in rows]
+
+    def leftovers(self, job: Job) -> list[ResultObject]:
+        """Return results that no answer stands for: of earlier tries of `job`, and of jobs of its study withdrawn.
+
+        They may have been stored before their job was postponed. What another job of the study has delivered, or is
+        delivering, is not among them; what this try of `job` delivers is.
+        """
+        results, jobs = tables.results, tables.jobs
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(results, jobs.c.state)
+                .join(jobs, jobs.c.id == results.c.job)
+                .where(jobs.c.orthanc_study == job.orthanc_study)
+            ).all()
+        left = [row for row in rows if row.job == job.id or row.state == JobState.WITHDRAWN]
+        standing = {row.orthanc_instance for row in rows if row not in left}
+        return [record_of(ResultObject, row) for row in left if row.orthanc_instance not in standing]
+
+    def _move(self, connection: Connection, job: int, event: JobEvent, by: str | None = None, **values: Any) -> None:
+        move_job(connection, job, event, self._database.clock(), by, **values)
+
+
+def insert_job(
+    connection: Connection, study: str, study_uid: str, new: NewJob, now: float, last_instance_at: float, live: bool
+) -> int:
+    """Queue a new job and return its number."""
+    return int(
+        connection.execute(
+            insert(tables.jobs)
+            .values(
+                orthanc_study=study,
+                study_uid=study_uid,
+                orthanc_series=new.series,
+                state=JobState.QUEUED,
+                since=now,
+                created=now,
+                last_instance_at=last_instance_at,
+                live=live,
+                instance_set=new.instance_set,
+                chosen_set=new.chosen_set,
+                left_out=new.left_out,
+            )
+            .returning(tables.jobs.c.id)
+        ).scalar_one()
+    )
+
+
+def move_job(
+    connection: Connection, job: int, event: JobEvent, now: float, by: str | None = None, **values: Any
+) -> None:
+    """Record that `event` happened to a job, with what else changes about it.
+
+    Raises `LostJobError` when it is to happen `by` an owner who no longer has the job, and `InvalidTransitionError`
+    when the job's state does not allow it.
+    """
+    row = connection.execute(
+        select(tables.jobs.c.state, tables.jobs.c.owner).where(tables.jobs.c.id == job).with_for_update()
+    ).one()
+    if by is not None and row.owner != by:
+        raise LostJobError(f"job {job} was taken up by another worker")
+    connection.execute(
+        update(tables.jobs)
+        .where(tables.jobs.c.id == job)
+        .values(state=job_after(row.state, event), since=now, **values)
+    )

@@ -1,0 +1,49 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The series that the appliance knows: whose they are, and how many instances they had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sqlalchemy import Connection, insert, select, update
+
+from appliance.ledger import tables
+from appliance.ledger.columns import record_of, values_of
+from appliance.ledger.database import Database
+from appliance.ledger.records import KnownSeries
+
+_AT_ONCE: Final = 500  # rows a statement: both engines limit the number of bound values
+
+
+class Series:
+    """The known series."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def known(self, identifiers: Iterable[str]) -> dict[str, KnownSeries]:
+        """Return those of the series that the ledger knows."""
+        wanted = list(identifiers)
+        known: dict[str, KnownSeries] = {}
+        with self._database.reading() as connection:
+            for start in range(0, len(wanted), _AT_ONCE):
+                part = wanted[start : start + _AT_ONCE]
+                for row in connection.execute(select(tables.series).where(tables.series.c.orthanc_id.in_(part))):
+                    known[row.orthanc_id] = record_of(KnownSeries, row)
+        return known
+
+    def note(self, series: Iterable[KnownSeries]) -> None:
+        """Record series that lead to nothing (our own results, found in a sweep)."""
+        with self._database.writing() as connection:
+            for one in series:
+                put_series(connection, one)
+
+
+def put_series(connection: Connection, known: KnownSeries) -> None:
+    """Record a series, or what has changed about it."""
+    values = values_of(known)
+    found = connection.execute(update(tables.series).where(tables.series.c.orthanc_id == known.id).values(values))
+    if not found.rowcount:
+        connection.execute(insert(tables.series).values(values))

@@ -1,0 +1,170 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The studies that are followed, from their first instance to the decision about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from appliance.errors import Refusal, RefusalCode
+from appliance.ledger import tables
+from appliance.ledger.columns import record_of, values_of
+from appliance.ledger.database import Database
+from appliance.ledger.jobs import insert_job, move_job
+from appliance.ledger.records import Arrival, FollowedStudy, NewJob, plain
+from appliance.ledger.states import JobEvent, JobState, StudyEvent, StudyState, states_that, study_after
+
+_FOLLOWED = (StudyState.RECEIVING, StudyState.INCOMPLETE)
+
+
+class Studies:
+    """What intake knows of each study."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def followed(self) -> list[FollowedStudy]:
+        """Return the studies that are not decided yet, oldest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(tables.studies)
+                .where(tables.studies.c.state.in_(_FOLLOWED))
+                .order_by(tables.studies.c.quiet_from)
+            )
+            return [record_of(FollowedStudy, row) for row in rows]
+
+    def stamp(self, study: str, at: float, quiet_from: float) -> None:
+        """Note the plugin's stamp of a study's last instance, which was taken in before its stamp came.
+
+        `quiet_from` is what was noted then: a study that got more instances since keeps the later time of those.
+        """
+        with self._database.writing() as connection:
+            connection.execute(
+                update(tables.studies)
+                .where(
+                    tables.studies.c.orthanc_id == study,
+                    tables.studies.c.state == StudyState.RECEIVING,
+                    or_(tables.studies.c.quiet_from == quiet_from, tables.studies.c.quiet_from < at),
+                )
+                .values(last_instance_at=at, quiet_from=at)
+            )
+
+    def miss(self, study: FollowedStudy, why: str, refusals: Iterable[Refusal]) -> bool:
+        """Record that a quiet study is not complete; False when it changed since it was looked at."""
+        with self._database.writing() as connection:
+            if not _is_unchanged(connection, study):
+                return False
+            self._move(connection, study.id, study.state, StudyEvent.MISS, why=why, refusals=plain(refusals))
+            return True
+
+    def decide(self, study: FollowedStudy, new: NewJob | None) -> int | None:
+        """Record what was decided about a quiet study and return its new job; None without one.
+
+        None also when the study changed since it was looked at, or another machine was first: nothing is recorded.
+        A job that leaves stacks out stands beside the others; one that does not stands for the whole study, and the
+        jobs of the study that no worker has taken yet are withdrawn.
+        """
+        now = self._database.clock()
+        jobs = tables.jobs
+        with self._database.writing() as connection:
+            if not _is_unchanged(connection, study):
+                return None
+            self._move(connection, study.id, study.state, StudyEvent.DECIDE)
+            if new is None:
+                return None
+            if not new.left_out:
+                replaced = connection.execute(
+                    select(jobs.c.id)
+                    .where(
+                        jobs.c.orthanc_study == study.id,
+                        jobs.c.orthanc_series == "",
+                        jobs.c.state.in_(states_that(JobEvent.WITHDRAW)),
+                    )
+                    .with_for_update()
+                )
+                for row in replaced.all():
+                    move_job(connection, row.id, JobEvent.WITHDRAW, now)
+            return insert_job(connection, study.id, study.uid, new, now, study.last_instance_at, study.live)
+
+    def delete(self, study: str) -> int:
+        """Record that Orthanc no longer holds a study: it is followed no more, and its jobs that wait are refused.
+
+        Returns how many jobs that were.
+        """
+        jobs = tables.jobs
+        with self._database.writing() as connection:
+            row = _locked(connection, study)
+            if row is None:
+                return 0
+            self._move(connection, study, row.state, StudyEvent.DELETE)
+            gone = plain([Refusal(RefusalCode.SOURCE_DELETED, "the study was deleted before it was read")])
+            waiting = connection.execute(
+                select(jobs.c.id)
+                .where(jobs.c.orthanc_study == study, jobs.c.state.in_((JobState.QUEUED, JobState.WAITING)))
+                .with_for_update()
+            ).all()
+            for job in waiting:
+                move_job(connection, job.id, JobEvent.REFUSE, self._database.clock(), refusals=gone)
+            return len(waiting)
+
+    def _move(
+        self,
+        connection: Connection,
+        study: str,
+        state: StudyState,
+        event: StudyEvent,
+        why: str = "",
+        refusals: Iterable[dict[str, Any]] = (),
+    ) -> None:
+        connection.execute(
+            update(tables.studies)
+            .where(tables.studies.c.orthanc_id == study)
+            .values(state=study_after(state, event), since=self._database.clock(), why=why, refusals=list(refusals))
+        )
+
+
+def record_arrival(connection: Connection, arrival: Arrival, now: float) -> None:
+    """Record new instances of a study, which is followed from now on, or again."""
+    row = _locked(connection, arrival.study)
+    if row is None:
+        study = FollowedStudy(
+            arrival.study,
+            arrival.study_uid,
+            StudyState.RECEIVING,
+            since=now,
+            last_instance_at=arrival.last_instance_at,
+            quiet_from=arrival.quiet_from,
+            live=arrival.live,
+        )
+        connection.execute(insert(tables.studies).values(values_of(study)))
+        return
+    after = study_after(row.state, StudyEvent.ARRIVE)
+    going_on = row.state in _FOLLOWED
+    connection.execute(
+        update(tables.studies)
+        .where(tables.studies.c.orthanc_id == arrival.study)
+        .values(
+            state=after,
+            since=row.since if row.state == after else now,
+            last_instance_at=max(row.last_instance_at, arrival.last_instance_at)
+            if going_on
+            else arrival.last_instance_at,
+            quiet_from=max(row.quiet_from, arrival.quiet_from),
+            live=arrival.live and (row.live or not going_on),
+        )
+    )
+
+
+def _locked(connection: Connection, study: str) -> Any:
+    """Return the row of a study, which nobody else changes before this transaction ends; None when there is none."""
+    return connection.execute(
+        select(tables.studies).where(tables.studies.c.orthanc_id == study).with_for_update()
+    ).one_or_none()
+
+
+def _is_unchanged(connection: Connection, study: FollowedStudy) -> bool:
+    row = _locked(connection, study.id)
+    return row is not None and row.state == study.state and row.quiet_from == study.quiet_from

@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What people and Prometheus look at: how many jobs and studies are in each state, and the newest studies."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select, true
+
+from appliance.ledger import tables
+from appliance.ledger.columns import record_of
+from appliance.ledger.database import Database
+from appliance.ledger.records import FollowedStudy, Job, StudyStatus
+from appliance.ledger.states import JobState, StudyState
+
+
+class Views:
+    """Reads all tables and writes none."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def job_counts(self) -> dict[JobState, int]:
+        """Return how many jobs are in each state."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(tables.jobs.c.state, func.count().label("jobs")).group_by(tables.jobs.c.state)
+            )
+            found = {row.state: int(row.jobs) for row in rows}
+        return {state: found.get(state, 0) for state in JobState}
+
+    def study_counts(self) -> dict[StudyState, int]:
+        """Return how many studies are in each state of intake."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(tables.studies.c.state, func.count().label("studies")).group_by(tables.studies.c.state)
+            )
+            found = {row.state: int(row.studies) for row in rows}
+        return {state: found.get(state, 0) for state in StudyState}
+
+    def newest_studies(self, limit: int, study: str = "") -> list[StudyStatus]:
+        """Return the studies whose last instance came last, newest first, with their jobs; only `study` when named."""
+        with self._database.reading() as connection:
+            studies = connection.execute(
+                select(tables.studies)
+                .where(tables.studies.c.orthanc_id == study if study else true())
+                .order_by(tables.studies.c.last_instance_at.desc(), tables.studies.c.since.desc())
+                .limit(limit)
+            ).all()
+            jobs: dict[str, list[Job]] = {row.orthanc_id: [] for row in studies}
+            for row in connection.execute(
+                select(tables.jobs).where(tables.jobs.c.orthanc_study.in_(list(jobs))).order_by(tables.jobs.c.id)
+            ):
+                jobs[row.orthanc_study].append(record_of(Job, row))
+        return [StudyStatus(record_of(FollowedStudy, row), tuple(jobs[row.orthanc_id])) for row in studies]
