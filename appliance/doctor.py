@@ -27,10 +27,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from appliance.errors import ApplianceError, ModelContractError
-from appliance.findings.finding import Criteria
 from appliance.inference.detector import TritonDetector
 from appliance.ledger.ledger import Ledger
 from appliance.reading.contract import DETECTOR
+from appliance.reading.lesions import Criteria
 from appliance.settings import Settings
 
 State = Literal["ok", "warn", "fail"]

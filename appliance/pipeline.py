@@ -19,7 +19,7 @@ import structlog
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.findings.find import find
-from appliance.findings.finding import Criteria, Finding
+from appliance.findings.finding import Finding
 from appliance.imaging.check import check
 from appliance.imaging.instances import Instance
 from appliance.imaging.read import read_volume
@@ -27,6 +27,7 @@ from appliance.imaging.stacks import Stack, stacks
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity
 from appliance.inference.detector import TritonDetector
+from appliance.reading.lesions import Criteria
 from appliance.results.report import Results, report
 from appliance.selection.select import Selection, select
 from appliance.settings import Settings

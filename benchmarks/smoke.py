@@ -26,11 +26,11 @@ from rich.progress import track
 from rich.table import Table
 
 from appliance.analyze import folder_contents
-from appliance.findings.finding import Criteria
 from appliance.inference.detector import TritonDetector
 from appliance.inference.server import TritonServer
 from appliance.pipeline import Pipeline
 from appliance.reading.contract import TYPES
+from appliance.reading.lesions import Criteria
 from appliance.settings import load_settings
 from benchmarks.statistics import Proportion, area_under_curve, spread
 from deploy.local.ports import with_free_ports

@@ -147,12 +147,13 @@ def _validate(given: argparse.Namespace) -> int:
 
     import tensorflow as tf
 
+    from appliance.reading.detections import Run
     from simulator.revision import stated_simulator
     from training.comparison import compared, table
     from training.heads import MADE_WITH, stored
     from training.network.detector import Detector
     from training.network.variants import VARIANTS
-    from training.reading import Reading, Run, read, study_score
+    from training.reading import Reading, read, study_score
     from training.train import detector_run, seen
 
     folders = given.heads or [given.cache / "validation"]

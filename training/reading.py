@@ -2,24 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """A detector's answer for a whole study, and how good it is: what validation and the conversion's checks need.
 
-This is not the appliance's reading (that is `appliance/findings`, with lesions and volumes); it follows the same
-rules: a study is positive if any detection on any slice passes the threshold, and `training/lesions.py` has its mask.
+A study is positive if any detection on any slice passes the threshold; which of its voxels are blood is said by the
+code that says so of patients (`appliance/reading`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.reading.contract import CHUNK_SLICES, CONTEXT_SLICES, TYPES, chunks
-from training.lesions import StudyDetection, label_volume
+from appliance.reading.contract import EXTEND_SCORE, JOIN_MM, MATRIX, TYPES
+from appliance.reading.detections import Detection, Run, study_detections
+from appliance.reading.lesions import Criteria, lesions, type_labels
+from appliance.reading.masks import patch
+from appliance.reading.pieces import even_coordinates_mm
 
-Outputs = Mapping[str, NDArray[np.generic]]
-Run = Callable[[NDArray[np.float32]], Outputs]
-"""One call of a detector: hu float32 [20, 512, 512] to the contract's outputs."""
 SPECK_VOXELS = 200  # about a quarter of a mL
 
 
@@ -32,23 +32,7 @@ class Study:
     spacing_mm: tuple[float, float, float]
 
 
-def study_detections(run: Run, hu: NDArray[np.int16]) -> list[StudyDetection]:
-    """Return the detections of a study hu [Z, 512, 512] in the contract's orientation."""
-    found = []
-    for number, index in enumerate(chunks(len(hu))):
-        out = run(hu[index].astype(np.float32))
-        first, told = int(index[CONTEXT_SLICES]), number * CHUNK_SLICES
-        for i in range(int(out["detection_count"][0])):
-            z = first + int(out["detection_slice"][i])
-            if told <= z < len(hu):
-                box, scores, mask = (
-                    np.asarray(out[f"detection_{part}"][i], np.float32) for part in ("box", "score", "mask")
-                )
-                found.append(StudyDetection(z, box, scores, mask))
-    return found
-
-
-def study_score(found: list[StudyDetection]) -> float:
+def study_score(found: list[Detection]) -> float:
     """Return the study's score: the highest of any detection on any slice, 0 without one."""
     return max((detection.score for detection in found), default=0.0)
 
@@ -120,7 +104,7 @@ class Quality:
 class Reading:
     """What is kept of a study once it was read: its detections, and its blood by place, which is little beside it."""
 
-    found: list[StudyDetection]
+    found: list[Detection]
     slices: int
     spacing_mm: tuple[float, float, float]
     places: NDArray[np.intp]
@@ -155,6 +139,18 @@ def judged(readings: Sequence[Reading]) -> Quality:
         total += _of_each_type(guess) + _of_each_type(one.labels)
     dice = {str(kind): float(s / t) if t else float("nan") for kind, s, t in zip(TYPES, shared, total, strict=True)}
     return Quality(scores, truths, dice, threshold)
+
+
+def label_volume(
+    found: Iterable[Detection], slices: int, threshold: float, spacing_mm: tuple[float, float, float]
+) -> NDArray[np.uint8]:
+    """Return the labels [slices, 512, 512] that detections give; `spacing_mm` are the distances of voxels (z, y, x)."""
+    shape = (slices, MATRIX, MATRIX)
+    criteria = Criteria(threshold, min(EXTEND_SCORE, threshold), JOIN_MM)
+    sure, unsure = criteria.may_count(found)
+    patches = [patch(one, (MATRIX, MATRIX)) for one in (*sure, *unsure)]
+    extents, _ = lesions(patches, shape, even_coordinates_mm(shape, spacing_mm), criteria)
+    return type_labels(extents, shape)
 
 
 def rounded(value: float) -> float | None:

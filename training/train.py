@@ -27,6 +27,7 @@ import numpy as np
 import tensorflow as tf
 
 from appliance.reading.contract import CHUNK_INPUT_SLICES, MATRIX
+from appliance.reading.detections import Outputs
 from simulator.recipes import HELD_OUT
 from simulator.revision import stated_simulator
 from training.batches import Batch, Shape, batch
@@ -34,7 +35,7 @@ from training.heads import MADE_WITH, Head, stored
 from training.losses import WEIGHTS, losses
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
-from training.reading import Outputs, Quality, Study, quality
+from training.reading import Quality, Study, quality
 
 log = logging.getLogger(__name__)
 

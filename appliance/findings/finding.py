@@ -10,46 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.inference.detections import Detection
 from appliance.reading.contract import HemorrhageType, SizeClass
-from appliance.settings import FindingSettings
+from appliance.reading.detections import Detection
+from appliance.reading.lesions import Criteria
 
 LesionMap = NDArray[np.uint8] | NDArray[np.uint16]
-
-
-@dataclass(frozen=True)
-class Criteria:
-    """How sure detections must be to count, and how near pieces of blood must be to be one lesion.
-
-    A detection whose score reaches `threshold` makes the study positive. One that only reaches `extend_score` counts
-    where it belongs to a lesion that holds one at the threshold: where blood fades out, a network is less sure of it
-    than a study's answer asks for. With `extend_score` equal to `threshold` nothing is extended. `join_mm` is the
-    distance within which pieces of one type are one lesion.
-
-    Raises `ValueError` when `extend_score` lies above `threshold`.
-    """
-
-    threshold: float
-    extend_score: float
-    join_mm: float
-
-    def __post_init__(self) -> None:
-        if self.extend_score > self.threshold:
-            raise ValueError(f"extend_score {self.extend_score:g} lies above the threshold {self.threshold:g}")
-
-    @classmethod
-    def of(cls, settings: FindingSettings, suggested_threshold: float) -> Criteria:
-        """Return a site's criteria; where it sets no threshold, the model's suggestion is the threshold.
-
-        A model may suggest less than the site's `extend_score`: then nothing is extended.
-        """
-        threshold = suggested_threshold if settings.threshold is None else settings.threshold
-        return cls(threshold, min(settings.extend_score, threshold), settings.join_mm)
-
-    @property
-    def extends(self) -> bool:
-        """Whether a detection below the threshold can count."""
-        return self.extend_score < self.threshold
 
 
 @dataclass(frozen=True)

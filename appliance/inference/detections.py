@@ -1,58 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the detector says of a volume: detections, the proposals it looked at and dismissed, and which model spoke."""
+"""What the served detector says of a volume, and which model spoke."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from appliance.reading.contract import TYPES, HemorrhageType
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box on the contract's 512 x 512 grid, in pixels; edges, y2 and x2 exclusive."""
-
-    y1: float
-    x1: float
-    y2: float
-    x2: float
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """One detection on one slice, equal to itself alone.
-
-    `scores` are the softmax scores in the order of `contract.TYPES`; `mask` is the probability of blood of the best
-    type on a regular [m, m] grid of cells filling the box.
-    """
-
-    slice_index: int
-    box: Box
-    scores: tuple[float, float, float]
-    mask: NDArray[np.float32]
-
-    @property
-    def score(self) -> float:
-        """The highest class score."""
-        return max(self.scores)
-
-    @property
-    def type(self) -> HemorrhageType:
-        """The type with the highest score."""
-        return TYPES[self.scores.index(self.score)]
-
-
-@dataclass(frozen=True)
-class DismissedProposal:
-    """A proposal that the network looked at and did not take for hemorrhage: shown to the reader too."""
-
-    slice_index: int
-    box: Box
-    scores: tuple[float, float, float]
+from appliance.reading.detections import Detection, DismissedProposal
 
 
 @dataclass(frozen=True)

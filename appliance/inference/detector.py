@@ -3,8 +3,8 @@
 """Asks the detector in Triton about a volume and says what it said, in the appliance's own terms.
 
 Here stand the connection, the check that the served model is of this version's contract, and the way from HU slices
-to chunks and from output tensors to detections. How tensors travel is in `lanes.py`, readiness in `golden.py`, and
-what detections amount to is for `appliance.findings`.
+to chunks. How tensors travel is in `lanes.py`, readiness in `golden.py`; how outputs become detections stands in
+`appliance/reading/detections.py`, and what these amount to is for `appliance.findings`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from appliance.errors import ModelContractError, UnavailableError
 from appliance.imaging.resize import to_matrix
-from appliance.inference.detections import Box, Detection, DismissedProposal, ModelIdentity, Reading
+from appliance.inference.detections import ModelIdentity, Reading
 from appliance.inference.golden import GoldenAnswer, Readiness, chunk
 from appliance.inference.lanes import (
     AWAY,
@@ -37,6 +37,7 @@ from appliance.inference.lanes import (
 )
 from appliance.inference.patience import FIRST_S, Patience
 from appliance.reading import contract
+from appliance.reading.detections import Detection, DismissedProposal, chunk_detections, chunk_dismissed
 from appliance.settings import TritonSettings
 
 _CONTROL_TIMEOUT_S: Final = 10.0
@@ -138,10 +139,8 @@ class TritonDetector:
                 write_chunk(hu, indices[number], target)
 
             for number, outputs in enumerate(self._answers(len(indices), write)):
-                first = int(indices[number][contract.CONTEXT_SLICES])
-                told = range(number * contract.CHUNK_SLICES, len(hu))
-                detections += _detections(outputs, first, told)
-                dismissed += _dismissed(outputs, first, told)
+                detections += chunk_detections(outputs, number, len(hu))
+                dismissed += chunk_dismissed(outputs, number, len(hu))
             if self._look() != served:
                 raise UnavailableError("the served model changed while a study was read; it is to be read again")
         return Reading(tuple(detections), tuple(dismissed), served.identity, served.suggested_threshold)
@@ -370,27 +369,3 @@ def _trouble(error: InferenceServerException) -> str:
     if status in ("NOT_FOUND", "UNAVAILABLE"):
         return f"the model {contract.DETECTOR} is not loaded ({message}); see Triton's log"
     return f"{message} ({status}); see Triton's log"
-
-
-def _scores(row: NDArray[Any]) -> tuple[float, float, float]:
-    iph, edh_sdh, sah = (float(score) for score in row)
-    return iph, edh_sdh, sah
-
-
-def _detections(outputs: dict[str, NDArray[Any]], first: int, told: range) -> Iterator[Detection]:
-    """Yield the detections of the chunk whose first target is slice `first`, those on slices `told` alone."""
-    for i in range(int(outputs["detection_count"][0])):
-        slice_index = first + int(outputs["detection_slice"][i])
-        if slice_index in told:
-            box = Box(*map(float, outputs["detection_box"][i]))
-            mask = np.array(outputs["detection_mask"][i], np.float32)  # the lane's memory is used again
-            yield Detection(slice_index, box, _scores(outputs["detection_score"][i]), mask)
-
-
-def _dismissed(outputs: dict[str, NDArray[Any]], first: int, told: range) -> Iterator[DismissedProposal]:
-    """Yield the dismissed proposals of the chunk whose first target is slice `first`, those on `told` alone."""
-    for i in range(int(outputs["dismissed_count"][0])):
-        slice_index = first + int(outputs["dismissed_slice"][i])
-        if slice_index in told:
-            box = Box(*map(float, outputs["dismissed_box"][i]))
-            yield DismissedProposal(slice_index, box, _scores(outputs["dismissed_score"][i]))

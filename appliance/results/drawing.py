@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from appliance.findings.masks import box_on_matrix
-from appliance.inference.detections import Box
 from appliance.reading.contract import HemorrhageType
+from appliance.reading.detections import Box
+from appliance.reading.masks import box_on_matrix
 from appliance.results.colours import COLOURS, DISMISSED
 
 WINDOW_WIDTH_HU: Final = 80

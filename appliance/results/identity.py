@@ -18,9 +18,9 @@ from uuid import UUID, uuid5
 
 from pydicom.uid import UID
 
-from appliance.findings.finding import Criteria
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity
+from appliance.reading.lesions import Criteria
 from appliance.settings import Settings
 
 RESULT_FORMAT: Final = 1

@@ -20,7 +20,8 @@ from pydicom.uid import KeyObjectSelectionDocumentStorage, SecondaryCaptureImage
 from appliance.errors import DrawingError
 from appliance.findings.finding import Finding
 from appliance.imaging.volume import Volume
-from appliance.inference.detections import Box, Reading
+from appliance.inference.detections import Reading
+from appliance.reading.detections import Box
 from appliance.results import codes
 from appliance.results import content_items as items
 from appliance.results.colours import COLOURS

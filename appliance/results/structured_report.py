@@ -18,9 +18,10 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from appliance import __version__
-from appliance.findings.finding import Criteria, Finding, Lesion
+from appliance.findings.finding import Finding, Lesion
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity
+from appliance.reading.lesions import Criteria
 from appliance.results import codes
 from appliance.results import content_items as items
 from appliance.results.content_items import Relation

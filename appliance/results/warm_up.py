@@ -16,10 +16,11 @@ from pydicom import Dataset, dcmwrite
 from pydicom.uid import CTImageStorage
 
 from appliance.findings.find import find
-from appliance.findings.finding import Criteria
 from appliance.imaging.volume import Turn, Volume
-from appliance.inference.detections import Box, Detection, DismissedProposal, ModelIdentity, Reading
+from appliance.inference.detections import ModelIdentity, Reading
 from appliance.reading.contract import MASK_SIZE, TYPES
+from appliance.reading.detections import Box, Detection, DismissedProposal
+from appliance.reading.lesions import Criteria
 from appliance.results.identity import name_uid
 from appliance.results.report import report
 from appliance.settings import Settings

@@ -14,8 +14,9 @@ from pydicom.uid import CTImageStorage
 
 from appliance.findings.finding import LesionMap
 from appliance.imaging.volume import Turn, Volume
-from appliance.inference.detections import Box, Detection, DismissedProposal, ModelIdentity, Reading
+from appliance.inference.detections import ModelIdentity, Reading
 from appliance.reading.contract import MASK_SIZE, MATRIX, TYPES, HemorrhageType
+from appliance.reading.detections import Box, Detection, DismissedProposal
 
 MODEL = ModelIdentity("hemorrhage_detector", "1", "ab" * 32)
 ROOT = "1.2.826.0.1.3680043.10.1500"

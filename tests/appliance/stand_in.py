@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from pydicom.uid import generate_uid
 
 from appliance.errors import UnavailableError
-from appliance.inference.detections import Box, Detection, ModelIdentity, Reading
+from appliance.inference.detections import ModelIdentity, Reading
 from appliance.pipeline import Pipeline
+from appliance.reading.detections import Box, Detection
 from appliance.service import ReadingRoom
 from appliance.settings import Settings
 from tests.appliance.imaging import scans

@@ -7,32 +7,7 @@ import pytest
 
 from appliance.reading import contract
 from tests.training.made_detections import SPACING_MM, detection
-from training.reading import Quality, Study, quality, study_detections, study_score
-
-
-def test_chunks_are_put_together_and_each_slice_told_by_one_of_them() -> None:
-    def run(hu: np.ndarray) -> dict[str, np.ndarray]:
-        # A detection on the chunk's targets 0 and 15, the box at the HU of the first.
-        box = np.zeros((contract.MAX_DETECTIONS, 4), np.float32)
-        box[:2] = [hu[2, 0, 0], 0, hu[2, 0, 0] + 8, 8]
-        number = np.zeros(contract.MAX_DETECTIONS, np.int32)
-        number[1] = 15
-        score = np.full((contract.MAX_DETECTIONS, 3), 0.5, np.float32)
-        mask = np.ones((contract.MAX_DETECTIONS, contract.MASK_SIZE, contract.MASK_SIZE), np.float32)
-        return {
-            "detection_count": np.array([2], np.int32),
-            "detection_slice": number,
-            "detection_box": box,
-            "detection_score": score,
-            "detection_mask": mask,
-        }
-
-    hu = np.zeros((20, contract.MATRIX, contract.MATRIX), np.int16)
-    hu[:, 0, 0] = np.arange(20)
-    found = study_detections(run, hu)
-    assert [(one.slice_index, float(one.box[0])) for one in found] == [(0, 0.0), (15, 0.0), (19, 4.0)]
-    # A study shorter than a chunk: its second detection lies on padding.
-    assert [one.slice_index for one in study_detections(run, hu[:10])] == [0]
+from training.reading import Quality, Study, quality, study_score
 
 
 def test_the_study_score_is_the_highest_of_any_slice() -> None:

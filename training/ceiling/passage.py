@@ -33,10 +33,10 @@ from appliance.reading.contract import (
     TYPES,
     chunks,
 )
+from appliance.reading.detections import Box
+from appliance.reading.masks import blood, cells, paste
 from training.assignment import anchor_targets
-from training.ceiling.boxes import cells
 from training.instances import TAUGHT, Cutting, pieces
-from training.pasting import blood, pasted
 
 Labels = NDArray[np.uint8]
 Counts = NDArray[np.int64]
@@ -204,7 +204,7 @@ def _listed(found: dict[int, _Slice], depth: int) -> tuple[dict[int, _Slice], in
 
 def _window(box: NDArray[np.float32]) -> tuple[slice, slice]:
     """Return the pixels whose centre lies in a box."""
-    window, _ = pasted(box, np.ones((1, 1), np.float32), (MATRIX, MATRIX))
+    window, _ = paste(Box(*map(float, box)), np.ones((1, 1), np.float32), (MATRIX, MATRIX))
     return window
 
 
@@ -234,10 +234,11 @@ def _answer(labels: Labels, slices: dict[int, _Slice], mask_size: int, *, sure: 
     for z, one in slices.items():
         answer, claim = np.zeros((MATRIX, MATRIX), np.uint8), np.full((MATRIX, MATRIX), -1, np.float32)
         for box, kind in zip(one.boxes, one.kinds, strict=True):
-            mask = cells((labels[z] == kind).astype(np.float32), box, mask_size)
+            place = Box(*map(float, box))
+            mask = cells((labels[z] == kind).astype(np.float32), place, mask_size)
             if sure:
                 mask = np.round(mask)
-            window, probability = pasted(box, mask, (MATRIX, MATRIX))
+            window, probability = paste(place, mask, (MATRIX, MATRIX))
             wins = blood(probability) & (probability > claim[window])
             claim[window][wins] = probability[wins]
             answer[window][wins] = kind

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from appliance.findings.find import find
-from appliance.findings.finding import Criteria, Finding
-from appliance.findings.masks import patch
-from appliance.inference.detections import Detection
+from appliance.findings.finding import Finding
 from appliance.reading.contract import MASK_SIZE, TYPES, HemorrhageType
+from appliance.reading.detections import Detection
+from appliance.reading.lesions import Criteria
+from appliance.reading.masks import patch
 from appliance.settings import FindingSettings
 from tests.appliance.phantom import detection, full, made_volume, reading_of, stroke_reading
 

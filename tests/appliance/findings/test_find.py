@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from appliance.findings.find import find
-from appliance.findings.finding import Criteria
 from appliance.imaging.volume import Turn
 from appliance.reading.contract import MASK_SIZE, HemorrhageType, SizeClass
+from appliance.reading.lesions import Criteria
 from tests.appliance.phantom import detection, full, made_volume, reading_of, stroke_reading
 
 IPH, EDH_SDH, SAH = HemorrhageType.IPH, HemorrhageType.EDH_SDH, HemorrhageType.SAH

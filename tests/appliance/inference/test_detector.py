@@ -17,12 +17,12 @@ from tritonclient.grpc import InferenceServerClient
 
 from appliance.errors import ModelContractError, UnavailableError
 from appliance.inference import detector as detector_module
-from appliance.inference.detections import Box
 from appliance.inference.detector import TritonDetector, checked_model, write_chunk
 from appliance.inference.patience import LEAST_S, Patience
 from appliance.inference.server import TritonServer, model_processes
 from appliance.reading import contract
 from appliance.reading.contract import HemorrhageType
+from appliance.reading.detections import Box
 from appliance.reading.golden import golden_chunk
 from appliance.settings import TritonSettings
 from tests.appliance.inference.blob_detector import SUGGESTED_THRESHOLD, answers, onnx_model, write_repository

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from appliance.findings.find import find
-from appliance.findings.finding import Criteria, Finding
+from appliance.findings.finding import Finding
 from appliance.imaging.volume import Turn, Volume
 from appliance.inference.detections import Reading
+from appliance.reading.lesions import Criteria
 from appliance.results.report import Results, report
 from appliance.settings import Settings
 from tests.appliance.phantom import bleeding, made_volume, reading_of, stroke_reading

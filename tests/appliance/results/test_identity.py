@@ -14,8 +14,8 @@ import pytest
 from pydicom import Dataset
 
 from appliance.findings.find import find
-from appliance.findings.finding import Criteria
 from appliance.inference.detections import ModelIdentity
+from appliance.reading.lesions import Criteria
 from appliance.results import identity
 from appliance.results.report import Results, report
 from appliance.settings import FindingSettings, ResultsSettings, Settings

@@ -16,10 +16,10 @@ from pydicom import Dataset
 
 from appliance.errors import DrawingError
 from appliance.findings.find import find
-from appliance.findings.finding import Criteria
 from appliance.imaging.volume import Turn
-from appliance.inference.detections import Box, DismissedProposal
 from appliance.reading.contract import HemorrhageType
+from appliance.reading.detections import Box, DismissedProposal
+from appliance.reading.lesions import Criteria
 from appliance.results import key_images
 from appliance.results.colours import COLOURS, DISMISSED
 from appliance.results.drawing import STRIP, drawn

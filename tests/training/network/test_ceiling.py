@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from appliance.reading.boxes import decode, encode, suppress
 from appliance.reading.contract import DETECTION_OVERLAP, MASK_SIZE, MATRIX, MAX_DETECTIONS, PROPOSAL_OVERLAP
-from training.ceiling import boxes as ceiling
+from appliance.reading.detections import Box
+from appliance.reading.masks import cells
 from training.ceiling.cost import mask_head_gflop
 from training.network import boxes, nms
 from training.network.heads import MASK_GRID, MaskHead
@@ -56,7 +57,7 @@ def test_masks_are_asked_for_as_training_asks_for_them() -> None:
         [tf.constant(plane[None, :, :, None])], tf.constant(rois) * stride, tf.zeros(5, tf.int32), MASK_SIZE
     )
     for box, mask in zip(rois, asked.numpy()[..., 0], strict=True):
-        np.testing.assert_allclose(ceiling.cells(plane, box, MASK_SIZE), mask, atol=2e-4)
+        np.testing.assert_allclose(cells(plane, Box(*map(float, box)), MASK_SIZE), mask, atol=2e-4)
 
 
 def test_the_mask_head_costs_what_its_layers_cost() -> None:

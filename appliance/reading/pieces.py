@@ -21,6 +21,8 @@ PAIRS_AT_A_TIME = 2**20
 """Pairs of pieces whose distance is estimated at a time: scattered blood may have thousands of pieces."""
 
 Numbers = NDArray[np.uint16] | NDArray[np.int32]
+CoordinatesMm = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+"""Where voxels lie: slices along the normal [Z], rows [Z, Y] and columns [Z, X], mm. Only differences mean anything."""
 
 
 def pieces(blood: NDArray[np.bool_]) -> tuple[Numbers, int]:
@@ -37,10 +39,18 @@ def pieces(blood: NDArray[np.bool_]) -> tuple[Numbers, int]:
         return numbered, int(ndimage.label(blood, structure=touching, output=numbered))
 
 
+def even_coordinates_mm(shape: tuple[int, ...], spacing_mm: tuple[float, float, float]) -> CoordinatesMm:
+    """Return where the voxels of an even, untilted volume of `shape` [Z, Y, X] lie, `spacing_mm` (z, y, x) apart."""
+    along, rows, columns = (
+        np.arange(count, dtype=np.float64) * apart for count, apart in zip(shape, spacing_mm, strict=True)
+    )
+    return along, np.broadcast_to(rows, (shape[0], shape[1])), np.broadcast_to(columns, (shape[0], shape[2]))
+
+
 def joined(
     numbered: Numbers,
     count: int,
-    coordinates_mm: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    coordinates_mm: CoordinatesMm,
     join_mm: float,
 ) -> NDArray[np.int32]:
     """Return for each piece number 0 .. count the number (from 1, without gaps) of the lesion it belongs to; 0 for 0.
@@ -108,7 +118,7 @@ def _near(points: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[n
 def _surface_points(
     numbered: Numbers,
     count: int,
-    coordinates_mm: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    coordinates_mm: CoordinatesMm,
 ) -> list[NDArray[np.float64]]:
     """Return the coordinates [n, 3] in mm of each piece's outer voxels, piece 1 first.
 

@@ -9,12 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from appliance.findings import clusters as clusters_module
-from appliance.findings.clusters import clusters
 from appliance.findings.find import find
-from appliance.findings.finding import Criteria
-from appliance.findings.masks import patch
+from appliance.reading import clusters as clusters_module
+from appliance.reading.clusters import clusters
 from appliance.reading.contract import HemorrhageType
+from appliance.reading.lesions import Criteria
+from appliance.reading.masks import patch
 from tests.appliance.phantom import detection, full, made_volume, reading_of
 
 Coordinates = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]

@@ -11,8 +11,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
-from appliance.findings import pieces as pieces_module
-from appliance.findings.pieces import joined, pieces
+from appliance.reading import pieces as pieces_module
+from appliance.reading.pieces import joined, pieces
 
 Coordinates = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from appliance.findings.masks import patch
 from appliance.reading.contract import MASK_SIZE
+from appliance.reading.masks import patch
 from tests.appliance.phantom import detection, full
 
 

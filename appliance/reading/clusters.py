@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from appliance.findings.masks import Patch
+from appliance.reading.masks import Patch
+from appliance.reading.pieces import CoordinatesMm
 
 AT_A_TIME: Final = 256
 """Patches that are compared with all others at a time: a long study may have thousands."""
@@ -24,7 +25,7 @@ AT_A_TIME: Final = 256
 
 def clusters(
     patches: Sequence[Patch],
-    coordinates_mm: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    coordinates_mm: CoordinatesMm,
     join_mm: float,
 ) -> list[list[Patch]]:
     """Return the patches in groups, such that blood of two groups neither touches nor lies within `join_mm`.

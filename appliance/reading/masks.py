@@ -1,0 +1,139 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""From the detector's small masks on the contract grid to blood on a volume's own matrix, and back.
+
+The resize to the contract grid is in-plane and fills it whatever the aspect (paper, "Image Preprocessing"), so a
+point of the grid lies at the same fraction of the source's rows and columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.reading.contract import MATRIX, HemorrhageType
+from appliance.reading.detections import Box, Detection
+
+MASK_THRESHOLD: Final = 0.5
+"""The probability of blood from which a voxel belongs to the mask."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One detection's mask on its slice: `blood` bool [h, w] and `probability` float32 [h, w] from row `y`, column `x`
+    of the volume's matrix."""
+
+    detection: Detection
+    type: HemorrhageType
+    score: float
+    slice_index: int
+    y: int
+    x: int
+    blood: NDArray[np.bool_]
+    probability: NDArray[np.float32]
+
+    @property
+    def window(self) -> tuple[int, slice, slice]:
+        """The patch's place in a volume [Z, Y, X]."""
+        height, width = self.blood.shape
+        return self.slice_index, slice(self.y, self.y + height), slice(self.x, self.x + width)
+
+    def window_in(self, crop: tuple[slice, slice, slice]) -> tuple[int, slice, slice]:
+        """Return the patch's place in a block of the volume that holds it."""
+        first, top, left = (int(one.start) for one in crop)
+        height, width = self.blood.shape
+        y, x = self.y - top, self.x - left
+        return self.slice_index - first, slice(y, y + height), slice(x, x + width)
+
+
+def box_on_matrix(box: Box, matrix: tuple[int, int]) -> Box:
+    """Return a box of the contract grid in pixels of a matrix of (rows, columns)."""
+    scale_y, scale_x = matrix[0] / MATRIX, matrix[1] / MATRIX
+    return Box(box.y1 * scale_y, box.x1 * scale_x, box.y2 * scale_y, box.x2 * scale_x)
+
+
+def patch(detection: Detection, matrix: tuple[int, int]) -> Patch:
+    """Return a detection's mask on a matrix of (rows, columns)."""
+    (rows, columns), probability = paste(box_on_matrix(detection.box, matrix), detection.mask, matrix)
+    return Patch(
+        detection,
+        detection.type,
+        detection.score,
+        detection.slice_index,
+        rows.start,
+        columns.start,
+        blood(probability),
+        probability,
+    )
+
+
+def paste(
+    box: Box, mask: NDArray[np.float32], matrix: tuple[int, int]
+) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
+    """Return the window of a matrix of (rows, columns) that a box on it covers, and the probability of blood there.
+
+    Pixels whose centre lies in the box take the bilinear value between the centres of the cells of `mask` [M, N]; where
+    none does, the pixel in its middle.
+    """
+    rows, in_box_y = _centres(box.y1, box.y2, matrix[0])
+    columns, in_box_x = _centres(box.x1, box.x2, matrix[1])
+    mask = mask.astype(np.float32, copy=False)
+    return (rows, columns), _bilinear(_bilinear(mask, in_box_y).T, in_box_x).T
+
+
+def blood(probability: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which pixels of a pasted mask are blood: from one half on.
+
+    A detection counts by its score, not by its mask (paper, "Statistical Analysis"): where no pixel reaches one half,
+    the most probable one stands for it, so that whatever makes a study positive can be pointed at.
+    """
+    found = probability >= MASK_THRESHOLD
+    if not found.any():
+        found[np.unravel_index(int(np.argmax(probability)), found.shape)] = True
+    return np.asarray(found)
+
+
+def cells(plane: NDArray[np.float32], box: Box, size: int) -> NDArray[np.float32]:
+    """Return what a mask should say: `plane` [H, W] at the centres of `size` x `size` cells filling `box`, bilinear.
+
+    One sample a cell, as the network reads its features and as training makes its targets.
+    """
+    cell = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
+
+    def samples(low: float, high: float, extent: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        first, last = np.float32(low), np.float32(high)
+        position = np.clip(first + (last - first) * cell - np.float32(0.5), 0.0, extent - 1.0)
+        floor = np.minimum(np.floor(position), extent - 2.0)
+        return floor.astype(np.intp), (position - floor).astype(np.float32)
+
+    top, down = samples(box.y1, box.y2, plane.shape[0])
+    left, across = samples(box.x1, box.x2, plane.shape[1])
+    rows = plane[top] * (1 - down[:, None]) + plane[top + 1] * down[:, None]
+    return np.asarray(rows[:, left] * (1 - across) + rows[:, left + 1] * across, np.float32)
+
+
+def _centres(low: float, high: float, size: int) -> tuple[slice, NDArray[np.float64]]:
+    """Return the pixels with their centre in [low, high), and where the centres lie in it as fractions of it.
+
+    A box that holds no centre gives the pixel that its middle lies in.
+    """
+    first, last = int(np.ceil(low - 0.5)), int(np.ceil(high - 0.5))
+    first, last = max(first, 0), min(last, size)
+    if last <= first:
+        first = min(max(int((low + high) / 2), 0), size - 1)
+        return slice(first, first + 1), np.array([0.5])
+    centres = np.arange(first, last, dtype=np.float64) + 0.5
+    return slice(first, last), np.asarray((centres - low) / (high - low))
+
+
+def _bilinear(cells: NDArray[np.float32], fractions: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return `cells` [m, k] read along the first axis at `fractions` of its length, [n, k]; constant past the outer
+    cells' centres."""
+    at = np.clip(fractions * len(cells) - 0.5, 0, len(cells) - 1)
+    low = np.minimum(at.astype(np.intp), max(len(cells) - 2, 0))
+    high = np.minimum(low + 1, len(cells) - 1)
+    share = (at - low).astype(np.float32)[:, None]
+    return np.asarray(cells[low] * (1 - share) + cells[high] * share)
