@@ -19,7 +19,7 @@ from simulator.anatomy import Anatomy
 from simulator.blood.laid import Blood
 from simulator.fields import Taps, spread, stream
 from simulator.geometry import ScanGeometry
-from simulator.labels import SeenBleed, labelled
+from simulator.labels import SeenBleed, labelled, shown_hu
 from simulator.scanner import Kernel, Scanner, scanned
 
 Field = NDArray[np.float32]
@@ -135,11 +135,12 @@ class SimulatedHead:
             seen = SeenBleed(blood.type, *(np.zeros(geometry.shape, np.float32) for _ in range(3)))
             box = (blood.low - 1.0, blood.low + np.asarray(blood.fraction.shape, float))
             for k in range(geometry.shape[0]):
-                volumes = [blood.fraction, blood.rise, blood.bone]
+                volumes = [blood.fraction, blood.rise, blood.hu]
                 sampled = self._sampled(volumes, geometry, k, box, blood.low, "constant")
                 if sampled is not None:
                     window, means = sampled
-                    for whole, mean in zip((seen.fraction, seen.rise, seen.bone), means, strict=True):
+                    means[2] = shown_hu(means[2], geometry.pixel_spacing_mm)
+                    for whole, mean in zip((seen.fraction, seen.rise, seen.shown), means, strict=True):
                         whole[k][window] = mean
             out.append(seen)
         return out

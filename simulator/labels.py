@@ -4,10 +4,14 @@
 
 A voxel is labelled with a type when blood of that type fills at least half of it, or when a lesion raises it by at
 least half of that lesion's own highest rise in the slice and at least 8 HU. A lesion in a slice is what one bleed shows
-there within 10 mm: a faint sulcus far from a full cistern, or a second contusion, has a peak of its own. In a voxel
-with more than a tenth of bone no rise can be seen, and half a voxel of blood is needed. Blood is all of a collection,
-the dark part of a mixed one too, so such a collection is labelled whole. Where types meet, the higher fraction wins.
-Blood in a ventricle counts as intraparenchymal. Volumes are those of labelled voxels, as with masks drawn by hand.
+there within 10 mm: a faint sulcus far from a full cistern, or a second contusion, has a peak of its own. Blood is all
+of a collection, the dark part of a mixed one too, so such a collection is labelled whole. Where types meet, the higher
+fraction wins. Blood in a ventricle counts as intraparenchymal. Volumes are those of labelled voxels, as with masks
+drawn by hand.
+
+No voxel is labelled that the slice shows brighter than a clot can be: it is seen as bone, whatever blood there is in
+it, and no hand draws it. What a slice shows is its noise-free mean, blurred as an ordinary soft-tissue kernel does, so
+that labels hang on the head and its planes and not on the scanner of the day.
 
 Slices that are merged from thinner planes are labelled by the same definition, from the means of what the planes hold
 (`kept_blood.py`).
@@ -24,12 +28,14 @@ from scipy import ndimage
 
 from appliance.reading.contract import TYPES, HemorrhageType
 from simulator.geometry import ScanGeometry
+from simulator.scanner.transfer import FWHM_PER_SIGMA
 
 Field = NDArray[np.float32]
 
 LABEL_FRACTION = 0.5
 LABEL_RISE_HU = 8.0
-MOST_BONE = 0.1  # with 1200 HU that is twice as bright as clot
+BRIGHTEST_CLOT_HU = 100.0  # packed cells measure 80 to 90, and a tenth of a voxel of bone adds as much again
+READING_KERNEL_MM = 0.8  # full width at half maximum of the point spread that labels are drawn with
 LESION_GAP_MM = 10.0  # pieces of one bleed nearer than this are one lesion
 _CELL_MM = 2.5  # gaps are measured on cells of about this size
 
@@ -42,13 +48,19 @@ class SeenBleed:
     ----------
     fraction: float32 [Z, Y, X], how much of each voxel it fills.
     rise: float32 [Z, Y, X], HU by which it raises each voxel.
-    bone: float32 [Z, Y, X], how much of each voxel is bone, where the bleed is.
+    shown: float32 [Z, Y, X], HU of each voxel about the bleed, everything in it included, as `shown_hu` says.
     """
 
     type: HemorrhageType
     fraction: Field = field(repr=False)
     rise: Field = field(repr=False)
-    bone: Field = field(repr=False)
+    shown: Field = field(repr=False)
+
+
+def shown_hu(plane: Field, pixel_spacing_mm: tuple[float, float]) -> Field:
+    """Return what a noise-free plane [Y, X] (HU) shows after the point spread of an ordinary soft-tissue kernel."""
+    sigma = [READING_KERNEL_MM / FWHM_PER_SIGMA / spacing for spacing in pixel_spacing_mm]
+    return np.asarray(ndimage.gaussian_filter(plane, sigma, mode="nearest", output=np.float32))
 
 
 def labelled(
@@ -62,10 +74,13 @@ def labelled(
         if not of_kind:
             continue
         fraction = of_kind[0].fraction if len(of_kind) == 1 else np.sum([b.fraction for b in of_kind], 0)
-        seen = fraction >= LABEL_FRACTION
+        # Far from a bleed its `shown` is 0.
+        shown = of_kind[0].shown if len(of_kind) == 1 else np.max([b.shown for b in of_kind], 0)
+        soft = shown <= BRIGHTEST_CLOT_HU
+        seen = (fraction >= LABEL_FRACTION) & soft
         for bleed in of_kind:
             for k in np.flatnonzero(bleed.rise.max(axis=(1, 2)) >= LABEL_RISE_HU):
-                plane = np.where(bleed.bone[k] <= MOST_BONE, bleed.rise[k], 0)
+                plane = np.where(soft[k], bleed.rise[k], 0)
                 seen[k] |= (plane >= LABEL_RISE_HU) & (plane >= 0.5 * lesion_peaks(plane, pixel_spacing_mm))
         wins = seen & (fraction > best)
         labels[wins] = kind.label

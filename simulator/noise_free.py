@@ -102,7 +102,7 @@ class NoiseFreeScan:
             If the scan bleeds and was kept without its blood.
         """
         if self.blood is not None:
-            return self.blood.labels(slices, self.pixel_spacing_mm)
+            return self.blood.labels(slices, self.pixel_spacing_mm, self.hu, self.corner)
         if self.finding is not Finding.NONE:
             raise ValueError(f"the planes of {self.finding}-{self.seed} were kept without what merged labels need")
         return np.zeros((len(slices), *self.matrix), np.uint8)

@@ -35,14 +35,14 @@ class Blood:
     low: index z, y, x of the box's first voxel on the atlas grid.
     fraction: float32 [Z, Y, X], how much of each voxel is blood.
     rise: float32 [Z, Y, X], HU by which the blood raises each voxel.
-    bone: float32 [Z, Y, X], how much of each voxel is bone.
+    hu: float32 [Z, Y, X], HU of the head there, blood and bone included.
     """
 
     type: HemorrhageType
     low: NDArray[np.int64]
     fraction: Field = field(repr=False)
     rise: Field = field(repr=False)
-    bone: Field = field(repr=False)
+    hu: Field = field(repr=False)
 
 
 def expected(anatomy: Anatomy, kind: HemorrhageType, plan: Plan, growth: Growth) -> Blood:
@@ -50,7 +50,10 @@ def expected(anatomy: Anatomy, kind: HemorrhageType, plan: Plan, growth: Growth)
     seen = growth.inside(anatomy.cavity_box)
     under = plan.under_hu if growth.push is not None else anatomy.intracranial[seen]
     rise = growth.fraction * np.maximum(growth.density - under, 0)
-    return Blood(kind, growth.low, growth.fraction, rise, 1 - anatomy.cavity[seen])
+    # Blood fills cavity only, and what is not cavity in a voxel is bone.
+    hu = anatomy.exterior.hu[growth.box]
+    hu = hu + anatomy.cavity[seen] * (under - hu) + growth.fraction * (growth.density - under)
+    return Blood(kind, growth.low, growth.fraction, rise, hu)
 
 
 def bled(
@@ -84,12 +87,13 @@ def bled(
         inside[seen] += share * (growth.density - tissue[seen])
         fractions.append(growth.fraction * left[seen])
         left[seen] -= share
+    hu = anatomy.hu(inside)
     blood = []
     for (kind, growth), fraction in zip(moved, reversed(fractions), strict=True):
         seen = growth.inside(anatomy.cavity_box)
         rise = np.maximum(fraction * (growth.density - tissue[seen]), 0)
-        blood.append(Blood(kind, growth.low, fraction, rise, 1 - anatomy.cavity[seen]))
-    return anatomy, anatomy.hu(inside), tuple(blood)
+        blood.append(Blood(kind, growth.low, fraction, rise, hu[growth.box]))
+    return anatomy, hu, tuple(blood)
 
 
 def _moved(growth: Growth, pushes: Sequence[Field], within: Box) -> Growth:

@@ -14,7 +14,7 @@ from simulator.bleeding import coarser, simulate_head
 from simulator.finding import Finding
 from simulator.geometry import ScanGeometry, planned_geometry
 from simulator.kept_blood import KeptBlood
-from simulator.labels import SeenBleed, labelled, volumes_ml
+from simulator.labels import BRIGHTEST_CLOT_HU, SeenBleed, labelled, shown_hu, volumes_ml
 from simulator.noise_free import NoiseFreeScan, realise, seeds_own_scan, simulate_noise_free, viewed
 from simulator.population import POPULATIONS, REALISTIC, TRAINING
 from simulator.scan import SimulatedScan, simulate_scan
@@ -49,6 +49,14 @@ def test_the_same_seed_gives_the_same_scan(scans):
 
     np.testing.assert_array_equal(again.hu, scans["sah"].hu)
     np.testing.assert_array_equal(again.labels, scans["sah"].labels)
+
+
+@pytest.mark.parametrize("finding", ["iph", "edh_sdh", "sah"])
+def test_no_labelled_voxel_is_brighter_before_noise_than_a_clot_can_be(scans, finding):
+    scan = scans[finding]
+    shown = np.stack([shown_hu(plane, GEOMETRY.pixel_spacing_mm) for plane in scan.head.noise_free(GEOMETRY)])
+
+    assert shown[scan.labels > 0].max() < BRIGHTEST_CLOT_HU + 2  # blur of a bleed's box and of the slice
 
 
 @pytest.mark.parametrize("finding", ["iph", "edh_sdh", "sah"])
@@ -257,9 +265,9 @@ def test_merged_slices_are_the_means_of_their_neighbours_and_are_labelled_by_the
     bright[2, 40:50] = 0.3  # a third of it raises a slice by 10 HU
     dim[2, 55:60] = 0.2  # and of this by 6
     bleeds = [
-        SeenBleed(HemorrhageType.EDH_SDH, half, none, none),
-        SeenBleed(HemorrhageType.SAH, bright, 100 * bright, none),
-        SeenBleed(HemorrhageType.IPH, dim, 90 * dim, none),
+        SeenBleed(HemorrhageType.EDH_SDH, half, none, 30 + none),
+        SeenBleed(HemorrhageType.SAH, bright, 100 * bright, 30 + none),
+        SeenBleed(HemorrhageType.IPH, dim, 90 * dim, 30 + none),
     ]
     labels = labelled(bleeds, hu.shape, (0.5, 0.5))
     blood = KeptBlood.of(bleeds, hu.shape)
@@ -274,6 +282,24 @@ def test_merged_slices_are_the_means_of_their_neighbours_and_are_labelled_by_the
     np.testing.assert_array_equal(truth[:, [0, 25, 45, 57], 0], [[0, 0, 3, 0], [0, 2, 3, 0]])
 
 
+def test_blood_is_labelled_in_no_merged_slice_that_shows_bone_there_though_the_plane_with_the_blood_shows_none():
+    hu = np.full((2, 32, 32), 60, np.int16)
+    hu[1, :, 16:] = 900  # the vault slopes: bone lies over the blood in the next plane
+    fraction = np.zeros(hu.shape, np.float32)
+    fraction[0], fraction[1, :, :16] = 1, 1
+    bleed = SeenBleed(HemorrhageType.EDH_SDH, fraction, 30 * fraction, np.asarray(hu, np.float32))
+    labels = labelled([bleed], hu.shape, (0.5, 0.5))
+    blood = KeptBlood.of([bleed], hu.shape)
+    scan = NoiseFreeScan(0, Finding.EDH_SDH, hu, labels, (0.5, 0.5), np.full(2, 2.5), gapless=True, blood=blood)
+    merged = scan.merged_labels(scan.slices(2))[0]
+    boxed = replace(scan, hu=hu[:, 4:, 6:], labels=labels[:, 4:, 6:], corner=(4, 6), matrix=(32, 32))
+
+    np.testing.assert_array_equal(labels[0], 2)
+    np.testing.assert_array_equal(merged[:, :13], 2)
+    np.testing.assert_array_equal(merged[:, 15:], 0)
+    np.testing.assert_array_equal(boxed.merged_labels(scan.slices(2))[0, 10:, 12:], merged[10:, 12:])
+
+
 def test_planes_of_a_bleeding_scan_that_was_kept_without_its_blood_are_not_merged():
     hu = np.zeros((4, 64, 64), np.int16)
     scan = NoiseFreeScan(7, Finding.SAH, hu, hu.astype(np.uint8), (0.5, 0.5), np.full(4, 1.25), gapless=True)
@@ -286,15 +312,15 @@ def test_planes_of_a_bleeding_scan_that_was_kept_without_its_blood_are_not_merge
 
 @pytest.mark.parametrize(("finding", "parts"), [("iph", 2), ("edh_sdh", 4), ("sah", 4)])
 def test_merged_slices_have_the_labels_of_thick_slices_of_the_same_head(scans, finding, parts, tmp_path):
-    head, first = scans[finding].head, int(scans[finding].labels.any(axis=(1, 2)).argmax()) + 1
-    middle = GEOMETRY.positions_mm[first]
+    head, fullest = scans[finding].head, int((scans[finding].labels > 0).sum(axis=(1, 2)).argmax())
+    middle = GEOMETRY.positions_mm[fullest]
     thick = replace(GEOMETRY, positions_mm=(middle - 5, middle, middle + 5), thickness_mm=(5.0,) * 3)
     thin = thick.thinner(parts)
     bleeds = head.bleeds(thin)
     kept = NoiseFreeScan(
         SEED,
         Finding(finding),
-        np.zeros(thin.shape, np.int16),
+        np.rint(head.noise_free(thin)).astype(np.int16),
         labelled(bleeds, thin.shape, thin.pixel_spacing_mm),
         thin.pixel_spacing_mm,
         np.asarray(thin.thickness_mm),
