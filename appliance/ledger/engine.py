@@ -7,27 +7,64 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from appliance.errors import SettingsError, UnavailableError
-from appliance.ledger import tables
+from appliance.ledger.migrate import MIGRATIONS, is_migrated, migrate
 
 _BUSY_TIMEOUT_MS = 10_000
 _READING = "appliance_reading"
+_MIGRATING = "appliance_migrating"
 
 
-def open_engine(url: str) -> Engine:
-    """Return an engine on the ledger at `url`, its tables made when they are not there.
+def open_engine(url: str, migrations: Path = MIGRATIONS) -> Engine:
+    """Return an engine on the ledger at `url`, its tables made or brought to this version first.
 
     Raises
     ------
     SettingsError
-        when the URL is not one, its driver is not installed, or the ledger was written by another version.
+        when the URL is not one, its driver is not installed, or the ledger was written by a newer version.
     UnavailableError
         when the database does not answer.
     """
+    engine = _engine(url)
+    try:
+        _migrate(engine, migrations)
+        engine.dispose()  # the connection that migrated did not watch foreign keys
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise _cannot_be_opened(url, error) from error
+    except SettingsError:
+        engine.dispose()
+        raise
+    return engine
+
+
+def awaits_migration(url: str) -> bool:
+    """Return whether the next start of the service will change the tables of the ledger at `url`; changes nothing.
+
+    Raises as `open_engine` does.
+    """
+    engine = _engine(url)
+    try:
+        with reading(engine).begin() as connection:
+            return not is_migrated(connection)
+    except SQLAlchemyError as error:
+        raise _cannot_be_opened(url, error) from error
+    finally:
+        engine.dispose()
+
+
+def _cannot_be_opened(url: str, error: Exception) -> UnavailableError:
+    return UnavailableError(
+        f"the ledger at {make_url(url).render_as_string(hide_password=True)} cannot be opened "
+        f"({type(error).__name__}); check ledger.url, the folder's rights and the disk"
+    )
+
+
+def _engine(url: str) -> Engine:
     try:
         engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
@@ -41,19 +78,11 @@ def open_engine(url: str) -> Engine:
             Path(database).parent.mkdir(parents=True, exist_ok=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin)
-    try:
-        _make_tables(engine)
-    except SQLAlchemyError as error:
-        engine.dispose()
-        raise UnavailableError(
-            f"the ledger at {make_url(url).render_as_string(hide_password=True)} cannot be opened "
-            f"({type(error).__name__}); check ledger.url, the folder's rights and the disk"
-        ) from error
     return engine
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """Let several threads and processes in: who only reads (`reading`) never waits, writers wait for each other.
+    """Let several threads and processes in: readers (`reading`) never wait, writers wait for each other.
 
     A power cut may take the last transactions with it, never the ledger's consistency; and as the cursor is part of
     the same transactions, what was lost is taken from Orthanc's change log again. So commits need not wait for a sync.
@@ -73,21 +102,18 @@ def reading(engine: Engine) -> Engine:
 
 
 def _begin(connection: Connection) -> None:
-    """Let who writes take the lock at once: a transaction that read first and writes later could fail as busy."""
-    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(_READING) else "BEGIN IMMEDIATE")
+    """Take the write lock at BEGIN: a transaction that read first and writes later could fail as busy."""
+    options = connection.get_execution_options()
+    if options.get(_MIGRATING):
+        # A table that is written anew is dropped in between; this can be switched only outside a transaction.
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+    connection.exec_driver_sql("BEGIN" if options.get(_READING) else "BEGIN IMMEDIATE")
 
 
-def _make_tables(engine: Engine) -> None:
-    with engine.begin() as connection:
+def _migrate(engine: Engine, migrations: Path) -> None:
+    with engine.execution_options(**{_MIGRATING: True}).begin() as connection:
         if engine.dialect.name == "postgresql":
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4157201)")  # one machine makes them, others wait
-        if not inspect(connection).has_table(tables.schema.name):
-            tables.metadata.create_all(connection)
-            connection.execute(insert(tables.schema).values(version=tables.SCHEMA_VERSION))
-        found = connection.execute(select(tables.schema.c.version)).scalar_one()
-    if found != tables.SCHEMA_VERSION:
-        engine.dispose()
-        raise SettingsError(
-            f"ledger.url: the ledger has schema {found}, this version writes {tables.SCHEMA_VERSION}; "
-            "name another ledger, or run the version that wrote this one"
-        )
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4157201)")  # one machine migrates, others wait
+        migrate(connection, migrations)
+        if engine.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+            raise IntegrityError("PRAGMA foreign_key_check", None, ValueError("a migration lost rows"))

@@ -10,12 +10,10 @@ from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, String, Tab
 from appliance.ledger.columns import columns_of
 from appliance.ledger.records import FollowedStudy, Job, KnownSeries, Position, ResultObject
 
-SCHEMA_VERSION = 1
-"""Raised with every change of a table; a ledger of another version is not opened."""
-
 metadata = MetaData()
 
 schema = Table("schema", metadata, Column("version", Integer, primary_key=True))
+"""One row, which versions of the appliance from before migrations read."""
 
 feed = Table("feed", metadata, Column("name", String(16), primary_key=True), *columns_of(Position))
 

@@ -9,10 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, update
 
 from appliance.errors import Refusal, RefusalCode, SettingsError, UnavailableError
-from appliance.ledger import tables
 from appliance.ledger.jobs import LostJobError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, FollowedStudy, Job, KnownSeries, NewJob, Origin, Position, ResultObject
@@ -292,15 +290,6 @@ class TestJobs:
         newest = ledger.views.newest_studies(1)
         assert [one.study.id for one in newest] == ["new"]
         assert [job.state for job in newest[0].jobs] == [JobState.WITHDRAWN, JobState.QUEUED]
-
-
-def test_a_ledger_of_another_version_is_not_opened(url: str, ledger: Ledger) -> None:
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(update(tables.schema).values(version=99))
-    engine.dispose()
-    with pytest.raises(SettingsError, match="schema 99"):
-        Ledger(url)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "oracle+nothing://x/y"])

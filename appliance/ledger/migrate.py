@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Brings the tables of a ledger to those of this version, by the migrations in `migrations/versions`.
+
+A change of a table is a change in `records` or `tables` and a new migration; migrations are never changed afterwards.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import structlog
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+from appliance.errors import SettingsError
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+_FIRST: Final = "0001"
+_FIRST_SCHEMA: Final = 1
+
+
+def migrate(connection: Connection, migrations: Path = MIGRATIONS) -> None:
+    """Make the tables in an empty database, or bring older ones to this version, in the caller's transaction.
+
+    The caller holds the lock that lets one service at a time do this.
+
+    Raises
+    ------
+    SettingsError
+        when a newer version of the appliance has written the ledger.
+    """
+    config = _config(connection, migrations)
+    before, head = _revision(connection), ScriptDirectory.from_config(config).get_current_head()
+    if is_migrated(connection, migrations):
+        return
+    if before is None and inspect(connection).has_table("schema"):
+        command.stamp(config, _FIRST)
+    command.upgrade(config, "head")
+    structlog.get_logger("ledger").info("ledger migrated", before=before or "new", now=head)
+
+
+def is_migrated(connection: Connection, migrations: Path = MIGRATIONS) -> bool:
+    """Return whether the ledger has had all migrations of this version; raises `SettingsError` as `migrate` does."""
+    scripts = ScriptDirectory.from_config(_config(connection, migrations))
+    known = {script.revision for script in scripts.walk_revisions()}
+    found = _revision(connection)
+    if found is None and inspect(connection).has_table("schema"):
+        number = connection.execute(text("SELECT version FROM schema")).scalar_one()
+        if number != _FIRST_SCHEMA:
+            raise _written_by_another(f"schema {number}")
+    elif found is not None and found not in known:
+        raise _written_by_another(f"revision {found}")
+    return found == scripts.get_current_head()
+
+
+def _config(connection: Connection, migrations: Path) -> Config:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    return config
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _written_by_another(what: str) -> SettingsError:
+    return SettingsError(
+        f"ledger.url: the ledger has {what}, which this version of the appliance does not know; "
+        "name another ledger, or run the version that wrote this one"
+    )
