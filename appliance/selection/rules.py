@@ -4,7 +4,8 @@
 
 Each rule looks at one thing and returns `Evidence`: points and a sentence for people. What the scanner measured or
 computed (planes, spacing, extent, field of view, kernel, window) counts most; what a person typed counts one point, so
-that no description outvotes the geometry. How evidence becomes a choice stands in `select`.
+that no description outvotes the geometry. What the images look like to the series classifier is one piece of evidence
+more. How evidence becomes a choice stands in `select`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from appliance.imaging.contrast import contrast_given
 from appliance.imaging.geometry import Geometry
 from appliance.imaging.header import numbers, text, texts
 from appliance.imaging.stacks import Stack
+from appliance.reading.series import SeriesClass
 from appliance.selection.kernels import Sharpness, kernel
+from appliance.selection.look import Look
 from appliance.selection.words import Contrast, Region, contrast, region, says_bone, says_projection
 
 
@@ -37,11 +40,19 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Points for (above 0) or against (below 0) a stack, and why."""
+    """Points for (above 0) or against (below 0) a stack, and why.
+
+    The points count once in the stack's score; `also` names further topics that they speak to.
+    """
 
     topic: Topic
     points: float
     reason: str
+    also: tuple[Topic, ...] = ()
+
+    def is_about(self, topic: Topic) -> bool:
+        """Return whether it speaks to a topic."""
+        return topic is self.topic or topic in self.also
 
 
 # The paper's studies have slices of 3 to 5 mm (Chang et al. 2018); 2.5 mm is usual too. Rounded outwards.
@@ -215,12 +226,40 @@ def passes(stack: Stack) -> Iterator[Evidence]:
         yield Evidence(Topic.CONTRAST, -1, which)
 
 
+_CLEAR: Final = 0.9
+_LIKELY: Final = 0.6
+# The topic that a class speaks to, the points when it is clear and when it is likely, and how it reads. Where the
+# header says the opposite of a clear look, neither refuses the stack alone: it can be read, but any other goes first.
+# Where the header is silent, a clear look refuses. Only words may be outweighed (a kernel's name, a window, a contrast
+# agent), by 12 points that are more than all of them together; never planes, Image Type or the size of a head.
+_APPEARANCES: Final = {
+    SeriesClass.SOFT_TISSUE: (Topic.TISSUE, 12, 3, "axial soft tissue of a head without contrast agent"),
+    SeriesClass.SHARP: (Topic.TISSUE, -6, -2, "a bone or lung kernel"),
+    SeriesClass.CONTRAST: (Topic.CONTRAST, -5.5, -2, "a head with contrast agent"),
+    SeriesClass.REFORMAT: (Topic.PLANES, -2.5, -1, "coronal or sagittal planes"),
+    SeriesClass.SCOUT: (Topic.KIND, -4, -1, "a scout"),
+    # Refuses what has a head's size when nothing calls it a head.
+    SeriesClass.NOT_HEAD: (Topic.HEAD, -4, -1, "no head"),
+}
+
+
+def appearance(look: Look) -> Iterator[Evidence]:
+    """What the images themselves look like to the series classifier."""
+    if look.probability < _LIKELY:
+        return
+    topic, clear, likely, what = _APPEARANCES[look.series_class]
+    points = clear if look.probability >= _CLEAR else likely
+    also = (Topic.CONTRAST,) if look.series_class is SeriesClass.SOFT_TISSUE else ()
+    # Never "100 %": a network is not that sure.
+    yield Evidence(topic, points, f"the images look like {what} ({min(look.probability, 0.99):.0%})", also)
+
+
 _OF_GEOMETRY: Final = (planes, spacing, extent, field_of_view)
 _OF_HEADER: Final = (sharpness, window, image_kind, body_part, description, contrast_agent)
 
 
-def evidence(stack: Stack) -> tuple[Evidence, ...]:
-    """Return all evidence about a stack; none when it has no geometry."""
+def evidence(stack: Stack, look: Look | None = None) -> tuple[Evidence, ...]:
+    """Return all evidence about a stack, that of a look at its images too; none when it has no geometry."""
     if stack.geometry is None:
         return ()
     geometry, header = stack.geometry, stack.header
@@ -228,4 +267,5 @@ def evidence(stack: Stack) -> tuple[Evidence, ...]:
         *(found for rule in _OF_GEOMETRY for found in rule(geometry)),
         *(found for rule in _OF_HEADER for found in rule(header)),
         *passes(stack),
+        *(() if look is None else appearance(look)),
     )

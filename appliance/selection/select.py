@@ -4,12 +4,13 @@
 
 A stack is refused where one topic's evidence decides against it (a sharp kernel, another part of the body, ...): no
 number of good marks elsewhere makes a bone series readable. Among the rest, points decide. The judgement asks headers
-and geometry; the pixels have their say in `imaging.check`.
+and geometry, and, where it was had, a look at some of the images (`look`); the whole volume has its say in
+`imaging.check`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from appliance.errors import Refusal, RefusalCode
 from appliance.imaging.geometry import Geometry
 from appliance.imaging.header import acquired_at
 from appliance.imaging.stacks import Stack
+from appliance.selection.look import Candidate, Look
 from appliance.selection.rules import Evidence, Topic, evidence
 from appliance.settings import SelectionSettings
 
@@ -59,6 +61,14 @@ class Selection:
         return tuple(judgement.stack for judgement in self.readable)
 
     @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The stacks in their order, for a look at their images."""
+        return tuple(
+            Candidate(judgement.stack, judgement.refusal.code if judgement.refusal else None)
+            for judgement in self.judgements
+        )
+
+    @property
     def chosen(self) -> Stack | None:
         """The stack to read, None when none is suitable."""
         return self.suitable[0] if self.suitable else None
@@ -77,20 +87,29 @@ class Selection:
         )
 
 
-def select(stacks: Iterable[Stack], settings: SelectionSettings, *, refuse_gaps: bool = True) -> Selection:
-    """Return the judgements about the stacks of one study.
+def select(
+    stacks: Iterable[Stack],
+    settings: SelectionSettings,
+    *,
+    refuse_gaps: bool = True,
+    looks: Mapping[Stack, Look] | None = None,
+) -> Selection:
+    """Return the judgements about the stacks of one study; `looks` are what images look like, as far as known.
 
     With `refuse_gaps` a stack with a missing slice is refused; who still waits for slices passes False, and finds the
     best stack whether complete or not (`Stack.complete`). Equal scores are decided by the longer stack, the earlier
     acquisition, and the UID: the same stacks always give the same choice.
     """
-    judgements = [judge(stack, settings, refuse_gaps=refuse_gaps) for stack in stacks]
+    known = looks or {}
+    judgements = [judge(stack, settings, refuse_gaps=refuse_gaps, look=known.get(stack)) for stack in stacks]
     return Selection(tuple(sorted(judgements, key=_rank)))
 
 
-def judge(stack: Stack, settings: SelectionSettings, *, refuse_gaps: bool = True) -> Judgement:
+def judge(
+    stack: Stack, settings: SelectionSettings, *, refuse_gaps: bool = True, look: Look | None = None
+) -> Judgement:
     """Return the judgement about one stack."""
-    found = evidence(stack)
+    found = evidence(stack, look)
     return Judgement(
         stack,
         sum(item.points for item in found),
@@ -122,7 +141,7 @@ def _refusal(
     if stack.geometry is None:
         return Refusal(RefusalCode.NO_POSITION, "the images have no position", stack.series_uid)
     for topic, limit, code in _DECISIVE:
-        items = [item for item in found if item.topic is topic]
+        items = [item for item in found if item.is_about(topic)]
         if sum(item.points for item in items) <= limit:
             against = [item.reason for item in items if item.points < 0] or ["nothing says that this is a head"]
             return Refusal(code, "; ".join(against), stack.series_uid)

@@ -1,0 +1,193 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What images look like is one piece of evidence: it ranks series, outweighs words, and is never waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from appliance.errors import RefusalCode, UnavailableError
+from appliance.imaging.stacks import Stack, stacks
+from appliance.reading.series import CLASSES, INPUT_SHAPE, MOST_SERIES, SeriesClass, shown_slices
+from appliance.selection.look import BUDGET_S, Look, look_at
+from appliance.selection.select import Judgement, Selection, select
+from appliance.settings import SelectionSettings
+from tests.appliance.imaging.scans import file, headers_only
+from tests.appliance.selection.test_select import BONE, scan
+
+SOFT, SHARP, CONTRAST = SeriesClass.SOFT_TISSUE, SeriesClass.SHARP, SeriesClass.CONTRAST
+AGENT = {"ContrastBolusAgent": "ULTRAVIST", "SeriesDescription": "Head post contrast"}
+SILENT = {"ConvolutionKernel": None, "WindowCenter": None, "WindowWidth": None, "BodyPartExamined": None}
+
+
+class Said:
+    """A classifier that gives each series in turn the class named, and keeps what it was shown."""
+
+    def __init__(self, *classes: SeriesClass, probability: float = 0.95) -> None:
+        self.rows = np.full((len(classes), len(CLASSES)), (1 - probability) / (len(CLASSES) - 1), np.float32)
+        for row, one in zip(self.rows, classes, strict=True):
+            row[CLASSES.index(one)] = probability
+        self.shown: NDArray[np.uint8] | None = None
+
+    def classify(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        self.shown = thumbnails
+        return self.rows[: len(thumbnails)]
+
+
+class Away:
+    def classify(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        return None
+
+
+def study(*series: list[Dataset]) -> tuple[tuple[Stack, ...], Callable[[str], bytes]]:
+    """Return the stacks of a study and what fetches their files."""
+    images = [dataset for one in series for dataset in one]
+    instances = headers_only(images)
+    files = {instance.ref: file(dataset) for instance, dataset in zip(instances, images, strict=True)}
+    return stacks(instances), files.__getitem__
+
+
+def headed(found: Iterable[Stack], looks: dict[Stack, Look] | None = None) -> Selection:
+    return select(found, SelectionSettings(), looks=looks)
+
+
+def by_number(selection: Selection, number: int) -> Judgement:
+    (one,) = [one for one in selection.judgements if int(one.stack.header.SeriesNumber) == number]
+    return one
+
+
+def looked(*series: tuple[dict[str, Any], SeriesClass | None], probability: float = 0.95) -> Selection:
+    """Return the selection among head series with these headers, numbered from 1, that look like these classes."""
+    found, _ = study(*(scan(number, **attributes) for number, (attributes, _) in enumerate(series, start=1)))
+    classes = [one for _, one in series]
+    looks = {
+        stack: Look(looks_like, probability)
+        for stack in found
+        if (looks_like := classes[int(stack.header.SeriesNumber) - 1]) is not None
+    }
+    return headed(found, looks)
+
+
+def chosen(selection: Selection) -> int | None:
+    return None if selection.chosen is None else int(selection.chosen.header.SeriesNumber)
+
+
+def test_a_look_is_one_piece_of_evidence_with_points_and_a_sentence() -> None:
+    plain, seen = looked(({}, None)), looked(({}, SOFT))
+    assert by_number(seen, 1).score > by_number(plain, 1).score
+    assert set(by_number(seen, 1).reasons_for) - set(by_number(plain, 1).reasons_for) == {
+        "the images look like axial soft tissue of a head without contrast agent (95%)"
+    }
+    against = looked(({}, SHARP))
+    assert "the images look like a bone or lung kernel (95%)" in by_number(against, 1).reasons_against
+    assert by_number(against, 1).score < by_number(plain, 1).score
+
+
+@pytest.mark.parametrize("words", [BONE, {**BONE, "SeriesDescription": "bone"}, AGENT])
+@pytest.mark.parametrize("other", [SHARP, CONTRAST])
+def test_of_two_series_with_each_others_words_the_one_that_looks_right_is_read(
+    words: dict[str, Any], other: SeriesClass
+) -> None:
+    assert chosen(looked((words, None), ({}, None))) == 2
+    assert chosen(looked((words, SOFT), ({}, other))) == 1
+
+
+@pytest.mark.parametrize("looks_like", [SHARP, CONTRAST, SeriesClass.REFORMAT, SeriesClass.SCOUT, SeriesClass.NOT_HEAD])
+def test_a_look_alone_never_refuses_what_the_header_says_is_the_series_to_read(looks_like: SeriesClass) -> None:
+    attributes = {"SeriesDescription": "Head w/o contrast"}
+    assert chosen(looked((attributes, looks_like), probability=1.0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("looks_like", "code"),
+    [
+        (SHARP, RefusalCode.NOT_SOFT_TISSUE),
+        (CONTRAST, RefusalCode.CONTRAST),
+        (SeriesClass.NOT_HEAD, RefusalCode.NOT_HEAD),
+    ],
+)
+def test_where_the_header_is_silent_a_clear_look_refuses_and_an_unclear_one_does_not(
+    looks_like: SeriesClass, code: RefusalCode
+) -> None:
+    refused = looked((SILENT, looks_like))
+    assert [refusal.code for refusal in refused.refusals] == [code]
+    assert "the images look like" in refused.refusals[0].reason
+    assert chosen(looked((SILENT, looks_like), probability=0.7)) == 1
+    assert chosen(looked((SILENT, looks_like), probability=0.4)) == 1
+
+
+def test_a_look_does_not_make_readable_what_geometry_or_image_type_refuse() -> None:
+    derived = {"ImageType": ["DERIVED", "SECONDARY", "MIP"]}
+    assert chosen(looked((derived, SOFT), probability=1.0)) is None
+    assert chosen(looked(({"BodyPartExamined": "ABDOMEN", "slices": 70, "matrix": 128}, SOFT), probability=1.0)) is None
+
+
+def test_only_stacks_that_a_look_can_help_are_fetched_and_of_each_the_slices_of_the_contract() -> None:
+    found, fetch = study(
+        scan(1),
+        scan(2, **BONE),
+        scan(3, along=1, orientation=(1, 0, 0, 0, 0, -1)),
+        scan(4, slices=2, along=1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], orientation=(1, 0, 0, 0, 0, -1)),
+    )
+    fetched = []
+
+    def counted(ref: str) -> bytes:
+        fetched.append(ref)
+        return fetch(ref)
+
+    classifier = Said(SOFT, SHARP)
+    looks = look_at(headed(found).candidates, counted, classifier)
+    assert {int(stack.header.SeriesNumber): look.series_class for stack, look in looks.items()} == {1: SOFT, 2: SHARP}
+    wanted = {
+        stack.instances[index].ref
+        for stack in found
+        if int(stack.header.SeriesNumber) in (1, 2)
+        for index in shown_slices(len(stack.instances))
+    }
+    assert sorted(fetched) == sorted(wanted)
+    assert classifier.shown is not None
+    assert classifier.shown.shape == (2, *INPUT_SHAPE)
+
+
+def test_no_answer_leaves_the_choice_to_the_headers() -> None:
+    found, fetch = study(scan(1, **BONE), scan(2))
+    assert look_at(headed(found).candidates, fetch, Away()) == {}
+    assert chosen(headed(found, {})) == 2
+
+
+def test_a_stack_whose_pixels_cannot_be_read_is_judged_by_its_header_and_the_others_are_looked_at() -> None:
+    found, fetch = study(scan(1), scan(2))
+    broken = next(stack for stack in found if int(stack.header.SeriesNumber) == 1)
+    refs = {instance.ref for instance in broken.instances}
+    looks = look_at(headed(found).candidates, lambda ref: b"" if ref in refs else fetch(ref), Said(SOFT, SOFT))
+    assert [int(stack.header.SeriesNumber) for stack in looks] == [2]
+
+
+def test_an_orthanc_that_does_not_answer_is_not_hidden() -> None:
+    found, _ = study(scan(1))
+
+    def away(_: str) -> bytes:
+        raise UnavailableError("Orthanc is away")
+
+    with pytest.raises(UnavailableError):
+        look_at(headed(found).candidates, away, Said(SOFT))
+
+
+def test_once_the_time_is_used_up_no_further_stack_is_begun_with_and_those_seen_count() -> None:
+    found, fetch = study(*(scan(number) for number in range(1, 5)))
+    times = iter([0.0, 0.0, 0.8 * BUDGET_S, 1.1 * BUDGET_S, 9.0])
+    looks = look_at(headed(found).candidates, fetch, Said(SOFT, SOFT), clock=lambda: next(times))
+    assert len(looks) == 2
+
+
+def test_of_very_many_stacks_the_best_by_header_are_looked_at() -> None:
+    found, fetch = study(*(scan(number, slices=12) for number in range(1, MOST_SERIES + 3)))
+    candidates = headed(found).candidates
+    looks = look_at(candidates, fetch, Said(*[SOFT] * MOST_SERIES), clock=lambda: 0.0)
+    assert list(looks) == [candidate.stack for candidate in candidates[:MOST_SERIES]]
