@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from simulator.atlas import Atlas, load_atlas
 from simulator.build import Build, rotation
-from simulator.dura import lay_arteries, membranes, sinuses
+from simulator.dura import lay_arteries, membranes, sinuses, soften
 from simulator.exterior import Exterior
 from simulator.fields import Taps, smooth_field, spread, stream
 from simulator.fillings import Fillings
@@ -306,7 +306,7 @@ class Anatomy:
         out += (white - to_grey) * np.float32(tissue.white - tissue.csf)
         out += np.float32(tissue.texture) * at.texture * at.brain
         falx, tentorium = membranes(at)
-        sinus = np.maximum(sinuses(at, self.build.transverse_sinus), self.venous)
+        sinus = soften(np.maximum(sinuses(at, self.build.transverse_sinus), self.venous), self.cavity)
         inside = Inside(
             out, at, tissue, falx, tentorium, sinus, ventricle, self.inner_warp, WARP_GRID_MM, atlas.origin_mni
         )

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Falx, tentorium, dural sinuses and the large arteries at the base: what is bright inside every skull.
 
-Flowing blood measures 31-68 HU, more with a high haematocrit (Black et al., AJNR 2011; see `tissue.py`), and dura is
-drawn about alike: little less than clot, and where they lie is what tells them from it. A normal falx is seen behind in
-nine scans of ten, in front in four (Zimmerman et al., AJR 1982), and has been taken for blood ever since (Osborn et
-al., Radiology 1980).
+Flowing blood is as dense as the head's haematocrit makes it (`tissue.py`), dura a little less so: little less than
+clot, and where they lie is what tells them from it. A sheet of dura is 0.5-2 mm thick, so that no slice of usual
+thickness shows it at its full density, and nothing inside a skull has the sharp edges that voxels would give it. A
+normal falx is seen behind in nine scans of ten, in front in four (Zimmerman et al., AJR 1982), and has been taken for
+blood ever since (Osborn et al., Radiology 1980).
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from simulator.landmarks import Landmarks, smoothstep
 
 Field = NDArray[np.float32]
 Point = tuple[float, float, float]
+
+SOFT_MM = 0.9  # standard deviation of a sinus's edge
 
 # MNI z, y, |x| (mm) along the arteries, and their radius (mm).
 _BASILAR: tuple[Point, ...] = ((-46.0, -17.0, 0.0), (-34.0, -13.0, 0.5), (-22.0, -14.0, 0.0), (-14.0, -16.0, 0.0))
@@ -37,11 +41,12 @@ def membranes(at: Landmarks) -> tuple[Field, Field]:
     lowest = np.where(at.y > 20, -16.0, np.where(at.y < -40, 4.0, 30.0))
     above = smoothstep((at.z - lowest) / 8) * smoothstep((at.from_ventricle - 3) / 4)
     # Thin in front, where few scans show it, thicker behind and at its root, and never even.
-    half_mm = 0.4 + 0.4 * smoothstep((35 - at.y) / 95) + 0.15 * smoothstep((10 - at.depth) / 8) + 0.13 * at.texture
-    falx = np.clip(np.clip(half_mm, 0.2, 1.2) + 0.5 - np.abs(at.falx), 0, 1) * above * (1 - 0.8 * at.brain)
+    half_mm = 0.3 + 0.3 * smoothstep((35 - at.y) / 95) + 0.1 * smoothstep((10 - at.depth) / 8) + 0.1 * at.texture
+    falx = np.clip(np.clip(half_mm, 0.2, 0.9) + 0.5 - np.abs(at.falx), 0, 1) * above * (1 - 0.8 * at.brain)
     incisura = smoothstep((np.abs(at.x) - 16) / 8 + np.maximum(0, (-48 - at.y) / 8))
     here = incisura * (at.y < -22) * (at.z < 22) * (at.z > -34)
-    tentorium = np.clip(1.4 - np.abs(at.tentorium), 0, 1) * here * (1 - 0.6 * at.brain)
+    half_mm = np.clip(0.4 + 0.2 * smoothstep((10 - at.depth) / 8) + 0.1 * at.texture, 0.25, 0.8)
+    tentorium = np.clip(half_mm + 0.5 - np.abs(at.tentorium), 0, 1) * here * (1 - 0.6 * at.brain)
     return np.asarray(falx, np.float32), np.asarray(tentorium, np.float32)
 
 
@@ -62,6 +67,18 @@ def sinuses(at: Landmarks, transverse_widths: tuple[float, float]) -> Field:
     transverse = smoothstep((4.2 * width - np.abs(at.tentorium)) / 2) * smoothstep((7.5 * width - at.depth) / 3)
     transverse *= (at.y < -42) & (at.z < 12)
     return np.asarray(np.maximum(sagittal, transverse) * (1 - 0.7 * at.brain), np.float32)
+
+
+def soften(sinus: Field, cavity: Field) -> Field:
+    """Return sinuses [Z, Y, X] with soft edges towards the brain; the wall of bone, outside of `cavity`, stays.
+
+    Their walls slant through voxels, and specks of a millimetre are bridging veins: neither is as dense as what fills
+    a whole sinus.
+    """
+    here = (cavity > 0).astype(np.float32)
+    near = ndimage.gaussian_filter(sinus * here, SOFT_MM, truncate=2.5)
+    near /= np.maximum(ndimage.gaussian_filter(here, SOFT_MM, truncate=2.5), 0.05)
+    return np.asarray(near, np.float32)
 
 
 def lay_arteries(hu: Field, at: Landmarks, blood_hu: float, rng: np.random.Generator) -> None:

@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How dense blood is, by haematocrit and age, and how the density varies within a clot.
 
-Whole blood rises with the haematocrit (New & Aronow, Radiology 1976), here by 0.95 HU a percent, which puts 40 % at the
-1.33 HU a percent that dural sinuses have (Buyck et al., AJNR 2013). A clot retracts within six hours (Kendall & Radue,
-Br J Radiol 1978) and then measures up to 78 here (clotted sinuses: 74 +- 9, Buyck). Blood that has not clotted stays at
-40-60, and so may that of the anaemic (Smith et al., AJR 1981; Duy et al., J Neuroimaging 2019, find no difference). A
-subacute clot loses 1.6 HU a day here (textbooks: 1-2; Dolinskas et al., AJR 1977) and passes brain between the first
-and the third week (Lee et al., J Korean Med Sci 1997, for subdural hematomas). Swirls are blood that still runs
-(Greenberg et al., Neurosurgery 1985; Al-Nakshabandi, Radiology 2001); a horizontal level is blood that settles
-unclotted (Pfleger et al., AJNR 1994).
+Whole blood rises with the haematocrit, the one that the head's vessels show (`tissue.py`). A clot retracts within six
+hours (Kendall & Radue, Br J Radiol 1978) and then measures up to 78 here (clotted sinuses: 74 +- 9, Buyck). Blood that
+has not clotted stays at 40-60, and so may that of the anaemic (Smith et al., AJR 1981; Duy et al., J Neuroimaging 2019,
+find no difference). A subacute clot loses 1.6 HU a day here (textbooks: 1-2; Dolinskas et al., AJR 1977) and passes
+brain between the first and the third week (Lee et al., J Korean Med Sci 1997, for subdural hematomas). Swirls are blood
+that still runs (Greenberg et al., Neurosurgery 1985; Al-Nakshabandi, Radiology 2001); a horizontal level is blood that
+settles unclotted (Pfleger et al., AJNR 1994).
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ from simulator.landmarks import smoothstep
 
 Field = NDArray[np.float32]
 
-_HU_OF_PLASMA, _HU_PER_PERCENT = 15.0, 0.95
 _HU_OF_PACKED_CELLS = 80.0
 _CLEAR_HU = 60.0
 ISODENSE_HU = 45.0  # no denser than grey matter about it
@@ -61,8 +59,7 @@ class Clot:
     @classmethod
     def drawn(cls, anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, subacute_rate: float = 0.08) -> Clot:
         """Return a clot of this head's blood, by its haematocrit: contrast agent in its vessels thickens no clot."""
-        percent = float(np.clip((anatomy.tissue.blood - _HU_OF_PLASMA) / _HU_PER_PERCENT, 26, 52))
-        whole = _HU_OF_PLASMA + _HU_PER_PERCENT * percent
+        whole = anatomy.tissue.blood
         age = Age(
             str(rng.choice([Age.HYPERACUTE, Age.SUBACUTE, Age.ACUTE], p=[0.1, subacute_rate, 0.9 - subacute_rate]))
         )

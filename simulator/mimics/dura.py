@@ -37,8 +37,8 @@ class DenseDura(Mimic):
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> DenseDura:
         """Return one."""
-        hu = float(rng.uniform(5, 28))
-        return cls(hu, hu * float(rng.uniform(0.3, 1)), float(max(0.0, rng.uniform(-0.6, 0.9))))
+        hu = float(rng.uniform(4, 18))
+        return cls(hu, hu * float(rng.uniform(0.3, 1)), float(max(0.0, rng.uniform(-0.6, 0.5))))
 
     def lay_over_dura(self, inside: Inside) -> None:
         """Raise the membranes."""

@@ -380,9 +380,9 @@ def test_contrast_in_vessels_thickens_no_clot_and_a_high_haematocrit_does(anatom
     plain, filled, thick = (
         Clot.drawn(replace(anatomy, tissue=tissue), LOBAR, stream(1, "c")).hu
         for tissue in (
-            replace(anatomy.tissue, blood=50.0, venous=50.0),
-            ContrastInVessels(200.0).thickened(replace(anatomy.tissue, blood=50.0, venous=50.0)),
-            ThickBlood(64.0).thickened(anatomy.tissue),
+            replace(anatomy.tissue, haematocrit=36.0, venous=49.2),
+            ContrastInVessels(200.0).thickened(replace(anatomy.tissue, haematocrit=36.0, venous=49.2)),
+            ThickBlood(55.0).thickened(anatomy.tissue),
         )
     )
 

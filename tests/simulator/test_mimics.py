@@ -28,6 +28,7 @@ from simulator.mimics.sinuses import ThickBlood
 from simulator.mimics.tumours import Meningioma
 from simulator.mimics.white_matter import WhiteMatterDisease
 from simulator.population import MimicSet
+from simulator.tissue import Tissue, blood_hu
 
 HEADS = 600
 EXAMPLES = 4
@@ -296,6 +297,17 @@ def test_a_calcified_pineal_is_one_bright_spot_at_the_midline(plain):
     assert abs(at.x.ravel()[round(x)]) < 4
     assert at.z.ravel()[round(z)] == pytest.approx(1, abs=4)
     assert at.y.ravel()[round(y)] == pytest.approx(-28, abs=4)
+
+
+def test_flowing_blood_goes_with_the_heads_haematocrit_and_is_never_as_dense_as_a_clot():
+    heads = [Tissue.drawn(stream(seed, "tissue")) for seed in range(300)]
+    venous = np.array([tissue.venous for tissue in heads])
+    thick = [ThickBlood.drawn(stream(seed, "thick")).thickened(heads[0]) for seed in range(100)]
+
+    assert all(tissue.venous == tissue.blood == blood_hu(tissue.haematocrit) for tissue in (*heads, *thick))
+    assert 50 < np.median(venous) < 56
+    assert venous.max() < 68
+    assert max(tissue.venous for tissue in thick) < 71  # 166 of 166 normal ones: Black et al. 2011
 
 
 def test_a_dense_falx_is_bright_along_the_midline_only(plain):

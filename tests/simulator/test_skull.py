@@ -11,7 +11,7 @@ import pytest
 
 from simulator.anatomy import Anatomy
 from simulator.build import Build
-from simulator.dura import membranes, sinuses
+from simulator.dura import membranes, sinuses, soften
 from simulator.fillings import METAL_HU, Fillings, patient_point
 from simulator.geometry import ScanGeometry
 from simulator.mimics import Mimics
@@ -133,6 +133,32 @@ def test_the_falx_is_thinner_in_front_than_behind(anatomy):
     ]
 
     assert thickness[0] < 0.85 * thickness[1]
+
+
+def test_falx_and_tentorium_are_no_thicker_than_dura(anatomy):
+    at = anatomy.landmarks
+    falx, tentorium = membranes(at)
+    # The room that each takes, over the area of its middle.
+    for sheet, distance in ((falx, at.falx), (tentorium, at.tentorium)):
+        inside = (at.depth > 12) & (at.brain < 0.05)
+        seen = np.broadcast_to(inside, sheet.shape) & (sheet > 0)
+        middle = seen & (np.abs(distance) < 0.5)
+        assert 0.4 < sheet[seen & (np.abs(distance) < 2)].sum() / np.count_nonzero(middle) < 1.6
+
+
+def test_a_sinus_has_soft_edges_and_keeps_its_inside_and_its_wall_of_bone():
+    sinus = np.zeros((20, 40, 40), np.float32)
+    sinus[:, :10, 10:30] = 1  # along the bone, which is where the cavity ends
+    speck = np.zeros_like(sinus)
+    speck[10, 30, 20] = 1
+    cavity = np.ones_like(sinus)
+    cavity[:, :2] = 0
+    soft = soften(np.maximum(sinus, speck), cavity)
+
+    assert soft[10, 5, 20] > 0.99
+    assert soft[10, 2, 20] > 0.95
+    assert 0.2 < soft[10, 9, 20] < 0.9
+    assert soft[10, 30, 20] < 0.2
 
 
 def test_a_cavum_opens_the_septum(anatomy):
