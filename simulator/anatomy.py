@@ -23,6 +23,7 @@ from simulator.atlas import Atlas, load_atlas
 from simulator.build import Build, rotation
 from simulator.dura import lay_arteries, membranes, sinuses, soften
 from simulator.exterior import Exterior
+from simulator.face import Face
 from simulator.fields import Taps, smooth_field, spread, stream
 from simulator.fillings import Fillings
 from simulator.landmarks import Landmarks, smoothstep
@@ -78,6 +79,7 @@ class Anatomy:
         mimics = Mimics.drawn(seed, population.mimics)
         tissue = mimics.thickened(Tissue.drawn(stream(seed, "tissue")))
         skull = Skull.drawn(stream(seed, "bone"), build.age_years)
+        face = Face.drawn(stream(seed, "face"), build.age_years)
         eyes = Eye.pair(stream(seed, "eyes"), tissue, build.age_years)
         head = cls(
             seed=seed,
@@ -85,8 +87,8 @@ class Anatomy:
             tissue=tissue,
             build=build,
             mimics=mimics,
-            exterior=Exterior(seed, atlas, tissue, build, skull, eyes, mimics, texture),
-            fillings=Fillings.drawn(stream(seed, "fillings")),
+            exterior=Exterior(seed, atlas, tissue, build, skull, face, eyes, mimics, texture),
+            fillings=Fillings.drawn(stream(seed, "fillings"), face.teeth),
             shape_coefficients=coefficients,
             inner_warp=drawn_warp(stream(seed, "gyri"), atlas, build),
             texture=texture,

@@ -52,4 +52,4 @@ def enhanced(head: SimulatedHead, phase: Phase) -> SimulatedHead:
         z, y, x = (slice(int(low), int(low) + size) for low, size in zip(blood.low, blood.fraction.shape, strict=True))
         seen = tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip((z, y, x), box, strict=True))
         hu[z, y, x] -= np.clip(blood.fraction, 0, 1) * gain[seen]
-    return replace(head, hu=hu)
+    return replace(head, hu=hu, filled=filled.tissue)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.atlas import Atlas
 from simulator.build import Build
+from simulator.face import Face
 from simulator.fields import smooth_field, stream
 from simulator.landmarks import smoothstep
 from simulator.mimics import Mimics
@@ -28,7 +29,7 @@ _VAULT_SCALP_MM = np.float32(5.5)
 
 @dataclass(frozen=True)
 class Exterior:
-    """Skull, scalp, face and the air around one head.
+    """Skull, scalp, face and the air around one head, and its neck.
 
     Attributes
     ----------
@@ -40,6 +41,7 @@ class Exterior:
     tissue: Tissue
     build: Build
     skull: Skull
+    face: Face
     eyes: tuple[Eye, Eye]
     mimics: Mimics
     texture: Field = field(repr=False)
@@ -110,8 +112,19 @@ class Exterior:
         air, fluid = sinus_air(atlas, outer, self.skull, self.seed)
         air *= 1 - cavity
         out += air * (np.float32(AIR_HU) + fluid * np.float32(FLUID_HU - AIR_HU) - out)
+        self.face.lay_upper(Outside(out, *atlas.mni(), atlas.cavity_distance, outer, skin, tissue))
         out = np.asarray(AIR_HU + np.clip(0.5 - skin, 0, 1) * (out - AIR_HU), np.float32)
         place = Outside(out, *atlas.mni(), atlas.cavity_distance, outer, skin, tissue)
         self.mimics.lay_outside(place)
         out.flags.writeable = False
         return out
+
+    def below(self, depth_mm: int, tissue: Tissue | None = None) -> Field:
+        """Return the HU [`depth_mm`, Y, X] of face and neck below the atlas.
+
+        Parameters
+        ----------
+        tissue: with contrast agent in its vessels; the head's own by default.
+        """
+        lowest = (self.hu[0], self.skin_distance[0])
+        return self.face.below(self.atlas, tissue or self.tissue, lowest, self.build.skin_mm, self.seed, depth_mm)

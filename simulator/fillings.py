@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Dental metal: fillings and crowns below the atlas grid, seen where a scan reaches down to the teeth."""
+"""Dental metal: fillings and crowns of teeth, seen where a scan reaches down to them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.geometry import ScanGeometry
+from simulator.teeth import MOLARS, Teeth
 
 Field = NDArray[np.float32]
 Point = tuple[float, float, float]
@@ -20,19 +21,20 @@ METAL_HU = 9000.0  # amalgam and gold are far above what a scanner stores
 
 @dataclass(frozen=True)
 class Fillings:
-    """The metal in one head's upper teeth: MNI z, y, x (mm) and radius (mm) of each piece."""
+    """The metal in one head's teeth: MNI z, y, x (mm) and radius (mm) of each piece."""
 
     pieces: tuple[tuple[Point, float], ...]
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Fillings:
-        """Return one head's fillings; half of the heads have none."""
+    def drawn(cls, rng: np.random.Generator, teeth: Teeth) -> Fillings:
+        """Return the fillings of the premolars and molars that a head has left; half of the heads have none."""
+        left = [(row, tooth) for row, there in enumerate(teeth.there) for tooth in MOLARS if there[tooth]]
+        wanted = int(rng.integers(1, 9)) if rng.random() < 0.5 else 0
         pieces = []
-        for _ in range(int(rng.integers(1, 7)) if rng.random() < 0.5 else 0):
-            back = float(rng.uniform(0, 1))  # along the dental arch, from the incisors to the molars
-            side = float(rng.choice([-1.0, 1.0]))
-            place = (float(rng.uniform(-80, -72)), 68 - 42 * back**1.3, side * (6 + 20 * back**0.6))
-            pieces.append((place, float(rng.uniform(1.2, 4.0))))
+        for row, tooth in (left[i] for i in rng.permutation(len(left))[:wanted]):
+            z, y, x = teeth.crown(row // 2, row % 2, tooth)
+            dz, dy, dx = (float(v) for v in rng.normal(0, 0.8, 3))
+            pieces.append(((z + dz, y + dy, x + dx), float(rng.uniform(1.2, 4.0))))
         return cls(tuple(pieces))
 
     def lay(

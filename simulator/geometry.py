@@ -23,6 +23,10 @@ SPACINGS_MM = (5.0, 4.8, 4.5, 4.0, 3.0)
 SPACING_SHARES = (0.5, 0.15, 0.1, 0.15, 0.1)
 SPACING_SHARES_WIDE = (0.4, 0.15, 0.15, 0.15, 0.15)
 FEWEST, MOST = 24, 56
+# How many scans begin below the skull base, and by how much (mm): helical ranges are planned with a margin, some down
+# to the jaw. Shares and lengths are this project's own. Thin slices reach less far: `MOST` is kept.
+LOW_SHARE, LOW_SHARE_WIDE = 0.38, 0.5
+LOW_MM = (8.0, 52.0)
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class ScanGeometry:
         """Return the plan of an axial soft-tissue series over the head, helical or with a tilted gantry.
 
         The range of training is wider: pixels of 0.35 to 0.6 mm, more off the centre, more tilt, and more often a
-        range that begins above the skull base or ends below the vertex.
+        range that begins above the skull base or ends below the vertex. Some ranges begin in the face.
         """
         wide = population.scanners is ScannerRange.WIDE
         spacing = float(rng.choice(SPACINGS_MM, p=SPACING_SHARES_WIDE if wide else SPACING_SHARES))
@@ -122,16 +126,21 @@ class ScanGeometry:
         if cut < (0.2 if wide else 0.08):
             bottom, top = (bottom + cut_mm, top) if end else (bottom, top - cut_mm)
         slices = int(np.clip(round((top - bottom) / spacing), FEWEST, MOST))
-        positions = bottom + spacing * (np.arange(slices) + 0.5)
         pixel = field_of_view / max(rows, columns)
         off = 8.0 if wide else 4.0
+        centre = (float(rng.normal(0, off)), 15 + float(rng.normal(0, off)), 0.0)
+        low, low_mm = rng.random(), float(rng.uniform(*LOW_MM))
+        if low < (LOW_SHARE_WIDE if wide else LOW_SHARE):
+            more = min(round(low_mm / spacing), MOST - slices)
+            bottom, slices = bottom - more * spacing, slices + more
+        positions = bottom + spacing * (np.arange(slices) + 0.5)
         return cls(
             rows=rows,
             columns=columns,
             pixel_spacing_mm=(pixel, pixel),
             positions_mm=tuple(float(p) for p in positions),
             thickness_mm=(spacing * overlap,) * slices,
-            centre_mm=(float(rng.normal(0, off)), 15 + float(rng.normal(0, off)), 0.0),
+            centre_mm=centre,
             tilt_deg=tilt if chance < tilted else 0.0,
         )
 

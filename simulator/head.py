@@ -17,10 +17,12 @@ from scipy import ndimage
 
 from simulator.anatomy import Anatomy
 from simulator.blood.laid import Blood
+from simulator.face import DEPTH_MM
 from simulator.fields import Taps, spread, stream
 from simulator.geometry import ScanGeometry
 from simulator.labels import SeenBleed, labelled, shown_hu
 from simulator.scanner import Kernel, Scanner, scanned
+from simulator.tissue import Tissue
 
 Field = NDArray[np.float32]
 
@@ -49,11 +51,20 @@ class SimulatedHead:
     anatomy: shape and tissue.
     hu: float32 [Z, Y, X] on the atlas grid, blood included.
     blood: the blood in it, by bleed; empty where there is none.
+    filled: the tissue with contrast agent in its vessels, None for the head's own.
     """
 
     anatomy: Anatomy
     hu: Field = field(repr=False)
     blood: tuple[Blood, ...] = ()
+    filled: Tissue | None = None
+
+    def _neck_mm(self, geometry: ScanGeometry) -> int:
+        """Return how far below the atlas these planes show the head, in whole voxels of the atlas grid."""
+        low, high = self._head_box
+        at = np.concatenate([np.stack(self._coordinates(geometry, k)).reshape(-1, 3) for k in range(geometry.shape[0])])
+        seen = at[np.all((at >= low) & (at <= high), axis=-1), 0]
+        return int(np.clip(np.ceil(-seen.min(initial=0.0)), 0, DEPTH_MM))
 
     def _coordinates(self, geometry: ScanGeometry, k: int) -> list[NDArray[np.float64]]:
         """Return the atlas coordinates [nodes y, nodes x, 3] of each sub-slice of plane k on the lattice."""
@@ -109,8 +120,11 @@ class SimulatedHead:
         """Return the noise-free HU [Z, Y, X] of the head on these planes, partial volume included, air around."""
         out = np.full(geometry.shape, AIR_HU, np.float32)
         low, high = self._head_box
+        neck_mm, whole = self._neck_mm(geometry), self.hu
+        if neck_mm:
+            whole = np.concatenate([self.anatomy.exterior.below(neck_mm, self.filled), self.hu])
         for k in range(geometry.shape[0]):
-            sampled = self._sampled([self.hu], geometry, k, (low, high), np.zeros(3), "nearest")
+            sampled = self._sampled([whole], geometry, k, (low, high), np.array([-neck_mm, 0.0, 0.0]), "nearest")
             if sampled is not None:
                 out[k][sampled[0]] = sampled[1][0]
         if self.anatomy.build.holder is not None:
@@ -120,7 +134,7 @@ class SimulatedHead:
 
     @property
     def _head_box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The atlas box of the head; below it the neck goes on as its lowest slice."""
+        """The atlas box of the head; below face and neck (`face.py`) it goes on as their lowest slice."""
         reach = self.anatomy.exterior.reach_mm
         found = ndimage.find_objects((self.anatomy.atlas.head_distance < reach).astype(np.uint8))[0]
         low = np.array([s.start for s in found], float)
