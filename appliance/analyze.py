@@ -19,15 +19,17 @@ from typing import Any, Final, TypeVar
 
 import pydicom
 
+from appliance.delivery.summary import summary
 from appliance.errors import ApplianceError, DrawingError, Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.imaging.instances import Instance, parse_instance
 from appliance.inference.detector import TritonDetector
 from appliance.inference.server import TritonServer
-from appliance.pipeline import Answer, Pipeline, Study
+from appliance.ledger.records import plain
+from appliance.pipeline import Answer, Pipeline, ReadAnswer, Study
+from appliance.results.report import RESULT_TYPES
 from appliance.settings import Settings
 
-_RESULT_FILES: Final = ("sr.dcm", "seg.dcm", "key-objects.dcm", "key-image-*.dcm", "key-image-*.png")
-"""What `Results` calls its objects."""
+_EXTENSIONS: Final = ("dcm", "png")
 
 PAUSES_S: Final = (2.0, 4.0, 8.0, 16.0, 30.0)
 """The pauses after which a Triton that is there and does not answer is asked again, s; then it is given up."""
@@ -138,36 +140,19 @@ def analyze(study: Study, settings: Settings, detector: TritonDetector, say: Cal
 
 def result(answer: Answer | None, refusals: tuple[Refusal, ...], model: dict[str, str] | None) -> dict[str, Any]:
     """Return what `result.json` says: the answer's facts under fixed keys, nulls where nothing was read."""
-    finding = answer.finding if answer else None
-    stack = answer.stack if answer else None
+    facts = summary(answer) if isinstance(answer, ReadAnswer) else {}
+    if isinstance(answer, ReadAnswer):
+        uids = [str(instance.header.SOPInstanceUID) for instance in answer.stack.instances]
+        for lesion, said in zip(answer.finding.lesions, facts["lesions"], strict=True):
+            said["slices"] = [uids[z] for z in lesion.slices]
     timing = dict(answer.timing_ms) if answer else {}
     every_refusal = (*refusals, *(answer.refusals if answer else ()))
-    uids = [str(instance.header.SOPInstanceUID) for instance in stack.instances] if stack else []
     return {
-        "present": finding.present if finding else None,
-        "probability": finding.probability if finding else None,
-        "lesions": [
-            {
-                "type": lesion.type.value,
-                "volume_ml": lesion.volume_ml,
-                "abc2_ml": lesion.abc2_ml,
-                "size_class": lesion.size_class.value,
-                "confidence": lesion.confidence,
-                "slices": [uids[z] for z in lesion.slices],
-            }
-            for lesion in (finding.lesions if finding else ())
-        ],
-        "series": {
-            "uid": stack.series_uid,
-            "description": str(stack.instances[0].header.get("SeriesDescription", "")),
-            "slices": len(stack.instances),
-        }
-        if stack
-        else None,
-        "refusals": [
-            {"series_uid": refusal.series_uid, "code": refusal.code.value, "reason": refusal.reason}
-            for refusal in every_refusal
-        ],
+        "present": facts.get("present"),
+        "probability": facts.get("probability"),
+        "lesions": facts.get("lesions", []),
+        "series": {key: facts["series"][key] for key in ("uid", "description", "slices")} if facts else None,
+        "refusals": plain(every_refusal),
         "timing_ms": {**timing, "total": sum(timing.values())},
         "model": model,
     }
@@ -180,7 +165,7 @@ def write_answer(out: Path, answer: Answer | None, document: dict[str, Any], say
     objects of an answer that was written there before are removed: they must not stand beside another answer.
     """
     # All is made before anything is removed: a fault must not leave the folder with half an answer.
-    results = answer.results if answer else None
+    results = answer.results if isinstance(answer, ReadAnswer) else None
     named: list[tuple[str, pydicom.Dataset]] = []
     pictures: list[tuple[str, bytes]] = []
     try:
@@ -190,9 +175,10 @@ def write_answer(out: Path, answer: Answer | None, document: dict[str, Any], say
     except DrawingError as error:  # SEG and SR are there by now
         say(f"{error}: the answer is written without all its key images")
     out.mkdir(parents=True, exist_ok=True)
-    for pattern in _RESULT_FILES:
-        for older in out.glob(pattern):
-            older.unlink()
+    for kind in (type_.kind for type_ in RESULT_TYPES):
+        for extension in _EXTENSIONS:
+            for older in out.glob(f"{kind.name}-[0-9]*.{extension}" if kind.several else f"{kind.name}.{extension}"):
+                older.unlink()
     written = [out / "result.json"]
     written[0].write_text(json.dumps(document, indent=2) + "\n")
     for name, dataset in named:

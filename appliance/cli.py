@@ -117,11 +117,11 @@ def _print_result(document: dict[str, Any]) -> None:
         described = f"series {series['uid']}  '{series['description']}', {series['slices']} slices"
         out.print(described, markup=False, highlight=False)
     if document["lesions"]:
-        table = Table("type", "mL", "ABC/2 mL", "size", "confidence", "slices")
+        from appliance.results.facts import LESION_FACTS, lesion_row
+
+        table = Table(*(fact.heading for fact in LESION_FACTS))
         for lesion in document["lesions"]:
-            abc2 = "" if lesion["abc2_ml"] is None else f"{lesion['abc2_ml']:.1f}"
-            row = (lesion["type"], f"{lesion['volume_ml']:.2f}", abc2, lesion["size_class"])
-            table.add_row(*row, f"{lesion['confidence']:.3f}", str(len(lesion["slices"])))
+            table.add_row(*lesion_row({**lesion, "slices": len(lesion["slices"])}))
         out.print(table)
     for refusal in document["refusals"]:
         out.print(f"refused: {refusal['code']}: {refusal['reason']}", markup=False, highlight=False)

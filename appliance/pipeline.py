@@ -78,18 +78,30 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the appliance has to say of one study; `finding`, `stack` and `results` are None when nothing was read."""
-
+class _Answer:
     study_uid: str
     selection: Selection
     model: ModelIdentity
     refusals: tuple[Refusal, ...]
     timing_ms: dict[str, float]
-    stack: Stack | None = None
-    selection_reasons: tuple[str, ...] = ()
-    finding: Finding | None = None
-    results: Results | None = None
+
+
+@dataclass(frozen=True)
+class UnreadAnswer(_Answer):
+    """The answer about a study of which nothing could be read; `refusals` say why."""
+
+
+@dataclass(frozen=True)
+class ReadAnswer(_Answer):
+    """The answer about a study that was read: what was found in which stack, and the objects that say so."""
+
+    stack: Stack
+    selection_reasons: tuple[str, ...]
+    finding: Finding
+    results: Results
+
+
+Answer = ReadAnswer | UnreadAnswer
 
 
 class Pipeline:
@@ -139,22 +151,22 @@ class Pipeline:
                     supersedes=study.supersedes,
                     selection_reasons=judgement.reasons_for,
                 )
-            return Answer(
+            return ReadAnswer(
                 study.uid,
                 selection,
                 reading.model,
                 tuple(refusals),
                 clock.timing_ms,
-                stack=stack,
-                selection_reasons=judgement.reasons_for,
-                finding=finding,
-                results=results,
+                stack,
+                judgement.reasons_for,
+                finding,
+                results,
             )
 
         nothing = Refusal(
             RefusalCode.NO_SUITABLE_SERIES, "no series of the study is a readable axial soft-tissue head CT"
         )
-        return Answer(study.uid, selection, self.detector.identity, (*refusals, nothing), clock.timing_ms)
+        return UnreadAnswer(study.uid, selection, self.detector.identity, (*refusals, nothing), clock.timing_ms)
 
 
 def _accepted(stack: Stack, fetch: Callable[[str], bytes], clock: StepClock) -> Volume:

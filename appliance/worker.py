@@ -30,8 +30,7 @@ from appliance.ledger.states import JobState
 from appliance.log import told
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError, Orthanc
-from appliance.pipeline import Answer, Step, Study
-from appliance.results.report import Results
+from appliance.pipeline import Answer, ReadAnswer, Step, Study
 from appliance.settings import Settings
 
 _LONGEST_WAIT_S: Final = 5.0
@@ -134,11 +133,10 @@ class Worker:
         timing_ms = {} if job.requested else {"quiet": 1000 * max(0.0, job.created - job.last_instance_at)}
         timing_ms["queue"] = 1000 * max(0.0, started - job.created)
         timing_ms |= {str(step): ms for step, ms in answer.timing_ms.items()}
-        if answer.results is None or answer.stack is None:
-            self._refuse(job, refusals, timing_ms)
+        if isinstance(answer, ReadAnswer):
+            self._deliver(job, answer, refusals, timing_ms)
         else:
-            sources = tuple(instance.ref for instance in (answer.stack.instances[0], answer.stack.instances[-1]))
-            self._deliver(job, answer, answer.results, sources, refusals, timing_ms)
+            self._refuse(job, refusals, timing_ms)
 
     def _instances(self, job: Job, snapshot: Snapshot) -> tuple[Instance, ...]:
         """Return the instances to answer: without the stacks that other jobs of the study answer."""
@@ -172,21 +170,15 @@ class Worker:
         return None
 
     def _deliver(
-        self,
-        job: Job,
-        answer: Answer,
-        results: Results,
-        sources: tuple[str, ...],
-        refusals: tuple[Refusal, ...],
-        timing_ms: dict[str, float],
+        self, job: Job, answer: ReadAnswer, refusals: tuple[Refusal, ...], timing_ms: dict[str, float]
     ) -> None:
+        results, stack = answer.results, answer.stack
+        sources = (stack.instances[0].ref, stack.instances[-1].ref)
         structlog.contextvars.bind_contextvars(step=Step.DELIVER.value)
         begun = self._clock()
         if not self._holds_all(sources):
             self._refuse(job, (*refusals, _GONE), timing_ms)
             return
-        stack = answer.stack
-        assert stack is not None
         self._ledger.jobs.deliver(
             job, result_objects(results.announced()), summary(answer), refusals, stack.slice_set_hash, stack.series_uid
         )
@@ -214,7 +206,7 @@ class Worker:
         self._account(answer, refusals, timing_ms, turnaround_s)
         self._log.info(
             "study answered",
-            present=answer.finding.present if answer.finding else None,
+            present=answer.finding.present,
             turnaround_s=turnaround_s and round(turnaround_s, 3),
             timing_ms={step: round(ms, 1) for step, ms in timing_ms.items()},
             superseded=superseded,
@@ -242,15 +234,14 @@ class Worker:
         )
 
     def _account(
-        self, answer: Answer, refusals: tuple[Refusal, ...], timing_ms: dict[str, float], turnaround_s: float | None
+        self, answer: ReadAnswer, refusals: tuple[Refusal, ...], timing_ms: dict[str, float], turnaround_s: float | None
     ) -> None:
         if turnaround_s is not None:
             self._metrics.turnaround.observe(turnaround_s)
         self._clocked(timing_ms)
         for refusal in refusals:
             self._metrics.refusals.labels(refusal.code.value, "answered").inc()
-        if answer.finding is not None:
-            self._metrics.answers.labels("present" if answer.finding.present else "absent").inc()
+        self._metrics.answers.labels("present" if answer.finding.present else "absent").inc()
 
     def _clocked(self, timing_ms: dict[str, float]) -> None:
         for step, ms in timing_ms.items():

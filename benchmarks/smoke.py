@@ -28,7 +28,7 @@ from rich.table import Table
 from appliance.analyze import folder_contents
 from appliance.inference.detector import TritonDetector
 from appliance.inference.server import TritonServer
-from appliance.pipeline import Pipeline
+from appliance.pipeline import Pipeline, ReadAnswer
 from appliance.reading.contract import TYPES
 from appliance.reading.lesions import Criteria
 from appliance.settings import load_settings
@@ -84,12 +84,13 @@ def case(pipeline: Pipeline, folder: Path, truth: dict[str, Any]) -> Case:
     if study is None:
         raise RuntimeError(f"{folder}: the simulator wrote no DICOM file")
     answer = pipeline.answer(study)
-    finding = answer.finding
+    read = answer if isinstance(answer, ReadAnswer) else None
+    finding = read.finding if read else None
     return Case(
         seed=truth["seed"],
         type=truth["type"],
         true_ml=truth["volume_ml"],
-        right_series=answer.stack is not None and answer.stack.series_uid == truth["series_uid"],
+        right_series=read is not None and read.stack.series_uid == truth["series_uid"],
         present=finding.present if finding else None,
         probability=finding.probability if finding else None,
         found_ml=sum(lesion.volume_ml for lesion in finding.lesions) if finding else 0.0,

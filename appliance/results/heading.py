@@ -10,7 +10,6 @@ from collections.abc import MutableSequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from enum import Enum
 from typing import Final
 
 from pydicom import DataElement, Dataset
@@ -26,6 +25,7 @@ from appliance import __version__
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity
 from appliance.results.identity import AnswerIdentity, name_uid
+from appliance.results.kinds import ResultKind
 
 MANUFACTURER: Final = "The hemorrhage appliance authors"
 MODEL_NAME: Final = "Hemorrhage appliance"
@@ -81,21 +81,6 @@ _REQUIRED: Final = (
 )
 
 
-class ResultKind(Enum):
-    """The kinds of result object: the name that its UIDs are made from, modality, series number and description."""
-
-    SR = ("sr", "SR", 9001, "Hemorrhage report (research use)")
-    SEG = ("seg", "SEG", 9002, "Hemorrhage segmentation (research use)")
-    KEY_IMAGES = ("key-image", "OT", 9003, "Hemorrhage key images (research use)")
-    KEY_OBJECTS = ("key-objects", "KO", 9004, "Hemorrhage key image selection (research use)")
-
-    def __init__(self, uid_name: str, modality: str, series_number: int, description: str) -> None:
-        self.uid_name = uid_name
-        self.modality = modality
-        self.series_number = series_number
-        self.description = description
-
-
 @dataclass(frozen=True)
 class Heading:
     """Writes the common part of each result object of one answer.
@@ -132,10 +117,10 @@ class Heading:
         for element in self.source:
             # An element with a sequence belongs to one dataset only.
             dataset[element.tag] = deepcopy(element) if element.VR == "SQ" else element
-        name = kind.uid_name if instance is None else f"{kind.uid_name} {instance}"
+        name = kind.name if instance is None else f"{kind.name} {instance}"
         dataset.SOPClassUID = UID(sop_class)
         dataset.SOPInstanceUID = self.identity.sop_uid(name)
-        dataset.SeriesInstanceUID = self.identity.series_uid(kind.uid_name)
+        dataset.SeriesInstanceUID = self.identity.series_uid(kind.name)
         dataset.SeriesNumber = kind.series_number
         dataset.SeriesDescription = kind.description
         dataset.Modality = kind.modality

@@ -22,12 +22,12 @@ from appliance.findings.finding import Finding
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
 from appliance.reading.detections import Box
-from appliance.results import codes
+from appliance.results import codes, kinds
 from appliance.results import content_items as items
 from appliance.results.colours import COLOURS
 from appliance.results.content_items import Relation
 from appliance.results.drawing import INK, WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, Colour, Mark, drawn
-from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading, ResultKind
+from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading
 from appliance.results.wording import RESEARCH_USE, millilitres
 
 MOST_DISMISSED: Final = 3
@@ -102,7 +102,7 @@ def key_object_selection(images: Sequence[KeyImage], finding: Finding, heading: 
     """Return the Key Object Selection (TID 2010) that names the key images."""
     captures = [one.undrawn for one in images]
     document = Dataset()
-    heading.write(document, ResultKind.KEY_OBJECTS, KeyObjectSelectionDocumentStorage)
+    heading.write(document, kinds.KEY_OBJECTS, KeyObjectSelectionDocumentStorage)
     document.ReferencedPerformedProcedureStepSequence = []
     document.CurrentRequestedProcedureEvidenceSequence = [
         items.evidence(
@@ -196,7 +196,7 @@ def _share(box: Box, other: Box) -> float:
 def _capture(volume: Volume, heading: Heading, index: int, number: int) -> Dataset:
     """Return the Secondary Capture of a slice without its pixels, Rows and Columns."""
     capture = Dataset()
-    heading.write(capture, ResultKind.KEY_IMAGES, SecondaryCaptureImageStorage, instance=number)
+    heading.write(capture, kinds.KEY_IMAGES, SecondaryCaptureImageStorage, instance=number)
     capture.ImageType = ["DERIVED", "SECONDARY"]
     capture.ConversionType = "WSD"
     capture.DateOfSecondaryCapture = capture.ContentDate

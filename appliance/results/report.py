@@ -1,11 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The step `report`: an answer as DICOM objects, ready to be stored beside the source."""
+"""The step `report`: an answer as DICOM objects, ready to be stored beside the source.
+
+A new type of result is a `ResultKind` and a line in `RESULT_TYPES`; what stores, announces and writes results goes
+through `Results.objects`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydicom import Dataset
@@ -13,10 +17,12 @@ from pydicom import Dataset
 from appliance.findings.finding import Finding
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
-from appliance.results.heading import heading
+from appliance.results import kinds
+from appliance.results.heading import Heading, heading
 from appliance.results.identity import answer_identity
 from appliance.results.key_images import KeyImage, key_images, key_object_selection
 from appliance.results.key_slices import key_slices
+from appliance.results.kinds import ResultKind
 from appliance.results.segmentation import segmentation
 from appliance.results.structured_report import structured_report
 from appliance.settings import Settings
@@ -26,43 +32,132 @@ LIBRARY_SLICES = 6
 
 
 @dataclass(frozen=True)
+class ResultObject:
+    """One result object of an answer: a dataset, or a key image that is drawn when it is asked for."""
+
+    kind: ResultKind
+    content: Dataset | KeyImage
+
+    @property
+    def announced(self) -> Dataset:
+        """The dataset with all its identifiers; a key image has no pixels here."""
+        return self.content.undrawn if isinstance(self.content, KeyImage) else self.content
+
+    def dataset(self) -> Dataset:
+        """Return the whole dataset. Raises `DrawingError` for a key image that cannot be drawn."""
+        return self.content.capture if isinstance(self.content, KeyImage) else self.content
+
+
+@dataclass(frozen=True)
 class Results:
-    """The result objects of one answer.
+    """The result objects of one answer, in the order to store them: what is referenced first, and the SR early."""
 
-    `seg` is None when nothing was found; `key_images` and `key_object_selection` are empty when the site wants none.
-    """
+    objects: dict[str, ResultObject]
+    """By file name (no extension)."""
 
-    sr: Dataset
-    seg: Dataset | None
-    key_images: tuple[KeyImage, ...]
-    key_object_selection: Dataset | None
+    @property
+    def sr(self) -> Dataset:
+        """The structured report, which every answer has."""
+        return self.objects[kinds.SR.name].announced
+
+    @property
+    def seg(self) -> Dataset | None:
+        """The segmentation, None when nothing was found."""
+        return self._announced(kinds.SEG)
+
+    @property
+    def key_images(self) -> tuple[KeyImage, ...]:
+        """The key images, none when the site wants none."""
+        return tuple(one.content for one in self.objects.values() if isinstance(one.content, KeyImage))
+
+    @property
+    def key_object_selection(self) -> Dataset | None:
+        """The selection that names the key images, None without them."""
+        return self._announced(kinds.KEY_OBJECTS)
+
+    def _announced(self, kind: ResultKind) -> Dataset | None:
+        return self.objects[kind.name].announced if kind.name in self.objects else None
 
     def announced(self) -> list[tuple[str, Dataset]]:
-        """Return every object with a file name (no extension), in the order to store them: what is referenced first.
-
-        The SR comes as early as it can, since a reader waits for it. Key images have no pixels here: nothing is drawn.
-        """
-        named = [("seg", self.seg), ("sr", self.sr)]
-        named += [(_name(one), one.undrawn) for one in self.key_images]
-        named.append(("key-objects", self.key_object_selection))
-        return [(name, dataset) for name, dataset in named if dataset is not None]
+        """Return every object with its file name (no extension); nothing is drawn, so key images have no pixels."""
+        return [(name, one.announced) for name, one in self.objects.items()]
 
     def named_datasets(self) -> Iterator[tuple[str, Dataset]]:
         """Yield the objects in the same order, whole: each key image is drawn when its turn comes.
 
         Raises `DrawingError` when one cannot be drawn; SEG and SR have been yielded by then.
         """
-        by_name = {_name(one): one for one in self.key_images}
-        for name, dataset in self.announced():
-            yield name, by_name[name].capture if name in by_name else dataset
+        for name, one in self.objects.items():
+            yield name, one.dataset()
 
     def key_image_pngs(self) -> list[tuple[str, bytes]]:
         """Return each key image as a PNG file, with its file name (no extension)."""
-        return [(_name(one), one.png()) for one in self.key_images]
+        return [(name, one.content.png()) for name, one in self.objects.items() if isinstance(one.content, KeyImage)]
 
 
-def _name(key_image: KeyImage) -> str:
-    return f"key-image-{key_image.undrawn.InstanceNumber}"
+@dataclass
+class Draft:
+    """What result objects are made from. `made` holds those of the types that come before in `RESULT_TYPES`."""
+
+    volume: Volume
+    reading: Reading
+    finding: Finding
+    head: Heading
+    settings: Settings
+    slices: Sequence[int]
+    """Z indices of the slices to show, foot to head."""
+    supersedes: tuple[str, str] | None
+    selection_reasons: Sequence[str]
+    made: dict[str, tuple[Dataset | KeyImage, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ResultType:
+    """A kind of result object and how it is made: none, one or, where the kind says so, several."""
+
+    kind: ResultKind
+    build: Callable[[Draft], Iterable[Dataset | KeyImage]]
+
+
+def _segmentation(draft: Draft) -> Iterator[Dataset]:
+    if draft.finding.lesions:
+        yield segmentation(draft.volume, draft.finding, draft.head)
+
+
+def _structured_report(draft: Draft) -> Iterator[Dataset]:
+    seg = next(iter(draft.made[kinds.SEG.name]), None)
+    yield structured_report(
+        draft.volume,
+        draft.finding,
+        draft.head,
+        sop_class=draft.settings.results.sr_sop_class,
+        segmentation=seg if isinstance(seg, Dataset) else None,
+        key_slices=draft.slices,
+        selection_reasons=draft.selection_reasons,
+        supersedes=draft.supersedes,
+    )
+
+
+def _key_images(draft: Draft) -> Iterable[KeyImage]:
+    if not draft.settings.results.key_images:
+        return ()
+    return key_images(draft.volume, draft.reading, draft.finding, draft.head, draft.slices)
+
+
+def _key_objects(draft: Draft) -> Iterator[Dataset]:
+    images = [one for one in draft.made[kinds.KEY_IMAGES.name] if isinstance(one, KeyImage)]
+    if images:
+        yield key_object_selection(images, draft.finding, draft.head)
+
+
+RESULT_TYPES: tuple[ResultType, ...] = (
+    ResultType(kinds.SEG, _segmentation),
+    ResultType(kinds.SR, _structured_report),
+    ResultType(kinds.KEY_IMAGES, _key_images),
+    ResultType(kinds.KEY_OBJECTS, _key_objects),
+)
+"""In the order in which objects are made and stored: what is referenced first, and the SR as early as it can come,
+since a reader waits for it."""
 
 
 def report(
@@ -86,16 +181,10 @@ def report(
     identity = answer_identity(volume, reading.model, finding.criteria, settings)
     head = heading(volume, identity, created, settings.results.institution, reading.model)
     slices = key_slices(volume, reading, finding, settings.results.key_images or LIBRARY_SLICES)
-    seg = segmentation(volume, finding, head) if finding.lesions else None
-    sr = structured_report(
-        volume,
-        finding,
-        head,
-        sop_class=settings.results.sr_sop_class,
-        segmentation=seg,
-        key_slices=slices,
-        selection_reasons=selection_reasons,
-        supersedes=supersedes,
-    )
-    images = key_images(volume, reading, finding, head, slices) if settings.results.key_images else ()
-    return Results(sr, seg, images, key_object_selection(images, finding, head) if images else None)
+    draft = Draft(volume, reading, finding, head, settings, slices, supersedes, selection_reasons)
+    objects: dict[str, ResultObject] = {}
+    for type_ in RESULT_TYPES:
+        made = draft.made[type_.kind.name] = tuple(type_.build(draft))
+        for number, content in enumerate(made, 1):
+            objects[type_.kind.named(number)] = ResultObject(type_.kind, content)
+    return Results(objects)

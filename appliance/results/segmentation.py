@@ -16,9 +16,9 @@ from pydicom.uid import SegmentationStorage
 
 from appliance.findings.finding import Finding, Lesion
 from appliance.imaging.volume import Volume
-from appliance.results import codes
+from appliance.results import codes, kinds
 from appliance.results.colours import COLOURS
-from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading, ResultKind
+from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading
 from appliance.results.identity import name_uid
 from appliance.results.structured_report import algorithm_parameters, lesion_key, tracking_identifier
 
@@ -62,9 +62,9 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading) -> Dataset:
         pixel_array=planes,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(lesion, heading, algorithm) for lesion in finding.lesions],
-        series_instance_uid=heading.identity.series_uid(ResultKind.SEG.uid_name),
-        series_number=ResultKind.SEG.series_number,
-        sop_instance_uid=heading.identity.sop_uid(ResultKind.SEG.uid_name),
+        series_instance_uid=heading.identity.series_uid(kinds.SEG.name),
+        series_number=kinds.SEG.series_number,
+        sop_instance_uid=heading.identity.sop_uid(kinds.SEG.name),
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MODEL_NAME,
@@ -81,7 +81,7 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading) -> Dataset:
     organization = heading.identity.sop_uid("dimension organization")
     for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
         item.DimensionOrganizationUID = organization
-    heading.write(dataset, ResultKind.SEG, SegmentationStorage)
+    heading.write(dataset, kinds.SEG, SegmentationStorage)
     return dataset
 
 

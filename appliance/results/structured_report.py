@@ -22,10 +22,11 @@ from appliance.findings.finding import Finding, Lesion
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity
 from appliance.reading.lesions import Criteria
-from appliance.results import codes
+from appliance.results import codes, kinds
 from appliance.results import content_items as items
 from appliance.results.content_items import Relation
-from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading, ResultKind
+from appliance.results.facts import lesion_measures
+from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading
 from appliance.results.identity import series_uid_of
 from appliance.results.wording import RESEARCH_USE, millilitres
 
@@ -56,7 +57,7 @@ def structured_report(
     """
     tree = _Tree(volume, finding, heading, segmentation)
     report = Dataset()
-    heading.write(report, ResultKind.SR, SOP_CLASSES[sop_class])
+    heading.write(report, kinds.SR, SOP_CLASSES[sop_class])
     report.ReferencedPerformedProcedureStepSequence = []
     report.PerformedProcedureCodeSequence = []
     report.CompletionFlag = "COMPLETE"
@@ -197,8 +198,7 @@ class _Tree:
                     codes.REFERENCED_SEGMENT, segmentation.SOPClassUID, segmentation.SOPInstanceUID, lesion.number
                 ),
                 *(self._source_image(codes.SOURCE_IMAGE_FOR_SEGMENTATION, index) for index in lesion.slices),
-                self._number(codes.VOLUME, lesion.volume_ml),
-                self._number(codes.PROBABILITY, lesion.confidence),
+                *(self._number(*measure) for measure in lesion_measures(lesion)),
                 items.text(codes.COMMENT, _sentence(lesion, self.volume.slices)),
             ],
             template="1411",
@@ -213,7 +213,7 @@ class _Tree:
                 *self._tracking(f"Lesions {rest[0].number}-{rest[-1].number}", "rest"),
                 items.code(codes.FINDING, codes.HEMORRHAGE),
                 *self.algorithm(),
-                self._number(codes.VOLUME, total),
+                self._number(codes.VOLUME, total, codes.MILLILITER),
                 self._number(codes.PROBABILITY, max(lesion.confidence for lesion in rest)),
                 items.text(
                     codes.COMMENT,
@@ -230,9 +230,8 @@ class _Tree:
             items.uid(codes.TRACKING_UID, self.heading.identity.tracking_uid(key), Relation.CONTEXT),
         ]
 
-    def _number(self, name: Code, value: float) -> Dataset:
-        """TID 300: a volume in mL or a probability, with its algorithm: viewers fail on a number that has no child."""
-        unit = codes.MILLILITER if name is codes.VOLUME else codes.NO_UNITS
+    def _number(self, name: Code, value: float, unit: Code = codes.NO_UNITS) -> Dataset:
+        """TID 300: a measurement with its algorithm, since viewers fail on a number that has no child."""
         return items.number(name, value, unit, self.algorithm())
 
     def _source_image(self, name: Code, index: int) -> Dataset:

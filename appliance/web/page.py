@@ -11,7 +11,7 @@ from html import escape
 from typing import Any, Final
 
 from appliance.ledger.states import OPEN, JobState, StudyState
-from appliance.reading.contract import HemorrhageType
+from appliance.results.facts import Place, lesion_words
 
 _RELOADED_EVERY_S: Final = 5
 
@@ -55,7 +55,6 @@ footer { max-width: 1180px; margin: 0 auto; padding: 18px 20px 40px; color: var(
 _HELD: Final = {JobState.WAITING, JobState.REFUSED, StudyState.INCOMPLETE}
 _UNDER_WAY: Final = {*OPEN, StudyState.RECEIVING}
 _STEPS: Final = ("quiet", "queue", "select", "read", "check", "infer", "find", "report", "deliver")
-_TYPES: Final = {kind.value: kind.display for kind in HemorrhageType}
 
 
 def page(document: dict[str, Any]) -> str:
@@ -153,8 +152,8 @@ def _answer(study: dict[str, Any]) -> str:
 
 def _lesions(study: dict[str, Any]) -> str:
     return "".join(
-        f"<div class='number'>{escape(_TYPES.get(lesion['type'], lesion['type']))} {lesion['volume_ml']:.1f} mL"
-        f"<small>{escape(lesion['size_class'])}, confidence {lesion['confidence']:.2f}</small></div>"
+        f"<div class='number'>{escape(' '.join(lesion_words(lesion, Place.HEADLINE)))}"
+        f"<small>{escape(', '.join(lesion_words(lesion, Place.DETAIL)))}</small></div>"
         for lesion in study["lesions"]
     )
 

@@ -26,6 +26,8 @@ from rich.table import Table
 
 from appliance.errors import ApplianceError
 from appliance.reading.contract import TYPES
+from appliance.results.kinds import KEY_IMAGES, KEY_OBJECTS, SEG, SR
+from appliance.results.report import RESULT_TYPES
 from appliance.settings import OrthancSettings, Settings, load_settings
 from deploy.local.ports import with_free_ports
 from deploy.local.stack import Stack
@@ -37,8 +39,7 @@ from simulator.study import StudySpec, WrittenStudy, write_study
 
 BESIDE = (SeriesKind.AXIAL, SeriesKind.BONE, SeriesKind.CORONAL, SeriesKind.SCOUT)
 MOST_REASONS = 4
-KINDS = {"SR": "report", "SEG": "segmentation", "KO": "key-objects", "OT": "key-image"}
-"""What the objects of an answer are called in the folder of answers, by their modality."""
+KINDS = {type_.kind.modality: type_.kind for type_ in RESULT_TYPES}
 # A table of five columns wants more than the 80 columns of a pipe or a log.
 console = Console(width=max(Console().width, 120))
 
@@ -93,11 +94,10 @@ def stored_results(settings: OrthancSettings, study_uid: str, out: Path) -> dict
                 continue
             for instance in series["Instances"]:
                 data = orthanc.get(f"/instances/{instance}/file").raise_for_status().content
-                number = sum(name.startswith(kind) for name in files)
-                name = f"{kind}-{number + 1}" if kind == "key-image" else kind
+                name = kind.named(1 + sum(name.startswith(f"{kind.name}-") for name in files))
                 files[name] = out / f"{name}.dcm"
                 files[name].write_bytes(data)
-                if kind == "key-image":
+                if kind is KEY_IMAGES:
                     preview = orthanc.get(f"/instances/{instance}/preview", headers={"Accept": "image/png"})
                     files[name].with_suffix(".png").write_bytes(preview.raise_for_status().content)
     return files
@@ -179,7 +179,7 @@ def run(seed: int, out: Path) -> bool:
     for patient, study, record in shown:
         wrong = ["no answer came"] if record is None else faults(study, record)
         kinds = set(results[study.truth.study_uid])
-        wanted = {"report", "key-objects", *(("segmentation",) if study.truth.type != "none" else ())}
+        wanted = {SR.name, KEY_OBJECTS.name, *((SEG.name,) if study.truth.type != "none" else ())}
         wrong += [f"Orthanc has no {kind} of it" for kind in sorted(wanted - kinds)]
         for sentence in wrong:
             console.print(f"patient {patient.who}: {sentence}", style="red", markup=False, highlight=False)

@@ -12,7 +12,7 @@ from appliance import analyze as folder_analysis
 from appliance.analyze import folder_contents, patiently, result, write_answer
 from appliance.errors import UnavailableError
 from appliance.imaging.instances import parse_instance
-from appliance.pipeline import Answer, Pipeline, Study
+from appliance.pipeline import Answer, Pipeline, ReadAnswer, Study
 from appliance.results import key_images
 from appliance.settings import Settings
 from tests.appliance.stand_in import StandInDetector, head_series
@@ -64,7 +64,7 @@ def test_a_triton_in_trouble_is_asked_again_and_the_person_who_waits_is_told(mon
     study = Study(uid, tuple(parse_instance(ref, data) for ref, data in files.items()), files.__getitem__)
     said: list[str] = []
     answer = folder_analysis.analyze(study, Settings(), StandInDetector(conduct), said.append)  # type: ignore[arg-type]
-    assert answer.finding is not None
+    assert isinstance(answer, ReadAnswer)
     assert said == [
         f"the model process had ended and was started again\nasking again in {pause_s} s" for pause_s in (2, 4)
     ]

@@ -13,7 +13,7 @@ from appliance import pipeline as pipeline_module
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.instances import parse_instance
 from appliance.imaging.volume import Volume
-from appliance.pipeline import Pipeline, Study
+from appliance.pipeline import Pipeline, ReadAnswer, Study
 from appliance.settings import FindingSettings, Settings
 from tests.appliance.stand_in import StandInDetector, head_series
 
@@ -30,8 +30,9 @@ def test_a_reading_is_judged_by_the_threshold_of_the_model_that_read_though_anot
     files = {str(number): data for number, data in enumerate(head_series(uid))}
     study = Study(uid, tuple(parse_instance(ref, data) for ref, data in files.items()), files.__getitem__)
     pipeline = Pipeline(Settings(finding=FindingSettings(threshold=site)), detector)  # type: ignore[arg-type]
-    finding = pipeline.answer(study).finding
-    assert finding is not None
+    answer = pipeline.answer(study)
+    assert isinstance(answer, ReadAnswer)
+    finding = answer.finding
     assert finding.criteria.threshold == counts_from
     assert finding.present
 
@@ -57,5 +58,5 @@ def test_a_volume_that_is_refused_is_gone_before_the_next_best_is_read(monkeypat
     monkeypatch.setattr(pipeline_module, "check", check)
     answer = Pipeline(Settings(), StandInDetector()).answer(study)  # type: ignore[arg-type]
     assert len(read) == 2
-    assert answer.finding is not None
+    assert isinstance(answer, ReadAnswer)
     assert [refusal.code for refusal in answer.refusals] == [RefusalCode.NOT_HEAD]

@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom import Dataset
+from pydicom.uid import RawDataStorage
 
 from appliance.delivery.store import result_objects
+from appliance.results import report as report_module
+from appliance.results.kinds import ResultKind
+from appliance.results.report import RESULT_TYPES, Draft, ResultType
 from appliance.results.warm_up import warm_up
 from appliance.settings import ResultsSettings, Settings
 from tests.appliance.results.answers import answered, negative, volumes
@@ -50,3 +56,25 @@ def test_every_object_is_a_dicom_file_that_reads_back_the_same(volume: object, t
 )
 def test_warming_up_works_with_the_sites_settings(settings: Settings) -> None:
     warm_up(settings)
+
+
+def test_one_new_type_of_result_is_announced_stored_and_written_with_a_heading_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kind = ResultKind("raw", "OT", 9009, "One more kind")
+
+    def build(draft: Draft) -> Iterator[Dataset]:
+        dataset = Dataset()
+        draft.head.write(dataset, kind, RawDataStorage)
+        yield dataset
+
+    monkeypatch.setattr(report_module, "RESULT_TYPES", (*RESULT_TYPES, ResultType(kind, build)))
+    results = answered().results
+    assert [result.kind for result in result_objects(results.announced())][-1] == "raw"
+    (name, dataset) = list(results.named_datasets())[-1]
+    again = pydicom.dcmread(written(dataset, tmp_path, name))
+    assert (again.SeriesNumber, again.SeriesDescription, again.PatientID) == (
+        9009,
+        "One more kind",
+        results.sr.PatientID,
+    )

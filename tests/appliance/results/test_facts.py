@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydicom.sr.coding import Code
+from pydicom.uid import generate_uid
+
+from appliance.analyze import folder_contents, result
+from appliance.delivery.summary import summary
+from appliance.pipeline import Pipeline, ReadAnswer
+from appliance.results import facts
+from appliance.results.facts import LESION_FACTS, LesionFact, Place, lesion_facts, lesion_row, lesion_words
+from appliance.settings import Settings
+from tests.appliance.results.answers import answered
+from tests.appliance.stand_in import StandInDetector, head_series
+
+SURFACE = LesionFact(
+    "widest_slice",
+    lambda lesion: max(lesion.voxels),
+    "widest",
+    place=Place.DETAIL,
+    shown="widest {} voxels".format,
+    measure=Code("99widest", "99TEST", "Voxels on the widest slice"),
+)
+
+
+def read(folder: Path) -> ReadAnswer:
+    folder.mkdir()
+    uid = str(generate_uid())
+    for number, file in enumerate(head_series(uid)):
+        (folder / f"{number}.dcm").write_bytes(file)
+    answer = Pipeline(Settings(), StandInDetector()).answer(folder_contents(folder).studies[uid])  # type: ignore[arg-type]
+    assert isinstance(answer, ReadAnswer)
+    return answer
+
+
+def test_a_lesion_has_the_same_facts_in_the_ledger_and_in_result_json_where_slices_are_named(tmp_path: Path) -> None:
+    answer = read(tmp_path / "study")
+    (kept, *_), (told, *_) = summary(answer)["lesions"], result(answer, (), None)["lesions"]
+    assert set(kept) == {fact.name for fact in LESION_FACTS}
+    assert {**told, "slices": len(told["slices"])} == kept
+
+
+def test_a_fact_that_a_lesion_does_not_have_is_an_empty_cell_and_has_no_words() -> None:
+    (lesion, *_) = [one for one in answered().finding.lesions if one.abc2_ml is None]
+    row = dict(zip((fact.name for fact in LESION_FACTS), lesion_row(lesion_facts(lesion)), strict=True))
+    assert row["abc2_ml"] == ""
+    assert row["volume_ml"] == f"{lesion.volume_ml:.2f}"
+    assert "None" not in " ".join(lesion_words(lesion_facts(lesion), Place.DETAIL))
+
+
+def test_one_new_fact_stands_in_the_ledger_the_page_the_table_result_json_and_the_sr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "LESION_FACTS", (*LESION_FACTS, SURFACE))
+    answer = read(tmp_path / "study")
+    widest = max(answer.finding.lesions[0].voxels)
+    lesion = summary(answer)["lesions"][0]
+    assert lesion["widest_slice"] == widest
+    assert result(answer, (), None)["lesions"][0]["widest_slice"] == widest
+    assert lesion_row(lesion)[-1] == str(widest)
+    assert f"widest {widest} voxels" in lesion_words(lesion, Place.DETAIL)
+    assert "99widest" in answer.results.sr.to_json()
+
+
+def test_a_lesion_that_was_kept_before_a_fact_existed_is_shown_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = lesion_facts(answered().finding.lesions[0])
+    monkeypatch.setattr(facts, "LESION_FACTS", (*LESION_FACTS, SURFACE))
+    assert lesion_words(kept, Place.DETAIL) == [kept["size_class"], f"confidence {kept['confidence']:.2f}"]
