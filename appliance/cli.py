@@ -182,7 +182,7 @@ def _why_not(study: dict[str, Any]) -> str:
 @app.command()
 def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Check settings, Orthanc, plugin, Triton, models and disk, and say what to do about each fault."""
-    from appliance.doctor import diagnose
+    from appliance.doctor.diagnose import diagnose
 
     checks = diagnose(_settings(settings))
     if as_json:

@@ -33,7 +33,19 @@ _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 
 
 class OrthancError(ApplianceError):
-    """Orthanc answered, and refused what it was asked."""
+    """Orthanc answered, and refused what it was asked; `status` is its HTTP status."""
+
+    def __init__(self, message: str, status: int = http.HTTPStatus.OK) -> None:
+        super().__init__(message)
+        self.status = int(status)
+
+
+class TurnedDownError(UnavailableError):
+    """Orthanc does not accept our user and password; `status` is its HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = int(status)
 
 
 class NotThereError(OrthancError):
@@ -139,7 +151,15 @@ class Orthanc:
 
     def system(self) -> dict[str, Any]:
         """Return Orthanc's description of itself (version, AE title, ports)."""
-        return dict(self._ask(self._client.get_system))
+        return self._ask_for_object(self._client.get_system)
+
+    def plugins(self) -> list[str]:
+        """Return the names of the plugins that Orthanc has loaded."""
+        return list(self._ask(self._client.get_plugins))
+
+    def doorbell_status(self) -> dict[str, Any]:
+        """Return what our plugin says of itself and of the service; raises `NotThereError` when it is not loaded."""
+        return self._ask_for_object(lambda: self._client.get(f"{self.url}/hemorrhage/status"))
 
     def changes(self, since: int, limit: int) -> ChangePage:
         """Return at most `limit` entries of the change log after number `since`."""
@@ -233,7 +253,16 @@ class Orthanc:
             except httpx.HTTPError as error:
                 raise self._unavailable(type(error).__name__) from error
         self._judge(response.status_code, response.request.url.path)
-        return response.json()
+        try:
+            return response.json()
+        except ValueError as error:
+            raise OrthancError(f"what answers at {self.url} is no Orthanc") from error
+
+    def _ask_for_object(self, ask: Callable[[], Any]) -> dict[str, Any]:
+        answer = self._ask(ask)
+        if not isinstance(answer, dict):
+            raise OrthancError(f"what answers at {self.url} is no Orthanc")
+        return answer
 
     def _transfer(self, method: str, path: str, body: bytes | None = None, limit: int | None = None) -> bytes:
         """Make a request over this thread's connection; a connection that had gone stale is replaced once.
@@ -279,17 +308,18 @@ class Orthanc:
         if 200 <= status < 300:
             return
         if status == http.HTTPStatus.NOT_FOUND:
-            raise NotThereError(f"Orthanc does not hold {path}")
+            raise NotThereError(f"Orthanc does not hold {path}", status)
         if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
-            raise UnavailableError(
+            raise TurnedDownError(
                 f"Orthanc at {self.url} turns us down (HTTP {status}); "
-                "set orthanc.username and orthanc.password to a registered user"
+                "set orthanc.username and orthanc.password to a registered user",
+                status,
             )
         if status >= 500:
             raise UnavailableError(
                 f"Orthanc at {self.url} answered HTTP {status} to {path}; look at its log and its disk"
             )
-        raise OrthancError(f"Orthanc at {self.url} answered HTTP {status} to {path}")
+        raise OrthancError(f"Orthanc at {self.url} answered HTTP {status} to {path}", status)
 
     def _unavailable(self, what: str) -> UnavailableError:
         return UnavailableError(f"Orthanc at {self.url} does not answer ({what}); is it running, and on this address?")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from appliance.doctor import Check, _shared_memory, diagnose
+from appliance.doctor.check import Check
+from appliance.doctor.diagnose import diagnose
+from appliance.doctor.shared_memory import check_shared_memory
 from appliance.inference.server import TritonServer
 from appliance.ledger.ledger import Ledger
 from appliance.reading.contract import DETECTOR, PARAMETER_ONNX_SHA256
@@ -30,6 +33,7 @@ from deploy.local.service import ServiceProcess
 from tests.appliance.inference.blob_detector import write_repository
 from tests.appliance.inference.ports import ENVIRONMENT
 
+FIRST_SCHEMA = Path(__file__).parent / "ledger" / "first_schema.sql"
 PASSWORD = "a-secret-of-the-site"
 
 
@@ -246,7 +250,7 @@ def test_shared_memory_is_missed_where_it_would_help_and_questioned_where_it_can
     check = by_name(changed(neighbours, "triton", shared_memory=False))["shared memory"]
     assert check.state == "warn"
     assert "off, though Triton runs on this machine" in check.what
-    (elsewhere,) = _shared_memory(changed(neighbours, "triton", host="triton.example"))
+    (elsewhere,) = check_shared_memory(changed(neighbours, "triton", host="triton.example"))
     assert elsewhere.state == "warn"
     assert "on, though Triton runs on triton.example" in elsewhere.what
 
@@ -298,3 +302,13 @@ def test_the_settings_file_in_force_is_named(tmp_path: Path) -> None:
     file = tmp_path / "site.toml"
     file.write_text('state_dir = "/tmp"\n[service]\nport = 1\n')
     assert by_name(load_settings(file))["settings"].what == f"read from {file}"
+
+
+def test_a_ledger_of_an_older_version_is_left_for_the_service_to_migrate(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "ledger.sqlite"
+    with sqlite3.connect(file) as ledger:
+        ledger.executescript(FIRST_SCHEMA.read_text().format(number="INTEGER"))
+    check = by_name(changed(settings, "ledger", url=f"sqlite:///{file}"))["ledger"]
+    assert (check.state, "the next start of the service migrates it" in check.what) == ("ok", True)
+    with sqlite3.connect(file) as ledger:
+        assert ledger.execute("SELECT version FROM schema").fetchall() == [(1,)]

@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether Orthanc answers a C-ECHO under the AE title and port that scanners are told."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+from pynetdicom import AE, evt
+from pynetdicom.pdu import A_ASSOCIATE_RJ
+
+from appliance.doctor.check import PATIENCE_S, Check
+from appliance.settings import Settings
+
+_VERIFICATION: Final = "1.2.840.10008.1.1"
+
+
+def check_c_echo(settings: Settings) -> Iterator[Check]:
+    """Send Orthanc a C-ECHO."""
+    orthanc = settings.orthanc
+    at = f"{orthanc.aet} at {orthanc.dicom_host}:{orthanc.dicom_port}"
+    try:
+        socket.create_connection((orthanc.dicom_host, orthanc.dicom_port), PATIENCE_S).close()
+    except OSError as error:
+        yield Check(
+            "c-echo",
+            "fail",
+            f"nothing listens on {orthanc.dicom_host}:{orthanc.dicom_port}: {error.strerror or error}",
+            "start Orthanc, or set orthanc.dicom_host and orthanc.dicom_port to its DICOM port",
+        )
+        return
+    entity = AE(ae_title="APPLIANCE_DOCTOR"[:16])
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = PATIENCE_S
+    entity.add_requested_context(_VERIFICATION)
+    # A peer that rejects closes the connection at once, and the association may then call itself aborted: whether an
+    # A-ASSOCIATE-RJ came is what tells.
+    answers: list[type] = []
+    association = entity.associate(
+        orthanc.dicom_host,
+        orthanc.dicom_port,
+        ae_title=orthanc.aet,
+        evt_handlers=[(evt.EVT_PDU_RECV, lambda event: answers.append(type(event.pdu)))],
+    )
+    if not association.is_established:
+        rejected = A_ASSOCIATE_RJ in answers
+        yield Check(
+            "c-echo",
+            "fail",
+            f"{at} turned the association down" if rejected else f"{at} does not speak DICOM",
+            "set orthanc.aet to Orthanc's DicomAet (it checks it when DicomCheckCalledAet is true)"
+            if rejected
+            else "set orthanc.dicom_port to Orthanc's DicomPort; another program listens there",
+        )
+        return
+    try:
+        status = association.send_c_echo()
+    finally:
+        association.release()
+    if status and status.Status == 0:
+        yield Check("c-echo", "ok", f"{at} answers")
+    else:
+        yield Check(
+            "c-echo",
+            "fail",
+            f"{at} answers C-ECHO with {f'status 0x{status.Status:04X}' if status else 'nothing'}",
+            "set DicomAlwaysAllowEcho in Orthanc's configuration, and see its log",
+        )

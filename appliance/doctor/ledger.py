@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the ledger opens and takes writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from appliance.doctor.check import Check
+from appliance.errors import ApplianceError
+from appliance.ledger.engine import awaits_migration
+from appliance.ledger.ledger import Ledger
+from appliance.settings import Settings
+
+
+def check_ledger(settings: Settings) -> Iterator[Check]:
+    """Open the ledger, unless the service has yet to make or migrate it."""
+    try:
+        url = make_url(settings.ledger_url)
+    except ArgumentError:
+        yield Check(
+            "ledger",
+            "fail",
+            "ledger.url is no SQLAlchemy URL",
+            "leave it empty for a file in the state folder, or write postgresql+psycopg://user:password@host/database",
+        )
+        return
+    shown = url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        yield Check("ledger", "ok", f"{shown} is not there yet; the first start makes it")
+        return
+    try:
+        if awaits_migration(settings.ledger_url):  # opening it would migrate it, which is for the service to do
+            yield Check("ledger", "ok", f"{shown} is of an older version; the next start of the service migrates it")
+            return
+        ledger = Ledger(settings.ledger_url)
+        try:
+            ledger.check()
+        finally:
+            ledger.close()
+    except ApplianceError as error:
+        yield Check(
+            "ledger",
+            "fail",
+            str(error),
+            "check ledger.url, the rights of the file or user, and the disk or database server",
+        )
+    else:
+        yield Check("ledger", "ok", f"{shown} opens and takes writes")

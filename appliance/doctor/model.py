@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which model Triton serves, and whether it answers the golden chunk rightly."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from appliance.doctor.check import Check
+from appliance.errors import ApplianceError, ModelContractError
+from appliance.inference.detector import TritonDetector
+from appliance.reading.contract import DETECTOR
+from appliance.reading.lesions import Criteria
+from appliance.settings import Settings
+
+
+def check_model(settings: Settings) -> Iterator[Check]:
+    """Look at the model with the detector of the service."""
+    try:
+        detector = TritonDetector(settings.triton, settings.triton.timeout_s)
+    except ApplianceError as error:
+        contract = isinstance(error, ModelContractError)
+        yield Check(
+            "model",
+            "fail",
+            str(error),
+            "write the model repository with this version's conversion and restart Triton"
+            if contract
+            else "see Triton's log; set triton.grpc_port when only its HTTP port answers",
+        )
+        return
+    try:
+        identity = detector.identity
+        criteria = Criteria.of(settings.finding, detector.suggested_threshold)
+        chosen = "suggested by the model" if settings.finding.threshold is None else "set by the site"
+        extension = f"lesions extended from {criteria.extend_score:g}" if criteria.extends else "lesions not extended"
+        yield Check(
+            "model",
+            "ok",
+            f"{identity.name} version {identity.version}, sha256 {identity.sha256[:12]}…, "
+            f"threshold {criteria.threshold:g} ({chosen}), {extension}",
+        )
+        yield from _model_on_disk(settings, identity.sha256)
+        readiness = detector.ready()
+        if readiness:
+            yield Check("golden answer", "ok", "the golden chunk comes back right")
+        else:
+            yield Check(
+                "golden answer", "fail", readiness.reason, "ask again; when it stays so, restart Triton and see its log"
+            )
+    finally:
+        detector.close()
+
+
+def _model_on_disk(settings: Settings, served: str) -> Iterator[Check]:
+    """Compare the served model with the repository's, when that lies on this machine."""
+    versions = (settings.triton.model_repository / DETECTOR).glob("[0-9]*/model.onnx")
+    newest = max(versions, key=lambda path: int(path.parent.name), default=None)
+    if newest is None:
+        return
+    found = hashlib.sha256(newest.read_bytes()).hexdigest()
+    if found != served:
+        yield Check(
+            "model repository",
+            "warn",
+            f"{newest} has sha256 {found[:12]}…, Triton serves {served[:12]}…",
+            "restart Triton to serve the file, or write the repository again when its configuration is the older one",
+        )
+    else:
+        yield Check("model repository", "ok", f"Triton serves {newest}")

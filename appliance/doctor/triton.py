@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether Triton lives and tells its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+
+from appliance.doctor.check import PATIENCE_S, Check
+from appliance.doctor.model import check_model
+from appliance.doctor.shared_memory import check_shared_memory
+from appliance.settings import Settings
+
+
+def check_triton(settings: Settings) -> Iterator[Check]:
+    """Look at Triton, and at the model when Triton lives."""
+    triton = settings.triton
+    address = f"{triton.host}:{triton.http_port}"
+    try:
+        answer = httpx.get(f"http://{address}/v2/health/live", timeout=PATIENCE_S, trust_env=False)
+    except httpx.HTTPError as error:
+        yield Check(
+            "triton",
+            "fail",
+            f"no answer from {address}: {error}",
+            "start Triton (`make up`, or its service), or set triton.host and triton.http_port; studies wait meanwhile",
+        )
+        return
+    if answer.status_code != httpx.codes.OK:
+        yield Check(
+            "triton",
+            "fail",
+            f"{address} answers {answer.status_code} and is not live",
+            "see Triton's log, or set triton.http_port; another program may listen there",
+        )
+        return
+    yield Check("triton", "ok", f"live at {address}")
+    yield from check_shared_memory(settings)
+    yield from check_model(settings)
+    yield from _triton_metrics(settings)
+
+
+def _triton_metrics(settings: Settings) -> Iterator[Check]:
+    address = f"{settings.triton.host}:{settings.triton.metrics_port}"
+    try:
+        answer = httpx.get(f"http://{address}/metrics", timeout=PATIENCE_S, trust_env=False)
+        is_triton = "nv_inference_count" in answer.text
+    except httpx.HTTPError:
+        is_triton = False
+    if is_triton:
+        yield Check("triton metrics", "ok", f"at {address}")
+    else:
+        yield Check(
+            "triton metrics",
+            "warn",
+            f"no metrics of a Triton at {address}",
+            "set triton.metrics_port, or start Triton with --allow-metrics=true; studies are read all the same",
+        )
