@@ -5,6 +5,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SEED ?= 1
+TRAIN ?= var/training/long
 PIP = -m pip install --quiet --disable-pip-version-check
 
 # A lock that changed makes its environment again, and a second run needs no network.
@@ -14,7 +15,7 @@ TRITON := $(call stamp,.venv-triton,triton)
 TRAINING := $(call stamp,.venv-training,training)
 
 .NOTPARALLEL:
-.PHONY: help demo gallery up down status test test-service test-training lint types environments system locks clean
+.PHONY: train train-stop train-status train-publish help demo gallery up down status test test-service test-training lint types environments system locks clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -33,6 +34,18 @@ status: $(SERVICE)  ## studies with state and turnaround
 
 gallery: $(SERVICE)  ## pages of simulated slices to look at, in var/gallery (SEED=n for other heads)
 	@.venv/bin/python -m simulator gallery --workers $$(nproc) $(if $(filter command line,$(origin SEED)),--seed $(SEED))
+
+train: $(TRAINING)  ## start or resume the long training run in the background (TRAIN=folder)
+	@.venv-training/bin/python -m training long start --folder $(TRAIN)
+
+train-stop: $(TRAINING)  ## end it with a checkpoint
+	@.venv-training/bin/python -m training long stop --folder $(TRAIN)
+
+train-status: $(TRAINING)  ## its steps, hours, losses and validation, as a table and a plot
+	@.venv-training/bin/python -m training long status --folder $(TRAIN)
+
+train-publish: $(TRAINING)  ## put its averaged weights, their provenance and its log into training/run
+	@.venv-training/bin/python -m training long publish --folder $(TRAIN)
 
 test: test-service test-training  ## every test, those with a real Orthanc and a real Triton included
 

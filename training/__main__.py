@@ -5,6 +5,7 @@
 python -m training heads --cache var/training --count 200
 python -m training train --variant edge --cache var/training --minutes 70
 python -m training validate --variant edge --cache var/training
+python -m training long start
 python -m training heads --cache var/training --count 0 --validation 0 --held-out 50
 python -m training validate --heads var/training/held-out --weights one.weights.h5 other.weights.h5
 """
@@ -24,7 +25,11 @@ from rich.progress import track
 
 from simulator.population import POPULATIONS, REALISTIC, TRAINING
 from simulator.recipes import HELD_OUT, TRAINING_SEEDS, held_out_seeds
-from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, claim_for_heads, make
+from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, claim_for_heads, make, stored
+from training.history import draw, entries, table
+from training.lock import holder
+from training.long_run import FOLDER, Places, keep, start, stop, told_to_stop
+from training.pool import Pool, Sizes, make_without_end
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -62,6 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     validate.add_argument("--json", action="store_true", help="the figures and every head's score as JSON")
 
+    long = commands.add_parser("long", help="the run without end: start, stop, status, publish")
+    long.add_argument("part", choices=("start", "stop", "status", "publish", "keep", "train", "heads"))
+    long.add_argument("--folder", type=Path, default=FOLDER, help="where all of the run lies")
+    long.add_argument("--json", action="store_true", help="the status as JSON")
+
     for command in (heads, train, validate):
         command.add_argument("--cache", type=Path, default=Path("var/training"), help="where heads and runs lie")
     for command in (train, validate):
@@ -74,8 +84,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.command == "heads":
             return _heads(given)
+        if given.command == "long":
+            return _long(given, told)
         return _train(given, told) if given.command == "train" else _validate(given)
-    except ValueError as error:
+    except (ValueError, TimeoutError) as error:
         parser.error(str(error))
 
 
@@ -103,12 +115,75 @@ def _heads(given: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _long(given: argparse.Namespace, told: str) -> int:
+    """Start, stop, show or publish the long run, or be one of its processes (keep, train, heads)."""
+    places = Places(given.folder.absolute())
+    match given.part:
+        case "start":
+            print(f"the long run is process {start(places)}, in {places.folder}")
+        case "stop":
+            ended = stop(places)
+            print("no long run is going on" if ended is None else f"process {ended} has ended with a checkpoint")
+        case "status":
+            _status(places, given.json)
+        case "keep":
+            keep(places)
+        case "heads":
+            os.setpriority(os.PRIO_PROCESS, 0, 19)
+            parent = os.getppid()
+            for made in make_without_end(Pool(places.pool), places.validation, Sizes(), places.step):
+                logging.info("made a head for %s", made)
+                if os.getppid() != parent:  # the keeper was killed
+                    return 1
+        case _:
+            import tensorflow as tf
+
+            from training.long_trainer import publish, train
+
+            tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
+            if given.part == "train":
+                train(places, told_to_stop(), Sizes())
+            else:
+                print(json.dumps(publish(places, told), indent=2))
+    return 0
+
+
+def _status(places: Places, as_json: bool) -> None:
+    """Print how far the long run is, and draw its history beside its log."""
+    lines = entries(places.log)
+    plot = places.run / "history.png"
+    if lines:
+        draw(lines, plot)
+    validations = [line for line in lines if "validation" in line]
+    state = {
+        "process": holder(places.pid),
+        "folder": str(places.folder),
+        "step": places.step(),
+        "hours": round(max((line["seconds"] for line in lines), default=0.0) / 3600, 2),
+        "heads": len(stored(places.pool)),
+        "validation_heads": len(stored(places.validation)),
+        "newest_validation": validations[-1] if validations else None,
+        "plot": str(plot) if lines else None,
+    }
+    if as_json:
+        print(json.dumps(state | {"log": lines}, indent=2))
+        return
+    shown = Console()
+    shown.width = max(shown.width, 110)
+    shown.print(table(lines))
+    going = f"goes on as process {state['process']}" if state["process"] else "is not going on (`make train` starts it)"
+    shown.print(
+        f"The long run {going}: step {state['step']:,}, {state['hours']} hours, {state['heads']} heads to learn"
+    )
+    shown.print(f"from, {state['validation_heads']} to validate on, in {places.folder}. Plot: {state['plot']}")
+
+
 def _train(given: argparse.Namespace, told: str) -> int:
     """Train and write the weights of the variant."""
     import tensorflow as tf
 
     from training.batches import Shape
-    from training.train import Run, Trainer, provenance, store_weights
+    from training.train import Run, Trainer, provenance
 
     tf.config.threading.set_intra_op_parallelism_threads(given.threads)
     if given.bf16:
@@ -129,8 +204,9 @@ def _train(given: argparse.Namespace, told: str) -> int:
     trainer = Trainer(run)
     trainer.train()
     WEIGHTS.mkdir(exist_ok=True)
-    store_weights(trainer.detector, WEIGHTS / f"{given.variant}.weights.h5")
-    figures = trainer.validate()
+    trainer.settle(WEIGHTS / f"{given.variant}.weights.h5")
+    if (figures := trainer.validate()) is None:
+        raise ValueError(f"there are no heads in {run.validation} to validate on")
     origin = provenance(run, told, trainer.progress, figures)
     (WEIGHTS / f"{given.variant}.json").write_text(json.dumps(origin, indent=2) + "\n")
     print(json.dumps(figures.report(), indent=2))
@@ -149,8 +225,9 @@ def _validate(given: argparse.Namespace) -> int:
 
     from appliance.reading.detections import Run
     from simulator.revision import stated_simulator
-    from training.comparison import compared, table
-    from training.heads import MADE_WITH, stored
+    from training.comparison import compared
+    from training.comparison import table as beside_one_another
+    from training.heads import MADE_WITH
     from training.network.detector import Detector
     from training.network.variants import VARIANTS
     from training.reading import Reading, read, study_score
@@ -198,7 +275,7 @@ def _validate(given: argparse.Namespace) -> int:
     else:
         shown = Console()
         shown.width = max(shown.width, 110)  # narrower it would leave out the intervals
-        shown.print(table(rows))
+        shown.print(beside_one_another(rows))
     return 0
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
 
@@ -109,18 +109,24 @@ def _spread(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
 
 
 def stored(folder: Path) -> list[Head]:
-    """Return the heads in `folder`, by name."""
+    """Return the heads in `folder` and its subfolders, by name."""
     heads = []
-    for path in sorted(folder.glob("*-*.json")):
+    for path in sorted([*folder.glob("*-*.json"), *folder.glob("*/*-*.json")], key=lambda path: path.name):
         finding, seed = path.name.removesuffix(".json").rsplit("-", 1)
-        heads.append(Head(folder, finding, int(seed)))
+        heads.append(Head(path.parent, finding, int(seed)))
     return heads
 
 
 def claim_for_heads(folder: Path) -> None:
     """State in `folder` that its heads are of this simulator. Raises `ValueError` if it holds others'."""
+    claim(folder, MADE_WITH, "heads", simulator=own_revision())
+
+
+@cache
+def own_revision() -> str:
+    """Return the revision of the simulator that heads made here are of, as it was when first asked for."""
     own = Path(__file__)  # says which finding a seed has, and on which planes a head is kept
-    claim(folder, MADE_WITH, "heads", simulator=simulator_revision([own]))
+    return simulator_revision([own])
 
 
 def make(
@@ -147,7 +153,7 @@ def make(
     failed: dict[int, BaseException] = {}
     with Progress() as progress, ProcessPoolExecutor(workers) as pool:
         bar = progress.add_task(f"simulating heads into {folder}", total=count, completed=count - len(missing))
-        running = {pool.submit(_make_one, folder, seed, population): seed for seed in missing}
+        running = {pool.submit(make_one, folder, seed, population): seed for seed in missing}
         for done in as_completed(running):
             error = done.exception()
             if error is not None:
@@ -173,8 +179,8 @@ def kept_geometry(seed: int, population: Population) -> ScanGeometry:
     return planned.thinner(2) if kind < 0.43 else planned
 
 
-def _make_one(folder: Path, seed: int, population: Population) -> None:
-    """Simulate and store one head."""
+def make_one(folder: Path, seed: int, population: Population) -> None:
+    """Simulate a seed's head and store it in `folder`."""
     finding = FINDING_OF_SEED[seed % len(FINDING_OF_SEED)]
     scan = simulate_noise_free(seed, finding, population=population, kept=kept_geometry(seed, population))
     if scan.matrix != (MATRIX, MATRIX):

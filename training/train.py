@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training run: heads, batches, steps, a log, checkpoints, validation, and the weights with their provenance.
 
+What is validated and published are averages of the weights (`training.averages`). A run may have no end: it goes on
+from its newest checkpoint (`training.checkpoints`), else from given weights, and ends with a checkpoint when told to.
+
 The paper trains with Adam from a learning rate of 2e-4, "annealed whenever a plateau in training loss was
 observed", for about 100,000 iterations. A run here may be a hundredth of that, so the rate starts higher, is
 annealed on a plateau all the same, and goes down linearly over the last part of the run, in which batch
@@ -15,7 +18,7 @@ import json
 import logging
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,12 +33,17 @@ from appliance.reading.contract import CHUNK_INPUT_SLICES, MATRIX
 from appliance.reading.detections import Outputs
 from simulator.recipes import HELD_OUT
 from simulator.revision import stated_simulator
+from training.averages import Averages
 from training.batches import Batch, Shape, batch
+from training.checkpoints import Checkpoints
 from training.heads import MADE_WITH, Head, stored
+from training.history import LOG, entries
+from training.lock import held
 from training.losses import WEIGHTS, losses
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
-from training.reading import Quality, Study, quality
+from training.pool import validation_heads
+from training.reading import Quality, Study, judged, read
 
 log = logging.getLogger(__name__)
 
@@ -51,64 +59,82 @@ class Run:
     folder
         Where checkpoints and the log of this run lie; a run that finds a checkpoint there goes on from it.
     steps, minutes
-        The run ends at whichever comes first.
+        The run ends at whichever comes first; it may be never.
+    start
+        Weights to begin with where there is no checkpoint; random ones if there is no such file.
     rate, warm_up
         The learning rate at its height, and the steps it takes to get there.
     patience
-        Steps without a lower mean loss after which the rate is halved.
+        Steps without a lower mean loss after which the rate is halved, down to `least_factor` of its height.
     cool_down
         The share of the run at its end over which the rate falls to a fiftieth and statistics are kept.
+    average
+        How much of the averaged weights stays at each step.
+    checkpoint_minutes
+        Time between checkpoints: what a kill costs at most.
     """
 
     variant: str
     heads: Path
     validation: Path
     folder: Path
-    steps: int = 100_000
+    steps: float = 100_000
     minutes: float = float("inf")
+    start: Path | None = None
     seed: int = 1
     shape: Shape = field(default_factory=lambda: Shape(slabs=2, targets=4, size=256))
     rate: float = 2e-4
     warm_up: int = 200
     patience: int = 2000
+    least_factor: float = 1 / 16
     cool_down: float = 0.25
+    average: float = 0.999
     validate_every: int = 2000
-    checkpoint_every: int = 200
+    checkpoint_minutes: float = 5.0
 
 
 class Trainer:
-    """A run in progress: the detector, its optimiser, and where it stands."""
+    """A run in progress: the detector, its optimiser, its averages, and where it stands."""
 
     def __init__(self, run: Run):
         keras.utils.set_random_seed(run.seed)
         self.run = run
         self.detector = Detector(VARIANTS[run.variant])
         self.detector.build()
-        self.optimiser = keras.optimizers.Adam(run.rate, global_clipnorm=10.0)
-        self.optimiser.build(self.detector.trainable_variables)
-        self.progress = {"step": 0, "seconds": 0.0, "factor": 1.0, "best": float("inf"), "best_step": 0}
+        self.learnt = self.detector.trainable_variables
+        self.optimiser = keras.optimizers.Adam(run.rate, global_clipnorm=10.0, name="adam")
+        self.optimiser.build(self.learnt)
+        self.averages = Averages(self.detector.variables, run.average)
+        self.progress = {"step": 0, "seconds": 0.0, "factor": 1.0, "best": float("inf"), "best_step": 0, "began": 0}
         self.steps = {learning: self._step(learning) for learning in (True, False)}
-        self.checkpoint = run.folder / "checkpoint"
-        self._checkpoint = tf.train.Checkpoint(weights=self.detector.variables, optimiser=self.optimiser.variables)
+        self.checkpoints = Checkpoints(run.folder / "checkpoints")
+        self.resumed = False
+        self._passed_over = 0
+        self._detect = detector_run(self.detector)
         self._restore()
+        self.seconds_before = 0.0 if self.resumed else self.progress["seconds"]
 
     def _step(self, statistics: bool) -> Callable[..., dict[str, tf.Tensor]]:
         """Return the compiled training step; `statistics` is whether batch normalisation learns."""
 
-        def step(*arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+        def step(number: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
             with tf.GradientTape() as tape:
                 terms = losses(self.detector, *arrays, slabs=self.run.shape.slabs, training=statistics)
                 total = tf.add_n([WEIGHTS[name] * term for name, term in terms.items()])
-            gradients = tape.gradient(total, self.detector.trainable_variables)
-            self.optimiser.apply(gradients)
-            return terms | {"total": total}
+            gradients = tape.gradient(total, self.learnt)
+            # One batch that overflows must not spoil weights that took days.
+            fit = tf.math.is_finite(tf.linalg.global_norm(gradients))
+            self.optimiser.apply([tf.where(fit, gradient, 0.0) for gradient in gradients])
+            self.averages.update(number)
+            return terms | {"total": total, "fit": tf.cast(fit, tf.float32)}
 
         return tf.function(step)  # type: ignore[no-any-return]
 
     @property
     def part(self) -> float:
         """How much of the run is done, 0 to 1."""
-        return max(self.progress["step"] / self.run.steps, self.progress["seconds"] / (60 * self.run.minutes))
+        done = (self.progress["step"] - self.progress["began"]) / self.run.steps
+        return max(done, (self.progress["seconds"] - self.seconds_before) / (60 * self.run.minutes))
 
     @property
     def cooling(self) -> bool:
@@ -117,7 +143,7 @@ class Trainer:
 
     def learning_rate(self) -> float:
         """Return the rate of the next step: warm-up, plateau, cool-down."""
-        warm = min(1.0, (self.progress["step"] + 1) / self.run.warm_up)
+        warm = min(1.0, (self.progress["step"] - self.progress["began"] + 1) / self.run.warm_up)
         cool = 1.0 if not self.cooling else 0.02 + 0.98 * max(0.0, 1 - self.part) / self.run.cool_down
         return self.run.rate * warm * cool * self.progress["factor"]
 
@@ -126,45 +152,77 @@ class Trainer:
         if mean_loss < 0.99 * self.progress["best"]:
             self.progress |= {"best": mean_loss, "best_step": self.progress["step"]}
         elif self.progress["step"] - self.progress["best_step"] > self.run.patience:
-            self.progress |= {"factor": self.progress["factor"] / 2, "best_step": self.progress["step"]}
+            factor = max(self.run.least_factor, self.progress["factor"] / 2)
+            self.progress |= {"factor": factor, "best": mean_loss, "best_step": self.progress["step"]}
 
-    def train(self) -> None:
-        """Go on until the run is over."""
-        self.run.folder.mkdir(parents=True, exist_ok=True)
+    def train(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Go on until the run is over, or `stop()` says so; both end with a checkpoint.
+
+        Raises
+        ------
+        AlreadyRunningError
+            If another process trains this run.
+        """
+        with held(self.run.folder / "trainer.pid"):
+            self._forget_later_lines()
+            self._train(stop)
+
+    def _train(self, stop: Callable[[], bool]) -> None:
         recent: list[dict[str, float]] = []
-        clock = time.monotonic()
+        clock = saved = time.monotonic()
         for drawn in self._batches():
+            if stop() or self.part >= 1.0:
+                break
             self.optimiser.learning_rate.assign(self.learning_rate())
             arrays = [tf.constant(a) for a in vars(drawn).values()]
-            terms = self.steps[not self.cooling](*arrays)
+            terms = self.steps[not self.cooling](tf.constant(self.progress["step"]), *arrays)
             recent.append({name: float(value) for name, value in terms.items()})
-            if not np.isfinite(recent[-1]["total"]):
-                raise FloatingPointError(f"the loss is {recent[-1]} at step {self.progress['step']}")
+            self._check(recent[-1])
             self.progress["step"] += 1
             self.progress["seconds"] += time.monotonic() - clock
             clock = time.monotonic()
             if len(recent) == 50:
-                means = {name: float(np.mean([r[name] for r in recent])) for name in recent[0]}
+                means = {name: float(np.mean([r[name] for r in recent])) for name in recent[0] if name != "fit"}
                 self.anneal(means["total"])
                 self._log({"rate": self.learning_rate()} | means)
                 recent = []
-            if self.progress["step"] % self.run.checkpoint_every == 0:
+            if time.monotonic() - saved > 60 * self.run.checkpoint_minutes:
                 self._save()
+                saved = time.monotonic()
             if self.progress["step"] % self.run.validate_every == 0:
-                self._log({"validation": self.validate().report()})
-                clock = time.monotonic()
-            if self.part >= 1.0:
-                break
+                self._save()
+                if figures := self.validate(stop=stop):
+                    self._log({"validation": figures.report()})
+                clock = saved = time.monotonic()
         self._save()
+
+    def _check(self, terms: dict[str, float]) -> None:
+        """Pass over a step whose gradients were not finite, but not twenty in a row.
+
+        Raises
+        ------
+        FloatingPointError
+            If the run has gone astray.
+        """
+        self._passed_over = 0 if terms["fit"] else self._passed_over + 1
+        if self._passed_over:
+            log.warning("step %d is passed over: the losses are %s", self.progress["step"], terms)
+        if self._passed_over >= 20:
+            raise FloatingPointError(f"the losses are {terms} at step {self.progress['step']}")
 
     def _batches(self) -> Iterator[Batch]:
         """Yield the batches from the current step on, each made while the step before it runs."""
-        heads: dict[str, Head] = {}
+        heads: dict[Path, Head] = {}
 
         def draw(step: int) -> Batch:
+            nonlocal heads
             if step % 100 == 0 or not heads:  # the folder may still be filling
-                heads.update({head.name: head for head in _to_learn_from(self.run.heads, heads)})
-            return batch(list(heads.values()), self.run.shape, np.random.default_rng([self.run.seed, step]))
+                heads = _to_learn_from(self.run.heads, heads)
+            try:
+                return batch(list(heads.values()), self.run.shape, np.random.default_rng([self.run.seed, step]))
+            except FileNotFoundError:  # a head was given up before it was opened
+                heads = _to_learn_from(self.run.heads, heads)
+                return batch(list(heads.values()), self.run.shape, np.random.default_rng([self.run.seed, step]))
 
         with ThreadPoolExecutor(1) as pool:
             step = int(self.progress["step"])
@@ -175,47 +233,115 @@ class Trainer:
                 following = pool.submit(draw, step)
                 yield drawn
 
-    def validate(self, count: int | None = None) -> Quality:
-        """Return the detector's quality on the (first `count`) stored validation heads."""
-        heads = stored(self.run.validation)[:count]
-        return quality(detector_run(self.detector), seen(heads))
+    def validate(self, count: int | None = None, stop: Callable[[], bool] = lambda: False) -> Quality | None:
+        """Return the quality of the averaged weights on the (first `count`) stored validation heads.
+
+        None where there are no heads, or if `stop()` says so before all are read.
+        """
+        heads = validation_heads(self.run.validation)[:count]
+        readings = []
+        with self.averages.applied():
+            for study in seen(heads):
+                if stop():
+                    return None
+                readings.append(read(self._detect, study))
+        return judged(readings) if readings else None
+
+    def settle(self, path: Path) -> None:
+        """Store the averaged weights at `path`, and take over what was stored: it is what is validated from here on."""
+        for average, variable in zip(self.averages.values, self.detector.variables, strict=True):
+            variable.assign(average)
+        store_weights(self.detector, path)
+        self.averages.reset()
 
     def _log(self, entry: dict[str, Any]) -> None:
         """Append one line to the run's log."""
         line = {"step": int(self.progress["step"]), "seconds": round(self.progress["seconds"], 1)} | {
             name: round(value, 5) if isinstance(value, float) else value for name, value in entry.items()
         }
-        with (self.run.folder / "log.jsonl").open("a") as file:
+        with (self.run.folder / LOG).open("a") as file:
             file.write(json.dumps(line) + "\n")
         log.info("%s", json.dumps(line))
 
+    def _forget_later_lines(self) -> None:
+        """Take from the log what lies after the checkpoint: those steps are made again."""
+        path = self.run.folder / LOG
+        if not path.exists():
+            return
+        kept = [line for line in entries(path) if line["step"] <= self.progress["step"]]
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        partial.replace(path)
+
+    def _state(self) -> dict[str, Any]:
+        """Return every variable of the run by its name in a checkpoint."""
+        own = {variable.path: variable for variable in (*self.detector.variables, *self.optimiser.variables)}
+        averages = zip(self.detector.variables, self.averages.values, strict=True)
+        return own | {f"average/{variable.path}": average for variable, average in averages}
+
     def _save(self) -> None:
-        """Write a checkpoint, and the weights on their own for whoever wants to look at a run in progress."""
-        self._checkpoint.write(str(self.checkpoint))
-        (self.run.folder / "progress.json").write_text(json.dumps(self.progress))
-        self.detector.save_weights(self.run.folder / "latest.weights.h5")
+        """Write a checkpoint."""
+        self.checkpoints.save(self.progress, {name: variable.numpy() for name, variable in self._state().items()})
+
+    def _begin_with(self, weights: Path) -> None:
+        """Begin with weights, and count on from what the file beside them says of their training."""
+        self.detector.load_weights(weights)
+        self.averages.reset()
+        beside = weights.with_name(f"{self.run.variant}.json")
+        if beside.exists():
+            origin = json.loads(beside.read_text())
+            step = int(origin["steps"])
+            self.progress |= {"step": step, "began": step, "best_step": step, "seconds": 3600.0 * origin["hours"]}
+        log.info("beginning with the weights of %s at step %d", weights, self.progress["step"])
 
     def _restore(self) -> None:
-        """Go on from the checkpoint of an earlier call, if there is one."""
-        progress = self.run.folder / "progress.json"
-        if progress.exists():
-            self._checkpoint.read(str(self.checkpoint)).assert_consumed()
-            self.progress = json.loads(progress.read_text())
-            log.info("going on from step %d", self.progress["step"])
+        """Go on from the newest checkpoint of an earlier call, else from the weights that the run starts with.
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint is of another variant.
+        """
+        found = self.checkpoints.newest()
+        if found is None:
+            if self.run.start and self.run.start.exists():
+                self._begin_with(self.run.start)
+            return
+        self.resumed = True
+        self.progress, arrays = self.progress | found[0], found[1]
+        state = self._state()
+        for name, variable in state.items():
+            if name not in arrays:
+                log.warning("the checkpoint has no %s: it starts afresh", name)
+            elif arrays[name].shape != tuple(variable.shape):
+                raise ValueError(f"{name} in {self.checkpoints.folder} is {arrays[name].shape}, not {variable.shape}")
+            else:
+                variable.assign(arrays[name])
+        log.info("going on from step %d", self.progress["step"])
 
 
-def _to_learn_from(folder: Path, known: Collection[str]) -> list[Head]:
-    """Return the heads in `folder` whose names are not `known`.
+def _to_learn_from(folder: Path, known: Mapping[Path, Head]) -> dict[Path, Head]:
+    """Return the heads that lie in `folder` now by their place; those that are `known` stay open.
 
     Raises
     ------
     ValueError
-        If one is of a population that is kept for figures: a mechanism that was learnt from proves nothing.
+        If there are none, or one is of a population that is kept for figures: a mechanism that was learnt from proves
+        nothing.
     """
-    heads = [head for head in stored(folder) if head.name not in known]
-    for head in heads:
-        if head.scan.population in HELD_OUT:
-            raise ValueError(f"{head.name} in {folder} is of the population {head.scan.population}, kept for figures")
+    heads: dict[Path, Head] = {}
+    for head in stored(folder):
+        place = head.folder / head.name
+        if place not in known:
+            try:
+                population = head.scan.population
+            except FileNotFoundError:  # given up since the folder was listed
+                continue
+            if population in HELD_OUT:
+                raise ValueError(f"{head.name} in {folder} is of the population {population}, kept for figures")
+        heads[place] = known.get(place, head)
+    if not heads:
+        raise ValueError(f"there are no heads in {folder} to learn from")
     return heads
 
 
@@ -267,28 +393,34 @@ def detector_run(detector: Detector) -> Callable[[np.ndarray[Any, Any]], Outputs
     return lambda hu: {name: value.numpy() for name, value in graph(tf.constant(hu)).items()}
 
 
-def provenance(run: Run, command: str, progress: dict[str, float], figures: Quality) -> dict[str, object]:
-    """Return where a set of weights comes from, for the file beside them and the exported model."""
+def came_from(run: Run, command: str, progress: dict[str, float]) -> dict[str, object]:
+    """Return how weights were trained, apart from the heads they learnt from and were judged on."""
     return {
         "variant": run.variant,
         "command": command,
         "data": "simulated head CTs (simulator); no scan of a person was used",
-        "training_simulator": stated_simulator(run.heads, MADE_WITH),
-        "training_seeds": _ranges(head.seed for head in stored(run.heads)),
-        "validation_simulator": stated_simulator(run.validation, MADE_WITH),
-        "validation_seeds": _ranges(head.seed for head in stored(run.validation)),
         "seed": run.seed,
         "settings": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(run).items() if v != float("inf")},
         "steps": int(progress["step"]),
         "hours": round(progress["seconds"] / 3600, 2),
         "git_revision": _git_revision(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def provenance(run: Run, command: str, progress: dict[str, float], figures: Quality) -> dict[str, object]:
+    """Return where a set of weights comes from, for the file beside them and the exported model."""
+    return came_from(run, command, progress) | {
+        "training_simulator": stated_simulator(run.heads, MADE_WITH),
+        "training_seeds": ranges(head.seed for head in stored(run.heads)),
+        "validation_simulator": stated_simulator(run.validation, MADE_WITH),
+        "validation_seeds": ranges(head.seed for head in stored(run.validation)),
         "validation": figures.report(),
         "suggested_threshold": figures.threshold,
     }
 
 
-def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
     """Return the runs of consecutive numbers as (first, last)."""
     runs: list[tuple[int, int]] = []
     for number in sorted(numbers):

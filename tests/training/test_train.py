@@ -13,11 +13,13 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the training environment")
 
 import numpy as np
+import tensorflow as tf
 
 from simulator.finding import Finding
 from simulator.noise_free import NoiseFreeScan
 from training.__main__ import main
 from training.batches import Shape
+from training.history import LOG, entries
 from training.train import Run, Trainer, _to_learn_from, provenance, store_weights
 
 pytestmark = pytest.mark.training
@@ -45,7 +47,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         shape=Shape(slabs=2, targets=1, size=128),
         rate=1e-3,
         warm_up=2,
-        checkpoint_every=4,
+        checkpoint_minutes=0.0,
         validate_every=12,
     )
 
@@ -70,18 +72,84 @@ def test_all_weights_were_learnt_but_not_the_statistics_of_the_last_part(trained
     moving = [v for v in trained.detector.non_trainable_variables if v.path.endswith("moving_mean")]
     known = [v.numpy() for v in moving]
     assert trained.cooling
-    trained.steps[False](*(np.asarray(a) for a in vars(next(trained._batches())).values()))
+    trained.steps[False](tf.constant(12), *(np.asarray(a) for a in vars(next(trained._batches())).values()))
     for before, after in zip(known, moving, strict=True):
         np.testing.assert_array_equal(before, after)
 
 
-def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(run: Run, trained: Trainer) -> None:
-    again = Trainer(run)
-    assert again.progress["step"] == trained.progress["step"]
-    saved = Trainer(replace(run, folder=run.folder / "none")).detector
-    saved.load_weights(run.folder / "latest.weights.h5")
-    for restored, expected in zip(again.detector.variables, saved.variables, strict=True):
-        np.testing.assert_array_equal(restored, expected)
+def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(run: Run, trained: Trainer, tmp_path: Path) -> None:
+    short = replace(run, folder=tmp_path / "stopped")
+    stopped = Trainer(short)
+    stopped.train(stop=lambda: stopped.progress["step"] >= 3)
+    again = Trainer(short)
+    assert again.progress == stopped.progress
+    for part in ("detector", "optimiser"):
+        kept, expected = getattr(again, part).variables, getattr(stopped, part).variables
+        for restored, value in zip(kept, expected, strict=True):
+            np.testing.assert_array_equal(restored, value)
+    for restored, value in zip(again.averages.values, stopped.averages.values, strict=True):
+        np.testing.assert_array_equal(restored, value)
+
+
+def test_steps_that_a_kill_cost_are_taken_from_the_log(run: Run, tmp_path: Path) -> None:
+    killed = Trainer(replace(run, folder=tmp_path))
+    killed.progress["step"] = 5
+    killed._save()
+    killed._log({"total": 1.0})
+    killed.progress["step"] = 9
+    killed._log({"total": 1.0})
+    again = Trainer(killed.run)
+    again.train(stop=lambda: True)
+    assert [line["step"] for line in entries(tmp_path / LOG)] == [5]
+
+
+def test_a_run_without_a_checkpoint_goes_on_from_published_weights(run: Run, trained: Trainer, tmp_path: Path) -> None:
+    published = tmp_path / "edge.weights.h5"
+    trained.detector.save_weights(published)
+    (tmp_path / "edge.json").write_text(json.dumps({"steps": 700, "hours": 2.0}))
+    here = Trainer(replace(run, folder=tmp_path / "run", start=published))
+    assert (here.progress["step"], here.progress["seconds"], here.part) == (700, 7200.0, 0.0)
+    assert here.learning_rate() == pytest.approx(run.rate / run.warm_up)
+    for value, average, expected in zip(
+        here.detector.variables, here.averages.values, trained.detector.variables, strict=True
+    ):
+        np.testing.assert_array_equal(value, expected)
+        np.testing.assert_array_equal(average, expected)
+
+
+def test_a_step_whose_losses_are_not_finite_changes_no_weight_and_twenty_end_the_run(run: Run, tmp_path: Path) -> None:
+    trainer = Trainer(replace(run, folder=tmp_path))
+    drawn = next(trainer._batches())
+    before = [variable.numpy() for variable in trainer.learnt]
+    arrays = {name: np.asarray(value) for name, value in vars(drawn).items()}
+    arrays["anchor_boxes"] = np.full_like(arrays["anchor_boxes"], np.nan)
+    terms = {k: float(v) for k, v in trainer.steps[False](tf.constant(0), *arrays.values()).items()}
+    assert not np.isfinite(terms["total"])
+    for value, expected in zip(trainer.learnt, before, strict=True):
+        np.testing.assert_array_equal(value, expected)
+    for _ in range(19):
+        trainer._check(terms)
+    with pytest.raises(FloatingPointError, match="at step 0"):
+        trainer._check(terms)
+
+
+def test_a_head_that_is_given_up_meanwhile_is_no_longer_learnt_from(run: Run) -> None:
+    known = _to_learn_from(run.heads, {})
+    kept, gone = known
+    there = {place: head for place, head in known.items() if place == kept}
+    assert _to_learn_from(run.heads, there)[kept] is known[kept]
+    with pytest.raises(ValueError, match="no heads in"):
+        _to_learn_from(run.folder / "nowhere", known)
+    assert gone in _to_learn_from(run.heads, there)
+
+
+def test_validation_reads_with_the_averages_and_can_be_told_to_stop(run: Run, trained: Trainer) -> None:
+    own = [variable.numpy() for variable in trained.detector.variables]
+    assert trained.validate(stop=lambda: True) is None
+    for value, expected in zip(trained.detector.variables, own, strict=True):
+        np.testing.assert_array_equal(value, expected)
+    with trained.averages.applied():
+        assert any(not np.array_equal(v, o) for v, o in zip(trained.detector.variables, own, strict=True))
 
 
 def test_the_rate_warms_up_is_annealed_on_a_plateau_and_cools_down(run: Run) -> None:
@@ -106,7 +174,9 @@ def test_the_rate_warms_up_is_annealed_on_a_plateau_and_cools_down(run: Run) -> 
 
 
 def test_the_provenance_names_command_data_seeds_revision_and_figures(trained: Trainer) -> None:
-    origin = provenance(trained.run, "python -m training train", trained.progress, trained.validate())
+    figures = trained.validate()
+    assert figures is not None
+    origin = provenance(trained.run, "python -m training train", trained.progress, figures)
     assert origin["training_seeds"] == [(0, 1)]
     assert origin["steps"] == 12
     assert origin["training_simulator"] is origin["validation_simulator"] is None  # heads drawn here say nothing
@@ -129,7 +199,8 @@ def test_stored_weights_are_small_and_the_detector_carries_what_was_stored(train
 def test_weights_are_validated_beside_one_another(
     run: Run, trained: Trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    short, long = str(tmp_path / "short.weights.h5"), str(run.folder / "latest.weights.h5")
+    short, long = str(tmp_path / "short.weights.h5"), str(tmp_path / "long.weights.h5")
+    trained.detector.save_weights(long)
     Trainer(replace(run, folder=tmp_path / "none")).detector.save_weights(short)
 
     assert main(["validate", "--weights", short, long, "--heads", str(run.validation), "--json"]) == 0
@@ -156,7 +227,8 @@ def test_what_cannot_be_validated_is_refused_with_the_way_out(
     asked: str, why: str, run: Run, trained: Trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "broken.h5").write_bytes(b"no weights")
-    own = trained.run.folder / "latest.weights.h5"
+    own = tmp_path / "own.weights.h5"
+    trained.detector.save_weights(own)
     places = {"none": tmp_path, "heads": run.validation, "own": own, "broken": tmp_path / "broken.h5"}
     with pytest.raises(SystemExit, match="2"):
         main(["validate", *asked.format(**places).split()])

@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A pid file holds as long as its process lives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from training.lock import AlreadyRunningError, held, holder
+
+HOLDER = "import sys, time\nfrom pathlib import Path\nfrom training.lock import held\n" + (
+    "with held(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+)
+
+
+def test_a_second_process_is_refused_with_the_number_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "run.pid"
+    assert holder(path) is None
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        try:
+            assert holder(path) == other.pid
+            with pytest.raises(AlreadyRunningError, match=f"already run by process {other.pid}"), held(path):
+                pass
+        finally:
+            other.kill()
+    assert holder(path) is None  # killed without a chance to clean up
+    with held(path):
+        assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_number_left_in_the_file_holds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "run.pid"
+    path.write_text(f"{os.getpid()}\n")
+    assert holder(path) is None

@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The long run as processes: one keeper, its children, their ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from training import long_run
+from training.lock import AlreadyRunningError, holder
+from training.long_run import Places, start, stop
+
+# A keeper whose trainer and maker of heads note each start, and that they were told to end.
+CHILD = """
+import os, signal, sys, time
+part, folder, life = sys.argv[1], sys.argv[2], float(sys.argv[3])
+note = lambda word: open(f"{folder}/{part}.notes", "a").write(f"{word} {os.getpid()} {os.getpriority(os.PRIO_PROCESS, 0)}\\n")
+signal.signal(signal.SIGTERM, lambda *_: (note("ended"), sys.exit(0)))
+note("started")
+time.sleep(life)
+sys.exit(3)
+"""
+KEEPER = """
+import sys
+from pathlib import Path
+from training import long_run
+folder, child = sys.argv[1], sys.argv[2]
+long_run.FIRST_WAIT_S = 0.1
+lives = {"train": "60", "heads": "0.1"}
+long_run._command = lambda part, _: [sys.executable, "-c", child, part, folder, lives[part]]
+long_run.keep(long_run.Places(Path(folder)))
+"""
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+    keeper = [sys.executable, "-c", KEEPER, str(tmp_path), CHILD]
+    monkeypatch.setattr(long_run, "_command", lambda part, folder: keeper)
+    return Places(tmp_path)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come")
+
+
+def notes(places: Places, part: str) -> list[list[str]]:
+    path = places.folder / f"{part}.notes"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_a_run_starts_once_at_the_lowest_priority_and_stops_with_its_children(places: Places) -> None:
+    number = start(places)
+    try:
+        assert holder(places.pid) == number
+        with pytest.raises(AlreadyRunningError, match=str(number)):
+            start(places)
+        wait_for(lambda: bool(notes(places, "train")))
+        assert notes(places, "train")[0][2] == "19"
+    finally:
+        assert stop(places, patience_s=30) == number
+    assert [word for word, *_ in notes(places, "train")] == ["started", "ended"]
+    assert holder(places.pid) is None
+    assert stop(places) is None
+
+
+def test_a_child_that_dies_is_started_anew(places: Places) -> None:
+    start(places)
+    try:
+        wait_for(lambda: len(notes(places, "heads")) >= 2)
+    finally:
+        stop(places, patience_s=30)
+    assert len(notes(places, "train")) == 2  # it lived all the time
+
+
+def test_a_killed_keeper_leaves_the_folder_free_for_the_next(places: Places) -> None:
+    number = start(places)
+    wait_for(lambda: bool(notes(places, "train")))
+    os.kill(number, signal.SIGKILL)
+    wait_for(lambda: holder(places.pid) is None)
+    os.kill(int(notes(places, "train")[0][1]), signal.SIGTERM)  # the real trainer sees that its parent is gone
+    again = start(places)
+    assert again != number
+    stop(places, patience_s=30)
+
+
+def test_what_outlives_the_keeper_is_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        stopping, staying = long_run.told_to_stop(), long_run.told_to_stop(by_parents_death=False)
+        assert not stopping()
+        monkeypatch.setattr(os, "getppid", lambda: 1)
+        assert stopping()
+        assert not staying()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert staying()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,49 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""An exponential moving average of a network's weights, which is what a run validates and publishes.
+
+The average of the last thousand steps is nearer the minimum than any one of them (Polyak & Juditsky 1992), and stands
+in for the falling rate that a run without end never comes to. Statistics of batch normalisation are averaged with the
+weights that they belong to; Keras's own averaging leaves them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+
+class Averages:
+    """The running averages of variables; they start at the variables' values."""
+
+    def __init__(self, variables: Sequence[keras.Variable], decay: float):
+        self.variables = list(variables)
+        self.decay = decay
+        self.values = [tf.Variable(variable, trainable=False) for variable in variables]
+
+    def reset(self) -> None:
+        """Start again from the variables' values."""
+        for average, variable in zip(self.values, self.variables, strict=True):
+            average.assign(variable)
+
+    def update(self, step: tf.Tensor) -> None:
+        """Take the variables' values in; early in a run (`step`) the average reaches back less far."""
+        step = tf.cast(step, tf.float32)
+        share = 1.0 - tf.minimum(self.decay, (1.0 + step) / (10.0 + step))
+        for average, variable in zip(self.values, self.variables, strict=True):
+            average.assign_add(share * (tf.convert_to_tensor(variable) - average))
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Give the variables their averages while inside, and their own values back afterwards."""
+        own = [variable.numpy() for variable in self.variables]
+        for average, variable in zip(self.values, self.variables, strict=True):
+            variable.assign(average)
+        try:
+            yield
+        finally:
+            for value, variable in zip(own, self.variables, strict=True):
+                variable.assign(value)

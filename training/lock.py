@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A pid file that is locked as long as its process lives, so that a run is never started twice.
+
+The lock counts, not the number: the system lets go of it however the process ends, and a number that was given to
+another process since is never taken for the run's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class AlreadyRunningError(ValueError):
+    """Another process holds the lock; the message has its number."""
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold the lock of a pid file, made if need be, while inside.
+
+    Raises
+    ------
+    AlreadyRunningError
+        If another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunningError(f"{path.parent} is already run by process {_number(path)}") from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def holder(path: Path) -> int | None:
+    """Return the number of the process that holds the lock of a pid file, None if none does."""
+    if not path.exists():
+        return None
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _number(path)
+    return None
+
+
+def _number(path: Path) -> int | None:
+    """Return the number in a pid file, None where it is just being written."""
+    said = path.read_text().strip()
+    return int(said) if said.isdigit() else None

@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the long run trains, where it begins, and how its averaged weights come into the tree with their provenance.
+
+Published weights are what any machine goes on from. They are not the shipped ones (`training/weights`): which weights
+ship is decided with validation figures.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from training.batches import Shape
+from training.heads import stored
+from training.history import LOG, draw, entries
+from training.long_run import Places
+from training.pool import MADE, Sizes
+from training.train import Run, Trainer, came_from, ranges
+
+VARIANT: Final = "edge"
+PUBLISHED: Final = Path(__file__).parent / "run"
+SHIPPED: Final = Path(__file__).parent / "weights"
+PLOT: Final = "history.png"
+
+
+def settings(places: Places, published: Path = PUBLISHED) -> Run:
+    """Return the run's settings; where it has no checkpoint it begins with the published weights, else the shipped."""
+    weights = f"{VARIANT}.weights.h5"
+    return Run(
+        variant=VARIANT,
+        heads=places.pool,
+        validation=places.validation,
+        folder=places.run,
+        steps=float("inf"),
+        start=next((folder / weights for folder in (published, SHIPPED) if (folder / weights).exists()), None),
+        shape=Shape(slabs=2, targets=8, size=256),
+        rate=3e-4,
+        warm_up=500,
+        patience=10_000,
+        cool_down=0.0,
+        validate_every=1000,
+    )
+
+
+def train(places: Places, stop: Callable[[], bool], sizes: Sizes, published: Path = PUBLISHED) -> None:
+    """Train until told to stop, once there are heads to learn from."""
+    while len(stored(places.pool)) < sizes.first:
+        if stop():
+            return
+        time.sleep(1.0)
+    if not places.log.exists() and (published / LOG).exists():  # another machine's run goes on here
+        places.run.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(published / LOG, places.log)
+    Trainer(settings(places, published)).train(stop)
+
+
+def publish(places: Places, told: str, folder: Path = PUBLISHED) -> dict[str, Any]:
+    """Write the averaged weights of the newest checkpoint, their provenance, the log and its plot into `folder`.
+
+    Returns the provenance. The run goes on meanwhile.
+
+    Raises
+    ------
+    ValueError
+        If the run has no checkpoint.
+    """
+    run = settings(places, folder)
+    trainer = Trainer(run)
+    if not trainer.resumed:
+        raise ValueError(f"there is no checkpoint in {places.run} yet")
+    lines = [line for line in entries(places.log) if line["step"] <= trainer.progress["step"]]
+    origin = came_from(run, told, trainer.progress) | _heads_of(places.pool)
+    validations = [line for line in lines if "validation" in line]
+    if validations:
+        figures = validations[-1]["validation"]
+        origin |= {
+            "validated_at_step": validations[-1]["step"],
+            "validation_seeds": ranges(head.seed for head in stored(places.validation)),
+            "validation": figures,
+            "suggested_threshold": figures["threshold"],
+        }
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer.settle(folder / f"{VARIANT}.weights.h5")
+    (folder / f"{VARIANT}.json").write_text(json.dumps(origin, indent=2) + "\n")
+    (folder / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    draw(lines, folder / PLOT)
+    return origin
+
+
+def _heads_of(pool: Path) -> dict[str, Any]:
+    """Return which simulators made the heads that were ever in a pool, and from which seeds."""
+    seeds: dict[str, list[int]] = defaultdict(list)
+    for line in entries(pool / MADE):
+        seeds[line["simulator"]].append(line["seed"])
+    return {"training_seeds_by_simulator": {name: ranges(numbers) for name, numbers in seeds.items()}}

@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Diversity without end: the pool of heads beside a long run, to which new ones are added and the oldest given up.
+
+A head lies in a subfolder named after the simulator that made it, which states so itself (`heads.claim_for_heads`):
+a pool may hold heads of several simulators, and the older ones leave it first, as seeds rise. Heads to validate on
+lie apart and are all of one simulator.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from simulator.fields import stream
+from simulator.population import CLEAR, REALISTIC, TRAINING, Population
+from simulator.recipes import TRAINING_SEEDS, VALIDATION_SEEDS
+from training.heads import MADE_WITH, Head, claim_for_heads, make_one, own_revision, stored
+
+log = logging.getLogger(__name__)
+
+FIRST_SEED: Final = TRAINING_SEEDS.start + 100_000
+"""Of a pool; those below are of the shorter runs."""
+MADE: Final = "made.jsonl"
+"""In a pool's folder: a line for each head that was ever in it."""
+SHARES: Final = ((0, (0.4, 0.6, 0.0)), (50_000, (0.1, 0.5, 0.4)))
+"""From which step of the run on which shares of new heads are clear, realistic and of the training population."""
+POPULATIONS: Final = (CLEAR, REALISTIC, TRAINING)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many heads lie beside a run.
+
+    Attributes
+    ----------
+    first: heads before any are made to validate on: the run cannot start without.
+    pool: heads to learn from at a time.
+    validation: heads to validate on.
+    rest: once there are that many, the maker pauses for this many times as long as it worked: the run needs the
+        processor more.
+    """
+
+    first: int = 20
+    pool: int = 240
+    validation: int = 80
+    rest: float = 5.0
+
+
+def population_of(seed: int, step: int) -> Population:
+    """Return the population that a seed's head is drawn from when the run has reached a step."""
+    shares = max(entry for entry in SHARES if entry[0] <= step)[1]
+    drawn = stream(seed, "population of the pool").choice(len(POPULATIONS), p=shares)
+    return POPULATIONS[int(drawn)]
+
+
+class Pool:
+    """The heads to learn from in one folder, a subfolder a simulator."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def heads(self) -> list[Head]:
+        """Return the heads, oldest first."""
+        return sorted(stored(self.folder), key=lambda head: head.seed)
+
+    def next_seed(self) -> int:
+        """Return the seed after the newest head's."""
+        return max([FIRST_SEED - 1, *(head.seed for head in self.heads())]) + 1
+
+    def add(self, seed: int, population: Population) -> None:
+        """Make a seed's head with this simulator, and write down that it was made."""
+        folder = self.folder / own_revision()
+        claim_for_heads(folder)
+        make_one(folder, seed, population)
+        line = {"seed": seed, "simulator": own_revision(), "population": population.name, "time": round(time.time())}
+        with (self.folder / MADE).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def retire(self, most: int) -> None:
+        """Remove the oldest heads until `most` are left, then what killed makers left behind, and empty folders."""
+        heads = self.heads()
+        for head in heads[: max(0, len(heads) - most)]:
+            # Its `.json` first: without it a head is not there, and whoever has it open keeps its arrays.
+            head.folder.joinpath(f"{head.name}.json").unlink(missing_ok=True)
+            for path in head.folder.glob(f"{head.name}.*"):
+                path.unlink()
+        for folder in [path for path in self.folder.glob("*") if path.is_dir() and path.name != own_revision()]:
+            if not stored(folder):
+                for path in folder.glob("*"):
+                    path.unlink()
+                folder.rmdir()
+
+
+def validation_heads(folder: Path) -> list[Head]:
+    """Return the heads in `folder`, or in the subfolder of it that was begun last, whose heads are of one simulator."""
+    begun = sorted(folder.glob(f"*/{MADE_WITH}"), key=lambda path: path.stat().st_mtime)
+    return stored(begun[-1].parent if begun else folder)
+
+
+def make_without_end(
+    pool: Pool, validation: Path, sizes: Sizes, step: Callable[[], int], pause: Callable[[float], None] = time.sleep
+) -> Iterator[str]:
+    """Make heads for ever, one at a time, and yield the name of the folder that each is for.
+
+    First some to learn from, then those to validate on, then the rest of the pool; from then on each new one takes the
+    place of the oldest. A seed whose head cannot be made is passed over. `step()` is how far the run is.
+    """
+    folder = validation / own_revision()
+    judged_on = iter(range(VALIDATION_SEEDS.start, VALIDATION_SEEDS.start + sizes.validation))
+    seed = pool.next_seed()
+    first = seed + max(0, sizes.first - len(pool.heads()))
+    while True:
+        began = time.monotonic()
+        wanted = next(judged_on, None) if seed >= first else None
+        try:
+            if wanted is None:
+                pool.add(seed, population_of(seed, step()))
+            elif wanted not in {head.seed for head in stored(folder)}:
+                claim_for_heads(folder)
+                make_one(folder, wanted, REALISTIC)
+        except Exception:  # one head in thousands that cannot be drawn is no reason to end
+            log.exception("the head of seed %d cannot be made", seed if wanted is None else wanted)
+        if wanted is None:
+            seed += 1
+            pool.retire(sizes.pool)
+            yield pool.folder.name
+            if len(pool.heads()) >= sizes.pool:
+                pause(sizes.rest * (time.monotonic() - began))
+        else:
+            yield validation.name
