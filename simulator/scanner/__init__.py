@@ -23,7 +23,7 @@ from simulator.scanner.motion import Motion
 from simulator.scanner.rays import CELL_PX, Rays
 from simulator.scanner.settings import Kernel, Scanner
 from simulator.scanner.shading import shading
-from simulator.scanner.streaks import starved_streaks
+from simulator.scanner.streaks import starved_streaks, where_starved_rays_cross
 from simulator.scanner.transfer import frequencies, modulation_transfer, noise_amplitude
 from simulator.view import View, cut
 
@@ -71,6 +71,7 @@ def scanned(
     middle = ((matrix[0] - 1) / 2, (matrix[1] - 1) / 2)
     base = int(rng.integers(2**62))
     weight = _seen(rays.noise ** np.float32(scanner.noise_contrast), view, (rows, columns))
+    crossed = _seen(where_starved_rays_cross(rays.noise), view, (rows, columns))
     shade = shading(rays, spacing_mm[0] / view.scale, scanner, stream(base, "shading"))
     shade = _seen(shade, view, (rows, columns)) + np.float32(scanner.offset_hu)
     taps = (_between_cells(rows, weight.shape[1]), _between_cells(columns, weight.shape[2]))
@@ -86,11 +87,11 @@ def scanned(
         motion = Motion.drawn(drawn, scanner.motion_mm) if scanner.motion_mm else None
         if motion is not None:
             plane = motion.blended(plane, spacing_mm[0])
-            noise += motion.streaked(view, (rows, columns), middle)
+            noise += motion.streaked(view, (rows, columns), middle, rays.body[k])
         if scanner.streaks:
             streaks = starved_streaks(drawn, rays.starved[k], view, (rows, columns), middle)
             if streaks is not None:
-                streaks *= strength * np.float32(scanner.streaks)
+                streaks *= strength * np.float32(scanner.streaks) * spread(crossed[k], taps)
                 noise += streaks
         star = stars(drawn, rays.metal[rays.metal[:, 0] == k, 1:], view, (rows, columns)) if len(rays.metal) else None
         if star is not None:

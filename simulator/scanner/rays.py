@@ -9,7 +9,7 @@ rays at `ANGLES` angles, and kept beside it; a realisation of any crop then cost
 Noise: the variance that a ray brings is the inverse of the photons that arrive, exp(attenuation); filtered back
 projection gives a pixel the mean over all angles (Kak & Slaney, Principles of Computerized Tomographic Imaging, 1988,
 section 5.2; Hsieh, Computed Tomography, 2003, chapter 7). A bow-tie filter evens out the rim. Where the rays of one
-angle bring much more than the mean they show as streaks, as between the petrous bones.
+angle bring much more than the mean they show as streaks: between the petrous bones, and little above them.
 
 Hardening: water is corrected for, bone is not, so a ray that crosses B cm of it comes out short by about B^2; back
 projection of that error makes the dark bars between dense bones, and what is left of cupping (Brooks & Di Chiro, Phys
@@ -38,6 +38,7 @@ STREAK_ANGLES = 24  # streaks are drawn along these
 WATER_PER_CM = 0.2  # linear attenuation at about 65 keV (NIST)
 BONE_FROM_HU = 150.0
 METAL_HU = 3000
+STARVED_FROM = 2.0  # times the mean variance of all angles: above it a ray's noise stands out as a streak
 BOW_TIE_CM = 8.0  # the radius of the water that a head's bow-tie filter is made for
 BOW_TIE = 0.4  # how much of the missing path it adds
 TUBE_FOLLOWS = 0.7  # how much of the difference between angles the tube current evens out
@@ -79,7 +80,7 @@ class Rays:
         mean = _back_projected(variance, water.shape[1:]) / np.float32(ANGLES)
         reference = _middle(mean, body)
         spacing_cells = ANGLES // STREAK_ANGLES
-        excess = variance[:, ::spacing_cells] / (reference * ANGLES) - 1.3 / ANGLES
+        excess = variance[:, ::spacing_cells] / (reference * ANGLES) - STARVED_FROM / ANGLES
         maps = {
             "noise": np.sqrt(mean / reference),
             "hardening": _hardened(paths[:, 1], water, bone, CELL_PX * spacing_mm[0] / 10),

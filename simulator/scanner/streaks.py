@@ -1,12 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Streaks: noise that starved rays leave along their whole way through the picture."""
+"""Streaks: noise that starved rays leave along their way, which shows where many of them cross.
+
+A tomogram has about a thousand views, and here a few angles stand for them: each alone would draw a hatching over the
+whole slice, as no scan shows it. So streaks are kept to where the variance of all angles together is high, which is
+between the petrous bones and at the skull base (Barrett & Keat, RadioGraphics 2004).
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.landmarks import smoothstep
 from simulator.scanner.rays import CELL_PX
 from simulator.view import View
 
@@ -14,7 +20,13 @@ Field = NDArray[np.float32]
 
 FINE = 6  # streaks are known at this many places a cell
 FAINT = 0.1  # streaks below this strength (relative to the noise of mid-brain) are left out
+CROSS_FROM, CROSS_OVER = 0.8, 0.3  # relative noise at which streaks begin to show, and until they show fully
 MOST = 8  # and all but this many of the strongest
+
+
+def where_starved_rays_cross(noise: Field) -> Field:
+    """Return how much of streaks is seen in each cell, 0 to 1, of `Rays.noise` [Z, y, x]."""
+    return smoothstep((noise - CROSS_FROM) / CROSS_OVER)
 
 
 def starved_streaks(

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from simulator.fields import stream
 from simulator.population import POPULATIONS, REALISTIC, TRAINING
 from simulator.scanner import HU_MAX, HU_MIN, Scanner, scanned
 from simulator.scanner.measured import edge_spread, frequency_of, noise_power, transfer
@@ -273,6 +274,38 @@ def test_a_head_that_moves_is_seen_twice_in_some_slices_only():
     change = np.abs(scan_of(still, replace(QUIET, motion_mm=3.0)).astype(int) - scan_of(still, QUIET)).mean((1, 2))
 
     assert 0 < (change > 1).sum() < 12
+
+
+def test_a_head_that_moves_leaves_streaks_along_its_skull_and_hardly_any_through_its_middle():
+    y, x = np.mgrid[:256, :256] - 127.5
+    out = np.hypot(y, x)
+    # Even all round, so that a head in two positions differs at its skull alone.
+    head = np.where(out < 85, 30.0, np.where(out < 97, 1000.0, -1000.0)).astype(np.float32)
+    still = np.repeat(head[None], 24, axis=0)
+    change = scan_of(still, replace(QUIET, motion_mm=3.0)).astype(float) - scan_of(still, QUIET)
+    moved = np.abs(change).mean((1, 2)) > 1
+    inner, rim = change[moved][:, out < 50], change[moved][:, (out > 60) & (out < 78)]
+
+    assert moved.sum() > 3
+    assert inner.std() < 1.0
+    assert rim.std() > 1.5 * inner.std()
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.5])
+def test_a_slice_without_dense_bones_at_its_base_has_no_streaks(turn):
+    y, x = np.mgrid[:256, :256] - 127.5
+    y, x = y * np.cos(turn) - x * np.sin(turn), y * np.sin(turn) + x * np.cos(turn)
+    # 163 x 104 mm, thickest in front and behind, where rays along it cross the most bone.
+    brain = np.hypot(y / 100, x / 73.6) < 1
+    head = np.where(brain, 35.0, np.where(np.hypot(y / 125, x / 80) < 1, 1300.0, -1000.0)).astype(np.float32)
+    scans = [
+        scanned(
+            head[None], (0.65, 0.65), np.array([5.0]), replace(QUIET, noise_hu=4.0, streaks=s), stream(0, "streaks")
+        )
+        for s in (0.0, 2.0)
+    ]
+
+    np.testing.assert_array_equal(*scans)
 
 
 def test_nothing_lies_outside_a_round_field_and_steps_are_kept():
