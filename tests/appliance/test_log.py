@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import warnings
-from collections.abc import Iterator
-from typing import Any
 
-import pytest
 import structlog
 
 from appliance.errors import UnavailableError
-from appliance.log import log_to, told
-
-
-@pytest.fixture
-def stream() -> Iterator[io.StringIO]:
-    """A log of its own; afterwards logging is as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    written = io.StringIO()
-    log_to(written)
-    yield written
-    structlog.reset_defaults()
-    logging.captureWarnings(False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-def lines(stream: io.StringIO) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in stream.getvalue().splitlines()]
+from appliance.log import told
+from tests.appliance.log_lines import lines
 
 
 def test_a_line_carries_time_level_and_what_is_bound(stream: io.StringIO) -> None:

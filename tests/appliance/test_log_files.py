@@ -10,7 +10,7 @@ import pytest
 from appliance.log_files import KEPT, LogFiles, bound, older, set_aside
 from appliance.settings import Settings
 from deploy.local.stack import Stack
-from tests.appliance.test_log import lines, stream  # noqa: F401 - a fixture
+from tests.appliance.log_lines import lines
 
 
 def test_a_log_that_has_grown_is_emptied_under_its_writer_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_older_logs_are_kept_in_their_order_and_no_more_than_so_many(tmp_path: P
 def test_a_log_that_cannot_be_kept_small_is_told_of_once_and_the_others_are_looked_after(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    stream: object,  # noqa: F811
+    stream: object,
 ) -> None:
     stuck, good = tmp_path / "stuck", tmp_path / "good.log"
     stuck.mkdir()

@@ -22,9 +22,9 @@ from appliance.metrics import Metrics
 from appliance.results import key_images
 from appliance.settings import FindingSettings, Settings
 from appliance.worker import Worker
-from tests.appliance.intake.conftest import Desk, orthanc_settings, settings  # noqa: F401 - fixtures
+from tests.appliance.intake.desk import Desk
+from tests.appliance.log_lines import lines
 from tests.appliance.stand_in import StandInDetector, StandInRoom, head_series
-from tests.appliance.test_log import lines, stream  # noqa: F401 - a fixture
 
 
 class Bench:
@@ -84,7 +84,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(settings: Settings, tmp_path: Path) -> Iterator[Bench]:  # noqa: F811
+def bench(settings: Settings, tmp_path: Path) -> Iterator[Bench]:
     desk = Desk(settings, tmp_path / "ledger.sqlite")
     desk.take_in()
     yield Bench(desk)
@@ -243,7 +243,7 @@ class TestWaiting:
 
     def test_a_line_of_the_log_names_the_step_that_was_under_way(
         self,
-        stream: io.StringIO,  # noqa: F811
+        stream: io.StringIO,
         bench: Bench,
         study: str,
         monkeypatch: pytest.MonkeyPatch,

@@ -20,7 +20,7 @@ from conversion.checks import UnfitModelError, check
 from conversion.export import load_detector, model_metadata, onnx_model
 from conversion.parity import difference, random_chunk
 from conversion.repository import lay_out
-from tests.training.network.conftest import random_detector
+from tests.training.network.random_detector import random_detector
 from training.network.detector import Detector
 from training.train import detector_run
 

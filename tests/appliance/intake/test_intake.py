@@ -18,7 +18,7 @@ from appliance.ledger.states import JobState, StudyState
 from appliance.results.identity import name_uid, series_uid_of
 from appliance.settings import Settings
 from tests.appliance.imaging import scans
-from tests.appliance.intake.conftest import Desk
+from tests.appliance.intake.desk import Desk
 from tests.appliance.stand_in import head_series
 
 

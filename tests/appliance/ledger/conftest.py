@@ -16,16 +16,7 @@ import pytest
 
 from appliance.ledger.ledger import Ledger
 from deploy.local.ports import free_ports
-
-
-class Clock:
-    """A clock that goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.appliance.ledger.clock import Clock
 
 
 @pytest.fixture

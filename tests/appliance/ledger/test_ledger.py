@@ -15,7 +15,7 @@ from appliance.ledger.jobs import LostJobError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, FollowedStudy, Job, KnownSeries, NewJob, Origin, Position, ResultObject
 from appliance.ledger.states import InvalidTransitionError, JobState, StudyState
-from tests.appliance.ledger.conftest import Clock
+from tests.appliance.ledger.clock import Clock
 
 START = Position(7, "NewInstance a 1", 100.0)
 GONE = Refusal(RefusalCode.SOURCE_DELETED, "gone")

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.training.network.conftest import random_detector
 from tests.training.network.conv3d_twin import twin_pyramid
+from tests.training.network.random_detector import random_detector
 from training.network.detector import Detector
 
 pytestmark = pytest.mark.training

@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures that several folders of tests share."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from appliance.log import log_to
+from appliance.settings import IntakeSettings, Settings
+from deploy.local.orthanc import OrthancProcess
+from deploy.local.ports import with_free_ports
+
+
+@pytest.fixture(scope="module")
+def orthanc_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """The settings of a real Orthanc that runs for the tests of one module, without our plugin."""
+    folder = tmp_path_factory.mktemp("orthanc")
+    settings = with_free_ports(Settings(), folder)
+    with OrthancProcess(settings, folder, doorbell=False):
+        yield settings
+
+
+@pytest.fixture
+def settings(orthanc_settings: Settings) -> Settings:
+    return orthanc_settings.model_copy(update={"intake": IntakeSettings(quiet_s=2, incomplete_s=60)})
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """A log of its own; afterwards logging is as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    written = io.StringIO()
+    log_to(written)
+    yield written
+    structlog.reset_defaults()
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Intake on a real Orthanc and a real ledger, turned by hand, with a clock that can be put forward."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import httpx
+
+from appliance.intake.doorbell import Bell
+from appliance.intake.handover import Handover
+from appliance.intake.headers import Headers
+from appliance.intake.intake import Intake
+from appliance.intake.snapshot import Snapshots
+from appliance.ledger.ledger import Ledger
+from appliance.ledger.records import Job
+from appliance.metrics import Metrics
+from appliance.orthanc import Orthanc
+from appliance.settings import Settings
+
+
+class Clock:
+    """A clock that stands, from when it was made, until a test puts it forward: a busy machine changes no test."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Desk:
+    """An intake with what is around it."""
+
+    def __init__(self, settings: Settings, ledger_file: Path) -> None:
+        self.settings = settings
+        self.clock = Clock()
+        self.orthanc = Orthanc(settings.orthanc)
+        self.ledger = Ledger(f"sqlite:///{ledger_file}", self.clock)
+        self.bell = Bell()
+        self.handover = Handover()
+        self.headers = Headers(self.orthanc, settings.intake.headers_kept)
+        self.snapshots = Snapshots(self.orthanc, self.headers, self.ledger, settings.intake.largest_series)
+        self.metrics = Metrics(self.ledger.views.job_counts, self.ledger.views.study_counts)
+        self.intake = Intake(
+            settings,
+            self.orthanc,
+            self.ledger,
+            self.headers,
+            self.snapshots,
+            self.bell,
+            self.handover,
+            self.metrics,
+            self.clock,
+        )
+
+    def close(self) -> None:
+        self.orthanc.close()
+        self.ledger.close()
+
+    def send(self, *files: bytes) -> list[str]:
+        """Store files in Orthanc and return its identifiers of the instances."""
+        return [self.orthanc.store(file)[0] for file in files]
+
+    def take_in(self) -> float:
+        """Turn until there is nothing to do now; return for how long."""
+        while (pause_s := self.intake.turn()) == 0:
+            pass
+        return pause_s
+
+    def wait(self, seconds: float) -> None:
+        """Let time go by, and intake see what is due then."""
+        self.take_in()
+        self.clock.now += seconds
+        self.take_in()
+
+    def quiet(self) -> None:
+        """Let the quiet time pass; a second more, as without the plugin's stamps times are whole seconds."""
+        self.wait(self.settings.intake.quiet_s + 1)
+
+    def jobs(self, study_uid: str) -> list[Job]:
+        """Return the jobs of a study."""
+        statuses = self.ledger.views.newest_studies(1000)
+        return [job for status in statuses if status.study.uid == study_uid for job in status.jobs]
+
+    def delete_study(self, study: str) -> None:
+        """Delete a study in Orthanc, as somebody else would."""
+        httpx.delete(f"{self.settings.orthanc.url}/studies/{study}", trust_env=False).raise_for_status()
+
+    def study_of(self, instance: str) -> str:
+        """Return Orthanc's identifier of the study of an instance."""
+        return self.orthanc.series(self.orthanc.series_of_instance(instance)).study
