@@ -31,8 +31,9 @@ from appliance.inference.server import TritonServer
 from appliance.pipeline import Pipeline, ReadAnswer
 from appliance.reading.contract import TYPES
 from appliance.reading.lesions import Criteria
+from appliance.reading.roc import area_under_curve
 from appliance.settings import load_settings
-from benchmarks.statistics import Proportion, area_under_curve, spread
+from benchmarks.statistics import Proportion, spread
 from deploy.local.ports import with_free_ports
 from simulator.finding import Finding
 from simulator.series import SeriesKind

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The few statistics that the benchmarks print: proportions with their interval, percentiles, area under the curve."""
+"""The few statistics that the benchmarks print: proportions with their interval, percentiles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import binomtest
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,8 @@ class Proportion:
         """Lower and upper end of the 95 % interval."""
         if not self.whole:
             return math.nan, math.nan
-        z, n, p = 1.959964, self.whole, self.value
-        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        # The ends are exact where the share is 0 or 1; rounding must not push them past.
-        return max(0.0, centre - half), min(1.0, centre + half)
+        ends = binomtest(self.part, self.whole).proportion_ci(method="wilson")
+        return float(ends.low), float(ends.high)
 
     def as_json(self) -> dict[str, float | int | list[float]]:
         """Return the share, its parts and its interval as plain values."""
@@ -42,15 +39,6 @@ class Proportion:
     def __str__(self) -> str:
         low, high = self.interval
         return f"{self.value:.3f} ({self.part}/{self.whole}; {low:.3f}-{high:.3f})"
-
-
-def area_under_curve(positives: Sequence[float], negatives: Sequence[float]) -> float:
-    """Return the area under the ROC curve: the chance that a positive scores above a negative, ties count half."""
-    if not positives or not negatives:
-        return math.nan
-    ranks = rankdata([*positives, *negatives])
-    rank_sum = float(ranks[: len(positives)].sum()) - len(positives) * (len(positives) + 1) / 2
-    return rank_sum / (len(positives) * len(negatives))
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

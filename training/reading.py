@@ -19,6 +19,7 @@ from appliance.reading.detections import Detection, Run, study_detections
 from appliance.reading.lesions import Criteria, lesions, type_labels
 from appliance.reading.masks import patch
 from appliance.reading.pieces import even_coordinates_mm
+from appliance.reading.roc import area_under_curve, pair_wins
 
 SPECK_VOXELS = 200  # about a quarter of a mL
 
@@ -57,13 +58,12 @@ class Quality:
     @property
     def auc(self) -> float:
         """The area under the ROC curve of the study scores, NaN if all studies have blood or none."""
-        return _mean(self.wins)
+        return area_under_curve(self.scores[self.truths > 0], self.scores[self.truths == 0])
 
     @property
     def wins(self) -> NDArray[np.float64]:
-        """Of each study with blood (row) against each without (column): 1 if it scores higher, 0.5 if level, else 0."""
-        positive, negative = self.scores[self.truths > 0], self.scores[self.truths == 0]
-        return np.where(positive[:, None] == negative, 0.5, positive[:, None] > negative)
+        """Of each study with blood (row) against each without (column) what `pair_wins` says."""
+        return pair_wins(self.scores[self.truths > 0], self.scores[self.truths == 0])
 
     def sensitivity(self, threshold: float) -> float:
         """The share of studies with blood that pass the threshold, NaN if none has blood."""

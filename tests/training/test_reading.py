@@ -31,11 +31,6 @@ def test_scores_that_crowd_near_one_leave_a_threshold_that_can_be_passed() -> No
     assert figures.sensitivity(threshold) == figures.specificity(threshold) == 1.0
 
 
-def test_the_area_under_the_curve_counts_ties_half() -> None:
-    figures = Quality(np.array([0.9, 0.5, 0.5, 0.1]), np.array([1.0, 1.0, 0.0, 0.0]), {}, 0.5)
-    assert figures.auc == pytest.approx(3.5 / 4)
-
-
 def test_specks_of_blood_have_no_say_in_the_threshold() -> None:
     def run(hu: np.ndarray) -> dict[str, np.ndarray]:
         return {
