@@ -19,7 +19,7 @@ from appliance.selection.look import BUDGET_S, Look, look_at
 from appliance.selection.select import Judgement, Selection, select
 from appliance.settings import SelectionSettings
 from tests.appliance.imaging.scans import file, headers_only
-from tests.appliance.selection.test_select import BONE, scan
+from tests.appliance.selection.offered import BONE, scan
 
 SOFT, SHARP, CONTRAST = SeriesClass.SOFT_TISSUE, SeriesClass.SHARP, SeriesClass.CONTRAST
 AGENT = {"ContrastBolusAgent": "ULTRAVIST", "SeriesDescription": "Head post contrast"}

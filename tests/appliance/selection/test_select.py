@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,25 +16,9 @@ from appliance.imaging.stacks import stacks
 from appliance.selection.select import Judgement, Selection, select
 from appliance.settings import SelectionSettings
 from tests.appliance.imaging.scans import ROOT, headers_only, image
+from tests.appliance.selection.offered import BONE, scan
 
 CORONAL = (1, 0, 0, 0, 0, -1)
-
-
-def scan(
-    number: int, *, slices: int = 30, spacing_mm: float = 5, along: int = 2, matrix: int = 32, **attributes: Any
-) -> list[Dataset]:
-    """Return the images of one series; headers are all that is looked at."""
-    step = np.eye(3)[along] * spacing_mm
-    return [
-        image(
-            np.zeros((matrix, matrix)),
-            step * z,
-            number=z + 1,
-            series=number,
-            **{"SliceThickness": spacing_mm, "SeriesDescription": None} | attributes,
-        )
-        for z in range(slices)
-    ]
 
 
 def selection_of(
@@ -53,9 +36,6 @@ def chosen_number(selection: Selection) -> int | None:
 def judgement_of(selection: Selection, number: int) -> Judgement:
     (found,) = [one for one in selection.judgements if int(one.stack.header.SeriesNumber) == number]
     return found
-
-
-BONE = {"ConvolutionKernel": "H60s", "WindowCenter": 500, "WindowWidth": 2500}
 
 
 def test_the_axial_soft_tissue_series_wins_among_everything_that_scanners_send() -> None:
