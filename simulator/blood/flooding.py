@@ -30,7 +30,9 @@ class FloodedPlan(extraaxial.ExtraaxialPlan):
         """Return the thickness (mm) at each voxel of `reached`."""
         depth = np.maximum(np.float32(size) - self.spot, 0)
         # Steep shores: thickness rises within a few mm and then with the level.
-        return np.asarray(np.float32(self.thickness_mm) * np.power(depth, np.float32(0.65)) * self.waves, np.float32)
+        return np.asarray(
+            np.float32(self.collection.thickness_mm) * np.power(depth, np.float32(0.65)) * self.waves, np.float32
+        )
 
 
 def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> FloodedPlan:

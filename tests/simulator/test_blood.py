@@ -105,6 +105,25 @@ def test_extraaxial_blood_lies_on_the_skull_falx_or_tentorium(anatomy):
         assert max(touching) > 0.1
 
 
+@pytest.mark.parametrize(("volume_ml", "least_mm", "most_mm"), [(3, 4, 9), (15, 7.5, 13), (40, 10, 18), (90, 13, 24)])
+def test_a_crescent_is_as_deep_for_its_volume_as_on_scans(anatomy, volume_ml, least_mm, most_mm):
+    depths = []
+    for seed in range(4):
+        growth = plan_of(anatomy, Form.CONVEXITY, volume_ml, seed).grown(volume_ml)
+        inside = -anatomy.atlas.cavity_distance[growth.box]
+        depths.append(float(np.percentile(inside[growth.fraction > 0.5], 99)))
+
+    assert least_mm < np.median(depths) < most_mm
+
+
+@pytest.mark.parametrize("volume_ml", [15, 40])
+def test_most_of_a_crescent_lies_clear_of_the_bones_blur(anatomy, volume_ml):
+    growth = plan_of(anatomy, Form.CONVEXITY, volume_ml, 0).grown(volume_ml)
+    inside = -anatomy.atlas.cavity_distance[growth.box]
+
+    assert (growth.fraction * (inside > 2)).sum() > 0.55 * growth.fraction.sum()
+
+
 def test_subarachnoid_blood_fills_csf_and_spares_the_ventricles(anatomy, growths):
     growth = growths[HemorrhageType.SAH]
     grey, white, ventricle = anatomy.in_grid(anatomy.fractions, growth.box)
