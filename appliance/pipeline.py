@@ -2,20 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way of one study, from its instances to its answer: select, read, check, infer, find, report.
 
-Each step is a function of what the step before it made; the clock of each step is started and stopped here and
-nowhere else. What comes before (noticing a study, judging it complete) is `intake`, what comes after is `delivery`.
+Each step is a function of what the step before it made. What comes before (noticing a study, judging it complete) is
+`intake`, what comes after is `delivery`; the steps are named, ordered and clocked in `steps`.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
-
-import structlog
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.findings.find import find
@@ -31,39 +26,7 @@ from appliance.reading.lesions import Criteria
 from appliance.results.report import Results, report
 from appliance.selection.select import Selection, select
 from appliance.settings import Settings
-
-
-class Step(StrEnum):
-    """The steps that are clocked, in order; the values are metric labels and keys of `timing_ms`."""
-
-    SELECT = "select"
-    READ = "read"
-    CHECK = "check"
-    INFER = "infer"
-    FIND = "find"
-    REPORT = "report"
-    DELIVER = "deliver"
-
-
-@dataclass
-class StepClock:
-    """How long each step took, in ms; a step that runs twice (a first choice that could not be read) adds up."""
-
-    timing_ms: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def __call__(self, step: Step) -> Iterator[None]:
-        """Clock what stands inside as `step`, and name it in every line of the log.
-
-        A step that raises stays named, so that the line about the error has it too; who catches it takes it away.
-        """
-        start = time.perf_counter()
-        before = structlog.contextvars.bind_contextvars(step=step.value)
-        try:
-            yield
-            structlog.contextvars.reset_contextvars(**before)
-        finally:
-            self.timing_ms[step] = self.timing_ms.get(step, 0.0) + (time.perf_counter() - start) * 1000
+from appliance.steps import Step, StepClock
 
 
 @dataclass(frozen=True)

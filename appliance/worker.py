@@ -30,8 +30,9 @@ from appliance.ledger.states import JobState
 from appliance.log import told
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError, Orthanc
-from appliance.pipeline import Answer, ReadAnswer, Step, Study
+from appliance.pipeline import Answer, ReadAnswer, Study
 from appliance.settings import Settings
+from appliance.steps import Step, StepClock
 
 _LONGEST_WAIT_S: Final = 5.0
 _GONE: Final = Refusal(RefusalCode.SOURCE_DELETED, "the study or series was deleted before it was answered")
@@ -130,13 +131,15 @@ class Worker:
         )
         answer = self._reader().answer(study)
         refusals = (*snapshot.refusals, *answer.refusals)
-        timing_ms = {} if job.requested else {"quiet": 1000 * max(0.0, job.created - job.last_instance_at)}
-        timing_ms["queue"] = 1000 * max(0.0, started - job.created)
-        timing_ms |= {str(step): ms for step, ms in answer.timing_ms.items()}
+        clock = StepClock()
+        if not job.requested:
+            clock.add(Step.QUIET, job.created - job.last_instance_at)
+        clock.add(Step.QUEUE, started - job.created)
+        clock.take_over(answer.timing_ms)
         if isinstance(answer, ReadAnswer):
-            self._deliver(job, answer, refusals, timing_ms)
+            self._deliver(job, answer, refusals, clock)
         else:
-            self._refuse(job, refusals, timing_ms)
+            self._refuse(job, refusals, clock.timing_ms)
 
     def _instances(self, job: Job, snapshot: Snapshot) -> tuple[Instance, ...]:
         """Return the instances to answer: without the stacks that other jobs of the study answer."""
@@ -169,15 +172,13 @@ class Worker:
                         return older.sr_class_uid, older.sr_uid
         return None
 
-    def _deliver(
-        self, job: Job, answer: ReadAnswer, refusals: tuple[Refusal, ...], timing_ms: dict[str, float]
-    ) -> None:
+    def _deliver(self, job: Job, answer: ReadAnswer, refusals: tuple[Refusal, ...], clock: StepClock) -> None:
         results, stack = answer.results, answer.stack
         sources = (stack.instances[0].ref, stack.instances[-1].ref)
         structlog.contextvars.bind_contextvars(step=Step.DELIVER.value)
         begun = self._clock()
         if not self._holds_all(sources):
-            self._refuse(job, (*refusals, _GONE), timing_ms)
+            self._refuse(job, (*refusals, _GONE), clock.timing_ms)
             return
         self._ledger.jobs.deliver(
             job, result_objects(results.announced()), summary(answer), refusals, stack.slice_set_hash, stack.series_uid
@@ -191,24 +192,24 @@ class Worker:
         except DrawingError as error:  # SEG and SR are stored, and nothing that names a picture is
             self._metrics.undrawn.inc()
             self._log.error("answered without all key images", error=str(error))
-        timing_ms["deliver"] = 1000 * (sr_stored_at - begun)
-        timing_ms["deliver_rest"] = 1000 * (self._clock() - sr_stored_at)
+        clock.add(Step.DELIVER, sr_stored_at - begun)
+        clock.add(Step.DELIVER_REST, self._clock() - sr_stored_at)
         if not self._holds_all(sources):  # deleted while we stored: results without their source help nobody
             for identifier in stored:
                 self._orthanc.delete_instance(identifier)
-            self._refuse(job, (*refusals, _GONE), timing_ms)
+            self._refuse(job, (*refusals, _GONE), clock.timing_ms)
             return
         self._remove_leftovers(job, stored)
         turnaround_s = sr_stored_at - job.last_instance_at if job.live and not job.requested else None
         superseded = self._ledger.jobs.finish(
-            job, str(results.sr.SOPClassUID), str(results.sr.SOPInstanceUID), timing_ms, turnaround_s
+            job, str(results.sr.SOPClassUID), str(results.sr.SOPInstanceUID), clock.timing_ms, turnaround_s
         )
-        self._account(answer, refusals, timing_ms, turnaround_s)
+        self._account(answer, refusals, clock.timing_ms, turnaround_s)
         self._log.info(
             "study answered",
             present=answer.finding.present,
             turnaround_s=turnaround_s and round(turnaround_s, 3),
-            timing_ms={step: round(ms, 1) for step, ms in timing_ms.items()},
+            timing_ms={step: round(ms, 1) for step, ms in clock.timing_ms.items()},
             superseded=superseded,
         )
 

@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of an answer and their clock: the one place where they are named, ordered and timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import structlog
+
+
+class Step(StrEnum):
+    """The steps that are clocked, in order; the values are metric labels and keys of `timing_ms`."""
+
+    QUIET = "quiet"
+    """Waiting for further instances of the study."""
+    QUEUE = "queue"
+    """Waiting for a worker."""
+    SELECT = "select"
+    READ = "read"
+    CHECK = "check"
+    INFER = "infer"
+    FIND = "find"
+    REPORT = "report"
+    DELIVER = "deliver"
+    """Storing SEG and SR; with the SR stored, the turnaround ends."""
+    DELIVER_REST = "deliver_rest"
+    """Drawing and storing the key images."""
+
+
+TURNAROUND_STEPS: Final = tuple(step for step in Step if step is not Step.DELIVER_REST)
+"""The steps that a reader waits for."""
+
+
+@dataclass
+class StepClock:
+    """How long each step took, in ms; a step that runs twice (a first choice that could not be read) adds up."""
+
+    timing_ms: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, step: Step) -> Iterator[None]:
+        """Clock what stands inside as `step`, and name it in every line of the log.
+
+        A step that raises stays named, so that the line about the error has it too; who catches it takes it away.
+        """
+        start = time.perf_counter()
+        before = structlog.contextvars.bind_contextvars(step=step.value)
+        try:
+            yield
+            structlog.contextvars.reset_contextvars(**before)
+        finally:
+            self.add(step, time.perf_counter() - start)
+
+    def add(self, step: Step, seconds: float) -> None:
+        """Add what a step took that began and ended elsewhere; less than nothing, by another clock, is nothing."""
+        self.timing_ms[step.value] = self.timing_ms.get(step.value, 0.0) + 1000 * max(0.0, seconds)
+
+    def take_over(self, other: dict[str, float]) -> None:
+        """Take over what another clock measured of this answer, in ms."""
+        for step, ms in other.items():
+            self.add(Step(step), ms / 1000)
