@@ -39,7 +39,7 @@ from appliance.orthanc import Orthanc
 from appliance.pipeline import Pipeline
 from appliance.results.warm_up import warm_up
 from appliance.settings import Settings
-from appliance.web.app import OwnResultError, web_app
+from appliance.web.app import OwnResultError, WebApp
 from appliance.worker import Worker
 
 _STOPPING_S: Final = 5.0
@@ -138,9 +138,9 @@ class Service:
             )
             for _ in range(settings.service.workers)
         ]
-        app = web_app(self._bell, self._ledger, self._health, self._metrics, self._room.model, self.analyze, self.dead)
+        web = WebApp(self, self._bell, self._ledger, self._health, self._metrics)
         self._web = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+            uvicorn.Config(web.asgi, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
         )
         self._threads = [
             _thread("health", lambda: self._health.run(self._stopping)),
@@ -187,6 +187,10 @@ class Service:
         if self._stopping.is_set():
             return []
         return [thread.name for thread in self._threads if thread.ident is not None and not thread.is_alive()]
+
+    def model(self) -> dict[str, str] | None:
+        """Return which model answers, None while that is not known."""
+        return self._room.model()
 
     def analyze(self, series: str) -> int:
         """Queue the answer about one series that a person asks for, before all others; return the job.

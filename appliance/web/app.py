@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -63,23 +62,50 @@ def _error(status: int, message: str) -> JSONResponse:
     return JSONResponse({"error": message}, status)
 
 
-def web_app(
-    bell: Bell,
-    ledger: Ledger,
-    health: Health,
-    metrics: Metrics,
-    model: Callable[[], dict[str, str] | None],
-    analyze: Callable[[str], int],
-    dead: Callable[[], list[str]],
-) -> Starlette:
-    """Return the ASGI application.
+class Appliance(Protocol):
+    """What the web application needs of the service."""
 
-    `model` tells which model answers, None while that is not known. `analyze` queues the answer about one Orthanc
-    series and returns the job; it raises `NotThereError`, `OwnResultError` or `UnavailableError`. `dead` names the
-    threads that ended though nobody stopped them.
-    """
+    def model(self) -> dict[str, str] | None:
+        """Return which model answers, None while that is not known."""
+        ...
 
-    async def doorbell(request: Request) -> Response:
+    def analyze(self, series: str) -> int:
+        """Queue the answer about one Orthanc series and return the job.
+
+        Raises `NotThereError`, `OwnResultError` or `UnavailableError`.
+        """
+        ...
+
+    def dead(self) -> list[str]:
+        """Return the names of the threads that ended though nobody stopped them."""
+        ...
+
+
+class WebApp:
+    """The routes of the service; `asgi` is the application for a server."""
+
+    def __init__(self, appliance: Appliance, bell: Bell, ledger: Ledger, health: Health, metrics: Metrics) -> None:
+        self._appliance = appliance
+        self._bell = bell
+        self._ledger = ledger
+        self._health = health
+        self._metrics = metrics
+        self.asgi = Starlette(
+            routes=[
+                Route("/doorbell", self.ring, methods=["POST"]),
+                Route("/series/{series}/analyze", self.analyze, methods=["POST"]),
+                Route("/status", self.status),
+                Route("/", self.page),
+                Route("/metrics", self.scrape),
+                Route("/health/live", self.live),
+                Route("/health/ready", self.ready),
+            ],
+            middleware=[Middleware(SameOriginOnly)],
+            exception_handlers={UnavailableError: _unavailable},
+        )
+
+    async def ring(self, request: Request) -> Response:
+        """Put a message of the plugin in the box."""
         body = bytearray()
         async for part in request.stream():
             body += part
@@ -89,67 +115,58 @@ def web_app(
             ring = Ring.of(json.loads(body))
         except (ValueError, RecursionError):
             return _error(400, 'not a ring: {"instances": {id: time}, "series": {}, "studies": {}, "orthanc": null}')
-        bell.ring(ring)
-        metrics.doorbells.inc()
+        self._bell.ring(ring)
+        self._metrics.doorbells.inc()
         return Response(status_code=204)
 
-    async def analyze_series(request: Request) -> Response:
+    async def analyze(self, request: Request) -> Response:
+        """Queue the answer about one series that a person asks for."""
         series = request.path_params["series"]
         if not is_orthanc_id(series):
             return _error(404, "this is not the identifier of an Orthanc series")
         try:
-            job = await run_in_threadpool(analyze, series)
+            job = await run_in_threadpool(self._appliance.analyze, series)
         except NotThereError:
             return _error(404, "Orthanc does not hold this series")
         except OwnResultError:
             return _error(409, "this series is a result of the appliance")
-        except UnavailableError as error:
-            return _error(503, str(error))
         return JSONResponse({"job": job}, 202)
 
-    def document(request: Request) -> dict[str, Any]:
+    async def status(self, request: Request) -> Response:
+        """Answer the status document as JSON."""
+        return JSONResponse(await run_in_threadpool(self._document, request), headers={"Cache-Control": "no-store"})
+
+    async def page(self, request: Request) -> Response:
+        """Answer the status document as a page."""
+        return HTMLResponse(page(await run_in_threadpool(self._document, request)), headers=_PAGE_HEADERS)
+
+    def _document(self, request: Request) -> dict[str, Any]:
         try:
             limit = int(request.query_params.get("limit", _STUDIES))
         except ValueError:
             limit = _STUDIES
         study = request.query_params.get("study", "")
-        return status_document(ledger, health, model(), min(max(limit, 1), _MOST_STUDIES), study)
+        limit = min(max(limit, 1), _MOST_STUDIES)
+        return status_document(self._ledger, self._health, self._appliance.model(), limit, study)
 
-    async def status(request: Request) -> Response:
-        try:
-            return JSONResponse(await run_in_threadpool(document, request), headers={"Cache-Control": "no-store"})
-        except UnavailableError as error:
-            return _error(503, str(error))
+    async def scrape(self, _request: Request) -> Response:
+        """Answer Prometheus."""
+        self._metrics.ready.set(self._health.ready)
+        for name, state in self._health.states.items():
+            self._metrics.reachable.labels(name).set(state.well)
+        text = await run_in_threadpool(generate_latest, self._metrics.registry)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
-    async def status_page(request: Request) -> Response:
-        try:
-            return HTMLResponse(page(await run_in_threadpool(document, request)), headers=_PAGE_HEADERS)
-        except UnavailableError as error:
-            return _error(503, str(error))
-
-    async def scrape(_request: Request) -> Response:
-        metrics.ready.set(health.ready)
-        for name, state in health.states.items():
-            metrics.reachable.labels(name).set(state.well)
-        return Response(await run_in_threadpool(generate_latest, metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    async def live(_request: Request) -> Response:
-        ended = dead()
+    async def live(self, _request: Request) -> Response:
+        """Answer 503 when a thread of the service has ended."""
+        ended = self._appliance.dead()
         return JSONResponse({"live": not ended, "ended": ended}, 503 if ended else 200)
 
-    async def ready(_request: Request) -> Response:
-        reasons = {name: state.reason for name, state in health.states.items() if not state.well}
+    async def ready(self, _request: Request) -> Response:
+        """Answer 503, with the reasons, while a study that came now would not be answered."""
+        reasons = {name: state.reason for name, state in self._health.states.items() if not state.well}
         return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
-    return Starlette(
-        routes=[
-            Route("/doorbell", doorbell, methods=["POST"]),
-            Route("/series/{series}/analyze", analyze_series, methods=["POST"]),
-            Route("/status", status),
-            Route("/", status_page),
-            Route("/metrics", scrape),
-            Route("/health/live", live),
-            Route("/health/ready", ready),
-        ],
-        middleware=[Middleware(SameOriginOnly)],
-    )
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    return _error(503, str(error))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import UndefinedError
 from starlette.testclient import TestClient
 
 from appliance.errors import Refusal, RefusalCode, UnavailableError
@@ -16,10 +18,12 @@ from appliance.health import Health
 from appliance.intake.doorbell import Bell
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, FollowedStudy, KnownSeries, NewJob, Origin, ResultObject
+from appliance.ledger.states import JobState
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError
 from appliance.results.wording import RESEARCH_USE
-from appliance.web.app import OwnResultError, web_app
+from appliance.web.app import OwnResultError, WebApp
+from appliance.web.page import TEMPLATES, page
 
 SERIES = "0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d"
 ANSWER: dict[str, Any] = {
@@ -41,6 +45,8 @@ ANSWER: dict[str, Any] = {
     "model": {"name": "hemorrhage_detector", "version": "3", "sha256": "ab" * 32},
 }
 
+MODEL = ANSWER["model"]
+
 
 class Site:
     """The web application with a real ledger behind it."""
@@ -52,23 +58,20 @@ class Site:
         self.health = Health({"orthanc": self._probe}, lambda _: None)
         self.health.ask()
         self.metrics = Metrics(self.ledger.views.job_counts, self.ledger.views.study_counts)
-        self.dead: list[str] = []
-        app = web_app(
-            self.bell,
-            self.ledger,
-            self.health,
-            self.metrics,
-            lambda: ANSWER["model"],
-            self._analyze,
-            lambda: self.dead,
-        )
-        self.client = TestClient(app)
+        self.ended: list[str] = []
+        self.client = TestClient(WebApp(self, self.bell, self.ledger, self.health, self.metrics).asgi)
+
+    def model(self) -> dict[str, str]:
+        return dict(ANSWER["model"])
+
+    def dead(self) -> list[str]:
+        return self.ended
 
     def _probe(self) -> None:
         if "orthanc" in self.faults:
             raise self.faults["orthanc"]
 
-    def _analyze(self, _series: str) -> int:
+    def analyze(self, _series: str) -> int:
         if "analyze" in self.faults:
             raise self.faults["analyze"]
         return 17
@@ -258,7 +261,7 @@ class TestHealth:
         assert "Orthanc is away" in site.client.get("/").text
 
     def test_a_service_that_lost_a_thread_does_not_live(self, site: Site) -> None:
-        site.dead.append("intake")
+        site.ended.append("intake")
         answer = site.client.get("/health/live")
         assert (answer.status_code, answer.json()) == (503, {"live": False, "ended": ["intake"]})
 
@@ -278,3 +281,29 @@ class TestHealth:
         helps = re.findall(r"# HELP (hemorrhage_\S+) (.*)", site.client.get("/metrics").text)
         assert len(helps) > 8
         assert all(len(text) > 15 for _, text in helps)
+
+
+class TestTemplates:
+    def test_every_value_is_escaped_wherever_it_stands(self, site: Site) -> None:
+        evil = "<script>alert('x')</script>"
+        site.answered("a")
+        document = site.client.get("/status").json()
+        study = document["studies"][0] | {"error": evil, "waiting_for": evil, "study_uid": evil, "state": evil}
+        study["series"]["description"] = evil
+        study["lesions"][0]["size_class"] = evil
+        refused = study | {"present": None, "refusals": [{"code": evil, "reason": evil}]}
+        document |= {"notice": evil, "version": evil, "studies": [study, refused], "model": dict.fromkeys(MODEL, evil)}
+        document["neighbours"] = {evil: {"well": False, "since": evil, "reason": evil}}
+        text = page(document)
+        assert "<script" not in text.lower()
+        assert text.count("&lt;script&gt;alert") > 15
+
+    def test_a_name_that_a_template_misspells_is_an_error_and_not_an_empty_place(self) -> None:
+        with pytest.raises(UndefinedError):
+            page({"jobs": dict.fromkeys(JobState, 0), "studies": []})
+
+    def test_the_templates_are_part_of_the_package_that_is_installed(self) -> None:
+        build = tomllib.loads((TEMPLATES.parents[2] / "pyproject.toml").read_text())
+        patterns = build["tool"]["setuptools"]["package-data"]["appliance.web"]
+        packaged = {path for pattern in patterns for path in TEMPLATES.parent.glob(pattern)}
+        assert set(TEMPLATES.iterdir()) <= packaged
