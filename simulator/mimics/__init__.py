@@ -73,7 +73,7 @@ KINDS: Final[dict[str, Kind]] = {
     "brain tumour": Kind(BrainTumour.drawn, 0.03),
     "arachnoid cyst": Kind(ArachnoidCyst.drawn, 0.015, confuses=False),
     "mega cisterna magna": Kind(MegaCisternaMagna.drawn, 0.015, confuses=False),
-    "contrast staining": Kind(ContrastStaining.drawn, 0.01),
+    "contrast staining": Kind(ContrastStaining.drawn, 0.05),
     "dense dura": Kind(DenseDura.drawn, 0.25),
     "falx plaques": Kind(FalxPlaques.drawn, 0.15),
     "tentorial calcium": Kind(TentorialCalcium.drawn, 0.15),

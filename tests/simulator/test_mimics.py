@@ -18,7 +18,7 @@ from simulator.landmarks import Landmarks
 from simulator.mimics import HELD_OUT, KINDS, Mimics
 from simulator.mimics.beam_hardening import PeripheralHardening, PetrousHardening
 from simulator.mimics.calcifications import Pineal
-from simulator.mimics.contrast import ContrastInVessels
+from simulator.mimics.contrast import ContrastInVessels, ContrastStaining
 from simulator.mimics.dura import DenseDura
 from simulator.mimics.infarcts import OldInfarct, Territory
 from simulator.mimics.mimic import Inside, Mimic, Nodes, Outside
@@ -119,7 +119,7 @@ BRIGHT = {
     "cortical calcification": (lambda at: at.depth < 30, 500),
     "carotid siphons": (within((-50, -8), (-24, 20), (2, 26)), 800),
     "vertebrobasilar arteries": (within((-71, -10), (-55, 0), (0, 24)), 800),
-    "contrast staining": (within((-18, 38), (-32, 34), (0, 58)), 200),
+    "contrast staining": (lambda at: at.tentorium > -6, 110),
 }
 DARK = {
     "arachnoid granulations": lambda at: at.depth < 14,
@@ -297,6 +297,30 @@ def test_a_calcified_pineal_is_one_bright_spot_at_the_midline(plain):
     assert abs(at.x.ravel()[round(x)]) < 4
     assert at.z.ravel()[round(z)] == pytest.approx(1, abs=4)
     assert at.y.ravel()[round(y)] == pytest.approx(-28, abs=4)
+
+
+def test_staining_of_cortex_follows_the_cortex_and_keeps_to_its_side(inside):
+    mimic = ContrastStaining(1.0, 30.0, 0.0, 0.0, Territory("middle cerebral", 1.0, 0.8), 0.0)
+    change, at = laid(inside, mimic), inside.at
+    stained = np.broadcast_to(mimic.cortex.share(inside)[1].max() > 0, change.shape) & (change > 0)
+    cortex, white = (stained & (part > 0.95) for part in (at.brain - at.white, at.white))
+
+    assert np.percentile(change[cortex], 75) == pytest.approx(18, abs=3)
+    assert np.percentile(change[cortex], 75) > 3 * np.percentile(change[white], 75)
+    assert np.abs(change[at.falx < -3]).max() < 0.1
+    assert np.abs(change[inside.ventricle > 0.99]).max() < 3
+
+
+def test_staining_is_met_often_enough_to_be_learnt_and_differs_in_density_and_place(drawn):
+    stained = [m for mimics in drawn for name, m in mimics.present if name == "contrast staining"]
+    deep = [m.size > 0 for m in stained]
+    cortical = [m.cortex is not None for m in stained]
+
+    assert len(stained) > 0.03 * len(drawn)
+    assert np.ptp([m.hu for m in stained]) > 25
+    assert 0.5 < np.mean(deep) < 1
+    assert 0.2 < np.mean(cortical) < 0.8
+    assert all(d or c for d, c in zip(deep, cortical, strict=True))
 
 
 def test_flowing_blood_goes_with_the_heads_haematocrit_and_is_never_as_dense_as_a_clot():
