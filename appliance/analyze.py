@@ -23,6 +23,7 @@ from appliance.delivery.summary import summary
 from appliance.errors import ApplianceError, DrawingError, Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.imaging.instances import Instance, parse_instance
 from appliance.inference.detector import TritonDetector
+from appliance.inference.series_classifier import SeriesClassifier
 from appliance.inference.server import TritonServer
 from appliance.ledger.records import plain
 from appliance.pipeline import Answer, Pipeline, ReadAnswer, Study
@@ -135,7 +136,11 @@ def patiently(ask: Callable[[], T], say: Callable[[str], None], pauses_s: Sequen
 
 def analyze(study: Study, settings: Settings, detector: TritonDetector, say: Callable[[str], None]) -> Answer:
     """Return the pipeline's answer about one study of a folder; a Triton in trouble is asked again (`patiently`)."""
-    return patiently(lambda: Pipeline(settings, detector).answer(study), say)
+    classifier = SeriesClassifier(settings.triton)
+    try:
+        return patiently(lambda: Pipeline(settings, detector, classifier).answer(study), say)
+    finally:
+        classifier.close()
 
 
 def result(answer: Answer | None, refusals: tuple[Refusal, ...], model: dict[str, str] | None) -> dict[str, Any]:

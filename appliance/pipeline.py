@@ -24,6 +24,7 @@ from appliance.inference.detections import ModelIdentity
 from appliance.inference.detector import TritonDetector
 from appliance.reading.lesions import Criteria
 from appliance.results.report import Results, report
+from appliance.selection.look import Classifier, look_at
 from appliance.selection.select import Selection, select
 from appliance.settings import Settings
 from appliance.steps import Step, StepClock
@@ -68,11 +69,12 @@ Answer = ReadAnswer | UnreadAnswer
 
 
 class Pipeline:
-    """Answers studies with one detector and one set of settings."""
+    """Answers studies with one detector and one set of settings; without a classifier series are chosen by headers."""
 
-    def __init__(self, settings: Settings, detector: TritonDetector) -> None:
+    def __init__(self, settings: Settings, detector: TritonDetector, classifier: Classifier | None = None) -> None:
         self.settings = settings
         self.detector = detector
+        self.classifier = classifier
 
     @property
     def criteria(self) -> Criteria:
@@ -89,7 +91,11 @@ class Pipeline:
         """
         clock = StepClock()
         with clock(Step.SELECT):
-            selection = select(stacks(study.instances), self.settings.selection)
+            found = stacks(study.instances)
+            selection = select(found, self.settings.selection)
+            if self.classifier is not None:
+                looks = look_at(selection.candidates, study.fetch, self.classifier)
+                selection = select(found, self.settings.selection, looks=looks)
         refusals = list(selection.refusals)
 
         for judgement in selection.readable:

@@ -25,6 +25,7 @@ from appliance import __version__
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.health import Health
 from appliance.inference.detector import TritonDetector
+from appliance.inference.series_classifier import SeriesClassifier
 from appliance.intake.doorbell import Bell
 from appliance.intake.handover import Handover
 from appliance.intake.headers import Headers
@@ -57,6 +58,7 @@ class ReadingRoom:
         self._settings = settings
         self._lock = threading.Lock()
         self._detector: TritonDetector | None = None
+        self._classifier = SeriesClassifier(settings.triton)
 
     def _ready_detector(self) -> TritonDetector:
         with self._lock:
@@ -66,7 +68,7 @@ class ReadingRoom:
 
     def pipeline(self) -> Pipeline:
         """Return the pipeline; raises `UnavailableError` or `ModelContractError` as long as there is no detector."""
-        return Pipeline(self._settings, self._ready_detector())
+        return Pipeline(self._settings, self._ready_detector(), self._classifier)
 
     def probe(self) -> None:
         """Return when the model answers rightly; raise why it does not."""
@@ -79,7 +81,8 @@ class ReadingRoom:
         return asdict(self._detector.identity) if self._detector is not None else None
 
     def close(self) -> None:
-        """Close the connection to Triton."""
+        """Close the connections to Triton."""
+        self._classifier.close()
         if self._detector is not None:
             self._detector.close()
 

@@ -23,11 +23,13 @@ from appliance.errors import SettingsError
 from appliance.ports import require_free
 from appliance.process import EndedError, Process, Server
 from appliance.reading.contract import DETECTOR
+from appliance.reading.series import CLASSIFIER
 from appliance.settings import TritonSettings
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 _THIS_MACHINE: Final = ("127.0.0.1", "localhost")
 _PORTS: Final = ("http_port", "grpc_port", "metrics_port")
+_CLASSIFIER_S: Final = 20.0
 _CRASHES: Final = (-signal.SIGABRT, -signal.SIGSEGV)
 
 
@@ -112,6 +114,7 @@ class TritonServer(Server):
         try:
             self._process.launch(command, self._environment(packages), self._state_dir)
             self._process.wait_until(self._is_loaded, timeout_s)
+            self._load_classifier()
         except BaseException:
             self.stop()
             raise
@@ -200,6 +203,22 @@ class TritonServer(Server):
         if self._settings.threads:
             kept["OMP_NUM_THREADS"] = str(self._settings.threads)
         return kept
+
+    def _load_classifier(self) -> None:
+        """Let the server load the series classifier, if the repository has it; studies are read without it too.
+
+        Not by `--load-model`, where a classifier that does not load would keep the server from starting.
+        """
+        if not (self._settings.model_repository / CLASSIFIER).is_dir():
+            return
+        connection = http.client.HTTPConnection("127.0.0.1", self._settings.http_port, timeout=_CLASSIFIER_S)
+        try:
+            connection.request("POST", f"/v2/repository/models/{CLASSIFIER}/load")
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            pass  # the server's log says why; who asks the classifier sees that it is not there
+        finally:
+            connection.close()
 
     def _is_loaded(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._settings.http_port, timeout=5)

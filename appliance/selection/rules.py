@@ -230,10 +230,9 @@ _CLEAR: Final = 0.9
 _LIKELY: Final = 0.6
 # The topic that a class speaks to, the points when it is clear and when it is likely, and how it reads. Where the
 # header says the opposite of a clear look, neither refuses the stack alone: it can be read, but any other goes first.
-# Where the header is silent, a clear look refuses. Only words may be outweighed (a kernel's name, a window, a contrast
-# agent), by 12 points that are more than all of them together; never planes, Image Type or the size of a head.
+# Where the header is silent, a clear look refuses.
 _APPEARANCES: Final = {
-    SeriesClass.SOFT_TISSUE: (Topic.TISSUE, 12, 3, "axial soft tissue of a head without contrast agent"),
+    SeriesClass.SOFT_TISSUE: (Topic.TISSUE, 4, 2, "axial soft tissue of a head without contrast agent"),
     SeriesClass.SHARP: (Topic.TISSUE, -6, -2, "a bone or lung kernel"),
     SeriesClass.CONTRAST: (Topic.CONTRAST, -5.5, -2, "a head with contrast agent"),
     SeriesClass.REFORMAT: (Topic.PLANES, -2.5, -1, "coronal or sagittal planes"),
@@ -241,17 +240,32 @@ _APPEARANCES: Final = {
     # Refuses what has a head's size when nothing calls it a head.
     SeriesClass.NOT_HEAD: (Topic.HEAD, -4, -1, "no head"),
 }
+# From here on words speak against a series so much that a clear look at its soft tissue contradicts them. Then it makes
+# up for them, and the series stands as one does that words and images speak for. Only words are made up for (a kernel's
+# name, a window, a contrast agent), never planes, Image Type, repeated scans or the size of a head.
+_CONTRADICTED: Final = -3.0
+_AGREED: Final = 8.0
+_WORDED: Final = (Topic.TISSUE, Topic.CONTRAST)
 
 
-def appearance(look: Look) -> Iterator[Evidence]:
-    """What the images themselves look like to the series classifier."""
+def appearance(look: Look, words: tuple[Evidence, ...]) -> Iterator[Evidence]:
+    """What the images themselves look like to the series classifier; `words` is the evidence of the header."""
     if look.probability < _LIKELY:
         return
-    topic, clear, likely, what = _APPEARANCES[look.series_class]
-    points = clear if look.probability >= _CLEAR else likely
-    also = (Topic.CONTRAST,) if look.series_class is SeriesClass.SOFT_TISSUE else ()
+    clear = look.probability >= _CLEAR
+    topic, clear_points, likely_points, what = _APPEARANCES[look.series_class]
+    points = clear_points if clear else likely_points
     # Never "100 %": a network is not that sure.
-    yield Evidence(topic, points, f"the images look like {what} ({min(look.probability, 0.99):.0%})", also)
+    reason = f"the images look like {what} ({min(look.probability, 0.99):.0%})"
+    if look.series_class is not SeriesClass.SOFT_TISSUE:
+        yield Evidence(topic, points, reason)
+        return
+    said = sum(item.points for item in words if item.topic in _WORDED)
+    if clear and said <= _CONTRADICTED:
+        reason = f"{reason}, whatever the header says"
+        yield Evidence(topic, _AGREED - said, reason, also=(Topic.CONTRAST,))
+    else:
+        yield Evidence(topic, points, reason)
 
 
 _OF_GEOMETRY: Final = (planes, spacing, extent, field_of_view)
@@ -263,9 +277,11 @@ def evidence(stack: Stack, look: Look | None = None) -> tuple[Evidence, ...]:
     if stack.geometry is None:
         return ()
     geometry, header = stack.geometry, stack.header
+    words = tuple(found for rule in _OF_HEADER for found in rule(header))
     return (
         *(found for rule in _OF_GEOMETRY for found in rule(geometry)),
-        *(found for rule in _OF_HEADER for found in rule(header)),
+        *words,
         *passes(stack),
-        *(() if look is None else appearance(look)),
+        # Single images of a dynamic study look like those of any.
+        *(() if look is None or stack.passes >= DYNAMIC_PASSES else appearance(look, words)),
     )

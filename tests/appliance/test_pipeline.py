@@ -6,7 +6,9 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydicom.uid import generate_uid
 
 from appliance import pipeline as pipeline_module
@@ -14,6 +16,7 @@ from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.instances import parse_instance
 from appliance.imaging.volume import Volume
 from appliance.pipeline import Pipeline, ReadAnswer, Study
+from appliance.reading.series import CLASSES, SeriesClass
 from appliance.settings import FindingSettings, Settings
 from tests.appliance.stand_in import StandInDetector, head_series
 
@@ -60,3 +63,25 @@ def test_a_volume_that_is_refused_is_gone_before_the_next_best_is_read(monkeypat
     assert len(read) == 2
     assert isinstance(answer, ReadAnswer)
     assert [refusal.code for refusal in answer.refusals] == [RefusalCode.NOT_HEAD]
+
+
+class SoftTissue:
+    """A classifier to whom every series looks like the one to read."""
+
+    def classify(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+        said = np.zeros((len(thumbnails), len(CLASSES)), np.float32)
+        said[:, CLASSES.index(SeriesClass.SOFT_TISSUE)] = 1
+        return said
+
+
+@pytest.mark.parametrize(("classifier", "read"), [(None, False), (SoftTissue(), True)])
+def test_a_head_with_the_words_of_a_bone_series_is_read_when_its_images_look_like_soft_tissue(
+    classifier: SoftTissue | None, read: bool
+) -> None:
+    uid = str(generate_uid())
+    files = {str(number): data for number, data in enumerate(head_series(uid, ConvolutionKernel="BONE"))}
+    study = Study(uid, tuple(parse_instance(ref, data) for ref, data in files.items()), files.__getitem__)
+    answer = Pipeline(Settings(), StandInDetector(), classifier).answer(study)  # type: ignore[arg-type]
+    assert isinstance(answer, ReadAnswer) == read
+    reasons = answer.selection.judgements[0].reasons_for
+    assert any(reason.startswith("the images look like") for reason in reasons) == read

@@ -95,7 +95,32 @@ def test_of_two_series_with_each_others_words_the_one_that_looks_right_is_read(
     words: dict[str, Any], other: SeriesClass
 ) -> None:
     assert chosen(looked((words, None), ({}, None))) == 2
-    assert chosen(looked((words, SOFT), ({}, other))) == 1
+    seen = looked((words, SOFT), ({}, other))
+    assert chosen(seen) == 1
+    assert any(reason.endswith("whatever the header says") for reason in by_number(seen, 1).reasons_for)
+
+
+def test_thick_slices_that_look_right_go_before_thin_ones_though_their_words_are_those_of_bone() -> None:
+    thin = {"slices": 150, "spacing_mm": 1}
+    assert chosen(looked((BONE, None), (thin, None))) == 2
+    assert chosen(looked((BONE, SOFT), (thin, SOFT))) == 1
+
+
+def test_a_look_that_is_only_likely_makes_up_for_no_words() -> None:
+    assert chosen(looked((BONE, SOFT), probability=0.8)) is None
+
+
+def test_a_dynamic_study_stays_one_however_its_images_look() -> None:
+    images = [
+        image
+        for time in range(5)
+        for image in scan(1, slices=20, AcquisitionNumber=time + 1, TemporalPositionIdentifier=time + 1)
+    ]
+    for number, image in enumerate(images):
+        image.SOPInstanceUID = f"{image.SOPInstanceUID}.{number}"
+    found, _ = study(images)
+    assert {stack.passes for stack in found} == {5}
+    assert chosen(headed(found, {stack: Look(SOFT, 1.0) for stack in found})) is None
 
 
 @pytest.mark.parametrize("looks_like", [SHARP, CONTRAST, SeriesClass.REFORMAT, SeriesClass.SCOUT, SeriesClass.NOT_HEAD])

@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The series classifier in a real Triton: it answers, and whatever goes wrong is no answer and nothing worse."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from appliance.inference.detector import TritonDetector
+from appliance.inference.series_classifier import PAUSE_S, SeriesClassifier
+from appliance.inference.server import TritonServer
+from appliance.reading.series import CLASSES, CLASSIFIER, SeriesClass
+from appliance.settings import TritonSettings
+from tests.appliance.inference.blob_detector import write_repository
+from tests.appliance.inference.bright_classifier import add_to_repository, thumbnails
+from tests.appliance.inference.ports import triton_settings
+
+SHOWN = thumbnails(SeriesClass.SHARP, SeriesClass.SOFT_TISSUE, SeriesClass.CONTRAST)
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def named(probabilities: np.ndarray | None) -> list[SeriesClass] | None:
+    return None if probabilities is None else [CLASSES[index] for index in probabilities.argmax(axis=1)]
+
+
+def is_loaded(settings: TritonSettings) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", settings.http_port, timeout=10)
+    try:
+        connection.request("GET", f"/v2/models/{CLASSIFIER}/ready")
+        return connection.getresponse().status == 200
+    finally:
+        connection.close()
+
+
+def model_process(settings: TritonSettings) -> int:
+    """Return the process of the classifier in this test's Triton."""
+    region = f"triton_python_backend_shm_region_{settings.grpc_port}_"
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = path.read_text(errors="replace")
+        except OSError:
+            continue
+        if f"/{CLASSIFIER}/" in arguments and region in arguments:
+            return int(path.parent.name)
+    raise AssertionError("no process of the classifier")
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonSettings]:
+    """A running Triton with the small detector and the small classifier."""
+    folder = tmp_path_factory.mktemp("both")
+    write_repository(folder / "models")
+    add_to_repository(folder / "models")
+    settings = triton_settings(folder / "models")
+    with TritonServer(settings, folder / "state"):
+        yield settings
+
+
+def test_a_started_server_has_the_classifier_loaded_and_it_says_what_each_series_looks_like(
+    both: TritonSettings,
+) -> None:
+    assert is_loaded(both)
+    classifier = SeriesClassifier(both)
+    for shown in (SHOWN, SHOWN[:1]):
+        found = classifier.classify(shown)
+        assert found is not None
+        assert found.shape == (len(shown), len(CLASSES))
+        assert named(found) == [SeriesClass.SHARP, SeriesClass.SOFT_TISSUE, SeriesClass.CONTRAST][: len(shown)]
+        assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
+    classifier.close()
+
+
+def test_a_model_process_that_ended_is_no_answer_for_a_while_and_then_there_is_another(both: TritonSettings) -> None:
+    clock = Clock()
+    classifier = SeriesClassifier(both, clock)
+    assert named(classifier.classify(SHOWN)) is not None
+    os.kill(model_process(both), signal.SIGKILL)
+    assert classifier.classify(SHOWN) is None
+    assert classifier.classify(SHOWN) is None  # within the pause, not asked
+    end = time.monotonic() + 60
+    found = None
+    while found is None and time.monotonic() < end:
+        time.sleep(0.2)
+        clock.now += PAUSE_S + 1
+        found = classifier.classify(SHOWN)
+    assert named(found) == [SeriesClass.SHARP, SeriesClass.SOFT_TISSUE, SeriesClass.CONTRAST]
+    classifier.close()
+
+
+def test_a_triton_without_the_model_gives_no_answer_and_goes_on_reading_heads(served: TritonSettings) -> None:
+    classifier = SeriesClassifier(served)
+    assert classifier.classify(SHOWN) is None
+    assert classifier.classify(SHOWN) is None
+    classifier.close()
+    detector = TritonDetector(served)
+    assert detector.ready()
+    detector.close()
+
+
+def test_a_triton_that_is_away_gives_no_answer_and_is_asked_again_after_a_while(tmp_path: Path) -> None:
+    write_repository(tmp_path / "models")
+    add_to_repository(tmp_path / "models")
+    settings = triton_settings(tmp_path / "models")
+    clock = Clock()
+    classifier = SeriesClassifier(settings, clock)
+    assert classifier.classify(SHOWN) is None
+    with TritonServer(settings, tmp_path / "state"):
+        assert classifier.classify(SHOWN) is None  # the pause is not over
+        clock.now += PAUSE_S + 1
+        end = time.monotonic() + 30
+        while (
+            classifier.classify(SHOWN) is None and time.monotonic() < end
+        ):  # a busy machine may need more than one try
+            time.sleep(0.2)
+            clock.now += PAUSE_S + 1
+        assert classifier.classify(SHOWN) is not None
+    classifier.close()
+
+
+def test_a_classifier_of_another_contract_is_not_believed(tmp_path: Path) -> None:
+    write_repository(tmp_path / "models")
+    folder = add_to_repository(tmp_path / "models")
+    config = folder / "configs" / "cpu.pbtxt"
+    config.write_text(config.read_text().replace("soft_tissue,sharp", "sharp,soft_tissue"))
+    settings = triton_settings(tmp_path / "models")
+    with TritonServer(settings, tmp_path / "state"):
+        assert is_loaded(settings)
+        classifier = SeriesClassifier(settings)
+        assert classifier.classify(SHOWN) is None
+        classifier.close()
+
+
+def test_a_classifier_that_does_not_load_keeps_no_server_from_starting(tmp_path: Path) -> None:
+    write_repository(tmp_path / "models")
+    (add_to_repository(tmp_path / "models") / "1" / "model.onnx").write_bytes(b"no model")
+    settings = triton_settings(tmp_path / "models")
+    with TritonServer(settings, tmp_path / "state"):
+        assert not is_loaded(settings)
+        detector = TritonDetector(settings)
+        assert detector.ready()
+        detector.close()
