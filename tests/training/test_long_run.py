@@ -21,7 +21,9 @@ from training.long_run import Places, start, stop
 CHILD = """
 import os, signal, sys, time
 part, folder, life = sys.argv[1], sys.argv[2], float(sys.argv[3])
-note = lambda word: open(f"{folder}/{part}.notes", "a").write(f"{word} {os.getpid()} {os.getpriority(os.PRIO_PROCESS, 0)}\\n")
+note = lambda word: open(f"{folder}/{part}.notes", "a").write(
+    f"{word} {os.getpid()} {os.getpriority(os.PRIO_PROCESS, 0)}\\n"
+)
 signal.signal(signal.SIGTERM, lambda *_: (note("ended"), sys.exit(0)))
 note("started")
 time.sleep(life)
