@@ -19,6 +19,7 @@ _SIMULATOR: Final = Path(__file__).parent
 _PROJECT: Final = _SIMULATOR.parent
 _CONTRACT: Final = _PROJECT / "appliance" / "reading" / "contract.py"  # types and size classes
 _PACKAGES: Final = ("numpy", "scipy", "pydicom")  # what heads hang on beside our own code
+_KINDS: Final = ("*.py", "*.npz", "*.toml")  # code, atlases, tables
 _NO_MATTER: Final = ("audit", "gallery", "manifests")  # folders that change nothing in a scan
 
 
@@ -26,7 +27,7 @@ def simulator_revision(also: Iterable[Path] = ()) -> str:
     """Return a hash of what heads come from: simulator, atlases, contract, the packages they use, and files `also`."""
     sources = [
         path
-        for path in sorted((*_SIMULATOR.rglob("*.py"), *_SIMULATOR.rglob("*.npz")))
+        for path in sorted(path for kind in _KINDS for path in _SIMULATOR.rglob(kind))
         if path.relative_to(_SIMULATOR).parts[0] not in _NO_MATTER
     ]
     found = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in _PACKAGES).encode())

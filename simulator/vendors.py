@@ -2,16 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Five invented vendors with the habits of real ones: number formats, series labels, optional attributes.
 
-The habits are those that readers trip over; the names are invented. `headers.py` writes headers by them.
+The habits are those that readers trip over; the names are invented. They stand in `vendors.toml`, which this module
+reads; `headers.py` writes headers by them.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -44,7 +47,7 @@ class SeriesHabit:
     kernel: str | tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Vendor:
     """The header habits of one invented vendor.
 
@@ -81,14 +84,14 @@ class Vendor:
     series: Mapping[SeriesKind, SeriesHabit]
     head_first_instances: bool
     spacing_between_slices: bool
-    tilt_sign: int | None
+    tilt_sign: int | None = None
     location_sign: int
     numbers_rotations: bool
-    axial_mode: str | None
-    helical_mode: str | None
+    axial_mode: str | None = None
+    helical_mode: str | None = None
     soft_windows: tuple[tuple[int, int], ...]
     bone_windows: tuple[tuple[int, int], ...]
-    body_part: str | None
+    body_part: str | None = None
     position_reference: str
     character_set: str | tuple[str, ...]
     patient_name: str
@@ -96,257 +99,49 @@ class Vendor:
     joins_scouts: bool
     dose_modality: str
     dose_pages: int
-    contrast_agent: str | None
+    contrast_agent: str | None = None
     leftovers: tuple[str, ...]
     local: str
     time_format: str
 
 
-_ORIGINAL: Final = ("ORIGINAL", "PRIMARY")
-_DERIVED: Final = ("DERIVED", "SECONDARY")
+def read_vendors(path: Path) -> Mapping[VendorName, Vendor]:
+    """Return every vendor of a table such as `vendors.toml`; what is left out there is None here.
 
-VENDORS: Final[Mapping[VendorName, Vendor]] = MappingProxyType(
-    {
-        VendorName.NORTHWAY: Vendor(
-            manufacturer="NORTHWAY MEDICAL",
-            model="Polaris 64",
-            software="nw_ct_20.4",
-            storage=Storage(signed=True, bits=16, intercept=-1024, padding=-2000),
+    Raises
+    ------
+    ValueError: a vendor or a kind of series is missing, or a key is unknown or misses; it says which vendor.
+    """
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    if missing := set(VendorName) ^ table.keys():
+        raise ValueError(f"{path.name}: one table for each vendor, not {', '.join(sorted(missing))}")
+    return MappingProxyType({name: _vendor(path.name, name, table[name]) for name in VendorName})
+
+
+def _vendor(file: str, name: VendorName, row: dict[str, Any]) -> Vendor:
+    """Return the vendor that a row of the table says."""
+    habits = {key: _frozen(value) for key, value in row.items() if key not in ("series", "storage", "scouts")}
+    try:
+        return Vendor(
+            storage=Storage(**{key: _frozen(value) for key, value in row["storage"].items()}),
             series={
-                SeriesKind.SCOUT: SeriesHabit(1, "SCOUT", (*_ORIGINAL, "LOCALIZER"), "SCOUT"),
-                SeriesKind.AXIAL: SeriesHabit(2, "{mm:.2g}MM STANDARD", (*_ORIGINAL, "AXIAL"), "STANDARD"),
-                SeriesKind.BONE: SeriesHabit(3, "{mm:.2g}MM BONE", (*_ORIGINAL, "AXIAL"), "BONEPLUS"),
-                SeriesKind.THIN: SeriesHabit(4, "THIN {mm:.2g}", (*_ORIGINAL, "AXIAL"), "STANDARD"),
-                SeriesKind.CORONAL: SeriesHabit(
-                    601, "COR {mm:.2g}mm", (*_DERIVED, "REFORMATTED", "AVERAGE"), "STANDARD"
-                ),
-                SeriesKind.SAGITTAL: SeriesHabit(
-                    602, "SAG {mm:.2g}mm", (*_DERIVED, "REFORMATTED", "AVERAGE"), "STANDARD"
-                ),
-                SeriesKind.THIN_BONE: SeriesHabit(5, "THIN {mm:.2g} BONE", (*_ORIGINAL, "AXIAL"), "BONEPLUS"),
-                SeriesKind.FRONTAL_SCOUT: SeriesHabit(1, "SCOUT", (*_ORIGINAL, "LOCALIZER"), "SCOUT"),
-                SeriesKind.RESCAN: SeriesHabit(6, "{mm:.2g}MM STANDARD REPEAT", (*_ORIGINAL, "AXIAL"), "STANDARD"),
-                SeriesKind.CTA: SeriesHabit(7, "CTA COW {mm:.2g}", (*_ORIGINAL, "AXIAL"), "STANDARD"),
-                SeriesKind.MIP: SeriesHabit(701, "AX MIP {mm:.2g}", (*_DERIVED, "REFORMATTED", "MAX_IP"), "STANDARD"),
-                SeriesKind.CONTRAST: SeriesHabit(8, "{mm:.2g}MM STANDARD +C", (*_ORIGINAL, "AXIAL"), "STANDARD"),
-                SeriesKind.DOSE: SeriesHabit(999, "Dose Report", (*_DERIVED, "SCREEN SAVE")),
+                kind: SeriesHabit(**{key: _frozen(value) for key, value in row["series"][kind].items()})
+                for kind in SeriesKind
             },
-            head_first_instances=False,
-            spacing_between_slices=True,
-            tilt_sign=1,
-            location_sign=1,
-            numbers_rotations=False,
-            axial_mode="AXIAL MODE",
-            helical_mode="HELICAL MODE",
-            soft_windows=((40, 80),),
-            bone_windows=((500, 2500),),
-            body_part="HEAD",
-            position_reference="OM",
-            character_set="ISO_IR 100",
-            patient_name="SIMULATED^SEED {seed}",
-            scouts=(SeriesKind.SCOUT, SeriesKind.FRONTAL_SCOUT),
-            joins_scouts=True,
-            dose_modality="CT",
-            dose_pages=1,
-            contrast_agent="IV CONTRAST",
-            leftovers=("SINUS 3.0", "C-SPINE 2.5", "FACIAL BONES", "CTA HEAD", "Recon 2: ORBITS"),
-            local="Crâne {mm:.1f} mm",
-            time_format="%H%M%S.%f",
-        ),
-        VendorName.RHEINWALD: Vendor(
-            manufacturer="Rheinwald Diagnostics",
-            model="Sonde AS",
-            software="rw CT 2019B",
-            storage=Storage(signed=False, bits=12, intercept=-1024),
-            series={
-                SeriesKind.SCOUT: SeriesHabit(
-                    1, "Topogram  0.6  T20f", (*_ORIGINAL, "LOCALIZER", "CT_RW TOP"), ("T20f", "1")
-                ),
-                SeriesKind.AXIAL: SeriesHabit(
-                    2, "Head  {mm:.1f}  J40s  3", (*_ORIGINAL, "AXIAL", "CT_RW SPI"), ("J40s", "3")
-                ),
-                SeriesKind.BONE: SeriesHabit(
-                    3, "Head  {mm:.1f}  H60s", (*_ORIGINAL, "AXIAL", "CT_RW SPI"), ("H60s", "2")
-                ),
-                SeriesKind.THIN: SeriesHabit(
-                    4, "Head  {mm:.1f}  J40s  3", (*_ORIGINAL, "AXIAL", "CT_RW SPI"), ("J40s", "3")
-                ),
-                SeriesKind.CORONAL: SeriesHabit(
-                    5, "Cor  {mm:.1f}  J40s", (*_DERIVED, "AXIAL", "CT_RW SPI", "MPR"), ("J40s", "3")
-                ),
-                SeriesKind.SAGITTAL: SeriesHabit(
-                    6, "Sag  {mm:.1f}  J40s", (*_DERIVED, "AXIAL", "CT_RW SPI", "MPR"), ("J40s", "3")
-                ),
-                SeriesKind.THIN_BONE: SeriesHabit(
-                    7, "Head  {mm:.1f}  H60s", (*_ORIGINAL, "AXIAL", "CT_RW SPI"), ("H60s", "2")
-                ),
-                SeriesKind.FRONTAL_SCOUT: SeriesHabit(
-                    8, "Topogram  0.6  T20f", (*_ORIGINAL, "LOCALIZER", "CT_RW TOP"), ("T20f", "1")
-                ),
-                SeriesKind.RESCAN: SeriesHabit(
-                    9, "Head  {mm:.1f}  J40s  3", (*_ORIGINAL, "AXIAL", "CT_RW SPI"), ("J40s", "3")
-                ),
-                SeriesKind.CTA: SeriesHabit(
-                    10, "Carotis Angio  {mm:.1f}  I26f  3", (*_ORIGINAL, "AXIAL", "CT_RW SPI"), ("I26f", "3")
-                ),
-                SeriesKind.MIP: SeriesHabit(
-                    11, "MIP tra  {mm:.1f}", (*_DERIVED, "AXIAL", "CT_RW SPI", "MIP"), ("I26f", "3")
-                ),
-                SeriesKind.CONTRAST: SeriesHabit(
-                    12, "Head KM  {mm:.1f}  J40s  3", (*_ORIGINAL, "AXIAL", "CT_RW SPI"), ("J40s", "3")
-                ),
-                SeriesKind.DOSE: SeriesHabit(501, "Patient Protocol", (*_DERIVED, "OTHER", "CT_RW PROT")),
-            },
-            head_first_instances=True,
-            spacing_between_slices=False,
-            tilt_sign=-1,
-            location_sign=1,
-            numbers_rotations=True,
-            axial_mode="SEQ",
-            helical_mode=None,
-            soft_windows=((35, 80), (500, 3000)),
-            bone_windows=((700, 3200),),
-            body_part="HEAD",
-            position_reference="",
-            character_set="ISO_IR 100",
-            patient_name="SIMULÉ^GRAINE {seed}",
-            scouts=(SeriesKind.SCOUT,),
-            joins_scouts=False,
-            dose_modality="CT",
-            dose_pages=1,
-            contrast_agent="Contrast agent 350",
-            leftovers=("NNH  3.0  J40s", "HWS  2.0  J40s", "Felsenbein  0.6  H70h", "Thorax  5.0  I31f", "TEST"),
-            local="Schädel {mm:.1f}",
-            time_format="%H%M%S.%f",
-        ),
-        VendorName.POLDER: Vendor(
-            manufacturer="Polder Healthcare",
-            model="Lumen 128",
-            software="4.1.10",
-            storage=Storage(signed=False, bits=16, intercept=-1024),
-            series={
-                SeriesKind.SCOUT: SeriesHabit(101, "Surview", (*_ORIGINAL, "LOCALIZER"), "L"),
-                SeriesKind.AXIAL: SeriesHabit(201, "HEAD {mm:.2g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "UB"),
-                SeriesKind.BONE: SeriesHabit(202, "HEAD BONE {mm:.2g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "D"),
-                SeriesKind.THIN: SeriesHabit(203, "HEAD {mm:.2g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "UB"),
-                SeriesKind.CORONAL: SeriesHabit(204, "COR", (*_DERIVED, "REFORMATTED"), "UB"),
-                SeriesKind.SAGITTAL: SeriesHabit(205, "SAG", (*_DERIVED, "REFORMATTED"), "UB"),
-                SeriesKind.THIN_BONE: SeriesHabit(206, "BONE {mm:.2g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "D"),
-                SeriesKind.FRONTAL_SCOUT: SeriesHabit(102, "Surview", (*_ORIGINAL, "LOCALIZER"), "L"),
-                SeriesKind.RESCAN: SeriesHabit(301, "HEAD {mm:.2g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "UB"),
-                SeriesKind.CTA: SeriesHabit(401, "CTA {mm:.2g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "B"),
-                SeriesKind.MIP: SeriesHabit(402, "MIP {mm:.2g}mm", (*_DERIVED, "MIP"), "B"),
-                SeriesKind.CONTRAST: SeriesHabit(501, "HEAD + {mm:.2g}mm", (*_ORIGINAL, "AXIAL", "HELIX"), "UB"),
-                SeriesKind.DOSE: SeriesHabit(299, "Dose Info", (*_DERIVED, "OTHER")),
-            },
-            head_first_instances=True,
-            spacing_between_slices=True,
-            tilt_sign=None,
-            location_sign=-1,
-            numbers_rotations=False,
-            axial_mode="AXIAL",
-            helical_mode="HELIX",
-            soft_windows=((40, 90), (40, 90)),
-            bone_windows=((600, 2000), (600, 2000)),
-            body_part="BRAIN",
-            position_reference="",
-            character_set="ISO_IR 144",
-            patient_name="СИМУЛЯЦИЯ^ЗЕРНО {seed}",
-            scouts=(),
-            joins_scouts=False,
-            dose_modality="OT",
-            dose_pages=2,
-            contrast_agent="Yes",
-            leftovers=("SINUSES 3mm", "C-SPINE 2mm", "IAC 0.67", "NECK 3mm", "Batch 3"),
-            local="Голова {mm:.1f} мм",
-            time_format="%H%M%S",
-        ),
-        VendorName.AKANE: Vendor(
-            manufacturer="AKANE",
-            model="Hikari ONE",
-            software="V8.21ER004",
-            storage=Storage(signed=True, bits=16, intercept=0, padding=-2048),
-            series={
-                SeriesKind.SCOUT: SeriesHabit(1, "Scano", (*_ORIGINAL, "LOCALIZER"), "FL03"),
-                SeriesKind.AXIAL: SeriesHabit(2, "Brain {mm:.1f} FK26", (*_ORIGINAL, "AXIAL"), "FK26"),
-                SeriesKind.BONE: SeriesHabit(3, "Bone {mm:.1f} FK81", (*_ORIGINAL, "AXIAL"), "FK81"),
-                SeriesKind.THIN: SeriesHabit(4, "Volume {mm:.1f} FK26", (*_ORIGINAL, "AXIAL"), "FK26"),
-                SeriesKind.CORONAL: SeriesHabit(5, "MPR", (*_DERIVED, "MPR"), "FK26"),
-                SeriesKind.SAGITTAL: SeriesHabit(6, "MPR", (*_DERIVED, "MPR"), "FK26"),
-                SeriesKind.THIN_BONE: SeriesHabit(7, "Volume {mm:.1f} FK81", (*_ORIGINAL, "AXIAL"), "FK81"),
-                SeriesKind.FRONTAL_SCOUT: SeriesHabit(8, "Scano", (*_ORIGINAL, "LOCALIZER"), "FL03"),
-                SeriesKind.RESCAN: SeriesHabit(9, "Brain {mm:.1f} FK26", (*_ORIGINAL, "AXIAL"), "FK26"),
-                SeriesKind.CTA: SeriesHabit(10, "CTA {mm:.1f} FK43", (*_ORIGINAL, "AXIAL"), "FK43"),
-                SeriesKind.MIP: SeriesHabit(11, "MIP", (*_DERIVED, "MIP"), "FK43"),
-                SeriesKind.CONTRAST: SeriesHabit(12, "Brain CE {mm:.1f} FK26", (*_ORIGINAL, "AXIAL"), "FK26"),
-                SeriesKind.DOSE: SeriesHabit(9000, "Dose Summary", (*_DERIVED, "OTHER")),
-            },
-            head_first_instances=False,
-            spacing_between_slices=False,
-            tilt_sign=1,
-            location_sign=1,
-            numbers_rotations=False,
-            axial_mode="CONV_CT",
-            helical_mode="HELICAL_CT",
-            soft_windows=((40, 100),),
-            bone_windows=((450, 2200),),
-            body_part=None,
-            position_reference="",
-            character_set=("", "ISO 2022 IR 87"),
-            patient_name="SIMULATED^SEED {seed}=模擬^種 {seed}=もぎ^シード {seed}",
-            scouts=(SeriesKind.SCOUT, SeriesKind.FRONTAL_SCOUT),
-            joins_scouts=False,
-            dose_modality="CT",
-            dose_pages=1,
-            contrast_agent="CE",
-            leftovers=("Orbit 3.0 FK26", "Neck 5.0 FK13", "Inner ear 0.5 FK81", "TEST", "Body 5.0"),
-            local="頭部 {mm:.1f}mm",
-            time_format="%H%M%S.%f",
-        ),
-        VendorName.STEPPE: Vendor(
-            manufacturer="Steppe Instruments",
-            model="Vela 16",
-            software="3.0",
-            storage=Storage(signed=False, bits=16, intercept=-1024, slopes=(1.0, 0.5, 0.25)),
-            series={
-                SeriesKind.SCOUT: SeriesHabit(1, "Surview", (*_ORIGINAL, "LOCALIZER"), "NORMAL"),
-                SeriesKind.AXIAL: SeriesHabit(2, "Head", (*_ORIGINAL, "AXIAL"), "BRAIN"),
-                SeriesKind.BONE: SeriesHabit(3, "Head", (*_ORIGINAL, "AXIAL"), "SHARP"),
-                SeriesKind.THIN: SeriesHabit(4, "Head", (*_ORIGINAL, "AXIAL"), "BRAIN"),
-                SeriesKind.CORONAL: SeriesHabit(5, "Head", (*_DERIVED, "REFORMATTED"), "BRAIN"),
-                SeriesKind.SAGITTAL: SeriesHabit(6, "Head", (*_DERIVED, "REFORMATTED"), "BRAIN"),
-                SeriesKind.THIN_BONE: SeriesHabit(8, "Head", (*_ORIGINAL, "AXIAL"), "SHARP"),
-                SeriesKind.FRONTAL_SCOUT: SeriesHabit(1, "Surview", (*_ORIGINAL, "LOCALIZER"), "NORMAL"),
-                SeriesKind.RESCAN: SeriesHabit(9, "Head", (*_ORIGINAL, "AXIAL"), "BRAIN"),
-                SeriesKind.CTA: SeriesHabit(10, "Head", (*_ORIGINAL, "AXIAL"), "VESSEL"),
-                SeriesKind.MIP: SeriesHabit(11, "Head", (*_DERIVED, "MIP"), "VESSEL"),
-                SeriesKind.CONTRAST: SeriesHabit(12, "Head", (*_ORIGINAL, "AXIAL"), "BRAIN"),
-                SeriesKind.DOSE: SeriesHabit(7, "Dose", (*_DERIVED, "OTHER")),
-            },
-            head_first_instances=False,
-            spacing_between_slices=True,
-            tilt_sign=-1,
-            location_sign=1,
-            numbers_rotations=False,
-            axial_mode=None,
-            helical_mode=None,
-            soft_windows=((35, 85),),
-            bone_windows=((500, 2000),),
-            body_part="HEAD",
-            position_reference="",
-            character_set="ISO_IR 192",
-            patient_name="SIMULATED^SEED {seed}=模拟^种子 {seed}",
-            scouts=(),
-            joins_scouts=True,
-            dose_modality="OT",
-            dose_pages=1,
-            contrast_agent=None,
-            leftovers=("Sinus", "Spine", "Chest", "Test", "Ear"),
-            local="头部 {mm:.1f}",
-            time_format="%H%M%S",
-        ),
-    }
-)
+            scouts=tuple(SeriesKind(kind) for kind in row["scouts"]),
+            **habits,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file}: {name}: {error}") from error
+
+
+def _frozen(value: Any) -> Any:
+    """Return a value of the table with tuples for its lists."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+VENDORS: Final = read_vendors(Path(__file__).with_name("vendors.toml"))
+"""Every vendor by name."""
 
 
 def vendor_of(seed: int) -> VendorName:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from simulator import vendors
 from simulator.anatomy import Anatomy
 from simulator.headers import Descriptions, Examination
 from simulator.population import POPULATIONS, REALISTIC, TRAINING, Population
@@ -134,3 +135,22 @@ def test_the_dose_is_on_one_page_for_some_vendors_and_on_two_for_others(full: Wr
     pages = VENDORS[VendorName(full.truth.request["vendor"])].dose_pages
     assert len(full.files[SeriesKind.DOSE]) == pages
     assert {vendor.dose_pages for vendor in VENDORS.values()} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "says"),
+    [
+        ('model = "Lumen 128"', 'modell = "Lumen 128"', "polder: .*modell"),
+        ("[akane]", "[akana]", "akana, akane"),
+        ("coronal = {", "coronel = {", "northway: .*coronal"),
+        ('scouts = ["scout"]', 'scouts = ["scowt"]', "rheinwald: .*scowt"),
+    ],
+)
+def test_a_vendor_table_with_a_misspelt_entry_is_refused_by_name(tmp_path, line, instead, says):
+    table = Path(vendors.__file__).with_name("vendors.toml").read_text(encoding="utf-8")
+    assert line in table
+    path = tmp_path / "vendors.toml"
+    path.write_text(table.replace(line, instead, 1), encoding="utf-8")
+
+    with pytest.raises(ValueError, match=says):
+        vendors.read_vendors(path)

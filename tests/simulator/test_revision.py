@@ -25,6 +25,13 @@ def test_a_measure_that_changed_is_another_simulator_revision() -> None:
     assert simulator_revision() == simulator_revision()
 
 
+def test_another_habit_of_a_vendor_is_another_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = simulator_revision()
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + (b"#" if path.name == "vendors.toml" else b""))
+    assert simulator_revision() != before
+
+
 def test_a_folder_says_what_its_files_are_made_with_and_takes_no_others(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "heads"
     claim(folder, "made_with.json", "heads", simulator="one", matrix=512)
