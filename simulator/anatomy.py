@@ -37,9 +37,9 @@ from simulator.warp import WARP_GRID_MM, at_warp_nodes, drawn_warp
 
 Field = NDArray[np.float32]
 
-SHAPE_GRID_MM = 48  # control points of the outer deformation
+SHAPE_GRID_MM = 64  # control points of the outer deformation: closer ones make polygons of skulls
 SHAPE_ORIGIN_MM = -160.0
-SHAPE_POINTS = 10
+SHAPE_POINTS = 8
 
 Box = tuple[slice, slice, slice]
 
@@ -74,7 +74,10 @@ class Anatomy:
         build = replace(build, rotation_deg=(pitch + extra_pitch_deg, yaw, roll))
         shape = stream(seed, "shape")
         coefficients = shape.standard_normal((3, SHAPE_POINTS, SHAPE_POINTS, SHAPE_POINTS), np.float32)
-        coefficients *= np.float32(shape.uniform(5, 11))
+        # Most of what tells heads apart is the same on both sides; a little is not.
+        mirror = coefficients[..., ::-1] * np.array([1, 1, -1], np.float32)[:, None, None, None]
+        coefficients = np.float32(0.65) * (coefficients + mirror) + np.float32(0.3) * coefficients
+        coefficients *= np.float32(shape.uniform(5, 10))
         texture = smooth_field(stream(seed, "texture"), atlas.shape, 5)
         mimics = Mimics.drawn(seed, population.mimics)
         tissue = mimics.thickened(Tissue.drawn(stream(seed, "tissue")))
@@ -156,9 +159,10 @@ class Anatomy:
             front = smoothstep((y + 15) / 45) * smoothstep((z + 25) / 20)
             sylvian = np.exp(-0.5 * (((np.abs(x) - 44) / 11) ** 2 + ((y - 2) / 22) ** 2 + ((z - 4) / 13) ** 2))
             behind = smoothstep((-18 - z) / 8) * smoothstep((-30 - y) / 8)
-            local = np.float32(atrophy) * (0.75 + 0.45 * front + 0.6 * sylvian) * (1 - 0.6 * behind)
+            convexity = smoothstep((z - 25) / 25)
+            local = np.float32(atrophy) * (0.75 + 0.45 * front + 0.6 * sylvian + 0.35 * convexity) * (1 - 0.6 * behind)
             solid = ndimage.gaussian_filter(np.minimum(brain + ventricle, 1), 1.2)
-            kept = smoothstep((solid - np.minimum(0.55 + 0.22 * local, 0.88)) / 0.14 + 0.5)
+            kept = smoothstep((solid - np.minimum(0.55 + 0.24 * local, 0.9)) / 0.14 + 0.5)
             depth = -self.atlas.cavity_distance[box]
             shrunk = np.float32(self.build.subdural_mm) * front * (1 - 0.5 * smoothstep((np.abs(x) - 50) / 15))
             kept *= smoothstep((depth - shrunk) / 1.5 + 1)

@@ -31,7 +31,7 @@ class Build:
     rotation_deg: pitch (chin down positive), yaw, roll.
     shift_mm: z, y, x of the head in patient space.
     skew_mm: how far one side of the outside lies before the other, at 70 mm from the midline.
-    atrophy: -1 tight .. 1 wide sulci; `subdural_mm`: CSF between the frontal lobes and the inner table.
+    atrophy: -0.35 tight .. 1.4 wide sulci; `subdural_mm`: CSF between the frontal lobes and the inner table.
     ventricles: widening of the right and left lateral ventricles, mm; 0 as the atlas.
     torque_mm: how far the midline bends behind.
     cavum_mm: half the width of a cavum septi pellucidi, 0 for none.
@@ -64,9 +64,9 @@ class Build:
         size = rng.normal(1.0, 0.035)
         age = float(18 + 77 * rng.beta(2.1, 1.5))
         old = (age - 60) / 35
-        ventricles = float(np.clip(rng.normal(1.3 + 2.8 * old, 1.2), -1.8, 6.0))
+        ventricles = float(np.clip(rng.normal(2.2 + 3.4 * old, 1.4), -1.2, 7.5))
         lopsided = float(rng.normal(0, 0.8))
-        atrophy = float(np.clip(rng.normal(0.1 + 0.75 * old, 0.3), -1, 1))
+        atrophy = float(np.clip(rng.normal(0.5 + 0.8 * old, 0.3), -0.35, 1.4))
         spread = 1.6 if wide else 0.8
         wider, narrower = float(rng.uniform(0.8, 1.15)), float(rng.uniform(0.35, 0.95))
         right_wider = rng.random() < 0.65
@@ -88,7 +88,7 @@ class Build:
                 float(np.clip(rng.normal(0, 6 * spread), -22, 22)),
                 float(np.clip(rng.normal(0, 5 * spread), -20, 20)),
             ),
-            skew_mm=float(rng.normal(0, 2.5)),
+            skew_mm=float(rng.normal(0, 1.6)),
             atrophy=atrophy,
             subdural_mm=float(max(0.0, atrophy) * rng.uniform(0.0, 4.0)),
             ventricles=(ventricles + lopsided, ventricles - lopsided),

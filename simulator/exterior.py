@@ -74,7 +74,7 @@ class Exterior:
         """
         atlas = self.atlas
         z, y, x = atlas.mni()
-        temporal = smoothstep((np.abs(x) - 42) / 12) * smoothstep((56 - z) / 16) * smoothstep((y + 55) / 20)
+        temporal = smoothstep((np.abs(x) - 42) / 12) * smoothstep((50 - z) / 16) * smoothstep((y + 55) / 20)
         occipital = smoothstep((-66 - y) / 14) * smoothstep((14 - z) / 14)
         # The forehead has no muscle worth the name down to the brow, the back of the head does.
         lowest = 2 - 24 * smoothstep((y - 30) / 30)

@@ -39,6 +39,8 @@ def soft_tissue(
     """
     depth = -skin
     fat = np.where(depth < np.float32(3.5 + max(0.0, build.scalp_mm)), np.float32(0.92), atlas.fat)
+    # The temporal muscle ends at its line on the parietal bone; T1 shows the galea above it as dark as muscle.
+    fat = np.maximum(fat, np.float32(0.92) * smoothstep((atlas.mni()[0] - 24) / 12))
     fat *= smoothstep((depth - np.float32(build.skin_mm)) / 0.8)
     # The galea: a thin sheet that glides on a little loose fat over the bone, dense only where muscle pulls on it.
     on_bone = smoothstep((outer - 0.3) / 0.6)

@@ -46,6 +46,9 @@ def drawn_warp(rng: np.random.Generator, atlas: Atlas, build: Build) -> Field:
     amplitude = rng.uniform(1.5, 3.8)
     warp = np.stack([smooth_field(rng, shape, 4.0) * np.float32(amplitude) for _ in range(3)])
     warp += np.stack([smooth_field(rng, shape, 2.0) * np.float32(0.8) for _ in range(3)])
+    # What shapes gyri would bend the ventricles, whose walls are smooth: they move as a whole.
+    off_ventricle = smoothstep((at_warp_nodes(np.asarray(atlas.ventricle_distance)) - 2) / 16)
+    warp *= np.float32(0.2) + np.float32(0.8) * off_ventricle
     # The falx holds the midline straight, but for the lobe that reaches across behind.
     falx = at_warp_nodes(np.asarray(atlas.falx_distance))
     warp[2] *= 0.15 + 0.85 * smoothstep(np.abs(falx) / 20)

@@ -8,16 +8,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from simulator.anatomy import Anatomy
 from simulator.build import Build
 from simulator.dura import membranes, sinuses, soften
+from simulator.fields import stream
 from simulator.fillings import METAL_HU, Fillings, patient_point
 from simulator.geometry import ScanGeometry
 from simulator.mimics import Mimics
 from simulator.population import POPULATIONS
 from simulator.skull import sinus_air
 from simulator.sutures import Sutures
+from simulator.warp import at_warp_nodes, drawn_warp
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +181,62 @@ def test_age_widens_ventricles_and_sulci():
     assert min(len(young), len(old)) > 30
     assert np.mean([b.ventricles for b in old]) > np.mean([b.ventricles for b in young]) + 2
     assert np.mean([b.atrophy for b in old]) > np.mean([b.atrophy for b in young]) + 0.5
+
+
+def test_old_brains_hold_as_much_fluid_as_old_peoples():
+    shares = []
+    for seed in (7200601, 7200602, 7200604):
+        head = Anatomy.drawn(seed, POPULATIONS["realistic"])
+        assert head.build.age_years > 65
+        slices = ndimage.uniform_filter(head.intracranial, (5, 1, 1))
+        deep = (head.atlas.cavity_distance[head.cavity_box] < -20) & (head.landmarks.z > -5)
+        shares.append(np.mean(slices[deep] < 15))
+
+    # Two real heads had 0.12 and 0.15.
+    assert np.mean(shares) > 0.14
+    assert max(shares) < 0.25
+
+
+def test_no_brain_is_so_tight_that_its_sulci_are_filled_with_grey_matter():
+    atrophy = [Build.drawn(np.random.default_rng(seed)).atrophy for seed in range(300)]
+
+    assert min(atrophy) >= -0.35
+    assert np.mean([value < 0 for value in atrophy]) < 0.25
+
+
+def test_one_side_of_a_head_is_much_like_the_other():
+    directions = np.random.default_rng(0).normal(size=(200, 3))
+    right = directions / np.linalg.norm(directions, axis=1, keepdims=True) * np.array([65, 80, 70])
+    apart = []
+    for seed in range(30, 34):
+        head = Anatomy.drawn(seed, POPULATIONS["realistic"])
+        straight = replace(head.build, rotation_deg=(0, 0, 0), shift_mm=(0, 0, 0), scale=(1, 1, 1), mirrored=False)
+        head = replace(head, build=straight)
+        here, there = (head.atlas_index(points) for points in (right, right * np.array([-1, 1, 1])))
+        there[:, 2] = 2 * head.atlas.origin_mni[2] - there[:, 2]
+        apart.append(np.linalg.norm(here - there, axis=1).mean())
+
+    assert 0.5 < np.mean(apart) < 3.5
+
+
+def test_ventricles_are_bent_less_than_gyri(anatomy):
+    atlas = anatomy.atlas
+    still = replace(anatomy.build, ventricles=(0.0, 0.0), torque_mm=0.0)
+    warp = drawn_warp(stream(5, "gyri"), atlas, still)
+    depth, off = (at_warp_nodes(np.asarray(d)) for d in (-atlas.cavity_distance, atlas.ventricle_distance))
+    wall, gyri = (depth > 16) & (np.abs(off) < 5), (depth > 16) & (off > 20)
+
+    assert warp[:, wall].std() < 0.4 * warp[:, gyri].std()
+
+
+def test_the_temporal_muscle_ends_below_the_parietal_bone(anatomy):
+    exterior = anatomy.exterior
+    z, y, x = exterior.atlas.mni()
+    outside = (exterior.outer_distance > 2.4) & (exterior.skin_distance < -2.4) & (np.abs(x) > 45) & (np.abs(y) < 30)
+
+    muscle = outside & (exterior.hu > 20)
+
+    assert np.mean(muscle & (z > 36) & (z < 52)) < 0.02 * np.mean(muscle & (z > -12) & (z < 4))
 
 
 def test_heads_lie_further_off_in_training_than_in_life():
