@@ -20,6 +20,7 @@ from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
+from appliance.doctor import diagnose as diagnose_module
 from appliance.doctor.check import Check
 from appliance.doctor.diagnose import diagnose
 from appliance.doctor.shared_memory import check_shared_memory
@@ -312,3 +313,19 @@ def test_a_ledger_of_an_older_version_is_left_for_the_service_to_migrate(setting
     assert (check.state, "the next start of the service migrates it" in check.what) == ("ok", True)
     with sqlite3.connect(file) as ledger:
         assert ledger.execute("SELECT version FROM schema").fetchall() == [(1,)]
+
+
+def test_one_new_check_is_a_line_of_the_diagnosis_and_one_that_breaks_ends_no_other(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check_moon(_: Settings) -> Iterator[Check]:
+        yield Check("moon", "ok", "full")
+
+    def check_sun(_: Settings) -> Iterator[Check]:
+        raise KeyError("dark")
+
+    monkeypatch.setattr(diagnose_module, "CHECKS", (("sun", check_sun), ("moon", check_moon)))
+    sun, moon = diagnose(settings)
+    assert (sun.name, sun.state) == ("sun", "fail")
+    assert "KeyError" in sun.what
+    assert moon == Check("moon", "ok", "full")
