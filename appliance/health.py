@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from appliance.errors import ApplianceError
-from appliance.log import told
+from appliance.log import describe
 
 _ASKED_EVERY_S: Final = 5.0
 _ASKED_EVERY_S_WHILE_AWAY: Final = 1.0
@@ -71,7 +71,7 @@ class Health:
             except ApplianceError as error:
                 reason = str(error)
             except Exception as error:  # a probe that breaks says that its neighbour is not well
-                reason = told(error)
+                reason = describe(error)
             before = self._states[name]
             if before.well == (not reason) and before.reason == reason:
                 continue
@@ -84,4 +84,4 @@ class Health:
                 try:
                     self._recovered(name)
                 except Exception as error:  # asking goes on whatever happens
-                    self._log.warning("could not tell of a recovery", neighbour=name, error=told(error))
+                    self._log.warning("could not tell of a recovery", neighbour=name, error=describe(error))

@@ -63,11 +63,11 @@ def _without_exception_text(
     if isinstance(record, logging.LogRecord):
         raised, record.exc_info, record.exc_text = raised or record.exc_info, None, None
     if isinstance(raised, tuple) and raised[1] is not None:
-        event["error"] = told(raised[1])
+        event["error"] = describe(raised[1])
     return event
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Return what may be logged and shown of an error: the whole text of our own, type and place of any other."""
     if isinstance(error, ApplianceError):
         return str(error)

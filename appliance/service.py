@@ -33,7 +33,7 @@ from appliance.intake.intake import Intake
 from appliance.intake.snapshot import Snapshots
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import NewJob, Origin
-from appliance.log import log_to, told
+from appliance.log import describe, log_to
 from appliance.log_files import LogFiles
 from appliance.metrics import Metrics
 from appliance.orthanc import Orthanc
@@ -224,7 +224,7 @@ class Service:
             try:
                 warm_up(self._settings)
             except Exception as error:  # a study meets it too and is given up with the reason
-                self._warm_fault = told(error)
+                self._warm_fault = describe(error)
                 self._log.error("results cannot be written", error=self._warm_fault)
                 return
             gc.collect()
@@ -239,7 +239,7 @@ class Service:
                 if self._ledger.jobs.take_up(self._settings.intake.poison_tries):
                     self._handover.wake()
             except Exception as error:  # whatever happens, leases go on: without them others take up our jobs
-                self._log.warning("leases not renewed", error=told(error))
+                self._log.warning("leases not renewed", error=describe(error))
 
     def _probe_orthanc(self) -> None:
         self._orthanc.system()

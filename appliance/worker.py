@@ -27,7 +27,7 @@ from appliance.ledger.jobs import LostJobError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job
 from appliance.ledger.states import JobState
-from appliance.log import told
+from appliance.log import describe
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError, Orthanc
 from appliance.pipeline import Answer, ReadAnswer, Study
@@ -79,7 +79,7 @@ class Worker:
         """Answer studies until `stopping` is set (and the handover woken); a study that was begun is finished."""
         failing, worked = "", False
         while not stopping.is_set():
-            seen = self._handover.seen()
+            wake_ups = self._handover.wake_ups()
             try:
                 if self.work():
                     worked = True
@@ -87,11 +87,11 @@ class Worker:
                     if worked:  # now, and not in the middle of the next study, which it would hold up for 0.1 s
                         gc.collect()
                     worked = False
-                    self._handover.wait(seen, self._until_next_try())
+                    self._handover.wait(wake_ups, self._until_next_try())
                 failing = ""
             except Exception as error:  # the ledger itself: nothing could be recorded, so look again in a while
-                if told(error) != failing:
-                    failing = told(error)
+                if describe(error) != failing:
+                    failing = describe(error)
                     self._log.error("worker waits", error=failing)
                 stopping.wait(self._settings.intake.retry_first_s)
 
@@ -108,7 +108,7 @@ class Worker:
             try:
                 self._answer(job)
             except LostJobError as error:
-                self._log.warning("job lost", error=told(error))
+                self._log.warning("job lost", error=describe(error))
             except RefusedError as error:
                 self._refuse(job, error.refusals, {})
             except (UnavailableError, ModelContractError) as error:
@@ -251,17 +251,17 @@ class Worker:
     def _postpone(self, job: Job, error: Exception) -> None:
         self._metrics.postponed.inc()
         next_try = self._clock() + self._pause_s(job)
-        self._ledger.jobs.postpone(job, told(error), next_try, crashed=False)
-        self._log.warning("job waits", error=told(error), tries=job.tries)
+        self._ledger.jobs.postpone(job, describe(error), next_try, crashed=False)
+        self._log.warning("job waits", error=describe(error), tries=job.tries)
 
     def _crashed(self, job: Job, error: Exception) -> None:
         self._metrics.crashes.inc()
         if job.crashes + 1 >= self._settings.intake.poison_tries:
-            self._ledger.jobs.fail(job, f"given up after {job.crashes + 1} tries: {told(error)}")
-            self._log.error("job given up", error=told(error), tries=job.tries)
+            self._ledger.jobs.fail(job, f"given up after {job.crashes + 1} tries: {describe(error)}")
+            self._log.error("job given up", error=describe(error), tries=job.tries)
         else:
-            self._ledger.jobs.postpone(job, told(error), self._clock() + self._pause_s(job), crashed=True)
-            self._log.error("job broke", error=told(error), tries=job.tries)
+            self._ledger.jobs.postpone(job, describe(error), self._clock() + self._pause_s(job), crashed=True)
+            self._log.error("job broke", error=describe(error), tries=job.tries)
 
     def _pause_s(self, job: Job) -> float:
         longest = self._settings.intake.retry_longest_s

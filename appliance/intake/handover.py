@@ -43,12 +43,12 @@ class Handover:
             self._rung += 1
             self._changed.notify_all()
 
-    def seen(self) -> int:
+    def wake_ups(self) -> int:
         """Return the number of wake-ups so far, to be given to `wait`."""
         with self._changed:
             return self._rung
 
-    def wait(self, seen: int, longest_s: float) -> None:
-        """Return when there was a wake-up after `seen`, or after `longest_s`."""
+    def wait(self, wake_ups: int, longest_s: float) -> None:
+        """Return when there was a wake-up after the first `wake_ups`, or after `longest_s`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._rung != seen, max(0.0, longest_s))
+            self._changed.wait_for(lambda: self._rung != wake_ups, max(0.0, longest_s))

@@ -28,7 +28,7 @@ from appliance.intake.snapshot import Snapshot, Snapshots
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import FollowedStudy, Job, NewJob
 from appliance.ledger.states import JobState, StudyState
-from appliance.log import told
+from appliance.log import describe
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError, Orthanc
 from appliance.settings import Settings
@@ -101,8 +101,8 @@ class Intake:
                 self._failing = ""
             except Exception as error:  # whatever happens, intake goes on: it is what loses no study
                 self._connected = self._connected and not isinstance(error, UnavailableError)
-                if told(error) != self._failing:
-                    self._failing = told(error)
+                if describe(error) != self._failing:
+                    self._failing = describe(error)
                     self._log.error("intake waits", error=self._failing)
                 stopping.wait(self._settings.intake.poll_s)
 
@@ -226,7 +226,7 @@ class Intake:
         except Exception as error:  # the pipeline will meet it too, and a job is where that is recorded and waited for
             if isinstance(error, UnavailableError):
                 self._orthanc.system()  # when that does not answer either, every study waits and not only this one
-            self._log.error("study cannot be judged", study=study.uid, error=told(error))
+            self._log.error("study cannot be judged", study=study.uid, error=describe(error))
             verdict = Verdict(NewJob(snapshot.instance_set if snapshot else "", ""))
         prepared = self._prepared[study.id] = _Prepared(study.quiet_from, snapshot, verdict)
         return prepared

@@ -54,7 +54,7 @@ class Mark:
         return DISMISSED if self.type is None else COLOURS[self.type]
 
 
-def drawn(
+def draw_slice(
     hu: NDArray[np.int16],
     pixel_spacing_mm: tuple[float, float],
     lesions: Iterable[tuple[HemorrhageType, NDArray[np.bool_]]],

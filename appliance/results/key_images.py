@@ -26,7 +26,7 @@ from appliance.results import codes, kinds
 from appliance.results import content_items as items
 from appliance.results.colours import COLOURS
 from appliance.results.content_items import Relation
-from appliance.results.drawing import INK, WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, Colour, Mark, drawn
+from appliance.results.drawing import INK, WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, Colour, Mark, draw_slice
 from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading
 from appliance.results.wording import RESEARCH_USE, millilitres
 
@@ -139,7 +139,7 @@ def _picture(
 ) -> NDArray[np.uint8]:
     """Return the picture of the slice `index`, whose HU [Y, X] are `hu`; `place` says in words where it lies."""
     plane = finding.lesion_map[index]
-    return drawn(
+    return draw_slice(
         hu,
         pixel_spacing_mm,
         [(lesion.type, plane == lesion.number) for lesion in finding.lesions if index in lesion.slices],

@@ -47,7 +47,7 @@ def test_an_answer_is_written_without_the_key_image_that_cannot_be_drawn(
         raise ValueError
 
     answer, said = answered(tmp_path / "study"), list[str]()
-    monkeypatch.setattr(key_images, "drawn", broken)
+    monkeypatch.setattr(key_images, "draw_slice", broken)
     written = write_answer(tmp_path / "out", answer, result(answer, (), None), said.append)
     assert [path.name for path in written] == ["result.json", "seg.dcm", "sr.dcm"]
     assert said == ["key image 1 could not be drawn (ValueError): the answer is written without all its key images"]

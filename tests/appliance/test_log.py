@@ -9,7 +9,7 @@ import warnings
 import structlog
 
 from appliance.errors import UnavailableError
-from appliance.log import told
+from appliance.log import describe
 from tests.appliance.log_lines import lines
 
 
@@ -38,11 +38,11 @@ def test_an_exception_of_others_is_told_by_type_and_place_alone(stream: io.Strin
         raise ValueError("Doe^Jane")
     except ValueError as error:
         logging.getLogger("some.library").exception("it broke")
-        text = told(error)
+        text = describe(error)
     assert text.startswith("ValueError in test_log.test_an_exception_of_others")
     assert "Doe" not in text + stream.getvalue()
     assert lines(stream)[0]["error"] == text
 
 
 def test_our_own_errors_are_told_in_full() -> None:
-    assert told(UnavailableError("Orthanc does not answer")) == "Orthanc does not answer"
+    assert describe(UnavailableError("Orthanc does not answer")) == "Orthanc does not answer"

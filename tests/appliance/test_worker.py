@@ -291,7 +291,7 @@ class TestWaiting:
             raise ZeroDivisionError
 
         bench.send(*head_series(study))
-        monkeypatch.setattr(key_images, "drawn", broken)
+        monkeypatch.setattr(key_images, "draw_slice", broken)
         bench.worker.work()
         assert bench.job(study).state is JobState.DONE
         assert bench.kinds(study) == {"SEG", "SR"}

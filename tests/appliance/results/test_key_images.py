@@ -22,7 +22,7 @@ from appliance.reading.detections import Box, DismissedProposal
 from appliance.reading.lesions import Criteria
 from appliance.results import key_images
 from appliance.results.colours import COLOURS, DISMISSED
-from appliance.results.drawing import STRIP, drawn
+from appliance.results.drawing import STRIP, draw_slice
 from appliance.results.key_slices import key_slices
 from appliance.settings import ResultsSettings, Settings
 from tests.appliance.phantom import detection, made_volume, reading_of
@@ -174,7 +174,7 @@ def test_lines_leave_the_voxels_of_a_lesion_and_of_the_box_free() -> None:
 def test_the_patients_left_is_on_the_images_right_and_the_back_is_down() -> None:
     hu = np.full((64, 64), -1000, np.int16)
     hu[40:60, 44:60] = 80
-    picture = drawn(hu, (3, 3), [], [], [], ("", ""))[STRIP : -2 * STRIP]
+    picture = draw_slice(hu, (3, 3), [], [], [], ("", ""))[STRIP : -2 * STRIP]
     rows, columns = np.nonzero((picture > 250).all(axis=-1))
     assert (rows.mean(), columns.mean()) == pytest.approx((500, 520), abs=2)
 
@@ -192,13 +192,13 @@ def test_the_patients_left_is_on_the_images_right_and_the_back_is_down() -> None
 def test_images_keep_the_patients_proportions_at_512_pixels_or_more(
     matrix: tuple[int, int], spacing: tuple[float, float], size: tuple[int, int]
 ) -> None:
-    picture = drawn(np.zeros(matrix, np.int16), spacing, [], [], [], ("", ""))
+    picture = draw_slice(np.zeros(matrix, np.int16), spacing, [], [], [], ("", ""))
     assert picture.shape == (size[0] + 3 * STRIP, size[1], 3)
 
 
 def test_the_blood_window_runs_from_0_to_80_hu() -> None:
     greys = [
-        int(drawn(np.full((8, 8), hu, np.int16), (1, 1), [], [], [], ("", ""))[STRIP + 100, 300, 0])
+        int(draw_slice(np.full((8, 8), hu, np.int16), (1, 1), [], [], [], ("", ""))[STRIP + 100, 300, 0])
         for hu in (-1000, 0, 40, 80, 1500)
     ]
     assert greys == [0, 0, 127, 255, 255]
@@ -228,7 +228,7 @@ def test_an_image_that_cannot_be_drawn_says_which_and_quotes_nothing(monkeypatch
     def broken(*_: object) -> None:
         raise ValueError("Doe^Jane")
 
-    monkeypatch.setattr(key_images, "drawn", broken)
+    monkeypatch.setattr(key_images, "draw_slice", broken)
     with pytest.raises(DrawingError, match=r"^key image 1 could not be drawn \(ValueError\)$"):
         captures(answered())
 
