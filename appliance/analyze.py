@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A folder of DICOM files through the same pipeline, without Orthanc: `appliance analyze DIR --out DIR`.
 
-Here stands what is particular to a folder: finding its studies, passing over what is not DICOM, and writing the
-answer as files. What is done to a study stands in `pipeline.py`.
+This module finds the studies of a folder, skips what is not DICOM, and writes the answer as files. The steps of an
+answer are in `pipeline.py`.
 """
 
 from __future__ import annotations
@@ -121,9 +121,9 @@ def _listens(host: str, port: int) -> bool:
 
 
 def patiently(ask: Callable[[], T], say: Callable[[str], None], pauses_s: Sequence[float] = PAUSES_S) -> T:
-    """Return what `ask` returns; while it raises `UnavailableError`, say why and ask again after each of the pauses.
+    """Return what `ask` returns; while it raises `UnavailableError`, say why and retry after each pause.
 
-    The service goes on asking for ever; here a person waits, and in the end the error is raised.
+    The service retries for ever; here a person is waiting, so after the last pause the error is raised.
     """
     for pause_s in pauses_s:
         try:

@@ -134,7 +134,7 @@ def status(
     as_json: JsonOption = False,
     limit: Annotated[int, typer.Option(help="How many of the newest studies are listed")] = 20,
 ) -> None:
-    """List studies with their state, answer and turnaround, as the running service tells them."""
+    """List studies with their state, answer and turnaround, as the running service reports them."""
     loaded = _settings(settings)
     address = f"http://{loaded.service.host}:{loaded.service.port}"
     try:
@@ -143,7 +143,7 @@ def status(
     except (httpx.HTTPError, ValueError) as error:
         _print_error(
             f"the service does not answer on {address}: {error}\n"
-            "start it with `appliance serve`; `appliance doctor` tells more"
+            "start it with `appliance serve`; `appliance doctor` says more"
         )
         raise typer.Exit(FAILED) from error
     if as_json:
@@ -153,7 +153,7 @@ def status(
 
 
 def status_table(document: dict[str, Any]) -> Table:
-    """Return the table that people read of the service's status document."""
+    """Return the service's status document as a table."""
     table = Table("study", "state", "answer", "probability", "lesions", "turnaround s", "why not", expand=False)
     for study in document["studies"]:
         present = study.get("present")

@@ -93,4 +93,4 @@ class ModelContractError(ApplianceError):
 
 
 class DrawingError(ApplianceError):
-    """A key image could not be drawn: the answer stands without it, of the service as of `analyze`."""
+    """A key image could not be drawn. The answer stands without it, in the service and in `analyze`."""

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state of the service and its neighbours, asked every few seconds by a thread of its own.
 
-Who asks for health gets the last word at once. A neighbour that comes back lets the jobs that waited for it go on.
+A request for health is answered at once with the latest state. When a neighbour comes back, the jobs that waited for it
+continue.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _ASKED_EVERY_S_WHILE_AWAY: Final = 1.0
 
 @dataclass(frozen=True)
 class State:
-    """Whether a neighbour is well since when (Unix time), and if not why."""
+    """Whether a neighbour is well, since when (Unix time), and if it is not, why."""
 
     well: bool
     since: float
@@ -32,7 +33,7 @@ class State:
 
 
 class Health:
-    """What the neighbours said last. Each probe returns when its neighbour is well, and raises why it is not."""
+    """The latest state of each neighbour. A probe returns when its neighbour is well and raises when it is not."""
 
     def __init__(
         self,
@@ -48,12 +49,12 @@ class Health:
 
     @property
     def states(self) -> dict[str, State]:
-        """The last word on each neighbour."""
+        """The latest state of each neighbour."""
         return dict(self._states)
 
     @property
     def ready(self) -> bool:
-        """Whether a study that came now would be answered."""
+        """Whether a study that arrived now would be answered."""
         return all(state.well for state in self._states.values())
 
     def run(self, stopping: threading.Event) -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Orthanc as the service sees it: its change log, what it holds, the bytes of an instance, storing and deleting.
+"""A client of Orthanc: its change log, what it holds, the bytes of an instance, storing and deleting.
 
 Questions go through pyorthanc. Whole DICOM files do not: they go over the standard library's keep-alive connections,
 one a thread, because reading 40 slices of 512 x 512 takes 8 ms that way and 145 ms through httpx, pyorthanc's
@@ -70,7 +70,7 @@ class Change:
 
     @property
     def fingerprint(self) -> str:
-        """What tells this entry from another one that carries the same number in a restored or fresh database."""
+        """Tells this entry from one with the same number in a restored or fresh database."""
         return f"{self.type} {self.resource} {self.date:.0f}"
 
 
@@ -242,7 +242,7 @@ class Orthanc:
     # Transport
 
     def _ask(self, ask: Callable[[], Any]) -> Any:
-        """Return the JSON answer to a question that may be asked twice: Orthanc may just have closed the connection."""
+        """Return the JSON answer to a request, repeated once if Orthanc had just closed the connection."""
         for last in (False, True):
             try:
                 response: httpx.Response = ask()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The way of one study, from its instances to its answer: select, read, check, infer, find, report.
+"""The path of one study from its instances to its answer: select, read, check, infer, find, report.
 
 Each step is a function of what the step before it made. What comes before (noticing a study, judging it complete) is
 `intake`, what comes after is `delivery`; the steps are named, ordered and clocked in `steps`.
@@ -32,7 +32,7 @@ from appliance.steps import Step, StepClock
 
 @dataclass(frozen=True)
 class Study:
-    """One study as the pipeline takes it: its instances' headers, and `fetch`, which brings an instance's file."""
+    """A study as the pipeline takes it: the headers of its instances, and `fetch`, which returns an instance's file."""
 
     uid: str
     instances: tuple[Instance, ...]

@@ -114,7 +114,7 @@ class Process:
         self._process = None
 
     def kill(self) -> None:
-        """End it and the processes of its own at once, as a power cut would."""
+        """Kill it and its children at once, as a power cut would."""
         if self._process is None:
             return
         if self._process.poll() is None:
@@ -175,5 +175,5 @@ class Server(Started):
         self._process.stop()
 
     def kill(self) -> None:
-        """End it at once, as a power cut would."""
+        """Kill it at once, as a power cut would."""
         self._process.kill()

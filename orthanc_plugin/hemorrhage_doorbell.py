@@ -51,7 +51,7 @@ DEFAULTS = {"ServiceUrl": "http://127.0.0.1:8044", "TimeoutSeconds": 0.5, "Explo
 ORTHANC_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}")
 
 # The button stands in the list "Interact" of the series page, the line under it says how the study stands. Everything
-# that comes from a server goes through .text(), never through .html(): who looks at the page may delete studies.
+# that comes from a server goes through .text(), never through .html(): whoever looks at the page may delete studies.
 EXPLORER_SCRIPT = """
 (function() {
   var undecided = ['receiving', 'incomplete', 'queued', 'running', 'waiting', 'delivering'];

@@ -101,7 +101,7 @@ class Stack:
 
     @property
     def missing_refusal(self) -> Refusal | None:
-        """The refusal for who does not wait any longer for the missing slices, None when nothing is missing."""
+        """The refusal to give once missing slices are no longer awaited, None when nothing is missing."""
         return None if self.missing is None else Refusal(RefusalCode.MISSING_SLICE, self.missing, self.series_uid)
 
     @cached_property
@@ -201,7 +201,7 @@ def _no_slice(instance: Instance) -> Refusal | None:
 
 
 def _made_alike(one: Dataset, other: Dataset) -> bool:
-    """Return whether two images of a series were made in one way, by what a damaged header can still say."""
+    """Return whether two images were made in one way, judged by what a damaged header still says."""
     return texts(one, "ImageType")[:3] == texts(other, "ImageType")[:3] and texts(one, "ConvolutionKernel") == texts(
         other, "ConvolutionKernel"
     )

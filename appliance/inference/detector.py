@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Asks the detector in Triton about a volume and says what it said, in the appliance's own terms.
+"""Runs a volume through the detector in Triton and returns its answer in the appliance's own terms.
 
 Here stand the connection, the check that the served model is of this version's contract, and the way from HU slices
 to chunks. How tensors travel is in `lanes.py`, readiness in `golden.py`; how outputs become detections stands in
@@ -77,7 +77,7 @@ class TritonDetector:
     settings
         Where Triton is, and whether it shares this machine's memory.
     first_wait_s
-        How long the first chunk is waited for, s: who asks but once waits `settings.timeout_s`.
+        How long to wait for the first chunk, s. A single request waits up to `settings.timeout_s`.
 
     Raises
     ------
@@ -170,7 +170,7 @@ class TritonDetector:
     def close(self) -> None:
         """Give back the shared memory and the connection.
 
-        A volume that is still being read after a while is given up: who stops must not wait for a Triton that hangs.
+        A volume that is still being read after a while is abandoned, so that stopping does not wait for a hung Triton.
         """
         alone = self._lock.acquire(timeout=_PATIENCE_S)
         try:
@@ -185,7 +185,7 @@ class TritonDetector:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """Turn what goes wrong with Triton inside into the appliance's errors, and start afresh next time."""
+        """Turn Triton's errors into the appliance's own, and reconnect on the next call."""
         try:
             yield
         except InferenceServerException as error:

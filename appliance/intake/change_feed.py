@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Following Orthanc's change log with a cursor in the ledger, and finding what the log does not tell.
+"""Follows Orthanc's change log with a cursor in the ledger, and finds the series that the log leaves out.
 
 New instances become arrivals of their study; the cursor moves in the same transaction. The log cannot be trusted
 alone: it may have been cleared, or Orthanc's database restored or replaced, so that its numbers start again. Then, and
@@ -180,7 +180,7 @@ class ChangeFeed:
         return uid
 
     def sweep(self, counting: bool) -> Iterator[int]:
-        """Find the series that the change log did not tell of; yield now and then how many were found.
+        """Find the series that the change log left out; yield now and then how many were found.
 
         Series that the ledger does not know are noted as ours or as older than the appliance, or taken in. With
         `counting` (the log started again) a series with another number of instances than the ledger knows counts too.

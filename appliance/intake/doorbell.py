@@ -66,7 +66,7 @@ class Bell:
             self._rung.notify()
 
     def wake(self) -> None:
-        """Make the one who waits look, without news."""
+        """Wake the waiting thread, without news."""
         with self._rung:
             self._any = True
             self._rung.notify()

@@ -17,7 +17,7 @@ _KEPT: Final = 4
 
 
 class Handover:
-    """The newest few snapshots by job, and a bell for those who work."""
+    """The newest few snapshots by job, and a bell that wakes the workers."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

@@ -107,7 +107,7 @@ class Intake:
                 stopping.wait(self._settings.intake.poll_s)
 
     def turn(self) -> float:
-        """Do what is to be done now; return for how long nothing is, s."""
+        """Do what is due now; return how long there is nothing to do, s."""
         self._hear()
         if not self._connected:
             restarted = self._feed.connect()
@@ -126,7 +126,7 @@ class Intake:
                 self._to_fetch.append(placed.instance)
         swept = next(self._sweep, None)
         if swept:
-            self._log.info("found series that the change log did not tell of", series=swept)
+            self._log.info("found series that the change log left out", series=swept)
         self._fetch_ahead()
         if not taken.done:
             return 0.0

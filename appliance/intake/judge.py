@@ -34,7 +34,7 @@ _MAY_COME: Final = frozenset(
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be done about a study once it is quiet.
+    """What to do about a study once it is quiet.
 
     `new` is the answer that it needs, None when there is nothing new. With `wait`, more is awaited before that answer
     is made (but not for ever); `why` says what, `refusals` what speaks against the series so far.

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The codes that result objects speak with, each by its value.
+"""The coded concepts of the result objects.
 
 There is no code here for extradural or subdural hemorrhage on purpose: public sources contradict one another, so every
 lesion is Hemorrhage with a finding site.

@@ -3,7 +3,7 @@
 """One key image as pixels: the slice in the blood window with what was found on it, and what was dismissed.
 
 Words stand in strips above and below the image, never on it; boxes are thin and keep off what they frame; a lesion's
-outline lies just outside its voxels. There is nothing here that tells who the patient is.
+outline lies just outside its voxels. Nothing identifies the patient.
 """
 
 from __future__ import annotations

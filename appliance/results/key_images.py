@@ -42,7 +42,7 @@ COVERED: Final = 0.3
 
 @dataclass(frozen=True, eq=False)
 class KeyImage:
-    """One slice as a secondary capture, drawn when its pixels are first asked for: the SR shall not wait for them.
+    """One slice as a secondary capture, drawn when its pixels are first needed, so that the SR need not wait.
 
     `undrawn` is the capture without its pixels and stays so; `draw` returns them, RGB uint8 [rows, columns, 3].
     """
