@@ -11,7 +11,7 @@ blood in half and subdural blood in a third (Gean, Imaging of Head Trauma, 1994)
 lesion beside it in 30-50 %, an acute subdural one a contusion or subarachnoid blood in 15-50 % (Bullock et al.,
 Neurosurgery 2006); subdural ones are bilateral in a tenth to a fifth. Aneurysmal blood reaches the ventricles in
 30-50 % and the brain in 10-20 %; perimesencephalic bleeds are a tenth of all subarachnoid ones (van Gijn & Rinkel,
-Brain 2001).
+Brain 2001). Trauma is the commonest cause of subarachnoid blood, but fills some sulci; what fills more is aneurysmal.
 """
 
 from __future__ import annotations
@@ -157,9 +157,9 @@ def _subarachnoid(volume_ml: float, side: float, rng: np.random.Generator, fract
     form = _one_of(
         rng,
         {
-            Form.CISTERNAL: 0.05 if traumatic else 0.6 if volume_ml >= 15 else 0.38,
+            Form.CISTERNAL: 0.05 if traumatic else 0.85 if volume_ml >= 15 else 0.55 if volume_ml >= 4 else 0.3,
             Form.PERIMESENCEPHALIC: 0.08 if volume_ml < 12 and not traumatic else 0.0,
-            Form.SULCAL: 0.4 if volume_ml >= 15 else 0.54,
+            Form.SULCAL: 0.15 if volume_ml >= 15 else 0.37 if volume_ml >= 4 else 0.62,
         },
     )
     out = [Bleed(form, volume_ml, side)]

@@ -4,7 +4,10 @@
 
 Aneurysmal bleeds fill the basal cisterns and run into the fissures, perimesencephalic ones stay about the midbrain and
 pons, traumatic and convexity ones fill some sulci or a single one (van Gijn & Rinkel, Brain 2001; Kumar et al.,
-Neurology 2010). It takes the shape of the CSF there; CSF thins it, so that it is often no brighter than grey matter.
+Neurology 2010). Aneurysmal blood is thick in the cisterns about the ruptured side and thinner the further it runs: the
+suprasellar, ambient and quadrigeminal cisterns, the Sylvian fissures and the frontal interhemispheric one (the places
+that Hijdra et al., Stroke 1990, grade). It takes the shape of the CSF there; CSF thins it, so that it is often no
+brighter than grey matter. The film between brain and inner table holds none: there it would be taken for subdural.
 """
 
 from __future__ import annotations
@@ -30,13 +33,21 @@ _CISTERNS: Final = (
     (-18, 2, 0, 0.0),
     (-14, -10, 8, 4.0),
     (-16, 6, 30, 6.0),
-    (-2, 6, 42, 16.0),
-    (0, 34, 0, 14.0),
+    (-2, 6, 42, 14.0),
+    (6, -10, 44, 26.0),
+    (0, 34, 0, 12.0),
+    (16, 44, 0, 26.0),
+    (-12, -28, 16, 10.0),
+    (-6, -38, 6, 20.0),
     (-30, -16, 0, 8.0),
 )
 _MIDBRAIN: Final = ((-18, -14, 0, 0.0), (-32, -12, 0, 2.0), (-12, -28, 16, 6.0), (-8, -36, 8, 10.0))
 _FAINT_RATE = 0.3
 ONE_SULCUS_BELOW_ML = 3.0
+_FILM_MM = (1.0, 2.5)  # CSF this near to the inner table holds no blood, and all of what lies deeper may
+_HIGHEST_MM = 52.0  # MNI z of the highest sulcus that blood starts from
+_THINNED_OVER_MM = 45.0  # way on which blood is thinned as far as it is
+_OTHER_SIDE_MM = (0.0, 30.0)  # how much later blood comes to the other side: as good as even, or hardly at all
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,7 @@ def free_csf(anatomy: Anatomy) -> Field:
     room = np.clip((anatomy.cavity - grey - white - 3 * ventricle - anatomy.venous) * 1.35, 0, 1)
     room *= smoothstep((anatomy.warped_smooth(atlas.ventricle_distance) - 1) / 2)
     room *= smoothstep((atlas.mni()[0][box[0]] + 58) / 6)
+    room *= smoothstep((-atlas.cavity_distance[box] - _FILM_MM[0]) / (_FILM_MM[1] - _FILM_MM[0]))
     return np.asarray(room, np.float32)
 
 
@@ -99,7 +111,9 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Wa
     if bleed.clear:
         pure = 1.0
     csf = np.float32(anatomy.tissue.csf)
-    density = csf + np.float32(pure) * (clot.density(rng, shape, 10) - csf)
+    thinned = 0.0 if bleed.clear or small else float(rng.uniform(0.05, 0.45))
+    purity = np.float32(pure) * (1 - np.float32(thinned) * np.clip(way / np.float32(_THINNED_OVER_MM), 0, 1))
+    density = csf + purity * (clot.density(rng, shape, 10) - csf)
     density += np.float32(rng.uniform(1, 5)) * smooth_field(rng, shape, 12)
     return SubarachnoidPlan(
         box=box,
@@ -121,9 +135,10 @@ def run_outwards(anatomy: Anatomy, room: Field, bleed: Bleed, rng: np.random.Gen
         return way + np.float32(rng.uniform(0.5, 2) if small else rng.uniform(4, 9)) * smooth_field(rng, room.shape, 9)
     z, y, x = box_lines(anatomy)
     way = np.full(room.shape, 999.0, np.float32)
+    later = float(rng.uniform(*_OTHER_SIDE_MM))
     for cz, cy, cx, start in sources(bleed):
         for s in (-1.0, 1.0):
-            extra = start + (0 if s == bleed.side else float(rng.uniform(0, 12)) * (cx > 0))
+            extra = start + (0 if s == bleed.side else later * float(rng.uniform(0.6, 1.2)) * (cx > 0))
             distance = np.sqrt((z - cz) ** 2 + (y - cy) ** 2 + (x - s * cx) ** 2)
             way = np.minimum(way, distance + np.float32(extra))
     if bleed.form is Form.PERIMESENCEPHALIC:
@@ -148,7 +163,9 @@ def drawn_sulcus(anatomy: Anatomy, room: Field, bleed: Bleed, rng: np.random.Gen
     atlas, box = anatomy.atlas, anatomy.cavity_box
     depth = -atlas.cavity_distance[box]
     on_side = np.float32(bleed.side) * anatomy.falx > 3
-    vault = (np.abs(depth - 6) < 4) & (atlas.mni()[0][box[0]] > -5) & on_side & (atlas.tentorium_distance[box] > 5)
+    height = atlas.mni()[0][box[0]]
+    vault = (np.abs(depth - 6) < 4) & (height > -5) & (height < _HIGHEST_MM) & on_side
+    vault &= atlas.tentorium_distance[box] > 5
     for least in (0.6, 0.3, 0.1, -1.0):
         candidates = np.flatnonzero(vault & (room > least))
         if candidates.size:

@@ -133,6 +133,34 @@ def test_subarachnoid_blood_fills_csf_and_spares_the_ventricles(anatomy, growths
     assert ventricle[blood].max() < 0.2
 
 
+def test_much_subarachnoid_blood_is_mostly_cisternal_and_little_mostly_sulcal():
+    def share(form, volume_ml):
+        rngs = (stream(seed, "form") for seed in range(300))
+        return np.mean([drawn_bleeds(HemorrhageType.SAH, volume_ml, rng)[0].form is form for rng in rngs])
+
+    assert share(Form.CISTERNAL, 25.0) > 0.75
+    assert share(Form.SULCAL, 1.0) > 0.5
+
+
+def test_subarachnoid_blood_lies_in_sulci_and_not_as_a_film_under_the_bone(anatomy):
+    for form in (Form.SULCAL, Form.CISTERNAL):
+        growth = plan_of(anatomy, form, 15.0).grown(15.0)
+        depth = -anatomy.atlas.cavity_distance[growth.box]
+
+        assert (growth.fraction * (depth < 1.5)).sum() < 0.03 * growth.fraction.sum()
+
+
+def test_cisternal_blood_is_thicker_where_it_begins_than_where_it_has_run_to(anatomy):
+    near, far = [], []
+    for seed in range(6):
+        plan = plan_of(anatomy, Form.CISTERNAL, 30.0, seed)
+        density = plan.density[plan.reached]
+        near.append(np.median(density[plan.way < 10]))
+        far.append(np.median(density[(plan.way > 35) & (plan.way < 60)]))
+
+    assert np.mean(near) > np.mean(far) + 5
+
+
 def test_nothing_is_pushed_where_the_skull_is(anatomy, growths):
     outside = at_warp_nodes(np.asarray(anatomy.atlas.cavity_distance)) > 8
 
