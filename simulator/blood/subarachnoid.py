@@ -111,7 +111,8 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Wa
     if bleed.clear:
         pure = 1.0
     csf = np.float32(anatomy.tissue.csf)
-    thinned = 0.0 if bleed.clear or small else float(rng.uniform(0.05, 0.45))
+    # Over a whole convexity it would be as dense as the brain about it: sulcal blood was shed where it lies.
+    thinned = 0.0 if bleed.clear or bleed.form is Form.SULCAL else float(rng.uniform(0.05, 0.45))
     purity = np.float32(pure) * (1 - np.float32(thinned) * np.clip(way / np.float32(_THINNED_OVER_MM), 0, 1))
     density = csf + purity * (clot.density(rng, shape, 10) - csf)
     density += np.float32(rng.uniform(1, 5)) * smooth_field(rng, shape, 12)
