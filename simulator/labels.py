@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from appliance.reading.contract import TYPES, HemorrhageType
+from appliance.reading.contract import BRIGHTEST_CLOT_HU, TYPES, HemorrhageType
 from simulator.geometry import ScanGeometry
 from simulator.scanner.transfer import FWHM_PER_SIGMA
 
@@ -34,7 +34,6 @@ Field = NDArray[np.float32]
 
 LABEL_FRACTION = 0.5
 LABEL_RISE_HU = 8.0
-BRIGHTEST_CLOT_HU = 100.0  # packed cells measure 80 to 90, and a tenth of a voxel of bone adds as much again
 READING_KERNEL_MM = 0.8  # full width at half maximum of the point spread that labels are drawn with
 LESION_GAP_MM = 10.0  # pieces of one bleed nearer than this are one lesion
 _CELL_MM = 2.5  # gaps are measured on cells of about this size

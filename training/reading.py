@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.reading.contract import EXTEND_SCORE, JOIN_MM, MATRIX, TYPES
-from appliance.reading.detections import Detection, Run, study_detections
-from appliance.reading.lesions import Criteria, lesions, type_labels
-from appliance.reading.masks import patch
+from appliance.reading.detections import Run, study_detections
+from appliance.reading.lesions import Criteria, Scored, lesions, type_labels
+from appliance.reading.masks import Patch, only_clot, patch
 from appliance.reading.pieces import even_coordinates_mm
 from appliance.reading.roc import area_under_curve, pair_wins
 
@@ -33,7 +33,7 @@ class Study:
     spacing_mm: tuple[float, float, float]
 
 
-def study_score(found: list[Detection]) -> float:
+def study_score(found: Iterable[Scored]) -> float:
     """Return the study's score: the highest of any detection on any slice, 0 without one."""
     return max((detection.score for detection in found), default=0.0)
 
@@ -102,9 +102,12 @@ class Quality:
 
 @dataclass(frozen=True)
 class Reading:
-    """What is kept of a study once it was read: its detections, and its blood by place, which is little beside it."""
+    """What is kept of a study once it was read: what was found, and its blood by place, which is little beside it.
 
-    found: list[Detection]
+    `found` are the detections' masks on their slices, without what is brighter than clot: that needs the HU.
+    """
+
+    found: list[Patch]
     slices: int
     spacing_mm: tuple[float, float, float]
     places: NDArray[np.intp]
@@ -114,7 +117,10 @@ class Reading:
 def read(run: Run, study: Study) -> Reading:
     """Return what the detector found in a study, and where its blood is."""
     places = np.flatnonzero(study.labels)
-    found = study_detections(run, study.hu)
+    found = [
+        only_clot(patch(one, (MATRIX, MATRIX)), study.hu[one.slice_index], study.spacing_mm[1:])
+        for one in study_detections(run, study.hu)
+    ]
     return Reading(found, len(study.labels), study.spacing_mm, places, study.labels.ravel()[places])
 
 
@@ -142,14 +148,12 @@ def judged(readings: Sequence[Reading]) -> Quality:
 
 
 def label_volume(
-    found: Iterable[Detection], slices: int, threshold: float, spacing_mm: tuple[float, float, float]
+    found: Iterable[Patch], slices: int, threshold: float, spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.uint8]:
-    """Return the labels [slices, 512, 512] that detections give; `spacing_mm` are the distances of voxels (z, y, x)."""
+    """Return the labels [slices, 512, 512] that masks give; `spacing_mm` are the distances of voxels (z, y, x)."""
     shape = (slices, MATRIX, MATRIX)
     criteria = Criteria(threshold, min(EXTEND_SCORE, threshold), JOIN_MM)
-    sure, unsure = criteria.may_count(found)
-    patches = [patch(one, (MATRIX, MATRIX)) for one in (*sure, *unsure)]
-    extents, _ = lesions(patches, shape, even_coordinates_mm(shape, spacing_mm), criteria)
+    extents, _ = lesions(found, shape, even_coordinates_mm(shape, spacing_mm), criteria)
     return type_labels(extents, shape)
 
 

@@ -17,15 +17,17 @@ from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
 from appliance.reading.contract import TYPES, HemorrhageType, SizeClass
 from appliance.reading.lesions import Criteria, Extent, lesions
-from appliance.reading.masks import patch
+from appliance.reading.masks import only_clot, patch
 from appliance.reading.pieces import CoordinatesMm
 
 
 def find(reading: Reading, volume: Volume, criteria: Criteria) -> Finding:
-    """Return the answer about a volume; a positive study has at least one lesion (see `masks.blood`)."""
+    """Return the answer about a volume; a positive study has at least one lesion (see `masks.only_clot`)."""
     sure, unsure = criteria.may_count(reading.detections)
     matrix = (volume.hu.shape[1], volume.hu.shape[2])
-    patches = [patch(one, matrix) for one in (*sure, *unsure)]
+    patches = [
+        only_clot(patch(one, matrix), volume.hu[one.slice_index], volume.pixel_spacing_mm) for one in (*sure, *unsure)
+    ]
     found, counted = lesions(patches, volume.hu.shape, _coordinates_mm(volume), criteria)
     voxels = [np.asarray(np.count_nonzero(one.blood, axis=(1, 2))) for one in found]
     volumes_ml = [_volume_ml(one, count, volume) for one, count in zip(found, voxels, strict=True)]

@@ -81,6 +81,9 @@ CLIP_HU: Final = 240.0
 SCALED_RANGE: Final = 3.0
 # The client clips to this before it converts to the model's dtype: every integer up to 2048 is exact in FP16.
 WIRE_CLIP_HU: Final = 1024
+BRIGHTEST_CLOT_HU: Final = 100.0
+"""No clot is brighter: acute ones measure 46 to 78 HU (docs/sources.md), packed cells 80 to 90, and a tenth of a voxel
+of bone adds as much again. Labels are drawn, and masks cut, by this bound."""
 
 # Anchors ("4 scales (128, 64, 32, 16) and 3 aspect ratios (1:1, 1:2, 2:1)"), one scale a pyramid level.
 ANCHOR_SIZES_PX: Final = (16, 32, 64, 128)

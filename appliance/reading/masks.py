@@ -8,17 +8,20 @@ point of the grid lies at the same fraction of the source's rows and columns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from appliance.reading.contract import MATRIX, HemorrhageType
+from appliance.reading.contract import BRIGHTEST_CLOT_HU, MATRIX, HemorrhageType
 from appliance.reading.detections import Box, Detection
 
 MASK_THRESHOLD: Final = 0.5
 """The probability of blood from which a voxel belongs to the mask."""
+SMOOTHING_MM: Final = 1.0
+"""Standard deviation, mm, of what a slice is smoothed with before a pixel counts as too bright for a clot."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,40 @@ def blood(probability: NDArray[np.float32]) -> NDArray[np.bool_]:
     """
     found = probability >= MASK_THRESHOLD
     if not found.any():
-        found[np.unravel_index(int(np.argmax(probability)), found.shape)] = True
+        found[_most_probable(probability)] = True
     return np.asarray(found)
+
+
+def only_clot(one: Patch, hu: NDArray[np.int16], pixel_spacing_mm: tuple[float, float]) -> Patch:
+    """Return a patch without the pixels that are brighter than a clot can be: masks run into the inner table.
+
+    `hu` [Y, X] is the patch's slice. A pixel goes where both it and the slice smoothed about it lie above
+    `BRIGHTEST_CLOT_HU`: noise lifts a pixel of dense clot above it, but not its neighbours as well, and the smoothing
+    carries bone into clot beside it, but not above the bound in the pixel itself. Where nothing is left, the most
+    probable pixel that may be clot stands for the detection (see `blood`); if there is none in its box, the most
+    probable of all.
+    """
+    _, rows, columns = one.window
+    margins = [int(np.ceil(4 * SMOOTHING_MM / spacing)) for spacing in pixel_spacing_mm]
+    y, x = (
+        slice(max(0, span.start - margin), span.stop + margin)
+        for span, margin in zip((rows, columns), margins, strict=True)
+    )
+    around = hu[y, x].astype(np.float32)
+    sigma = [SMOOTHING_MM / spacing for spacing in pixel_spacing_mm]
+    smooth = ndimage.gaussian_filter(around, sigma, mode="nearest", truncate=4)
+    bright = ((around > BRIGHTEST_CLOT_HU) & (smooth > BRIGHTEST_CLOT_HU))[
+        rows.start - y.start : rows.stop - y.start, columns.start - x.start : columns.stop - x.start
+    ]
+    left = one.blood & ~bright
+    if not left.any():
+        left[_most_probable(one.probability if bright.all() else np.where(bright, -1, one.probability))] = True
+    return replace(one, blood=left)
+
+
+def _most_probable(probability: NDArray[np.float32]) -> tuple[np.intp, ...]:
+    """Return row and column of the most probable pixel."""
+    return np.unravel_index(int(np.argmax(probability)), probability.shape)
 
 
 def cells(plane: NDArray[np.float32], box: Box, size: int) -> NDArray[np.float32]:

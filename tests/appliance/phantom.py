@@ -62,6 +62,11 @@ def made_volume(
     return Volume(hu, spacing_mm, positions, turn, _headers(matrix, spacing_mm, positions, tilt_degrees, turn, series))
 
 
+def boneless(volume: Volume) -> Volume:
+    """Return the volume with brain (34 HU) everywhere: for masks that lie where a skull would cut them."""
+    return replace(volume, hu=np.full_like(volume.hu, 34))
+
+
 def bleeding(volume: Volume, lesion_map: LesionMap) -> Volume:
     """Return the volume with acute blood (about 65 HU) where the map has a lesion."""
     return replace(volume, hu=np.where(lesion_map > 0, volume.hu // 4 + 58, volume.hu).astype(np.int16))

@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from appliance.reading.contract import HemorrhageType
-from simulator.labels import BRIGHTEST_CLOT_HU, SeenBleed, labelled, shown_hu
+from appliance.reading.contract import BRIGHTEST_CLOT_HU, HemorrhageType
+from simulator.labels import SeenBleed, labelled, shown_hu
 
 MM = (1.0, 1.0)
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from appliance.reading.contract import HemorrhageType
+from appliance.reading.contract import BRIGHTEST_CLOT_HU, HemorrhageType
 from simulator.bleeding import coarser, simulate_head
 from simulator.finding import Finding
 from simulator.geometry import ScanGeometry, planned_geometry
 from simulator.kept_blood import KeptBlood
-from simulator.labels import BRIGHTEST_CLOT_HU, SeenBleed, labelled, shown_hu, volumes_ml
+from simulator.labels import SeenBleed, labelled, shown_hu, volumes_ml
 from simulator.noise_free import NoiseFreeScan, realise, seeds_own_scan, simulate_noise_free, viewed
 from simulator.population import POPULATIONS, REALISTIC, TRAINING
 from simulator.scan import SimulatedScan, simulate_scan

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from appliance.reading.contract import MATRIX
+from appliance.reading.masks import patch
 from tests.training.made_detections import SPACING_MM, detection
 from training.comparison import EVERY, RESAMPLES, compared, resampled_areas, table
 from training.reading import Quality, Reading
@@ -19,7 +21,8 @@ from training.reading import Quality, Reading
 def reading(score: float, blood: int) -> Reading:
     """Return what was read of a study of one slice with `blood` voxels of IPH and one detection of a score."""
     places = np.arange(blood)
-    return Reading([detection(0, [0, 0, 8, 8], [score, 0, 0])], 1, SPACING_MM, places, np.ones(blood, np.uint8))
+    found = patch(detection(0, [0, 0, 8, 8], [score, 0, 0]), (MATRIX, MATRIX))
+    return Reading([found], 1, SPACING_MM, places, np.ones(blood, np.uint8))
 
 
 def normal_scores(rng: np.random.Generator, shift: float, studies: int) -> Quality:

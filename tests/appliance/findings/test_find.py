@@ -11,9 +11,9 @@ import pytest
 
 from appliance.findings.find import find
 from appliance.imaging.volume import Turn
-from appliance.reading.contract import MASK_SIZE, HemorrhageType, SizeClass
+from appliance.reading.contract import BRIGHTEST_CLOT_HU, MASK_SIZE, HemorrhageType, SizeClass
 from appliance.reading.lesions import Criteria
-from tests.appliance.phantom import detection, full, made_volume, reading_of, stroke_reading
+from tests.appliance.phantom import boneless, detection, full, made_volume, reading_of, stroke_reading
 
 IPH, EDH_SDH, SAH = HemorrhageType.IPH, HemorrhageType.EDH_SDH, HemorrhageType.SAH
 
@@ -49,9 +49,18 @@ def test_a_positive_study_has_a_lesion_even_when_its_mask_is_empty() -> None:
     assert finding.lesions[0].volume_ml == pytest.approx(2.4 * 2.4 * 5 / 1000)
 
 
+def test_no_lesion_holds_bone_where_a_mask_runs_into_the_skull() -> None:
+    volume = made_volume(matrix=(512, 512), spacing_mm=(0.45, 0.45))
+    finding = find(reading_of(detection(3, (200, 20, 300, 140), mask=full())), volume, plain(0.5))
+    inside = volume.hu[3, 200:300, 20:140]
+    assert (inside > BRIGHTEST_CLOT_HU).any()
+    assert volume.hu[finding.lesion_map > 0].max() <= BRIGHTEST_CLOT_HU
+    assert (finding.lesion_map > 0).sum() == (inside <= BRIGHTEST_CLOT_HU).sum()
+
+
 def test_volume_is_pixel_area_times_the_distance_between_positions_slice_by_slice() -> None:
     positions = np.array([0, 2.5, 5, 7.5, 12.5, 17.5, 22.5])
-    volume = made_volume(matrix=(64, 64), spacing_mm=(2.0, 3.0), positions_mm=positions)
+    volume = boneless(made_volume(matrix=(64, 64), spacing_mm=(2.0, 3.0), positions_mm=positions))
     # 8 x 8 grid pixels are one voxel of 64 x 64.
     reading = reading_of(*(detection(z, (80, 80, 160, 120), mask=full()) for z in (2, 3, 4)))
     (lesion,) = find(reading, volume, plain(0.5)).lesions
@@ -65,7 +74,7 @@ def test_the_type_with_more_confidence_times_probability_takes_a_voxel_that_two_
     reading = reading_of(
         detection(3, (100, 100, 300, 300), IPH, 0.9, unsure), detection(3, (100, 200, 300, 400), SAH, 0.6, sure)
     )
-    finding = find(reading, made_volume(matrix=(512, 512), spacing_mm=(0.4, 0.4)), plain(0.5))
+    finding = find(reading, boneless(made_volume(matrix=(512, 512), spacing_mm=(0.4, 0.4))), plain(0.5))
     by_type = {lesion.type: lesion.number for lesion in finding.lesions}
     assert (finding.lesion_map[3, 200, 200:300] == by_type[SAH]).all()
     assert (finding.lesion_map[3, 200, 100:200] == by_type[IPH]).all()

@@ -15,7 +15,7 @@ from appliance.reading.clusters import clusters
 from appliance.reading.contract import HemorrhageType
 from appliance.reading.lesions import Criteria
 from appliance.reading.masks import patch
-from tests.appliance.phantom import detection, full, made_volume, reading_of
+from tests.appliance.phantom import boneless, detection, full, made_volume, reading_of
 
 Coordinates = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 SLICES, MATRIX = 8, (64, 64)
@@ -69,6 +69,6 @@ def test_a_lesion_in_the_bend_of_another_is_counted_once() -> None:
     sah = HemorrhageType.SAH
     upright, lying, inside = (100, 100, 400, 120), (380, 100, 400, 400), (120, 300, 180, 360)
     reading = reading_of(*(detection(3, box, sah, mask=full()) for box in (upright, lying, inside)))
-    finding = find(reading, made_volume(matrix=(128, 128), spacing_mm=(1.8, 1.8)), Criteria(0.5, 0.5, 10))
+    finding = find(reading, boneless(made_volume(matrix=(128, 128), spacing_mm=(1.8, 1.8))), Criteria(0.5, 0.5, 10))
     voxel_ml = 1.8 * 1.8 * 5 / 1000
     assert [lesion.volume_ml / voxel_ml for lesion in finding.lesions] == pytest.approx([75 * 5 * 2 - 25, 15 * 15])

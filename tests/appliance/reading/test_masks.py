@@ -7,9 +7,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
-from appliance.reading.contract import MASK_SIZE
-from appliance.reading.masks import patch
+from appliance.reading.contract import BRIGHTEST_CLOT_HU, MASK_SIZE
+from appliance.reading.masks import only_clot, patch
 from tests.appliance.phantom import detection, full
 
 
@@ -66,3 +67,60 @@ def test_a_mask_below_one_half_everywhere_marks_its_most_probable_voxel() -> Non
     plane = pasted((0, 0, 56, 56), mask, (512, 512))
     assert plane.sum() == 1
     assert plane[10, 40]
+
+
+SPACING_MM = (0.45, 0.45)
+
+
+def circle(radius_px: float) -> NDArray[np.bool_]:
+    """Return the pixels [128, 128] of a circle about the middle."""
+    y, x = np.ogrid[:128, :128]
+    return np.asarray(np.hypot(y - 63.5, x - 63.5) < radius_px)
+
+
+@pytest.mark.parametrize("clot_hu", [60, 78, 90])
+@pytest.mark.parametrize("grain_px", [0.0, 0.7, 1.2])
+def test_noise_takes_next_to_nothing_from_a_clot(clot_hu: int, grain_px: float) -> None:
+    noise = gaussian_filter(np.random.default_rng(1).normal(size=(128, 128)), grain_px)
+    hu = (np.where(circle(40), clot_hu, 34) + 8 * noise / noise.std()).astype(np.int16)
+    whole = patch(detection(0, (96, 96, 416, 416), mask=full()), (128, 128))
+    clot = circle(40)[whole.window[1:]]
+    kept = only_clot(whole, hu, SPACING_MM).blood
+    assert (kept & clot).sum() >= 0.995 * clot.sum()
+
+
+def test_a_mask_that_runs_into_the_inner_table_is_cut_there() -> None:
+    head = np.where(circle(50), 66, 1100).astype(float)  # a clot right up to the bone, blurred by the kernel
+    hu = gaussian_filter(head, 1.0).astype(np.int16)
+    whole = patch(detection(0, (0, 0, 512, 512), mask=full()), (128, 128))
+    kept = only_clot(whole, hu, SPACING_MM).blood
+    assert hu[kept].max() <= BRIGHTEST_CLOT_HU
+    assert kept[circle(47)].all()
+
+
+def test_noise_beside_bone_leaves_no_bone() -> None:
+    head = gaussian_filter(np.where(circle(50), 66.0, 1100.0), 1.0)
+    hu = (head + np.random.default_rng(2).normal(0, 8, head.shape)).astype(np.int16)
+    whole = patch(detection(0, (0, 0, 512, 512), mask=full()), (128, 128))
+    kept = only_clot(whole, hu, SPACING_MM).blood
+    assert not kept[~circle(50)].any()
+    assert kept[circle(46)].mean() > 0.99
+
+
+def test_a_detection_on_bone_alone_is_still_pointed_at_and_where_clot_can_be_if_there_is_any() -> None:
+    mask = np.full((MASK_SIZE, MASK_SIZE), 0.1, np.float32)
+    mask[:, : MASK_SIZE // 2] = 0.9
+    one = patch(detection(0, (200, 200, 312, 312), mask=mask), (512, 512))
+    hu = np.full((512, 512), 900, np.int16)
+    assert only_clot(one, hu, SPACING_MM).blood.sum() == 1
+    hu[:, 290:] = 40
+    left = only_clot(one, hu, SPACING_MM)
+    assert left.blood.sum() == 1
+    assert np.flatnonzero(left.blood.any(axis=0))[0] + left.x >= 290
+
+
+def test_a_mask_at_the_edge_of_its_slice_is_cut_as_elsewhere() -> None:
+    hu = np.full((128, 128), 60, np.int16)
+    hu[:, :10] = 1000
+    whole = patch(detection(0, (0, 0, 512, 512), mask=full()), (128, 128))
+    np.testing.assert_array_equal(only_clot(whole, hu, SPACING_MM).blood, hu == 60)
