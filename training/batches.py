@@ -30,6 +30,8 @@ from training.instances import MAX_PIECES, pieces
 
 THICKEST_MM: Final = 5.2
 OVERLAPPING: Final = 0.15  # the share of merged slices that lie half a slice apart
+SMALL_ML: Final = 5.0
+MEDIUM_ML: Final = 25.0
 NOWHERE: Final = np.zeros((0, 3), np.int32)
 
 
@@ -80,17 +82,28 @@ def batch(heads: Sequence[Head], shape: Shape, rng: np.random.Generator) -> Batc
     """Return a random batch: of four crops two are about blood, one is about what mimics it, one is from anywhere."""
     # A thin part of a bleeding head may hold none of its blood.
     with_blood = [head for head in heads if head.finding != "none" and len(head.blood)]
-    # Subarachnoid blood is learnt last: its heads come twice as often.
-    with_blood += [head for head in with_blood if head.finding == HemorrhageType.SAH]
+    chances = np.array([chance(head) for head in with_blood])
     crops = []
     for slab in range(shape.slabs):
-        pool = with_blood if slab % 2 == 0 and with_blood else heads
-        head = pool[int(rng.integers(len(pool)))]
+        if slab % 2 == 0 and with_blood:
+            head = with_blood[int(rng.choice(len(with_blood), p=chances / chances.sum()))]
+        else:
+            head = heads[int(rng.integers(len(heads)))]
         about = (head.blood, head.mimics, head.blood, NOWHERE)[slab % 4]
         crops.append(_crop(head, shape, about, rng))
     hu = np.stack([values for values, _ in crops], axis=1)
     labels = np.stack([marks for _, marks in crops], axis=1)
     return _with_targets(hu.reshape(-1, shape.size, shape.size), labels.reshape(-1, shape.size, shape.size), rng)
+
+
+def chance(head: Head) -> float:
+    """Return how often a bleeding head is drawn, against one with a large bleed of the brain.
+
+    What is found last is shown more often: subarachnoid blood twice, and bleeds below 25 and below 5 mL (the paper's
+    medium and small ones) half as often again and twice.
+    """
+    by_size = 2.0 if head.blood_ml < SMALL_ML else 1.5 if head.blood_ml < MEDIUM_ML else 1.0
+    return by_size * (2.0 if head.finding == HemorrhageType.SAH else 1.0)
 
 
 def _crop(

@@ -74,6 +74,12 @@ class Head:
         return _spread(self.scan.labels > 0) + self._corner
 
     @cached_property
+    def blood_ml(self) -> float:
+        """How much blood the kept planes hold, in mL; thin planes of a part of the head hold a part."""
+        planes_mm3 = self.scan.thickness_mm * float(np.prod(self.scan.pixel_spacing_mm))
+        return float(np.sum(np.count_nonzero(self.scan.labels, axis=(1, 2)) * planes_mm3) / 1000)
+
+    @cached_property
     def mimics(self) -> NDArray[np.int32]:
         """Voxels (z, y, x) [N, 3] inside the skull that are as dense as blood and are none, spread as `blood` is.
 

@@ -22,7 +22,7 @@ from training.network.boxes import decoded, encoded, overlaps, rows
 from training.network.detections import slice_numbers
 from training.network.detector import Detector
 from training.network.roi_align import aligned
-from training.network.rpn import proposals
+from training.network.rpn import Proposals
 
 POSITIVE_ROIS: Final = 8
 # Negatives looked at in each slice, of which the hardest of the batch are learnt.
@@ -53,20 +53,24 @@ def losses(
     `training` says whether batch normalisation uses (and learns) the batch's own statistics.
     """
     matrix = labels.shape[1]
-    pyramid = detector.pyramid(slices, slabs=slabs, training=training)
-    logits, offsets = detector.rpn(pyramid)
-    terms = _proposal_terms(tf.concat(logits, axis=1), tf.concat(offsets, axis=1), anchor_labels, moved_anchors, matrix)
+    truths: list[tf.Tensor] = []
 
-    candidates = proposals(logits, offsets, matrix)
-    rois, roi_kinds, roi_boxes = _sampled(
-        tf.stop_gradient(candidates.boxes), tf.stop_gradient(candidates.valid), boxes, kinds, matrix
-    )
-    count = rois.shape[0] * rois.shape[1]
-    where = slice_numbers(rois.shape[0], rois.shape[1])
-    rois, roi_boxes = tf.reshape(rois, [count, 4]), tf.reshape(roi_boxes, [count, 4])
-    roi_kinds = tf.reshape(roi_kinds, [count])
+    def choose(candidates: Proposals) -> tf.Tensor:
+        """Return the boxes to learn from, and keep what is true of them."""
+        boxes_to_see, *true = _sampled(
+            tf.stop_gradient(candidates.boxes), tf.stop_gradient(candidates.valid), boxes, kinds, matrix
+        )
+        truths.extend(true)
+        return boxes_to_see
 
-    class_logits, roi_offsets = detector.classified(pyramid, rois, where)
+    seen = detector.passage(slices, choose, slabs=slabs, training=training)
+    terms = _proposal_terms(seen.anchor_logits, seen.anchor_offsets, anchor_labels, moved_anchors, matrix)
+    count = seen.boxes.shape[0] * seen.boxes.shape[1]
+    where = slice_numbers(seen.boxes.shape[0], seen.boxes.shape[1])
+    rois, roi_offsets = tf.reshape(seen.boxes, [count, 4]), tf.reshape(seen.box_offsets, [count, 4])
+    class_logits = tf.reshape(seen.class_logits, [count, seen.class_logits.shape[-1]])
+    roi_kinds, roi_boxes = tf.reshape(truths[0], [count]), tf.reshape(truths[1], [count, 4])
+
     positive = tf.cast(roi_kinds > 0, tf.float32)
     entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(roi_kinds, 0), class_logits)
     asked = positive + _hardest(tf.stop_gradient(entropy), roi_kinds)
@@ -77,7 +81,7 @@ def losses(
     drawn, index = tf.math.top_k(positive * (1.0 + tf.random.uniform([count])), MASK_ROIS)
     terms["mask"] = _mask_term(
         detector,
-        pyramid,
+        seen.pyramid,
         labels,
         tf.gather(rois, index),
         tf.gather(where, index),

@@ -12,7 +12,7 @@ from appliance.reading.boxes import overlaps
 from simulator.finding import Finding
 from simulator.noise_free import NoiseFreeScan
 from training.assignment import SAMPLED, anchor_targets
-from training.batches import Shape, batch
+from training.batches import Shape, batch, chance
 from training.heads import Head, stored
 from training.instances import MAX_PIECES
 
@@ -129,3 +129,20 @@ def test_a_stored_head_is_seen_by_its_own_scanner_the_same_way_every_time(heads:
     assert first[0].shape == (10, 512, 512)
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
+
+
+def test_small_bleeds_and_subarachnoid_blood_are_drawn_more_often(tmp_path: Path) -> None:
+    side = {"iph": 150, "sah": 150, "edh_sdh": 60}  # 0.45 x 0.45 x 5 mm voxels on three slices: 68, 68 and 11 mL
+    for seed, (finding, label) in enumerate((("iph", 1), ("sah", 3), ("edh_sdh", 2))):
+        hu = np.full((5, 512, 512), 30.0)
+        labels = np.zeros(hu.shape, np.uint8)
+        labels[1:4, 200 : 200 + side[finding], 200 : 200 + side[finding]] = label
+        kept(tmp_path, finding, seed, hu, labels)
+    labels[labels > 0] = 0
+    labels[2, 200:220, 200:220] = 3
+    kept(tmp_path, "sah", 9, hu, labels)
+    by_name = {head.name: head for head in stored(tmp_path)}
+    assert by_name["iph-0"].blood_ml == pytest.approx(3 * 150 * 150 * 0.45 * 0.45 * 5 / 1000)
+    assert {name: chance(head) for name, head in by_name.items()} == {
+        "iph-0": 1.0, "sah-1": 2.0, "edh_sdh-2": 1.5, "sah-9": 4.0,
+    }  # fmt: skip

@@ -9,6 +9,8 @@ could not run.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import keras
@@ -34,6 +36,37 @@ def scaled(hu: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(hu, -CLIP_HU, CLIP_HU) * (SCALED_RANGE / CLIP_HU)
 
 
+@dataclass(frozen=True)
+class Passage:
+    """What the network makes of S slices, from the pyramid to the classifier.
+
+    Attributes
+    ----------
+    pyramid
+        Feature maps, finest first.
+    anchor_logits, anchor_offsets
+        [S, A] and [S, A, 4]: what the region-proposal network says of every anchor.
+    candidates
+        Its proposals.
+    boxes, class_logits, box_offsets
+        [S, R, 4], [S, R, 4] and [S, R, 4]: the boxes that the classifier looked at, and what it says of them.
+    """
+
+    pyramid: list[tf.Tensor]
+    anchor_logits: tf.Tensor
+    anchor_offsets: tf.Tensor
+    candidates: Proposals
+    boxes: tf.Tensor
+    class_logits: tf.Tensor
+    box_offsets: tf.Tensor
+
+    def judged(self) -> Judged:
+        """Return what the classifier makes of the proposals, where it looked at all of them."""
+        boxes = decoded(self.box_offsets, self.boxes, MATRIX)
+        scores = tf.nn.softmax(tf.cast(self.class_logits, tf.float32), axis=-1)[..., 1:]
+        return Judged(boxes, scores, tf.reduce_max(scores, axis=-1) * self.candidates.valid)
+
+
 class Detector(keras.Model):  # type: ignore[misc]
     """Chang et al.'s hybrid 3D/2D mask R-CNN over a chunk of slices."""
 
@@ -54,29 +87,41 @@ class Detector(keras.Model):  # type: ignore[misc]
 
     def call(self, hu: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the contract's outputs for a chunk `hu` [targets + 4, 512, 512]."""
-        slices = scaled(hu)[..., None]
-        pyramid = self.pyramid(slices)
+        seen = self.passage(scaled(hu)[..., None], lambda candidates: candidates.boxes)
+        judged = seen.judged()
+        found = detections(judged, lambda boxes, slices: self.masks(seen.pyramid, boxes, slices))
+        return found | dismissed(judged, seen.candidates)
+
+    def passage(
+        self, slices: tf.Tensor, choose: Callable[[Proposals], tf.Tensor], slabs: int = 1, training: bool = False
+    ) -> Passage:
+        """Return all that lies between scaled slices [(targets + 4) * slabs, H, W, 1] and the detections.
+
+        The one way through the network, for reading as for training: `choose(candidates)` says which boxes [S, R, 4]
+        the classifier looks at. `training` is whether batch normalisation uses (and learns) the batch's statistics.
+        """
+        pyramid = self.pyramid(slices, slabs=slabs, training=training)
         logits, offsets = self.rpn(pyramid)
-        candidates = proposals(logits, offsets, MATRIX)
-        judged = self.judged(pyramid, candidates)
-        found = detections(judged, lambda boxes, slices: self.masks(pyramid, boxes, slices))
-        return found | dismissed(judged, candidates)
+        candidates = proposals(logits, offsets, slices.shape[1])
+        boxes = choose(candidates)
+        count, each = boxes.shape[:2]
+        class_logits, box_offsets = self.classified(
+            pyramid, tf.reshape(boxes, [count * each, 4]), slice_numbers(count, each)
+        )
+        return Passage(
+            pyramid,
+            tf.concat(logits, axis=1),
+            tf.concat(offsets, axis=1),
+            candidates,
+            boxes,
+            tf.reshape(class_logits, [count, each, class_logits.shape[-1]]),
+            tf.reshape(box_offsets, [count, each, 4]),
+        )
 
     def pyramid(self, slices: tf.Tensor, slabs: int = 1, training: bool = False) -> list[tf.Tensor]:
         """Return the feature pyramid of scaled slices [(targets + 4) * slabs, H, W, 1], depth-major."""
         maps = self.backbone(slices, slabs=slabs, training=training)
         return list(self.feature_pyramid(maps, slabs=slabs))
-
-    def judged(self, pyramid: list[tf.Tensor], candidates: Proposals) -> Judged:
-        """Return what the classifier makes of the proposals."""
-        slices, count = candidates.logits.shape
-        logits, offsets = self.classified(
-            pyramid, tf.reshape(candidates.boxes, [slices * count, 4]), slice_numbers(slices, count)
-        )
-        boxes = decoded(tf.reshape(offsets, [slices, count, 4]), candidates.boxes, MATRIX)
-        scores = tf.nn.softmax(tf.cast(logits, tf.float32), axis=-1)[:, 1:]
-        scores = tf.reshape(scores, [slices, count, scores.shape[-1]])
-        return Judged(boxes, scores, tf.reduce_max(scores, axis=-1) * candidates.valid)
 
     def classified(self, pyramid: list[tf.Tensor], boxes: tf.Tensor, slices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return class logits [K, 4] and box offsets [K, 4] for `boxes` [K, 4] on `slices` [K]."""
