@@ -41,11 +41,11 @@ def membranes(at: Landmarks) -> tuple[Field, Field]:
     lowest = np.where(at.y > 20, -16.0, np.where(at.y < -40, 4.0, 30.0))
     above = smoothstep((at.z - lowest) / 8) * smoothstep((at.from_ventricle - 3) / 4)
     # Thin in front, where few scans show it, thicker behind and at its root, and never even.
-    half_mm = 0.3 + 0.3 * smoothstep((35 - at.y) / 95) + 0.1 * smoothstep((10 - at.depth) / 8) + 0.1 * at.texture
-    falx = np.clip(np.clip(half_mm, 0.2, 0.9) + 0.5 - np.abs(at.falx), 0, 1) * above * (1 - 0.8 * at.brain)
+    half_mm = 0.35 + 0.5 * smoothstep((35 - at.y) / 95) + 0.1 * smoothstep((10 - at.depth) / 8) + 0.1 * at.texture
+    falx = np.clip(np.clip(half_mm, 0.25, 1.0) + 0.5 - np.abs(at.falx), 0, 1) * above * (1 - 0.8 * at.brain)
     incisura = smoothstep((np.abs(at.x) - 16) / 8 + np.maximum(0, (-48 - at.y) / 8))
     here = incisura * (at.y < -22) * (at.z < 22) * (at.z > -34)
-    half_mm = np.clip(0.4 + 0.2 * smoothstep((10 - at.depth) / 8) + 0.1 * at.texture, 0.25, 0.8)
+    half_mm = np.clip(0.6 + 0.2 * smoothstep((10 - at.depth) / 8) + 0.1 * at.texture, 0.3, 1.0)
     tentorium = np.clip(half_mm + 0.5 - np.abs(at.tentorium), 0, 1) * here * (1 - 0.6 * at.brain)
     return np.asarray(falx, np.float32), np.asarray(tentorium, np.float32)
 

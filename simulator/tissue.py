@@ -69,7 +69,7 @@ class Tissue:
             cortical=float(rng.uniform(1200, 1850)),
             diploe=float(rng.uniform(300, 900)),
             petrous=float(rng.uniform(1300, 1950)),
-            dura=float(rng.uniform(38, 54)),
+            dura=float(rng.uniform(44, 60)),
             venous=blood_hu(haematocrit),
             haematocrit=haematocrit,
             vitreous=float(rng.uniform(0, 15)),
