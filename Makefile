@@ -15,7 +15,7 @@ TRITON := $(call stamp,.venv-triton,triton)
 TRAINING := $(call stamp,.venv-training,training)
 
 .NOTPARALLEL:
-.PHONY: train train-stop train-status train-publish help demo gallery up down status test test-service test-training lint types environments system locks clean
+.PHONY: train train-stop train-status train-publish help demo gallery up down status test test-service test-training lint types environments system locks clean accuracy
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ train-status: $(TRAINING)  ## its steps, hours, losses and validation, as a tabl
 
 train-publish: $(TRAINING)  ## put its averaged weights, their provenance and its log into training/run
 	@.venv-training/bin/python -m training long publish --folder $(TRAIN)
+
+accuracy: $(SERVICE)  ## the paper's evaluation on simulated studies, in var/accuracy (COHORT=name, ACCURACY="--studies 60")
+	@.venv/bin/python -m benchmarks.accuracy report $(or $(COHORT),development) --workers $$(nproc) $(ACCURACY)
 
 test: test-service test-training  ## every test, those with a real Orthanc and a real Triton included
 
