@@ -58,6 +58,23 @@ class SeriesClassifier:
         self._faults = 0
         self._loading: threading.Thread | None = None
 
+    def is_there(self) -> bool:
+        """Return whether Triton serves a model of this contract, asked when not known; never raises."""
+        if self._checked:
+            return True
+        if not self._lock.acquire(timeout=TIMEOUT_S):
+            return False
+        try:
+            if self._clock() < self._silent_until:
+                return False
+            self._check()
+        except (InferenceServerException, _UnfitError) as error:
+            self._failed(error)
+            return False
+        finally:
+            self._lock.release()
+        return True
+
     def classify(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Return the probabilities float32 [N, classes] for thumbnails [N, *INPUT_SHAPE]; None when there is no answer.
 

@@ -32,6 +32,10 @@ LIFTED: Final = frozenset({RefusalCode.NOT_SOFT_TISSUE, RefusalCode.CONTRAST})
 class Classifier(Protocol):
     """What tells series apart by their thumbnails."""
 
+    def is_there(self) -> bool:
+        """Return whether it is worth making thumbnails for; quick, and never raises."""
+        ...
+
     def classify(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Return probabilities [N, classes] for [N, *INPUT_SHAPE], None where there is no answer to be had."""
         ...
@@ -66,6 +70,8 @@ def look_at(
     candidates: the stacks as the header rules rank them, best first.
     fetch: gives the bytes of the file of an instance's `ref`; what it raises but refusals is passed on.
     """
+    if not classifier.is_there():
+        return {}
     begun = clock()
     seen: list[Stack] = []
     shown: list[NDArray[np.uint8]] = []

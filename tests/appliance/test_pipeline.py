@@ -68,6 +68,9 @@ def test_a_volume_that_is_refused_is_gone_before_the_next_best_is_read(monkeypat
 class SoftTissue:
     """A classifier to whom every series looks like the one to read."""
 
+    def is_there(self) -> bool:
+        return True
+
     def classify(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
         said = np.zeros((len(thumbnails), len(CLASSES)), np.float32)
         said[:, CLASSES.index(SeriesClass.SOFT_TISSUE)] = 1

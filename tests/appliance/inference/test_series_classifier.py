@@ -78,6 +78,7 @@ def test_a_started_server_has_the_classifier_loaded_and_it_says_what_each_series
 ) -> None:
     assert is_loaded(both)
     classifier = SeriesClassifier(both)
+    assert classifier.is_there()
     for shown in (SHOWN, SHOWN[:1]):
         found = classifier.classify(shown)
         assert found is not None
@@ -106,6 +107,7 @@ def test_a_model_process_that_ended_is_no_answer_for_a_while_and_then_there_is_a
 
 def test_a_triton_without_the_model_gives_no_answer_and_goes_on_reading_heads(served: TritonSettings) -> None:
     classifier = SeriesClassifier(served)
+    assert not classifier.is_there()
     assert classifier.classify(SHOWN) is None
     assert classifier.classify(SHOWN) is None
     classifier.close()

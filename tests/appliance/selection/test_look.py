@@ -35,12 +35,21 @@ class Said:
             row[CLASSES.index(one)] = probability
         self.shown: NDArray[np.uint8] | None = None
 
+    def is_there(self) -> bool:
+        return True
+
     def classify(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         self.shown = thumbnails
         return self.rows[: len(thumbnails)]
 
 
 class Away:
+    def __init__(self, there: bool) -> None:
+        self.there = there
+
+    def is_there(self) -> bool:
+        return self.there
+
     def classify(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         return None
 
@@ -182,8 +191,17 @@ def test_only_stacks_that_a_look_can_help_are_fetched_and_of_each_the_slices_of_
 
 def test_no_answer_leaves_the_choice_to_the_headers() -> None:
     found, fetch = study(scan(1, **BONE), scan(2))
-    assert look_at(headed(found).candidates, fetch, Away()) == {}
+    assert look_at(headed(found).candidates, fetch, Away(there=True)) == {}
     assert chosen(headed(found, {})) == 2
+
+
+def test_no_image_is_fetched_for_a_classifier_that_is_not_there() -> None:
+    found, _ = study(scan(1))
+
+    def fetch(_: str) -> bytes:
+        raise AssertionError("an image was fetched")
+
+    assert look_at(headed(found).candidates, fetch, Away(there=False)) == {}
 
 
 def test_a_stack_whose_pixels_cannot_be_read_is_judged_by_its_header_and_the_others_are_looked_at() -> None:
