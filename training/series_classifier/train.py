@@ -33,6 +33,7 @@ def train(
     begun = time.monotonic()
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
+    there = [one for one in seeds if (folder / f"{one}.npz").exists()]  # now: more may be made meanwhile
     thumbnails, classes, kinds = load_examples(folder, seeds)
     network = series_network()
     rate = keras.optimizers.schedules.CosineDecay(RATE, steps, warmup_target=RATE, warmup_steps=min(50, steps // 4))
@@ -49,7 +50,6 @@ def train(
         if step == steps:
             break
     found = _validated(network, *load_examples(folder, validation))
-    there = [one for one in seeds if (folder / f"{one}.npz").exists()]
     origin = {
         "command": command,
         "data": "thumbnails of simulated series (simulator); no scan of a person was used",
