@@ -46,7 +46,16 @@ from simulator.head import SimulatedHead
 from simulator.headers import Examination, ct_header
 from simulator.population import REALISTIC
 from simulator.scanner import Kernel, Scanner
-from simulator.series import AXIAL_KINDS, SHARP_KINDS, Protocol, SeriesKind, Stack, planned, within_circle
+from simulator.series import (
+    AXIAL_KINDS,
+    SHARP_KINDS,
+    PatientPosition,
+    Protocol,
+    SeriesKind,
+    Stack,
+    planned,
+    within_circle,
+)
 from simulator.vendors import VENDORS, vendor_of
 
 MODEL: Final = Path(__file__).parents[1] / "model_repository" / CLASSIFIER / "1" / "model.onnx"
@@ -126,7 +135,10 @@ def simulated(seed: int) -> tuple[Series, dict[str, bytes]]:
             kernel = Kernel.BONE if kind in SHARP_KINDS else Kernel.SOFT
             stack.hu[list(shown)] = seen.render(part, kernel, scanner=scanner, noise=list(SeriesKind).index(kind))
             stack = within_circle(stack)
-        datasets = [ct_header(vendor, examination, uids, kind, stack, z) for z in range(geometry.shape[0])]
+        datasets = [
+            ct_header(vendor, examination, uids, kind, stack, z, position=PatientPosition.HFS)
+            for z in range(geometry.shape[0])
+        ]
         for z in shown:
             pixels = Dataset()
             pixels.update(datasets[z])
