@@ -73,6 +73,7 @@ system:
 	@sh deploy/install-system-packages.sh
 
 .venv/.installed-%: environments/development.lock | system
+	@[ ! -L .venv ] || { echo '.venv is a link: update it where it lies, --clear would empty it'; exit 1; }
 	@echo "making .venv (service, simulator, benchmarks, tests) ..."
 	@$(PYTHON) -m venv --clear .venv
 	@.venv/bin/python $(PIP) --no-deps -r environments/development.lock
@@ -80,12 +81,14 @@ system:
 	@touch $@
 
 .venv-triton/.installed-%: environments/triton.lock | system
+	@[ ! -L .venv-triton ] || { echo '.venv-triton is a link: update it where it lies, --clear would empty it'; exit 1; }
 	@echo "making .venv-triton (tritonserver and its model processes) ..."
 	@$(PYTHON) -m venv --clear .venv-triton
 	@.venv-triton/bin/python $(PIP) --no-deps -r environments/triton.lock
 	@touch $@
 
 .venv-training/.installed-%: environments/training.lock | system
+	@[ ! -L .venv-training ] || { echo '.venv-training is a link: update it where it lies, --clear would empty it'; exit 1; }
 	@echo "making .venv-training (TensorFlow) ..."
 	@$(PYTHON) -m venv --clear .venv-training
 	@.venv-training/bin/python $(PIP) --no-deps -r environments/training.lock

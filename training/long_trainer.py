@@ -98,4 +98,4 @@ def _heads_of(pool: Path) -> dict[str, Any]:
     seeds: dict[str, list[int]] = defaultdict(list)
     for line in entries(pool / MADE):
         seeds[line["simulator"]].append(line["seed"])
-    return {"training_seeds_by_simulator": {name: ranges(numbers) for name, numbers in seeds.items()}}
+    return {"training_seeds_by_simulator": {name: ranges(set(numbers)) for name, numbers in seeds.items()}}
