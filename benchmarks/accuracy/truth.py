@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from appliance.findings.abc2 import abc2_ml
-from appliance.reading.contract import JOIN_MM, TYPES, HemorrhageType
+from appliance.reading.contract import BRIGHTEST_CLOT_HU, JOIN_MM, TYPES, HemorrhageType
 from appliance.reading.pieces import joined, pieces
 from benchmarks.accuracy.volume import coordinates_mm
 from simulator.geometry import ScanGeometry
-from simulator.labels import BRIGHTEST_CLOT_HU
 
 Crop = tuple[slice, slice, slice]
 
