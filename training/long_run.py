@@ -10,6 +10,7 @@ trainer with a checkpoint. Everything of the run lies in one folder: `pool/` and
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -28,6 +29,8 @@ from training.lock import held, holder
 log = logging.getLogger(__name__)
 
 FOLDER: Final = Path("var/training/long")
+AUTOGROUP: Final = Path("/proc/self/autogroup")
+"""The niceness of a whole session; it is there where the kernel schedules by session."""
 PID: Final = "keeper.pid"
 PATIENCE_S: Final = 180.0
 """How long a stop may take: a step, a head of a validation, a checkpoint; the first step is compiled for a minute."""
@@ -126,7 +129,7 @@ def stop(places: Places, patience_s: float = PATIENCE_S) -> int | None:
 
 def keep(places: Places) -> None:
     """Keep trainer and maker of heads going until SIGTERM or SIGINT, or until the trainer has come to its end."""
-    os.setpriority(os.PRIO_PROCESS, 0, 19)
+    take_lowest_priority()
     stopping = told_to_stop(by_parents_death=False)
     with held(places.pid):
         children = [
@@ -143,6 +146,17 @@ def keep(places: Places) -> None:
                 child.end()
             for child in children:
                 child.wait()
+
+
+def take_lowest_priority() -> None:
+    """Give this process, and those that it starts, the processor only where nobody else wants it.
+
+    Where the kernel groups processes by session (`kernel.sched_autogroup_enabled`, sched(7)), niceness counts inside
+    a session alone, and the keeper leads one of its own: there the whole group has to be nice.
+    """
+    os.setpriority(os.PRIO_PROCESS, 0, 19)
+    with contextlib.suppress(OSError):  # a kernel without such groups, or a group that belongs to somebody else
+        AUTOGROUP.write_text("19")
 
 
 class Child:

@@ -76,6 +76,15 @@ def test_a_run_starts_once_at_the_lowest_priority_and_stops_with_its_children(pl
     assert stop(places) is None
 
 
+@pytest.mark.skipif(not long_run.AUTOGROUP.exists(), reason="this kernel does not group processes by session")
+def test_a_run_gives_way_to_other_sessions(places: Places) -> None:
+    number = start(places)
+    try:
+        assert Path(f"/proc/{number}/autogroup").read_text().split()[-1] == "19"
+    finally:
+        stop(places, patience_s=30)
+
+
 def test_a_child_that_dies_is_started_anew(places: Places) -> None:
     start(places)
     try:
