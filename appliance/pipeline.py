@@ -132,10 +132,10 @@ class Pipeline:
                 results,
             )
 
-        nothing = Refusal(
-            RefusalCode.NO_SUITABLE_SERIES, "no series of the study is a readable axial soft-tissue head CT"
-        )
-        return UnreadAnswer(study.uid, selection, self.detector.identity, (*refusals, nothing), clock.timing_ms)
+        if not any(refusal.code is RefusalCode.SOURCE_DELETED for refusal in refusals):  # gone is not unsuitable
+            nothing = "no series of the study is a readable axial soft-tissue head CT"
+            refusals.append(Refusal(RefusalCode.NO_SUITABLE_SERIES, nothing))
+        return UnreadAnswer(study.uid, selection, self.detector.identity, tuple(refusals), clock.timing_ms)
 
 
 def _accepted(stack: Stack, fetch: Callable[[str], bytes], clock: StepClock) -> Volume:

@@ -20,7 +20,15 @@ MAY_IMPORT = {
     "simulator": ("simulator", "appliance.reading.contract"),
     "training": ("training", "simulator", "appliance.reading"),
     "conversion": ("conversion", "training", "simulator", "appliance.reading"),
-    "benchmarks": ("benchmarks", "deploy", "simulator", "appliance"),
+    # Benchmarks run, in their own process, the very code that Triton runs.
+    "benchmarks": (
+        "benchmarks",
+        "deploy",
+        "simulator",
+        "appliance",
+        "conversion.triton_model",
+        "conversion.series_triton_model",
+    ),
     "deploy": ("deploy", "simulator", "appliance"),
     "orthanc_plugin": ("orthanc_plugin",),
 }

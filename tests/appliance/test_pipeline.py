@@ -15,7 +15,7 @@ from appliance import pipeline as pipeline_module
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.instances import parse_instance
 from appliance.imaging.volume import Volume
-from appliance.pipeline import Pipeline, ReadAnswer, Study
+from appliance.pipeline import Pipeline, ReadAnswer, Study, UnreadAnswer
 from appliance.reading.series import CLASSES, SeriesClass
 from appliance.settings import FindingSettings, Settings
 from tests.appliance.stand_in import StandInDetector, head_series
@@ -63,6 +63,19 @@ def test_a_volume_that_is_refused_is_gone_before_the_next_best_is_read(monkeypat
     assert len(read) == 2
     assert isinstance(answer, ReadAnswer)
     assert [refusal.code for refusal in answer.refusals] == [RefusalCode.NOT_HEAD]
+
+
+def test_a_series_deleted_before_it_was_read_is_refused_as_deleted_and_not_as_unsuitable() -> None:
+    uid = str(generate_uid())
+    files = {str(number): data for number, data in enumerate(head_series(uid))}
+
+    def fetch(_: str) -> bytes:
+        raise RefusedError(Refusal(RefusalCode.SOURCE_DELETED, "gone"))
+
+    study = Study(uid, tuple(parse_instance(ref, data) for ref, data in files.items()), fetch)
+    answer = Pipeline(Settings(), StandInDetector()).answer(study)  # type: ignore[arg-type]
+    assert isinstance(answer, UnreadAnswer)
+    assert [refusal.code for refusal in answer.refusals] == [RefusalCode.SOURCE_DELETED]
 
 
 class SoftTissue:

@@ -365,7 +365,7 @@ LOBAR = Bleed(Form.LOBAR, 20.0, 1.0)
 
 
 def test_a_clear_clot_is_acute_and_plainly_denser_than_brain(anatomy):
-    anaemic = replace(anatomy, tissue=replace(anatomy.tissue, blood=40.0))
+    anaemic = replace(anatomy, tissue=replace(anatomy.tissue, haematocrit=26.3))
     clots = [Clot.drawn(anaemic, replace(LOBAR, clear=True), stream(s, "c"), subacute_rate=0.5) for s in range(30)]
 
     assert {clot.age for clot in clots} == {Age.ACUTE}
@@ -383,11 +383,13 @@ def test_clots_of_the_anaemic_are_darker(anatomy):
     dark, bright = (
         np.median(
             [
-                Clot.drawn(replace(anatomy, tissue=replace(anatomy.tissue, blood=blood)), LOBAR, stream(s, "c")).hu
+                Clot.drawn(
+                    replace(anatomy, tissue=replace(anatomy.tissue, haematocrit=haematocrit)), LOBAR, stream(s, "c")
+                ).hu
                 for s in range(40)
             ]
         )
-        for blood in (42.0, 62.0)
+        for haematocrit in (28.4, 49.5)
     )
 
     assert 44 < dark < 60 < bright < 82
@@ -408,7 +410,7 @@ def test_clots_are_as_dense_as_their_age_says_and_seldom_as_dense_as_brain(anato
 
 
 def test_unclotted_blood_of_an_ordinary_haematocrit_measures_45_to_60(anatomy):
-    ordinary = replace(anatomy, tissue=replace(anatomy.tissue, blood=53.0))
+    ordinary = replace(anatomy, tissue=replace(anatomy.tissue, haematocrit=40.0))
     drawn = [Clot.drawn(ordinary, LOBAR, stream(seed, "c")) for seed in range(300)]
 
     assert all(45 <= clot.hu <= 60 for clot in drawn if clot.age is Age.HYPERACUTE)
