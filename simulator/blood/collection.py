@@ -11,6 +11,7 @@ within the last quarter.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -83,7 +84,7 @@ class Room:
 
 
 @dataclass(frozen=True)
-class Collection:
+class Collection(ABC):
     """An extra-axial collection as it is drawn for a head, its volume open.
 
     Attributes
@@ -108,17 +109,17 @@ class Collection:
         """Return the same on the warp's grid, [z, y, x] of the atlas, in any unit: its slope points to the wall."""
         return -at_warp_nodes(np.asarray(room.anatomy.atlas.cavity_distance))
 
+    @abstractmethod
     def spot(self, room: Room) -> Field:
         """Return the squared distance from its middle along the wall, relative to its half length at size 1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def waves(self, room: Room, rng: np.random.Generator) -> Field:
         """Return how its thickness varies, about 1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def allowed(self, room: Room) -> Field:
         """Return where such a collection goes, 0 to 1."""
-        raise NotImplementedError
 
     def middle_mm(self, size: float) -> float:
         """Return the thickness in the middle: a small crescent is short rather than as thin as paper."""
