@@ -31,6 +31,8 @@ MADE: Final = "made.jsonl"
 SHARES: Final = ((0, (0.4, 0.6, 0.0)), (50_000, (0.1, 0.5, 0.4)))
 """From which step of the run on which shares of new heads are clear, realistic and of the training population."""
 POPULATIONS: Final = (CLEAR, REALISTIC, TRAINING)
+LEARN_FROM: Final = 3
+"""Heads to learn from for each head to validate on, while there are still some of those to make."""
 
 
 @dataclass(frozen=True)
@@ -108,16 +110,19 @@ def make_without_end(
 ) -> Iterator[str]:
     """Make heads for ever, one at a time, and yield the name of the folder that each is for.
 
-    First some to learn from, then those to validate on, then the rest of the pool; from then on each new one takes the
-    place of the oldest. A seed whose head cannot be made is passed over. `step()` is how far the run is.
+    First some to learn from; then each head to validate on is followed by `LEARN_FROM` to learn from, so that the pool
+    grows beside a long validation; then the rest of the pool. From then on each new one takes the place of the oldest.
+    A seed whose head cannot be made is passed over. `step()` is how far the run is.
     """
     folder = validation / own_revision()
     judged_on = iter(range(VALIDATION_SEEDS.start, VALIDATION_SEEDS.start + sizes.validation))
     seed = pool.next_seed()
     first = seed + max(0, sizes.first - len(pool.heads()))
+    validated = 0
     while True:
         began = time.monotonic()
-        wanted = next(judged_on, None) if seed >= first else None
+        to_validate = seed >= first and (seed - first) // LEARN_FROM >= validated
+        wanted = next(judged_on, None) if to_validate else None
         try:
             if wanted is None:
                 pool.add(seed, population_of(seed, step()))
@@ -133,4 +138,5 @@ def make_without_end(
             if len(pool.heads()) >= sizes.pool:
                 pause(sizes.rest * (time.monotonic() - began))
         else:
+            validated += 1
             yield validation.name

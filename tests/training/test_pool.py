@@ -44,20 +44,21 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return simulator
 
 
-def test_heads_to_start_with_come_first_then_those_to_validate_on_then_each_new_one_replaces_the_oldest(
+def test_first_heads_to_learn_from_then_one_to_validate_on_for_every_three_then_each_replaces_the_oldest(
     tmp_path: Path, made: Callable[[str], None]
 ) -> None:
     pauses: list[float] = []
     of_run = Pool(tmp_path / "pool")
     maker = make_without_end(of_run, tmp_path / "validation", SIZES, lambda: 0, pauses.append)
-    assert list(islice(maker, 8)) == ["pool", "pool", *["validation"] * 3, "pool", "pool", "pool"]
-    assert not pauses  # one of the first could not be made, so the pool has only now its four
-    assert [head.seed - FIRST_SEED for head in of_run.heads()] == [0, 2, 3, 4]
-    next(maker)
-    assert len(pauses) == 1
-    assert [head.seed - FIRST_SEED for head in of_run.heads()] == [2, 3, 4, 5]
-    assert [line["seed"] - FIRST_SEED for line in entries(of_run.folder / MADE)] == [0, 2, 3, 4, 5]
+    assert list(islice(maker, 5)) == ["pool", "pool", "validation", "pool", "pool"]
+    assert not pauses  # one of the first could not be made, so the pool has only three of its four
+    assert [head.seed - FIRST_SEED for head in of_run.heads()] == [0, 2, 3]
+    assert list(islice(maker, 7)) == ["pool", "validation", "pool", "pool", "pool", "validation", "pool"]
+    assert len(pauses) == 4  # the last pause comes when the next head is asked for
+    assert [head.seed - FIRST_SEED for head in of_run.heads()] == [5, 6, 7, 8]
+    assert [line["seed"] - FIRST_SEED for line in entries(of_run.folder / MADE)] == [0, 2, 3, 4, 5, 6, 7, 8]
     assert len(validation_heads(tmp_path / "validation")) == 3
+    assert set(islice(maker, 8)) == {"pool"}
 
 
 def test_a_pool_goes_on_with_another_simulator_and_drops_the_heads_of_the_older_one(
@@ -68,12 +69,12 @@ def test_a_pool_goes_on_with_another_simulator_and_drops_the_heads_of_the_older_
     list(islice(make_without_end(of_run, validation, SIZES, lambda: 0, lambda _: None), 8))
     made("second")
     maker = make_without_end(of_run, validation, SIZES, lambda: 0, lambda _: None)
-    list(islice(maker, 3 + 2))
+    list(islice(maker, 1 + 2))
     assert [(head.seed - FIRST_SEED, head.folder.name) for head in of_run.heads()] == [
-        (3, "first"), (4, "first"), (5, "second"), (6, "second"),
+        (4, "first"), (5, "first"), (6, "second"), (7, "second"),
     ]  # fmt: skip
     assert {head.folder.name for head in validation_heads(validation)} == {"second"}
-    list(islice(maker, 2))
+    list(islice(maker, 3))
     assert [path.name for path in of_run.folder.glob("*") if path.is_dir()] == ["second"]
 
 
