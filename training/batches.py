@@ -6,7 +6,7 @@ A head is kept before any scanner; a crop draws a view (mirror, rotation, scale)
 cost of the crop.
 
 A batch is drawn from the generator of (seed, step) alone, so that a run that is stopped and resumed sees the same
-batches, given the same heads.
+batches, given the same heads and false alarms.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from simulator.population import POPULATIONS
 from simulator.scanner import Scanner
 from simulator.view import View
 from training.assignment import anchor_targets
+from training.false_alarms import NOWHERE, FalseAlarms
 from training.heads import Head
 from training.instances import MAX_PIECES, pieces
 
@@ -32,7 +33,8 @@ THICKEST_MM: Final = 5.2
 OVERLAPPING: Final = 0.15  # the share of merged slices that lie half a slice apart
 SMALL_ML: Final = 5.0
 MEDIUM_ML: Final = 25.0
-NOWHERE: Final = np.zeros((0, 3), np.int32)
+ALARMED: Final = 0.5
+"""The share of the crops without a bleed to show that come back to a false alarm, while there are any."""
 
 
 @dataclass(frozen=True)
@@ -78,18 +80,27 @@ class Batch:
     anchor_boxes: NDArray[np.float32]
 
 
-def batch(heads: Sequence[Head], shape: Shape, rng: np.random.Generator) -> Batch:
-    """Return a random batch: of four crops two are about blood, one is about what mimics it, one is from anywhere."""
+def batch(heads: Sequence[Head], shape: Shape, rng: np.random.Generator, alarms: FalseAlarms | None = None) -> Batch:
+    """Return a random batch: every other crop is about blood.
+
+    The others come back to a false alarm half of the time, if there are `alarms`; else they show what mimics blood, or
+    any place, as often.
+    """
     # A thin part of a bleeding head may hold none of its blood.
     with_blood = [head for head in heads if head.finding != "none" and len(head.blood)]
     chances = np.array([chance(head) for head in with_blood])
+    alarmed = [head for head in heads if alarms and len(alarms.of(head))]
     crops = []
     for slab in range(shape.slabs):
         if slab % 2 == 0 and with_blood:
             head = with_blood[int(rng.choice(len(with_blood), p=chances / chances.sum()))]
+            about = head.blood
+        elif alarms and alarmed and rng.random() < ALARMED:
+            head = alarmed[int(rng.integers(len(alarmed)))]
+            about = alarms.of(head)
         else:
             head = heads[int(rng.integers(len(heads)))]
-        about = (head.blood, head.mimics, head.blood, NOWHERE)[slab % 4]
+            about = head.mimics if rng.random() < 0.5 else NOWHERE
         crops.append(_crop(head, shape, about, rng))
     hu = np.stack([values for values, _ in crops], axis=1)
     labels = np.stack([marks for _, marks in crops], axis=1)

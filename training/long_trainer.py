@@ -45,6 +45,9 @@ def settings(places: Places, published: Path = PUBLISHED) -> Run:
         patience=10_000,
         cool_down=0.0,
         validate_every=1000,
+        least_validated=20,
+        alarms_every=200,
+        alarms_of=2,
     )
 
 

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from appliance.reading.anchors import anchor_boxes
 from appliance.reading.contract import MASK_SIZE, TYPES
+from training.dense import DenseHead, dense_term
 from training.network.boxes import decoded, encoded, overlaps, rows
 from training.network.detections import slice_numbers
 from training.network.detector import Detector
@@ -33,11 +34,12 @@ POSITIVE_OVERLAP: Final = 0.5
 MASK_ROIS: Final = 24
 L2: Final = 1e-5
 # Means over all that was asked, of which few are positive, against means over positives: these bring them level.
-WEIGHTS: Final = {"objectness": 2.0, "anchor": 0.3, "class": 2.0, "box": 0.3, "mask": 1.0, "l2": 1.0}
+WEIGHTS: Final = {"objectness": 2.0, "anchor": 0.3, "class": 2.0, "box": 0.3, "mask": 1.0, "dense": 0.5, "l2": 1.0}
 
 
 def losses(
     detector: Detector,
+    dense: DenseHead,
     slices: tf.Tensor,
     labels: tf.Tensor,
     boxes: tf.Tensor,
@@ -88,6 +90,7 @@ def losses(
         tf.gather(roi_kinds, index),
         tf.cast(drawn > 0, tf.float32),
     )
+    terms["dense"] = dense_term(dense(seen.pyramid[0]), labels)
     kernels = [v for v in detector.trainable_variables if v.path.endswith("kernel")]
     terms["l2"] = L2 * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
     return terms

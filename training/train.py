@@ -36,6 +36,8 @@ from simulator.revision import stated_simulator
 from training.averages import Averages
 from training.batches import Batch, Shape, batch
 from training.checkpoints import Checkpoints
+from training.dense import DenseHead
+from training.false_alarms import FalseAlarms
 from training.heads import MADE_WITH, Head, stored
 from training.history import LOG, entries
 from training.lock import held
@@ -72,6 +74,10 @@ class Run:
         How much of the averaged weights stays at each step.
     checkpoint_minutes
         Time between checkpoints: what a kill costs at most.
+    least_validated
+        Heads without which there is no validation.
+    alarms_every, alarms_of
+        After so many steps, so many heads without blood are read whole for false alarms to learn from; 0 is never.
     """
 
     variant: str
@@ -91,6 +97,9 @@ class Run:
     average: float = 0.999
     validate_every: int = 2000
     checkpoint_minutes: float = 5.0
+    least_validated: int = 1
+    alarms_every: int = 0
+    alarms_of: int = 2
 
 
 class Trainer:
@@ -101,12 +110,15 @@ class Trainer:
         self.run = run
         self.detector = Detector(VARIANTS[run.variant])
         self.detector.build()
-        self.learnt = self.detector.trainable_variables
+        self.dense = DenseHead(self.detector.variant)
+        self.dense.build()
+        self.learnt = [*self.detector.trainable_variables, *self.dense.trainable_variables]
         self.optimiser = keras.optimizers.Adam(run.rate, global_clipnorm=10.0, name="adam")
         self.optimiser.build(self.learnt)
         self.averages = Averages(self.detector.variables, run.average)
         self.progress = {"step": 0, "seconds": 0.0, "factor": 1.0, "best": float("inf"), "best_step": 0, "began": 0}
         self.steps = {learning: self._step(learning) for learning in (True, False)}
+        self.alarms = FalseAlarms(run.folder)
         self.checkpoints = Checkpoints(run.folder / "checkpoints")
         self.resumed = False
         self._passed_over = 0
@@ -119,7 +131,7 @@ class Trainer:
 
         def step(number: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
             with tf.GradientTape() as tape:
-                terms = losses(self.detector, *arrays, slabs=self.run.shape.slabs, training=statistics)
+                terms = losses(self.detector, self.dense, *arrays, slabs=self.run.shape.slabs, training=statistics)
                 total = tf.add_n([WEIGHTS[name] * term for name, term in terms.items()])
             gradients = tape.gradient(total, self.learnt)
             # One batch that overflows must not spoil weights that took days.
@@ -194,6 +206,11 @@ class Trainer:
                 if figures := self.validate(stop=stop):
                     self._log({"validation": figures.report()})
                 clock = saved = time.monotonic()
+            if self.run.alarms_every and self.progress["step"] % self.run.alarms_every == 0:
+                with self.averages.applied():
+                    found = self.alarms.read_next(self._detect, stored(self.run.heads), self.run.alarms_of, stop)
+                log.info("%d false alarms in the heads read now", found)
+                clock = time.monotonic()
         self._save()
 
     def _check(self, terms: dict[str, float]) -> None:
@@ -214,15 +231,19 @@ class Trainer:
         """Yield the batches from the current step on, each made while the step before it runs."""
         heads: dict[Path, Head] = {}
 
+        def drawn_from(heads: Mapping[Path, Head], step: int) -> Batch:
+            rng = np.random.default_rng([self.run.seed, step])
+            return batch(list(heads.values()), self.run.shape, rng, self.alarms)
+
         def draw(step: int) -> Batch:
             nonlocal heads
             if step % 100 == 0 or not heads:  # the folder may still be filling
                 heads = _to_learn_from(self.run.heads, heads)
             try:
-                return batch(list(heads.values()), self.run.shape, np.random.default_rng([self.run.seed, step]))
+                return drawn_from(heads, step)
             except FileNotFoundError:  # a head was given up before it was opened
                 heads = _to_learn_from(self.run.heads, heads)
-                return batch(list(heads.values()), self.run.shape, np.random.default_rng([self.run.seed, step]))
+                return drawn_from(heads, step)
 
         with ThreadPoolExecutor(1) as pool:
             step = int(self.progress["step"])
@@ -236,9 +257,11 @@ class Trainer:
     def validate(self, count: int | None = None, stop: Callable[[], bool] = lambda: False) -> Quality | None:
         """Return the quality of the averaged weights on the (first `count`) stored validation heads.
 
-        None where there are no heads, or if `stop()` says so before all are read.
+        None where there are too few heads, or if `stop()` says so before all are read.
         """
         heads = validation_heads(self.run.validation)[:count]
+        if len(heads) < self.run.least_validated:
+            return None
         readings = []
         with self.averages.applied():
             for study in seen(heads):
@@ -275,7 +298,10 @@ class Trainer:
 
     def _state(self) -> dict[str, Any]:
         """Return every variable of the run by its name in a checkpoint."""
-        own = {variable.path: variable for variable in (*self.detector.variables, *self.optimiser.variables)}
+        own = {
+            variable.path: variable
+            for variable in (*self.detector.variables, *self.dense.variables, *self.optimiser.variables)
+        }
         averages = zip(self.detector.variables, self.averages.values, strict=True)
         return own | {f"average/{variable.path}": average for variable, average in averages}
 

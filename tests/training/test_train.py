@@ -19,6 +19,7 @@ from simulator.finding import Finding
 from simulator.noise_free import NoiseFreeScan
 from training.__main__ import main
 from training.batches import Shape
+from training.false_alarms import FILE
 from training.history import LOG, entries
 from training.train import Run, Trainer, _to_learn_from, provenance, store_weights
 
@@ -49,6 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         warm_up=2,
         checkpoint_minutes=0.0,
         validate_every=12,
+        alarms_every=6,
     )
 
 
@@ -63,6 +65,15 @@ def test_a_run_ends_after_its_steps_and_logs_its_validation(trained: Trainer) ->
     assert trained.progress["step"] == 12
     log = [json.loads(line) for line in (trained.run.folder / "log.jsonl").read_text().splitlines()]
     assert log[-1]["validation"]["studies"] == 2
+
+
+def test_a_run_reads_its_heads_without_blood_for_false_alarms(trained: Trainer) -> None:
+    assert list(json.loads((trained.run.folder / FILE).read_text())) == ["none-0"]
+
+
+def test_there_is_no_validation_before_there_are_heads_enough(run: Run, trained: Trainer) -> None:
+    few = Trainer(replace(run, folder=run.folder / "few", least_validated=3))
+    assert few.validate() is None
 
 
 def test_all_weights_were_learnt_but_not_the_statistics_of_the_last_part(trained: Trainer) -> None:
@@ -83,7 +94,7 @@ def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(run: Run, trained: T
     stopped.train(stop=lambda: stopped.progress["step"] >= 3)
     again = Trainer(short)
     assert again.progress == stopped.progress
-    for part in ("detector", "optimiser"):
+    for part in ("detector", "dense", "optimiser"):
         kept, expected = getattr(again, part).variables, getattr(stopped, part).variables
         for restored, value in zip(kept, expected, strict=True):
             np.testing.assert_array_equal(restored, value)
