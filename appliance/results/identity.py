@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The UIDs of result objects: the same answer always has the same ones, another answer never has them.
 
-They come from the source series, its slice set, the model's sha256, the criteria of the finding (thresholds, joining
+They come from the patient's identity (Patient ID and its issuer), the study, the source series, its slice set, the
+model's sha256, the criteria of the finding (thresholds, joining
 distance) and every other setting that changes the answer or how it is written, the version of the result format, and
 the kind of object (design, "Deterministic UIDs"). A repeat is therefore harmless (Orthanc answers AlreadyStored), and
 a changed setting gives a new result.
@@ -16,6 +17,7 @@ from hashlib import sha256
 from typing import Final
 from uuid import UUID, uuid5
 
+from pydicom import Dataset
 from pydicom.uid import UID
 
 from appliance.imaging.volume import Volume
@@ -62,9 +64,16 @@ class AnswerIdentity:
 
 
 def answer_identity(volume: Volume, model: ModelIdentity, criteria: Criteria, settings: Settings) -> AnswerIdentity:
-    """Return the identity of the answer that `model` gives of `volume` by these criteria, under these settings."""
+    """Return the identity of the answer that `model` gives of `volume` by these criteria, under these settings.
+
+    A study that is sent again under a corrected Patient ID has the same series and slices: without the patient in the
+    identity, two patients would share one report.
+    """
+    source = volume.headers[0]
     parts = {
         "format": RESULT_FORMAT,
+        "patient": [_text(source, "PatientID"), _text(source, "IssuerOfPatientID")],
+        "study": _text(source, "StudyInstanceUID"),
         "series": volume.series_uid,
         "slices": sha256("\n".join(sorted(volume.instance_uids)).encode()).hexdigest(),
         "model": model.sha256,
@@ -72,3 +81,8 @@ def answer_identity(volume: Volume, model: ModelIdentity, criteria: Criteria, se
         "results": settings.results.model_dump(mode="json"),
     }
     return AnswerIdentity(sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest())
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    """Return an attribute as text without its padding, "" when it is missing or empty."""
+    return str(header.get(keyword) or "").strip(" \0")

@@ -63,7 +63,20 @@ def test_a_repeat_at_another_time_has_the_same_uids(first: Answered) -> None:
     assert uids(later) == uids(first.results)
 
 
+def described(**attributes: str) -> Answered:
+    """An answer about the same slices, with other words in the headers."""
+    volume = made_volume()
+    for header in volume.headers:
+        for keyword, value in attributes.items():
+            setattr(header, keyword, value)
+    return answered(volume, stroke_reading())
+
+
 CHANGES = {
+    "a corrected Patient ID": described(PatientID="CORRECTED"),
+    "no Patient ID": described(PatientID=""),
+    "another issuer of the Patient ID": described(IssuerOfPatientID="OTHER HOSPITAL"),
+    "another study": described(StudyInstanceUID="1.2.3.99"),
     "another series": answered(made_volume(series=2)),
     "one slice more": answered(made_volume(slices=13), stroke_reading()),
     "another threshold": answered(threshold=0.51),
@@ -93,6 +106,11 @@ def test_the_order_in_which_slices_came_does_not_matter() -> None:
         replace(volume, headers=volume.headers[::-1]), reading.model, Criteria(0.5, 0.5, 10), Settings()
     )
     assert there == back
+
+
+def test_padding_of_the_patient_id_changes_no_uid(first: Answered) -> None:
+    there = str(first.volume.headers[0].PatientID)
+    assert uids(described(PatientID=f"{there} ").results) == uids(first.results)
 
 
 def test_superseding_an_older_report_changes_no_uid(first: Answered) -> None:
