@@ -179,6 +179,8 @@ def write_answer(out: Path, answer: Answer | None, document: dict[str, Any], say
         pictures = results.key_image_pngs() if results else []
     except DrawingError as error:  # SEG and SR are there by now
         say(f"{error}: the answer is written without all its key images")
+    for missing, why in results.unmade.items() if results else ():
+        say(f"{missing} could not be made ({why}): the answer is written without it")
     out.mkdir(parents=True, exist_ok=True)
     for kind in (type_.kind for type_ in RESULT_TYPES):
         for extension in _EXTENSIONS:

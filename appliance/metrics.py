@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from appliance import __version__
 from appliance.errors import RefusalCode, UnavailableError
 from appliance.ledger.states import JobState, StudyState
+from appliance.results.kinds import KEY_IMAGES, KEY_OBJECTS, SEG
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 30, 60, 120)
 """Bucket edges of a step."""
@@ -72,6 +73,12 @@ class Metrics:
             "Answers that stand without all their key images, because one could not be drawn",
             registry=self.registry,
         )
+        self.unmade = Counter(
+            "hemorrhage_unmade_results",
+            "Answers that stand without a kind of result object (seg, key-image, key-objects), as it could not be made",
+            ["kind"],
+            registry=self.registry,
+        )
         self.postponed = Counter(
             "hemorrhage_job_postponements",
             "Tries of a job that ended because Orthanc, Triton or the ledger did not answer",
@@ -102,6 +109,8 @@ class Metrics:
         for code in RefusalCode:  # so that a rate exists before the first one happens
             self.refusals.labels(code.value, "answered")
             self.refusals.labels(code.value, "refused")
+        for kind in (SEG, KEY_IMAGES, KEY_OBJECTS):
+            self.unmade.labels(kind.name)
         for answer in ("present", "absent"):
             self.answers.labels(answer)
         self.registry.register(_ByState("hemorrhage_jobs", "Jobs in the ledger, by state", job_counts))

@@ -192,6 +192,9 @@ class Worker:
         except DrawingError as error:  # SEG and SR are stored, and nothing that names a picture is
             self._metrics.undrawn.inc()
             self._log.error("answered without all key images", error=str(error))
+        for kind, why in results.unmade.items():
+            self._metrics.unmade.labels(kind).inc()
+            self._log.error("answered without a result object", kind=kind, error=why)
         clock.add(Step.DELIVER, sr_stored_at - begun)
         clock.add(Step.DELIVER_REST, self._clock() - sr_stored_at)
         if not self._holds_all(sources):  # deleted while we stored: results without their source help nobody

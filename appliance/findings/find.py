@@ -80,10 +80,9 @@ def _coordinates_mm(volume: Volume) -> CoordinatesMm:
 
     Slices of a tilted gantry are shifted in their plane; only differences of these coordinates mean anything.
     """
-    orientation = np.asarray(volume.headers[0].ImageOrientationPatient, np.float64)
-    origins = np.array([header.ImagePositionPatient for header in volume.headers], np.float64)
-    shift = origins - origins[0]
-    along_columns, along_rows = shift @ orientation[:3], shift @ orientation[3:]
+    along_row, along_column = volume.directions
+    shift = volume.origins_mm - volume.origins_mm[0]
+    along_columns, along_rows = shift @ along_row, shift @ along_column
     turn = volume.turn
     shift_y, shift_x = (along_columns, along_rows) if turn.transpose else (along_rows, along_columns)
     shift_y = -shift_y if turn.flip_y else shift_y

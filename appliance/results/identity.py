@@ -25,7 +25,7 @@ from appliance.inference.detections import ModelIdentity
 from appliance.reading.lesions import Criteria
 from appliance.settings import Settings
 
-RESULT_FORMAT: Final = 1
+RESULT_FORMAT: Final = 2
 """Raised whenever the same answer is written differently, so that the new objects do not hide behind the old."""
 
 NAMESPACE: Final = UUID("6f0c2a3e-6f5b-4c0e-9d52-3b1f6f4e7a10")
@@ -57,6 +57,10 @@ class AnswerIdentity:
     def series_uid(self, kind: str) -> UID:
         """Return the Series Instance UID of a kind of object."""
         return series_uid_of(self.sop_uid(kind))
+
+    def without(self, kind: str) -> AnswerIdentity:
+        """Return the identity of this answer when it has to do without a kind of object: it is written differently."""
+        return AnswerIdentity(sha256(f"{self.digest} without {kind}".encode()).hexdigest())
 
     def tracking_uid(self, what: str) -> UID:
         """Return the tracking UID of a lesion or of the study as a whole, the same in SR and SEG."""

@@ -8,8 +8,8 @@ through `Results.objects`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydicom import Dataset
@@ -17,6 +17,7 @@ from pydicom import Dataset
 from appliance.findings.finding import Finding
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
+from appliance.log import describe
 from appliance.results import kinds
 from appliance.results.heading import Heading, heading
 from appliance.results.identity import answer_identity
@@ -54,6 +55,8 @@ class Results:
 
     objects: dict[str, ResultObject]
     """By file name (no extension)."""
+    unmade: Mapping[str, str] = field(default_factory=dict)
+    """What could not be made, by the name of its kind, and why: the answer stands without it."""
 
     @property
     def sr(self) -> Dataset:
@@ -97,7 +100,8 @@ class Results:
 
 @dataclass
 class Draft:
-    """What result objects are made from. `made` holds those of the types that come before in `RESULT_TYPES`."""
+    """What result objects are made from. `made` holds those of the types that come before in `RESULT_TYPES`, `unmade`
+    which of these failed, and why."""
 
     volume: Volume
     reading: Reading
@@ -109,6 +113,12 @@ class Draft:
     supersedes: tuple[str, str] | None
     selection_reasons: Sequence[str]
     made: dict[str, tuple[Dataset | KeyImage, ...]] = field(default_factory=dict)
+    unmade: dict[str, str] = field(default_factory=dict)
+
+    def go_without(self, kind: ResultKind, error: Exception) -> None:
+        """Note that no object of a kind can be made; what comes after gets UIDs of its own, as it says so."""
+        self.unmade[kind.name] = describe(error)
+        self.head = replace(self.head, identity=self.head.identity.without(kind.name))
 
 
 @dataclass(frozen=True)
@@ -172,6 +182,9 @@ def report(
 ) -> Results:
     """Return the result objects of an answer.
 
+    The SR is what a reader waits for, and always comes: what else cannot be made is left out (`Results.unmade`), and
+    the SR says that there is no segmentation.
+
     Parameters
     ----------
     created: when the answer was made, with its time zone. It is the only thing in which a repeat differs; UIDs do not.
@@ -184,7 +197,14 @@ def report(
     draft = Draft(volume, reading, finding, head, settings, slices, supersedes, selection_reasons)
     objects: dict[str, ResultObject] = {}
     for type_ in RESULT_TYPES:
-        made = draft.made[type_.kind.name] = tuple(type_.build(draft))
+        made: tuple[Dataset | KeyImage, ...] = ()
+        try:
+            made = tuple(type_.build(draft))
+        except Exception as error:  # highdicom and pydicom raise nearly anything on a header they dislike
+            if type_.kind is kinds.SR:
+                raise
+            draft.go_without(type_.kind, error)
+        draft.made[type_.kind.name] = made
         for number, content in enumerate(made, 1):
             objects[type_.kind.named(number)] = ResultObject(type_.kind, content)
-    return Results(objects)
+    return Results(objects, draft.unmade)

@@ -2,17 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The segmentation: DICOM SEG, BINARY, one segment for each lesion, on the source's own planes as they were stored.
 
-Tilted planes stay tilted and uneven positions stay uneven: every frame carries its source slice's position.
+Tilted planes stay tilted and uneven positions stay uneven: every frame carries its source slice's position, and, where
+slices differ in it, its thickness. Planes are written from the volume's geometry and not copied from headers, which say
+one plane in many ways.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from itertools import groupby
 from typing import Final
 
 import highdicom as hd
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
+from pydicom.valuerep import DSfloat
 
 from appliance.findings.finding import Finding, Lesion
 from appliance.imaging.volume import Volume
@@ -25,19 +32,6 @@ from appliance.results.structured_report import algorithm_parameters, lesion_key
 EVEN_WITHIN_MM: Final = 0.01
 """Slice distances that differ by less are one spacing."""
 
-_PLANE_KEYWORDS: Final = (
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "Modality",
-    "Rows",
-    "Columns",
-    "PixelSpacing",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-)
-
 
 def segmentation(volume: Volume, finding: Finding, heading: Heading) -> Dataset:
     """Return the SEG of a finding with at least one lesion; segment numbers are lesion numbers.
@@ -49,7 +43,7 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading) -> Dataset:
     # A run of slices is no copy, which would be as large as the volume where blood is everywhere.
     run = slice(first, last + 1) if len(slices) == last + 1 - first else slices
     planes = np.ascontiguousarray(volume.turn.to_source(finding.lesion_map)[run])
-    measures = _measures(volume)
+    thicknesses = volume.slice_thicknesses_mm
     algorithm = hd.AlgorithmIdentificationSequence(
         name=heading.model.name,
         version=heading.model.version,
@@ -58,7 +52,7 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading) -> Dataset:
         parameters=algorithm_parameters(heading.model, finding.criteria),
     )
     dataset: Dataset = hd.seg.Segmentation(
-        source_images=[_plane(volume, index, measures) for index in slices],
+        source_images=[_plane(volume, index) for index in slices],
         pixel_array=planes,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(lesion, heading, algorithm) for lesion in finding.lesions],
@@ -81,35 +75,84 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading) -> Dataset:
     organization = heading.identity.sop_uid("dimension organization")
     for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
         item.DimensionOrganizationUID = organization
+    _write_thicknesses(dataset, dict(zip(volume.instance_uids, thicknesses, strict=True)))
+    _write_source_series(dataset, [volume.headers[index] for index in slices])
     heading.write(dataset, kinds.SEG, SegmentationStorage)
     return dataset
 
 
-def _plane(volume: Volume, index: int, measures: dict[str, float]) -> Dataset:
+def _plane(volume: Volume, index: int) -> Dataset:
     """Return what highdicom needs of a source slice and no more; patient and study are written by the heading."""
-    header = volume.headers[index]
+    header, first = volume.headers[index], volume.headers[0]
     plane = Dataset()
-    for keyword in _PLANE_KEYWORDS:
-        plane[keyword] = header[keyword]
-    for keyword, value in measures.items():
-        setattr(plane, keyword, value)
+    plane.SOPClassUID, plane.SOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+    # What highdicom wants alike on all slices, and a stack of several parts need not have (`_write_source_series`).
+    plane.StudyInstanceUID, plane.SeriesInstanceUID = first.StudyInstanceUID, volume.series_uid
+    plane.Modality = "CT"
+    plane.Rows, plane.Columns = volume.stored_matrix
+    plane.PixelSpacing = _decimals(volume.stored_spacing_mm)
+    plane.ImageOrientationPatient = _decimals(np.concatenate(volume.directions))
+    plane.ImagePositionPatient = _decimals(volume.origins_mm[index])
+    plane.SliceThickness = DSfloat(volume.slice_thicknesses_mm[index], auto_format=True)
+    intervals = np.diff(volume.positions_mm)
+    if len(intervals) and np.ptp(intervals) < EVEN_WITHIN_MM:
+        plane.SpacingBetweenSlices = DSfloat(round(float(intervals.mean()), 4), auto_format=True)
     # Type 1, and yet some scanners leave it out; without it a viewer could not lay the mask over the scan.
-    plane.FrameOfReferenceUID = header.get("FrameOfReferenceUID") or name_uid(f"frame of {volume.series_uid}")
-    plane.PositionReferenceIndicator = header.get("PositionReferenceIndicator", "")
+    frames = [header.FrameOfReferenceUID for header in volume.headers if header.get("FrameOfReferenceUID")]
+    plane.FrameOfReferenceUID = frames[0] if frames else name_uid(f"frame of {volume.series_uid}")
+    plane.PositionReferenceIndicator = first.get("PositionReferenceIndicator", "")
     for empty in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"):
         setattr(plane, empty, "")
     plane.StudyDate = plane.StudyTime = None
     return plane
 
 
-def _measures(volume: Volume) -> dict[str, float]:
-    """Return slice thickness and, only where all slices lie evenly, the spacing between them, mm."""
-    gaps = np.diff(volume.positions_mm)
-    thickness = volume.headers[0].get("SliceThickness") or round(float(np.median(gaps)), 4)
-    measures = {"SliceThickness": float(thickness)}
-    if np.ptp(gaps) < EVEN_WITHIN_MM:
-        measures["SpacingBetweenSlices"] = round(float(gaps.mean()), 4)
-    return measures
+def _decimals(values: Sequence[float] | NDArray[np.float64]) -> list[DSfloat]:
+    """Return numbers as DICOM writes them, in at most 16 characters."""
+    return [DSfloat(float(value), auto_format=True) for value in values]
+
+
+def _write_thicknesses(dataset: Dataset, thicknesses_mm: Mapping[str, float]) -> None:
+    """Write each frame's own Slice Thickness where the slices of the frames differ in it.
+
+    `thicknesses_mm` is by the SOP Instance UID of the source slice. highdicom writes one Pixel Measures for all frames;
+    a macro stands either there or with each frame (PS3.3 C.7.6.16.2.1).
+    """
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    found = [
+        thicknesses_mm[frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID]
+        for frame in frames
+    ]
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    (measures,) = shared.PixelMeasuresSequence
+    measures.SliceThickness = DSfloat(found[0], auto_format=True)
+    if max(found) - min(found) < EVEN_WITHIN_MM:
+        return
+    del shared.PixelMeasuresSequence
+    for frame, mm in zip(frames, found, strict=True):
+        own = deepcopy(measures)
+        own.SliceThickness = DSfloat(mm, auto_format=True)
+        frame.PixelMeasuresSequence = [own]
+
+
+def _write_source_series(dataset: Dataset, headers: Sequence[Dataset]) -> None:
+    """Name the source slices under the series that each belongs to."""
+    series = []
+    for uid, members in groupby(sorted(headers, key=_series_uid), key=_series_uid):
+        one = Dataset()
+        one.SeriesInstanceUID = uid
+        one.ReferencedInstanceSequence = []
+        for header in members:
+            reference = Dataset()
+            reference.ReferencedSOPClassUID = header.SOPClassUID
+            reference.ReferencedSOPInstanceUID = header.SOPInstanceUID
+            one.ReferencedInstanceSequence.append(reference)
+        series.append(one)
+    dataset.ReferencedSeriesSequence = series
+
+
+def _series_uid(header: Dataset) -> str:
+    return str(header.SeriesInstanceUID)
 
 
 def _segment(

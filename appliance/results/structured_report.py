@@ -31,6 +31,7 @@ from appliance.results.identity import series_uid_of
 from appliance.results.wording import RESEARCH_USE, millilitres
 
 MOST_LESIONS: Final = 20
+NO_SEGMENTATION: Final = "The segmentation could not be made: volumes stand here, outlines on the key images alone."
 SOP_CLASSES: Final = {"comprehensive-3d": Comprehensive3DSRStorage, "comprehensive": ComprehensiveSRStorage}
 
 
@@ -50,7 +51,8 @@ def structured_report(
     Parameters
     ----------
     sop_class: a key of `SOP_CLASSES`.
-    segmentation: the SEG whose segment numbers are the lesions' numbers; None when nothing was found.
+    segmentation: the SEG whose segment numbers are the lesions' numbers; None when nothing was found, or it could not
+        be made: then the report says so, and the lesions stand in it without their segments.
     key_slices: Z indices of the slices in the image library.
     selection_reasons: why this series was read, sentences for people.
     supersedes: SOP Class UID and SOP Instance UID of the older SR of this study that this one replaces.
@@ -101,13 +103,14 @@ def algorithm_parameters(model: ModelIdentity, criteria: Criteria) -> dict[str, 
 
 
 def _evidence(volume: Volume, segmentation: Dataset | None) -> Dataset:
-    """Return the evidence: the whole series that was read, and the SEG."""
-    series: list[tuple[str, list[tuple[str, str]]]] = [
-        (volume.series_uid, [(str(header.SOPClassUID), str(header.SOPInstanceUID)) for header in volume.headers])
-    ]
+    """Return the evidence: all slices that were read, under the series of each, and the SEG."""
+    series: dict[str, list[tuple[str, str]]] = {}
+    for header in volume.headers:
+        instance = (str(header.SOPClassUID), str(header.SOPInstanceUID))
+        series.setdefault(str(header.SeriesInstanceUID), []).append(instance)
     if segmentation is not None:
-        series.append((segmentation.SeriesInstanceUID, [(segmentation.SOPClassUID, segmentation.SOPInstanceUID)]))
-    return items.evidence(str(volume.headers[0].StudyInstanceUID), series)
+        series[segmentation.SeriesInstanceUID] = [(segmentation.SOPClassUID, segmentation.SOPInstanceUID)]
+    return items.evidence(str(volume.headers[0].StudyInstanceUID), series.items())
 
 
 class _Tree:
@@ -183,10 +186,16 @@ class _Tree:
         )
 
     def _lesion_group(self, lesion: Lesion) -> Dataset:
-        """TID 1411 about one lesion."""
+        """TID 1411 about one lesion and its segment; without a segmentation TID 1501, which needs none."""
         segmentation = self.segmentation
-        if segmentation is None:
-            raise ValueError("a lesion is reported with the segmentation it stands in")
+        where = []
+        if segmentation is not None:
+            where = [
+                items.image(
+                    codes.REFERENCED_SEGMENT, segmentation.SOPClassUID, segmentation.SOPInstanceUID, lesion.number
+                ),
+                *(self._source_image(codes.SOURCE_IMAGE_FOR_SEGMENTATION, index) for index in lesion.slices),
+            ]
         return items.container(
             codes.MEASUREMENT_GROUP,
             [
@@ -194,14 +203,11 @@ class _Tree:
                 items.code(codes.FINDING, codes.HEMORRHAGE),
                 items.code(codes.FINDING_SITE, codes.SITES[lesion.type], Relation.MODIFIES),
                 *self.algorithm(),
-                items.image(
-                    codes.REFERENCED_SEGMENT, segmentation.SOPClassUID, segmentation.SOPInstanceUID, lesion.number
-                ),
-                *(self._source_image(codes.SOURCE_IMAGE_FOR_SEGMENTATION, index) for index in lesion.slices),
+                *where,
                 *(self._number(*measure) for measure in lesion_measures(lesion)),
                 items.text(codes.COMMENT, _sentence(lesion, self.volume.slices)),
             ],
-            template="1411",
+            template="1501" if segmentation is None else "1411",
         )
 
     def _rest_group(self, rest: Sequence[Lesion]) -> Dataset:
@@ -217,7 +223,8 @@ class _Tree:
                 self._number(codes.PROBABILITY, max(lesion.confidence for lesion in rest)),
                 items.text(
                     codes.COMMENT,
-                    f"{len(rest)} smaller lesions, {millilitres(total)} together; each has a segment of its own.",
+                    f"{len(rest)} smaller lesions, {millilitres(total)} together"
+                    + ("." if self.segmentation is None else "; each has a segment of its own."),
                 ),
             ],
             template="1501",
@@ -256,6 +263,7 @@ class _Tree:
             ),
             f"Read: series {header.get('SeriesNumber', '')} {header.get('SeriesDescription', '')}".rstrip()
             + f", {self.volume.slices} slices.",
+            *([NO_SEGMENTATION] if finding.lesions and self.segmentation is None else []),
             *(f"Why this series: {reason}" for reason in selection_reasons),
             *(["This report replaces an earlier one of the same study."] if superseding else []),
             f"Model {self.heading.model.name} version {self.heading.model.version}, "

@@ -19,7 +19,7 @@ from appliance.errors import UnavailableError
 from appliance.ledger.records import Job, NewJob
 from appliance.ledger.states import JobState
 from appliance.metrics import Metrics
-from appliance.results import key_images
+from appliance.results import key_images, report
 from appliance.settings import FindingSettings, Settings
 from appliance.worker import Worker
 from tests.appliance.intake.desk import Desk
@@ -296,6 +296,19 @@ class TestWaiting:
         assert bench.job(study).state is JobState.DONE
         assert bench.kinds(study) == {"SEG", "SR"}
         assert "hemorrhage_undrawn_answers_total 1.0" in exposition(bench.metrics)
+
+    def test_a_study_whose_segmentation_cannot_be_made_is_answered_without_it_and_counted(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: object) -> None:
+            raise ValueError
+
+        bench.send(*head_series(study))
+        monkeypatch.setattr(report, "segmentation", broken)
+        bench.worker.work()
+        assert bench.job(study).state is JobState.DONE
+        assert bench.kinds(study) == {"SR", "OT", "KO"}
+        assert 'hemorrhage_unmade_results_total{kind="seg"} 1.0' in exposition(bench.metrics)
 
     def test_results_of_an_answer_that_was_withdrawn_give_way_to_those_of_the_one_that_stands(
         self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch

@@ -19,7 +19,7 @@ from appliance.results.report import RESULT_TYPES, Draft, ResultType
 from appliance.results.warm_up import warm_up
 from appliance.settings import ResultsSettings, Settings
 from tests.appliance.results.answers import answered, negative, volumes
-from tests.appliance.results.validators import written
+from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, written
 
 
 def test_objects_come_with_what_is_referenced_before_what_refers_to_it() -> None:
@@ -32,6 +32,38 @@ def test_objects_come_with_what_is_referenced_before_what_refers_to_it() -> None
         "key-image-3",
         "key-objects",
     ]
+
+
+@pytest.mark.parametrize("error", [ValueError("source images differ"), AttributeError("Rows"), MemoryError()])
+def test_an_answer_comes_without_a_segmentation_that_cannot_be_made_and_says_so(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Dataset:
+        raise error
+
+    whole = answered().results
+    monkeypatch.setattr(report_module, "segmentation", broken)
+    results = answered().results
+    assert [name for name in results.objects if not name.startswith("key-image-")] == ["sr", "key-objects"]
+    assert results.unmade["seg"].startswith(type(error).__name__)
+    path = written(results.sr, tmp_path)
+    assert dciodvfy_errors(path) == []
+    text = dsrdump_text(path)
+    assert not [line for line in text.splitlines() if line.startswith(("E:", "F:"))]
+    assert "Intracranial hemorrhage found: 3 lesions" in text
+    assert "The segmentation could not be made" in text
+    assert text.count('"Volume")=') == dsrdump_text(written(whole.sr, tmp_path, "whole")).count('"Volume")=') == 3
+    assert results.sr.SOPInstanceUID != whole.sr.SOPInstanceUID  # or Orthanc would keep the poorer one for good
+
+
+def test_an_answer_comes_without_key_images_whose_headers_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("SOPClassUID")
+
+    monkeypatch.setattr(report_module, "key_images", broken)
+    results = answered().results
+    assert list(results.objects) == ["seg", "sr"]
+    assert list(results.unmade) == ["key-image"]
 
 
 def test_objects_are_announced_as_they_are_stored_but_without_pictures() -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import pytest
+from pydicom import Dataset
 
 from appliance.imaging.volume import Turn, Volume
 from tests.appliance.phantom import made_volume
-from tests.appliance.results.answers import Answered, answered, negative, volumes
+from tests.appliance.results.answers import MIXED_MM, Answered, answered, negative, volumes
 from tests.appliance.results.validators import dciodvfy_errors, itk_segments, written
 
 
@@ -65,6 +66,97 @@ def test_every_frame_lies_where_its_source_slice_lies_and_names_it(answer: Answe
     np.testing.assert_allclose(shared.PixelMeasuresSequence[0].PixelSpacing, np.array(header.PixelSpacing, float))
     assert seg.FrameOfReferenceUID == header.FrameOfReferenceUID
     assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == answer.volume.series_uid
+
+
+SPELLINGS = {
+    "noise for zero": ["1", "-1.2e-16", "0", "0", "1", "1.2e-16"],
+    "negative zeros": ["1", "-0.0", "-0", "-0.000000", "1", "0"],
+    "three decimals": ["1.000", "0.000", "0.000", "0.000", "1.000", "0.000"],
+    "not quite a unit": ["0.999", "0.002", "0", "0", "1.001", "0"],
+    "not quite a right angle": ["1", "0.003", "0", "0.003", "1", "0"],
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
+@pytest.mark.parametrize("which", [slice(5, 6), slice(0, 1), slice(0, None), slice(0, None, 2)])
+def test_orientations_that_stacking_tolerates_make_a_segmentation(
+    spelling: list[str], which: slice, tmp_path: Path
+) -> None:
+    volume = made_volume()
+    for header in volume.headers[which]:
+        header.ImageOrientationPatient = spelling
+    answer = answered(volume)
+    assert answer.results.unmade == {}
+    assert answer.results.seg is not None
+    path = written(answer.results.seg, tmp_path)
+    assert dciodvfy_errors(path) == []
+    directions = hd.seg.segread(path).SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
+    np.testing.assert_allclose(directions.ImageOrientationPatient, [1, 0, 0, 0, 1, 0], atol=4e-3)
+
+
+def test_a_head_of_several_parts_is_one_segmentation_that_names_the_series_of_each(tmp_path: Path) -> None:
+    volume = made_volume()
+    for header in volume.headers[6:]:
+        header.SeriesInstanceUID += ".7"
+        header.FrameOfReferenceUID += ".7"
+        header.PixelSpacing = ["2.4000001", "2.40"]
+    del volume.headers[0].FrameOfReferenceUID
+    answer = answered(volume)
+    assert answer.results.unmade == {}
+    assert answer.results.seg is not None
+    assert dciodvfy_errors(written(answer.results.seg, tmp_path)) == []
+    series_of = {header.SOPInstanceUID: header.SeriesInstanceUID for header in volume.headers}
+    named = {
+        instance.ReferencedSOPInstanceUID: series.SeriesInstanceUID
+        for series in answer.results.seg.ReferencedSeriesSequence
+        for instance in series.ReferencedInstanceSequence
+    }
+    assert len(set(named.values())) == 2
+    assert named.items() <= series_of.items()
+    (study,) = answer.results.sr.CurrentRequestedProcedureEvidenceSequence
+    evidence = {
+        instance.ReferencedSOPInstanceUID: series.SeriesInstanceUID
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }
+    assert series_of.items() <= evidence.items()
+
+
+def thicknesses_of_frames(seg: Dataset) -> dict[str, float]:
+    """Return the Slice Thickness that a reader takes for each source slice."""
+    found = {}
+    for frame in seg.PerFrameFunctionalGroupsSequence:
+        measures = frame.get("PixelMeasuresSequence") or seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+        (source,) = frame.DerivationImageSequence[0].SourceImageSequence
+        found[source.ReferencedSOPInstanceUID] = float(measures[0].SliceThickness)
+    return found
+
+
+def test_every_frame_is_as_thick_as_its_slice(tmp_path: Path) -> None:
+    volume = made_volume(positions_mm=MIXED_MM)
+    for z, header in enumerate(volume.headers):
+        header.SliceThickness = "2.5" if z < 6 else "5"
+    answer = answered(volume)
+    assert answer.results.seg is not None
+    path = written(answer.results.seg, tmp_path)
+    assert dciodvfy_errors(path) == []
+    seg = hd.seg.segread(path)
+    found = thicknesses_of_frames(seg)
+    assert set(found.values()) == {2.5, 5}
+    assert found.items() <= {header.SOPInstanceUID: float(header.SliceThickness) for header in volume.headers}.items()
+    # One or the other, never both (PS3.3 C.7.6.16.2.1).
+    assert "PixelMeasuresSequence" not in seg.SharedFunctionalGroupsSequence[0]
+    by_segment = seg.get_pixels_by_source_instance(
+        list(volume.instance_uids), assert_missing_frames_are_empty=True, ignore_spatial_locations=True
+    )
+    np.testing.assert_array_equal(by_segment[..., 0] != 0, answer.finding.lesion_map == 1)
+
+
+def test_frames_of_one_thickness_share_it() -> None:
+    seg = answered().results.seg
+    assert seg is not None
+    assert seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SliceThickness == 5
+    assert not [frame for frame in seg.PerFrameFunctionalGroupsSequence if "PixelMeasuresSequence" in frame]
 
 
 def test_a_spacing_between_slices_is_given_only_where_there_is_one() -> None:
