@@ -18,6 +18,7 @@ from rich.table import Table
 from appliance import __version__
 from appliance.errors import ApplianceError
 from appliance.settings import Settings, load_settings
+from appliance.transport import bounded_client
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -138,8 +139,8 @@ def status(
     loaded = _settings(settings)
     address = f"http://{loaded.service.host}:{loaded.service.port}"
     try:
-        answer = httpx.get(f"{address}/status", params={"limit": limit}, timeout=_PATIENCE_S, trust_env=False)
-        document = answer.raise_for_status().json()
+        with bounded_client(address, timeout_s=_PATIENCE_S) as client:
+            document = client.get("/status", params={"limit": limit}).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         _print_error(
             f"the service does not answer on {address}: {error}\n"

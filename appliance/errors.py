@@ -42,7 +42,7 @@ class RefusalCode(StrEnum):
     TOO_FEW_SLICES = "too_few_slices"
     """Fewer slices, or a shorter stack, than a head needs."""
     TOO_LARGE = "too_large"
-    """The stack needs more memory than the settings allow."""
+    """The stack, or one of its files, needs more memory than the settings allow."""
     MISSING_SLICE = "missing_slice"
     """A gap between slices: part of the head was not seen."""
     DUPLICATE_POSITION = "duplicate_position"

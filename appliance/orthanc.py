@@ -26,8 +26,9 @@ from urllib.parse import quote, urlsplit
 import httpx
 import pyorthanc
 
-from appliance.errors import ApplianceError, UnavailableError
+from appliance.errors import ApplianceError, Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.settings import OrthancSettings
+from appliance.transport import BoundedTransport, TooLongError
 
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 
@@ -50,6 +51,10 @@ class TurnedDownError(UnavailableError):
 
 class NotThereError(OrthancError):
     """Orthanc does not hold (any more) what was asked for."""
+
+
+class AnswerTooLongError(OrthancError):
+    """Orthanc's answer was longer than the settings allow, and was not taken."""
 
 
 class StoreStatus(StrEnum):
@@ -121,7 +126,8 @@ class Orthanc:
     """A client of one Orthanc; may be used from several threads at once.
 
     Every method raises `UnavailableError` when Orthanc does not answer, answers with a fault of its own (5xx) or
-    turns our credentials down, `NotThereError` on 404 and `OrthancError` on any other refusal.
+    turns our credentials down, `NotThereError` on 404 and `OrthancError` on any other refusal, and on an answer that
+    is longer than `orthanc.largest_answer_mib`. A file that is longer raises `RefusedError` (TOO_LARGE) instead.
     """
 
     def __init__(self, settings: OrthancSettings) -> None:
@@ -133,8 +139,10 @@ class Orthanc:
             settings.password,
             return_raw_response=True,
             timeout=settings.timeout_s,
-            trust_env=False,  # a hospital's proxy for the web is no way to Orthanc
+            transport=BoundedTransport(settings.largest_answer_mib * 2**20),
+            trust_env=False,
         )
+        self._largest = settings.largest_answer_mib * 2**20
         parts = urlsplit(self.url)
         self._host, self._port, self._prefix = parts.hostname or "", parts.port, parts.path
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
@@ -219,8 +227,14 @@ class Orthanc:
     # Files
 
     def file(self, identifier: str, limit: int | None = None) -> bytes:
-        """Return the DICOM file of an instance, or only its first `limit` bytes when it is larger."""
-        return self._transfer("GET", f"/instances/{quote(identifier)}/file", limit=limit)
+        """Return the DICOM file of an instance, or only its first `limit` bytes when it is larger.
+
+        Raises `RefusedError` (TOO_LARGE) without a `limit` when it is longer than any answer may be.
+        """
+        try:
+            return self._transfer("GET", f"/instances/{quote(identifier)}/file", limit=limit)
+        except AnswerTooLongError as error:
+            raise RefusedError(Refusal(RefusalCode.TOO_LARGE, f"an image: {error}")) from None
 
     def store(self, file: bytes) -> tuple[str, StoreStatus]:
         """Store a DICOM file; return Orthanc's identifier of the instance and whether it was there already."""
@@ -250,6 +264,8 @@ class Orthanc:
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
                 if last:
                     raise self._unavailable(type(error).__name__) from error
+            except TooLongError as error:
+                raise self._too_long(str(error)) from error
             except httpx.HTTPError as error:
                 raise self._unavailable(type(error).__name__) from error
         self._judge(response.status_code, response.request.url.path)
@@ -275,7 +291,10 @@ class Orthanc:
             try:
                 connection.request(method, self._prefix + path, body, headers)
                 response = connection.getresponse()
-                content = response.read() if limit is None else response.read(limit)
+                wanted = self._largest + 1 if limit is None else limit
+                content = response.read(wanted)
+                if len(content) < wanted and response.length:  # the connection ended in the middle
+                    raise http.client.IncompleteRead(content, response.length)
             except (http.client.HTTPException, OSError) as error:
                 self._forget_connection()
                 if fresh or isinstance(error, TimeoutError):
@@ -284,6 +303,8 @@ class Orthanc:
                 if not response.isclosed():  # the rest of a large file that is not wanted
                     self._forget_connection()
                 self._judge(response.status, path)
+                if limit is None and len(content) > self._largest:
+                    raise self._too_long(f"the answer to {path} is longer than {self._largest} bytes")
                 return content
         raise AssertionError("both tries returned or raised")
 
@@ -320,6 +341,9 @@ class Orthanc:
                 f"Orthanc at {self.url} answered HTTP {status} to {path}; look at its log and its disk"
             )
         raise OrthancError(f"Orthanc at {self.url} answered HTTP {status} to {path}", status)
+
+    def _too_long(self, what: str) -> AnswerTooLongError:
+        return AnswerTooLongError(f"{what}: more than orthanc.largest_answer_mib = {self._largest >> 20} is not taken")
 
     def _unavailable(self, what: str) -> UnavailableError:
         return UnavailableError(f"Orthanc at {self.url} does not answer ({what}); is it running, and on this address?")

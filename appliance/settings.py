@@ -43,6 +43,13 @@ class OrthancSettings(_Section):
     dicom_host: str = Field("127.0.0.1", description="Address where Orthanc's DICOM port is reached")
     dicom_port: int = Field(4243, ge=1, le=65535, description="Orthanc's DICOM port")
     timeout_s: float = Field(30, gt=0, description="Longest wait for one answer of Orthanc, s")
+    largest_answer_mib: int = Field(
+        64,
+        ge=1,
+        le=1024,
+        description="A longer answer of Orthanc is not taken, a larger image is refused; a CT image has 0.5 to 2, the "
+        "list of a million series 45, MiB",
+    )
 
 
 class TritonSettings(_Section):

@@ -10,12 +10,13 @@ import httpx
 
 from appliance.doctor.check import PATIENCE_S, Check
 from appliance.settings import Settings
+from appliance.transport import bounded_client
 
 
 def check_service(settings: Settings) -> Iterator[Check]:
     """Ask the service for its health."""
     address = f"http://{settings.service.host}:{settings.service.port}"
-    with httpx.Client(base_url=address, timeout=PATIENCE_S, trust_env=False) as client:
+    with bounded_client(address, timeout_s=PATIENCE_S) as client:
         try:
             alive = client.get("/health/live")
             ready = client.get("/health/ready")

@@ -12,6 +12,7 @@ from appliance.doctor.check import PATIENCE_S, Check
 from appliance.doctor.model import check_model
 from appliance.doctor.shared_memory import check_shared_memory
 from appliance.settings import Settings
+from appliance.transport import bounded_client
 
 
 def check_triton(settings: Settings) -> Iterator[Check]:
@@ -19,7 +20,8 @@ def check_triton(settings: Settings) -> Iterator[Check]:
     triton = settings.triton
     address = f"{triton.host}:{triton.http_port}"
     try:
-        answer = httpx.get(f"http://{address}/v2/health/live", timeout=PATIENCE_S, trust_env=False)
+        with bounded_client(f"http://{address}", timeout_s=PATIENCE_S) as client:
+            answer = client.get("/v2/health/live")
     except httpx.HTTPError as error:
         yield Check(
             "triton",
@@ -45,8 +47,8 @@ def check_triton(settings: Settings) -> Iterator[Check]:
 def _triton_metrics(settings: Settings) -> Iterator[Check]:
     address = f"{settings.triton.host}:{settings.triton.metrics_port}"
     try:
-        answer = httpx.get(f"http://{address}/metrics", timeout=PATIENCE_S, trust_env=False)
-        is_triton = "nv_inference_count" in answer.text
+        with bounded_client(f"http://{address}", timeout_s=PATIENCE_S) as client:
+            is_triton = "nv_inference_count" in client.get("/metrics").text
     except httpx.HTTPError:
         is_triton = False
     if is_triton:

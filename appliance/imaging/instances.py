@@ -13,22 +13,22 @@ from __future__ import annotations
 import io
 import math
 import re
-import zlib
 from dataclasses import dataclass
 
 from pydicom import Dataset, config, dcmread
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.multival import MultiValue
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
+from appliance.imaging.bounded import bounded_file, element_count
 
 # Headers are read as scanners write them: pydicom's complaints about a value would quote it, and so put a patient's
 # name or ID on the log. What this appliance depends on it checks itself.
 config.settings.reading_validation_mode = config.IGNORE
 
 _UID = re.compile(r"[0-9.]{1,64}")
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
-_FILE_META_WITHIN = 2048
-_LARGEST_INFLATED = 64 * 2**20
+_MOST_KEPT = 5_000
+"""Of a header of more elements and values its sequences are not kept: a CT slice has some 300."""
 _ICON = 0x00880200
 _NUMERIC = {"DS", "IS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"}
 # A data set without the preamble begins with a group 2 or group 8 element, little endian.
@@ -59,14 +59,17 @@ class Instance:
 def parse_instance(ref: str, data: bytes) -> Instance:
     """Return the instance whose file is `data`.
 
-    Raises `RefusedError` (NOT_DICOM) when `data` is not DICOM or lacks the UIDs that say what it is. Nothing else is
-    judged here: an image that is no use is refused with its series (`stacks`).
+    Raises `RefusedError`: NOT_DICOM when `data` is not DICOM or lacks the UIDs that say what it is, TOO_LARGE when it
+    would take far more memory than an image (`bounded`). Nothing else is judged here: an image that is no use is
+    refused with its series (`stacks`).
     """
-    if _inflates_beyond_measure(data):
-        raise RefusedError(Refusal(RefusalCode.NOT_DICOM, "the file is deflated and holds more than an image can"))
+    data = bounded_file(data)
+    elements = element_count(data)
     try:
         header = dcmread(io.BytesIO(data), stop_before_pixels=True, force=data[:2] in _FIRST_GROUPS)
         header.buffer = None  # else every header would hold on to its file, pixels and all
+        if elements > _MOST_KEPT:
+            _drop_sequences(header)
         _settle(header)
     except Exception as error:  # a hostile file makes a parser raise nearly anything
         # Without the error's own text and chain: they quote bytes of the file.
@@ -81,17 +84,13 @@ def parse_instance(ref: str, data: bytes) -> Instance:
     return Instance(ref, header)
 
 
-def _inflates_beyond_measure(data: bytes) -> bool:
-    """Return whether this is a deflated file that would fill the memory once inflated."""
-    if data[128:140] != b"DICM\x02\x00\x00\x00UL\x04\x00" or _DEFLATED not in data[:_FILE_META_WITHIN]:
-        return False
-    start = 144 + int.from_bytes(data[140:144], "little")
-    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        inflating.decompress(data[start:], _LARGEST_INFLATED)
-    except zlib.error:
-        return False  # not to be read at all, and said so by who tries
-    return bool(inflating.unconsumed_tail)
+def _drop_sequences(header: Dataset) -> None:
+    """Drop every sequence: what is read of so large a header is the kind of its image, and two thousand are kept."""
+    for tag in list(header.keys()):
+        if header.get_item(tag).VR in ("SQ", "UN") or (
+            header.get_item(tag).VR is None and dictionary_has_tag(tag) and dictionary_VR(tag) == "SQ"
+        ):
+            del header[tag]
 
 
 def _settle(header: Dataset) -> None:

@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.encaps import get_frame
+from pydicom.filereader import read_partial
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
@@ -29,6 +31,7 @@ from pydicom.uid import (
 from scipy import ndimage
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
+from appliance.imaging.bounded import bounded_file
 from appliance.imaging.codestream import CodestreamSize, jpeg_2000_size, jpeg_is_whole, jpeg_size
 from appliance.imaging.header import integer, number, text
 from appliance.imaging.instances import Instance
@@ -44,19 +47,23 @@ _HIGHEST_HU = 32767
 _NO_TISSUE_HU = -500
 """Padding up to here cannot be taken for anything in a head, wherever it stands."""
 
-_IMAGE_PIXEL_KEYWORDS = [
-    "SOPInstanceUID",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PixelData",
+_IMAGE_PIXEL_TAGS = [
+    Tag(keyword)
+    for keyword in (
+        "SOPInstanceUID",
+        "SamplesPerPixel",
+        "PhotometricInterpretation",
+        "NumberOfFrames",
+        "Rows",
+        "Columns",
+        "BitsAllocated",
+        "BitsStored",
+        "HighBit",
+        "PixelRepresentation",
+        "PixelData",
+    )
 ]
+_PIXEL_DATA = 0x7FE00010
 _RESCALED_UNITS = ("", "HU", "US")  # US is "unspecified"; what is not HU says so (effective Z, electron density)
 
 
@@ -176,7 +183,12 @@ def _words(data: bytes, instance: Instance, form: PixelFormat) -> NDArray[np.uns
     """Return the pixels as unsigned words of Bits Allocated, [rows, columns], read-only where they can be."""
     header = instance.header
     try:
-        image = dcmread(io.BytesIO(data), force=True, specific_tags=list(_IMAGE_PIXEL_KEYWORDS))
+        image = read_partial(
+            io.BytesIO(bounded_file(data)),
+            stop_when=lambda tag, _vr, _length: tag > _PIXEL_DATA,
+            force=True,
+            specific_tags=list(_IMAGE_PIXEL_TAGS),
+        )
         if str(image.get("SOPInstanceUID")) != instance.uid:
             raise _refused(header, RefusalCode.BAD_PIXELS, "the file now holds another image")
         pixels = image.get("PixelData")

@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP to neighbours whose answers are taken up to a limit and no further."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import httpx
+
+LARGEST: Final = 64 * 2**20
+"""The limit where no setting gives another, bytes."""
+
+
+class TooLongError(httpx.TransportError):
+    """An answer was longer than its limit, or came compressed, so that nobody can say how long it is."""
+
+
+class BoundedTransport(httpx.HTTPTransport):
+    """A transport that breaks an answer off once its body passes `limit` bytes: raises `TooLongError`.
+
+    It asks for answers as they are: a few compressed bytes may stand for any number of others.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(trust_env=False)  # a hospital's proxy for the web is no way to a neighbour
+        self._limit = limit
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return its answer, whose body is read through the limit."""
+        request.headers["Accept-Encoding"] = "identity"
+        response = super().handle_request(request)
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            response.close()
+            raise TooLongError("the answer is compressed, which was not asked for")
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = _BoundedStream(response.stream, self._limit)
+        return response
+
+
+class _BoundedStream(httpx.SyncByteStream):
+    def __init__(self, stream: httpx.SyncByteStream, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+
+    def __iter__(self) -> Iterator[bytes]:
+        taken = 0
+        for part in self._stream:
+            taken += len(part)
+            if taken > self._limit:
+                raise TooLongError(f"the answer is longer than {self._limit} bytes")
+            yield part
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def bounded_client(address: str, *, timeout_s: float, limit: int = LARGEST) -> httpx.Client:
+    """Return a client of the server at `address`; the caller closes it."""
+    return httpx.Client(base_url=address, timeout=timeout_s, transport=BoundedTransport(limit), trust_env=False)
