@@ -141,7 +141,8 @@ class Service:
             )
             for _ in range(settings.service.workers)
         ]
-        web = WebApp(self, self._bell, self._ledger, self._health, self._metrics)
+        trusted = settings.service.trusted_hosts
+        web = WebApp(self, self._bell, self._ledger, self._health, self._metrics, trusted)
         self._web = uvicorn.Server(
             uvicorn.Config(web.asgi, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
         )

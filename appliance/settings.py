@@ -80,6 +80,11 @@ class ServiceSettings(_Section):
 
     host: str = Field("127.0.0.1", description="Address the service listens on")
     port: int = Field(8044, ge=1, le=65535, description="Port the service listens on")
+    trusted_hosts: tuple[str, ...] = Field(
+        (),
+        description="Host names and addresses, without port, by which others call the service; a request to another "
+        "one is refused. localhost, 127.0.0.1, ::1 and the address that a request arrives at always count",
+    )
     workers: int = Field(
         1, ge=1, le=16, description="Studies answered at a time; more than one pays only with a GPU and many cores"
     )

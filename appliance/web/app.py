@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -15,7 +15,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from appliance.errors import UnavailableError
 from appliance.health import Health
@@ -23,6 +22,7 @@ from appliance.intake.doorbell import Bell, Ring
 from appliance.ledger.ledger import Ledger
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError, is_orthanc_id
+from appliance.web.gate import LOOPBACK, Gate
 from appliance.web.page import page
 from appliance.web.status import status_document
 
@@ -39,23 +39,6 @@ _PAGE_HEADERS: Final = {
 
 class OwnResultError(Exception):
     """The series that was asked for is a result of the appliance."""
-
-
-class SameOriginOnly:
-    """Turns down what another site's page makes a browser post: the service has no login of its own."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 403."""
-        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
-            request = Request(scope)
-            origin = request.headers.get("origin")
-            if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-                await _error(403, "this was sent by a page of another site")(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
 
 
 def _error(status: int, message: str) -> JSONResponse:
@@ -82,9 +65,20 @@ class Appliance(Protocol):
 
 
 class WebApp:
-    """The routes of the service; `asgi` is the application for a server."""
+    """The routes of the service; `asgi` is the application for a server.
 
-    def __init__(self, appliance: Appliance, bell: Bell, ledger: Ledger, health: Health, metrics: Metrics) -> None:
+    It answers requests to the hosts of `trusted` alone, besides those of this machine itself.
+    """
+
+    def __init__(
+        self,
+        appliance: Appliance,
+        bell: Bell,
+        ledger: Ledger,
+        health: Health,
+        metrics: Metrics,
+        trusted: Sequence[str] = (),
+    ) -> None:
         self._appliance = appliance
         self._bell = bell
         self._ledger = ledger
@@ -100,7 +94,7 @@ class WebApp:
                 Route("/health/live", self.live),
                 Route("/health/ready", self.ready),
             ],
-            middleware=[Middleware(SameOriginOnly)],
+            middleware=[Middleware(Gate, trusted=(*LOOPBACK, *trusted))],
             exception_handlers={UnavailableError: _unavailable},
         )
 

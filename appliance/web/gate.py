@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who is let in: requests that name this service as their host, and that no other site's page made a browser send.
+
+The service has no login of its own. A page of anybody may let a browser post to it (a form needs no permission), and a
+name of anybody's may be made to lead here (DNS rebinding), so that the browser takes the page for one of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+"""What this machine is called from itself."""
+_READING: Final = ("GET", "HEAD", "OPTIONS")
+
+
+class Gate:
+    """Passes on what may come in; answers 400, 421 or 403 otherwise.
+
+    Parameters
+    ----------
+    app
+        What stands behind the gate.
+    trusted
+        The host names and addresses under which the service is known, without port. The address at which a connection
+        arrived is trusted too: no foreign name can be made of it.
+    """
+
+    def __init__(self, app: ASGIApp, trusted: Iterable[str]) -> None:
+        self._app = app
+        self._trusted = frozenset(name.lower() for name in trusted)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer why not."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # there are no web sockets here
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        else:
+            status, message = refusal
+            await JSONResponse({"error": message}, status)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        host = host_name(hosts[0]) if len(hosts) == 1 else None
+        if host is None:
+            return 400, "the request names no host, or several, or one that cannot be"
+        arrived_at = str((scope.get("server") or ("",))[0]).lower()
+        if host not in self._trusted and host != arrived_at:
+            return 421, "this host is not one of service.trusted_hosts"
+        if scope["method"] in _READING:
+            return None
+        origins = headers.getlist("origin")
+        if any(_authority(origin) != hosts[0].lower() for origin in origins):
+            return 403, "this was sent by a page of another site"
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return 403, "this was sent by a page of another site"
+        return None
+
+
+def host_name(host: str) -> str | None:
+    """Return the name in a Host header, in lower case, without port and brackets; None when there is none."""
+    try:
+        parts = urlsplit(f"//{host}")
+        port = parts.port  # raises for one that is no number
+    except ValueError:
+        return None
+    if not parts.hostname or parts.netloc != host or parts.username is not None or port == 0:
+        return None
+    return parts.hostname.lower()
+
+
+def _authority(origin: str) -> str | None:
+    """Return host and port of an Origin header, in lower case; None when it has none (`null`) or is malformed."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return None
+    return parts.netloc.lower() if parts.scheme in ("http", "https") and not parts.path else None
