@@ -90,7 +90,11 @@ class ChangePage:
 
 @dataclass(frozen=True)
 class HeldSeries:
-    """A series that Orthanc holds. `modality` is empty when the tag is; `last_update` is Unix time."""
+    """A series that Orthanc holds; `last_update` is Unix time.
+
+    `modality` is what the first instance that came said, empty when it said nothing: of a series in which there are
+    several kinds of object it does not tell.
+    """
 
     id: str
     study: str
@@ -215,6 +219,13 @@ class Orthanc:
         """Return the SOP Instance UID of an instance."""
         held = json.loads(self._transfer("GET", f"/instances/{quote(identifier)}"))
         return str(held["MainDicomTags"].get("SOPInstanceUID", ""))
+
+    def sop_class_uid(self, identifier: str) -> str:
+        """Return the SOP Class UID of an instance; empty where Orthanc did not note it."""
+        try:
+            return self._transfer("GET", f"/instances/{quote(identifier)}/metadata/SopClassUid").decode().strip(" \0")
+        except NotThereError:
+            return ""
 
     def holds_instance(self, identifier: str) -> bool:
         """Say whether Orthanc holds this instance."""

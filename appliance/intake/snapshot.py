@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
+
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.instances import Instance
@@ -17,6 +20,8 @@ from appliance.orthanc import HeldSeries, NotThereError, Orthanc
 from appliance.results.identity import series_uid_of
 
 _CT: Final = "CT"
+_CT_CLASSES: Final = frozenset({CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage})
+_CLASSES_REMEMBERED: Final = 20_000
 _OWN_UID_ROOT: Final = "2.25."
 
 
@@ -24,7 +29,8 @@ _OWN_UID_ROOT: Final = "2.25."
 class Snapshot:
     """A study at one moment.
 
-    `instances` are all CT instances and one of every other series, which is enough to say why that one is not read;
+    `instances` are all of the series that hold a CT image, whatever else is in them and in whatever order it came, and
+    one of every other series, which is enough to say why that one is not read;
     `refusals` are about files that cannot be read as DICOM and series that are too large to be looked at;
     `instance_set` stands for all instances there are.
     """
@@ -44,6 +50,7 @@ class Snapshots:
         self._largest_series = largest_series
         self._headers = headers
         self._ledger = ledger
+        self._sop_class = lru_cache(_CLASSES_REMEMBERED)(orthanc.sop_class_uid)
 
     def of(self, study: str, only_series: str = "") -> Snapshot:
         """Return what Orthanc holds of a study, or of one series of it, without our own results.
@@ -66,7 +73,7 @@ class Snapshots:
                 if series.modality == _CT and not self.is_read(series):
                     refusals.append(self._too_large(series))
                     continue
-                for instance in series.instances if self.is_read(series) else series.instances[:1]:
+                for instance in series.instances if self._holds_ct(series) else series.instances[:1]:
                     try:
                         instances.append(self._headers.of(instance))
                     except RefusedError as error:
@@ -79,8 +86,20 @@ class Snapshots:
         return Snapshot(study, held.uid, tuple(instances), tuple(refusals), digest)
 
     def is_read(self, series: HeldSeries) -> bool:
-        """Say whether every header of a series is read: of a CT series, unless it is a perfusion of thousands."""
+        """Say whether every header of a series is sure to be read: it is CT, and no perfusion of thousands."""
         return series.modality == _CT and len(series.instances) <= self._largest_series
+
+    def _holds_ct(self, series: HeldSeries) -> bool:
+        """Say whether every header of a series is read: one of its instances is a CT image.
+
+        Orthanc's modality is that of the instance that came first. A secondary capture or a report that was given the
+        series UID of the slices and came before them must not hide the head.
+        """
+        if self.is_read(series):
+            return True
+        return len(series.instances) <= self._largest_series and any(
+            self._sop_class(instance) in _CT_CLASSES for instance in series.instances
+        )
 
     def _too_large(self, series: HeldSeries) -> Refusal:
         reason = (

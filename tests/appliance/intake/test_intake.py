@@ -2,13 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import io
+import random
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
-from pydicom.uid import EncapsulatedPDFStorage, MRImageStorage, generate_uid
+from pydicom import dcmread
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 from appliance.errors import UnavailableError
 from appliance.imaging.stacks import stacks
@@ -423,6 +433,65 @@ class TestDeciding:
         desk.send(*head_series(study))
         desk.quiet()
         assert len(desk.jobs(study)) == 1
+
+
+def companion(series: bytes, kind: str) -> bytes:
+    """An object that is no CT image and carries study and series UID of a CT slice."""
+    slice_ = dcmread(io.BytesIO(series))
+    sop_class, modality = {
+        "secondary capture": (SecondaryCaptureImageStorage, "OT"),
+        "report": (ComprehensiveSRStorage, "SR"),
+        "report that says it is CT": (ComprehensiveSRStorage, "CT"),
+        "presentation state": (GrayscaleSoftcopyPresentationStateStorage, "PR"),
+        "without a modality": (SecondaryCaptureImageStorage, ""),
+    }[kind]
+    slice_.SOPClassUID = slice_.file_meta.MediaStorageSOPClassUID = sop_class
+    slice_.SOPInstanceUID = slice_.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    slice_.Modality = modality
+    del slice_.ImagePositionPatient
+    return scans.file(slice_)
+
+
+class TestStrangersInTheSeries:
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            "secondary capture",
+            "report",
+            "report that says it is CT",
+            "presentation state",
+            "without a modality",
+        ],
+    )
+    @pytest.mark.parametrize("place", [0, 1, 7, 14], ids=["first", "second", "in the middle", "last"])
+    def test_a_head_is_read_whatever_comes_with_its_series_uid_and_whenever(
+        self, desk: Desk, study: str, kind: str, place: int
+    ) -> None:
+        files = head_series(study, 14)
+        desk.send(*files[:place], companion(files[0], kind), *files[place:])
+        desk.quiet()
+        (job,) = desk.jobs(study)
+        snapshot = desk.handover.take(job.id)
+        assert snapshot is not None
+        chosen = [one for one in stacks(snapshot.instances) if one.slice_set_hash == job.chosen_set]
+        assert [len(one.instances) for one in chosen] == [14]
+
+    def test_several_strangers_in_any_order_change_nothing(self, desk: Desk, study: str) -> None:
+        files = head_series(study, 14)
+        sent = [*files, *(companion(files[0], kind) for kind in ("report", "secondary capture", "presentation state"))]
+        random.Random(5).shuffle(sent)
+        desk.send(*sent)
+        desk.quiet()
+        (job,) = desk.jobs(study)
+        assert job.chosen_set
+
+    def test_slices_that_come_after_a_decision_about_the_stranger_alone_are_read(self, desk: Desk, study: str) -> None:
+        files = head_series(study, 14)
+        desk.send(companion(files[0], "report"))
+        desk.quiet()
+        desk.send(*files)
+        desk.quiet()
+        assert [job.chosen_set != "" for job in desk.jobs(study)][-1:] == [True]
 
 
 class TestOwnResults:
