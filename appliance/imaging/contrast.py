@@ -1,26 +1,169 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether contrast agent was given, as far as the header's own attributes say (not its descriptions)."""
+"""Whether contrast agent was given, as far as the header's own attributes say (not its descriptions).
+
+Contrast/Bolus Agent is meant to name an agent and to be empty without one, but people and scanners write into it that
+there was none, in many ways. The text is taken apart into words, and these are looked up:
+
+1. Nothing but punctuation, a word for "unknown", or an amount of zero says that none was given.
+2. A word of negation ("no", "without", "ohne") or a word for a scan without contrast ("plain", "native") says so too,
+   whatever else stands there, unless it negates something else ("non-ionic", "no reaction", "no oral").
+3. "With and without" says that it was given.
+4. Anything else names an agent. Words that nobody knows count as one: a head that is refused for contrast is seen to be
+   unread, and a look at its images can lift that refusal, while enhanced vessels that are read as a plain scan make a
+   wrong answer that nobody doubts.
+
+A volume above zero says that agent was given. A volume of zero says nothing: scanners fill it in when nobody did.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final
+
 from pydicom import Dataset
+from pydicom.sequence import Sequence
 
-from appliance.imaging.header import number, text
+from appliance.imaging.header import number, texts
 
-_NONE = {"", "-", "0", "N", "NO", "NONE", "NIL", "NULL", "NATIVE", "NATIV", "NO CONTRAST", "NON CONTRAST", "WITHOUT"}
-_NOT_IN_THE_VEINS = {"ORAL", "PO", "RECTAL", "INTRATHECAL"}
+
+def _table(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+# Words of many languages, without their accents, in capitals.
+_WITHOUT: Final = _table(
+    "WITHOUT WO SANS SIN SENZA SEM OHNE ZONDER UTEN UTAN UDEN BEZ БЕЗ BREZ ILMAN FARA ΧΩΡΙΣ NELKUL"
+)
+_NO: Final = _table(
+    "NO NON NONE NOT NIL NULL ZERO N NEG NEGATIVE NEVER NC KEIN KEINE KEINEN KEINER NEIN NICHT NICHTS AUCUN AUCUNE "
+    "PAS NINGUN NINGUNO NINGUNA NADA NESSUN NESSUNO NESSUNA NIENTE NENHUM NENHUMA NAO GEEN NEE NIET INGEN INTET INGET "
+    "NEJ NEI INTE NIE BRAK ZADEN ZADNY NENI NEM NINCS YOK HAYIR EI НЕТ НЕ ΟΧΙ FALSE DECLINED REFUSED OMITTED"
+)
+_PLAIN: Final = _table(
+    "PLAIN NATIVE NATIV NATIVO NATIVA NATIF NATIVES НАТИВ НАТИВНО BLANCO SIMPLE UNENHANCED NONENHANCED NONCONTRAST "
+    "NONCONTRASTED NONCON UNCONTRASTED NECT NCCT NCE PRECONTRAST PRE"
+)
+_UNKNOWN: Final = _table(
+    "UNKNOWN NA UNK UNKN UNBEKANNT INCONNU DESCONOCIDO DESCONHECIDO SCONOSCIUTO ONBEKEND OKAND UKENDT UNSPECIFIED "
+    "UNDEFINED UNAVAILABLE TBD НЕИЗВЕСТНО"
+)
+_WITH: Final = _table("WITH W AVEC MIT MET POST")
+# What a "no" before it says nothing of contrast agent in the veins.
+_BESIDE_THE_POINT: Final = _table(
+    "REACTION REACTIONS ALLERGY ALLERGIES COMPLICATION COMPLICATIONS EXTRAVASATION PROBLEM PROBLEMS ISSUE ISSUES "
+    "ADVERSE PREMEDICATION ORAL PO RECTAL ENTERAL"
+)
+# Scripts without spaces between words: any of these in the text.
+_UNSPACED: Final = ("无", "無", "未", "非", "否", "平扫", "平掃", "なし", "単純", "없음", "비조영")
+
+_BY_MOUTH: Final = _table("ORAL ORALLY PO MOUTH PEROS OS RECTAL RECTALLY RECTUM ENTERAL NASOGASTRIC ENEMA")
+_INTO_THE_BLOOD: Final = _table("IV INTRAVENOUS INTRAVENOUSLY VEIN VENOUS IA ARTERIAL INTRAARTERIAL")
+
+_NON_IONIC: Final = re.compile(r"\b(?:NON?|NICHT)[\s_-]*IONI(?:C|CO|CA|QUE|SCH\w*|S)\b")
+_SIGNS: Final = (
+    (re.compile(r"\bN\s*[/.]\s*A\b"), " NA "),
+    (re.compile(r"\bW\s*[/.\\]\s*O\b"), " WITHOUT "),
+    (re.compile(r"\bW\s*/"), " WITH "),
+    (re.compile(r"\b(?:P\s*\.\s*O|PER\s+OS)\b"), " PO "),
+    (re.compile(r"\bI\s*\.\s*V\b"), " IV "),
+    # A sign on what stands for contrast agent: C-, KM -, C+, (-), +.
+    (re.compile(r"(?<!\w)(?:C|CE|IV|KM|CM|MC|MDC|PC|CONTRAST\w*|KONTRAST\w*)\s*-(?![\s]*\w)"), " WITHOUT "),
+    (re.compile(r"(?<!\w)-\s*(?:C|CE|IV|KM|CM|MC|MDC)\b"), " WITHOUT "),
+    (re.compile(r"\(\s*-\s*\)"), " WITHOUT "),
+    (re.compile(r"\+"), " WITH "),
+)
+_DASHES: Final = re.compile(r"[\u2010-\u2015\u2212\uff0d]")
+_NO_VOLUME: Final = re.compile(r"(?<![\d.,])0+(?:[.,]0+)?\s*(?:ML|CC|CM3|L|MG|G)\b")
+_ZERO: Final = re.compile(r"[\s.,]*0[0.,\s]*")
+_WORD: Final = re.compile(r"[^\W_]+")
 
 
 def contrast_given(header: Dataset) -> bool:
-    """Return whether the header says that contrast agent went into the blood.
+    """Return whether the header says that contrast agent went into the blood (or the cerebrospinal fluid).
 
-    By Contrast/Bolus Agent, unless it is a way to say "none", or by a positive volume; agent given by mouth or rectum
-    does not count, as it is not seen in a head.
+    By Contrast/Bolus Agent or its sequence, unless what they say is that there was none, or by a positive volume; agent
+    given by mouth or rectum does not count, as it is not seen in a head.
     """
-    if text(header, "ContrastBolusRoute").upper() in _NOT_IN_THE_VEINS:
+    routes = {word for route in _routes(header) for word in _words(route)}
+    if routes & _BY_MOUTH and not routes & _INTO_THE_BLOOD:
         return False
-    agent = text(header, "ContrastBolusAgent").upper()
-    if agent in _NOT_IN_THE_VEINS:
+    return any(_names_agent(agent) for agent in _agents(header)) or any(volume > 0 for volume in _volumes(header))
+
+
+def _agents(header: Dataset) -> Iterator[str]:
+    yield " ".join(texts(header, "ContrastBolusAgent"))
+    for item in _items(header, "ContrastBolusAgentSequence"):
+        yield " ".join(texts(item, "CodeMeaning") or texts(item, "CodeValue"))
+
+
+def _routes(header: Dataset) -> Iterator[str]:
+    yield " ".join(texts(header, "ContrastBolusRoute"))
+    for place in (header, *_items(header, "ContrastBolusAgentSequence")):
+        for item in _items(place, "ContrastBolusAdministrationRouteSequence"):
+            yield " ".join(texts(item, "CodeMeaning"))
+
+
+def _volumes(header: Dataset) -> Iterator[float]:
+    places = (
+        header,
+        *_items(header, "ContrastBolusAgentSequence"),
+        *_items(header, "ContrastAdministrationProfileSequence"),
+    )
+    for place in places:
+        for keyword in ("ContrastBolusVolume", "ContrastBolusTotalDose"):
+            yield number(place, keyword) or 0.0
+
+
+def _items(header: Dataset, keyword: str) -> tuple[Dataset, ...]:
+    value = header.get(keyword)
+    return tuple(value) if isinstance(value, Sequence) else ()
+
+
+def _plain(text: str) -> str:
+    """Return a text in capitals, without accents, with one kind of dash."""
+    whole = "".join(sign for sign in unicodedata.normalize("NFKD", text.upper()) if not unicodedata.combining(sign))
+    return _DASHES.sub("-", unicodedata.normalize("NFC", whole))
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text; signs that stand for words are words."""
+    plain = _NON_IONIC.sub(" NONIONIC ", _plain(text))
+    for sign, word in _SIGNS:
+        plain = sign.sub(word, plain)
+    return _WORD.findall(plain)
+
+
+def _names_agent(text: str) -> bool:
+    """Return whether the text of an agent names one, by the rule at the top."""
+    plain = _plain(text)
+    if _NO_VOLUME.search(plain) or _ZERO.fullmatch(plain) or any(sign in plain for sign in _UNSPACED):
         return False
-    return agent not in _NONE or (number(header, "ContrastBolusVolume") or 0) > 0
+    words = _without_side_remarks(_words(text))
+    if set(words) <= _UNKNOWN or (set(words) <= _BY_MOUTH):
+        return False
+    if set(words) & _WITHOUT and any(word in _WITH and after not in _NO | _BY_MOUTH for word, after in _pairs(words)):
+        return True
+    return not set(words) & (_WITHOUT | _NO | _PLAIN)
+
+
+def _without_side_remarks(words: list[str]) -> list[str]:
+    """Return the words without a "no" that speaks of something else, and what it speaks of."""
+    kept: list[str] = []
+    skipping = False
+    for word, after in _pairs(words):
+        if skipping:
+            skipping = False
+        elif word in _NO and after in _BESIDE_THE_POINT:
+            skipping = True
+        else:
+            kept.append(word)
+    return kept
+
+
+def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield each word with the one after it, "" at the end."""
+    yield from pairwise([*words, ""])
