@@ -37,11 +37,11 @@ from appliance.settings import SelectionSettings
 from benchmarks.statistics import Proportion, spread
 from conversion.series_triton_model import Classifier
 from simulator.bleeding import simulate_head
-from simulator.contrast import Phase, enhanced
+from simulator.contrast import Phase, enhance
+from simulator.diagnosis import Diagnosis
 from simulator.dicom import Uids, set_ct_pixels
 from simulator.fields import stream
-from simulator.finding import Finding
-from simulator.geometry import planned_geometry
+from simulator.geometry import draw_geometry
 from simulator.head import SimulatedHead
 from simulator.headers import Examination, ct_header
 from simulator.population import REALISTIC
@@ -50,10 +50,10 @@ from simulator.series import (
     AXIAL_KINDS,
     SHARP_KINDS,
     PatientPosition,
+    Planes,
     Protocol,
     SeriesKind,
-    Stack,
-    planned,
+    series_geometry,
     within_circle,
 )
 from simulator.vendors import VENDORS, vendor_of
@@ -111,27 +111,27 @@ Series = dict[SeriesKind, list[Dataset]]
 
 def simulated(seed: int) -> tuple[Series, dict[str, bytes]]:
     """Return the headers of a study's series, and the files, by SOP Instance UID, of the slices that may be shown."""
-    axial = planned_geometry(seed, REALISTIC)
-    head = simulate_head(seed, Finding.NONE, geometry=axial, population=REALISTIC)
-    scanner = Scanner.drawn(stream(seed, "scanner"), REALISTIC)
-    protocol = Protocol.drawn(stream(seed, "protocol"))
+    axial = draw_geometry(seed, REALISTIC)
+    head = simulate_head(seed, Diagnosis.NONE, geometry=axial, population=REALISTIC)
+    scanner = Scanner.draw(stream(seed, "scanner"), REALISTIC)
+    protocol = Protocol.draw(stream(seed, "protocol"))
     vendor = VENDORS[vendor_of(seed)]
-    examination, uids = Examination.drawn(seed), Uids(f"series benchmark {seed}")
+    examination, uids = Examination.draw(seed), Uids(f"series benchmark {seed}")
     series: Series = {}
     files: dict[str, bytes] = {}
     for kind in SeriesKind:
         if kind in LEFT_OUT:
             continue
-        geometry = planned(kind, axial, protocol)
+        geometry = series_geometry(kind, axial, protocol)
         shown = shown_slices(geometry.shape[0])
-        stack = Stack.on(geometry, np.zeros(geometry.shape, np.int16))
+        stack = Planes.on(geometry, np.zeros(geometry.shape, np.int16))
         if kind in AXIAL_KINDS:  # planes that are not axial are never looked at
             part = replace(
                 geometry,
                 positions_mm=tuple(geometry.positions_mm[z] for z in shown),
                 thickness_mm=tuple(geometry.thickness_mm[z] for z in shown),
             )
-            seen: SimulatedHead = enhanced(head, _PHASES[kind]) if kind in _PHASES else head
+            seen: SimulatedHead = enhance(head, _PHASES[kind]) if kind in _PHASES else head
             kernel = Kernel.BONE if kind in SHARP_KINDS else Kernel.SOFT
             stack.hu[list(shown)] = seen.render(part, kernel, scanner=scanner, noise=list(SeriesKind).index(kind))
             stack = within_circle(stack)

@@ -35,7 +35,7 @@ from appliance.reading.roc import area_under_curve
 from appliance.settings import load_settings
 from benchmarks.statistics import Proportion, spread
 from deploy.local.ports import with_free_ports
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.series import SeriesKind
 from simulator.study import StudySpec, write_study
 
@@ -64,12 +64,14 @@ def specs(studies: int, seed: int) -> Iterator[StudySpec]:
     """Yield the studies to simulate: even ones without hemorrhage, odd ones with each type in turn."""
     for number in range(studies):
         if number % 2 == 0:
-            yield StudySpec(seed + number, Finding.NONE, series=SERIES)
+            yield StudySpec(seed + number, Diagnosis.NONE, series=SERIES)
         else:
             share = (number * 0.618034) % 1.0  # volumes spread evenly, whatever their number
             # A little above the least: the labelled volume may fall short of the asked one by a tenth.
             volume_ml = 1.12 * LEAST_ML + share * (MOST_ML - 1.12 * LEAST_ML)
-            yield StudySpec(seed + number, Finding(TYPES[number // 2 % len(TYPES)]), volume_ml=volume_ml, series=SERIES)
+            yield StudySpec(
+                seed + number, Diagnosis(TYPES[number // 2 % len(TYPES)]), volume_ml=volume_ml, series=SERIES
+            )
 
 
 def simulated(spec: StudySpec, folder: Path) -> tuple[Path, dict[str, Any]]:

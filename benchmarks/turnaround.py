@@ -27,11 +27,11 @@ from rich.table import Table
 
 from appliance.settings import load_settings
 from benchmarks.statistics import spread
+from deploy.local.appliance import LocalAppliance
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
-from deploy.local.stack import Stack
 from deploy.local.storescu import send
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.scan import SimulatedScan
 from simulator.series import SeriesKind
 from simulator.study import StudySpec, WrittenStudy, simulate, write_scan
@@ -48,10 +48,10 @@ def specs(slices: int) -> tuple[StudySpec, ...]:
     return tuple(
         StudySpec(seed, finding, volume_ml=volume_ml, series=series, slices=slices, new_uids=True)
         for seed, finding, volume_ml in (
-            (6_000_000, Finding.IPH, 40.0),
-            (6_000_001, Finding.NONE, None),
-            (6_000_002, Finding.EDH_SDH, 60.0),
-            (6_000_003, Finding.NONE, None),
+            (6_000_000, Diagnosis.IPH, 40.0),
+            (6_000_001, Diagnosis.NONE, None),
+            (6_000_002, Diagnosis.EDH_SDH, 60.0),
+            (6_000_003, Diagnosis.NONE, None),
         )
     )
 
@@ -117,7 +117,7 @@ def measured(studies: int, slices: int, large: int, console: Console) -> dict[st
             return write_scan(scan, spec, folder / "studies" / name)
 
         records = []
-        with Stack(settings) as stack:
+        with LocalAppliance(settings) as local:
             bar = progress.add_task("sending studies", total=studies + 1)
             for number in range(studies + 1):
                 study = written(*patients[number % len(patients)], name=str(number))
@@ -130,14 +130,14 @@ def measured(studies: int, slices: int, large: int, console: Console) -> dict[st
                 if number:  # the first one is the warm-up
                     records.append(record)
                 progress.advance(bar)
-            if stack.service.pid is None:
+            if local.service.pid is None:
                 raise RuntimeError("the service has ended")
-            memory = {"service_peak_mb": peak_mb(stack.service.pid)}
+            memory = {"service_peak_mb": peak_mb(local.service.pid)}
             if large:
                 progress.add_task(f"a study of {large} slices", total=None)
                 spec = StudySpec(
                     6_000_004,
-                    Finding.IPH,
+                    Diagnosis.IPH,
                     volume_ml=40,
                     series=(SeriesKind.AXIAL,),
                     slices=large,
@@ -147,7 +147,7 @@ def measured(studies: int, slices: int, large: int, console: Console) -> dict[st
                 send(study.all_files, settings.orthanc)
                 record = answered(service_url, study.truth.study_uid)
                 memory |= {
-                    f"service_peak_mb_after_{large}_slices": peak_mb(stack.service.pid),
+                    f"service_peak_mb_after_{large}_slices": peak_mb(local.service.pid),
                     f"state_of_{large}_slices": record["state"],
                     f"timing_ms_of_{large}_slices": record["timing_ms"],
                 }

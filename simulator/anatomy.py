@@ -33,7 +33,7 @@ from simulator.population import TRAINING, Population, ScannerRange
 from simulator.skull import Skull
 from simulator.soft_tissue import Eye
 from simulator.tissue import Tissue
-from simulator.warp import WARP_GRID_MM, at_warp_nodes, drawn_warp
+from simulator.warp import WARP_GRID_MM, at_warp_nodes, draw_warp
 
 Field = NDArray[np.float32]
 
@@ -66,10 +66,10 @@ class Anatomy:
     texture: Field = field(repr=False)
 
     @classmethod
-    def drawn(cls, seed: int, population: Population = TRAINING, *, extra_pitch_deg: float = 0.0) -> Anatomy:
+    def draw(cls, seed: int, population: Population = TRAINING, *, extra_pitch_deg: float = 0.0) -> Anatomy:
         """Return the head of this seed; `extra_pitch_deg` turns it against a tilted gantry."""
         atlas = load_atlas(population.anatomy)
-        build = Build.drawn(stream(seed, "build"), wide=population.scanners is ScannerRange.WIDE)
+        build = Build.draw(stream(seed, "build"), wide=population.scanners is ScannerRange.WIDE)
         pitch, yaw, roll = build.rotation_deg
         build = replace(build, rotation_deg=(pitch + extra_pitch_deg, yaw, roll))
         shape = stream(seed, "shape")
@@ -79,10 +79,10 @@ class Anatomy:
         coefficients = np.float32(0.65) * (coefficients + mirror) + np.float32(0.3) * coefficients
         coefficients *= np.float32(shape.uniform(5, 10))
         texture = smooth_field(stream(seed, "texture"), atlas.shape, 5)
-        mimics = Mimics.drawn(seed, population.mimics)
-        tissue = mimics.thickened(Tissue.drawn(stream(seed, "tissue")))
-        skull = Skull.drawn(stream(seed, "bone"), build.age_years)
-        face = Face.drawn(stream(seed, "face"), build.age_years)
+        mimics = Mimics.draw(seed, population.mimics)
+        tissue = mimics.thicken(Tissue.draw(stream(seed, "tissue")))
+        skull = Skull.draw(stream(seed, "bone"), build.age_years)
+        face = Face.draw(stream(seed, "face"), build.age_years)
         eyes = Eye.pair(stream(seed, "eyes"), tissue, build.age_years)
         head = cls(
             seed=seed,
@@ -91,13 +91,13 @@ class Anatomy:
             build=build,
             mimics=mimics,
             exterior=Exterior(seed, atlas, tissue, build, skull, face, eyes, mimics, texture),
-            fillings=Fillings.drawn(stream(seed, "fillings"), face.teeth),
+            fillings=Fillings.draw(stream(seed, "fillings"), face.teeth),
             shape_coefficients=coefficients,
-            inner_warp=drawn_warp(stream(seed, "gyri"), atlas, build),
+            inner_warp=draw_warp(stream(seed, "gyri"), atlas, build),
             texture=texture,
         )
         push = mimics.push(_nodes(atlas))
-        return head if push is None else head.pushed(push)
+        return head if push is None else head.push_tissue(push)
 
     # ---- from patient space to the atlas grid
 
@@ -147,9 +147,7 @@ class Anatomy:
     def fractions(self) -> tuple[Field, Field, Field]:
         """Grey matter, white matter and ventricle in `cavity_box`, warped and with this head's atrophy."""
         box = self.cavity_box
-        grey, white, ventricle = (
-            self.warped(part) for part in (self.atlas.grey, self.atlas.white, self.atlas.ventricle)
-        )
+        grey, white, ventricle = (self.warp(part) for part in (self.atlas.grey, self.atlas.white, self.atlas.ventricle))
         brain = grey + white
         cavity = np.clip(0.5 - self.atlas.cavity_distance[box], 0, 1)
         atrophy = self.build.atrophy
@@ -179,20 +177,20 @@ class Anatomy:
     def _cavum(self) -> Field:
         """Return how much of each voxel of `cavity_box` is the cavum between the leaves of the septum."""
         z, y, _ = self._box_lines
-        near = smoothstep((9 - self.warped_smooth(self.atlas.ventricle_distance)) / 4)
+        near = smoothstep((9 - self.warp_smooth(self.atlas.ventricle_distance)) / 4)
         within = smoothstep((24 - y) / 5) * smoothstep((y + 6) / 5) * smoothstep((z - 1) / 3) * smoothstep((20 - z) / 4)
         return np.asarray(np.clip(self.build.cavum_mm + 0.5 - np.abs(self.falx), 0, 1) * within * near, np.float32)
 
     @cached_property
     def falx(self) -> Field:
         """Distance (mm) to the plane between the hemispheres in `cavity_box`, warped, positive to the right."""
-        return self.warped_smooth(self.atlas.falx_distance)
+        return self.warp_smooth(self.atlas.falx_distance)
 
     @cached_property
     def venous(self) -> Field:
         """How much of each voxel of `cavity_box` is dural sinus or lies about the sella."""
         grey, white, _ = self.fractions
-        return np.asarray(np.minimum(self.warped(self.atlas.venous), 1 - grey - white), np.float32)
+        return np.asarray(np.minimum(self.warp(self.atlas.venous), 1 - grey - white), np.float32)
 
     @property
     def voxel_ml(self) -> float:
@@ -213,14 +211,14 @@ class Anatomy:
             out.append(seen)
         return out
 
-    def warped(self, volume: Field) -> Field:
+    def warp(self, volume: Field) -> Field:
         """Return an atlas volume as this head shows it, [Z, Y, X] of `cavity_box`; 0 outside the skull."""
         inside, coordinates = self._warp_coordinates
         out = np.zeros(inside.shape, np.float32)
         out[inside] = ndimage.map_coordinates(volume, coordinates, order=1, mode="nearest", output=np.float32)
         return out
 
-    def warped_smooth(self, volume: Field) -> Field:
+    def warp_smooth(self, volume: Field) -> Field:
         """Return a smooth atlas volume (distances) as `cavity_box` shows it: every second voxel, linear between."""
         box = self.cavity_box
         half = [np.arange(s.start, s.stop + 1, 2) for s in box]
@@ -246,7 +244,7 @@ class Anatomy:
         at = [np.arange(s.start, s.stop, dtype=np.float32) for s in self.cavity_box]
         return inside, self._warp_at(at)[:, inside]
 
-    def pushed(self, push: Field) -> Anatomy:
+    def push_tissue(self, push: Field) -> Anatomy:
         """Return this head after a push: float32 [3, z, y, x] on `WARP_GRID_MM`, where tissue comes from, mm."""
         grid = np.stack(np.meshgrid(*(np.arange(n) for n in push.shape[1:]), indexing="ij")).astype(np.float32)
         source = grid + push / WARP_GRID_MM
@@ -295,8 +293,8 @@ class Anatomy:
             x=x,
             depth=-atlas.cavity_distance[box],
             falx=self.falx,
-            tentorium=self.warped_smooth(atlas.tentorium_distance),
-            from_ventricle=self.warped_smooth(atlas.ventricle_distance),
+            tentorium=self.warp_smooth(atlas.tentorium_distance),
+            from_ventricle=self.warp_smooth(atlas.ventricle_distance),
             brain=grey + white,
             white=white,
             texture=self.texture[box],
@@ -307,7 +305,7 @@ class Anatomy:
         """The HU of `cavity_box` as if all of it were inside the skull."""
         atlas, tissue, mimics, at = self.atlas, self.tissue, self.mimics, self.landmarks
         grey, white, ventricle = self.fractions
-        to_grey = 0.75 * self.warped_smooth(atlas.deep_grey) * white
+        to_grey = 0.75 * self.warp_smooth(atlas.deep_grey) * white
         out = np.float32(tissue.csf) + (grey + to_grey) * np.float32(tissue.grey - tissue.csf)
         out += (white - to_grey) * np.float32(tissue.white - tissue.csf)
         out += np.float32(tissue.texture) * at.texture * at.brain

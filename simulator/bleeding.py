@@ -11,15 +11,15 @@ import numpy as np
 
 from appliance.reading.contract import HemorrhageType
 from simulator.anatomy import Anatomy
-from simulator.blood import planned
+from simulator.blood import plan_bleed
 from simulator.blood.form import Bleed
 from simulator.blood.growth import Growth, Plan
-from simulator.blood.laid import bled, expected
-from simulator.blood.pattern import drawn_bleeds
-from simulator.blood.sizes import drawn_volume_ml
+from simulator.blood.laying import expected_blood, lay_bleeds
+from simulator.blood.pattern import draw_bleeds
+from simulator.blood.sizes import draw_volume_ml
+from simulator.diagnosis import Diagnosis
 from simulator.fields import stream
-from simulator.finding import Finding
-from simulator.geometry import ScanGeometry, planned_geometry
+from simulator.geometry import ScanGeometry, draw_geometry
 from simulator.head import SimulatedHead
 from simulator.labels import volumes_ml
 from simulator.population import TRAINING, Clots, Population
@@ -44,7 +44,7 @@ class UnlabelledBleedError(RuntimeError):
 
 def simulate_head(
     seed: int,
-    finding: Finding | str,
+    finding: Diagnosis | str,
     *,
     volume_ml: float | None = None,
     geometry: ScanGeometry | None = None,
@@ -67,11 +67,11 @@ def simulate_head(
     UnlabelledBleedError
         If no bleed drawn for it has a labelled voxel of the type asked for on `geometry`.
     """
-    finding = Finding(finding)
-    geometry = geometry or planned_geometry(seed, population)
+    finding = Diagnosis(finding)
+    geometry = geometry or draw_geometry(seed, population)
     # A tilted gantry follows the skull base, so the head lies about that much chin up or down.
     towards = geometry.tilt_deg * float(stream(seed, "lying").uniform(0.3, 1.0))
-    anatomy = Anatomy.drawn(seed, population, extra_pitch_deg=-towards)
+    anatomy = Anatomy.draw(seed, population, extra_pitch_deg=-towards)
     kind = finding.type
     if kind is None:
         return SimulatedHead(anatomy, anatomy.hu())
@@ -80,10 +80,10 @@ def simulate_head(
 
     def search(attempt: int) -> _Search:
         rng = stream(seed, f"blood {attempt}")
-        bleeds = drawn_bleeds(kind, wanted, rng, fractured_side=fractured_side, companions=population.companions)
+        bleeds = draw_bleeds(kind, wanted, rng, fractured_side=fractured_side, companions=population.companions)
         if population.clots is Clots.CLEAR:
             bleeds = tuple(replace(bleed, clear=True) for bleed in bleeds)
-        parts = [_Part(bleed, planned(anatomy, bleed, rng, population.bleeds)) for bleed in bleeds]
+        parts = [_Part(bleed, plan_bleed(anatomy, bleed, rng, population.bleeds)) for bleed in bleeds]
         return _Search(kind, wanted, geometry, anatomy, parts)
 
     attempts = ATTEMPTS if wanted > LITTLE_ML else ATTEMPTS_AT_LITTLE
@@ -106,9 +106,9 @@ def simulate_head(
     return head
 
 
-def wanted_ml(seed: int, finding: Finding, volume_ml: float | None, population: Population) -> float:
+def wanted_ml(seed: int, finding: Diagnosis, volume_ml: float | None, population: Population) -> float:
     """Return the labelled volume (mL) that a bleeding head shall have: `volume_ml` where given, or the seed's own."""
-    return drawn_volume_ml(stream(seed, "volume"), finding, population.sizes) if volume_ml is None else volume_ml
+    return draw_volume_ml(stream(seed, "volume"), finding, population.sizes) if volume_ml is None else volume_ml
 
 
 def fits(wanted: float, labelled_ml: float) -> bool:
@@ -146,7 +146,7 @@ class _Search:
         self.kind, self.wanted_ml, self.geometry, self.anatomy = kind, wanted_ml, geometry, anatomy
         self.asked = [part for part in parts if part.bleed.form.type is kind]
         self.companions = [
-            (part.bleed.form.type, part.plan.grown(part.bleed.volume_ml))
+            (part.bleed.form.type, part.plan.grow(part.bleed.volume_ml))
             for part in parts
             if part.bleed.form.type is not kind
         ]
@@ -158,8 +158,8 @@ class _Search:
         for _ in range(MEASUREMENTS):
             times = self._steps.times
             blood = tuple(
-                expected(anatomy, kind, part.plan, growth)
-                for part, growth in zip(self.asked, self._grown(times), strict=True)
+                expected_blood(anatomy, kind, part.plan, growth)
+                for part, growth in zip(self.asked, self._grow(times), strict=True)
             )
             ratio = self._ratio(SimulatedHead(anatomy, NO_HU, blood), measured)
             if _miss(ratio) < self.miss:
@@ -175,8 +175,8 @@ class _Search:
         tried = []
         for _ in range(2 if self.wanted_ml > LITTLE_ML else 4):
             # The main bleed is laid last.
-            laid = [*self.companions, *((self.kind, growth) for growth in reversed(self._grown(steps.times)))]
-            pushed, hu, blood = bled(self.anatomy, laid)
+            laid = [*self.companions, *((self.kind, growth) for growth in reversed(self._grow(steps.times)))]
+            pushed, hu, blood = lay_bleeds(self.anatomy, laid)
             head = SimulatedHead(pushed, hu, blood)
             ratio = self._ratio(head, self.geometry)
             tried.append((head, _miss(ratio)))
@@ -185,8 +185,8 @@ class _Search:
             steps.correct(ratio)
         return min(tried, key=lambda one: one[1])
 
-    def _grown(self, times: float) -> list[Growth]:
-        return [part.plan.grown(part.bleed.volume_ml * times) for part in self.asked]
+    def _grow(self, times: float) -> list[Growth]:
+        return [part.plan.grow(part.bleed.volume_ml * times) for part in self.asked]
 
     def _ratio(self, head: SimulatedHead, geometry: ScanGeometry) -> float:
         """Return the volume of the voxels labelled with the type asked for on these planes, relative to the wanted."""

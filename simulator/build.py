@@ -59,7 +59,7 @@ class Build:
     holder: Holder | None
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, *, wide: bool = True) -> Build:
+    def draw(cls, rng: np.random.Generator, *, wide: bool = True) -> Build:
         """Return one head's build; `wide` lets it lie further off centre and more turned than technicians leave it."""
         size = rng.normal(1.0, 0.035)
         age = float(18 + 77 * rng.beta(2.1, 1.5))
@@ -99,7 +99,7 @@ class Build:
             uneven_mm=float(rng.uniform(0.2, 0.9)),
             scalp_mm=float(np.clip(rng.gamma(2.0, 0.9) - 1.4, -1.6, 4.0)),
             skin_mm=float(rng.uniform(1.3, 2.4)),
-            holder=Holder.drawn(rng) if rng.random() < 0.65 else None,
+            holder=Holder.draw(rng) if rng.random() < 0.65 else None,
         )
 
 

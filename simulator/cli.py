@@ -12,8 +12,8 @@ import typer
 from simulator.audit.command import audit
 from simulator.bleeding import UnlabelledBleedError
 from simulator.cohort_command import cohort
+from simulator.diagnosis import Diagnosis
 from simulator.dicom import TransferSyntax
-from simulator.finding import Finding
 from simulator.gallery.command import gallery
 from simulator.headers import Descriptions
 from simulator.population import POPULATIONS, REALISTIC
@@ -45,7 +45,7 @@ app.command()(gallery)
 @app.command()
 def study(
     seed: Annotated[int, typer.Option(min=0, help="The patient, the bleed and the scanner follow it.")],
-    finding: Annotated[Finding, typer.Option(help="The type of blood in the head, or none.")],
+    finding: Annotated[Diagnosis, typer.Option(help="The type of blood in the head, or none.")],
     out: Annotated[Path, typer.Option(help="Folder to write into; an earlier simulated study in it is replaced.")],
     volume_ml: Annotated[
         float | None, typer.Option("--volume-ml", min=0.001, help="How much blood, mL. Drawn if not given.")

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from simulator.cohort import MANIFEST, Form, claim, make, missing, usable_cores
-from simulator.manifest import Entry, read, shipped
+from simulator.manifest import Entry, read, shipped_manifests
 from simulator.population import POPULATIONS, TRAINING
-from simulator.progress import counted
-from simulator.recipes import FIGURE_SEEDS, TRAINING_SEEDS, drawn, first_seed_of
+from simulator.progress import progress_bar
+from simulator.recipes import FIGURE_SEEDS, TRAINING_SEEDS, draw_entries, first_seed_of
 
 
 def cohort(
@@ -30,7 +30,7 @@ def cohort(
         ),
     ] = None,
     manifest: Annotated[
-        str | None, typer.Option(help=f"A shipped cohort ({', '.join(shipped())}) or a manifest file.")
+        str | None, typer.Option(help=f"A shipped cohort ({', '.join(shipped_manifests())}) or a manifest file.")
     ] = None,
     population: Annotated[
         str | None,
@@ -60,7 +60,7 @@ def cohort(
         raise typer.BadParameter(str(error)) from error
     wanted = missing(entries, out)
     failed: list[tuple[Entry, str]] = []
-    with counted() as progress:
+    with progress_bar() as progress:
         bar = progress.add_task("simulating studies", total=len(entries), completed=len(entries) - len(wanted))
         for entry, error_text in make(wanted, out, form, workers or usable_cores()):
             if error_text is not None:
@@ -90,4 +90,4 @@ def _entries(studies: int | None, seed: int | None, manifest: str | None, popula
     name = population or TRAINING.name
     if name not in POPULATIONS:
         raise ValueError(f"--population is one of {', '.join(POPULATIONS)}, not {name!r}")
-    return drawn(studies, first_seed_of(POPULATIONS[name]) if seed is None else seed, POPULATIONS[name])
+    return draw_entries(studies, first_seed_of(POPULATIONS[name]) if seed is None else seed, POPULATIONS[name])

@@ -32,7 +32,7 @@ class Phase(StrEnum):
     DELAYED = "delayed"
 
 
-def enhanced(head: SimulatedHead, phase: Phase) -> SimulatedHead:
+def enhance(head: SimulatedHead, phase: Phase) -> SimulatedHead:
     """Return the head with contrast agent in it; its blood, shape and mimics stay."""
     anatomy = head.anatomy
     tissue = anatomy.tissue
@@ -43,7 +43,7 @@ def enhanced(head: SimulatedHead, phase: Phase) -> SimulatedHead:
     else:
         agent = ContrastInVessels(float(rng.uniform(100, 180)))
         present = (*anatomy.mimics.without(AGENT).present, (AGENT, agent))
-        filled = replace(anatomy, tissue=agent.thickened(tissue), mimics=Mimics(present))
+        filled = replace(anatomy, tissue=agent.thicken(tissue), mimics=Mimics(present))
     box = anatomy.cavity_box
     gain = np.maximum(filled.intracranial - anatomy.intracranial, 0) * anatomy.cavity
     hu = head.hu.copy()

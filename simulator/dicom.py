@@ -96,7 +96,7 @@ class Storage:
         """Return the Rescale Slope of slice `index`."""
         return self.slopes[index % len(self.slopes)]
 
-    def stored(
+    def encode(
         self, hu: NDArray[np.int16], outside: NDArray[np.bool_] | None, index: int
     ) -> NDArray[np.int16] | NDArray[np.uint16]:
         """Return slice `index` [rows, columns] in HU as stored values; `outside` marks pixels beyond the field of view.
@@ -124,7 +124,7 @@ def set_ct_pixels(
 
     `dataset` says its Image Type already.
     """
-    stored = storage.stored(hu, outside, index)
+    stored = storage.encode(hu, outside, index)
     set_gray_pixels(dataset, stored, storage.bits)
     dataset.RescaleIntercept = storage.intercept
     dataset.RescaleSlope = f"{storage.slope(index):g}"

@@ -61,9 +61,9 @@ class Face:
     chin_z: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, age_years: float) -> Face:
+    def draw(cls, rng: np.random.Generator, age_years: float) -> Face:
         """Return the face of a head of this age."""
-        teeth = Teeth.drawn(rng, age_years)
+        teeth = Teeth.draw(rng, age_years)
         # The nasal cycle: one side is wider while the other swells.
         swollen, cycle = float(rng.uniform(0.75, 1.1)), float(rng.normal(0, 0.15))
         return cls(

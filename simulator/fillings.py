@@ -26,7 +26,7 @@ class Fillings:
     pieces: tuple[tuple[Point, float], ...]
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, teeth: Teeth) -> Fillings:
+    def draw(cls, rng: np.random.Generator, teeth: Teeth) -> Fillings:
         """Return the fillings of the premolars and molars that a head has left; half of the heads have none."""
         left = [(row, tooth) for row, there in enumerate(teeth.there) for tooth in MOLARS if there[tooth]]
         wanted = int(rng.integers(1, 9)) if rng.random() < 0.5 else 0

@@ -107,7 +107,7 @@ class ScanGeometry:
         return np.asarray(self.spans_mm * self.pixel_spacing_mm[0] * self.pixel_spacing_mm[1] / 1000)
 
     @classmethod
-    def drawn(
+    def draw(
         cls, rng: np.random.Generator, population: Population = TRAINING, *, rows: int = 512, columns: int = 512
     ) -> ScanGeometry:
         """Return the plan of an axial soft-tissue series over the head, helical or with a tilted gantry.
@@ -118,7 +118,7 @@ class ScanGeometry:
         wide = population.scanners is ScannerRange.WIDE
         spacing = float(rng.choice(SPACINGS_MM, p=SPACING_SHARES_WIDE if wide else SPACING_SHARES))
         overlap = float(rng.choice([1.0, 1.0, 1.0, 1.25, 0.6, 0.75] if wide else [1.0] * 5 + [0.75]))
-        field_of_view = _clipped(rng.normal(238, 26), 180, 307) if wide else _clipped(rng.normal(232, 11), 208, 260)
+        field_of_view = _clip(rng.normal(238, 26), 180, 307) if wide else _clip(rng.normal(232, 11), 208, 260)
         most, tilted = (24.0, 0.45) if wide else (18.0, 0.35)
         tilt, chance = float(rng.uniform(-0.2 * most if wide else 4.0, most)), rng.random()
         bottom, top = -62 + float(rng.normal(0, 4)), 100 + float(rng.normal(0, 4))
@@ -157,11 +157,11 @@ class ScanGeometry:
         return replace(self, positions_mm=self.positions_mm[kept], thickness_mm=self.thickness_mm[kept])
 
 
-def planned_geometry(seed: int, population: Population = TRAINING) -> ScanGeometry:
+def draw_geometry(seed: int, population: Population = TRAINING) -> ScanGeometry:
     """Return the geometry of a seed's main series."""
-    return ScanGeometry.drawn(stream(seed, "geometry"), population)
+    return ScanGeometry.draw(stream(seed, "geometry"), population)
 
 
-def _clipped(value: float, low: float, high: float) -> float:
+def _clip(value: float, low: float, high: float) -> float:
     """Return a number held between two."""
     return float(np.clip(value, low, high))

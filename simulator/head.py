@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from simulator.anatomy import Anatomy
-from simulator.blood.laid import Blood
+from simulator.blood.laying import Blood
 from simulator.face import DEPTH_MM
 from simulator.fields import Taps, spread, stream
 from simulator.geometry import ScanGeometry
-from simulator.labels import SeenBleed, labelled, shown_hu
-from simulator.scanner import Kernel, Scanner, scanned
+from simulator.labels import SeenBleed, label_voxels, shown_hu
+from simulator.scanner import Kernel, Scanner, acquire
 from simulator.tissue import Tissue
 
 Field = NDArray[np.float32]
@@ -161,7 +161,7 @@ class SimulatedHead:
 
     def labels(self, geometry: ScanGeometry) -> NDArray[np.uint8]:
         """Return the labels uint8 [Z, Y, X] on these planes, by the definition of `labels.py`."""
-        return labelled(self.bleeds(geometry), geometry.shape, geometry.pixel_spacing_mm)
+        return label_voxels(self.bleeds(geometry), geometry.shape, geometry.pixel_spacing_mm)
 
     def render(
         self,
@@ -179,7 +179,7 @@ class SimulatedHead:
         noise: the number of the noise stream: another series of the same study has another noise.
         """
         if Kernel(kernel) is Kernel.BONE:
-            scanner = scanner.sharpened()
+            scanner = scanner.sharpen()
         rng = stream(self.anatomy.seed, f"noise {noise}")
         hu = np.rint(self.noise_free(geometry))
-        return scanned(hu, geometry.pixel_spacing_mm, np.asarray(geometry.thickness_mm), scanner, rng)
+        return acquire(hu, geometry.pixel_spacing_mm, np.asarray(geometry.thickness_mm), scanner, rng)

@@ -20,7 +20,7 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 from simulator.build import Build
 from simulator.dicom import Uids
 from simulator.fields import stream
-from simulator.series import SCOUTS, SHARP_KINDS, PatientPosition, SeriesKind, Stack
+from simulator.series import SCOUTS, SHARP_KINDS, PatientPosition, Planes, SeriesKind
 from simulator.vendors import Vendor
 
 
@@ -98,7 +98,7 @@ class Examination:
     exposure_s: float
 
     @classmethod
-    def drawn(cls, seed: int) -> Examination:
+    def draw(cls, seed: int) -> Examination:
         """Draw the examination of `seed`."""
         rng = np.random.default_rng([seed, 0x45])
         sex = str(rng.choice(["F", "M"]))
@@ -106,7 +106,7 @@ class Examination:
         return cls(
             seed=seed,
             sex=sex,
-            age_years=int(Build.drawn(stream(seed, "build")).age_years),
+            age_years=int(Build.draw(stream(seed, "build")).age_years),
             start=datetime(2019, 1, 1) + timedelta(seconds=int(rng.integers(0, 7 * 365 * 86400))),
             description=str(rng.choice(_STUDY_DESCRIPTIONS)),
             descriptions=Descriptions(
@@ -133,7 +133,7 @@ def ct_header(
     examination: Examination,
     uids: Uids,
     kind: SeriesKind,
-    stack: Stack,
+    stack: Planes,
     index: int,
     *,
     position: PatientPosition,
@@ -216,7 +216,7 @@ def dose_page_lines(vendor: Vendor, examination: Examination, page: int) -> list
     return lines
 
 
-def instance_number(vendor: Vendor, stack: Stack, index: int) -> int:
+def instance_number(vendor: Vendor, stack: Planes, index: int) -> int:
     """Return the Instance Number that `vendor` gives to slice `index` of `stack`, from 1."""
     return len(stack.origins) - index if vendor.head_first_instances else index + 1
 
@@ -276,7 +276,7 @@ def _description(vendor: Vendor, kind: SeriesKind, examination: Examination, thi
     return words.format(mm=thickness_mm)
 
 
-def _place(dataset: Dataset, vendor: Vendor, uids: Uids, kind: SeriesKind, stack: Stack, index: int) -> None:
+def _place(dataset: Dataset, vendor: Vendor, uids: Uids, kind: SeriesKind, stack: Planes, index: int) -> None:
     """Say which slice this is, and where in the patient it lies."""
     dataset.SOPInstanceUID = uids.of("instance", kind, index)
     second = vendor.joins_scouts and kind is SeriesKind.FRONTAL_SCOUT

@@ -34,7 +34,7 @@ class Holder:
     foam_hu: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Holder:
+    def draw(cls, rng: np.random.Generator) -> Holder:
         """Return one holder."""
         return cls(
             centre_mm=(float(rng.normal(0, 3)), float(rng.normal(20, 4))),

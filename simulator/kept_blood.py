@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.reading.contract import HemorrhageType
-from simulator.labels import SeenBleed, labelled, shown_hu
+from simulator.labels import SeenBleed, label_voxels, shown_hu
 
 VOXEL: Final = np.dtype([("at", "<u4"), ("bleed", "u1"), ("fraction", "u1"), ("rise", "<f2")])
 _WHOLE: Final = 255  # of a fraction as it is kept
@@ -77,12 +77,12 @@ class KeptBlood:
         """
         out = np.zeros((len(slices), *self.shape), np.uint8)
         for k, planes in enumerate(slices):
-            seen = self._merged(planes, pixel_spacing_mm, hu, corner)
+            seen = self._merge(planes, pixel_spacing_mm, hu, corner)
             if seen:
-                out[k] = labelled(seen, (1, *self.shape), pixel_spacing_mm)[0]
+                out[k] = label_voxels(seen, (1, *self.shape), pixel_spacing_mm)[0]
         return out
 
-    def _merged(
+    def _merge(
         self,
         planes: range,
         pixel_spacing_mm: tuple[float, float],

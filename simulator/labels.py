@@ -62,7 +62,7 @@ def shown_hu(plane: Field, pixel_spacing_mm: tuple[float, float]) -> Field:
     return np.asarray(ndimage.gaussian_filter(plane, sigma, mode="nearest", output=np.float32))
 
 
-def labelled(
+def label_voxels(
     bleeds: Sequence[SeenBleed], shape: tuple[int, int, int], pixel_spacing_mm: tuple[float, float]
 ) -> NDArray[np.uint8]:
     """Return the labels uint8 [Z, Y, X] of the bleeds in a head, by the definition above."""

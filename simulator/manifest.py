@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.population import POPULATIONS, TRAINING
 
 COLUMNS: Final = ("seed", "finding", "volume_ml", "population")
@@ -36,18 +36,18 @@ class Entry:
     """
 
     seed: int
-    finding: Finding
+    finding: Diagnosis
     volume_ml: float | None = None
     population: str = TRAINING.name
 
     def __post_init__(self) -> None:
         """Take the finding by its name, and refuse what no study can be."""
-        object.__setattr__(self, "finding", Finding(self.finding))
+        object.__setattr__(self, "finding", Diagnosis(self.finding))
         if self.seed < 0:
             raise ValueError(f"a seed is 0 or more, not {self.seed}")
         if self.population not in POPULATIONS:
             raise ValueError(f"population is one of {', '.join(POPULATIONS)}, not {self.population!r}")
-        if self.volume_ml is not None and (self.finding is Finding.NONE or self.volume_ml <= 0):
+        if self.volume_ml is not None and (self.finding is Diagnosis.NONE or self.volume_ml <= 0):
             raise ValueError(f"{self.finding} of {self.volume_ml} mL: none has no volume, and blood has one above 0")
 
     @property
@@ -58,10 +58,10 @@ class Entry:
     @property
     def without_blood(self) -> Entry:
         """The matched negative: the same head, scanner and mimics without the blood."""
-        return replace(self, finding=Finding.NONE, volume_ml=None)
+        return replace(self, finding=Diagnosis.NONE, volume_ml=None)
 
 
-def shipped() -> dict[str, Path]:
+def shipped_manifests() -> dict[str, Path]:
     """Return the shipped manifests by name."""
     return {path.stem: path for path in sorted(SHIPPED.glob("*.csv"))}
 
@@ -74,9 +74,9 @@ def read(manifest: str | Path) -> tuple[Entry, ...]:
     ValueError
         If there is no such manifest, or a line of it is no study; the message names the line.
     """
-    path = shipped().get(str(manifest), Path(manifest))
+    path = shipped_manifests().get(str(manifest), Path(manifest))
     if not path.is_file():
-        raise ValueError(f"{manifest} is neither a manifest file nor one of {', '.join(shipped())}")
+        raise ValueError(f"{manifest} is neither a manifest file nor one of {', '.join(shipped_manifests())}")
     entries = []
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
@@ -85,7 +85,7 @@ def read(manifest: str | Path) -> tuple[Entry, ...]:
         for number, row in enumerate(rows, 2):
             try:
                 volume = float(row["volume_ml"]) if row["volume_ml"] else None
-                entries.append(Entry(int(row["seed"]), Finding(row["finding"]), volume, row["population"]))
+                entries.append(Entry(int(row["seed"]), Diagnosis(row["finding"]), volume, row["population"]))
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{path}, line {number}: {error}") from error
     if not entries or len({entry.name for entry in entries}) < len(entries):

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from appliance.reading.contract import HemorrhageType
 from simulator.bleeding import simulate_head
+from simulator.diagnosis import Diagnosis
 from simulator.fields import stream
-from simulator.finding import Finding
-from simulator.geometry import ScanGeometry, planned_geometry
+from simulator.geometry import ScanGeometry, draw_geometry
 from simulator.kept_blood import KeptBlood
-from simulator.labels import labelled
+from simulator.labels import label_voxels
 from simulator.population import POPULATIONS, TRAINING, Population
-from simulator.scanner import Rays, Scanner, scanned
+from simulator.scanner import Rays, Scanner, acquire
 from simulator.view import View, cut
 
 MARGIN_PX = 6  # around a view, so that its edges are scanned as its middle is
@@ -53,7 +53,7 @@ class NoiseFreeScan:
     """
 
     seed: int
-    finding: Finding
+    finding: Diagnosis
     hu: NDArray[np.int16] = field(repr=False)
     labels: NDArray[np.uint8] = field(repr=False)
     pixel_spacing_mm: tuple[float, float]
@@ -77,7 +77,7 @@ class NoiseFreeScan:
         """Return `values` [Z, y, x] within the box as whole slices [Z, *matrix]."""
         return cut(values, View.whole(self.matrix), self.matrix, corner=self.corner, nearest=True, around=around)
 
-    def boxed(self) -> NoiseFreeScan:
+    def crop(self) -> NoiseFreeScan:
         """Return it within the box that holds the head."""
         seen = np.any(self.hu > AIR_HU, axis=0)
         ys, xs = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
@@ -103,7 +103,7 @@ class NoiseFreeScan:
         """
         if self.blood is not None:
             return self.blood.labels(slices, self.pixel_spacing_mm, self.hu, self.corner)
-        if self.finding is not Finding.NONE:
+        if self.finding is not Diagnosis.NONE:
             raise ValueError(f"the planes of {self.finding}-{self.seed} were kept without what merged labels need")
         return np.zeros((len(slices), *self.matrix), np.uint8)
 
@@ -116,7 +116,7 @@ class NoiseFreeScan:
 
     def save(self, stem: Path) -> None:
         """Write it as `<stem>.hu.npy` and its fellows."""
-        boxed = self.boxed()
+        boxed = self.crop()
         partial = stem.with_name(f".{stem.name}.partial")
         for suffix, array in (("hu", boxed.hu), ("labels", boxed.labels)):
             with partial.open("wb") as file:
@@ -159,7 +159,7 @@ class NoiseFreeScan:
             blood = KeptBlood(tuple(HemorrhageType(kind) for kind in of_blood["types"]), matrix, starts, voxels)
         scan = cls(
             seed=told["seed"],
-            finding=Finding(told["finding"]),
+            finding=Diagnosis(told["finding"]),
             hu=hu,
             labels=labels,
             pixel_spacing_mm=(told["pixel_spacing_mm"][0], told["pixel_spacing_mm"][1]),
@@ -176,7 +176,7 @@ class NoiseFreeScan:
 
 def simulate_noise_free(
     seed: int,
-    finding: Finding | str,
+    finding: Diagnosis | str,
     *,
     volume_ml: float | None = None,
     geometry: ScanGeometry | None = None,
@@ -190,16 +190,16 @@ def simulate_noise_free(
     kept: the planes to keep, those of `geometry` by default. The volume is that on `geometry` even where they show
         only a part of the head: blood would else grow until the part holds all of it.
     """
-    geometry = geometry or planned_geometry(seed, population)
+    geometry = geometry or draw_geometry(seed, population)
     head = simulate_head(seed, finding, volume_ml=volume_ml, geometry=geometry, population=population)
     geometry = kept or geometry
     bleeds = head.bleeds(geometry)
     gapless = bool(np.allclose(geometry.spans_mm, geometry.thickness_mm, rtol=0.02))
     return NoiseFreeScan(
         seed=seed,
-        finding=Finding(finding),
+        finding=Diagnosis(finding),
         hu=np.rint(head.noise_free(geometry)).astype(np.int16),
-        labels=labelled(bleeds, geometry.shape, geometry.pixel_spacing_mm),
+        labels=label_voxels(bleeds, geometry.shape, geometry.pixel_spacing_mm),
         pixel_spacing_mm=geometry.pixel_spacing_mm,
         thickness_mm=np.asarray(geometry.thickness_mm),
         gapless=gapless,
@@ -210,7 +210,7 @@ def simulate_noise_free(
 
 def seeds_own_scan(scan: NoiseFreeScan) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """Return the scan by the scanner of its own seed, the same every time: hu and labels as `realise` does."""
-    scanner = Scanner.drawn(stream(scan.seed, "scanner"), POPULATIONS[scan.population])
+    scanner = Scanner.draw(stream(scan.seed, "scanner"), POPULATIONS[scan.population])
     return realise(scan, stream(scan.seed, "noise 0"), scanner=scanner, move=False)
 
 
@@ -235,17 +235,17 @@ def realise(
     hu: int16 [Z, Y, X].
     labels: uint8 [Z, Y, X].
     """
-    scanner = scanner or Scanner.drawn(rng, POPULATIONS[scan.population])
+    scanner = scanner or Scanner.draw(rng, POPULATIONS[scan.population])
     view = View.whole(scan.matrix)
     if move:
         mirrored = bool(rng.random() < 0.5)
         angle, scale = float(np.deg2rad(rng.uniform(-8, 8))), float(1 / rng.uniform(0.93, 1.07))
         dy, dx = rng.uniform(-12, 12, 2)
         view = View((view.centre[0] + float(dy), view.centre[1] + float(dx)), angle, scale, mirrored)
-    return viewed(scan, view, scan.matrix, scan.slices(), scanner, rng)
+    return scan_view(scan, view, scan.matrix, scan.slices(), scanner, rng)
 
 
-def viewed(
+def scan_view(
     scan: NoiseFreeScan,
     view: View,
     size: tuple[int, int],
@@ -275,10 +275,10 @@ def viewed(
         hu = np.stack([hu[part].mean(0) for part in parts])
         labels = cut(scan.merged_labels(slices), view, size, nearest=True, around=0)
         thickness = np.array([thickness[part].sum() for part in parts])
-        rays = rays.merged(parts)
+        rays = rays.merge(parts)
     else:
         labels = cut(scan.labels[first:end], view, size, corner=scan.corner, nearest=True, around=0)
     dy, dx = scan.pixel_spacing_mm
     spacing = (dy * view.scale, dx * view.scale)
-    seen = scanned(hu, spacing, thickness, scanner, rng, rays=rays, view=view, matrix=scan.matrix)
+    seen = acquire(hu, spacing, thickness, scanner, rng, rays=rays, view=view, matrix=scan.matrix)
     return seen[:, margin : margin + size[0], margin : margin + size[1]], labels

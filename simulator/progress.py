@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
-def counted(console: Console | None = None) -> Progress:
+def progress_bar(console: Console | None = None) -> Progress:
     """Return the bar, on standard output if no console is given."""
     return Progress(
         TextColumn("{task.description}"),

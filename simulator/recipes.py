@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 
 from appliance.reading.contract import SizeClass
+from simulator.diagnosis import Diagnosis
 from simulator.fields import stream
-from simulator.finding import Finding
 from simulator.manifest import SHIPPED, Entry, write
 from simulator.population import REALISTIC, TRAINING, Population
 from simulator.sizes import (
@@ -44,8 +44,8 @@ HELD_OUT: Final = ("new anatomy", "new kernels", "new mimics", "new bleeds", "al
 PARTS: Final = (REALISTIC.name, *HELD_OUT)
 """The equal parts of the independent cohorts: heads like training's on realistic scanners, then each mechanism."""
 
-BLEEDING: Final = (Finding.IPH, Finding.EDH_SDH, Finding.SAH)
-_BLOCK: Final = (*BLEEDING, *BLEEDING, Finding.NONE, Finding.NONE)  # and two matched negatives: ten studies
+BLEEDING: Final = (Diagnosis.IPH, Diagnosis.EDH_SDH, Diagnosis.SAH)
+_BLOCK: Final = (*BLEEDING, *BLEEDING, Diagnosis.NONE, Diagnosis.NONE)  # and two matched negatives: ten studies
 _TWINS: Final = 2
 
 
@@ -65,7 +65,7 @@ def held_out_seeds(population: str) -> range:
     return range(first, first + share)
 
 
-def drawn(studies: int, first_seed: int, population: Population = TRAINING) -> tuple[Entry, ...]:
+def draw_entries(studies: int, first_seed: int, population: Population = TRAINING) -> tuple[Entry, ...]:
     """Return a cohort of any length: six of ten studies bleed, two of each type, as much as the population has it.
 
     Two of the four without blood are matched negatives: the heads of two that bleed. Eight seeds make ten studies.
@@ -77,7 +77,7 @@ def drawn(studies: int, first_seed: int, population: Population = TRAINING) -> t
         rng = stream(first, "cohort")
         kinds = rng.permutation(len(_BLOCK))
         block = [Entry(first + i, _BLOCK[kind], population=population.name) for i, kind in enumerate(kinds)]
-        bleeding = [entry for entry in block if entry.finding is not Finding.NONE]
+        bleeding = [entry for entry in block if entry.finding is not Diagnosis.NONE]
         block += [entry.without_blood for entry in bleeding[:_TWINS]]
         entries += (block[i] for i in rng.permutation(len(block)))
     return tuple(entries[:studies])
@@ -87,7 +87,7 @@ def training(studies: int) -> tuple[Entry, ...]:
     """Return the first studies of the endless training cohort."""
     if studies * len(_BLOCK) > len(TRAINING_SEEDS) * (len(_BLOCK) + _TWINS):
         raise ValueError(f"{studies} studies take more than the {len(TRAINING_SEEDS)} seeds of training")
-    return drawn(studies, TRAINING_SEEDS.start)
+    return draw_entries(studies, TRAINING_SEEDS.start)
 
 
 def validation() -> tuple[Entry, ...]:
@@ -95,8 +95,8 @@ def validation() -> tuple[Entry, ...]:
 
     Scanners are realistic; sizes are spread as in the paper's cross-validation cohort.
     """
-    table = {finding: _scaled(CROSS_VALIDATION_COHORT[finding], 60) for finding in BLEEDING}
-    return _dealt("validation", VALIDATION_SEEDS.start, table, 300, (REALISTIC.name,))
+    table = {finding: _scale(CROSS_VALIDATION_COHORT[finding], 60) for finding in BLEEDING}
+    return _deal("validation", VALIDATION_SEEDS.start, table, 300, (REALISTIC.name,))
 
 
 def independent() -> tuple[Entry, ...]:
@@ -104,7 +104,7 @@ def independent() -> tuple[Entry, ...]:
 
     Positives of each type and negatives are dealt evenly to the parts.
     """
-    return _dealt("independent", INDEPENDENT_SEEDS.start, TEST_COHORT, 682 - 82, PARTS)
+    return _deal("independent", INDEPENDENT_SEEDS.start, TEST_COHORT, 682 - 82, PARTS)
 
 
 def enriched() -> tuple[Entry, ...]:
@@ -117,7 +117,7 @@ def enriched() -> tuple[Entry, ...]:
     sizes = {SizeClass.LARGE: 3 * each // 10, SizeClass.MEDIUM: 3 * each // 10, SizeClass.PUNCTATE: round(each / 10)}
     sizes[SizeClass.SMALL] = each - sum(sizes.values())
     table = {finding: {size: count * len(PARTS) for size, count in sizes.items()} for finding in BLEEDING}
-    positives = _dealt("enriched", ENRICHED_SEEDS.start, table, 0, PARTS)
+    positives = _deal("enriched", ENRICHED_SEEDS.start, table, 0, PARTS)
     both = [entry for positive in positives for entry in (positive, positive.without_blood)]
     order = stream(ENRICHED_SEEDS.start, "order").permutation(len(both))
     return tuple(both[i] for i in order)
@@ -147,7 +147,7 @@ SHIPPED_RECIPES: Final[dict[str, Callable[[], tuple[Entry, ...]]]] = {
 """What each shipped manifest was written from."""
 
 
-def _scaled(counts: dict[SizeClass, int], total: int) -> dict[SizeClass, int]:
+def _scale(counts: dict[SizeClass, int], total: int) -> dict[SizeClass, int]:
     """Return counts in the same proportions that sum up to `total`, at least one of each that occurs."""
     whole = sum(counts.values())
     scaled = {size: max(1, round(count * total / whole)) for size, count in counts.items() if count}
@@ -156,7 +156,7 @@ def _scaled(counts: dict[SizeClass, int], total: int) -> dict[SizeClass, int]:
     return scaled
 
 
-def _dealt(
+def _deal(
     purpose: str, first_seed: int, table: Table, negatives: int, populations: tuple[str, ...]
 ) -> tuple[Entry, ...]:
     """Return a shuffled cohort: the positives of `table` and the negatives, dealt evenly to the populations.
@@ -165,7 +165,7 @@ def _dealt(
     them by the vendor.
     """
     rng = stream(first_seed, purpose)
-    positives: list[tuple[Finding, float]] = []
+    positives: list[tuple[Diagnosis, float]] = []
     for size in SizeClass:
         wanted = [finding for finding in BLEEDING for _ in range(table[finding].get(size, 0))]
         shares = spread_shares(len(wanted), rng)
@@ -184,7 +184,7 @@ def _dealt(
     ]
     healthy = rng.permutation(sorted(set(seeds) - set(bleeding.tolist())))
     entries += [
-        Entry(int(seed), Finding.NONE, population=populations[i % len(populations)]) for i, seed in enumerate(healthy)
+        Entry(int(seed), Diagnosis.NONE, population=populations[i % len(populations)]) for i, seed in enumerate(healthy)
     ]
     return tuple(entries[i] for i in rng.permutation(len(entries)))
 

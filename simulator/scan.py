@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from appliance.reading.contract import HemorrhageType
 from simulator.bleeding import simulate_head
+from simulator.diagnosis import Diagnosis
 from simulator.fields import stream
-from simulator.finding import Finding
-from simulator.geometry import ScanGeometry, planned_geometry
+from simulator.geometry import ScanGeometry, draw_geometry
 from simulator.head import SimulatedHead
 from simulator.labels import volumes_ml
 from simulator.population import TRAINING, Population
@@ -35,7 +35,7 @@ class SimulatedScan:
     """
 
     seed: int
-    finding: Finding
+    finding: Diagnosis
     hu: NDArray[np.int16] = field(repr=False)
     labels: NDArray[np.uint8] = field(repr=False)
     geometry: ScanGeometry
@@ -46,7 +46,7 @@ class SimulatedScan:
 
 def simulate_scan(
     seed: int,
-    finding: Finding | str,
+    finding: Diagnosis | str,
     *,
     volume_ml: float | None = None,
     geometry: ScanGeometry | None = None,
@@ -67,13 +67,13 @@ def simulate_scan(
     ValueError
         If the finding is none of the four.
     """
-    geometry = geometry or planned_geometry(seed, population)
-    scanner = scanner or Scanner.drawn(stream(seed, "scanner"), population)
+    geometry = geometry or draw_geometry(seed, population)
+    scanner = scanner or Scanner.draw(stream(seed, "scanner"), population)
     head = simulate_head(seed, finding, volume_ml=volume_ml, geometry=geometry, population=population)
     labels = head.labels(geometry)
     return SimulatedScan(
         seed=seed,
-        finding=Finding(finding),
+        finding=Diagnosis(finding),
         hu=head.render(geometry, scanner=scanner),
         labels=labels,
         geometry=geometry,

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stacks of planes that a study is made of: what each kind of series is planned as, and how it is stored.
 
-A `Stack` knows where each of its voxels lies in the patient (mm, LPS: x to the left, y to posterior, z to the head)
-and nothing of DICOM files. Turning a stack (`turned`) stores the same voxels differently; nothing moves in the patient.
+`Planes` know where each of their voxels lies in the patient (mm, LPS: x to the left, y to posterior, z to the head)
+and nothing of DICOM files. `turn_planes` stores the same voxels differently; nothing moves in the patient.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Protocol:
     moved_mm: tuple[float, float, float] = (2.0, -1.0, 1.5)
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Protocol:
+    def draw(cls, rng: np.random.Generator) -> Protocol:
         """Return a site's habits, thin slices sometimes overlapping."""
         thin, step = ((1.0, 1.0), (1.0, 1.0), (1.25, 1.25), (1.0, 0.8), (0.75, 0.75))[int(rng.integers(5))]
         moved = rng.normal(0, 1.5, 3)
@@ -140,7 +140,7 @@ _TURNS: Final[dict[PatientPosition, tuple[bool, bool, bool]]] = {
 
 
 @dataclass(frozen=True)
-class Stack:
+class Planes:
     """Parallel planes in patient space, foot to head (or in rising y or x for reformats).
 
     Attributes
@@ -167,7 +167,7 @@ class Stack:
     outside: NDArray[np.bool_] | None = None
 
     @classmethod
-    def on(cls, geometry: ScanGeometry, hu: NDArray[np.int16], labels: NDArray[np.uint8] | None = None) -> Stack:
+    def on(cls, geometry: ScanGeometry, hu: NDArray[np.int16], labels: NDArray[np.uint8] | None = None) -> Planes:
         """Return the stack of `hu` and `labels` [Z, rows, columns] on the planes of `geometry`."""
         row, column, _ = geometry.axes
         return cls(
@@ -207,7 +207,7 @@ class Stack:
         )
 
 
-def turned(stack: Stack, position: PatientPosition) -> Stack:
+def turn_planes(stack: Planes, position: PatientPosition) -> Planes:
     """Return an axial stack (nose-up, the patient's right on the image's left) as stored for `position`."""
     transpose, flip_rows, flip_columns = _TURNS[position]
     planes: list[NDArray[Any] | None] = [stack.hu, stack.labels, stack.outside]
@@ -230,7 +230,7 @@ def turned(stack: Stack, position: PatientPosition) -> Stack:
     )
 
 
-def within_circle(stack: Stack) -> Stack:
+def within_circle(stack: Planes) -> Planes:
     """Return an axial stack with the field of view a circle that touches the image's edges, as scanners reconstruct."""
     rows, columns = stack.hu.shape[1:]
     y, x = np.ogrid[:rows, :columns]
@@ -238,12 +238,12 @@ def within_circle(stack: Stack) -> Stack:
     return replace(stack, outside=distance > 0.5)
 
 
-def planned(kind: SeriesKind, axial: ScanGeometry, protocol: Protocol = Protocol()) -> ScanGeometry:
+def series_geometry(kind: SeriesKind, axial: ScanGeometry, protocol: Protocol = Protocol()) -> ScanGeometry:
     """Return the geometry of another series over the range of the axial soft-tissue one.
 
     Bone, rescan and the phase after contrast keep the axial planes (the rescan in the patient that has moved), thin
     slices are upright; reformats and scouts have the pixels that their narrower matrix gives. The planes of scouts and
-    projections are those that `projected` and `slabs` make them of.
+    projections are those that `project_scout` and `slabs` make them of.
     """
     if kind in (SeriesKind.AXIAL, SeriesKind.BONE, SeriesKind.CONTRAST):
         return axial
@@ -252,7 +252,7 @@ def planned(kind: SeriesKind, axial: ScanGeometry, protocol: Protocol = Protocol
         return replace(axial, centre_mm=(x, y, z))
     low, high = _range_mm(axial)
     if kind in AXIAL_KINDS or kind is SeriesKind.MIP:
-        return replace(axial, tilt_deg=0.0, **_stacked(low[2], high[2], protocol.thin_step_mm, protocol.thin_mm))
+        return replace(axial, tilt_deg=0.0, **_fill(low[2], high[2], protocol.thin_step_mm, protocol.thin_mm))
     across, spacing_mm, pixel_mm = {
         SeriesKind.CORONAL: (1, protocol.reformat_mm, 2 * axial.pixel_spacing_mm[0]),
         SeriesKind.SAGITTAL: (0, protocol.reformat_mm, 2 * axial.pixel_spacing_mm[0]),
@@ -273,11 +273,11 @@ def planned(kind: SeriesKind, axial: ScanGeometry, protocol: Protocol = Protocol
         centre_mm=(float(middle[0]), float(middle[1]), float(middle[2])),
         row=row,
         column=(0.0, 0.0, -1.0),
-        **_stacked(first, last, spacing_mm, spacing_mm),
+        **_fill(first, last, spacing_mm, spacing_mm),
     )
 
 
-def slabs(stack: Stack, slab_mm: float = 10.0, step_mm: float = 5.0) -> Stack:
+def slabs(stack: Planes, slab_mm: float = 10.0, step_mm: float = 5.0) -> Planes:
     """Return maximum intensity projections of a thin stack: slabs of `slab_mm`, their middles `step_mm` apart.
 
     A stack thinner than one slab gives a single one of all its planes.
@@ -296,8 +296,8 @@ def slabs(stack: Stack, slab_mm: float = 10.0, step_mm: float = 5.0) -> Stack:
     )
 
 
-def projected(planes: Stack) -> Stack:
-    """Return the scout, one plane of line integrals, of the planes that `planned` gives for it.
+def project_scout(planes: Planes) -> Planes:
+    """Return the scout, one plane of line integrals, of the planes that `series_geometry` gives for it.
 
     The values are what a scout shows, attenuation on an arbitrary scale, not HU of anything.
     """
@@ -326,7 +326,7 @@ def _range_mm(geometry: ScanGeometry) -> tuple[NDArray[np.float64], NDArray[np.f
     return np.append(centre[:2] - half, low), np.append(centre[:2] + half, high)
 
 
-def _stacked(low: float, high: float, spacing_mm: float, thickness_mm: float) -> dict[str, Any]:
+def _fill(low: float, high: float, spacing_mm: float, thickness_mm: float) -> dict[str, Any]:
     """Return positions and thicknesses of slices that fill `low` to `high` along the normal."""
     count = max(2, int((high - low) / spacing_mm))
     positions = (low + high) / 2 + spacing_mm * (np.arange(count) - (count - 1) / 2)

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.reading.contract import SizeClass
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 
-Table = dict[Finding, dict[SizeClass, int]]
+Table = dict[Diagnosis, dict[SizeClass, int]]
 
 
 def _table(iph: tuple[int, ...], edh_sdh: tuple[int, ...], sah: tuple[int, ...]) -> Table:
     """Return counts by type and size of three columns, large to punctate."""
-    columns = {Finding.IPH: iph, Finding.EDH_SDH: edh_sdh, Finding.SAH: sah}
+    columns = {Diagnosis.IPH: iph, Diagnosis.EDH_SDH: edh_sdh, Diagnosis.SAH: sah}
     return {finding: dict(zip(SizeClass, column, strict=True)) for finding, column in columns.items()}
 
 
@@ -44,12 +44,12 @@ LARGEST_SAH_ML: Final = 60.0
 """More blood than this finds no room in the subarachnoid space."""
 
 
-def volume_ml(finding: Finding, size: SizeClass, share: float) -> float:
+def volume_ml(finding: Diagnosis, size: SizeClass, share: float) -> float:
     """Return the volume (mL, four digits) that `share` of the bleeds of a type and size do not reach."""
     if size is SizeClass.LARGE or size is SizeClass.MEDIUM:
         shares, volumes = _LARGE if size is SizeClass.LARGE else _MEDIUM
         value = float(np.exp(np.interp(share, shares, np.log(volumes))))
-        value = min(value, LARGEST_SAH_ML) if finding is Finding.SAH else value
+        value = min(value, LARGEST_SAH_ML) if finding is Diagnosis.SAH else value
     else:
         low, high = np.cbrt(_SMALL_ML if size is SizeClass.SMALL else _PUNCTATE_ML)
         value = float((low + share * (high - low)) ** 3)

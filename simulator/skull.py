@@ -51,13 +51,13 @@ class Skull:
     sinus_fluid: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, age_years: float) -> Skull:
+    def draw(cls, rng: np.random.Generator, age_years: float) -> Skull:
         """Return the skull of a head of this age."""
         sinus = rng.uniform(0.0, 1.4)
         cells = rng.normal(0.7, 0.5)
         table = rng.uniform(1.0, 2.1)
         return cls(
-            sutures=Sutures.drawn(rng, age_years),
+            sutures=Sutures.draw(rng, age_years),
             table_mm=(float(table), float(table * rng.uniform(1.0, 1.35))),
             lakes=float(rng.uniform(0.15, 0.5)),
             frontal_sinus=(float(max(0, sinus + rng.normal(0, 0.25))), float(max(0, sinus + rng.normal(0, 0.25)))),

@@ -94,7 +94,7 @@ class Eye:
             return
         tissue = place.tissue
         away = np.asarray(self.gaze)
-        back: Point = _moved(centre, away, -11.0)
+        back: Point = _move(centre, away, -11.0)
         canal: Point = (_OPTIC_CANAL[0], _OPTIC_CANAL[1], self.side * _OPTIC_CANAL[2])
         bend: Point = (back[0] - 1.0, 0.45 * back[1] + 0.55 * canal[1], 0.4 * back[2] + 0.6 * canal[2])
         box, distance = place.along((back, bend, canal), 5)
@@ -102,7 +102,7 @@ class Eye:
         box, distance = place.along((centre,), 16)
         place.blend(box, np.clip(12.6 - distance, 0, 1), tissue.muscle)
         place.blend(box, np.clip(11.5 - distance, 0, 1), tissue.vitreous)
-        lens: Point = _moved(centre, away, 7.2)
+        lens: Point = _move(centre, away, 7.2)
         box, _ = place.along((lens,), 7)
         z, y, x = box
         offs = (
@@ -117,7 +117,7 @@ class Eye:
         place.blend(box, smoothstep((1 - shape) * np.float32(self.lens_mm / 2) + 0.5), self.lens_hu)
 
 
-def _moved(point: Point, along: NDArray[np.floating], mm: float) -> Point:
+def _move(point: Point, along: NDArray[np.floating], mm: float) -> Point:
     z, y, x = (float(p + mm * a) for p, a in zip(point, along, strict=True))
     return z, y, x
 

@@ -22,11 +22,11 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
 from simulator.bleeding import fits, wanted_ml
-from simulator.contrast import Phase, enhanced
+from simulator.contrast import Phase, enhance
+from simulator.diagnosis import Diagnosis
 from simulator.dicom import Storage, TransferSyntax, Uids, set_ct_pixels, set_gray_pixels, write_dicom
 from simulator.fields import stream
-from simulator.finding import Finding
-from simulator.geometry import ScanGeometry, planned_geometry
+from simulator.geometry import ScanGeometry, draw_geometry
 from simulator.head import SimulatedHead
 from simulator.headers import Descriptions, Examination, ct_header, dose_header, dose_page_lines
 from simulator.population import POPULATIONS, REALISTIC
@@ -37,13 +37,13 @@ from simulator.series import (
     SCOUTS,
     SHARP_KINDS,
     PatientPosition,
+    Planes,
     Protocol,
     SeriesKind,
-    Stack,
-    planned,
-    projected,
+    project_scout,
+    series_geometry,
     slabs,
-    turned,
+    turn_planes,
     within_circle,
 )
 from simulator.truth import TRUTH_JSON, SeriesRecord, Truth, slice_volumes_ml, true_slices, write_truth
@@ -57,7 +57,7 @@ _PHASES: Final = {
 _DOSE_PAGE_PX: Final = 512
 _THIN_MM, _THICK_MM = 2.5, 5.0
 _NAMED: Final[Mapping[str, type[StrEnum]]] = {
-    "finding": Finding,
+    "finding": Diagnosis,
     "vendor": VendorName,
     "orientation": PatientPosition,
     "transfer_syntax": TransferSyntax,
@@ -91,7 +91,7 @@ class StudySpec:
     """
 
     seed: int
-    finding: Finding
+    finding: Diagnosis
     volume_ml: float | None = None
     series: tuple[SeriesKind, ...] | None = None
     vendor: VendorName | None = None
@@ -120,13 +120,13 @@ class StudySpec:
             raise ValueError(f"population is one of {', '.join(POPULATIONS)}, not {self.population!r}")
         if self.mixed_spacing and self.spacing_mm is not None:
             raise ValueError("mixed spacing is 2.5 and 5 mm; it takes no spacing beside it")
-        if self.finding is Finding.NONE and self.volume_ml:
+        if self.finding is Diagnosis.NONE and self.volume_ml:
             raise ValueError("a study without hemorrhage has no volume")
 
     @property
     def wanted_ml(self) -> float | None:
         """How much blood of the type is to be labelled, mL: as asked for, or the seed's; None without a finding."""
-        if self.finding is Finding.NONE:
+        if self.finding is Diagnosis.NONE:
             return None
         return wanted_ml(self.seed, self.finding, self.volume_ml, POPULATIONS[self.population])
 
@@ -170,7 +170,7 @@ class WrittenStudy:
 
 def axial_geometry(spec: StudySpec) -> ScanGeometry:
     """Return the planes of the axial soft-tissue series that `spec` asks for."""
-    drawn = planned_geometry(spec.seed, POPULATIONS[spec.population])
+    drawn = draw_geometry(spec.seed, POPULATIONS[spec.population])
     steps = drawn.spans_mm
     low, high = drawn.positions_mm[0] - steps[0] / 2, drawn.positions_mm[-1] + steps[-1] / 2
     if spec.mixed_spacing:
@@ -207,31 +207,31 @@ def simulate(spec: StudySpec) -> SimulatedScan:
     )
 
 
-def stacks_of(scan: SimulatedScan, kinds: tuple[SeriesKind, ...]) -> dict[SeriesKind, Stack]:
+def stacks_of(scan: SimulatedScan, kinds: tuple[SeriesKind, ...]) -> dict[SeriesKind, Planes]:
     """Return the CT series of `kinds`, each as its own reconstruction of the same head on the same scanner."""
-    protocol = Protocol.drawn(stream(scan.seed, "protocol"))
+    protocol = Protocol.draw(stream(scan.seed, "protocol"))
     heads: dict[Phase | None, SimulatedHead] = {None: scan.head}
-    stacks: dict[SeriesKind, Stack] = {}
+    stacks: dict[SeriesKind, Planes] = {}
     for kind in kinds:
         if kind is SeriesKind.DOSE:
             continue
-        geometry = planned(kind, scan.geometry, protocol)
+        geometry = series_geometry(kind, scan.geometry, protocol)
         if kind is SeriesKind.AXIAL:
-            stack = Stack.on(geometry, scan.hu, scan.labels)
+            stack = Planes.on(geometry, scan.hu, scan.labels)
         elif kind is SeriesKind.MIP and SeriesKind.CTA in stacks:
             stack = stacks[SeriesKind.CTA]
         else:
             phase = _PHASES.get(kind)
             if phase is not None and phase not in heads:
-                heads[phase] = enhanced(scan.head, phase)
+                heads[phase] = enhance(scan.head, phase)
             kernel = Kernel.BONE if kind in SHARP_KINDS else Kernel.SOFT
             # What runs along the rays of axial planes cannot be made on other planes.
             scanner = scan.scanner if kind in AXIAL_KINDS or kind is SeriesKind.MIP else scan.scanner.without_rays()
             # Projections are made of the angiography itself, with its noise.
             noise = list(SeriesKind).index(SeriesKind.CTA if kind is SeriesKind.MIP else kind)
-            stack = Stack.on(geometry, heads[phase].render(geometry, kernel, scanner=scanner, noise=noise))
+            stack = Planes.on(geometry, heads[phase].render(geometry, kernel, scanner=scanner, noise=noise))
         if kind in SCOUTS:
-            stack = projected(stack)
+            stack = project_scout(stack)
         if kind is SeriesKind.MIP:
             stack = slabs(stack)
         stacks[kind] = within_circle(stack) if kind in AXIAL_KINDS else stack
@@ -248,7 +248,7 @@ def write_scan(scan: SimulatedScan, spec: StudySpec, folder: Path) -> WrittenStu
     return write_stacks(stacks_of(scan, spec.kinds), spec, folder)
 
 
-def write_stacks(stacks: Mapping[SeriesKind, Stack], spec: StudySpec, folder: Path) -> WrittenStudy:
+def write_stacks(stacks: Mapping[SeriesKind, Planes], spec: StudySpec, folder: Path) -> WrittenStudy:
     """Write the series of a study as DICOM files into `folder`, with `truth.json` and `truth.npy`.
 
     Files that an earlier study left in `folder` (those its `truth.json` names) are removed first; others stay.
@@ -264,7 +264,7 @@ def write_stacks(stacks: Mapping[SeriesKind, Stack], spec: StudySpec, folder: Pa
     _remove_earlier(folder)
     vendor = VENDORS[spec.vendor_name]
     vendor = dataclasses.replace(vendor, storage=_storage(vendor, spec.signed))
-    examination = Examination.drawn(spec.seed)
+    examination = Examination.draw(spec.seed)
     if spec.descriptions is not None:
         examination = dataclasses.replace(examination, descriptions=spec.descriptions)
     uids = Uids(uuid.uuid4().hex if spec.new_uids else json.dumps(spec.as_json(), sort_keys=True))
@@ -277,7 +277,7 @@ def write_stacks(stacks: Mapping[SeriesKind, Stack], spec: StudySpec, folder: Pa
         else:
             stack = stacks[kind]
             if kind in AXIAL_KINDS:
-                stack = turned(stack, spec.orientation)
+                stack = turn_planes(stack, spec.orientation)
             datasets = _ct_images(vendor, examination, uids, kind, stack, spec.orientation)
         files[kind] = tuple(folder / f"{d.SeriesNumber:04d}-{d.InstanceNumber:04d}.dcm" for d in datasets)
         for dataset, path in zip(datasets, files[kind], strict=True):
@@ -293,7 +293,7 @@ def write_stacks(stacks: Mapping[SeriesKind, Stack], spec: StudySpec, folder: Pa
             )
         )
 
-    axial = turned(stacks[SeriesKind.AXIAL], spec.orientation)
+    axial = turn_planes(stacks[SeriesKind.AXIAL], spec.orientation)
     record = records[list(files).index(SeriesKind.AXIAL)]
     volumes = {kind: float(v.sum()) for kind, v in slice_volumes_ml(axial).items()}
     truth = Truth(
@@ -338,7 +338,7 @@ def _ct_images(
     examination: Examination,
     uids: Uids,
     kind: SeriesKind,
-    stack: Stack,
+    stack: Planes,
     position: PatientPosition,
 ) -> list[Dataset]:
     """Return the CT images of one series by rising position, pixels uncompressed."""

@@ -48,7 +48,7 @@ class Sutures:
     phase: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, age_years: float) -> Sutures:
+    def draw(cls, rng: np.random.Generator, age_years: float) -> Sutures:
         """Return the sutures of a head of this age."""
         bregma = float(rng.normal(16, 5))
         closed = np.clip((age_years - 25) / 70, 0, 1) * rng.uniform(0.3, 1.1)

@@ -64,7 +64,7 @@ class Teeth:
     open_mm: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, age_years: float) -> Teeth:
+    def draw(cls, rng: np.random.Generator, age_years: float) -> Teeth:
         """Return the teeth of a head of this age."""
         old = max(0.0, (age_years - 45) / 50)
         lost = rng.beta(0.6 + 3 * old, 4.0)

@@ -54,7 +54,7 @@ class Tissue:
         return blood_hu(self.haematocrit)
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Tissue:
+    def draw(cls, rng: np.random.Generator) -> Tissue:
         """Return one head's values, wider than one scanner would show."""
         white = float(rng.uniform(25.5, 32.5))
         haematocrit = float(np.clip(rng.normal(40, 5.5), 26, 52))

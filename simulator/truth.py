@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.reading.contract import TYPES
-from simulator.series import Stack
+from simulator.series import Planes
 
 TRUTH_JSON: Final = "truth.json"
 TRUTH_NPY: Final = "truth.npy"
@@ -85,7 +85,7 @@ class Truth:
     request: dict[str, Any]
 
 
-def slice_volumes_ml(stack: Stack) -> dict[str, NDArray[np.float64]]:
+def slice_volumes_ml(stack: Planes) -> dict[str, NDArray[np.float64]]:
     """Return for each type the labelled volume of every slice of `stack`, float64 [Z], mL."""
     if stack.labels is None:
         raise ValueError("the stack keeps no labels")
@@ -95,7 +95,7 @@ def slice_volumes_ml(stack: Stack) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def true_slices(stack: Stack, instance_uids: Sequence[str]) -> tuple[TrueSlice, ...]:
+def true_slices(stack: Planes, instance_uids: Sequence[str]) -> tuple[TrueSlice, ...]:
     """Return the slices of `stack` that hold blood."""
     volumes = slice_volumes_ml(stack)
     return tuple(

@@ -114,12 +114,12 @@ def cut(
         index = y_low * width + x_low
         down, right = np.asarray(y - y_low, np.float32), np.asarray(x - x_low, np.float32)
         for plane, result in zip(window, out, strict=True):
-            _interpolated(np.asarray(plane, np.float32).ravel(), width, index, down, right, result)
+            _interpolate(np.asarray(plane, np.float32).ravel(), width, index, down, right, result)
     out[:, outside] = around
     return out
 
 
-def _interpolated(
+def _interpolate(
     flat: Field, width: int, index: NDArray[np.int32], down: Field, right: Field, result: NDArray[Any]
 ) -> None:
     """Fill `result` with what a plane of `width` columns has `down` and `right` (parts of a pixel) of `index`."""

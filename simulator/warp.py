@@ -32,7 +32,7 @@ def at_warp_nodes(volume: Field) -> Field:
     return np.asarray(volume[np.ix_(*index)], np.float32)
 
 
-def drawn_warp(rng: np.random.Generator, atlas: Atlas, build: Build) -> Field:
+def draw_warp(rng: np.random.Generator, atlas: Atlas, build: Build) -> Field:
     """Return a warp that shapes gyri and widens ventricles, still at the inner table.
 
     Returns

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from appliance.reading.anchors import anchor_boxes
 from appliance.reading.contract import CONTEXT_SLICES, MATRIX, HemorrhageType, scaled
-from simulator.noise_free import NoiseFreeScan, viewed
+from simulator.noise_free import NoiseFreeScan, scan_view
 from simulator.population import POPULATIONS
 from simulator.scanner import Scanner
 from simulator.view import View
@@ -142,8 +142,8 @@ def _crop(
         view = View(View.whole((MATRIX, MATRIX)).centre, view.angle, max(view.scale, 1.0), view.mirrored)
     z_input = np.clip(np.arange(first - CONTEXT_SLICES, first + shape.targets + CONTEXT_SLICES), 0, depth - 1)
     low, high = int(z_input.min()), int(z_input.max()) + 1
-    scanner = Scanner.drawn(rng, POPULATIONS[head.scan.population])
-    hu, labels = viewed(head.scan, view, (shape.size, shape.size), slices[low:high], scanner, rng)
+    scanner = Scanner.draw(rng, POPULATIONS[head.scan.population])
+    hu, labels = scan_view(head.scan, view, (shape.size, shape.size), slices[low:high], scanner, rng)
     z_input = z_input - low
     z_target = z_input[CONTEXT_SLICES : CONTEXT_SLICES + shape.targets]
     return hu[z_input].astype(np.float32), labels[z_target]

@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from appliance.reading.contract import MATRIX
 from simulator.fields import stream
-from simulator.geometry import ScanGeometry, planned_geometry
+from simulator.geometry import ScanGeometry, draw_geometry
 from simulator.noise_free import NoiseFreeScan, seeds_own_scan, simulate_noise_free
 from simulator.population import TRAINING, Population, ScannerRange
 from simulator.revision import claim, simulator_revision
@@ -174,7 +174,7 @@ def kept_geometry(seed: int, population: Population) -> ScanGeometry:
     For training a third has slices of half the thickness, of which batches make thick ones by merging neighbours at any
     offset, and a tenth has thin slices over a part of the head. Others are kept as they are planned.
     """
-    planned = planned_geometry(seed, population)
+    planned = draw_geometry(seed, population)
     if population.scanners is not ScannerRange.WIDE:
         return planned
     rng = stream(seed, "kept geometry")

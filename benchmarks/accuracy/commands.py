@@ -30,7 +30,7 @@ from benchmarks.accuracy.report import Report
 from benchmarks.accuracy.sample import DEVELOPMENT, development
 from benchmarks.accuracy.store import Settings, Store
 from simulator.manifest import Entry, read
-from simulator.progress import counted
+from simulator.progress import progress_bar
 
 OUT: Final = Path("var/accuracy")
 
@@ -259,7 +259,7 @@ def _read(
 ) -> dict[str, str]:
     """Read what is missing, with a bar; return what went wrong by study."""
     failed = {}
-    with counted(Console(stderr=True)) as progress:
+    with progress_bar(Console(stderr=True)) as progress:
         bar = progress.add_task("simulating and reading", total=len(work))
         for entry, error in store.read_missing(work, model, criteria, workers=workers, threads=threads):
             if error is not None:

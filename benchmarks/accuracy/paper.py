@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.reading.contract import SizeClass
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.sizes import CROSS_VALIDATION_COHORT, TEST_COHORT
 
 MEASURES: Final = ("accuracy", "auc", "sensitivity", "specificity", "ppv", "npv")
@@ -26,8 +26,8 @@ FULL: Final[dict[str, Row]] = {
 """The whole cohorts, by measure."""
 TABLE_1: Final = {"valid": CROSS_VALIDATION_COHORT, "test": TEST_COHORT}
 """Studies with blood, by type and size."""
-DICE: Final = {Finding.IPH: 0.931, Finding.EDH_SDH: 0.863, Finding.SAH: 0.772}
-PEARSON: Final = {Finding.IPH: 0.999, Finding.EDH_SDH: 0.987, Finding.SAH: 0.953}
+DICE: Final = {Diagnosis.IPH: 0.931, Diagnosis.EDH_SDH: 0.863, Diagnosis.SAH: 0.772}
+PEARSON: Final = {Diagnosis.IPH: 0.999, Diagnosis.EDH_SDH: 0.987, Diagnosis.SAH: 0.953}
 ABC2_PEARSON: Final = 0.954
 ABC2_OVER: Final = 0.202
 """By how much ABC/2 overestimated IPH."""
@@ -58,7 +58,7 @@ sah small 0.950 0.913 0.960 0.928 0.904 0.833 0.975 0.973 0.973 0.968 0.910 0.85
 sah punctate 0.881 0.830 0.891 0.833 0.765 0.667 0.975 0.973 0.968 0.961 0.806 0.745
 """
 
-Stratum = tuple[Finding | None, SizeClass | None]
+Stratum = tuple[Diagnosis | None, SizeClass | None]
 """A type and a size, None for all of them."""
 
 
@@ -70,7 +70,7 @@ def _rows() -> dict[Stratum, dict[str, Row]]:
             continue
         kind, size, *values = line.split()
         found = [None if value == "NA" else float(value) for value in values]
-        rows[None if kind == _ALL else Finding(kind), None if size == _ALL else SizeClass(size)] = {
+        rows[None if kind == _ALL else Diagnosis(kind), None if size == _ALL else SizeClass(size)] = {
             cohort: dict(zip(MEASURES, found[start::2], strict=True)) for start, cohort in enumerate(COHORTS)
         }
     return rows

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.reading.contract import SizeClass
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.manifest import Entry
 
 
@@ -122,7 +122,7 @@ class Record:
     @property
     def bleeds(self) -> bool:
         """Whether the manifest's line has blood."""
-        return self.finding != Finding.NONE
+        return self.finding != Diagnosis.NONE
 
     @property
     def size(self) -> SizeClass | None:
@@ -132,7 +132,7 @@ class Record:
     @property
     def name(self) -> str:
         """What the record's file is called, without its ending."""
-        return record_name(Entry(self.seed, Finding(self.finding), self.volume_ml, self.population), self.condition)
+        return record_name(Entry(self.seed, Diagnosis(self.finding), self.volume_ml, self.population), self.condition)
 
 
 def record_name(entry: Entry, condition: str) -> str:

@@ -14,7 +14,7 @@ from benchmarks.accuracy import figures, paper
 from benchmarks.accuracy.figures import Detection, Reading
 from benchmarks.accuracy.intervals import Estimate
 from benchmarks.accuracy.plots import SIZES_SAID
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 
 MEASURE_NAMES = {
     "accuracy": "accuracy",
@@ -137,7 +137,7 @@ class Report:
         ]
         for size in SizeClass:
             row = " | ".join(
-                f"{counts[kind][size]} ({paper.TABLE_1['test'][Finding(kind)].get(size, 0)})" for kind in TYPES
+                f"{counts[kind][size]} ({paper.TABLE_1['test'][Diagnosis(kind)].get(size, 0)})" for kind in TYPES
             )
             lines.append(f"| {size}, {SIZES_SAID[size]} | {row} |")
         lines += ["", "In brackets: the paper's test cohort.", "", "## Detection by study, full set", ""]
@@ -206,7 +206,7 @@ class Report:
             "|---|---|---|---|---|---|",
         ]
         for kind in TYPES:
-            both, finding = overlap[kind], Finding(kind)
+            both, finding = overlap[kind], Diagnosis(kind)
             lines.append(
                 f"| {kind.display} | {both['pooled']} | {both['mean']} | {paper.DICE[finding]:.3f} | "
                 f"{quantities['r'][kind]} | {paper.PEARSON[finding]:.3f} |"
@@ -218,7 +218,7 @@ class Report:
             "|---|---|---|---|---|",
         ]
         for name, label, r, r_paper, over_paper in (
-            ("network", "the network", quantities["r"]["iph"], paper.PEARSON[Finding.IPH], paper.NETWORK_OVER),
+            ("network", "the network", quantities["r"]["iph"], paper.PEARSON[Diagnosis.IPH], paper.NETWORK_OVER),
             (
                 "ABC/2, true outline",
                 "ABC/2 of the true outline",

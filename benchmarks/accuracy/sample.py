@@ -9,7 +9,7 @@ from typing import Final
 
 from simulator.manifest import Entry
 from simulator.population import POPULATIONS, REALISTIC
-from simulator.recipes import HELD_OUT, drawn
+from simulator.recipes import HELD_OUT, draw_entries
 
 SEEDS: Final = range(6_100_000, 6_200_000)
 """Of no other use: neither training, validation, nor any cohort draws from them."""
@@ -36,5 +36,5 @@ def development(studies: int = 100) -> tuple[Entry, ...]:
         name = order[len(entries) // _BLOCK % len(order)]
         first = SEEDS.start + _SHARE * names.index(name) + _BLOCK_SEEDS * taken[name]
         taken[name] += 1
-        entries += drawn(_BLOCK, first, POPULATIONS[name])
+        entries += draw_entries(_BLOCK, first, POPULATIONS[name])
     return tuple(islice(entries, studies))

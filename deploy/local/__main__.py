@@ -17,9 +17,9 @@ from rich.table import Table
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.settings import Settings, load_settings
 from deploy.local import records
+from deploy.local.appliance import LocalAppliance
 from deploy.local.service import ROOT
 from deploy.local.settings_file import absolute
-from deploy.local.stack import Stack
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -75,12 +75,12 @@ def up(settings: SettingsOption = None) -> None:
                 names = ", ".join(f"{record.name} (process {record.pid})" for record in running)
                 raise UnavailableError(f"{names} still runs and the others do not; `make down`, then `make up`")
             out.print(f"starting in {loaded.state_dir}", soft_wrap=True)
-            stack = Stack(loaded, detached=True, report=_report)
-            stack.start()
-            _print(stack.records())
+            local = LocalAppliance(loaded, detached=True, report=_report)
+            local.start()
+            _print(local.records())
             out.print(
                 f"send studies to AE title {loaded.orthanc.aet}, port {loaded.orthanc.dicom_port}; "
-                f"status: {stack.service.url}; `make down` stops it"
+                f"status: {local.service.url}; `make down` stops it"
             )
 
 

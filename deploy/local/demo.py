@@ -29,10 +29,10 @@ from appliance.reading.contract import TYPES
 from appliance.results.kinds import KEY_IMAGES, KEY_OBJECTS, SEG, SR
 from appliance.results.report import RESULT_TYPES
 from appliance.settings import OrthancSettings, Settings, load_settings
+from deploy.local.appliance import LocalAppliance
 from deploy.local.ports import with_free_ports
-from deploy.local.stack import Stack
 from deploy.local.storescu import send
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.population import CLEAR
 from simulator.series import SeriesKind
 from simulator.study import StudySpec, WrittenStudy, write_study
@@ -56,10 +56,10 @@ def patients(seed: int) -> tuple[Patient, ...]:
     """Return the demo's three patients for `seed`; no seed gives the studies that the network was trained on."""
     first = 10_000_000 + 3 * seed
     clear = CLEAR.name
-    bleeding, other = (Finding(TYPES[(seed + turn) % len(TYPES)]) for turn in (0, 1))
+    bleeding, other = (Diagnosis(TYPES[(seed + turn) % len(TYPES)]) for turn in (0, 1))
     return (
         Patient("with a hemorrhage", StudySpec(first, bleeding, volume_ml=35, population=clear, new_uids=True)),
-        Patient("without one", StudySpec(first + 1, Finding.NONE, population=clear, new_uids=True)),
+        Patient("without one", StudySpec(first + 1, Diagnosis.NONE, population=clear, new_uids=True)),
         Patient(
             "with a full study",
             StudySpec(first + 2, other, volume_ml=45, series=BESIDE, population=clear, new_uids=True),
@@ -165,7 +165,7 @@ def run(seed: int, out: Path) -> bool:
             (patient, scanners.submit(write_study, patient.spec, out / "studies" / str(patient.spec.seed)))
             for patient in patients(seed)
         ]
-        with Stack(settings):
+        with LocalAppliance(settings):
             sent, records = answered(settings, scans)
             results = {
                 study.truth.study_uid: stored_results(

@@ -63,7 +63,7 @@ def nifti(path: Path) -> Image:
     return np.frombuffer(data, np.uint8, int(np.prod(dims)), offset).reshape(dims, order="F")
 
 
-def oriented(volume: Image) -> Image:
+def orient(volume: Image) -> Image:
     """Return a right-anterior-superior [X, Y, Z] volume as padded [Z, Y, X] in contract orientation."""
     turned = volume.transpose(2, 1, 0)[:, ::-1, ::-1]
     return np.pad(turned, ((0, PAD), (PAD, PAD), (PAD, PAD)))
@@ -82,26 +82,26 @@ def outer_distance(mask: Mask) -> Field:
     return np.asarray(ndimage.distance_transform_edt(~mask), np.float32)
 
 
-def dilated(mask: Mask, radius: float) -> Mask:
+def dilate(mask: Mask, radius: float) -> Mask:
     """Return the mask grown by a ball of `radius` mm."""
     return outer_distance(mask) <= radius
 
 
-def eroded(mask: Mask, radius: float) -> Mask:
+def erode(mask: Mask, radius: float) -> Mask:
     """Return the mask shrunk by a ball of `radius` mm."""
     return np.asarray(ndimage.distance_transform_edt(mask) > radius)
 
 
-def closed(mask: Mask, radius: float) -> Mask:
+def closing(mask: Mask, radius: float) -> Mask:
     """Return the morphological closing by a ball, the volume's borders counting as inside nothing."""
     wide = np.pad(mask, int(radius) + 2)
     cut = (slice(int(radius) + 2, -int(radius) - 2),) * 3
-    return eroded(dilated(wide, radius), radius)[cut]
+    return erode(dilate(wide, radius), radius)[cut]
 
 
-def opened(mask: Mask, radius: float) -> Mask:
+def opening(mask: Mask, radius: float) -> Mask:
     """Return the morphological opening by a ball."""
-    return dilated(eroded(mask, radius), radius)
+    return dilate(erode(mask, radius), radius)
 
 
 def largest(mask: Mask) -> Mask:
@@ -131,10 +131,10 @@ def fraction8(field: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 def head_mask(t1: Field) -> Mask:
     """Return everything inside the skin, air-filled cavities included."""
-    bright = largest(opened(ndimage.gaussian_filter(t1, 1) > 14, 1))
+    bright = largest(opening(ndimage.gaussian_filter(t1, 1) > 14, 1))
     # The neck goes on below the volume: repeat the lowest slice so that closing does not eat it.
     below = np.pad(bright, ((12, 0), (0, 0), (0, 0)), "edge")
-    whole = closed(below, 10)[12:]
+    whole = closing(below, 10)[12:]
     return np.stack([ndimage.binary_fill_holes(plane) for plane in whole])
 
 
@@ -149,7 +149,7 @@ def tissue_fractions(t1: Field, brain: Mask) -> tuple[Field, Field, Field]:
         weight = ndimage.gaussian_filter(white, 14)
         reference = ndimage.gaussian_filter(t1 * white, 14) / np.maximum(weight, 1e-4)
     normal = t1 / np.maximum(reference, 30)
-    within = dilated(brain, 1)
+    within = dilate(brain, 1)
     tissue = np.where(within, np.clip((normal - 0.38) / 0.30, 0, 1), 0)
     white = np.minimum(np.where(within, np.clip((normal - 0.83) / 0.14, 0, 1), 0), tissue)
     return (tissue - white).astype(np.float32), white.astype(np.float32), normal.astype(np.float32)
@@ -163,38 +163,38 @@ def ventricle_mask(normal: Field, brain: Mask) -> Mask:
     lateral &= ~((z < 8) & (abs(x) < 9) & (y < -30)) & ~((z < 1) & (y > 0)) & ~((y > 20) & (abs(x) < 3))
     lateral &= ~((z > 22) & (abs(x) < 5))
     lateral &= ~((z < 6) & (y < -8) & (y > -34) & (abs(x) > 7))
-    deep = eroded(closed(brain, 10), 14)
+    deep = erode(closing(brain, 10), 14)
     horn = (abs(x) > 24) & (abs(x) < 42) & (y < -5) & (y > -45) & (z > -24) & (z <= 0)
     third = (abs(x) < 6) & (y < 5) & (y > -26) & (z > -12) & (z < 6)
     fourth = (abs(x) < 16) & (y < -32) & (y > -58) & (z > -50) & (z < -18)
-    seeds = dark & ((lateral & deep) | (third & deep) | (fourth & eroded(closed(brain, 10), 10)))
-    pieces, count = ndimage.label(opened(seeds, 0.9) | (seeds & third))
+    seeds = dark & ((lateral & deep) | (third & deep) | (fourth & erode(closing(brain, 10), 10)))
+    pieces, count = ndimage.label(opening(seeds, 0.9) | (seeds & third))
     sizes = ndimage.sum(seeds, pieces, range(1, count + 1))
     keep = np.isin(pieces, 1 + np.flatnonzero(np.asarray(sizes) > 150))
-    horns, count = ndimage.label(opened(dark & horn & eroded(closed(brain, 6), 8), 0.9))
+    horns, count = ndimage.label(opening(dark & horn & erode(closing(brain, 6), 8), 0.9))
     sizes = ndimage.sum(dark, horns, range(1, count + 1))
     return np.asarray(keep | np.isin(horns, 1 + np.flatnonzero(np.asarray(sizes) > 100)))
 
 
 def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     """Return the atlas arrays, quantised, from the folder with the source images."""
-    t1 = oriented(nifti(source / "ch2.nii.gz")).astype(np.float32)
-    brain = np.asarray(oriented(nifti(source / "ch2bet.nii.gz")) > 0)
-    aal = oriented(nifti(source / "aal.nii.gz"))
+    t1 = orient(nifti(source / "ch2.nii.gz")).astype(np.float32)
+    brain = np.asarray(orient(nifti(source / "ch2bet.nii.gz")) > 0)
+    aal = orient(nifti(source / "aal.nii.gz"))
     z, y, x = mni(t1.shape)
 
     head = head_mask(t1)
-    brain = largest(opened(brain, 1)) | (brain & dilated(largest(opened(brain, 1)), 2))
+    brain = largest(opening(brain, 1)) | (brain & dilate(largest(opening(brain, 1)), 2))
     # At the base a wide closing would swallow clivus and petrous bone.
-    hull = np.where(z < -8, closed(brain, 4), closed(brain, 10))
+    hull = np.where(z < -8, closing(brain, 4), closing(brain, 10))
     hull = np.where((z < -24) & (abs(x) < 40) & (y > -34), brain, hull)
 
     # Soft tissue outside the skull: bright, reached from the skin without crossing bone.
     head_distance = signed_distance(head)
-    soft = head & ((t1 > 45) | (head_distance > -3)) & ~dilated(hull, 1.5)
-    soft = largest(opened(soft, 1.0))
+    soft = head & ((t1 > 45) | (head_distance > -3)) & ~dilate(hull, 1.5)
+    soft = largest(opening(soft, 1.0))
     solid = head & ~soft
-    solid = largest(opened(solid, 1.5)) | hull
+    solid = largest(opening(solid, 1.5)) | hull
     behind = np.broadcast_to(y < 5, t1.shape)
     filled = np.stack([ndimage.binary_fill_holes(plane) for plane in solid])
     solid = solid | (filled & behind & (z > -56))
@@ -206,11 +206,11 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     cavity |= (solid_distance < -7) & (near < 12) & (z > -6)
     smooth_t1 = ndimage.gaussian_filter(t1, 0.7)
     csf_like = (smooth_t1 > 21) & (smooth_t1 < 50) & solid & (near < 12) & (abs(x) < 36)
-    cisterns = largest(opened(csf_like & (z < -20) & (y < 2) & (y > -60), 1.0))
-    cisterns |= opened(csf_like & (z >= -34) & (z < -4) & (y < 14), 1.0)
+    cisterns = largest(opening(csf_like & (z < -20) & (y < 2) & (y > -60), 1.0))
+    cisterns |= opening(csf_like & (z >= -34) & (z < -4) & (y < 14), 1.0)
     sinuses = solid & (t1 > 45) & (near < 14) & (y < -20) & (z > -50) & (z < 12)
-    cavity |= dilated(cisterns, 0.8) | opened(sinuses, 1.0)
-    cavity = opened(closed(largest(cavity & solid & (solid_distance < -1.5) | (hull & solid)), 2.0), 1.5)
+    cavity |= dilate(cisterns, 0.8) | opening(sinuses, 1.0)
+    cavity = opening(closing(largest(cavity & solid & (solid_distance < -1.5) | (hull & solid)), 2.0), 1.5)
     # Clivus, dorsum sellae and petrous apex: marrow as bright as brain; the dura before the pons bounds them.
     before_pons = (y > -8 - 0.0125 * x**2) & (y < 13)
     clivus = before_pons & (
@@ -218,58 +218,58 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     )
     # The petrous ridge runs outwards and back.
     clivus |= before_pons & (z <= -40) & (y < -6 - 0.55 * (abs(x) - 14)) & (abs(x) < 46)
-    cavity = largest(opened(cavity & ~clivus, 1.0))
+    cavity = largest(opening(cavity & ~clivus, 1.0))
     # Round the medulla the vertebral arteries are as dark as bone, and the cord lies in its CSF like a hole.
-    cavity |= closed(cavity, 3.5) & (z < -40) & (abs(x) < 19) & ~clivus
+    cavity |= closing(cavity, 3.5) & (z < -40) & (abs(x) < 19) & ~clivus
     cavity |= np.stack([ndimage.binary_fill_holes(plane) for plane in cavity]) & (z < -52)
     cavity[:6] = cavity[6]  # the lowest slices are cut by the volume's border
-    solid |= dilated(cavity, 2.0) & head
-    solid_distance = np.minimum(solid_distance, signed_distance(dilated(cavity, 2.0) & head, 0.7))
+    solid |= dilate(cavity, 2.0) & head
+    solid_distance = np.minimum(solid_distance, signed_distance(dilate(cavity, 2.0) & head, 0.7))
     cavity_distance = signed_distance(cavity, 0.7)
 
     cord = (z < -54) & cavity & (abs(x) < 12) & (smooth_t1 > 55) & (y < -20)
-    brain |= opened(cord, 1.5)
+    brain |= opening(cord, 1.5)
     brain[:6] = brain[6]
     grey, white, normal = tissue_fractions(t1, brain)
     # Inside the dura but no brain: dural sinuses behind, cavernous sinus, pituitary and nerves at the sella.
     sella = (z < -18) & (abs(x) < 42) & (y > -34) & (y < 22)
     behind_brain = (cavity_distance > -12) & (((y < -40) & (z < 24)) | ((abs(x) < 9) & (z > 24)))
-    venous = (sella | behind_brain) & cavity & ~dilated(brain, 1)
+    venous = (sella | behind_brain) & cavity & ~dilate(brain, 1)
     venous_fraction = np.where(venous, np.clip((normal - 0.40) / 0.15, 0, 1), 0).astype(np.float32)
     ventricles = ventricle_mask(normal, brain)
     # Beside a ventricle a half-filled voxel is half white matter: its T1 alone would call it grey.
-    rim = dilated(ventricles, 2.2)
+    rim = dilate(ventricles, 2.2)
     rim_white = np.clip((normal - 0.33) / 0.6, 0, 1)
     total = grey + white
     white = np.where(rim & (normal < 0.93) & (ndimage.maximum_filter(white, 5) > 0.9), rim_white, white)
     grey = np.where(rim, np.maximum(np.minimum(total, 1) - white, 0) * (total > white), grey)
 
     # Air: dark and thick, at the places of the nose, the sinuses and the mastoid.
-    dark = head & (smooth_t1 < 30) & ~dilated(cavity, 1.5) & ~soft
+    dark = head & (smooth_t1 < 30) & ~dilate(cavity, 1.5) & ~soft
     depth = ndimage.distance_transform_edt(dark | ~head)
     nose = ((abs(x) < 24) & (y > -8) & (z < 2)) | ((abs(x) < 48) & (y > 14) & (z < -36))
     frontal = (abs(x) < 40) & (y > 52) & (z > -30) & (z < 8)
     air = dark & (nose | frontal) & (depth > 1.5)
     air |= head & (t1 < 20) & ((abs(x) > 72) | (y > 84)) & (z < -5) & ~solid
-    air_fraction = ndimage.gaussian_filter(dilated(air, 0.5).astype(np.float32), 0.6)
-    face = opened(dark & ~dilated(air, 1.5) & (head_distance < -5) & ~solid, 1.0)
+    air_fraction = ndimage.gaussian_filter(dilate(air, 0.5).astype(np.float32), 0.6)
+    face = opening(dark & ~dilate(air, 1.5) & (head_distance < -5) & ~solid, 1.0)
     mastoid = np.exp(-0.5 * (((abs(x) - 52) / 9) ** 2 + ((y + 36) / 13) ** 2 + ((z + 42) / 13) ** 2))
     mastoid = np.where(dark & (depth > 1.5), mastoid, 0)
 
-    fat = np.where(head & ~dilated(cavity, 0.5), np.clip((t1 - 96) / 30, 0, 1), 0)
+    fat = np.where(head & ~dilate(cavity, 0.5), np.clip((t1 - 96) / 30, 0, 1), 0)
     # Over the vault all between bone and skin is fat, but for the temporal muscle and the occipital one.
     temporal = np.clip((abs(x) - 44) / 8, 0, 1) * np.clip((58 - z) / 10, 0, 1) * np.clip((y + 50) / 10, 0, 1)
     occipital = np.clip((-70 - y) / 10, 0, 1) * np.clip((12 - z) / 10, 0, 1)
     vault = np.clip((z - 4) / 10, 0, 1) * (1 - np.maximum(temporal, occipital)) * (solid_distance > 0)
     fat = np.maximum(fat, 0.93 * vault * head)
     globe = (y > 46) & (z > -48) & (z < -18) & (abs(x) > 14) & (abs(x) < 52) & (t1 < 58) & head & ~solid
-    globe = opened(globe, 4)
+    globe = opening(globe, 4)
 
     labels = np.zeros(t1.shape, np.uint8)
     for name, numbers in _AAL.items():
         labels[np.isin(aal, numbers)] = REGIONS[name]
     brainstem = (labels == 0) & brain & (abs(x) < 22) & (y < -2) & (y > -48) & (z < -10)
-    brainstem &= ~dilated(np.isin(labels, [REGIONS["temporal"], REGIONS["limbic"]]), 2) | (z < -35)
+    brainstem &= ~dilate(np.isin(labels, [REGIONS["temporal"], REGIONS["limbic"]]), 2) | (z < -35)
     labels[brainstem] = REGIONS["brainstem"]
     nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
     labels = labels[tuple(nearest)]
@@ -282,9 +282,9 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     falx = 0.5 * (outer_distance(odd & left) - outer_distance(even & ~left))
     falx = ndimage.gaussian_filter(falx, 1.5)
     deep = np.isin(labels, [REGIONS[name] for name in ("caudate", "putamen", "pallidum", "thalamus")])
-    deep &= ~dilated(ventricles, 1)
+    deep &= ~dilate(ventricles, 1)
     labels[ventricles] = REGIONS["ventricles"]
-    labels[~dilated(cavity, 1.0)] = REGIONS["outside"]
+    labels[~dilate(cavity, 1.0)] = REGIONS["outside"]
 
     return {
         "grey": fraction8(np.where(cavity_distance < 0.5, grey, 0)),

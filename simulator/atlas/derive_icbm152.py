@@ -28,14 +28,14 @@ from scipy import ndimage
 
 from simulator.atlas import REGIONS, Atlas, load_atlas
 from simulator.atlas.derive import (
-    closed,
-    dilated,
+    closing,
+    dilate,
     distance8,
     fraction8,
     largest,
     mni,
     nifti,
-    opened,
+    opening,
     outer_distance,
     signed_distance,
 )
@@ -87,7 +87,7 @@ def ventricle_mask(t1: Field, mask: Mask) -> Mask:
     horn = (abs(x) > 22) & (abs(x) < 38) & (y < -6) & (y > -44) & (z > -22) & (z <= 2)
     third = (abs(x) < 5) & (y < 4) & (y > -26) & (z > -10) & (z < 7)
     fourth = (abs(x) < 14) & (y < -34) & (y > -54) & (z > -44) & (z < -20)
-    deep = ndimage.distance_transform_edt(closed(mask, 10)) > 13
+    deep = ndimage.distance_transform_edt(closing(mask, 10)) > 13
     seeds = dark & deep & (lateral | horn | third | fourth)
     seeds |= ndimage.binary_dilation(seeds & lateral, iterations=2) & (t1 < 140) & deep
     pieces, count = ndimage.label(seeds)
@@ -124,16 +124,16 @@ def brain_of(t1: Field, gm: Field, wm: Field) -> Brain:
     clear = sharper(np.where(mask, t1, 150).astype(np.float32), 0.6, 1.0)
     brain = np.clip((clear - 120) / 30, 0, 1) * mask
     white = np.clip(0.5 + (sharper(wm, 0.3, 0.5) - sharper(gm, 0.3, 0.5) - 10) / 60, 0, 1)
-    hull = mask | np.where(z < -8, closed(mask, 4), closed(mask, 10))
+    hull = mask | np.where(z < -8, closing(mask, 4), closing(mask, 10))
     away, reach, depth = carved_sulci(hull)
     cortex = np.broadcast_to(((z > -18) | (abs(x) > 24)) & ~((y < -35) & (z < -10)), t1.shape)
     bank = np.clip(3.4 - away, 0, 1) * np.clip((reach + 2.5 - depth) / 1.5, 0, 1) * cortex
     brain = brain * (1 - np.clip(1.15 - away, 0, 1) * np.clip((reach - depth) / 2, 0, 1) * cortex)
     ventricles = ventricle_mask(t1, mask)
     # The ventricles' lining is no cortex: a half-filled voxel there is half white matter.
-    rim = dilated(ventricles, 2.0) & (gm < 200)
+    rim = dilate(ventricles, 2.0) & (gm < 200)
     white = np.where(rim, 1, white * (1 - bank))
-    brain = np.where(dilated(ventricles, 2.0), np.clip((clear - 105) / 60, 0, 1), brain)
+    brain = np.where(dilate(ventricles, 2.0), np.clip((clear - 105) / 60, 0, 1), brain)
     white = np.minimum(white, brain)
     return Brain((brain - white).astype(np.float32), white.astype(np.float32), ventricles, mask, hull)
 
@@ -209,13 +209,13 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     # Inner table: the hull and some CSF above the base; at the base the first anatomy's, where the brain leaves room.
     # Over the fissure between the hemispheres bone runs on smoothly.
     vault = np.clip((z - 2) / 22, 0, 1) * np.ones(shape, np.float32)
-    dome = signed_distance(closed(brain.mask, 26), 3.0)
-    temples = signed_distance(closed(brain.mask, 14), 2.0)
+    dome = signed_distance(closing(brain.mask, 26), 3.0)
+    temples = signed_distance(closing(brain.mask, 14), 2.0)
     near = outer_distance(brain.hull)
     smooth = np.where(z > 2, dome, np.where((z > -14) & (y > -30), temples, near))
     cavity = np.minimum(smooth, near) <= 2.0
     cavity |= (colin.cavity_distance < 0) & (z < -6) & (near < 16)
-    cavity = largest(opened(closed(cavity, 4.0), 2.0)) | brain.mask
+    cavity = largest(opening(closing(cavity, 4.0), 2.0)) | brain.mask
     cavity[:8] |= colin.cavity_distance[:8] < 0
     cavity_distance = signed_distance(cavity, 1.0)
     cavity_distance += vault * (ndimage.gaussian_filter(cavity_distance, 4.0) - cavity_distance)
@@ -230,7 +230,7 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     head_distance = np.minimum(head_distance, skull_distance - 1.5)
     # Distances add along the normal only: measure them again from their surfaces.
     skull_distance = _distance_of(skull_distance)
-    head_distance = _distance_of(np.minimum(head_distance, _bridged(head_distance, z)))
+    head_distance = _distance_of(np.minimum(head_distance, _bridge(head_distance, z)))
     # The first anatomy's source cuts the ears off: nothing may reach the border, or it would go on for ever.
     border = [np.minimum(np.arange(n), np.arange(n)[::-1]).astype(np.float32) for n in shape]
     edge = np.minimum(np.minimum(border[1][:, None], border[2]), (shape[0] - 1 - np.arange(shape[0]))[:, None, None])
@@ -252,43 +252,43 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     below = np.where(core | other, core, to_below < to_other)
     tissue = solid & (ndimage.distance_transform_edt(solid) > 0.5)
     tentorium = 0.5 * (outer_distance(below & tissue) - outer_distance(~below & tissue))
-    deep = np.isin(region, [REGIONS[name] for name in _DEEP]) & ~dilated(brain.ventricles, 1)
+    deep = np.isin(region, [REGIONS[name] for name in _DEEP]) & ~dilate(brain.ventricles, 1)
     region[brain.ventricles] = REGIONS["ventricles"]
     venous = _at(colin.venous, where) * (z < -16) * (brain.grey + brain.white < 0.2)
 
     bend = asymmetry(shape)
     lopsided = bend + np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in shape), indexing="ij"))
 
-    def moved(field: NDArray[np.generic], order: int = 1) -> Field:
+    def move(field: NDArray[np.generic], order: int = 1) -> Field:
         return _at(field, lopsided, order)
 
-    cavity_distance = moved(cavity_distance)
+    cavity_distance = move(cavity_distance)
     inside = cavity_distance < 0.5
-    region = moved(region, 0).astype(np.uint8)
+    region = move(region, 0).astype(np.uint8)
     region[cavity_distance > 1.0] = REGIONS["outside"]
     blurred = {"globe": colin.globe, "mastoid": colin.mastoid, "air": colin.air, "bone": colin.bone}
     return {
-        "grey": fraction8(moved(brain.grey) * inside),
-        "white": fraction8(moved(brain.white) * inside),
-        "venous": fraction8(moved(venous)),
-        "ventricle": fraction8(ndimage.gaussian_filter(moved(brain.ventricles.astype(np.float32)), 0.4)),
-        **{name: fraction8(moved(_at(field, where))) for name, field in blurred.items()},
-        "fat": fraction8(moved(fat)),
-        "deep_grey": fraction8(ndimage.gaussian_filter(moved(deep.astype(np.float32)), 0.8)),
+        "grey": fraction8(move(brain.grey) * inside),
+        "white": fraction8(move(brain.white) * inside),
+        "venous": fraction8(move(venous)),
+        "ventricle": fraction8(ndimage.gaussian_filter(move(brain.ventricles.astype(np.float32)), 0.4)),
+        **{name: fraction8(move(_at(field, where))) for name, field in blurred.items()},
+        "fat": fraction8(move(fat)),
+        "deep_grey": fraction8(ndimage.gaussian_filter(move(deep.astype(np.float32)), 0.8)),
         "cavity_distance": distance8(cavity_distance),
-        "skull_distance": distance8(moved(skull_distance)),
-        "head_distance": distance8(moved(head_distance)),
-        "ventricle_distance": distance8(moved(signed_distance(brain.ventricles, 0.7))),
-        "falx_distance": distance8(moved(np.broadcast_to(x, shape).astype(np.float32))),
-        "tentorium_distance": distance8(moved(ndimage.gaussian_filter(tentorium, 1.2))),
+        "skull_distance": distance8(move(skull_distance)),
+        "head_distance": distance8(move(head_distance)),
+        "ventricle_distance": distance8(move(signed_distance(brain.ventricles, 0.7))),
+        "falx_distance": distance8(move(np.broadcast_to(x, shape).astype(np.float32))),
+        "tentorium_distance": distance8(move(ndimage.gaussian_filter(tentorium, 1.2))),
         "region": region,
         "origin_mni": np.asarray(colin.origin_mni, np.float32),
     }
 
 
-def _bridged(head_distance: Field, z: Field) -> Field:
+def _bridge(head_distance: Field, z: Field) -> Field:
     """Return the distance (mm) to a skin that spans hollows above the orbits: the temporal muscle fills them."""
-    spanned = signed_distance(closed(head_distance < 0, 22), 2.0)
+    spanned = signed_distance(closing(head_distance < 0, 22), 2.0)
     return np.where(z > -24, spanned, head_distance).astype(np.float32)
 
 

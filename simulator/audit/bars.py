@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 from appliance.reading.contract import SizeClass
 from simulator.audit.cases import Case, Seen
 from simulator.audit.classifiers import Features, Trial, trials
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.manifest import Entry
 from simulator.sizes import TEST_COHORT, TEST_QUARTILES_ML
 
@@ -104,7 +104,7 @@ def header_bars(cases: Sequence[Case], cohorts: Mapping[str, tuple[Sequence[Entr
         Bar("attributes that differ within a pair", len(differing), 0, 0, 2 * len(cases), ", ".join(sorted(differing)))
     )
     for name, (entries, features) in cohorts.items():
-        bleeds = np.array([entry.finding is not Finding.NONE for entry in entries])
+        bleeds = np.array([entry.finding is not Diagnosis.NONE for entry in entries])
         heads = np.array([entry.seed for entry in entries])
         bars += _trial_bars(f"headers of {name}", trials(features, bleeds, heads), len(entries), 1.0)
     return bars

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.audit.headers import digests, features, written_headers
-from simulator.audit.physics import ScannerFigures, blood_hu, measured, tissue_hu
+from simulator.audit.physics import ScannerFigures, blood_hu, measure_scanner, tissue_hu
 from simulator.audit.surroundings import masked_out, statistics_of
 from simulator.audit.threshold import largest_dense_ml
 from simulator.head import SimulatedHead
@@ -110,15 +110,15 @@ def case_of(entry: Entry, matrix: int) -> Case:
     volumes = {str(kind): volume for kind, volume in bleeding.volumes_ml.items()}
     return Case(
         entry=entry,
-        bleeding=_seen(bleeding, specs[0], hidden),
-        healthy=_seen(healthy, specs[1], hidden),
+        bleeding=_cut_cells(bleeding, specs[0], hidden),
+        healthy=_cut_cells(healthy, specs[1], hidden),
         volume_ml=volumes.get(str(entry.finding), 0.0),
         volumes_ml=volumes,
         masked=float(hidden.mean()),
         changed_bone=changed_outside(bleeding.head, healthy.head),
         tissue_hu=tissue_hu(healthy.head),
         blood_hu=blood_hu(bleeding.head),
-        scanner=measured(healthy.scanner, entry.seed),
+        scanner=measure_scanner(healthy.scanner, entry.seed),
         mimics=tuple(name for name, _ in healthy.head.anatomy.mimics.present),
     )
 
@@ -135,7 +135,7 @@ def changed_outside(bleeding: SimulatedHead, healthy: SimulatedHead) -> float:
     return float((np.abs(bleeding.hu - healthy.hu)[outside] > SAME_HU).mean())
 
 
-def _seen(scan: SimulatedScan, spec: StudySpec, hidden: NDArray[np.bool_]) -> Seen:
+def _cut_cells(scan: SimulatedScan, spec: StudySpec, hidden: NDArray[np.bool_]) -> Seen:
     """Return what is kept of one scan."""
     with tempfile.TemporaryDirectory() as folder:
         headers = written_headers(write_scan(scan, spec, Path(folder)))

@@ -56,7 +56,7 @@ def trials(studies: Sequence[Features], bleeds: NDArray[np.bool_], heads: NDArra
     bleeds: bool [N], who bleeds.
     heads: int [N], whose head it is: a pair of studies shares one.
     """
-    table, names = encoded(studies)
+    table, names = encode(studies)
     telling = _hints(table, names, bleeds)
     found = []
     for name, make in _CLASSIFIERS.items():
@@ -66,7 +66,7 @@ def trials(studies: Sequence[Features], bleeds: NDArray[np.bool_], heads: NDArra
     return found
 
 
-def encoded(studies: Sequence[Features]) -> tuple[NDArray[np.float64], list[str]]:
+def encode(studies: Sequence[Features]) -> tuple[NDArray[np.float64], list[str]]:
     """Return the features as a table [N, F] with the names of its columns.
 
     Every feature that some studies lack has a column that says so, and counts as the median of the others there; a

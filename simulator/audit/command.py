@@ -17,7 +17,7 @@ from rich.console import Console
 from simulator.cohort import usable_cores
 from simulator.manifest import Entry, read
 from simulator.population import POPULATIONS
-from simulator.progress import counted
+from simulator.progress import progress_bar
 from simulator.recipes import pairs
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def audit(
     if population is not None and population not in POPULATIONS:
         raise typer.BadParameter(f"a population is one of {', '.join(POPULATIONS)}", param_hint="--population")
     from simulator.audit.page import draw
-    from simulator.audit.report import audited, conclude, markdown, stated, table
+    from simulator.audit.report import bar_values, conclude, every_bar, markdown, table
 
     entries = pairs(studies // 2, None if population is None else POPULATIONS[population])
     found, failed = measured_pairs(entries, out, matrix, workers or usable_cores())
@@ -71,8 +71,8 @@ def audit(
             typer.echo(f"failed: {name}: {error}", err=True)
         typer.echo(f"only {len(found)} of {len(entries)} pairs could be made: too few to judge", err=True)
         raise typer.Exit(1)
-    bars = audited(found, failed, _FRESH * studies)
-    report = json.dumps({"pairs": len(found), "failed": failed, "bars": [stated(bar) for bar in bars]}, indent=2)
+    bars = every_bar(found, failed, _FRESH * studies)
+    report = json.dumps({"pairs": len(found), "failed": failed, "bars": [bar_values(bar) for bar in bars]}, indent=2)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "audit.json").write_text(report + "\n", encoding="utf-8")
@@ -96,16 +96,16 @@ def measured_pairs(
         If `out` holds pairs of another simulator or matrix.
     """
     from simulator.audit.cases import cases
-    from simulator.audit.kept import claim, keep, kept
+    from simulator.audit.kept import claim, keep, read_kept
 
     try:
         folder = None if out is None else claim(out, matrix=matrix)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--out") from error
-    found = {} if folder is None else {case.entry: case for case in kept(entries, folder)}
+    found = {} if folder is None else {case.entry: case for case in read_kept(entries, folder)}
     failed: dict[str, str] = {}
     missing = [entry for entry in entries if entry not in found]
-    with counted(Console(stderr=True)) as progress:
+    with progress_bar(Console(stderr=True)) as progress:
         bar = progress.add_task("simulating pairs", total=len(entries), completed=len(found))
         for entry, case in cases(missing, matrix=matrix, workers=workers):
             if isinstance(case, str):

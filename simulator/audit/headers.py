@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A study's DICOM headers, without pixels, as features: whatever a classifier could learn from them.
 
-Two views. `written_headers` reads the files of a written study. `planned_features` asks for the headers of a study
+Two views. `written_headers` reads the files of a written study. `header_features` asks for the headers of a study
 that nobody simulated, thousands in a minute: enough heads to see a small leak, and the shipped manifests as they are,
 where seed and finding could go together. UIDs are hashes and left out; numbers in names and identifiers stay in.
 
@@ -25,7 +25,7 @@ from pydicom.multival import MultiValue
 from simulator.dicom import Uids
 from simulator.headers import Examination, ct_header
 from simulator.manifest import Entry
-from simulator.series import PatientPosition, SeriesKind, Stack
+from simulator.series import PatientPosition, Planes, SeriesKind
 from simulator.study import StudySpec, WrittenStudy, axial_geometry
 from simulator.vendors import VENDORS
 
@@ -87,14 +87,14 @@ def written_headers(study: WrittenStudy) -> list[Dataset]:
     return [pydicom.dcmread(path, stop_before_pixels=True) for path in study.all_files]
 
 
-def planned_features(entries: Iterable[Entry]) -> list[dict[str, float | str]]:
+def header_features(entries: Iterable[Entry]) -> list[dict[str, float | str]]:
     """Return the features of the axial series' headers of studies that are not simulated."""
     found = []
     for entry in entries:
         spec = StudySpec(entry.seed, entry.finding, volume_ml=entry.volume_ml, population=entry.population)
         geometry = axial_geometry(spec)
-        stack = Stack.on(geometry, np.broadcast_to(np.int16(0), geometry.shape))
-        vendor, examination = VENDORS[spec.vendor_name], Examination.drawn(spec.seed)
+        stack = Planes.on(geometry, np.broadcast_to(np.int16(0), geometry.shape))
+        vendor, examination = VENDORS[spec.vendor_name], Examination.draw(spec.seed)
         ends = (0, geometry.shape[0] // 2, geometry.shape[0] - 1)
         headers = [
             ct_header(vendor, examination, Uids(entry.name), SeriesKind.AXIAL, stack, i, position=PatientPosition.HFS)

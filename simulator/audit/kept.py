@@ -45,7 +45,7 @@ def keep(case: Case, folder: Path) -> None:
     _write(_path(case.entry, folder), dataclasses.asdict(case))
 
 
-def kept(entries: Iterable[Entry], folder: Path) -> list[Case]:
+def read_kept(entries: Iterable[Entry], folder: Path) -> list[Case]:
     """Return those of the entries' pairs that the folder of pairs has, in the entries' order."""
     return [_read(_path(entry, folder)) for entry in entries if _path(entry, folder).exists()]
 

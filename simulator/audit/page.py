@@ -14,7 +14,7 @@ import numpy as np
 from appliance.reading.contract import SizeClass
 from simulator.audit.bars import EDGE_MM, NOISE_HU, PAPER_AUC, TISSUE_HU, Bar
 from simulator.audit.cases import Case
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.manifest import Entry
 from simulator.population import REALISTIC
 from simulator.sizes import TEST_COHORT, TEST_QUARTILES_ML
@@ -164,7 +164,7 @@ def _types(plot: Axes, independent: Sequence[Entry]) -> None:
 
 def _asked(plot: Axes, cases: Sequence[Case]) -> None:
     """Largest dense piece against the labelled volume: what the detector sees of the blood."""
-    for finding in (Finding.IPH, Finding.EDH_SDH, Finding.SAH):
+    for finding in (Diagnosis.IPH, Diagnosis.EDH_SDH, Diagnosis.SAH):
         ours = [case for case in cases if case.entry.finding is finding]
         plot.scatter(
             [c.volume_ml for c in ours], [max(c.bleeding.dense_ml, 1e-3) for c in ours], s=9, label=str(finding)

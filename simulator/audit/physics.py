@@ -66,7 +66,7 @@ def blood_hu(head: SimulatedHead) -> float | None:
     return float(np.median(values)) if values.size > _FEW else None
 
 
-def measured(scanner: Scanner, seed: int) -> ScannerFigures:
+def measure_scanner(scanner: Scanner, seed: int) -> ScannerFigures:
     """Return what a scanner does to the phantom, its noise drawn from `seed`."""
     frequency, power = noise_power(scanner, slices=_SLICES, seed=seed)
     # A ring of frequencies has their circumference.

@@ -21,9 +21,9 @@ from simulator.audit.bars import (
     size_bars,
 )
 from simulator.audit.cases import Case
-from simulator.audit.headers import planned_features
-from simulator.manifest import Entry, read, shipped
-from simulator.recipes import drawn
+from simulator.audit.headers import header_features
+from simulator.manifest import Entry, read, shipped_manifests
+from simulator.recipes import draw_entries
 
 BROKEN: Final = 1
 """Exit status when a bar is broken."""
@@ -47,16 +47,16 @@ def conclude(bars: Sequence[Bar]) -> None:
         raise typer.Exit(BROKEN)
 
 
-def audited(found: Sequence[Case], failed: Mapping[str, str], fresh: int) -> list[Bar]:
+def every_bar(found: Sequence[Case], failed: Mapping[str, str], fresh: int) -> list[Bar]:
     """Return every bar, of pairs, of the shipped cohorts' headers and of those of `fresh` drawn studies.
 
     Parameters
     ----------
     failed: what went wrong in the pairs that are not among `found`, by the name of the study with blood.
     """
-    cohorts: dict[str, Sequence[Entry]] = {f"the {name} cohort": read(name) for name in shipped()}
-    cohorts["drawn studies"] = drawn(fresh, _FRESH_SEED)
-    headers = {name: (entries, planned_features(entries)) for name, entries in cohorts.items()}
+    cohorts: dict[str, Sequence[Entry]] = {f"the {name} cohort": read(name) for name in shipped_manifests()}
+    cohorts["drawn studies"] = draw_entries(fresh, _FRESH_SEED)
+    headers = {name: (entries, header_features(entries)) for name, entries in cohorts.items()}
     return [
         failure_bar(found, failed),
         *header_bars(found, headers),
@@ -67,7 +67,7 @@ def audited(found: Sequence[Case], failed: Mapping[str, str], fresh: int) -> lis
     ]
 
 
-def stated(bar: Bar) -> dict[str, object]:
+def bar_values(bar: Bar) -> dict[str, object]:
     """Return a bar as plain values."""
     return dataclasses.asdict(bar) | {"holds": bar.holds}
 

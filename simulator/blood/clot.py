@@ -57,7 +57,7 @@ class Clot:
     swirl_hu: float
 
     @classmethod
-    def drawn(cls, anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, subacute_rate: float = 0.08) -> Clot:
+    def draw(cls, anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, subacute_rate: float = 0.08) -> Clot:
         """Return a clot of this head's blood, by its haematocrit: contrast agent in its vessels thickens no clot."""
         whole = anatomy.tissue.blood
         age = Age(
@@ -86,7 +86,7 @@ class Clot:
         return np.asarray(out, np.float32)
 
 
-def settled(density: Field, down: Field, level: float, drop_hu: float) -> Field:
+def settle(density: Field, down: Field, level: float, drop_hu: float) -> Field:
     """Return a density with cells settled below a horizontal level: `drop_hu` darker above it, a little denser below.
 
     Parameters

@@ -118,7 +118,7 @@ class Collection(ABC):
         """Return how its thickness varies, about 1."""
 
     @abstractmethod
-    def allowed(self, room: Room) -> Field:
+    def extent(self, room: Room) -> Field:
         """Return where such a collection goes, 0 to 1."""
 
     def middle_mm(self, size: float) -> float:
@@ -143,7 +143,7 @@ class Epidural(Collection):
     crosses: bool
 
     @classmethod
-    def drawn(cls, room: Room, rng: np.random.Generator) -> Epidural:
+    def draw(cls, room: Room, rng: np.random.Generator) -> Epidural:
         """Return one anywhere on the vault, under a fracture where there is one."""
         y, z = rng.uniform(-65, 55), rng.uniform(-12, 50)
         fracture = room.anatomy.mimics.fracture
@@ -163,7 +163,7 @@ class Epidural(Collection):
         """Return little variation."""
         return 1 + np.float32(0.06) * smooth_field(rng, room.depth.shape, 14)
 
-    def allowed(self, room: Room) -> Field:
+    def extent(self, room: Room) -> Field:
         """Return the bone between its sutures, or the vault where a suture is broken."""
         vault = _vault(room)
         if self.crosses:
@@ -187,7 +187,7 @@ class Convexity(Collection):
     place: tuple[int, int, int]
 
     @classmethod
-    def drawn(cls, room: Room, rng: np.random.Generator) -> Convexity:
+    def draw(cls, room: Room, rng: np.random.Generator) -> Convexity:
         """Return one over the side of the hemisphere, further in front or behind."""
         place = room.on_vault(float(rng.uniform(-30, 25)), float(rng.uniform(10, 42)))
         half = (float(rng.uniform(46, 72)), float(rng.uniform(30, 44)))
@@ -205,7 +205,7 @@ class Convexity(Collection):
         waves = 1 + 0.2 * smooth_field(rng, shape, 18) + 0.06 * smooth_field(rng, shape, 7)
         return np.asarray(np.clip(waves, 0.3, 1.7), np.float32)
 
-    def allowed(self, room: Room) -> Field:
+    def extent(self, room: Room) -> Field:
         """Return the vault on this side."""
         return _vault(room)
 
@@ -221,7 +221,7 @@ class Falx(Collection):
     centre: tuple[float, float]  # MNI y, z, mm
 
     @classmethod
-    def drawn(cls, _room: Room, rng: np.random.Generator) -> Falx:
+    def draw(cls, _room: Room, rng: np.random.Generator) -> Falx:
         """Return one in front or behind, half each."""
         front = rng.random() < 0.5
         y, z = (rng.uniform(25, 50), rng.uniform(5, 45)) if front else (rng.uniform(-75, -35), rng.uniform(20, 55))
@@ -248,13 +248,13 @@ class Falx(Collection):
         """Return gentle ones."""
         return np.asarray(np.clip(1 + 0.25 * smooth_field(rng, room.depth.shape, 12), 0.3, 2), np.float32)
 
-    def allowed(self, room: Room) -> Field:
+    def extent(self, room: Room) -> Field:
         """Return the height of the falx, above the corpus callosum and near the vault."""
         z, y, _ = room.lines
         lowest = np.where(y > 20, -10.0, np.where(y < -40, 4.0, 34.0)).astype(np.float32)
         allowed = smoothstep((z - lowest) / 6) * smoothstep((38 - room.depth) / 8)
         allowed = allowed * smoothstep((room.tentorium - 2) / 4)
-        return allowed * smoothstep((room.anatomy.warped_smooth(room.anatomy.atlas.ventricle_distance) - 5) / 5)
+        return allowed * smoothstep((room.anatomy.warp_smooth(room.anatomy.atlas.ventricle_distance) - 5) / 5)
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,7 @@ class Tentorium(Collection):
     leans: ClassVar[bool] = False
 
     @classmethod
-    def drawn(cls, room: Room, rng: np.random.Generator) -> Tentorium:
+    def draw(cls, room: Room, rng: np.random.Generator) -> Tentorium:
         """Return one on the leaf of this side."""
         half = float(rng.uniform(26, 38))
         x, y = room.side * float(rng.uniform(22, 40)), float(rng.uniform(-65, -45))
@@ -289,7 +289,7 @@ class Tentorium(Collection):
         """Return gentle ones."""
         return np.asarray(np.clip(1 + 0.2 * smooth_field(rng, room.depth.shape, 12), 0.3, 2), np.float32)
 
-    def allowed(self, room: Room) -> Field:
+    def extent(self, room: Room) -> Field:
         """Return the leaf behind and beside the incisura."""
         z, y, x = room.lines
         incisura = smoothstep((np.abs(x) - 16) / 8 + np.maximum(0, (-48 - y) / 8))

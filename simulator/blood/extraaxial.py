@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from simulator.anatomy import Anatomy, Box
-from simulator.blood.clot import Clot, downwards, settled
+from simulator.blood.clot import Clot, downwards, settle
 from simulator.blood.collection import COLLECTIONS, Collection, Room
 from simulator.blood.form import Bleed, Form
-from simulator.blood.growth import PUSHES_FROM_ML, Growth, size_for, trimmed
-from simulator.blood.push import leaned, relaxed
+from simulator.blood.growth import PUSHES_FROM_ML, Growth, size_for, trim
+from simulator.blood.push import lean_away, relax
 from simulator.fields import smooth_field
 from simulator.landmarks import smoothstep
 from simulator.warp import WARP_GRID_MM, at_warp_nodes
@@ -70,12 +70,12 @@ class ExtraaxialPlan:
         out[self.reached] = values
         return out
 
-    def grown(self, volume_ml: float) -> Growth:
+    def grow(self, volume_ml: float) -> Growth:
         """Return the collection with about `volume_ml` of blood."""
         size = size_for(lambda s: float(self._fraction(s).sum()) * self.voxel_ml, volume_ml, 0.01, 4.0, steps=14)
         fraction = self._spread(self._fraction(size), 0)
         push = self._push(size, fraction) if volume_ml > PUSHES_FROM_ML else None
-        return trimmed(Growth(self.box, fraction, self.density, None, push), self.box)
+        return trim(Growth(self.box, fraction, self.density, None, push), self.box)
 
     def _push(self, size: float, fraction: Field) -> Field:
         """Return the mass effect: brain starts where the blood ends, and gives way to the other side of the head."""
@@ -91,10 +91,10 @@ class ExtraaxialPlan:
         given = (deep < thick + WARP_GRID_MM) & (thick > 0.5)
         volume_ml = float(fraction.sum()) * self.voxel_ml
         shift = self.lean * 0.1 * volume_ml if self.collection.leans else 0.0
-        return leaned(relaxed(push, given, free), self.anatomy, self.box, fraction, min(shift, 12), given)
+        return lean_away(relax(push, given, free), self.anatomy, self.box, fraction, min(shift, 12), given)
 
 
-def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, *, waved: bool = True) -> ExtraaxialPlan:
+def plan_collection(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, *, waved: bool = True) -> ExtraaxialPlan:
     """Return an extra-axial collection of a form on its side of the head.
 
     Parameters
@@ -102,8 +102,8 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, *, waved: 
     waved: whether its thickness varies by smooth waves.
     """
     room = Room(anatomy, bleed.side)
-    collection = COLLECTIONS[bleed.form].drawn(room, rng)
-    wall, spot, allowed = collection.wall(room), collection.spot(room), collection.allowed(room)
+    collection = COLLECTIONS[bleed.form].draw(room, rng)
+    wall, spot, allowed = collection.wall(room), collection.spot(room), collection.extent(room)
     waves = collection.waves(room, rng)
     outward = collection.outward(room).astype(np.float32)
     outward /= np.maximum(np.sqrt((outward**2).sum(0)), 0.2 / WARP_GRID_MM)
@@ -127,7 +127,7 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, *, waved: 
 def _density(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, near: NDArray[np.bool_]) -> Field:
     """Return the HU [Z, Y, X] of a collection about the places `near`: acute, mixed or subacute."""
     epidural = bleed.form is Form.EPIDURAL
-    clot = Clot.drawn(anatomy, bleed, rng, subacute_rate=0.02 if epidural else 0.15)
+    clot = Clot.draw(anatomy, bleed, rng, subacute_rate=0.02 if epidural else 0.15)
     density = clot.density(rng, near.shape, 8)
     if epidural or bleed.clear or rng.random() > _MIXED_RATE or not near.any():
         return density
@@ -138,7 +138,7 @@ def _density(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, near: NDA
         low, high = np.percentile(down[near], [25, 80])
         level = float(rng.uniform(low, high))
         drop = float(np.median(density - old))
-        return settled(density, down, level, drop) - np.float32(0.2 * drop)
+        return settle(density, down, level, drop) - np.float32(0.2 * drop)
     # Fresh blood runs in bands and pockets between membranes.
     fresh = smoothstep(smooth_field(rng, near.shape, float(rng.uniform(6, 14))) * 1.2 + np.float32(rng.uniform(0.2, 1)))
     return np.asarray(old + fresh * (density - old), np.float32)

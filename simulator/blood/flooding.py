@@ -35,9 +35,9 @@ class FloodedPlan(extraaxial.ExtraaxialPlan):
         )
 
 
-def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> FloodedPlan:
+def plan_flooded(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> FloodedPlan:
     """Return an extra-axial collection of a form on its side of the head."""
-    plan = extraaxial.planned(anatomy, bleed, rng, waved=False)
+    plan = extraaxial.plan_collection(anatomy, bleed, rng, waved=False)
     shape = plan.reached.shape
     epidural = bleed.form is Form.EPIDURAL
     relief = np.float32(rng.uniform(0.12, 0.25)) * smooth_field(rng, shape, float(rng.uniform(16, 30)))

@@ -29,7 +29,7 @@ class Growth:
     fraction: float32 [Z, Y, X] of the box, how much of each voxel is blood.
     density: float32 [Z, Y, X] of the box, HU of the blood itself.
     oedema: float32 [Z, Y, X] of the box, HU taken from the tissue around, or None.
-    push: float32 [3, z, y, x] on the inner warp's grid, see `Anatomy.pushed`, or None.
+    push: float32 [3, z, y, x] on the inner warp's grid, see `Anatomy.push_tissue`, or None.
     """
 
     box: Box
@@ -52,7 +52,7 @@ class Growth:
 class Plan(Protocol):
     """A bleed whose site and shape are drawn and whose volume is open."""
 
-    def grown(self, volume_ml: float) -> Growth:
+    def grow(self, volume_ml: float) -> Growth:
         """Return the bleed with about `volume_ml` of blood (true fill, not labelled voxels)."""
         ...
 
@@ -73,7 +73,7 @@ def size_for(volume: Callable[[float], float], wanted: float, low: float, high: 
     return 0.5 * (low + high)
 
 
-def trimmed(growth: Growth, within: Box, margin: int = 2) -> Growth:
+def trim(growth: Growth, within: Box, margin: int = 2) -> Growth:
     """Return the growth cut to where there is blood or oedema, and to a box of the grid."""
     present = growth.fraction > 0
     if growth.oedema is not None:

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from simulator.anatomy import Anatomy, Box
 from simulator.atlas import REGIONS
-from simulator.blood.clot import ISODENSE_HU, Age, Clot, downwards, settled
+from simulator.blood.clot import ISODENSE_HU, Age, Clot, downwards, settle
 from simulator.blood.form import Bleed, Form
-from simulator.blood.growth import PUSHES_FROM_ML, Growth, size_for, trimmed
-from simulator.blood.push import leaned
+from simulator.blood.growth import PUSHES_FROM_ML, Growth, size_for, trim
+from simulator.blood.push import lean_away
 from simulator.fields import smooth_field
 from simulator.landmarks import smoothstep
 from simulator.warp import WARP_GRID_MM, at_warp_nodes
@@ -57,7 +57,7 @@ class ParenchymalPlan:
         filled = np.clip(0.5 - (self.reach - np.float32(size)) / np.float32(self.edge_mm), 0, 1)
         return np.asarray(filled * self.patches, np.float32)
 
-    def grown(self, volume_ml: float) -> Growth:
+    def grow(self, volume_ml: float) -> Growth:
         """Return the bleed with about `volume_ml` of blood."""
         size = size_for(lambda s: float(self._fraction(s).sum()) * self.voxel_ml, volume_ml, -12.0, 90.0, steps=18)
         fraction = self._fraction(size)
@@ -65,7 +65,7 @@ class ParenchymalPlan:
         oedema = np.float32(self.oedema_hu) * np.exp(-((beyond / np.float32(self.oedema_mm)) ** 2))
         oedema[beyond > 2.5 * self.oedema_mm] = 0
         push = self._push(size, volume_ml, fraction) if volume_ml > PUSHES_FROM_ML else None
-        return trimmed(Growth(self.box, fraction, self.density, oedema, push), self.anatomy.cavity_box)
+        return trim(Growth(self.box, fraction, self.density, oedema, push), self.anatomy.cavity_box)
 
     def _push(self, size: float, volume_ml: float, fraction: Field) -> Field:
         """Return the mass effect: tissue moves away from the bleed as from a growing ball, not through the skull."""
@@ -83,7 +83,7 @@ class ParenchymalPlan:
         depth = -at_warp_nodes(np.asarray(atlas.cavity_distance))
         moved = np.minimum(moved, 14) * smoothstep(depth / 12) * (away < 90)
         push = np.asarray(-slope * moved, np.float32)
-        return leaned(push, self.anatomy, self.box, fraction, min(self.lean * volume_ml, 12), away < WARP_GRID_MM)
+        return lean_away(push, self.anatomy, self.box, fraction, min(self.lean * volume_ml, 12), away < WARP_GRID_MM)
 
 
 def radius_mm(volume_ml: float) -> float:
@@ -95,7 +95,9 @@ Reach = Callable[[Anatomy, Bleed, Box, tuple[int, int, int], np.random.Generator
 """What gives how far (about mm) each voxel [Z, Y, X] of a box is for blood that starts at a voxel."""
 
 
-def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, reached: Reach | None = None) -> ParenchymalPlan:
+def plan_intraparenchymal(
+    anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, reached: Reach | None = None
+) -> ParenchymalPlan:
     """Return a parenchymal bleed of a form at a site where it fits.
 
     Parameters
@@ -104,13 +106,13 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, reached: R
     """
     atlas, form = anatomy.atlas, bleed.form
     radius = radius_mm(bleed.volume_ml)
-    cz, cy, cx = centre = drawn_site(anatomy, bleed, rng)
+    cz, cy, cx = centre = draw_site(anatomy, bleed, rng)
     half = int(min(2.2 * radius + 14, 64))
     z, y, x = (slice(max(0, c - half), min(n, c + half)) for c, n in zip(centre, atlas.shape, strict=True))
     box = (z, y, x)
     shape = (z.stop - z.start, y.stop - y.start, x.stop - x.start)
     reach = (reached or ragged_balls)(anatomy, bleed, box, centre, rng)
-    clot = Clot.drawn(anatomy, bleed, rng)
+    clot = Clot.draw(anatomy, bleed, rng)
     density = clot.density(rng, shape, max(4.0, 0.4 * radius))
     patches = np.ones(shape, np.float32)
     if form is Form.CONTUSION and bleed.volume_ml > 0.1:
@@ -120,7 +122,7 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, reached: R
     elif bleed.volume_ml > 6 and rng.random() < _LEVEL_RATE:
         down = downwards(anatomy, box)
         middle = float(down[cz - z.start, cy - y.start, cx - x.start])
-        density = settled(density, down, middle + radius * float(rng.uniform(-0.6, 0.4)), float(rng.uniform(10, 28)))
+        density = settle(density, down, middle + radius * float(rng.uniform(-0.6, 0.4)), float(rng.uniform(10, 28)))
     # Blood as dense as brain shows by what it presses upon and by its oedema, or not at all.
     isodense = clot.hu < ISODENSE_HU
     older = {Age.HYPERACUTE: 0.5, Age.ACUTE: 1.0, Age.SUBACUTE: 2.2}[clot.age]
@@ -167,7 +169,7 @@ def ragged_balls(
     return np.asarray(reach, np.float32)
 
 
-def drawn_site(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> tuple[int, int, int]:
+def draw_site(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator) -> tuple[int, int, int]:
     """Return the voxel z, y, x of the atlas grid where a bleed of this form and size starts."""
     radius = radius_mm(bleed.volume_ml)
     region = {

@@ -31,7 +31,7 @@ _LARGEST_CONTUSION_ML = 18.0
 _CONTUSION_RATE, _CONTUSION_RATE_WITH_FRACTURE = 0.28, 0.6
 
 
-def drawn_bleeds(
+def draw_bleeds(
     kind: HemorrhageType,
     volume_ml: float,
     rng: np.random.Generator,

@@ -15,7 +15,7 @@ from simulator.warp import at_warp_nodes
 Field = NDArray[np.float32]
 
 
-def relaxed(push: Field, given: NDArray[np.bool_], free: NDArray[np.bool_]) -> Field:
+def relax(push: Field, given: NDArray[np.bool_], free: NDArray[np.bool_]) -> Field:
     """Return a push that is as given where it is given, nothing outside the brain, and smooth (harmonic) between.
 
     A pressed brain gives way everywhere a little, most beside the bleed and not at all at the skull.
@@ -49,7 +49,7 @@ def _on_grid(coarse: Field, step: int, shape: tuple[int, ...]) -> Field:
     return np.stack([ndimage.map_coordinates(part, grid, order=1, mode="nearest") for part in coarse])
 
 
-def leaned(
+def lean_away(
     push: Field, anatomy: Anatomy, box: Box, fraction: Field, shift_mm: float, given: NDArray[np.bool_]
 ) -> Field:
     """Return the push with the whole brain around the bleed leaning away from its side: midline shift.

@@ -9,19 +9,19 @@ from typing import Final
 import numpy as np
 
 from appliance.reading.contract import SizeClass
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.population import BleedSizes
 from simulator.sizes import TEST_COHORT, Table, volume_ml
 
 WIDE: Final[Table] = {
-    Finding.IPH: {SizeClass.LARGE: 26, SizeClass.MEDIUM: 28, SizeClass.SMALL: 34, SizeClass.PUNCTATE: 12},
-    Finding.EDH_SDH: {SizeClass.LARGE: 28, SizeClass.MEDIUM: 32, SizeClass.SMALL: 36, SizeClass.PUNCTATE: 4},
-    Finding.SAH: {SizeClass.LARGE: 24, SizeClass.MEDIUM: 26, SizeClass.SMALL: 38, SizeClass.PUNCTATE: 12},
+    Diagnosis.IPH: {SizeClass.LARGE: 26, SizeClass.MEDIUM: 28, SizeClass.SMALL: 34, SizeClass.PUNCTATE: 12},
+    Diagnosis.EDH_SDH: {SizeClass.LARGE: 28, SizeClass.MEDIUM: 32, SizeClass.SMALL: 36, SizeClass.PUNCTATE: 4},
+    Diagnosis.SAH: {SizeClass.LARGE: 24, SizeClass.MEDIUM: 26, SizeClass.SMALL: 38, SizeClass.PUNCTATE: 12},
 }
 """Shares (%) for training: what is hard to find is seen often enough to be learnt."""
 
 
-def drawn_volume_ml(rng: np.random.Generator, finding: Finding, sizes: BleedSizes = BleedSizes.PAPER) -> float:
+def draw_volume_ml(rng: np.random.Generator, finding: Diagnosis, sizes: BleedSizes = BleedSizes.PAPER) -> float:
     """Return a volume (mL) of a type: the shares of the sizes are the population's, volumes within them the paper's."""
     table = (TEST_COHORT if sizes is BleedSizes.PAPER else WIDE)[finding]
     counts = np.array(list(table.values()), float)

@@ -13,16 +13,15 @@ brighter than grey matter. The film between brain and inner table holds none: th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.anatomy import Anatomy, Box
+from simulator.anatomy import Anatomy
 from simulator.blood.clot import Clot
+from simulator.blood.csf import RUNNING, CsfPlan
 from simulator.blood.form import Bleed, Form
-from simulator.blood.growth import Growth, size_for, trimmed
 from simulator.fields import smooth_field
 from simulator.landmarks import smoothstep
 
@@ -50,39 +49,12 @@ _THINNED_OVER_MM = 45.0  # way on which blood is thinned as far as it is
 _OTHER_SIDE_MM = (0.0, 30.0)  # how much later blood comes to the other side: as good as even, or hardly at all
 
 
-@dataclass(frozen=True)
-class SubarachnoidPlan:
-    """A subarachnoid bleed: `room` is the CSF it can fill, `way` how far (mm) blood has to run to get there.
-
-    Both hold the voxels of `reached` only, in its order.
-    """
-
-    box: Box
-    reached: NDArray[np.bool_] = field(repr=False)
-    room: Field = field(repr=False)
-    way: Field = field(repr=False)
-    density: Field = field(repr=False)
-    fading_mm: float
-    voxel_ml: float
-    under_hu: float
-
-    def _fraction(self, size: float) -> Field:
-        return self.room * smoothstep((np.float32(size) - self.way) / np.float32(self.fading_mm) + 0.5)
-
-    def grown(self, volume_ml: float) -> Growth:
-        """Return the bleed with about `volume_ml` of blood, or all the room there is."""
-        size = size_for(lambda s: float(self._fraction(s).sum()) * self.voxel_ml, volume_ml, -30.0, 220.0, steps=18)
-        fraction = np.zeros(self.reached.shape, np.float32)
-        fraction[self.reached] = self._fraction(size)
-        return trimmed(Growth(self.box, fraction, self.density), self.box)
-
-
 def free_csf(anatomy: Anatomy) -> Field:
     """Return how much of each voxel of the cavity box is CSF outside the ventricles, [Z, Y, X]."""
     atlas, box = anatomy.atlas, anatomy.cavity_box
     grey, white, ventricle = anatomy.fractions
     room = np.clip((anatomy.cavity - grey - white - 3 * ventricle - anatomy.venous) * 1.35, 0, 1)
-    room *= smoothstep((anatomy.warped_smooth(atlas.ventricle_distance) - 1) / 2)
+    room *= smoothstep((anatomy.warp_smooth(atlas.ventricle_distance) - 1) / 2)
     room *= smoothstep((atlas.mni()[0][box[0]] + 58) / 6)
     room *= smoothstep((-atlas.cavity_distance[box] - _FILM_MM[0]) / (_FILM_MM[1] - _FILM_MM[0]))
     return np.asarray(room, np.float32)
@@ -92,7 +64,7 @@ Way = Callable[[Anatomy, Field, Bleed, np.random.Generator], Field]
 """What gives how far (about mm) blood has to run to each voxel [Z, Y, X] of the cavity box, given the CSF there."""
 
 
-def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Way | None = None) -> SubarachnoidPlan:
+def plan_subarachnoid(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Way | None = None) -> CsfPlan:
     """Return a subarachnoid bleed of a form.
 
     Parameters
@@ -104,7 +76,7 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Wa
     small = bleed.volume_ml < ONE_SULCUS_BELOW_ML
     way = (way_of or run_outwards)(anatomy, room, bleed, rng)
     reached = room > 0.02
-    clot = Clot.drawn(anatomy, bleed, rng, subacute_rate=0.0)
+    clot = Clot.draw(anatomy, bleed, rng, subacute_rate=0.0)
     # Much blood is seldom faint.
     faint = rng.random() < _FAINT_RATE * (1 if bleed.volume_ml < 5 else 0.3)
     pure = float(rng.uniform(0.5, 0.72) if faint else rng.uniform(0.78, 1.0))
@@ -116,7 +88,8 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Wa
     purity = np.float32(pure) * (1 - np.float32(thinned) * np.clip(way / np.float32(_THINNED_OVER_MM), 0, 1))
     density = csf + purity * (clot.density(rng, shape, 10) - csf)
     density += np.float32(rng.uniform(1, 5)) * smooth_field(rng, shape, 12)
-    return SubarachnoidPlan(
+    return CsfPlan(
+        filling=RUNNING,
         box=box,
         reached=reached,
         room=np.asarray(room[reached], np.float32),
@@ -159,7 +132,7 @@ def sources(bleed: Bleed) -> tuple[tuple[int, int, int, float], ...]:
     return _MIDBRAIN if bleed.form is Form.PERIMESENCEPHALIC else _CISTERNS
 
 
-def drawn_sulcus(anatomy: Anatomy, room: Field, bleed: Bleed, rng: np.random.Generator) -> tuple[int, int, int]:
+def draw_sulcus(anatomy: Anatomy, room: Field, bleed: Bleed, rng: np.random.Generator) -> tuple[int, int, int]:
     """Return a voxel z, y, x of the cavity box in a sulcus of the bleed's side."""
     atlas, box = anatomy.atlas, anatomy.cavity_box
     depth = -atlas.cavity_distance[box]
@@ -181,7 +154,7 @@ def _from_sulcus(anatomy: Anatomy, room: Field, bleed: Bleed, rng: np.random.Gen
     A little blood stays in that sulcus: the way across its walls counts several times.
     """
     z, y, x = box_lines(anatomy)
-    pz, py, px = drawn_sulcus(anatomy, room, bleed, rng)
+    pz, py, px = draw_sulcus(anatomy, room, bleed, rng)
     dz, dy, dx = z - z[pz], y - y[:, py], x - x[:, :, px]
     squared = dz**2 + dy**2 + dx**2
     if bleed.volume_ml < ONE_SULCUS_BELOW_ML:

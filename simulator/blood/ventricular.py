@@ -9,50 +9,24 @@ of a whole horn that of much (Graeb et al., Radiology 1982; Hallevi et al., Neur
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.anatomy import Anatomy, Box
+from simulator.anatomy import Anatomy
 from simulator.blood.clot import Clot, downwards
+from simulator.blood.csf import POOLING, CsfPlan
 from simulator.blood.form import Bleed
-from simulator.blood.growth import Growth, size_for, trimmed
 from simulator.fields import smooth_field
 
 Field = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class VentricularPlan:
-    """Blood in the ventricles: `room` is what it can fill, `way` (mm) the order in which it does."""
-
-    box: Box
-    reached: NDArray[np.bool_] = field(repr=False)
-    room: Field = field(repr=False)
-    way: Field = field(repr=False)
-    density: Field = field(repr=False)
-    fading_mm: float
-    voxel_ml: float
-    under_hu: float
-
-    def _fraction(self, size: float) -> Field:
-        filled = np.clip((np.float32(size) - self.way) / np.float32(self.fading_mm) + 0.5, 0, 1)
-        return np.asarray(self.room * filled, np.float32)
-
-    def grown(self, volume_ml: float) -> Growth:
-        """Return the blood with about `volume_ml`, or all the room there is."""
-        size = size_for(lambda s: float(self._fraction(s).sum()) * self.voxel_ml, volume_ml, -10.0, 150.0)
-        fraction = np.zeros(self.reached.shape, np.float32)
-        fraction[self.reached] = self._fraction(size)
-        return trimmed(Growth(self.box, fraction, self.density), self.box)
 
 
 Way = Callable[[Anatomy, NDArray[np.bool_], Bleed, np.random.Generator], tuple[Field, float]]
 """What gives the order (mm) in which blood fills the voxels of a mask of the cavity box, and the width of its edge."""
 
 
-def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Way | None = None) -> VentricularPlan:
+def plan_ventricular(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Way | None = None) -> CsfPlan:
     """Return ventricular blood, most of it on the side of the bleed.
 
     Parameters
@@ -63,10 +37,11 @@ def planned(anatomy: Anatomy, bleed: Bleed, rng: np.random.Generator, way_of: Wa
     ventricle = anatomy.fractions[2]
     reached = ventricle > 0.05
     way, fading = (way_of or levels_and_casts)(anatomy, reached, bleed, rng)
-    clot = Clot.drawn(anatomy, bleed, rng)
+    clot = Clot.draw(anatomy, bleed, rng)
     density = clot.density(rng, reached.shape, 6.0)
     density -= np.float32(rng.uniform(0, 14))  # thinned by CSF
-    return VentricularPlan(
+    return CsfPlan(
+        filling=POOLING,
         box=box,
         reached=reached,
         room=ventricle[reached],

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from simulator.anatomy import Anatomy
 from simulator.blood.form import Bleed, Form
-from simulator.blood.subarachnoid import box_lines, drawn_sulcus, sources
+from simulator.blood.subarachnoid import box_lines, draw_sulcus, sources
 from simulator.fields import Taps, spread
 
 Field = NDArray[np.float32]
@@ -29,7 +29,7 @@ _UNVISITED_MM = 130.0
 def in_csf(anatomy: Anatomy, room: Field, bleed: Bleed, rng: np.random.Generator) -> Field:
     """Return how late (about mm) blood comes to each voxel [Z, Y, X] of the cavity box."""
     if bleed.form is Form.SULCAL:
-        starts = np.array([drawn_sulcus(anatomy, room, bleed, rng)])
+        starts = np.array([draw_sulcus(anatomy, room, bleed, rng)])
     else:
         lines = [line.ravel() for line in box_lines(anatomy)]
         reach = 12.0 if bleed.form is Form.PERIMESENCEPHALIC else 20.0

@@ -13,8 +13,8 @@ from typing import Annotated, Final
 import typer
 from rich.progress import Progress
 
-from simulator.finding import Finding
-from simulator.gallery.pages import FIRST_SEED, Choice, PageName, Strip, planned_page
+from simulator.diagnosis import Diagnosis
+from simulator.gallery.pages import FIRST_SEED, Choice, PageName, Strip, plan_page
 from simulator.gallery.pictures import Tile, sheet
 from simulator.population import POPULATIONS, REALISTIC
 
@@ -26,7 +26,7 @@ def gallery(
     page: Annotated[list[PageName] | None, typer.Option(help="Pages; may be repeated. All by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The first head's seed.")] = FIRST_SEED,
     count: Annotated[int, typer.Option(min=1, max=12, help="Heads in a row.")] = 4,
-    finding: Annotated[Finding | None, typer.Option(help="Only this type of blood.")] = None,
+    finding: Annotated[Diagnosis | None, typer.Option(help="Only this type of blood.")] = None,
     population: Annotated[
         str, typer.Option(help=f"Where heads and scanners are drawn from: {', '.join(POPULATIONS)}.")
     ] = REALISTIC.name,
@@ -41,20 +41,20 @@ def gallery(
     if population not in POPULATIONS:
         raise typer.BadParameter(f"a population is one of {', '.join(POPULATIONS)}", param_hint="--population")
     choice = Choice(seed=seed, count=count, finding=finding, population=population, size_px=tile)
-    planned = {name: planned_page(name, choice) for name in (page or list(PageName))}
+    planned = {name: plan_page(name, choice) for name in (page or list(PageName))}
     out.mkdir(parents=True, exist_ok=True)
     with Progress() as progress:
         bar = progress.add_task("simulating", total=sum(len(p.strips) for p in planned.values()))
         for name, one in planned.items():
             tiles: list[Tile] = []
-            for strip in made(one.strips, workers):
+            for strip in make_tiles(one.strips, workers):
                 tiles += strip
                 progress.advance(bar)
             sheet(one.title, tiles, one.columns).save(out / f"{name}.{'jpg' if jpeg else 'png'}", quality=JPEG_QUALITY)
     typer.echo(f"{', '.join(planned)} in {out}")
 
 
-def made(strips: list[Strip], workers: int) -> Iterator[list[Tile]]:
+def make_tiles(strips: list[Strip], workers: int) -> Iterator[list[Tile]]:
     """Yield the tiles of each strip in order, made by `workers` processes."""
     if workers == 1:
         yield from (_call(strip) for strip in strips)

@@ -18,8 +18,8 @@ from typing import Final
 import numpy as np
 
 from simulator.bleeding import coarser
+from simulator.diagnosis import Diagnosis
 from simulator.fields import stream
-from simulator.finding import Finding
 from simulator.gallery.pictures import Tile, Window
 from simulator.gallery.views import Shown, View
 from simulator.head import SimulatedHead
@@ -79,14 +79,14 @@ class Choice:
 
     seed: int = FIRST_SEED
     count: int = 4
-    finding: Finding | None = None
+    finding: Diagnosis | None = None
     population: str = REALISTIC.name
     size_px: int = 320
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[Diagnosis, ...]:
         """The types of blood to show."""
-        return (self.finding,) if self.finding else tuple(kind for kind in Finding if kind is not Finding.NONE)
+        return (self.finding,) if self.finding else tuple(kind for kind in Diagnosis if kind is not Diagnosis.NONE)
 
 
 Strip = Callable[[], list[Tile]]
@@ -101,7 +101,7 @@ class Page:
     strips: list[Strip]
 
 
-def planned_page(name: PageName, choice: Choice) -> Page:
+def plan_page(name: PageName, choice: Choice) -> Page:
     """Return what a page shows."""
     columns, strips = {
         PageName.TYPES: _types,
@@ -117,7 +117,7 @@ def planned_page(name: PageName, choice: Choice) -> Page:
 
 
 def _types(choice: Choice) -> tuple[int, list[Strip]]:
-    findings = choice.findings if choice.finding else tuple(Finding)
+    findings = choice.findings if choice.finding else tuple(Diagnosis)
     strips: list[Strip] = []
     for row, finding in enumerate(findings):
         for n in range(choice.count):
@@ -139,7 +139,7 @@ def _populations(choice: Choice) -> tuple[int, list[Strip]]:
     strips: list[Strip] = []
     for population in POPULATIONS:
         for n in range(choice.count):
-            finding = choice.finding or list(Finding)[n % len(Finding)]
+            finding = choice.finding or list(Diagnosis)[n % len(Diagnosis)]
             view = View(choice.seed + 2000 + n, finding, None, population)
             strips.append(partial(_one, view, choice.size_px, 0.45))
     return choice.count, strips
@@ -155,18 +155,18 @@ def _pairs(choice: Choice) -> tuple[int, list[Strip]]:
 
 
 def _windows(choice: Choice) -> tuple[int, list[Strip]]:
-    findings = choice.findings if choice.finding else tuple(Finding)
+    findings = choice.findings if choice.finding else tuple(Diagnosis)
     views = [View(choice.seed + 4000 + row, finding, None, choice.population) for row, finding in enumerate(findings)]
     return len(Window), [partial(_in_windows, view, choice.size_px) for view in views]
 
 
 def _levels(choice: Choice) -> tuple[int, list[Strip]]:
-    view = View(choice.seed, choice.finding or Finding.NONE, None, choice.population)
+    view = View(choice.seed, choice.finding or Diagnosis.NONE, None, choice.population)
     return 5, [partial(_whole, view, choice.size_px)]
 
 
 def _scanners(choice: Choice) -> tuple[int, list[Strip]]:
-    view = View(choice.seed, choice.finding or Finding.IPH, SCANNED_ML, choice.population)
+    view = View(choice.seed, choice.finding or Diagnosis.IPH, SCANNED_ML, choice.population)
     return choice.count, [partial(_scanned, view, choice.size_px, choice.count)]
 
 
@@ -180,17 +180,17 @@ def _mimics(choice: Choice) -> tuple[int, list[Strip]]:
 
 def _one(view: View, size_px: int, level: float, *, outlined: bool = False) -> list[Tile]:
     """Return the slice with the most blood, or that at a level where there is none."""
-    k = view.at(level) if view.finding is Finding.NONE else view.bloodiest
-    return [view.tile(shown, size_px, outlined=outlined) for shown in view.shown([k])]
+    k = view.at(level) if view.finding is Diagnosis.NONE else view.bloodiest
+    return [view.tile(shown, size_px, outlined=outlined) for shown in view.render([k])]
 
 
 def _pair(view: View, size_px: int) -> list[Tile]:
     """Return the bloodiest slice without its blood, with it, and with its labels outlined."""
     k = view.bloodiest
-    without = replace(view, finding=Finding.NONE, volume_ml=None)
-    shown = view.shown([k])[0]
+    without = replace(view, finding=Diagnosis.NONE, volume_ml=None)
+    shown = view.render([k])[0]
     return [
-        without.tile(without.shown([k])[0], size_px),
+        without.tile(without.render([k])[0], size_px),
         view.tile(shown, size_px),
         view.tile(shown, size_px, outlined=True),
     ]
@@ -198,15 +198,15 @@ def _pair(view: View, size_px: int) -> list[Tile]:
 
 def _in_windows(view: View, size_px: int) -> list[Tile]:
     """Return one slice in every window."""
-    k = view.at(0.45) if view.finding is Finding.NONE else view.bloodiest
-    shown = view.shown([k])[0]
+    k = view.at(0.45) if view.finding is Diagnosis.NONE else view.bloodiest
+    shown = view.render([k])[0]
     return [view.tile(shown, size_px, window) for window in Window]
 
 
 def _whole(view: View, size_px: int) -> list[Tile]:
     """Return a head from base to vertex."""
     slices = sorted({view.at(part) for part in np.linspace(0, 1, WHOLE_HEAD)})
-    return [view.tile(shown, size_px) for shown in view.shown(slices)]
+    return [view.tile(shown, size_px) for shown in view.render(slices)]
 
 
 def _scanned(view: View, size_px: int, count: int) -> list[Tile]:
@@ -214,14 +214,14 @@ def _scanned(view: View, size_px: int, count: int) -> list[Tile]:
 
     Captions say the noise at 5 mm and the width of the point spread.
     """
-    k = view.at(0.45) if view.finding is Finding.NONE else view.bloodiest
+    k = view.at(0.45) if view.finding is Diagnosis.NONE else view.bloodiest
     kinds = {(p.scanners, p.kernels): name for name, p in reversed(POPULATIONS.items())}
     tiles = []
     for name in reversed(kinds.values()):
         for n in range(count):
-            scanner = Scanner.drawn(stream(view.seed, f"scanner {n}"), POPULATIONS[name])
+            scanner = Scanner.draw(stream(view.seed, f"scanner {n}"), POPULATIONS[name])
             note = f"{name}  {scanner.noise_hu:.1f} HU  {scanner.psf_mm:.1f} mm"
-            tiles.append(view.tile(view.shown([k], scanner)[0], size_px, note=note))
+            tiles.append(view.tile(view.render([k], scanner)[0], size_px, note=note))
     return tiles
 
 
@@ -232,18 +232,18 @@ def _mimic(name: str, choice: Choice) -> list[Tile]:
     their population.
     """
     population = NEW_MIMICS if name in HELD_OUT else POPULATIONS[choice.population]
-    seed = next(s for s in count(choice.seed) if name in Mimics.drawn(s, population.mimics).names)
-    view = View(seed, Finding.NONE, None, population.name)
+    seed = next(s for s in count(choice.seed) if name in Mimics.draw(s, population.mimics).names)
+    view = View(seed, Diagnosis.NONE, None, population.name)
     anatomy = view.head.anatomy
     mimics = anatomy.mimics.without(name)
-    tissue = mimics.thickened(Tissue.drawn(stream(seed, "tissue")))
+    tissue = mimics.thicken(Tissue.draw(stream(seed, "tissue")))
     exterior = replace(anatomy.exterior, mimics=mimics, tissue=tissue)
     lacking = replace(anatomy, mimics=mimics, tissue=tissue, exterior=exterior)
     without = SimulatedHead(lacking, lacking.hu())
     rough = coarser(coarser(view.geometry))
     change = np.abs(view.head.noise_free(rough) - without.noise_free(rough)).sum(axis=(1, 2))
     k = int(change.argmax())
-    shown = view.shown([k])[0]
+    shown = view.render([k])[0]
     plane = replace(view.geometry, positions_mm=view.geometry.positions_mm[k : k + 1], thickness_mm=(1.0,))
     different = np.abs(view.head.noise_free(plane) - without.noise_free(plane))[0] > DIFFERENT_HU
     marked = Shown(shown.hu, different.astype(np.uint8), shown.position_mm)

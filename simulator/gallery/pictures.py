@@ -40,7 +40,7 @@ class Window(Enum):
         width, centre = self.value
         return f"W{width} L{centre}"
 
-    def shown(self, hu: NDArray[Any]) -> NDArray[np.uint8]:
+    def to_grey(self, hu: NDArray[Any]) -> NDArray[np.uint8]:
         """Return HU of any shape as grey values."""
         width, centre = self.value
         grey = (np.asarray(hu, np.float32) - (centre - width / 2)) * (255 / width)
@@ -77,7 +77,7 @@ def picture(hu: NDArray[Any], window: Window, size_px: int, *, labels: NDArray[A
     labels: [Y, X]; the edge of each label is drawn in its colour.
     """
     crop = head_square(hu)
-    grey = Image.fromarray(window.shown(hu[crop])).resize((size_px, size_px), Image.Resampling.LANCZOS)
+    grey = Image.fromarray(window.to_grey(hu[crop])).resize((size_px, size_px), Image.Resampling.LANCZOS)
     out = np.repeat(np.asarray(grey)[..., None], 3, axis=2)
     if labels is not None:
         scaled = Image.fromarray(np.asarray(labels[crop], np.uint8)).resize((size_px, size_px), 0)

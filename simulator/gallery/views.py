@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.bleeding import coarser, simulate_head
+from simulator.diagnosis import Diagnosis
 from simulator.fields import stream
-from simulator.finding import Finding
 from simulator.gallery.pictures import Tile, Window, picture
-from simulator.geometry import ScanGeometry, planned_geometry
+from simulator.geometry import ScanGeometry, draw_geometry
 from simulator.head import SimulatedHead
 from simulator.labels import volumes_ml
 from simulator.noise_free import NoiseFreeScan, realise
@@ -50,14 +50,14 @@ class View:
     """
 
     seed: int
-    finding: Finding
+    finding: Diagnosis
     volume_ml: float | None
     population: str
 
     @cached_property
     def geometry(self) -> ScanGeometry:
         """The planes of the seed's main series."""
-        return planned_geometry(self.seed, self.drawn_from)
+        return draw_geometry(self.seed, self.drawn_from)
 
     @property
     def drawn_from(self) -> Population:
@@ -67,7 +67,7 @@ class View:
     @cached_property
     def scanner(self) -> Scanner:
         """The seed's scanner."""
-        return Scanner.drawn(stream(self.seed, "scanner"), self.drawn_from)
+        return Scanner.draw(stream(self.seed, "scanner"), self.drawn_from)
 
     @cached_property
     def head(self) -> SimulatedHead:
@@ -123,7 +123,7 @@ class View:
         )
         return scan, [sampled.index(k) for k in slices]
 
-    def shown(self, slices: list[int], scanner: Scanner | None = None) -> list[Shown]:
+    def render(self, slices: list[int], scanner: Scanner | None = None) -> list[Shown]:
         """Return some slices as a scanner, by default the seed's, gives them."""
         scan, places = self.noise_free(slices)
         hu, labels = realise(scan, stream(self.seed, "noise 0"), scanner=scanner or self.scanner, move=False)

@@ -54,59 +54,59 @@ class Kind:
 
     Attributes
     ----------
-    drawn: draws one.
+    draw: draws one.
     rate: the share of heads that have it.
     confuses: it is bright where blood may be, or hides blood: one of those that at least half of all heads must have.
     """
 
-    drawn: Callable[[np.random.Generator], Mimic]
+    draw: Callable[[np.random.Generator], Mimic]
     rate: float
     confuses: bool = True
 
 
 KINDS: Final[dict[str, Kind]] = {
     # Order is the order in which they are laid.
-    "white matter disease": Kind(WhiteMatterDisease.drawn, 0.3, confuses=False),
-    "lacunes": Kind(Lacunes.drawn, 0.15, confuses=False),
-    "old infarct": Kind(OldInfarct.drawn, 0.08, confuses=False),
-    "fresh infarct": Kind(FreshInfarct.drawn, 0.06),
-    "brain tumour": Kind(BrainTumour.drawn, 0.03),
-    "arachnoid cyst": Kind(ArachnoidCyst.drawn, 0.015, confuses=False),
-    "mega cisterna magna": Kind(MegaCisternaMagna.drawn, 0.015, confuses=False),
-    "contrast staining": Kind(ContrastStaining.drawn, 0.05),
-    "dense dura": Kind(DenseDura.drawn, 0.25),
-    "falx plaques": Kind(FalxPlaques.drawn, 0.15),
-    "tentorial calcium": Kind(TentorialCalcium.drawn, 0.15),
-    "large sinuses": Kind(LargeSinuses.drawn, 0.5),
-    "thick blood": Kind(ThickBlood.drawn, 0.04),
-    "sinus thrombosis": Kind(SinusThrombosis.drawn, 0.015),
-    "arachnoid granulations": Kind(ArachnoidGranulations.drawn, 0.2, confuses=False),
-    "contrast in vessels": Kind(ContrastInVessels.drawn, 0.02),
-    "pineal": Kind(Pineal.drawn, 0.6),
-    "habenula": Kind(Habenula.drawn, 0.2),
-    "choroid plexus": Kind(ChoroidPlexus.drawn, 0.55),
-    "basal ganglia": Kind(BasalGanglia.drawn, 0.08),
-    "dentate nuclei": Kind(DentateNuclei.drawn, 0.03),
-    "cortical calcification": Kind(CorticalCalcification.drawn, 0.08),
-    "carotid siphons": Kind(CarotidSiphons.drawn, 0.3),
-    "vertebrobasilar arteries": Kind(VertebrobasilarArteries.drawn, 0.12),
-    "aneurysm clip": Kind(AneurysmClip.drawn, 0.008),
-    "aneurysm coil": Kind(AneurysmCoil.drawn, 0.008),
-    "burr holes": Kind(BurrHoles.drawn, 0.02),
-    "craniotomy": Kind(Craniotomy.drawn, 0.025),
-    "shunt": Kind(Shunt.drawn, 0.02),
-    "fracture": Kind(Fracture.drawn, 0.1, confuses=False),
-    "swelling": Kind(Swelling.drawn, 0.2, confuses=False),
-    "laceration": Kind(Laceration.drawn, 0.05, confuses=False),
-    "skin clips": Kind(SkinClips.drawn, 0.03, confuses=False),
-    "electrodes": Kind(Electrodes.drawn, 0.04, confuses=False),
-    "dressing": Kind(Dressing.drawn, 0.05, confuses=False),
-    "peripheral hardening": Kind(PeripheralHardening.drawn, 0.6),
-    "petrous hardening": Kind(PetrousHardening.drawn, 0.6),
+    "white matter disease": Kind(WhiteMatterDisease.draw, 0.3, confuses=False),
+    "lacunes": Kind(Lacunes.draw, 0.15, confuses=False),
+    "old infarct": Kind(OldInfarct.draw, 0.08, confuses=False),
+    "fresh infarct": Kind(FreshInfarct.draw, 0.06),
+    "brain tumour": Kind(BrainTumour.draw, 0.03),
+    "arachnoid cyst": Kind(ArachnoidCyst.draw, 0.015, confuses=False),
+    "mega cisterna magna": Kind(MegaCisternaMagna.draw, 0.015, confuses=False),
+    "contrast staining": Kind(ContrastStaining.draw, 0.05),
+    "dense dura": Kind(DenseDura.draw, 0.25),
+    "falx plaques": Kind(FalxPlaques.draw, 0.15),
+    "tentorial calcium": Kind(TentorialCalcium.draw, 0.15),
+    "large sinuses": Kind(LargeSinuses.draw, 0.5),
+    "thick blood": Kind(ThickBlood.draw, 0.04),
+    "sinus thrombosis": Kind(SinusThrombosis.draw, 0.015),
+    "arachnoid granulations": Kind(ArachnoidGranulations.draw, 0.2, confuses=False),
+    "contrast in vessels": Kind(ContrastInVessels.draw, 0.02),
+    "pineal": Kind(Pineal.draw, 0.6),
+    "habenula": Kind(Habenula.draw, 0.2),
+    "choroid plexus": Kind(ChoroidPlexus.draw, 0.55),
+    "basal ganglia": Kind(BasalGanglia.draw, 0.08),
+    "dentate nuclei": Kind(DentateNuclei.draw, 0.03),
+    "cortical calcification": Kind(CorticalCalcification.draw, 0.08),
+    "carotid siphons": Kind(CarotidSiphons.draw, 0.3),
+    "vertebrobasilar arteries": Kind(VertebrobasilarArteries.draw, 0.12),
+    "aneurysm clip": Kind(AneurysmClip.draw, 0.008),
+    "aneurysm coil": Kind(AneurysmCoil.draw, 0.008),
+    "burr holes": Kind(BurrHoles.draw, 0.02),
+    "craniotomy": Kind(Craniotomy.draw, 0.025),
+    "shunt": Kind(Shunt.draw, 0.02),
+    "fracture": Kind(Fracture.draw, 0.1, confuses=False),
+    "swelling": Kind(Swelling.draw, 0.2, confuses=False),
+    "laceration": Kind(Laceration.draw, 0.05, confuses=False),
+    "skin clips": Kind(SkinClips.draw, 0.03, confuses=False),
+    "electrodes": Kind(Electrodes.draw, 0.04, confuses=False),
+    "dressing": Kind(Dressing.draw, 0.05, confuses=False),
+    "peripheral hardening": Kind(PeripheralHardening.draw, 0.6),
+    "petrous hardening": Kind(PetrousHardening.draw, 0.6),
 }
 """Every kind that training draws."""
 
-HELD_OUT: Final[dict[str, Kind]] = {"meningioma": Kind(Meningioma.drawn, 1.0)}
+HELD_OUT: Final[dict[str, Kind]] = {"meningioma": Kind(Meningioma.draw, 1.0)}
 """The kinds that training never draws; each head of `MimicSet.HELD_OUT` has them all."""
 
 
@@ -117,7 +117,7 @@ class Mimics:
     present: tuple[tuple[str, Mimic], ...] = ()
 
     @classmethod
-    def drawn(cls, seed: int, mimics: MimicSet = MimicSet.FAMILIAR) -> Mimics:
+    def draw(cls, seed: int, mimics: MimicSet = MimicSet.FAMILIAR) -> Mimics:
         """Return the mimics of a seed's head."""
         present: list[tuple[str, Mimic]] = []
         if mimics is MimicSet.NONE:
@@ -125,9 +125,9 @@ class Mimics:
         for name, kind in KINDS.items():
             rng = stream(seed, f"mimic {name}")
             if rng.random() < kind.rate:
-                present.append((name, kind.drawn(rng)))
+                present.append((name, kind.draw(rng)))
         if mimics is MimicSet.HELD_OUT:
-            present += [(name, kind.drawn(stream(seed, f"mimic {name}"))) for name, kind in HELD_OUT.items()]
+            present += [(name, kind.draw(stream(seed, f"mimic {name}"))) for name, kind in HELD_OUT.items()]
         return cls(tuple(present))
 
     @property
@@ -149,12 +149,12 @@ class Mimics:
         """Return the mimics but those of the kinds named."""
         return replace(self, present=tuple((name, mimic) for name, mimic in self.present if name not in names))
 
-    def thickened(self, tissue: Tissue) -> Tissue:
+    def thicken(self, tissue: Tissue) -> Tissue:
         """Return the head's tissue values as its mimics change them."""
-        return reduce(lambda seen, named: named[1].thickened(seen), self.present, tissue)
+        return reduce(lambda seen, named: named[1].thicken(seen), self.present, tissue)
 
     def push(self, nodes: Nodes) -> Field | None:
-        """Return how the brain gives way to them, as in `Anatomy.pushed`, or None."""
+        """Return how the brain gives way to them, as in `Anatomy.push_tissue`, or None."""
         return _sum([mimic.push(nodes) for _, mimic in self.present])
 
     def lay_in_brain(self, inside: Inside) -> None:

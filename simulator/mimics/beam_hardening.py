@@ -27,7 +27,7 @@ class PeripheralHardening(Mimic):
     reach_mm: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> PeripheralHardening:
+    def draw(cls, rng: np.random.Generator) -> PeripheralHardening:
         """Return one."""
         return cls(float(rng.uniform(1, 5)), float(rng.uniform(4, 8)))
 
@@ -43,7 +43,7 @@ class PetrousHardening(Mimic):
     hu: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> PetrousHardening:
+    def draw(cls, rng: np.random.Generator) -> PetrousHardening:
         """Return one."""
         return cls(float(rng.uniform(2, 14)))
 

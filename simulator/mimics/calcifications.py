@@ -38,7 +38,7 @@ class Pineal(Specks):
     """One spot, sometimes two, at the midline behind the third ventricle."""
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Pineal:
+    def draw(cls, rng: np.random.Generator) -> Pineal:
         """Return one."""
         hu = float(rng.uniform(80, 380))
         return cls(
@@ -53,7 +53,7 @@ class Habenula(Specks):
     """A short curved line some millimetres in front of the pineal gland."""
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Habenula:
+    def draw(cls, rng: np.random.Generator) -> Habenula:
         """Return one."""
         hu, radius = float(rng.uniform(60, 220)), float(rng.uniform(0.8, 1.3))
         z, y, _ = _about(rng, (4.0, -23.0, 0.0), (0.6, 0.8, 0.0))
@@ -64,7 +64,7 @@ class ChoroidPlexus(Specks):
     """Clumps in the trigones, most often on both sides and about alike."""
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> ChoroidPlexus:
+    def draw(cls, rng: np.random.Generator) -> ChoroidPlexus:
         """Return one."""
         hu = float(rng.uniform(60, 320))
         sides = ((-1.0,), (1.0,), (-1.0, 1.0))[int(rng.choice(3, p=[0.12, 0.12, 0.76]))]
@@ -80,7 +80,7 @@ class BasalGanglia(Specks):
     """Faint specks within a haze in both pallida, about alike."""
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> BasalGanglia:
+    def draw(cls, rng: np.random.Generator) -> BasalGanglia:
         """Return one."""
         haze, hu = float(rng.uniform(8, 40)), float(rng.uniform(15, 130))
         radius, shape = float(rng.uniform(3.0, 5.5)), _about(rng, (-1.0, -1.0, 17.5), (1.0, 1.0, 0.7))
@@ -100,7 +100,7 @@ class DentateNuclei(Specks):
     """Crescents in both cerebellar hemispheres."""
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> DentateNuclei:
+    def draw(cls, rng: np.random.Generator) -> DentateNuclei:
         """Return one."""
         hu, radius = float(rng.uniform(20, 200)), float(rng.uniform(1.5, 2.8))
         specks = []
@@ -116,7 +116,7 @@ class CorticalCalcification(Specks):
     """A gyrus's line of calcium, a granuloma or a tuber near the surface of one hemisphere."""
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> CorticalCalcification:
+    def draw(cls, rng: np.random.Generator) -> CorticalCalcification:
         """Return one."""
         hu, side = float(rng.uniform(60, 400)), float(rng.choice([-1.0, 1.0]))
         around, up = float(rng.uniform(-2.4, 2.4)), float(rng.uniform(-0.1, 1.1))

@@ -45,11 +45,11 @@ class ContrastInVessels(Mimic):
     hu: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> ContrastInVessels:
+    def draw(cls, rng: np.random.Generator) -> ContrastInVessels:
         """Return one."""
         return cls(float(rng.uniform(90, 230)))
 
-    def thickened(self, tissue: Tissue) -> Tissue:
+    def thicken(self, tissue: Tissue) -> Tissue:
         """Return the tissues with contrast in them."""
         rise = self.hu - tissue.venous
         return replace(
@@ -63,12 +63,12 @@ class ContrastInVessels(Mimic):
     def lay_over_dura(self, inside: Inside) -> None:
         """Let the choroid plexus in both trigones and bodies, and the straight sinus, enhance."""
         for side in (-1.0, 1.0):
-            course = [inside.seen((z, y, side * x)) for z, y, x in _PLEXUS]
+            course = [inside.locate((z, y, side * x)) for z, y, x in _PLEXUS]
             box, distance = inside.along(tuple(course), 4)
             uneven = np.clip(0.4 + 0.25 * inside.at.texture[box], 0, 1)
             share = np.clip(2.2 - distance, 0, 1) * inside.ventricle[box]
             inside.blend(box, uneven * share, self.hu)
-        box, distance = inside.along(tuple(inside.seen(p) for p in _STRAIGHT_SINUS), 4)
+        box, distance = inside.along(tuple(inside.locate(p) for p in _STRAIGHT_SINUS), 4)
         inside.blend(box, np.clip(2.4 - distance, 0, 1), self.hu)
 
 
@@ -95,7 +95,7 @@ class ContrastStaining(Mimic):
     sulci_hu: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> ContrastStaining:
+    def draw(cls, rng: np.random.Generator) -> ContrastStaining:
         """Return one: deep in three of four, cortical in half, in the sulci in one of eight."""
         side = float(rng.choice([-1, 1]))
         hu, size = 8 + 52 * float(rng.beta(1.4, 2.2)), float(rng.uniform(0.6, 1.3))
@@ -112,7 +112,7 @@ class ContrastStaining(Mimic):
         for nodes, radius, much in ((_PUTAMEN, 6.5, 1.0), (_CAUDATE, 4.5, 0.8), (_INSULA, 3.5, 0.6)):
             if not self.size or (nodes is _INSULA and self.cortex is None):
                 continue
-            course = tuple(inside.seen((z, y, self.side * x)) for z, y, x in nodes)
+            course = tuple(inside.locate((z, y, self.side * x)) for z, y, x in nodes)
             box, distance = inside.along(course, 2 * radius + 3)
             rim = np.float32(radius * self.size) * (1 + 0.15 * at.texture[box]) - distance
             share[box] = np.maximum(share[box], np.float32(much) * smoothstep(rim / 4 + 0.5) * at.brain[box])

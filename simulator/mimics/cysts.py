@@ -34,7 +34,7 @@ class ArachnoidCyst(Mimic):
     radius_mm: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> ArachnoidCyst:
+    def draw(cls, rng: np.random.Generator) -> ArachnoidCyst:
         """Return one."""
         z, y, x = _PLACES[int(rng.choice(len(_PLACES), p=[p for _, p in _PLACES]))][0]
         return cls((z, y, float(rng.choice([-1, 1])) * x), float(rng.uniform(8, 20)))
@@ -61,7 +61,7 @@ class MegaCisternaMagna(Mimic):
     wide_mm: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> MegaCisternaMagna:
+    def draw(cls, rng: np.random.Generator) -> MegaCisternaMagna:
         """Return one."""
         return cls(float(rng.uniform(10, 24)), float(rng.uniform(18, 40)))
 

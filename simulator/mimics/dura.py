@@ -35,7 +35,7 @@ class DenseDura(Mimic):
     thicker: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> DenseDura:
+    def draw(cls, rng: np.random.Generator) -> DenseDura:
         """Return one."""
         hu = float(rng.uniform(4, 18))
         return cls(hu, hu * float(rng.uniform(0.3, 1)), float(max(0.0, rng.uniform(-0.6, 0.5))))
@@ -58,7 +58,7 @@ class FalxPlaques(Mimic):
     plaques: tuple[tuple[float, float, float, float, float, float], ...]
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> FalxPlaques:
+    def draw(cls, rng: np.random.Generator) -> FalxPlaques:
         """Return one to five of them, most in the front half, near the vault."""
         hu = float(rng.uniform(120, 900))
         plaques = []
@@ -77,7 +77,7 @@ class FalxPlaques(Mimic):
         """Yield for each plaque a box and what the plaque adds there."""
         at = inside.at
         for z, y, length, height, thickness, hu in self.plaques:
-            centre = inside.seen((z, y, 0.0))
+            centre = inside.locate((z, y, 0.0))
             box, _ = inside.along((centre,), max(length, height) + 4)
             apart = ((at.z[box[0]] - centre[0]) / height) ** 2 + ((at.y[:, box[1]] - centre[1]) / length) ** 2
             reach = np.float32(thickness) * np.maximum(1 - apart, -3) * (1 + 0.35 * at.texture[box])
@@ -100,7 +100,7 @@ class TentorialCalcium(Mimic):
     reach_mm: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> TentorialCalcium:
+    def draw(cls, rng: np.random.Generator) -> TentorialCalcium:
         """Return one: ligaments two times in three, else bands, sometimes both."""
         hu = float(rng.uniform(40, 450))
 

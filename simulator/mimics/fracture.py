@@ -37,7 +37,7 @@ class Fracture(Mimic):
     phase: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Fracture:
+    def draw(cls, rng: np.random.Generator) -> Fracture:
         """Return one; most are temporal or parietal."""
         side = float(rng.choice([-1, 1]))
         around, up = float(np.clip(rng.normal(0.1, 0.6), -1.2, 1.2)), float(rng.uniform(0.0, 0.8))

@@ -48,7 +48,7 @@ class Territory:
     opening: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, *, smallest: float) -> Territory:
+    def draw(cls, rng: np.random.Generator, *, smallest: float) -> Territory:
         """Return one."""
         name = str(rng.choice(list(_TERRITORIES), p=_RATES))
         return cls(name, float(rng.choice([-1, 1])), float(rng.uniform(smallest, 1)))
@@ -71,7 +71,7 @@ class Territory:
         """Return a box and how much of each voxel in it is of the territory."""
         apex, end, degrees, from_midline, below = _TERRITORIES[self.name]
         at = inside.at
-        start, stop = (inside.seen((p[0], p[1], self.side * p[2])) for p in (apex, end))
+        start, stop = (inside.locate((p[0], p[1], self.side * p[2])) for p in (apex, end))
         way = np.subtract(stop, start)
         length = float(np.linalg.norm(way))
         box, _ = inside.along((start, stop), 48.0 if degrees > 30 else 34.0)
@@ -99,9 +99,9 @@ class OldInfarct(Mimic):
     drawn_in: float  # how much of its volume the ventricle takes
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> OldInfarct:
+    def draw(cls, rng: np.random.Generator) -> OldInfarct:
         """Return one."""
-        return cls(Territory.drawn(rng, smallest=0.3), float(rng.uniform(0.65, 0.95)), float(rng.uniform(0.05, 0.25)))
+        return cls(Territory.draw(rng, smallest=0.3), float(rng.uniform(0.65, 0.95)), float(rng.uniform(0.05, 0.25)))
 
     def push(self, nodes: Nodes) -> Field:
         """Return how ventricle and sulci are drawn towards it."""
@@ -126,9 +126,9 @@ class FreshInfarct(Mimic):
     artery_hu: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> FreshInfarct:
+    def draw(cls, rng: np.random.Generator) -> FreshInfarct:
         """Return one."""
-        territory = Territory.drawn(rng, smallest=0.6)
+        territory = Territory.draw(rng, smallest=0.6)
         dense = rng.random() < 0.5
         artery = float(rng.uniform(50, 66))
         return cls(
@@ -154,7 +154,7 @@ class FreshInfarct(Mimic):
         """Draw the dense first part of the middle cerebral artery."""
         if self.artery_hu:
             side = self.territory.side
-            course = [inside.seen((z, y, side * x)) for z, y, x in _FIRST_PART]
+            course = [inside.locate((z, y, side * x)) for z, y, x in _FIRST_PART]
             box, distance = inside.along(tuple(course), 4)
             share = np.clip(2.3 - distance, 0, 1)
             inside.hu[box] += share * np.maximum(np.float32(self.artery_hu) - inside.hu[box], 0)

@@ -39,7 +39,7 @@ class AneurysmClip(Mimic):
     hu: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> AneurysmClip:
+    def draw(cls, rng: np.random.Generator) -> AneurysmClip:
         """Return one."""
         start = _site(rng)
         way = rng.standard_normal(3)
@@ -48,7 +48,7 @@ class AneurysmClip(Mimic):
 
     def lay_over_dura(self, inside: Inside) -> None:
         """Put it on the artery."""
-        box, distance = inside.along((inside.seen(self.start), inside.seen(self.end)), 3)
+        box, distance = inside.along((inside.locate(self.start), inside.locate(self.end)), 3)
         inside.blend(box, np.clip(1.4 - distance, 0, 1), self.hu)
 
 
@@ -61,12 +61,12 @@ class AneurysmCoil(Mimic):
     hu: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> AneurysmCoil:
+    def draw(cls, rng: np.random.Generator) -> AneurysmCoil:
         """Return one."""
         return cls(_site(rng), float(rng.uniform(2, 5)), float(rng.uniform(4000, 10000)))
 
     def lay_over_dura(self, inside: Inside) -> None:
         """Fill the aneurysm."""
-        box, distance = inside.along((inside.seen(self.centre),), self.radius_mm + 3)
+        box, distance = inside.along((inside.locate(self.centre),), self.radius_mm + 3)
         rim = np.float32(self.radius_mm) * (1 + 0.1 * inside.at.texture[box]) - distance
         inside.blend(box, smoothstep(rim / 1.5 + 0.5), self.hu)

@@ -3,7 +3,7 @@
 """What a mimic is: something drawn once for a head, which changes that head where the hooks below are called.
 
 A kind overrides the hooks it needs. Everything random is drawn when the mimic is, so that the hooks give the same again
-after a bleed has pushed the brain, and places are MNI points that move with the tissue (`Inside.seen`).
+after a bleed has pushed the brain, and places are MNI points that move with the tissue (`Inside.locate`).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Inside:
     warp_mm: int
     origin: Point
 
-    def seen(self, point: Point) -> Point:
+    def locate(self, point: Point) -> Point:
         """Return the MNI place (z, y, x) where this head shows the tissue of an atlas point."""
         signs = np.array([1.0, -1.0, -1.0])
         wanted = (np.asarray(point) - np.asarray(self.origin)) * signs
@@ -110,7 +110,7 @@ class Inside:
         self, point: Point, radius: float, hu: float, *, ragged: float = 0.3, edge: float = 1.5
     ) -> tuple[Box, Field]:
         """Return a box and what a ragged ball of HU about the tissue of an atlas point adds there."""
-        box, distance = self.along((self.seen(point),), 2 * radius + 3)
+        box, distance = self.along((self.locate(point),), 2 * radius + 3)
         rim = np.float32(radius) * (1 + np.float32(ragged) * self.at.texture[box]) - distance
         return box, np.asarray(np.float32(hu) * smoothstep(rim / np.float32(edge) + 0.5), np.float32)
 
@@ -224,9 +224,9 @@ class Nodes:
 
 
 class Mimic:
-    """What may be taken for blood, or hide it; each kind a frozen dataclass of what its own `drawn` drew."""
+    """What may be taken for blood, or hide it; each kind a frozen dataclass of what its own `draw` drew."""
 
-    def thickened(self, tissue: Tissue) -> Tissue:
+    def thicken(self, tissue: Tissue) -> Tissue:
         """Return the head's tissue values as this mimic changes them."""
         return tissue
 

@@ -35,7 +35,7 @@ class BurrHoles(Mimic):
     holes: tuple[tuple[Point, float, float], ...]
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> BurrHoles:
+    def draw(cls, rng: np.random.Generator) -> BurrHoles:
         """Return one or two on a side."""
         side = float(rng.choice([-1, 1]))
         holes = []
@@ -60,7 +60,7 @@ class Craniotomy(Mimic):
     plates: tuple[float, ...]
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Craniotomy:
+    def draw(cls, rng: np.random.Generator) -> Craniotomy:
         """Return one: pterional, frontal, parietal or temporal."""
         side = float(rng.choice([-1, 1]))
         places = ((0.25, 0.6, 0.76), (0.6, 0.7, 0.4), (0.75, -0.3, 0.6), (0.2, -0.05, 0.98))

@@ -28,7 +28,7 @@ class Swelling(Mimic):
     height_mm: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Swelling:
+    def draw(cls, rng: np.random.Generator) -> Swelling:
         """Return one."""
         across = float(rng.choice([-1, 1])) * float(rng.uniform(10, 75))
         back = float(rng.choice([-1, 1])) * 85 * float(np.sqrt(max(0.0, 1 - (across / 80) ** 2))) - 15
@@ -58,7 +58,7 @@ class Laceration(Mimic):
     bubbles: tuple[tuple[Point, float, float], ...]
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Laceration:
+    def draw(cls, rng: np.random.Generator) -> Laceration:
         """Return one."""
         start = _around(rng)
         z, y, x = (a + float(rng.normal(0, 0.12)) for a in start)
@@ -96,7 +96,7 @@ class SkinClips(Mimic):
     staples: tuple[Point, ...]
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> SkinClips:
+    def draw(cls, rng: np.random.Generator) -> SkinClips:
         """Return a row of four to fourteen."""
         z, y, x = _around(rng)
         way = rng.standard_normal(3)
@@ -124,7 +124,7 @@ class Electrodes(Mimic):
     hu: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Electrodes:
+    def draw(cls, rng: np.random.Generator) -> Electrodes:
         """Return one lead, or an EEG's worth of them."""
         count = int(rng.choice([1, 2, 8]))
         return cls(tuple(_around(rng) for _ in range(count)), float(rng.uniform(800, 4000)))
@@ -154,7 +154,7 @@ class Dressing(Mimic):
     hu: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Dressing:
+    def draw(cls, rng: np.random.Generator) -> Dressing:
         """Return one."""
         low = float(rng.uniform(-20, 40))
         return cls(low, low + float(rng.uniform(20, 60)), float(rng.uniform(2, 8)), float(rng.uniform(-900, -450)))

@@ -33,7 +33,7 @@ class Shunt(Mimic):
     valve_hu: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Shunt:
+    def draw(cls, rng: np.random.Generator) -> Shunt:
         """Return one, frontal or from behind."""
         side = float(rng.choice([-1, 1]))
         if rng.random() < 0.55:
@@ -52,7 +52,7 @@ class Shunt(Mimic):
     def lay_over_dura(self, inside: Inside) -> None:
         """Draw the tube."""
         start = inside.beneath(self.direction, 0.0)
-        tip = inside.seen(self.tip)
+        tip = inside.locate(self.tip)
         box, distance = inside.along((start, tip), 4)
         tube = np.clip(self.radius_mm + 0.5 - distance, 0, 1)
         lumen = 0.6 * np.clip(1.1 - distance, 0, 1)

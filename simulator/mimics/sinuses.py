@@ -54,7 +54,7 @@ class LargeSinuses(Mimic):
     torcula_off_mm: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> LargeSinuses:
+    def draw(cls, rng: np.random.Generator) -> LargeSinuses:
         """Return one."""
         return cls(
             side=float(rng.choice([-1, 1], p=[0.25, 0.75])),
@@ -89,11 +89,11 @@ class ThickBlood(Mimic):
     haematocrit: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> ThickBlood:
+    def draw(cls, rng: np.random.Generator) -> ThickBlood:
         """Return one."""
         return cls(float(rng.uniform(52, 58)))
 
-    def thickened(self, tissue: Tissue) -> Tissue:
+    def thicken(self, tissue: Tissue) -> Tissue:
         """Return the tissues with that blood."""
         return replace(tissue, venous=blood_hu(self.haematocrit), haematocrit=self.haematocrit)
 
@@ -107,7 +107,7 @@ class SinusThrombosis(Mimic):
     wider_mm: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> SinusThrombosis:
+    def draw(cls, rng: np.random.Generator) -> SinusThrombosis:
         """Return one."""
         return cls(float(rng.choice([-1, 0, 1])), float(rng.uniform(62, 88)), float(rng.uniform(0.5, 2.5)))
 
@@ -126,7 +126,7 @@ class ArachnoidGranulations(Mimic):
     buds: tuple[tuple[Point, float], ...]
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> ArachnoidGranulations:
+    def draw(cls, rng: np.random.Generator) -> ArachnoidGranulations:
         """Return one to four of them, in the transverse sinuses or beside the sagittal one."""
         buds = []
         for _ in range(int(rng.integers(1, 5))):

@@ -49,7 +49,7 @@ class BrainTumour(Mimic):
     calcium: tuple[tuple[Point, float, float], ...]
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> BrainTumour:
+    def draw(cls, rng: np.random.Generator) -> BrainTumour:
         """Return one, calcified once in five."""
         radius = float(rng.uniform(6, 22))
         side = float(rng.choice([-1, 1]))
@@ -79,7 +79,7 @@ class BrainTumour(Mimic):
 
     def lay_in_brain(self, inside: Inside) -> None:
         """Put the mass and its oedema into the brain."""
-        centre = inside.seen(self.centre)
+        centre = inside.locate(self.centre)
         _oedema(inside, centre, self.radius_mm, self.oedema_hu, self.oedema_mm)
         box, distance = inside.along((centre,), 1.6 * self.radius_mm + 4)
         at = inside.at
@@ -123,7 +123,7 @@ class Meningioma(Mimic):
     calcium_hu: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Meningioma:
+    def draw(cls, rng: np.random.Generator) -> Meningioma:
         """Return one."""
         side, place = float(rng.choice([-1, 1])), rng.random()
         from_falx = bool(place < 0.25)
@@ -168,7 +168,7 @@ class Meningioma(Mimic):
         at = inside.at
         centre = inside.beneath(self.direction, 16.0 if self.from_falx else 0.0)
         if self.from_falx:
-            centre = inside.seen((centre[0], centre[1], 0.0))
+            centre = inside.locate((centre[0], centre[1], 0.0))
         if self.oedema_hu:
             side = float(np.sign(self.direction[2]))
             _oedema(inside, (centre[0], centre[1], centre[2] + side), self.radius_mm, self.oedema_hu, self.oedema_mm)

@@ -39,7 +39,7 @@ class Plaque:
         for angle in np.linspace(self.turn - self.span / 2, self.turn + self.span / 2, 5):
             z, y, x = self.centre
             across, along = self.radius_mm * float(np.sin(angle)), self.radius_mm * float(np.cos(angle))
-            points.append(inside.seen((z, y + along, x + across)))
+            points.append(inside.locate((z, y + along, x + across)))
         box, distance = inside.along(tuple(points), 3)
         return box, np.asarray(np.clip(1.3 - distance, 0, 1) * np.float32(self.hu), np.float32)
 
@@ -74,7 +74,7 @@ class CarotidSiphons(CalcifiedArteries):
     """Plaques in both carotid siphons, sometimes in one."""
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> CarotidSiphons:
+    def draw(cls, rng: np.random.Generator) -> CarotidSiphons:
         """Return one."""
         sides = ((-1.0,), (1.0,), (-1.0, 1.0))[int(rng.choice(3, p=[0.15, 0.15, 0.7]))]
         return cls(cls.of(rng, [(_SIPHON, side, 2.4) for side in sides]).plaques)
@@ -84,7 +84,7 @@ class VertebrobasilarArteries(CalcifiedArteries):
     """Plaques in the vertebral and basilar arteries."""
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> VertebrobasilarArteries:
+    def draw(cls, rng: np.random.Generator) -> VertebrobasilarArteries:
         """Return one."""
         courses = [(_VERTEBRAL, -1.0, 1.7), (_VERTEBRAL, 1.0, 1.7), (_BASILAR, 1.0, 1.8)]
         return cls(cls.of(rng, [course for course in courses if rng.random() < 0.6] or courses[:1]).plaques)

@@ -25,7 +25,7 @@ class WhiteMatterDisease(Mimic):
     reach_mm: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> WhiteMatterDisease:
+    def draw(cls, rng: np.random.Generator) -> WhiteMatterDisease:
         """Return one."""
         return cls(float(rng.uniform(3, 10)), float(rng.uniform(4, 9)))
 
@@ -43,7 +43,7 @@ class Lacunes(Mimic):
     holes: tuple[tuple[Point, float], ...]
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Lacunes:
+    def draw(cls, rng: np.random.Generator) -> Lacunes:
         """Return one to five of them."""
         holes = []
         for _ in range(int(rng.integers(1, 6))):
@@ -57,6 +57,6 @@ class Lacunes(Mimic):
     def lay_in_brain(self, inside: Inside) -> None:
         """Hollow them."""
         for point, radius in self.holes:
-            box, distance = inside.along((inside.seen(point),), 1.5 * radius + 3)
+            box, distance = inside.along((inside.locate(point),), 1.5 * radius + 3)
             rim = np.float32(radius) * (1 + 0.3 * inside.at.texture[box]) - distance
             inside.blend(box, smoothstep(rim / 1.5 + 0.5) * 0.9 * inside.at.brain[box], inside.tissue.csf + 3)

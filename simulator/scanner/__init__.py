@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the scanner adds to a noise-free scan: point spread, noise of the kernel's colour, streaks, hardening, HU shift.
 
-Image-domain physics, in the order of `scanned`: the slice profile and the head's motion act on the noise-free plane,
+Image-domain physics, in the order of `acquire`: the slice profile and the head's motion act on the noise-free plane,
 the modulation transfer (`transfer.py`) multiplies in Fourier space, noise is coloured there and is stronger where rays
 cross more (`rays.py`), then come streaks, metal and shading, and what a file can keep of it. A crop is scanned at the
 cost of the crop: what depends on whole paths through the head comes from `Rays`, which are known once for every head.
@@ -17,7 +17,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from simulator.fields import Taps, spread, stream
-from simulator.scanner.denoising import smoothed
+from simulator.scanner.denoising import smooth
 from simulator.scanner.metal import stars
 from simulator.scanner.motion import Motion
 from simulator.scanner.rays import CELL_PX, Rays
@@ -27,7 +27,7 @@ from simulator.scanner.streaks import starved_streaks, where_starved_rays_cross
 from simulator.scanner.transfer import frequencies, modulation_transfer, noise_amplitude
 from simulator.view import View, cut
 
-__all__ = ["HU_MAX", "HU_MIN", "Kernel", "Rays", "Scanner", "scanned"]
+__all__ = ["HU_MAX", "HU_MIN", "Kernel", "Rays", "Scanner", "acquire"]
 
 Field = NDArray[np.float32]
 
@@ -36,7 +36,7 @@ NOISE_THICKNESS_MM = 5.0  # noise is stated at this thickness
 BORDER_PX = 8  # repeated around a plane, so that crops keep their edges
 
 
-def scanned(
+def acquire(
     hu: NDArray[np.integer] | Field,
     spacing_mm: tuple[float, float],
     thickness_mm: NDArray[np.floating],
@@ -70,10 +70,10 @@ def scanned(
     lens = _Lens.of((rows, columns), spacing_mm, scanner)
     middle = ((matrix[0] - 1) / 2, (matrix[1] - 1) / 2)
     base = int(rng.integers(2**62))
-    weight = _seen(rays.noise ** np.float32(scanner.noise_contrast), view, (rows, columns))
-    crossed = _seen(where_starved_rays_cross(rays.noise), view, (rows, columns))
+    weight = _cut_cells(rays.noise ** np.float32(scanner.noise_contrast), view, (rows, columns))
+    crossed = _cut_cells(where_starved_rays_cross(rays.noise), view, (rows, columns))
     shade = shading(rays, spacing_mm[0] / view.scale, scanner, stream(base, "shading"))
-    shade = _seen(shade, view, (rows, columns)) + np.float32(scanner.offset_hu)
+    shade = _cut_cells(shade, view, (rows, columns)) + np.float32(scanner.offset_hu)
     taps = (_between_cells(rows, weight.shape[1]), _between_cells(columns, weight.shape[2]))
     outside = _outside(view, (rows, columns), matrix) if scanner.round_field else None
     out = np.empty(hu.shape, np.int16)
@@ -81,13 +81,13 @@ def scanned(
         drawn = stream(base, f"slice {k}")
         strength = np.float32(scanner.noise_hu * np.sqrt(NOISE_THICKNESS_MM / float(thickness_mm[k])))
         spread_noise = spread(weight[k] * strength, taps)
-        plane = _profiled(hu, k, scanner.slice_blur)
+        plane = _blur_profile(hu, k, scanner.slice_blur)
         noise = lens.noise(drawn)
         noise *= spread_noise
-        motion = Motion.drawn(drawn, scanner.motion_mm) if scanner.motion_mm else None
+        motion = Motion.draw(drawn, scanner.motion_mm) if scanner.motion_mm else None
         if motion is not None:
-            plane = motion.blended(plane, spacing_mm[0])
-            noise += motion.streaked(view, (rows, columns), middle, rays.body[k])
+            plane = motion.blend(plane, spacing_mm[0])
+            noise += motion.draw_streaks(view, (rows, columns), middle, rays.body[k])
         if scanner.streaks:
             streaks = starved_streaks(drawn, rays.starved[k], view, (rows, columns), middle)
             if streaks is not None:
@@ -96,15 +96,15 @@ def scanned(
         star = stars(drawn, rays.metal[rays.metal[:, 0] == k, 1:], view, (rows, columns)) if len(rays.metal) else None
         if star is not None:
             noise += star * np.float32(scanner.metal_hu)
-        image = lens.passed(plane)
+        image = lens.transmit(plane)
         image *= np.float32(scanner.gain)
         image += noise
         image += spread(shade[k], taps)
         if scanner.denoising:
-            image = smoothed(image, spread_noise, spacing_mm[0], scanner.denoising)
+            image = smooth(image, spread_noise, spacing_mm[0], scanner.denoising)
         if outside is not None:
             image[outside] = HU_MIN
-        out[k] = _stored(image, scanner.step_hu)
+        out[k] = _quantize(image, scanner.step_hu)
     return out
 
 
@@ -130,7 +130,7 @@ class _Lens:
         """Where the plane lies within its border."""
         return slice(BORDER_PX, BORDER_PX + self.shape[0]), slice(BORDER_PX, BORDER_PX + self.shape[1])
 
-    def passed(self, plane: Field) -> Field:
+    def transmit(self, plane: Field) -> Field:
         """Return what of a plane [Y, X] passes."""
         beyond = [(BORDER_PX, s - n - BORDER_PX) for s, n in zip(self.size, self.shape, strict=True)]
         waves = scipy.fft.rfft2(np.pad(plane, beyond, mode="edge"))
@@ -144,7 +144,7 @@ class _Lens:
         return np.asarray(scipy.fft.irfft2(waves, s=self.size, overwrite_x=True)[self._here], np.float32)
 
 
-def _profiled(hu: NDArray[np.integer] | Field, k: int, blur: float) -> Field:
+def _blur_profile(hu: NDArray[np.integer] | Field, k: int, blur: float) -> Field:
     """Return plane k [Y, X] with a share `blur` of each neighbour in it."""
     plane = np.asarray(hu[k], np.float32)
     if not blur:
@@ -166,13 +166,13 @@ def _outside(view: View, size: tuple[int, int], matrix: tuple[int, int]) -> NDAr
     return np.asarray(y * y + x * x > (max(matrix) / 2) ** 2)
 
 
-def _stored(image: Field, step_hu: int) -> NDArray[np.int16]:
+def _quantize(image: Field, step_hu: int) -> NDArray[np.int16]:
     """Return HU as a file keeps them: whole steps within twelve bits."""
     whole = np.rint(image if step_hu == 1 else image * np.float32(1 / step_hu))
     return (np.clip(whole * np.float32(step_hu), HU_MIN, HU_MAX)).astype(np.int16)
 
 
-def _seen(cells: Field, view: View, size: tuple[int, int]) -> Field:
+def _cut_cells(cells: Field, view: View, size: tuple[int, int]) -> Field:
     """Return a map on the slice's cells [Z, y, x] on the cells of a view of `size` pixels."""
     count = (-(-size[0] // CELL_PX), -(-size[1] // CELL_PX))
     turn = view.steps

@@ -19,7 +19,7 @@ WINDOW_MM = 3.0
 RESIDUAL = 0.25  # of the noise stays everywhere
 
 
-def smoothed(image: Field, noise_hu: Field, pixel_mm: float, strength: float) -> Field:
+def smooth(image: Field, noise_hu: Field, pixel_mm: float, strength: float) -> Field:
     """Return a picture [Y, X] smoothed where it varies no more than its noise (standard deviation [Y, X], HU)."""
     window = 2 * round(WINDOW_MM / pixel_mm / 2) + 1
     mean = ndimage.uniform_filter(image, window)

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.scanner import Scanner, scanned
+from simulator.scanner import Scanner, acquire
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -100,7 +100,7 @@ def _scans(
     still = replace(scanner, motion_mm=0.0, step_hu=1, slice_blur=0.0)
     stack = np.repeat(plane[None], slices, axis=0)
     spacing = (pixel_mm, pixel_mm)
-    return scanned(stack, spacing, np.full(slices, 5.0), still, np.random.default_rng(seed)).astype(np.float64)
+    return acquire(stack, spacing, np.full(slices, 5.0), still, np.random.default_rng(seed)).astype(np.float64)
 
 
 def _by_distance(distance: NDArray[np.float64], values: NDArray[np.float64], step: float, end: float) -> Curve:

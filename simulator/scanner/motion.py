@@ -47,7 +47,7 @@ class Motion:
     directions: tuple[float, float]
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, motion_mm: float) -> Motion | None:
+    def draw(cls, rng: np.random.Generator, motion_mm: float) -> Motion | None:
         """Return the motion during a slice, or None where the head lay still."""
         moves = rng.random() < MOVED_SHARE
         towards, theta = rng.uniform(0, 2 * np.pi, 2)
@@ -61,7 +61,7 @@ class Motion:
         directions = (float(theta), float(theta + rng.uniform(0.1, 0.4)))
         return cls(float(share), float(turned * motion_mm / HEAD_MM), shift, lines, directions)
 
-    def blended(self, plane: Field, pixel_mm: float) -> Field:
+    def blend(self, plane: Field, pixel_mm: float) -> Field:
         """Return a noise-free plane [Y, X] as seen in both positions."""
         held = np.pad(plane, BEYOND_PX, mode="edge")
         middle = View.whole((plane.shape[0], plane.shape[1])).centre
@@ -69,7 +69,7 @@ class Motion:
         other = cut(held[None], away, (plane.shape[0], plane.shape[1]), corner=(-BEYOND_PX, -BEYOND_PX))[0]
         return np.asarray(plane + np.float32(self.share) * (other - plane), np.float32)
 
-    def streaked(self, view: View, size: tuple[int, int], middle: tuple[float, float], body: Field) -> Field:
+    def draw_streaks(self, view: View, size: tuple[int, int], middle: tuple[float, float], body: Field) -> Field:
         """Return the streaks HU of a view of the slice; `body` is what `Rays.body` says of the slice."""
         first, second = (
             along(line * grazing(len(line), theta, middle, body), theta, view, size, middle, STREAK_STEP_PX)

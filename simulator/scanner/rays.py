@@ -74,16 +74,16 @@ class Rays:
         """Return what rays cross in a noise-free scan, HU [Z, Y, X]."""
         water = _cells(np.clip(hu, -1000, 3000) * np.float32(0.001) + 1, 0.0)
         bone = _cells(np.clip(np.asarray(hu, np.float32) - BONE_FROM_HU, 0, 2500) * np.float32(0.001), 0.0)
-        paths = _projected(np.stack([water, bone], axis=1), ANGLES) * np.float32(CELL_PX * spacing_mm[0] / 10)
+        paths = _project(np.stack([water, bone], axis=1), ANGLES) * np.float32(CELL_PX * spacing_mm[0] / 10)
         body = _bodies(water)
         variance = _variance(paths[:, 0], CELL_PX * spacing_mm[0] / 10)
-        mean = _back_projected(variance, water.shape[1:]) / np.float32(ANGLES)
+        mean = _back_project(variance, water.shape[1:]) / np.float32(ANGLES)
         reference = _middle(mean, body)
         spacing_cells = ANGLES // STREAK_ANGLES
         excess = variance[:, ::spacing_cells] / (reference * ANGLES) - STARVED_FROM / ANGLES
         maps = {
             "noise": np.sqrt(mean / reference),
-            "hardening": _hardened(paths[:, 1], water, bone, CELL_PX * spacing_mm[0] / 10),
+            "hardening": _harden(paths[:, 1], water, bone, CELL_PX * spacing_mm[0] / 10),
             "bone": bone,
             "starved": np.sqrt(np.clip(excess, 0, None) * spacing_cells),
             "body": body,
@@ -100,7 +100,7 @@ class Rays:
         kept = {name: getattr(self, name)[planes] for name in ("noise", "hardening", "bone", "starved", "body")}
         return Rays(**kept, metal=metal)
 
-    def merged(self, parts: Sequence[slice]) -> Rays:
+    def merge(self, parts: Sequence[slice]) -> Rays:
         """Return the rays of slices that are means of some of these slices each."""
         mean = {
             name: np.stack([getattr(self, name)[part].mean(0) for part in parts])
@@ -143,7 +143,7 @@ def _angle(index: int, count: int) -> tuple[float, float]:
     return float(np.cos(theta)), float(np.sin(theta))
 
 
-def _projected(maps: Field, angles: int) -> Field:
+def _project(maps: Field, angles: int) -> Field:
     """Return the sums of maps [Z, n, y, x] along parallel rays, [Z, n, angles, S] with S of the larger side."""
     planes, count, rows, columns = maps.shape
     size = max(rows, columns)
@@ -161,7 +161,7 @@ def _projected(maps: Field, angles: int) -> Field:
     return out
 
 
-def _back_projected(rays: Field, shape: tuple[int, ...]) -> Field:
+def _back_project(rays: Field, shape: tuple[int, ...]) -> Field:
     """Return the sum over angles of what rays [Z, A, S] carry to each cell, [Z, y, x]."""
     planes, angles, size = rays.shape
     y, x = (np.arange(n, dtype=np.float64) - (n - 1) / 2 for n in shape)
@@ -187,7 +187,7 @@ def _variance(paths: Field, cell_cm: float) -> Field:
     return np.asarray(variance * (middle.mean(1, keepdims=True) / middle) ** TUBE_FOLLOWS, np.float32)
 
 
-def _hardened(paths: Field, water: Field, bone: Field, cell_cm: float) -> Field:
+def _harden(paths: Field, water: Field, bone: Field, cell_cm: float) -> Field:
     """Return the HU [Z, y, x] that beam hardening adds, of bone paths [Z, A, S] in cm; 0 on average in the brain."""
     size = paths.shape[-1]
     smooth = ndimage.gaussian_filter1d(paths, 0.7)
@@ -198,7 +198,7 @@ def _hardened(paths: Field, water: Field, bone: Field, cell_cm: float) -> Field:
     ramp *= np.cos(np.pi * np.arange(len(ramp)) / (2 * len(ramp))).astype(np.float32)  # no ringing of single cells
     filtered = scipy.fft.irfft(scipy.fft.rfft(short, padded) * ramp, padded)[..., :size]
     scale = np.float32(np.pi / ANGLES / WATER_PER_CM * 1000)
-    hu = np.clip(_back_projected(np.asarray(filtered, np.float32), water.shape[1:]) * scale, -HARDEST_HU, HARDEST_HU)
+    hu = np.clip(_back_project(np.asarray(filtered, np.float32), water.shape[1:]) * scale, -HARDEST_HU, HARDEST_HU)
     # Smoothed within soft tissue: what bone itself loses must not leak into the brain beside it.
     soft = (bone < 0.3).astype(np.float32)
     blur = (0.4, 0.8, 0.8)

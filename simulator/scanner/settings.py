@@ -77,14 +77,14 @@ class Scanner:
     gain: float = 1.0
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, population: Population = TRAINING) -> Scanner:
+    def draw(cls, rng: np.random.Generator, population: Population = TRAINING) -> Scanner:
         """Return a scanner of a population."""
         scanner = _wide(rng) if population.scanners is ScannerRange.WIDE else _realistic(rng)
         if population.kernels is KernelFamily.HELD_OUT:
             scanner = replace(scanner, blotch=0.5, denoising=float(rng.uniform(0.6, 0.95)))
         return scanner
 
-    def sharpened(self) -> Scanner:
+    def sharpen(self) -> Scanner:
         """Return this scanner with a bone kernel: sharp, noisy, overshooting."""
         return replace(
             self,

@@ -9,7 +9,7 @@ import pytest
 
 from appliance.log_files import KEPT, LogFiles, bound, older, set_aside
 from appliance.settings import Settings
-from deploy.local.stack import Stack
+from deploy.local.appliance import LocalAppliance
 from tests.appliance.log_lines import lines
 
 
@@ -60,5 +60,5 @@ def test_a_log_that_cannot_be_kept_small_is_told_of_once_and_the_others_are_look
 
 
 def test_the_service_of_a_stack_looks_after_the_logs_of_all_three_servers(tmp_path: Path) -> None:
-    stack = Stack(Settings(state_dir=tmp_path))
-    assert set(stack.service.settings.log.files) == {stack.orthanc.log, stack.triton.log, stack.service.log}
+    local = LocalAppliance(Settings(state_dir=tmp_path))
+    assert set(local.service.settings.log.files) == {local.orthanc.log, local.triton.log, local.service.log}

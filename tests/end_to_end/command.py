@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.local.stack import ROOT
+from deploy.local.appliance import ROOT
 
 
 def appliance(*arguments: str | Path, columns: int = 120) -> subprocess.CompletedProcess[str]:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real servers and simulated patients for the end-to-end tests.
 
-One stack (Orthanc with the plugin, Triton with the shipped model, the service) and two scanned heads serve the whole
-run, because both take seconds to make. A test sends studies of its own, with UIDs that no study had before, and counts
-on nothing else being there or not; who stops a server starts it again.
+One appliance (Orthanc with the plugin, Triton with the shipped model, the service) and two scanned heads serve the
+whole run, because both take seconds to make. A test sends studies of its own, with UIDs that no study had before, and
+counts on nothing else being there or not; a test that stops a server starts it again.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from appliance.settings import Settings
+from deploy.local.appliance import LocalAppliance
 from deploy.local.ports import with_free_ports
-from deploy.local.stack import Stack
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.population import CLEAR
 from simulator.study import StudySpec
 from simulator.vendors import VendorName
@@ -31,14 +31,14 @@ INCOMPLETE_S = 4.0
 # Clear heads: what is proven here is the way of a study through the parts, not how the network takes hard ones.
 BLEEDING = StudySpec(
     7001,
-    Finding.IPH,
+    Diagnosis.IPH,
     volume_ml=50,
     slices=20,
     spacing_mm=6.0,
     vendor=VendorName.AKANE,
     population=CLEAR.name,
 )
-HEALTHY = StudySpec(7002, Finding.NONE, slices=20, spacing_mm=6.0, vendor=VendorName.POLDER, population=CLEAR.name)
+HEALTHY = StudySpec(7002, Diagnosis.NONE, slices=20, spacing_mm=6.0, vendor=VendorName.POLDER, population=CLEAR.name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,23 +49,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAppliance]:
     """Orthanc with the plugin, Triton and the service, running; it does not wait long for missing slices."""
     settings = with_free_ports(Settings(), tmp_path_factory.mktemp("stack"))
     intake = settings.intake.model_copy(update={"incomplete_s": INCOMPLETE_S})
-    with Stack(settings.model_copy(update={"intake": intake})) as started:
+    with LocalAppliance(settings.model_copy(update={"intake": intake})) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
-def running(stack: Stack) -> Running:
-    """The stack as those see it who send studies and look at what comes back."""
-    return Running(stack)
+def running(local: LocalAppliance) -> Running:
+    """The appliance as those see it who send studies and look at what comes back."""
+    return Running(local)
 
 
 @pytest.fixture
 def interrupted(running: Running) -> Iterator[Running]:
-    """The stack for a test that stops or freezes parts of it; afterwards all parts run again."""
+    """The appliance for a test that stops or freezes parts of it; afterwards all parts run again."""
     yield running
     running.restore()
 

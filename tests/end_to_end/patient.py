@@ -14,7 +14,7 @@ import pydicom
 from pydicom import Dataset
 
 from simulator.scan import SimulatedScan
-from simulator.series import SeriesKind, Stack
+from simulator.series import Planes, SeriesKind
 from simulator.study import StudySpec, WrittenStudy, simulate, stacks_of, write_stacks
 
 FULL = (SeriesKind.AXIAL, SeriesKind.BONE, SeriesKind.CORONAL, SeriesKind.SCOUT, SeriesKind.DOSE)
@@ -31,11 +31,11 @@ class Patient:
         return simulate(self._spec)
 
     @cached_property
-    def _axial(self) -> dict[SeriesKind, Stack]:
+    def _axial(self) -> dict[SeriesKind, Planes]:
         return stacks_of(self._scan, (SeriesKind.AXIAL,))
 
     @cached_property
-    def _full(self) -> dict[SeriesKind, Stack]:
+    def _full(self) -> dict[SeriesKind, Planes]:
         return stacks_of(self._scan, FULL)
 
     def study(self, folder: Path, **changes: Any) -> WrittenStudy:

@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydicom import Dataset
 
 from appliance.ledger.states import OPEN
-from deploy.local.stack import Stack
+from deploy.local.appliance import LocalAppliance
 from deploy.local.storescu import send
 from tests.end_to_end.stored import Stored
 
@@ -39,18 +39,18 @@ def until(holds: Callable[[], bool], what: Callable[[], object]) -> None:
 
 
 class Running:
-    """A stack, and the few things that people do with one."""
+    """A local appliance, and the few things that people do with one."""
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.settings = stack.settings
-        self.service = httpx.Client(base_url=stack.service.url, timeout=30, trust_env=False)
-        self.orthanc = httpx.Client(base_url=stack.orthanc.url, timeout=30, trust_env=False)
+    def __init__(self, local: LocalAppliance) -> None:
+        self.local = local
+        self.settings = local.settings
+        self.service = httpx.Client(base_url=local.service.url, timeout=30, trust_env=False)
+        self.orthanc = httpx.Client(base_url=local.orthanc.url, timeout=30, trust_env=False)
 
     @property
     def settings_file(self) -> Path:
         """The settings file that the service was started with."""
-        return self.stack.service.settings_file
+        return self.local.service.settings_file
 
     def send(self, files: Iterable[Path]) -> None:
         """Send files by C-STORE."""
@@ -87,7 +87,7 @@ class Running:
 
     def log(self) -> str:
         """Return what the service has written to its log since it was started."""
-        return self.stack.service.log.read_text()
+        return self.local.service.log.read_text()
 
     def orthanc_study(self, uid: str) -> str | None:
         """Return Orthanc's identifier of a study, None when Orthanc does not hold it."""
@@ -122,7 +122,7 @@ class Running:
         No other study is on its way then, as one that is would be frozen in the network and keep the next one out.
         """
         until(lambda: not any(self.status()["jobs"].get(state) for state in OPEN), lambda: self.status()["jobs"])
-        pid = self.stack.triton.pid
+        pid = self.local.triton.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -132,9 +132,9 @@ class Running:
 
     def restore(self) -> None:
         """Start what does not run, and return when the service is ready."""
-        if self.stack.orthanc.pid is None:
-            self.stack.orthanc.start()
-        self.stack.triton.start()
-        if self.stack.service.pid is None:
-            self.stack.service.launch()
-        self.stack.service.wait()
+        if self.local.orthanc.pid is None:
+            self.local.orthanc.start()
+        self.local.triton.start()
+        if self.local.service.pid is None:
+            self.local.service.launch()
+        self.local.service.wait()

@@ -13,8 +13,8 @@ import pytest
 
 from appliance.ports import is_free
 from appliance.settings import Settings
+from deploy.local.appliance import ROOT
 from deploy.local.settings_file import absolute, write_settings
-from deploy.local.stack import ROOT
 from simulator.series import SeriesKind
 from tests.end_to_end.command import appliance
 from tests.end_to_end.patient import Patient

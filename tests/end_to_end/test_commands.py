@@ -22,7 +22,7 @@ def test_the_doctor_finds_no_fault_in_a_running_appliance(running: Running) -> N
 
 
 def test_the_doctor_says_what_to_do_about_a_triton_that_is_away(interrupted: Running) -> None:
-    interrupted.stack.triton.stop()
+    interrupted.local.triton.stop()
     done = appliance("doctor", "--json", "--settings", interrupted.settings_file)
     assert done.returncode == 1
     faults = {check["name"]: check["remedy"] for check in json.loads(done.stdout) if check["state"] == "fail"}

@@ -27,8 +27,8 @@ def test_a_service_killed_while_a_study_is_in_the_network_answers_it_once(
     with running.frozen_triton():
         running.send(written.all_files)
         running.until_state(written.truth.study_uid, "running")
-        running.stack.service.kill()
-    running.stack.service.start()
+        running.local.service.kill()
+    running.local.service.start()
     assert_answered_once(running, written.truth.study_uid)
 
 
@@ -39,8 +39,8 @@ def test_a_service_killed_while_it_stores_results_leaves_them_once(
     uid = written.truth.study_uid
     running.send(written.all_files)
     until(lambda: "SEG" in running.modalities(uid), lambda: running.study(uid))
-    running.stack.service.kill()
-    running.stack.service.start()
+    running.local.service.kill()
+    running.local.service.start()
     assert_answered_once(running, uid)
 
 
@@ -48,9 +48,9 @@ def test_a_study_that_comes_while_the_service_is_down_is_answered_when_it_is_bac
     interrupted: Running, bleeding: Patient, tmp_path: Path
 ) -> None:
     running, written = interrupted, bleeding.study(tmp_path)
-    running.stack.service.stop()
+    running.local.service.stop()
     running.send(written.all_files)
-    running.stack.service.start()
+    running.local.service.start()
     assert_answered_once(running, written.truth.study_uid)
 
 
@@ -58,12 +58,12 @@ def test_a_study_waits_for_triton_and_is_answered_when_it_is_back(
     interrupted: Running, bleeding: Patient, tmp_path: Path
 ) -> None:
     running, written = interrupted, bleeding.study(tmp_path)
-    running.stack.triton.stop()
+    running.local.triton.stop()
     running.send(written.all_files)
     waiting = running.until_state(written.truth.study_uid, "waiting")
     assert "Triton" in waiting["error"]
     assert waiting["next_try"]
-    running.stack.triton.start()
+    running.local.triton.start()
     assert_answered_once(running, written.truth.study_uid)
 
 
@@ -75,9 +75,9 @@ def test_a_study_goes_on_when_orthanc_was_away_while_it_was_in_the_network(
     with running.frozen_triton():
         running.send(written.all_files)
         running.until_state(uid, "running")
-        running.stack.orthanc.kill()
+        running.local.orthanc.kill()
     running.until_state(uid, "waiting")
-    running.stack.orthanc.start()
+    running.local.orthanc.start()
     assert_answered_once(running, uid)
 
 
@@ -86,12 +86,12 @@ def test_a_study_that_came_just_before_orthanc_was_killed_is_answered_when_it_is
 ) -> None:
     """Orthanc forgets that a series is to become stable: nobody tells of this study ever again."""
     running, written = interrupted, bleeding.study(tmp_path)
-    running.stack.service.stop()
+    running.local.service.stop()
     running.send(written.all_files)
-    running.stack.orthanc.kill()
-    running.stack.service.launch()
-    running.stack.orthanc.start()
-    running.stack.service.wait()
+    running.local.orthanc.kill()
+    running.local.service.launch()
+    running.local.orthanc.start()
+    running.local.service.wait()
     assert_answered_once(running, written.truth.study_uid)
 
 

@@ -15,7 +15,7 @@ from simulator.warp import at_warp_nodes
 
 @pytest.fixture(scope="module")
 def anatomy() -> Anatomy:
-    return Anatomy.drawn(5)
+    return Anatomy.draw(5)
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +24,11 @@ def hu(anatomy: Anatomy) -> np.ndarray:
 
 
 def test_the_same_seed_gives_the_same_head(anatomy, hu):
-    np.testing.assert_array_equal(Anatomy.drawn(5).hu(), hu)
+    np.testing.assert_array_equal(Anatomy.draw(5).hu(), hu)
 
 
 def test_another_seed_gives_another_head(anatomy):
-    other = Anatomy.drawn(6)
+    other = Anatomy.draw(6)
 
     assert other.build != anatomy.build
     assert other.tissue != anatomy.tissue
@@ -90,7 +90,7 @@ def test_inner_shape_never_moves_the_skull(anatomy):
 
 
 def test_no_push_is_no_change(anatomy):
-    still = anatomy.pushed(np.zeros_like(anatomy.inner_warp))
+    still = anatomy.push_tissue(np.zeros_like(anatomy.inner_warp))
 
     np.testing.assert_allclose(still.inner_warp, anatomy.inner_warp, atol=1e-6)
 

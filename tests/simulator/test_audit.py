@@ -27,11 +27,11 @@ from simulator.audit.bars import (
     size_bars,
 )
 from simulator.audit.cases import Case, Seen
-from simulator.audit.classifiers import encoded, spread_by_chance, trials
+from simulator.audit.classifiers import encode, spread_by_chance, trials
 from simulator.audit.command import measured_pairs
-from simulator.audit.headers import digests, features, planned_features
-from simulator.audit.kept import claim, keep, kept
-from simulator.audit.physics import ScannerFigures, measured
+from simulator.audit.headers import digests, features, header_features
+from simulator.audit.kept import claim, keep, read_kept
+from simulator.audit.physics import ScannerFigures, measure_scanner
 from simulator.audit.report import conclude
 from simulator.audit.surroundings import REACH_MM, masked_out, skull_cavity, statistics_of
 from simulator.audit.threshold import largest_dense_ml
@@ -106,7 +106,7 @@ def test_an_audit_goes_on_from_the_pairs_that_are_kept(tmp_path: Path) -> None:
     made_up = cases(5)
     for case in made_up:
         keep(case, folder)
-    assert kept(pairs(6), folder) == made_up
+    assert read_kept(pairs(6), folder) == made_up
     assert measured_pairs(pairs(5), tmp_path, 256, workers=1) == (made_up, {})
 
 
@@ -185,7 +185,7 @@ def test_chance_widens_no_area_of_a_whole_audit() -> None:
 def test_a_cohort_whose_seeds_tell_who_bleeds_is_named() -> None:
     entries = sorted(read("validation"), key=lambda entry: (entry.finding, entry.seed))
     sorted_seeds = [replace(entry, seed=2_000_000 + i) for i, entry in enumerate(entries)]
-    bars = header_bars(cases(10), {"a careless cohort": (sorted_seeds, planned_features(sorted_seeds))})
+    bars = header_bars(cases(10), {"a careless cohort": (sorted_seeds, header_features(sorted_seeds))})
     assert [bar.holds for bar in bars if "careless" in bar.subject] == [False, False]
 
 
@@ -258,7 +258,7 @@ def test_features_of_pure_chance_tell_nobody_and_one_that_follows_blood_tells() 
 
 
 def test_what_is_missing_is_a_feature_of_its_own() -> None:
-    table, names = encoded([{"a": 1.0, "b": "x"}, {"a": 2.0}, {"a": float("nan"), "b": "y"}])
+    table, names = encode([{"a": 1.0, "b": "x"}, {"a": 2.0}, {"a": float("nan"), "b": "y"}])
     assert names == ["a is there", "a", "b is there", "b is x", "b is y"]
     assert table.tolist() == [[1, 1, 1, 1, 0], [1, 2, 0, 0, 0], [0, 1.5, 1, 0, 1]]
 
@@ -359,7 +359,7 @@ def test_blood_along_an_upright_wall_counts() -> None:
 
 
 def test_a_scanners_figures_are_those_it_was_set_to() -> None:
-    figures = measured(Scanner(noise_hu=4.0, psf_mm=1.0, overshoot=0.0, noise_peak_per_mm=0.2), 0)
+    figures = measure_scanner(Scanner(noise_hu=4.0, psf_mm=1.0, overshoot=0.0, noise_peak_per_mm=0.2), 0)
     assert figures.noise_hu == pytest.approx(4.0, rel=0.2)
     assert figures.edge_mm == pytest.approx(1.0, rel=0.15)
 

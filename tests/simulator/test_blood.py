@@ -11,15 +11,15 @@ import pytest
 
 from appliance.reading.contract import TYPES, HemorrhageType
 from simulator.anatomy import Anatomy
-from simulator.blood import planned
-from simulator.blood.clot import ISODENSE_HU, Age, Clot, downwards, settled
+from simulator.blood import plan_bleed
+from simulator.blood.clot import ISODENSE_HU, Age, Clot, downwards, settle
 from simulator.blood.form import Bleed, Form
-from simulator.blood.laid import bled
-from simulator.blood.pattern import drawn_bleeds
-from simulator.blood.push import relaxed
-from simulator.blood.sizes import drawn_volume_ml
+from simulator.blood.laying import lay_bleeds
+from simulator.blood.pattern import draw_bleeds
+from simulator.blood.push import relax
+from simulator.blood.sizes import draw_volume_ml
+from simulator.diagnosis import Diagnosis
 from simulator.fields import stream
-from simulator.finding import Finding
 from simulator.mimics.contrast import ContrastInVessels
 from simulator.mimics.sinuses import ThickBlood
 from simulator.population import BleedShapes, BleedSizes
@@ -31,17 +31,17 @@ FORMS = {HemorrhageType.IPH: Form.LOBAR, HemorrhageType.EDH_SDH: Form.CONVEXITY,
 
 
 def plan_of(anatomy, form, volume_ml, seed=SEED, side=1.0):
-    return planned(anatomy, Bleed(form, volume_ml, side), stream(seed, "blood"))
+    return plan_bleed(anatomy, Bleed(form, volume_ml, side), stream(seed, "blood"))
 
 
 @pytest.fixture(scope="module")
 def anatomy() -> Anatomy:
-    return Anatomy.drawn(SEED)
+    return Anatomy.draw(SEED)
 
 
 @pytest.fixture(scope="module")
 def growths(anatomy):
-    return {kind: plan_of(anatomy, FORMS[kind], 20.0).grown(20.0) for kind in TYPES}
+    return {kind: plan_of(anatomy, FORMS[kind], 20.0).grow(20.0) for kind in TYPES}
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -51,7 +51,7 @@ def test_a_bleed_grows_to_the_volume_asked_for(anatomy, growths, kind):
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_bleed_grows_outwards_from_one_place(anatomy, growths, kind):
-    small = plan_of(anatomy, FORMS[kind], 20.0).grown(4.0)
+    small = plan_of(anatomy, FORMS[kind], 20.0).grow(4.0)
     large = growths[kind]
     place = tuple(slice(s - b, s - b + n) for s, b, n in zip(small.low, large.low, small.fraction.shape, strict=True))
     small_there = np.zeros(large.fraction.shape)
@@ -90,7 +90,7 @@ def test_parenchymal_blood_lies_deep_to_the_inner_table(anatomy, growths):
 
 def test_extraaxial_blood_lies_on_the_skull_falx_or_tentorium(anatomy):
     for form in (Form.EPIDURAL, Form.CONVEXITY, Form.FALX, Form.TENTORIUM):
-        growth = plan_of(anatomy, form, 6.0).grown(6.0)
+        growth = plan_of(anatomy, form, 6.0).grow(6.0)
         walls = [
             np.abs(wall)
             for wall in (
@@ -109,7 +109,7 @@ def test_extraaxial_blood_lies_on_the_skull_falx_or_tentorium(anatomy):
 def test_a_crescent_is_as_deep_for_its_volume_as_on_scans(anatomy, volume_ml, least_mm, most_mm):
     depths = []
     for seed in range(4):
-        growth = plan_of(anatomy, Form.CONVEXITY, volume_ml, seed).grown(volume_ml)
+        growth = plan_of(anatomy, Form.CONVEXITY, volume_ml, seed).grow(volume_ml)
         inside = -anatomy.atlas.cavity_distance[growth.box]
         depths.append(float(np.percentile(inside[growth.fraction > 0.5], 99)))
 
@@ -118,7 +118,7 @@ def test_a_crescent_is_as_deep_for_its_volume_as_on_scans(anatomy, volume_ml, le
 
 @pytest.mark.parametrize("volume_ml", [15, 40])
 def test_most_of_a_crescent_lies_clear_of_the_bones_blur(anatomy, volume_ml):
-    growth = plan_of(anatomy, Form.CONVEXITY, volume_ml, 0).grown(volume_ml)
+    growth = plan_of(anatomy, Form.CONVEXITY, volume_ml, 0).grow(volume_ml)
     inside = -anatomy.atlas.cavity_distance[growth.box]
 
     assert (growth.fraction * (inside > 2)).sum() > 0.55 * growth.fraction.sum()
@@ -136,7 +136,7 @@ def test_subarachnoid_blood_fills_csf_and_spares_the_ventricles(anatomy, growths
 def test_much_subarachnoid_blood_is_mostly_cisternal_and_little_mostly_sulcal():
     def share(form, volume_ml):
         rngs = (stream(seed, "form") for seed in range(300))
-        return np.mean([drawn_bleeds(HemorrhageType.SAH, volume_ml, rng)[0].form is form for rng in rngs])
+        return np.mean([draw_bleeds(HemorrhageType.SAH, volume_ml, rng)[0].form is form for rng in rngs])
 
     assert share(Form.CISTERNAL, 25.0) > 0.75
     assert share(Form.SULCAL, 1.0) > 0.5
@@ -144,7 +144,7 @@ def test_much_subarachnoid_blood_is_mostly_cisternal_and_little_mostly_sulcal():
 
 def test_subarachnoid_blood_lies_in_sulci_and_not_as_a_film_under_the_bone(anatomy):
     for form in (Form.SULCAL, Form.CISTERNAL):
-        growth = plan_of(anatomy, form, 15.0).grown(15.0)
+        growth = plan_of(anatomy, form, 15.0).grow(15.0)
         depth = -anatomy.atlas.cavity_distance[growth.box]
 
         assert (growth.fraction * (depth < 1.5)).sum() < 0.03 * growth.fraction.sum()
@@ -170,8 +170,8 @@ def test_nothing_is_pushed_where_the_skull_is(anatomy, growths):
 
 def test_the_brain_gives_way_to_a_collection_and_the_midline_shifts(anatomy):
     plan = plan_of(anatomy, Form.CONVEXITY, 100.0, seed=3)
-    growth = plan.grown(100.0)
-    pushed = anatomy.pushed(growth.push)
+    growth = plan.grow(100.0)
+    pushed = anatomy.push_tissue(growth.push)
     x = np.arange(growth.fraction.shape[2]) + growth.low[2]
     blood_x = float((growth.fraction.sum((0, 1)) * x).sum() / growth.fraction.sum())
     z, y = (int(low + n / 2) for low, n in zip(growth.low[:2], growth.fraction.shape[:2], strict=True))
@@ -189,7 +189,7 @@ def test_a_push_fades_from_where_it_is_given_to_the_skull():
     given[5:7, 5:7, 1:3] = True
     push = np.zeros((3, *shape), np.float32)
     push[2, given] = 6
-    out = relaxed(push, given, free)
+    out = relax(push, given, free)
 
     np.testing.assert_array_equal(out[2, given], 6)
     assert np.abs(out[:, ~free]).max() == 0
@@ -203,7 +203,7 @@ def test_blood_replaces_tissue_and_spares_bone(anatomy, growths):
     # Beam hardening shifts blood and brain alike.
     anatomy = replace(anatomy, mimics=anatomy.mimics.without("peripheral hardening", "petrous hardening"))
     without = anatomy.hu()
-    _, hu, (blood,) = bled(anatomy, [(HemorrhageType.EDH_SDH, growth)])
+    _, hu, (blood,) = lay_bleeds(anatomy, [(HemorrhageType.EDH_SDH, growth)])
     full = growth.fraction > 0.99
     bone = anatomy.atlas.cavity_distance > 0.6
 
@@ -215,14 +215,14 @@ def test_blood_replaces_tissue_and_spares_bone(anatomy, growths):
 @pytest.mark.parametrize("form", Form)
 def test_every_form_grows_to_a_small_and_to_its_usual_volume(anatomy, form):
     for volume_ml in (0.02, 3.0):
-        growth = plan_of(anatomy, form, volume_ml, side=-1.0).grown(volume_ml)
+        growth = plan_of(anatomy, form, volume_ml, side=-1.0).grow(volume_ml)
 
         assert growth.fraction.sum() * anatomy.voxel_ml == pytest.approx(volume_ml, rel=0.15)
         assert growth.fraction.max() <= 1
 
 
 def test_blood_in_a_ventricle_sinks_to_its_back(anatomy):
-    growth = plan_of(anatomy, Form.VENTRICULAR, 1.0, seed=2).grown(1.0)
+    growth = plan_of(anatomy, Form.VENTRICULAR, 1.0, seed=2).grow(1.0)
     y = np.arange(growth.fraction.shape[1]) + growth.low[1]
     of_blood = float((growth.fraction.sum((0, 2)) * y).sum() / growth.fraction.sum())
     ventricle = anatomy.fractions[2]
@@ -233,7 +233,7 @@ def test_blood_in_a_ventricle_sinks_to_its_back(anatomy):
 
 def test_bleeds_that_meet_share_the_voxel_and_the_later_has_its_place(anatomy, growths):
     growth = growths[HemorrhageType.IPH]
-    _, _, (first, last) = bled(
+    _, _, (first, last) = lay_bleeds(
         anatomy, [(HemorrhageType.SAH, replace(growth, push=None)), (HemorrhageType.IPH, growth)]
     )
 
@@ -247,7 +247,7 @@ def test_bleeds_that_meet_share_the_voxel_and_the_later_has_its_place(anatomy, g
 def test_bleeds_of_the_type_asked_for_hold_the_volume_together(kind):
     for seed in range(40):
         volume_ml = float(stream(seed, "volume").uniform(0.01, 60))
-        bleeds = drawn_bleeds(kind, volume_ml, stream(seed, "bleeds"))
+        bleeds = draw_bleeds(kind, volume_ml, stream(seed, "bleeds"))
 
         assert bleeds[0].form.type is kind
         assert sum(b.volume_ml for b in bleeds if b.form.type is kind) == pytest.approx(volume_ml)
@@ -256,8 +256,8 @@ def test_bleeds_of_the_type_asked_for_hold_the_volume_together(kind):
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_some_bleeds_have_companions_and_none_has_where_they_are_switched_off(kind):
-    drawn = [drawn_bleeds(kind, 12.0, stream(seed, "bleeds")) for seed in range(200)]
-    alone = [drawn_bleeds(kind, 12.0, stream(seed, "bleeds"), companions=False) for seed in range(200)]
+    drawn = [draw_bleeds(kind, 12.0, stream(seed, "bleeds")) for seed in range(200)]
+    alone = [draw_bleeds(kind, 12.0, stream(seed, "bleeds"), companions=False) for seed in range(200)]
 
     assert 0.25 < np.mean([len(bleeds) > 1 for bleeds in drawn]) < 0.75
     assert {(len(bleeds), bleeds[0].volume_ml) for bleeds in alone} == {(1, 12.0)}
@@ -265,8 +265,8 @@ def test_some_bleeds_have_companions_and_none_has_where_they_are_switched_off(ki
 
 
 def test_epidural_blood_lies_on_the_side_of_a_fracture_and_is_likelier_there():
-    broken = [drawn_bleeds(HemorrhageType.EDH_SDH, 20.0, stream(s, "b"), fractured_side=1.0)[0] for s in range(200)]
-    whole = [drawn_bleeds(HemorrhageType.EDH_SDH, 20.0, stream(s, "b"))[0] for s in range(200)]
+    broken = [draw_bleeds(HemorrhageType.EDH_SDH, 20.0, stream(s, "b"), fractured_side=1.0)[0] for s in range(200)]
+    whole = [draw_bleeds(HemorrhageType.EDH_SDH, 20.0, stream(s, "b"))[0] for s in range(200)]
     epidural = [bleed for bleed in broken if bleed.form is Form.EPIDURAL]
 
     assert {bleed.side for bleed in epidural} == {1.0}
@@ -275,8 +275,8 @@ def test_epidural_blood_lies_on_the_side_of_a_fracture_and_is_likelier_there():
 
 def test_volumes_are_distributed_as_in_the_papers_table():
     rng = stream(0, "volume")
-    of_type = {Finding.IPH: 23, Finding.EDH_SDH: 38, Finding.SAH: 21}
-    drawn = np.concatenate([[drawn_volume_ml(rng, kind) for _ in range(60 * n)] for kind, n in of_type.items()])
+    of_type = {Diagnosis.IPH: 23, Diagnosis.EDH_SDH: 38, Diagnosis.SAH: 21}
+    drawn = np.concatenate([[draw_volume_ml(rng, kind) for _ in range(60 * n)] for kind, n in of_type.items()])
 
     assert np.median(drawn) == pytest.approx(24.9, rel=0.1)
     assert np.percentile(drawn, 25) == pytest.approx(8.3, rel=0.15)
@@ -286,7 +286,7 @@ def test_volumes_are_distributed_as_in_the_papers_table():
 
 def test_training_sees_more_small_bleeds_than_the_papers_cohort():
     rng = stream(0, "volume")
-    wide = [drawn_volume_ml(rng, Finding.IPH, BleedSizes.WIDE) for _ in range(1000)]
+    wide = [draw_volume_ml(rng, Diagnosis.IPH, BleedSizes.WIDE) for _ in range(1000)]
 
     assert np.mean(np.array(wide) < 5) > 0.35
 
@@ -295,7 +295,7 @@ def test_training_sees_more_small_bleeds_than_the_papers_cohort():
 def test_the_held_out_generator_draws_another_shape_of_the_same_volume(anatomy, form):
     bleed = Bleed(form, 3.0, 1.0)
     familiar, held_out = (
-        planned(anatomy, bleed, stream(SEED, "blood"), shapes).grown(3.0).fraction
+        plan_bleed(anatomy, bleed, stream(SEED, "blood"), shapes).grow(3.0).fraction
         for shapes in (BleedShapes.FAMILIAR, BleedShapes.HELD_OUT)
     )
 
@@ -307,7 +307,7 @@ def test_percolating_blood_has_a_rougher_edge_than_a_ragged_ball(anatomy):
     bleed = Bleed(Form.LOBAR, 15.0, 1.0)
     edges = []
     for shapes in (BleedShapes.FAMILIAR, BleedShapes.HELD_OUT):
-        growths = [planned(anatomy, bleed, stream(seed, "blood"), shapes).grown(15.0) for seed in range(3)]
+        growths = [plan_bleed(anatomy, bleed, stream(seed, "blood"), shapes).grow(15.0) for seed in range(3)]
         blood = [np.pad(growth.fraction > 0.5, 1) for growth in growths]
         edges.append(sum(sum(int(np.diff(b, axis=a).sum()) for a in range(3)) / b.sum() for b in blood))
 
@@ -317,7 +317,7 @@ def test_percolating_blood_has_a_rougher_edge_than_a_ragged_ball(anatomy):
 def test_epidural_blood_stops_at_the_sutures_of_its_bone(anatomy):
     crossing = []
     for seed in range(6):
-        growth = plan_of(anatomy, Form.EPIDURAL, 25.0, seed=seed).grown(25.0)
+        growth = plan_of(anatomy, Form.EPIDURAL, 25.0, seed=seed).grow(25.0)
         (from_suture,) = anatomy.in_grid([anatomy.suture_distance], growth.box)
         depth = -anatomy.atlas.cavity_distance[growth.box]
         at_suture = (from_suture < 1.5) & (depth > 0) & (depth < 12)
@@ -331,7 +331,7 @@ def test_an_epidural_lens_is_neither_flat_nor_a_dome_whatever_its_size(anatomy):
     for volume_ml in (0.3, 3.0, 30.0):
         shapes = []
         for seed in range(5):
-            growth = plan_of(anatomy, Form.EPIDURAL, volume_ml, seed=seed).grown(volume_ml)
+            growth = plan_of(anatomy, Form.EPIDURAL, volume_ml, seed=seed).grow(volume_ml)
             depth = -anatomy.atlas.cavity_distance[growth.box]
             wall_mm2 = float((growth.fraction * (depth < 1.0)).sum())
             deepest_mm = float(depth[growth.fraction > 0.5].max())
@@ -341,7 +341,7 @@ def test_an_epidural_lens_is_neither_flat_nor_a_dome_whatever_its_size(anatomy):
 
 
 def test_the_blood_of_one_who_lies_on_the_back_settles_below_a_level():
-    density = settled(np.full((1, 40, 1), 60, np.float32), np.arange(40, dtype=np.float32)[None, :, None], 20.0, 15.0)
+    density = settle(np.full((1, 40, 1), 60, np.float32), np.arange(40, dtype=np.float32)[None, :, None], 20.0, 15.0)
 
     assert density[0, :17].max() < 46
     assert density[0, 24:].min() > 60
@@ -349,7 +349,7 @@ def test_the_blood_of_one_who_lies_on_the_back_settles_below_a_level():
 
 def test_down_is_to_the_back_of_the_head_whatever_its_pose(anatomy):
     for seed in range(4):
-        head = Anatomy.drawn(seed)
+        head = Anatomy.draw(seed)
         box = (slice(60, 61), slice(40, 180), slice(90, 91))
         down = downwards(head, box)[0, :, 0]
 
@@ -366,7 +366,7 @@ LOBAR = Bleed(Form.LOBAR, 20.0, 1.0)
 
 def test_a_clear_clot_is_acute_and_plainly_denser_than_brain(anatomy):
     anaemic = replace(anatomy, tissue=replace(anatomy.tissue, haematocrit=26.3))
-    clots = [Clot.drawn(anaemic, replace(LOBAR, clear=True), stream(s, "c"), subacute_rate=0.5) for s in range(30)]
+    clots = [Clot.draw(anaemic, replace(LOBAR, clear=True), stream(s, "c"), subacute_rate=0.5) for s in range(30)]
 
     assert {clot.age for clot in clots} == {Age.ACUTE}
     assert min(clot.hu for clot in clots) >= 60
@@ -375,7 +375,7 @@ def test_a_clear_clot_is_acute_and_plainly_denser_than_brain(anatomy):
 @pytest.mark.parametrize("form", FORMS.values())
 def test_a_clear_bleed_of_any_type_is_plainly_denser_than_brain(anatomy, form):
     for seed in range(6):  # some would be thinned by CSF, or mixed with older blood
-        growth = planned(anatomy, replace(Bleed(form, 35.0, 1.0), clear=True), stream(seed, "clear")).grown(35.0)
+        growth = plan_bleed(anatomy, replace(Bleed(form, 35.0, 1.0), clear=True), stream(seed, "clear")).grow(35.0)
         assert np.median(growth.density[growth.fraction > 0.5]) > 55
 
 
@@ -383,7 +383,7 @@ def test_clots_of_the_anaemic_are_darker(anatomy):
     dark, bright = (
         np.median(
             [
-                Clot.drawn(
+                Clot.draw(
                     replace(anatomy, tissue=replace(anatomy.tissue, haematocrit=haematocrit)), LOBAR, stream(s, "c")
                 ).hu
                 for s in range(40)
@@ -397,7 +397,7 @@ def test_clots_of_the_anaemic_are_darker(anatomy):
 
 def test_clots_are_as_dense_as_their_age_says_and_seldom_as_dense_as_brain(anatomy):
     drawn = [
-        Clot.drawn(replace(anatomy, tissue=Tissue.drawn(stream(seed, "tissue"))), LOBAR, stream(seed, "blood 0"))
+        Clot.draw(replace(anatomy, tissue=Tissue.draw(stream(seed, "tissue"))), LOBAR, stream(seed, "blood 0"))
         for seed in range(1500)
     ]
     acute = np.array([clot.hu for clot in drawn if clot.age is Age.ACUTE])
@@ -411,14 +411,14 @@ def test_clots_are_as_dense_as_their_age_says_and_seldom_as_dense_as_brain(anato
 
 def test_unclotted_blood_of_an_ordinary_haematocrit_measures_45_to_60(anatomy):
     ordinary = replace(anatomy, tissue=replace(anatomy.tissue, haematocrit=40.0))
-    drawn = [Clot.drawn(ordinary, LOBAR, stream(seed, "c")) for seed in range(300)]
+    drawn = [Clot.draw(ordinary, LOBAR, stream(seed, "c")) for seed in range(300)]
 
     assert all(45 <= clot.hu <= 60 for clot in drawn if clot.age is Age.HYPERACUTE)
 
 
 def test_blood_as_dense_as_brain_presses_on_it_and_has_oedema(anatomy, monkeypatch):
     pale = Clot(Age.HYPERACUTE, 41.0, 1.0, 0.0)
-    monkeypatch.setattr(Clot, "drawn", lambda *_, **__: pale)
+    monkeypatch.setattr(Clot, "draw", lambda *_, **__: pale)
     plans = [plan_of(anatomy, Form.LOBAR, 30.0, seed) for seed in range(4)]
 
     assert min(plan.oedema_hu for plan in plans) >= 7
@@ -427,11 +427,11 @@ def test_blood_as_dense_as_brain_presses_on_it_and_has_oedema(anatomy, monkeypat
 
 def test_contrast_in_vessels_thickens_no_clot_and_a_high_haematocrit_does(anatomy):
     plain, filled, thick = (
-        Clot.drawn(replace(anatomy, tissue=tissue), LOBAR, stream(1, "c")).hu
+        Clot.draw(replace(anatomy, tissue=tissue), LOBAR, stream(1, "c")).hu
         for tissue in (
             replace(anatomy.tissue, haematocrit=36.0, venous=49.2),
-            ContrastInVessels(200.0).thickened(replace(anatomy.tissue, haematocrit=36.0, venous=49.2)),
-            ThickBlood(55.0).thickened(anatomy.tissue),
+            ContrastInVessels(200.0).thicken(replace(anatomy.tissue, haematocrit=36.0, venous=49.2)),
+            ThickBlood(55.0).thicken(anatomy.tissue),
         )
     )
 

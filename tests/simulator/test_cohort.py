@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 from simulator import cohort, cohort_command
 from simulator.cli import app
 from simulator.cohort import Form, IncompleteCohortError, claim, make, missing, studies
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.manifest import Entry, read, write
 from simulator.population import POPULATIONS
 from simulator.recipes import INDEPENDENT_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS
 
-HEALTHY = Entry(5_000_001, Finding.NONE, None, "realistic")
-BLEEDING = Entry(5_000_001, Finding.IPH, 20.0, "realistic")
+HEALTHY = Entry(5_000_001, Diagnosis.NONE, None, "realistic")
+BLEEDING = Entry(5_000_001, Diagnosis.IPH, 20.0, "realistic")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_half_written_study_counts_as_missing(tmp_path: Path) -> None:
 
 def test_one_study_that_fails_is_named_and_the_others_are_made(tmp_path: Path) -> None:
     (tmp_path / ".none-5000001.partial").write_text("a file where the study's folder is to be made")
-    entries = [HEALTHY, Entry(5_000_002, Finding.NONE)]
+    entries = [HEALTHY, Entry(5_000_002, Diagnosis.NONE)]
     manifest = tmp_path / "mine.csv"
     write(entries, manifest)
     result = CliRunner().invoke(app, ["cohort", "--manifest", str(manifest), "--out", str(tmp_path), "--workers", "1"])
@@ -98,7 +98,7 @@ def scan_of_all_but_the_second(entry: Entry) -> str:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_streamed_study_that_fails_is_named_after_the_others(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cohort, "scan_of", scan_of_all_but_the_second)
-    coming = studies([Entry(seed, Finding.NONE) for seed in (1, 2, 3)], workers=workers)
+    coming = studies([Entry(seed, Diagnosis.NONE) for seed in (1, 2, 3)], workers=workers)
     assert [next(coming), next(coming)] == ["none-1", "none-3"]
     with pytest.raises(IncompleteCohortError, match=r"1 studies .*: none-2 \(training\): RuntimeError: no room"):
         next(coming)

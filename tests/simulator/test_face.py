@@ -12,11 +12,11 @@ from scipy import ndimage
 
 from simulator.anatomy import Anatomy
 from simulator.bleeding import simulate_head
-from simulator.contrast import Phase, enhanced
+from simulator.contrast import Phase, enhance
 from simulator.face import DEPTH_MM, Face
 from simulator.fields import stream
 from simulator.fillings import Fillings
-from simulator.geometry import LOW_MM, ScanGeometry, planned_geometry
+from simulator.geometry import LOW_MM, ScanGeometry, draw_geometry
 from simulator.population import POPULATIONS, REALISTIC, TRAINING
 from simulator.teeth import BITE_Z, Teeth
 
@@ -34,7 +34,7 @@ NONE = ((False,) * 8,) * 4
 
 @pytest.fixture(scope="module")
 def anatomy() -> Anatomy:
-    return Anatomy.drawn(6, REALISTIC)
+    return Anatomy.draw(6, REALISTIC)
 
 
 def at(anatomy: Anatomy, hu: np.ndarray, z: float, y: float, x: float) -> float:
@@ -118,14 +118,14 @@ def test_the_nose_is_hollow_but_for_septum_and_turbinates(anatomy):
 
 def test_contrast_agent_fills_the_vessels_of_the_neck():
     head = simulate_head(6, "none", geometry=GEOMETRY, population=REALISTIC)
-    plain, filled = head.noise_free(GEOMETRY)[:5], enhanced(head, Phase.ARTERIAL).noise_free(GEOMETRY)[:5]
+    plain, filled = head.noise_free(GEOMETRY)[:5], enhance(head, Phase.ARTERIAL).noise_free(GEOMETRY)[:5]
 
     assert all((gained > 100).sum() > 4 for gained in filled - plain)
 
 
 @pytest.mark.parametrize(("population", "share"), [(TRAINING, (0.25, 0.55)), (REALISTIC, (0.18, 0.42))])
 def test_many_scans_begin_in_the_face_and_none_of_them_loses_the_vertex(population, share):
-    plans = [planned_geometry(seed, population) for seed in range(400)]
+    plans = [draw_geometry(seed, population) for seed in range(400)]
     low = [plan.positions_mm[0] for plan in plans if plan.positions_mm[0] < -75]
 
     assert share[0] < len(low) / len(plans) < share[1]
@@ -137,7 +137,7 @@ def test_many_scans_begin_in_the_face_and_none_of_them_loses_the_vertex(populati
 def test_fillings_sit_in_molars_that_are_there():
     there = ((False,) * 6 + (True, False),) + ((False,) * 8,) * 3
     teeth = Teeth(there, 2500.0, 1500.0, 1.0)
-    drawn = [Fillings.drawn(stream(seed, "fillings"), teeth).pieces for seed in range(60)]
+    drawn = [Fillings.draw(stream(seed, "fillings"), teeth).pieces for seed in range(60)]
     crown = np.array(teeth.crown(0, 0, 6))
 
     assert 15 < sum(bool(pieces) for pieces in drawn) < 45
@@ -147,7 +147,7 @@ def test_fillings_sit_in_molars_that_are_there():
 
 def test_teeth_are_lost_with_age():
     young, old = (
-        [sum(map(sum, Face.drawn(stream(seed, "face"), age).teeth.there)) for seed in range(200)] for age in (25, 85)
+        [sum(map(sum, Face.draw(stream(seed, "face"), age).teeth.there)) for seed in range(200)] for age in (25, 85)
     )
 
     assert np.mean(young) > 24

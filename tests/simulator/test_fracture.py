@@ -13,11 +13,11 @@ from simulator.mimics.mimic import Outside
 
 
 def test_a_fracture_is_a_thin_line_through_bone_on_its_side():
-    anatomy = Anatomy.drawn(3)
+    anatomy = Anatomy.draw(3)
     atlas = anatomy.atlas
     z, y, x = atlas.mni()
     for seed in range(3):
-        fracture = Fracture.drawn(stream(seed, "fracture"))
+        fracture = Fracture.draw(stream(seed, "fracture"))
         hu = np.full(atlas.shape, 1000, np.float32)
         skull = atlas.skull_distance
         fracture.lay_outside(Outside(hu, z, y, x, atlas.cavity_distance, skull, atlas.head_distance, anatomy.tissue))

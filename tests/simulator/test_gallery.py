@@ -13,9 +13,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from simulator.cli import app
-from simulator.finding import Finding
-from simulator.gallery.command import made
-from simulator.gallery.pages import FIRST_SEED, Choice, PageName, Strip, planned_page
+from simulator.diagnosis import Diagnosis
+from simulator.gallery.command import make_tiles
+from simulator.gallery.pages import FIRST_SEED, Choice, PageName, Strip, plan_page
 from simulator.gallery.pictures import OUTLINES, Tile, Window, head_square, picture, sheet
 from simulator.gallery.views import View
 
@@ -33,7 +33,7 @@ def disc(radius: float) -> np.ndarray:
 def test_a_window_shows_its_lower_edge_black_its_upper_white_and_its_centre_grey() -> None:
     for window in Window:
         width, centre = window.value
-        black, grey, white = window.shown(np.array([centre - width, centre, centre + width]))
+        black, grey, white = window.to_grey(np.array([centre - width, centre, centre + width]))
         assert (black, white) == (0, 255)
         assert abs(int(grey) - 127) <= 1
 
@@ -61,15 +61,15 @@ def test_a_sheet_holds_every_tile_in_rows() -> None:
 
 @pytest.mark.parametrize("name", list(PageName))
 def test_every_page_has_strips_and_no_two_of_a_page_are_the_same(name: PageName) -> None:
-    page = planned_page(name, Choice())
+    page = plan_page(name, Choice())
     assert page.strips
     assert len({repr(strip) for strip in page.strips}) == len(page.strips)
     assert str(FIRST_SEED)[:3] in repr(page.strips[0])
 
 
 def test_a_page_of_one_type_shows_no_other() -> None:
-    shown = {view.args[0].finding for view in planned_page(PageName.TYPES, Choice(finding=Finding.SAH)).strips}
-    assert shown == {Finding.SAH}
+    shown = {view.args[0].finding for view in plan_page(PageName.TYPES, Choice(finding=Diagnosis.SAH)).strips}
+    assert shown == {Diagnosis.SAH}
 
 
 def test_the_command_writes_a_page_of_pairs_in_which_blood_alone_differs(tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_the_command_writes_a_page_of_pairs_in_which_blood_alone_differs(tmp_pat
 
 
 def test_a_page_keeps_no_head_once_its_tiles_are_made() -> None:
-    view = View(FIRST_SEED, Finding.NONE, None, "realistic")
+    view = View(FIRST_SEED, Diagnosis.NONE, None, "realistic")
     strips: list[Strip] = [partial(level_of, view)]
-    assert [len(tiles) for tiles in made(strips, 1)] == [1]
+    assert [len(tiles) for tiles in make_tiles(strips, 1)] == [1]
     assert "geometry" not in vars(view)
 
 

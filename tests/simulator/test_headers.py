@@ -53,7 +53,7 @@ def test_dciodvfy_finds_no_error_on_tilted_unevenly_spaced_slices_of_a_prone_pat
 
 @pytest.mark.parametrize("population", [TRAINING, REALISTIC, POPULATIONS["all new"]])
 def test_the_age_is_that_of_the_head(population: Population) -> None:
-    assert Examination.drawn(3).age_years == int(Anatomy.drawn(3, population).build.age_years)
+    assert Examination.draw(3).age_years == int(Anatomy.draw(3, population).build.age_years)
 
 
 def test_names_are_simulated_ones_and_readable_in_their_character_set(full: WrittenStudy) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from appliance.reading.contract import BRIGHTEST_CLOT_HU, HemorrhageType
-from simulator.labels import SeenBleed, labelled, shown_hu
+from simulator.labels import SeenBleed, label_voxels, shown_hu
 
 MM = (1.0, 1.0)
 
@@ -18,7 +18,7 @@ def line(kind: HemorrhageType, fraction: list[float], rise: list[float], shown: 
 
 
 def labels_of(*bleeds: SeenBleed) -> list[int]:
-    return labelled(bleeds, bleeds[0].fraction.shape, MM)[0, 0].tolist()
+    return label_voxels(bleeds, bleeds[0].fraction.shape, MM)[0, 0].tolist()
 
 
 def test_a_label_needs_half_a_voxel_of_blood_or_half_the_peak_rise():
@@ -102,4 +102,4 @@ def test_each_slice_has_its_own_peak():
     rise = np.array([[[40.0]], [[10.0]]], np.float32)
     bleed = SeenBleed(HemorrhageType.IPH, np.full((2, 1, 1), 0.3, np.float32), rise, 30 + rise)
 
-    np.testing.assert_array_equal(labelled([bleed], (2, 1, 1), MM), np.ones((2, 1, 1)))
+    np.testing.assert_array_equal(label_voxels([bleed], (2, 1, 1), MM), np.ones((2, 1, 1)))

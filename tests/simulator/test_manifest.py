@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.manifest import Entry, read, write
 
 ENTRIES = (
-    Entry(3, Finding.IPH, 12.5, "realistic"),
-    Entry(3, Finding.NONE, None, "realistic"),
-    Entry(4, Finding.SAH, None, "training"),
+    Entry(3, Diagnosis.IPH, 12.5, "realistic"),
+    Entry(3, Diagnosis.NONE, None, "realistic"),
+    Entry(4, Diagnosis.SAH, None, "training"),
 )
 
 

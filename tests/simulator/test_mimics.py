@@ -50,15 +50,15 @@ class Looking(Mimic):
 
 @pytest.fixture(scope="module")
 def drawn() -> list[Mimics]:
-    return [Mimics.drawn(seed) for seed in range(HEADS)]
+    return [Mimics.draw(seed) for seed in range(HEADS)]
 
 
 @pytest.fixture(scope="module")
 def plain() -> Anatomy:
     """A head without any mimic."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Mimics, "drawn", classmethod(lambda *_: Mimics()))
-        return Anatomy.drawn(31)
+        patch.setattr(Mimics, "draw", classmethod(lambda *_: Mimics()))
+        return Anatomy.draw(31)
 
 
 def with_mimic(plain: Anatomy, mimic: Mimic) -> Anatomy:
@@ -88,7 +88,7 @@ def changed(plain: Anatomy, mimic: Mimic) -> np.ndarray:
 
 
 def examples(name: str) -> list[Mimic]:
-    return [{**KINDS, **HELD_OUT}[name].drawn(stream(seed, f"an example of {name}")) for seed in range(EXAMPLES)]
+    return [{**KINDS, **HELD_OUT}[name].draw(stream(seed, f"an example of {name}")) for seed in range(EXAMPLES)]
 
 
 def laid(inside: Inside, mimic: Mimic) -> np.ndarray:
@@ -145,14 +145,14 @@ def test_a_kind_that_is_held_out_is_no_familiar_one_and_always_there_when_asked_
     assert HELD_OUT
     assert not set(HELD_OUT) & set(KINDS)
     for seed in range(20):
-        assert Mimics.drawn(seed, MimicSet.HELD_OUT).names == (*Mimics.drawn(seed).names, *HELD_OUT)
+        assert Mimics.draw(seed, MimicSet.HELD_OUT).names == (*Mimics.draw(seed).names, *HELD_OUT)
 
 
 def test_no_kind_moves_another(monkeypatch):
-    before = Mimics.drawn(3)
+    before = Mimics.draw(3)
     monkeypatch.delitem(KINDS, before.names[0])
 
-    assert Mimics.drawn(3) == before.without(before.names[0])
+    assert Mimics.draw(3) == before.without(before.names[0])
 
 
 @pytest.mark.parametrize("name", BRIGHT)
@@ -202,7 +202,7 @@ def test_metal_is_small_and_above_the_scale(inside, name):
 
 def test_thick_blood_and_contrast_change_vessels_alone(plain):
     for mimic, lowest in ((ThickBlood(75.0), 74), (ContrastInVessels(180.0), 170)):
-        tissue = mimic.thickened(plain.tissue)
+        tissue = mimic.thicken(plain.tissue)
 
         assert tissue.venous > lowest
         assert abs(tissue.white - plain.tissue.white) < 4
@@ -270,10 +270,10 @@ def test_a_place_is_seen_where_the_head_shows_its_tissue(plain, inside):
     z, y, x = plain.atlas.mni()
     point = (8.0, -30.0, 22.0)
     spot = np.exp(-0.5 * (((z - point[0]) / 3) ** 2 + ((y - point[1]) / 3) ** 2 + ((x - point[2]) / 3) ** 2))
-    shown = plain.warped(np.asarray(spot, np.float32))
+    shown = plain.warp(np.asarray(spot, np.float32))
     centre = [float((shown * grid).sum() / shown.sum()) for grid in (inside.at.z, inside.at.y, inside.at.x)]
 
-    np.testing.assert_allclose(inside.seen(point), centre, atol=1.2)
+    np.testing.assert_allclose(inside.locate(point), centre, atol=1.2)
 
 
 @pytest.mark.parametrize("share", [0.4, -0.3])
@@ -324,9 +324,9 @@ def test_staining_is_met_often_enough_to_be_learnt_and_differs_in_density_and_pl
 
 
 def test_flowing_blood_goes_with_the_heads_haematocrit_and_is_never_as_dense_as_a_clot():
-    heads = [Tissue.drawn(stream(seed, "tissue")) for seed in range(300)]
+    heads = [Tissue.draw(stream(seed, "tissue")) for seed in range(300)]
     venous = np.array([tissue.venous for tissue in heads])
-    thick = [ThickBlood.drawn(stream(seed, "thick")).thickened(heads[0]) for seed in range(100)]
+    thick = [ThickBlood.draw(stream(seed, "thick")).thicken(heads[0]) for seed in range(100)]
 
     assert all(tissue.venous == tissue.blood == blood_hu(tissue.haematocrit) for tissue in (*heads, *thick))
     assert 50 < np.median(venous) < 56
@@ -385,7 +385,7 @@ def test_the_holder_lies_behind_the_head_in_air_alone():
     hu = np.full(geometry.shape, -1000, np.float32)
     hu[:, 30:120, 40:90] = 40
     before = hu.copy()
-    Holder.drawn(np.random.default_rng(0)).lay(hu, geometry)
+    Holder.draw(np.random.default_rng(0)).lay(hu, geometry)
     rows = np.nonzero(hu != before)[1]
 
     np.testing.assert_array_equal(hu[before == 40], 40)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from appliance.reading.contract import SizeClass
-from simulator.finding import Finding
-from simulator.manifest import Entry, read, shipped
+from simulator.diagnosis import Diagnosis
+from simulator.manifest import Entry, read, shipped_manifests
 from simulator.population import (
     POPULATIONS,
     REALISTIC,
@@ -26,7 +26,7 @@ from simulator.recipes import (
     PARTS,
     SHIPPED_RECIPES,
     TRAINING_SEEDS,
-    drawn,
+    draw_entries,
     enriched,
     independent,
     pairs,
@@ -37,7 +37,7 @@ from simulator.sizes import TEST_COHORT, TEST_QUARTILES_ML, volume_ml
 
 
 def positives(entries: tuple[Entry, ...]) -> list[Entry]:
-    return [entry for entry in entries if entry.finding is not Finding.NONE]
+    return [entry for entry in entries if entry.finding is not Diagnosis.NONE]
 
 
 def volumes(entries: tuple[Entry, ...]) -> list[float]:
@@ -50,7 +50,7 @@ def test_a_shipped_manifest_is_what_its_recipe_gives(name: str) -> None:
 
 
 def test_every_shipped_manifest_has_a_recipe() -> None:
-    assert set(shipped()) == set(SHIPPED_RECIPES)
+    assert set(shipped_manifests()) == set(SHIPPED_RECIPES)
 
 
 def test_no_seed_is_in_two_cohorts() -> None:
@@ -99,7 +99,7 @@ def test_the_independent_cohorts_volumes_have_the_papers_quartiles() -> None:
 
 def test_every_part_of_the_independent_cohort_has_its_share_of_types_and_negatives() -> None:
     counts = Counter((entry.population, entry.finding) for entry in independent())
-    for finding in Finding:
+    for finding in Diagnosis:
         shares = [counts[name, finding] for name in PARTS]
         assert min(shares) > 0
         assert max(shares) - min(shares) <= 1
@@ -107,24 +107,24 @@ def test_every_part_of_the_independent_cohort_has_its_share_of_types_and_negativ
 
 def test_validation_has_at_least_300_negatives_and_each_type() -> None:
     counts = Counter(entry.finding for entry in validation())
-    assert counts[Finding.NONE] >= 300
+    assert counts[Diagnosis.NONE] >= 300
     assert min(counts.values()) >= 60
 
 
 def test_the_enriched_cohort_has_at_least_100_of_a_type_and_a_matched_negative_of_each() -> None:
     entries = enriched()
     counts = Counter((entry.population, entry.finding) for entry in entries)
-    for finding in (Finding.IPH, Finding.EDH_SDH, Finding.SAH):
+    for finding in (Diagnosis.IPH, Diagnosis.EDH_SDH, Diagnosis.SAH):
         assert all(counts[name, finding] == counts[PARTS[0], finding] for name in PARTS)
         assert sum(counts[name, finding] for name in PARTS) >= 100
     twins = {entry.without_blood for entry in positives(entries)}
-    assert twins == {entry for entry in entries if entry.finding is Finding.NONE}
+    assert twins == {entry for entry in entries if entry.finding is Diagnosis.NONE}
 
 
 @pytest.mark.parametrize("name", list(SHIPPED_RECIPES))
 def test_neither_the_order_nor_the_seed_of_a_shipped_study_tells_whether_it_bleeds(name: str) -> None:
     entries = read(name)
-    bleeds = np.array([entry.finding is not Finding.NONE for entry in entries])
+    bleeds = np.array([entry.finding is not Diagnosis.NONE for entry in entries])
     for place in (np.arange(len(entries)), np.array([entry.seed for entry in entries])):
         ahead = np.sign(place[bleeds][:, None] - place[~bleeds])
         above = (ahead.mean() + 1) / 2
@@ -133,18 +133,18 @@ def test_neither_the_order_nor_the_seed_of_a_shipped_study_tells_whether_it_blee
 
 
 def test_drawn_studies_are_the_same_however_many_are_asked_for() -> None:
-    assert drawn(37, 5_000_000)[:12] == drawn(12, 5_000_000)
+    assert draw_entries(37, 5_000_000)[:12] == draw_entries(12, 5_000_000)
 
 
 def test_of_ten_drawn_studies_six_bleed_and_two_are_matched_negatives() -> None:
     for first in range(0, 100, 10):
-        ten = drawn(100, 5_000_000)[first : first + 10]
+        ten = draw_entries(100, 5_000_000)[first : first + 10]
         counts = Counter(entry.finding for entry in ten)
-        assert counts == {Finding.IPH: 2, Finding.EDH_SDH: 2, Finding.SAH: 2, Finding.NONE: 4}
+        assert counts == {Diagnosis.IPH: 2, Diagnosis.EDH_SDH: 2, Diagnosis.SAH: 2, Diagnosis.NONE: 4}
         assert len({entry.seed for entry in ten}) == 8
 
 
 def test_every_volume_drawn_for_a_size_is_of_that_size_class() -> None:
-    for finding in (Finding.IPH, Finding.EDH_SDH, Finding.SAH):
+    for finding in (Diagnosis.IPH, Diagnosis.EDH_SDH, Diagnosis.SAH):
         for size in SizeClass:
             assert {SizeClass.of(volume_ml(finding, size, share)) for share in (0.0, 0.5, 1.0)} == {size}

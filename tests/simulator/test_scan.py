@@ -11,11 +11,11 @@ import pytest
 
 from appliance.reading.contract import BRIGHTEST_CLOT_HU, HemorrhageType
 from simulator.bleeding import coarser, simulate_head
-from simulator.finding import Finding
-from simulator.geometry import ScanGeometry, planned_geometry
+from simulator.diagnosis import Diagnosis
+from simulator.geometry import ScanGeometry, draw_geometry
 from simulator.kept_blood import KeptBlood
-from simulator.labels import SeenBleed, labelled, shown_hu, volumes_ml
-from simulator.noise_free import NoiseFreeScan, realise, seeds_own_scan, simulate_noise_free, viewed
+from simulator.labels import SeenBleed, label_voxels, shown_hu, volumes_ml
+from simulator.noise_free import NoiseFreeScan, realise, scan_view, seeds_own_scan, simulate_noise_free
 from simulator.population import POPULATIONS, REALISTIC, TRAINING
 from simulator.scan import SimulatedScan, simulate_scan
 from simulator.scanner import Kernel, Scanner
@@ -147,7 +147,7 @@ def test_positions_that_do_not_rise_are_refused():
     [(TRAINING, (0.35, 0.6), 24, 35), (REALISTIC, (0.4, 0.51), 18, 20)],
 )
 def test_planned_geometries_lie_within_their_populations_range(population, pixels_mm, most_tilt, farthest_mm):
-    plans = [planned_geometry(seed, population) for seed in range(200)]
+    plans = [draw_geometry(seed, population) for seed in range(200)]
     pixels = [plan.pixel_spacing_mm[0] for plan in plans]
     tilts = [plan.tilt_deg for plan in plans]
     cut = [plan for plan in plans if plan.positions_mm[0] > -45 or plan.positions_mm[-1] < 80]
@@ -196,7 +196,7 @@ def test_another_series_of_the_head_has_another_noise(scans):
 
 
 def test_a_noise_free_scan_survives_the_disk_and_is_the_seeds_own_scan(tmp_path, scans):
-    scan = simulate_noise_free(SEED, Finding.IPH, volume_ml=12.0, geometry=GEOMETRY, population=ALONE)
+    scan = simulate_noise_free(SEED, Diagnosis.IPH, volume_ml=12.0, geometry=GEOMETRY, population=ALONE)
     scan.save(tmp_path / "one")
     back = NoiseFreeScan.load(tmp_path / "one")
     hu, labels = seeds_own_scan(back)
@@ -204,13 +204,13 @@ def test_a_noise_free_scan_survives_the_disk_and_is_the_seeds_own_scan(tmp_path,
     assert back.hu.size < scan.hu.size  # only the box that holds the head is kept
     np.testing.assert_array_equal(labels, scans["iph"].labels)
     np.testing.assert_array_equal(hu, scans["iph"].hu)
-    assert (back.seed, back.finding, back.pixel_spacing_mm) == (SEED, Finding.IPH, (1.2, 1.2))
+    assert (back.seed, back.finding, back.pixel_spacing_mm) == (SEED, Diagnosis.IPH, (1.2, 1.2))
 
 
 def test_a_part_of_a_head_that_is_kept_bleeds_as_the_whole_head_does(scans):
     first = int(np.flatnonzero(scans["iph"].labels.any(axis=(1, 2)))[0])
     part = GEOMETRY.part(first, 2)
-    scan = simulate_noise_free(SEED, Finding.IPH, volume_ml=12.0, geometry=GEOMETRY, population=ALONE, kept=part)
+    scan = simulate_noise_free(SEED, Diagnosis.IPH, volume_ml=12.0, geometry=GEOMETRY, population=ALONE, kept=part)
 
     assert 0 < scan.labels.any(axis=(1, 2)).sum() < scans["iph"].labels.any(axis=(1, 2)).sum()
     np.testing.assert_array_equal(scan.labels, scans["iph"].labels[first : first + 2])
@@ -221,7 +221,7 @@ def test_realisations_move_labels_with_the_blood():
     labels = np.zeros((3, 96, 96), np.uint8)
     hu[:, 30:50, 20:44] = 70
     labels[:, 30:50, 20:44] = 1
-    scan = NoiseFreeScan(0, Finding.IPH, hu, labels, (0.5, 0.5), np.full(3, 5.0))
+    scan = NoiseFreeScan(0, Diagnosis.IPH, hu, labels, (0.5, 0.5), np.full(3, 5.0))
     quiet = Scanner(noise_hu=0.5, overshoot=0.0)
     for seed in range(6):
         seen, truth = realise(scan, np.random.default_rng(seed), scanner=quiet)
@@ -234,10 +234,10 @@ def test_realisations_move_labels_with_the_blood():
 def test_a_realisation_is_by_a_scanner_of_the_scans_own_population(population, monkeypatch):
     hu = np.full((1, 64, 64), 30, np.int16)
     labels = np.zeros(hu.shape, np.uint8)
-    scan = NoiseFreeScan(0, Finding.NONE, hu, labels, (0.5, 0.5), np.full(1, 5.0), population=population)
+    scan = NoiseFreeScan(0, Diagnosis.NONE, hu, labels, (0.5, 0.5), np.full(1, 5.0), population=population)
     drawn_from = []
-    drawn = Scanner.drawn
-    monkeypatch.setattr(Scanner, "drawn", lambda rng, *among: drawn_from.append(among) or drawn(rng, *among))
+    drawn = Scanner.draw
+    monkeypatch.setattr(Scanner, "draw", lambda rng, *among: drawn_from.append(among) or drawn(rng, *among))
     realise(scan, np.random.default_rng(0))
 
     assert drawn_from == [(POPULATIONS[population],)]
@@ -246,7 +246,7 @@ def test_a_realisation_is_by_a_scanner_of_the_scans_own_population(population, m
 def test_two_realisations_differ_and_one_stream_repeats():
     scan = NoiseFreeScan(
         0,
-        Finding.NONE,
+        Diagnosis.NONE,
         np.full((2, 64, 64), 30, np.int16),
         np.zeros((2, 64, 64), np.uint8),
         (0.5, 0.5),
@@ -269,12 +269,12 @@ def test_merged_slices_are_the_means_of_their_neighbours_and_are_labelled_by_the
         SeenBleed(HemorrhageType.SAH, bright, 100 * bright, 30 + none),
         SeenBleed(HemorrhageType.IPH, dim, 90 * dim, 30 + none),
     ]
-    labels = labelled(bleeds, hu.shape, (0.5, 0.5))
+    labels = label_voxels(bleeds, hu.shape, (0.5, 0.5))
     blood = KeptBlood.of(bleeds, hu.shape)
-    scan = NoiseFreeScan(0, Finding.SAH, hu, labels, (0.5, 0.5), np.full(5, 1.25), gapless=True, blood=blood)
+    scan = NoiseFreeScan(0, Diagnosis.SAH, hu, labels, (0.5, 0.5), np.full(5, 1.25), gapless=True, blood=blood)
     quiet = Scanner(noise_hu=0.0, overshoot=0.0)
     slices = scan.slices(3, first=0, step=2)
-    seen, truth = viewed(scan, View.whole((64, 64)), (64, 64), slices, quiet, np.random.default_rng(0))
+    seen, truth = scan_view(scan, View.whole((64, 64)), (64, 64), slices, quiet, np.random.default_rng(0))
 
     assert slices == [range(0, 3), range(2, 5)]
     np.testing.assert_array_equal(seen[:, 32, 32], [20, 40])
@@ -288,9 +288,9 @@ def test_blood_is_labelled_in_no_merged_slice_that_shows_bone_there_though_the_p
     fraction = np.zeros(hu.shape, np.float32)
     fraction[0], fraction[1, :, :16] = 1, 1
     bleed = SeenBleed(HemorrhageType.EDH_SDH, fraction, 30 * fraction, np.asarray(hu, np.float32))
-    labels = labelled([bleed], hu.shape, (0.5, 0.5))
+    labels = label_voxels([bleed], hu.shape, (0.5, 0.5))
     blood = KeptBlood.of([bleed], hu.shape)
-    scan = NoiseFreeScan(0, Finding.EDH_SDH, hu, labels, (0.5, 0.5), np.full(2, 2.5), gapless=True, blood=blood)
+    scan = NoiseFreeScan(0, Diagnosis.EDH_SDH, hu, labels, (0.5, 0.5), np.full(2, 2.5), gapless=True, blood=blood)
     merged = scan.merged_labels(scan.slices(2))[0]
     boxed = replace(scan, hu=hu[:, 4:, 6:], labels=labels[:, 4:, 6:], corner=(4, 6), matrix=(32, 32))
 
@@ -302,12 +302,12 @@ def test_blood_is_labelled_in_no_merged_slice_that_shows_bone_there_though_the_p
 
 def test_planes_of_a_bleeding_scan_that_was_kept_without_its_blood_are_not_merged():
     hu = np.zeros((4, 64, 64), np.int16)
-    scan = NoiseFreeScan(7, Finding.SAH, hu, hu.astype(np.uint8), (0.5, 0.5), np.full(4, 1.25), gapless=True)
+    scan = NoiseFreeScan(7, Diagnosis.SAH, hu, hu.astype(np.uint8), (0.5, 0.5), np.full(4, 1.25), gapless=True)
 
     assert not scan.mergeable
-    assert not replace(scan, finding=Finding.NONE).mergeable
+    assert not replace(scan, finding=Diagnosis.NONE).mergeable
     with pytest.raises(ValueError, match="sah-7"):
-        viewed(scan, View.whole((64, 64)), (64, 64), scan.slices(2), Scanner(), np.random.default_rng(0))
+        scan_view(scan, View.whole((64, 64)), (64, 64), scan.slices(2), Scanner(), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(("finding", "parts"), [("iph", 2), ("edh_sdh", 4), ("sah", 4)])
@@ -319,9 +319,9 @@ def test_merged_slices_have_the_labels_of_thick_slices_of_the_same_head(scans, f
     bleeds = head.bleeds(thin)
     kept = NoiseFreeScan(
         SEED,
-        Finding(finding),
+        Diagnosis(finding),
         np.rint(head.noise_free(thin)).astype(np.int16),
-        labelled(bleeds, thin.shape, thin.pixel_spacing_mm),
+        label_voxels(bleeds, thin.shape, thin.pixel_spacing_mm),
         thin.pixel_spacing_mm,
         np.asarray(thin.thickness_mm),
         gapless=True,
@@ -339,14 +339,16 @@ def test_merged_slices_have_the_labels_of_thick_slices_of_the_same_head(scans, f
 def test_noise_of_merged_slices_is_that_of_their_thickness():
     scan = NoiseFreeScan(
         0,
-        Finding.NONE,
+        Diagnosis.NONE,
         np.zeros((8, 128, 128), np.int16),
         np.zeros((8, 128, 128), np.uint8),
         (0.5, 0.5),
         np.full(8, 1.25),
     )
     thin, thick = (
-        viewed(scan, View.whole((128, 128)), (128, 128), scan.slices(n), Scanner(), np.random.default_rng(0))[0].std()
+        scan_view(scan, View.whole((128, 128)), (128, 128), scan.slices(n), Scanner(), np.random.default_rng(0))[
+            0
+        ].std()
         for n in (1, 4)
     )
 
@@ -357,10 +359,10 @@ def test_a_view_of_a_scan_is_seen_as_the_whole_scan_is():
     y, x = np.mgrid[:192, :192] - 95.5
     plane = np.where(np.hypot(y, x) < 80, 30, -1000) + np.where(np.abs(np.hypot(y, x) - 76) < 4, 900, 0)
     hu = np.repeat(plane[None], 3, axis=0).astype(np.int16)
-    scan = NoiseFreeScan(0, Finding.NONE, hu, np.zeros(hu.shape, np.uint8), (1.0, 1.0), np.full(3, 5.0))
+    scan = NoiseFreeScan(0, Diagnosis.NONE, hu, np.zeros(hu.shape, np.uint8), (1.0, 1.0), np.full(3, 5.0))
     scanner = Scanner(noise_hu=0.0, hardening=1.0)
     whole, _ = realise(scan, np.random.default_rng(0), scanner=scanner, move=False)
-    part, _ = viewed(scan, View((75.5, 85.5)), (96, 96), scan.slices()[1:], scanner, np.random.default_rng(0))
+    part, _ = scan_view(scan, View((75.5, 85.5)), (96, 96), scan.slices()[1:], scanner, np.random.default_rng(0))
 
     np.testing.assert_allclose(part, whole[1:, 28:124, 38:134], atol=4)  # shading is known by coarse cells
 

@@ -11,7 +11,7 @@ import pytest
 
 from simulator.fields import stream
 from simulator.population import POPULATIONS, REALISTIC, TRAINING
-from simulator.scanner import HU_MAX, HU_MIN, Scanner, scanned
+from simulator.scanner import HU_MAX, HU_MIN, Scanner, acquire
 from simulator.scanner.measured import edge_spread, frequency_of, noise_power, transfer
 
 SPACING = (0.45, 0.45)
@@ -25,7 +25,7 @@ def water(size: int = 256, planes: int = 3) -> np.ndarray:
 
 
 def scan_of(phantom: np.ndarray, scanner: Scanner, seed: int = 0, thickness: float = 5.0) -> np.ndarray:
-    return scanned(phantom, SPACING, np.full(len(phantom), thickness), scanner, np.random.default_rng(seed))
+    return acquire(phantom, SPACING, np.full(len(phantom), thickness), scanner, np.random.default_rng(seed))
 
 
 def middle(volume: np.ndarray, half: int = 25) -> np.ndarray:
@@ -132,7 +132,7 @@ def test_a_crop_is_scanned_without_dark_borders():
 
 
 def test_drawn_scanners_stay_in_the_stated_ranges():
-    drawn = [Scanner.drawn(np.random.default_rng(seed)) for seed in range(200)]
+    drawn = [Scanner.draw(np.random.default_rng(seed)) for seed in range(200)]
 
     assert all(2 <= s.noise_hu <= 10 for s in drawn)
     assert all(0.5 <= s.psf_mm <= 1.2 for s in drawn)
@@ -141,8 +141,8 @@ def test_drawn_scanners_stay_in_the_stated_ranges():
 
 
 def test_realistic_scanners_lie_within_those_of_training():
-    wide = [Scanner.drawn(np.random.default_rng(seed)) for seed in range(300)]
-    real = [Scanner.drawn(np.random.default_rng(seed), REALISTIC) for seed in range(300)]
+    wide = [Scanner.draw(np.random.default_rng(seed)) for seed in range(300)]
+    real = [Scanner.draw(np.random.default_rng(seed), REALISTIC) for seed in range(300)]
 
     for name in (
         "noise_hu",
@@ -166,7 +166,7 @@ def test_realistic_scanners_leave_the_rim_of_the_brain_little_brighter_than_its_
     hardening, cupping, glare = 19.0, 0.45, 0.22
 
     def rim(population):
-        scanners = [Scanner.drawn(np.random.default_rng(seed), population) for seed in range(300)]
+        scanners = [Scanner.draw(np.random.default_rng(seed), population) for seed in range(300)]
         return [hardening * s.hardening + cupping * s.cupping_hu + glare * s.glare_hu for s in scanners]
 
     assert np.percentile(rim(REALISTIC), 95) < 4
@@ -175,11 +175,11 @@ def test_realistic_scanners_leave_the_rim_of_the_brain_little_brighter_than_its_
 
 def test_only_the_held_out_kernels_smooth_between_edges():
     familiar = [
-        Scanner.drawn(np.random.default_rng(seed), population)
+        Scanner.draw(np.random.default_rng(seed), population)
         for seed in range(50)
         for population in (TRAINING, REALISTIC)
     ]
-    held_out = [Scanner.drawn(np.random.default_rng(seed), POPULATIONS["new kernels"]) for seed in range(50)]
+    held_out = [Scanner.draw(np.random.default_rng(seed), POPULATIONS["new kernels"]) for seed in range(50)]
 
     assert all(scanner.denoising == 0 for scanner in familiar)
     assert all(scanner.denoising > 0.5 for scanner in held_out)
@@ -299,7 +299,7 @@ def test_a_slice_without_dense_bones_at_its_base_has_no_streaks(turn):
     brain = np.hypot(y / 100, x / 73.6) < 1
     head = np.where(brain, 35.0, np.where(np.hypot(y / 125, x / 80) < 1, 1300.0, -1000.0)).astype(np.float32)
     scans = [
-        scanned(
+        acquire(
             head[None], (0.65, 0.65), np.array([5.0]), replace(QUIET, noise_hu=4.0, streaks=s), stream(0, "streaks")
         )
         for s in (0.0, 2.0)
@@ -322,7 +322,7 @@ def test_a_wide_slice_profile_mixes_neighbouring_slices():
 
 
 def test_bone_of_the_next_slice_brightens_no_brain_of_a_clinical_scan_to_that_of_blood():
-    blurs = [Scanner.drawn(np.random.default_rng(seed), REALISTIC).slice_blur for seed in range(300)]
+    blurs = [Scanner.draw(np.random.default_rng(seed), REALISTIC).slice_blur for seed in range(300)]
 
     assert max(blurs) * 1000 <= 20  # HU, of a bone of 1000
     assert np.mean(np.asarray(blurs) > 0) < 0.4

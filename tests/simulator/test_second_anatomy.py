@@ -28,12 +28,12 @@ GEOMETRY = ScanGeometry(
 
 @pytest.fixture(scope="module")
 def hu() -> np.ndarray:
-    return Anatomy.drawn(5, SECOND).hu()
+    return Anatomy.draw(5, SECOND).hu()
 
 
 def test_training_never_draws_the_second_anatomy():
     assert TRAINING.anatomy != SECOND.anatomy
-    assert Anatomy.drawn(5).atlas is load_atlas(TRAINING.anatomy)
+    assert Anatomy.draw(5).atlas is load_atlas(TRAINING.anatomy)
 
 
 def test_the_second_brain_is_another_one():

@@ -9,19 +9,19 @@ import pytest
 
 from simulator.series import (
     PatientPosition,
+    Planes,
     Protocol,
     SeriesKind,
-    Stack,
-    planned,
-    projected,
+    project_scout,
+    series_geometry,
     slabs,
-    turned,
+    turn_planes,
     within_circle,
 )
 from tests.simulator.tiny_study import BLOOD_CENTRE_MM, MATRIX, tiny_geometry, tiny_stack
 
 
-def blood_mm(stack: Stack) -> np.ndarray:
+def blood_mm(stack: Planes) -> np.ndarray:
     """Return the patient coordinates [N, 3] of the labelled voxels, in a fixed order, to a micrometre."""
     points = stack.patient_mm(np.argwhere(stack.labels)).round(3) + 0.0
     return points[np.lexsort(points.T)]
@@ -33,13 +33,13 @@ def test_the_same_blood_lies_at_the_same_millimetres_in_every_orientation(
     position: PatientPosition, tilt_deg: float
 ) -> None:
     axial = tiny_stack(tiny_geometry(tilt_deg))
-    np.testing.assert_allclose(blood_mm(turned(axial, position)), blood_mm(axial), atol=0.002)
+    np.testing.assert_allclose(blood_mm(turn_planes(axial, position)), blood_mm(axial), atol=0.002)
 
 
 def test_the_eight_patient_positions_store_the_planes_in_eight_orientations() -> None:
     axial = tiny_stack(tiny_geometry())
     orientations = {
-        tuple(np.concatenate([t.row, t.column]).round()) for t in (turned(axial, p) for p in PatientPosition)
+        tuple(np.concatenate([t.row, t.column]).round()) for t in (turn_planes(axial, p) for p in PatientPosition)
     }
     assert len(orientations) == 8
 
@@ -61,7 +61,7 @@ def test_the_eight_patient_positions_store_the_planes_in_eight_orientations() ->
 def test_a_position_stores_what_the_gantry_sees(
     position: PatientPosition, normal_z: int, down: tuple[int, int, int]
 ) -> None:
-    stack = turned(tiny_stack(tiny_geometry()), position)
+    stack = turn_planes(tiny_stack(tiny_geometry()), position)
     assert np.cross(stack.row, stack.column)[2] == normal_z
     assert tuple(stack.column) == down
 
@@ -84,7 +84,7 @@ def test_a_slice_stands_for_half_the_way_to_each_neighbour() -> None:
 def test_every_series_sees_the_blood_at_the_same_millimetres(kind: SeriesKind, tilt_deg: float) -> None:
     if kind in (SeriesKind.DOSE, SeriesKind.RESCAN):
         return
-    stack = tiny_stack(planned(kind, tiny_geometry(tilt_deg, (4.0,) * 36)))
+    stack = tiny_stack(series_geometry(kind, tiny_geometry(tilt_deg, (4.0,) * 36)))
     centre = stack.patient_mm(np.argwhere(stack.labels)).mean(axis=0)
     np.testing.assert_allclose(centre, BLOOD_CENTRE_MM, atol=1.0)
 
@@ -92,18 +92,18 @@ def test_every_series_sees_the_blood_at_the_same_millimetres(kind: SeriesKind, t
 def test_reformats_and_thin_slices_cover_the_range_of_the_axial_series() -> None:
     axial = tiny_geometry(15.0, (4.0,) * 30)
     height = 30 * 4.0 / np.cos(np.deg2rad(15))
-    assert planned(SeriesKind.BONE, axial) == axial
-    thin = planned(SeriesKind.THIN, axial)
+    assert series_geometry(SeriesKind.BONE, axial) == axial
+    thin = series_geometry(SeriesKind.THIN, axial)
     assert (thin.tilt_deg, thin.thickness_mm[0]) == (0.0, 1.0)
     assert thin.spans_mm.sum() == pytest.approx(height, abs=1.0)
     for kind in (SeriesKind.CORONAL, SeriesKind.SAGITTAL):
-        reformat = planned(kind, axial)
+        reformat = series_geometry(kind, axial)
         assert reformat.rows * reformat.pixel_spacing_mm[0] == pytest.approx(height, abs=7)
         assert reformat.spans_mm.sum() == pytest.approx(220, abs=3)
 
 
 def test_the_scout_is_dark_in_air_and_bright_through_the_head() -> None:
-    scout = projected(tiny_stack(planned(SeriesKind.SCOUT, tiny_geometry())))
+    scout = project_scout(tiny_stack(series_geometry(SeriesKind.SCOUT, tiny_geometry())))
     assert scout.hu.shape[0] == len(scout.origins) == 1
     assert scout.hu[0, 60, 0] < 0 < scout.hu[0, scout.hu.shape[1] // 2, scout.hu.shape[2] // 2]
     np.testing.assert_array_equal(scout.row, (0, 1, 0))
@@ -114,11 +114,11 @@ def test_turning_keeps_the_field_of_view_with_the_planes() -> None:
     axial = tiny_stack(tiny_geometry())
     outside = np.zeros((MATRIX, MATRIX), bool)
     outside[:3, :7] = True
-    marked = Stack(
+    marked = Planes(
         **{**vars(axial), "outside": outside, "labels": np.broadcast_to(outside, axial.hu.shape).astype("u1")}
     )
     for position in PatientPosition:
-        stack = turned(marked, position)
+        stack = turn_planes(marked, position)
         np.testing.assert_array_equal(stack.labels[0].astype(bool), stack.outside)
 
 
@@ -133,12 +133,12 @@ def test_the_field_of_view_is_a_circle_that_touches_the_edges() -> None:
 
 def test_a_rescan_sees_the_head_where_it_has_moved_to() -> None:
     axial = tiny_geometry(steps_mm=(4.0,) * 36)
-    moved = planned(SeriesKind.RESCAN, axial, Protocol(moved_mm=(3.0, -2.0, 1.0)))
+    moved = series_geometry(SeriesKind.RESCAN, axial, Protocol(moved_mm=(3.0, -2.0, 1.0)))
     np.testing.assert_allclose(moved.origins_mm - axial.origins_mm, np.broadcast_to([3.0, -2.0, 1.0], (36, 3)))
 
 
 def test_slabs_keep_the_brightest_of_their_planes_at_their_middle() -> None:
-    thin = tiny_stack(planned(SeriesKind.CTA, tiny_geometry()))
+    thin = tiny_stack(series_geometry(SeriesKind.CTA, tiny_geometry()))
     thick = slabs(thin, 10.0, 5.0)
     np.testing.assert_allclose(np.diff(thick.positions_mm), 5.0)
     np.testing.assert_array_equal(thick.hu[3], thin.hu[15:25].max(axis=0))
@@ -147,7 +147,7 @@ def test_slabs_keep_the_brightest_of_their_planes_at_their_middle() -> None:
 
 
 def test_sites_differ_in_their_thin_slices_and_reformats() -> None:
-    protocols = [Protocol.drawn(np.random.default_rng(seed)) for seed in range(40)]
+    protocols = [Protocol.draw(np.random.default_rng(seed)) for seed in range(40)]
     assert len({protocol.thin_mm for protocol in protocols}) > 2
     assert len({protocol.reformat_mm for protocol in protocols}) > 2
     assert any(protocol.thin_step_mm < protocol.thin_mm for protocol in protocols)

@@ -20,12 +20,12 @@ from simulator.mimics import Mimics
 from simulator.population import POPULATIONS
 from simulator.skull import sinus_air
 from simulator.sutures import Sutures
-from simulator.warp import at_warp_nodes, drawn_warp
+from simulator.warp import at_warp_nodes, draw_warp
 
 
 @pytest.fixture(scope="module")
 def anatomy() -> Anatomy:
-    return Anatomy.drawn(5)
+    return Anatomy.draw(5)
 
 
 def places(*points: tuple[float, float, float]) -> tuple[np.ndarray, ...]:
@@ -34,7 +34,7 @@ def places(*points: tuple[float, float, float]) -> tuple[np.ndarray, ...]:
 
 
 def test_sutures_run_through_bregma_and_lambda():
-    sutures = Sutures.drawn(np.random.default_rng(3), 40)
+    sutures = Sutures.draw(np.random.default_rng(3), 40)
     bregma = (78.0, sutures.bregma_y, sutures.sway_mm)
     lambda_ = (sutures.lambda_z, sutures.lambda_y, 0.0)
     between_plates = (60.0, (sutures.bregma_y + sutures.lambda_y) / 2, 55.0)
@@ -44,7 +44,7 @@ def test_sutures_run_through_bregma_and_lambda():
 
 
 def test_a_gap_is_as_wide_as_the_suture_and_closes_with_age():
-    young, old = (Sutures.drawn(np.random.default_rng(3), age) for age in (20, 90))
+    young, old = (Sutures.draw(np.random.default_rng(3), age) for age in (20, 90))
     y = np.arange(-20, 50, 0.25, dtype=np.float32)
     line = (np.full_like(y, 60), y, np.full_like(y, 30))
     straight = np.zeros_like(y)
@@ -95,7 +95,7 @@ def test_the_wider_transverse_sinus_is_on_its_side(anatomy):
 def test_scalp_over_the_vault_is_as_thick_as_peoples():
     scalps = []
     for seed in range(40, 46):
-        exterior = Anatomy.drawn(seed).exterior
+        exterior = Anatomy.draw(seed).exterior
         upper = np.broadcast_to(exterior.atlas.mni()[0] > 58, exterior.atlas.shape)
         # A swelling is no part of the thickness; the median passes it over.
         scalps.append(np.median(-exterior.skin_distance[upper & (np.abs(exterior.outer_distance) < 0.5)]))
@@ -107,7 +107,7 @@ def test_scalp_over_the_vault_is_as_thick_as_peoples():
 
 @pytest.mark.parametrize("population", ["realistic", "new anatomy"])
 def test_neck_and_face_are_as_the_atlas_has_them(population):
-    exterior = Anatomy.drawn(5, POPULATIONS[population]).exterior
+    exterior = Anatomy.draw(5, POPULATIONS[population]).exterior
     below_the_brow = np.broadcast_to(exterior.atlas.mni()[0] < -22, exterior.atlas.shape)
     plain = replace(exterior, build=replace(exterior.build, skull_mm=0.0, uneven_mm=0.0, scalp_mm=0.0), mimics=Mimics())
 
@@ -175,7 +175,7 @@ def test_a_cavum_opens_the_septum(anatomy):
 
 
 def test_age_widens_ventricles_and_sulci():
-    builds = [Build.drawn(np.random.default_rng(seed)) for seed in range(400)]
+    builds = [Build.draw(np.random.default_rng(seed)) for seed in range(400)]
     young, old = ([b for b in builds if low <= b.age_years < high] for low, high in ((18, 45), (75, 96)))
 
     assert min(len(young), len(old)) > 30
@@ -186,7 +186,7 @@ def test_age_widens_ventricles_and_sulci():
 def test_old_brains_hold_as_much_fluid_as_old_peoples():
     shares = []
     for seed in (7200601, 7200602, 7200604):
-        head = Anatomy.drawn(seed, POPULATIONS["realistic"])
+        head = Anatomy.draw(seed, POPULATIONS["realistic"])
         assert head.build.age_years > 65
         slices = ndimage.uniform_filter(head.intracranial, (5, 1, 1))
         deep = (head.atlas.cavity_distance[head.cavity_box] < -20) & (head.landmarks.z > -5)
@@ -198,7 +198,7 @@ def test_old_brains_hold_as_much_fluid_as_old_peoples():
 
 
 def test_no_brain_is_so_tight_that_its_sulci_are_filled_with_grey_matter():
-    atrophy = [Build.drawn(np.random.default_rng(seed)).atrophy for seed in range(300)]
+    atrophy = [Build.draw(np.random.default_rng(seed)).atrophy for seed in range(300)]
 
     assert min(atrophy) >= -0.35
     assert np.mean([value < 0 for value in atrophy]) < 0.25
@@ -209,7 +209,7 @@ def test_one_side_of_a_head_is_much_like_the_other():
     right = directions / np.linalg.norm(directions, axis=1, keepdims=True) * np.array([65, 80, 70])
     apart = []
     for seed in range(30, 34):
-        head = Anatomy.drawn(seed, POPULATIONS["realistic"])
+        head = Anatomy.draw(seed, POPULATIONS["realistic"])
         straight = replace(head.build, rotation_deg=(0, 0, 0), shift_mm=(0, 0, 0), scale=(1, 1, 1), mirrored=False)
         head = replace(head, build=straight)
         here, there = (head.atlas_index(points) for points in (right, right * np.array([-1, 1, 1])))
@@ -222,7 +222,7 @@ def test_one_side_of_a_head_is_much_like_the_other():
 def test_ventricles_are_bent_less_than_gyri(anatomy):
     atlas = anatomy.atlas
     still = replace(anatomy.build, ventricles=(0.0, 0.0), torque_mm=0.0)
-    warp = drawn_warp(stream(5, "gyri"), atlas, still)
+    warp = draw_warp(stream(5, "gyri"), atlas, still)
     depth, off = (at_warp_nodes(np.asarray(d)) for d in (-atlas.cavity_distance, atlas.ventricle_distance))
     wall, gyri = (depth > 16) & (np.abs(off) < 5), (depth > 16) & (off > 20)
 
@@ -240,7 +240,7 @@ def test_the_temporal_muscle_ends_below_the_parietal_bone(anatomy):
 
 
 def test_heads_lie_further_off_in_training_than_in_life():
-    wide, narrow = ([Build.drawn(np.random.default_rng(s), wide=w) for s in range(200)] for w in (True, False))
+    wide, narrow = ([Build.draw(np.random.default_rng(s), wide=w) for s in range(200)] for w in (True, False))
 
     for spread in (lambda b: b.rotation_deg[1], lambda b: b.shift_mm[2]):
         assert np.std([spread(b) for b in wide]) > 1.6 * np.std([spread(b) for b in narrow])

@@ -13,7 +13,16 @@ from dataclasses import replace
 import numpy as np
 
 from simulator.geometry import ScanGeometry
-from simulator.series import AXIAL_KINDS, SCOUTS, SeriesKind, Stack, planned, projected, slabs, within_circle
+from simulator.series import (
+    AXIAL_KINDS,
+    SCOUTS,
+    Planes,
+    SeriesKind,
+    project_scout,
+    series_geometry,
+    slabs,
+    within_circle,
+)
 
 SLICES, MATRIX = 6, 64
 STEPS_MM = (20.0,) * SLICES
@@ -33,7 +42,7 @@ def tiny_geometry(tilt_deg: float = 0.0, steps_mm: tuple[float, ...] = STEPS_MM)
     )
 
 
-def tiny_stack(geometry: ScanGeometry) -> Stack:
+def tiny_stack(geometry: ScanGeometry) -> Planes:
     """Return the tiny head on these planes, with an off-centre ball of blood high on the left."""
     row, column, _ = geometry.axes
     dy, dx = geometry.pixel_spacing_mm
@@ -46,22 +55,22 @@ def tiny_stack(geometry: ScanGeometry) -> Stack:
     blood = np.linalg.norm(points - BLOOD_CENTRE_MM, axis=-1) < 18
     hu[blood] = 68
     hu += np.random.default_rng(1).integers(-8, 9, hu.shape, dtype=np.int16)
-    return Stack.on(geometry, hu, blood.astype(np.uint8))
+    return Planes.on(geometry, hu, blood.astype(np.uint8))
 
 
-def tiny_stacks(tilt_deg: float = 0.0, steps_mm: tuple[float, ...] = STEPS_MM) -> dict[SeriesKind, Stack]:
+def tiny_stacks(tilt_deg: float = 0.0, steps_mm: tuple[float, ...] = STEPS_MM) -> dict[SeriesKind, Planes]:
     """Return every CT series of the tiny head, reformats with few planes."""
     axial = tiny_geometry(tilt_deg, steps_mm)
     stacks = {}
     for kind in (kind for kind in SeriesKind if kind is not SeriesKind.DOSE):
-        geometry = planned(kind, axial)
+        geometry = series_geometry(kind, axial)
         if geometry.shape[0] > 20 and kind not in SCOUTS:
             part = slice(None, None, geometry.shape[0] // 8)
             geometry = replace(
                 geometry, positions_mm=geometry.positions_mm[part], thickness_mm=geometry.thickness_mm[part]
             )
         stack = tiny_stack(geometry)
-        stacks[kind] = projected(stack) if kind in SCOUTS else slabs(stack) if kind is SeriesKind.MIP else stack
+        stacks[kind] = project_scout(stack) if kind in SCOUTS else slabs(stack) if kind is SeriesKind.MIP else stack
         if kind in AXIAL_KINDS:
             stacks[kind] = within_circle(stack)
     return stacks

@@ -9,7 +9,7 @@ import pytest
 
 from appliance.reading.anchors import anchor_boxes
 from appliance.reading.boxes import overlaps
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.noise_free import NoiseFreeScan
 from training.assignment import SAMPLED, anchor_targets
 from training.batches import Shape, batch, chance
@@ -49,7 +49,13 @@ def test_a_slice_without_blood_has_only_negative_anchors() -> None:
 def kept(folder: Path, finding: str, seed: int, hu: np.ndarray, labels: np.ndarray) -> None:
     planes = len(hu)
     scan = NoiseFreeScan(
-        seed, Finding(finding), hu.astype(np.int16), labels, (0.45, 0.45), np.full(planes, 5.0), population="realistic"
+        seed,
+        Diagnosis(finding),
+        hu.astype(np.int16),
+        labels,
+        (0.45, 0.45),
+        np.full(planes, 5.0),
+        population="realistic",
     )
     scan.save(folder / f"{finding}-{seed}")
 

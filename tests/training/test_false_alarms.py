@@ -11,7 +11,7 @@ import pytest
 
 from appliance.reading.contract import CHUNK_SLICES, CONTEXT_SLICES, MASK_SIZE, MAX_DETECTIONS
 from appliance.reading.detections import Outputs
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.noise_free import NoiseFreeScan
 from training.batches import Shape, batch
 from training.false_alarms import FalseAlarms, false_alarms
@@ -48,7 +48,7 @@ def keep_head(folder: Path, seed: int, finding: str = "none", dense_hu: int = 30
     labels = np.zeros(hu.shape, np.uint8)
     if finding != "none":
         labels[5, 100:140, 100:140] = 1
-    scan = NoiseFreeScan(seed, Finding(finding), hu, labels, (0.45, 0.45), np.full(8, 5.0), population="realistic")
+    scan = NoiseFreeScan(seed, Diagnosis(finding), hu, labels, (0.45, 0.45), np.full(8, 5.0), population="realistic")
     scan.save(folder / f"{finding}-{seed}")
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.finding import Finding
-from simulator.geometry import planned_geometry
+from simulator.diagnosis import Diagnosis
+from simulator.geometry import draw_geometry
 from simulator.noise_free import NoiseFreeScan
 from simulator.population import REALISTIC, TRAINING, Population
 from simulator.recipes import FIGURE_SEEDS, HELD_OUT, HELD_OUT_SEEDS
@@ -21,11 +21,11 @@ from training.heads import THIN_PLANES, kept_geometry, make, stored
 
 
 def test_heads_for_validation_are_kept_as_they_are_planned() -> None:
-    assert all(kept_geometry(seed, REALISTIC) == planned_geometry(seed, REALISTIC) for seed in range(30))
+    assert all(kept_geometry(seed, REALISTIC) == draw_geometry(seed, REALISTIC) for seed in range(30))
 
 
 def test_some_training_heads_are_kept_in_thin_gapless_planes() -> None:
-    kept = [(kept_geometry(seed, TRAINING), planned_geometry(seed, TRAINING)) for seed in range(200)]
+    kept = [(kept_geometry(seed, TRAINING), draw_geometry(seed, TRAINING)) for seed in range(200)]
     thin = [geometry for geometry, planned in kept if geometry != planned]
     slabs = [geometry for geometry in thin if geometry.shape[0] == THIN_PLANES and geometry.thickness_mm[0] < 1.3]
 
@@ -38,7 +38,9 @@ def test_some_training_heads_are_kept_in_thin_gapless_planes() -> None:
 
 def test_a_folder_of_one_population_takes_no_heads_of_another(tmp_path: Path) -> None:
     air = np.zeros((1, 32, 32), np.int16)
-    scan = NoiseFreeScan(5, Finding.SAH, air, air.astype(np.uint8), (0.5, 0.5), np.full(1, 5.0), population="realistic")
+    scan = NoiseFreeScan(
+        5, Diagnosis.SAH, air, air.astype(np.uint8), (0.5, 0.5), np.full(1, 5.0), population="realistic"
+    )
     heads.claim_for_heads(tmp_path)
     scan.save(tmp_path / "sah-5")
 
@@ -97,7 +99,7 @@ def scan_of_all_but_seven(seed: int, finding: str, **_: object) -> NoiseFreeScan
     if seed == 7:
         raise RuntimeError("no room")
     air = np.full((1, 512, 512), -1000, np.int16)
-    return NoiseFreeScan(seed, Finding(finding), air, air.astype(np.uint8), (0.5, 0.5), np.full(1, 5.0))
+    return NoiseFreeScan(seed, Diagnosis(finding), air, air.astype(np.uint8), (0.5, 0.5), np.full(1, 5.0))
 
 
 def test_a_seed_that_fails_is_named_and_the_others_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

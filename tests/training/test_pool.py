@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.noise_free import NoiseFreeScan
 from simulator.population import Population
 from training import heads, pool
@@ -31,7 +31,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
             raise RuntimeError("no room")
         air = np.full((1, 512, 512), -1000, np.int16)
         return NoiseFreeScan(
-            seed, Finding(finding), air, air.astype(np.uint8), (0.5, 0.5), np.full(1, 5.0), population=population.name
+            seed, Diagnosis(finding), air, air.astype(np.uint8), (0.5, 0.5), np.full(1, 5.0), population=population.name
         )
 
     monkeypatch.setattr(heads, "simulate_noise_free", simulate)

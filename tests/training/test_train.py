@@ -15,7 +15,7 @@ pytest.importorskip("tensorflow", reason="needs the training environment")
 import numpy as np
 import tensorflow as tf
 
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.noise_free import NoiseFreeScan
 from training.__main__ import main
 from training.batches import Shape
@@ -37,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             if finding != "none":
                 labels[2:6, 200:300, 220:320] = 1
                 hu[labels > 0] += 60
-            scan = NoiseFreeScan(seed, Finding(finding), hu.astype(np.int16), labels, (0.45, 0.45), np.full(8, 5.0))
+            scan = NoiseFreeScan(seed, Diagnosis(finding), hu.astype(np.int16), labels, (0.45, 0.45), np.full(8, 5.0))
             scan.save(folder / part / f"{finding}-{seed}")
     return Run(
         variant="edge",
@@ -248,7 +248,7 @@ def test_what_cannot_be_validated_is_refused_with_the_way_out(
 
 def test_heads_that_are_kept_for_figures_are_not_learnt_from(tmp_path: Path) -> None:
     air = np.full((2, 512, 512), -1000, np.int16)
-    scan = NoiseFreeScan(7_500_000, Finding.NONE, air, np.zeros(air.shape, np.uint8), (0.5, 0.5), np.full(2, 5.0))
+    scan = NoiseFreeScan(7_500_000, Diagnosis.NONE, air, np.zeros(air.shape, np.uint8), (0.5, 0.5), np.full(2, 5.0))
     replace(scan, population="new kernels").save(tmp_path / "none-7500000")
     with pytest.raises(ValueError, match=r"none-7500000 .* new kernels, kept for figures"):
         _to_learn_from(tmp_path, {})

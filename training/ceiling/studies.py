@@ -60,9 +60,9 @@ class Order:
     def _simulated(self) -> Labelled:
         from simulator.bleeding import simulate_head
         from simulator.fields import stream
-        from simulator.geometry import planned_geometry
+        from simulator.geometry import draw_geometry
 
-        geometry = planned_geometry(self.seed)
+        geometry = draw_geometry(self.seed)
         if self.spacing_mm is not None:
             low, high = geometry.positions_mm[0], geometry.positions_mm[-1]
             positions = tuple(float(at) for at in np.arange(low, high, self.spacing_mm))

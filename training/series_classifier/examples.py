@@ -20,23 +20,23 @@ from numpy.typing import NDArray
 
 from appliance.reading.series import CLASSES, INPUT_SHAPE, SeriesClass, thumbnail
 from simulator.bleeding import UnlabelledBleedError, simulate_head
-from simulator.contrast import Phase, enhanced
+from simulator.contrast import Phase, enhance
+from simulator.diagnosis import Diagnosis
 from simulator.fields import stream
-from simulator.finding import Finding
-from simulator.geometry import ScanGeometry, planned_geometry
+from simulator.geometry import ScanGeometry, draw_geometry
 from simulator.head import SimulatedHead
 from simulator.not_a_head import NotAHead, noise_free
 from simulator.population import CLEAR, REALISTIC, TRAINING
-from simulator.scanner import Kernel, Scanner, scanned
+from simulator.scanner import Kernel, Scanner, acquire
 from simulator.series import (
     AXIAL_KINDS,
     SCOUTS,
     SHARP_KINDS,
+    Planes,
     Protocol,
     SeriesKind,
-    Stack,
-    planned,
-    projected,
+    project_scout,
+    series_geometry,
     slabs,
     within_circle,
 )
@@ -105,8 +105,8 @@ def head_examples(seed: int) -> Iterator[Example]:
     """Yield the kinds of series of one head, those that are told apart with most care by two scanners."""
     rng = stream(seed, "series examples")
     population = (TRAINING, TRAINING, REALISTIC, CLEAR)[seed % 4]
-    finding = list(Finding)[int(rng.integers(len(Finding)))] if rng.random() < 0.25 else Finding.NONE
-    axial = planned_geometry(seed, population)
+    finding = list(Diagnosis)[int(rng.integers(len(Diagnosis)))] if rng.random() < 0.25 else Diagnosis.NONE
+    axial = draw_geometry(seed, population)
     matrix = int(rng.choice(_MATRICES))
     pixel = axial.rows * axial.pixel_spacing_mm[0] / matrix
     axial = replace(axial, rows=matrix, columns=matrix, pixel_spacing_mm=(pixel, pixel))
@@ -114,22 +114,22 @@ def head_examples(seed: int) -> Iterator[Example]:
         # On the planes that are rendered alone: where blood is labelled does not matter here.
         head = simulate_head(seed, finding, geometry=_thinned_out(axial, KEPT), population=population)
     except UnlabelledBleedError:
-        head = simulate_head(seed, Finding.NONE, geometry=axial, population=population)
-    protocol = Protocol.drawn(rng)
+        head = simulate_head(seed, Diagnosis.NONE, geometry=axial, population=population)
+    protocol = Protocol.draw(rng)
     # One phase a head: the agent costs as much to give as a head to draw.
     phase, phase_kinds = _PHASES[seed % len(_PHASES)]
-    with_agent = enhanced(head, phase)
+    with_agent = enhance(head, phase)
     noise = 0
     for kind in CLASS_OF:
         if CLASS_OF[kind] is SeriesClass.CONTRAST and kind not in phase_kinds:
             continue
-        geometry = planned(kind, axial, protocol)
+        geometry = series_geometry(kind, axial, protocol)
         whole = kind in SCOUTS or kind is SeriesKind.MIP
         planes = geometry if whole else _thinned_out(geometry, KEPT)
         shown = with_agent if kind in phase_kinds else head
         for _ in range(2 if kind in _TWICE else 1):
             noise += 1
-            scanner = Scanner.drawn(rng, TRAINING if rng.random() < 0.7 else REALISTIC)
+            scanner = Scanner.draw(rng, TRAINING if rng.random() < 0.7 else REALISTIC)
             if kind not in AXIAL_KINDS and kind is not SeriesKind.MIP:
                 scanner = scanner.without_rays()
             if kind in SHARP_KINDS:
@@ -141,7 +141,7 @@ def sharp(scanner: Scanner, rng: np.random.Generator) -> Scanner:
     """Return a scanner with one of many sharp kernels: what the simulator calls the bone kernel is one of them."""
     noise = float(rng.uniform(2.5, 6))
     return replace(
-        scanner.sharpened(),
+        scanner.sharpen(),
         noise_hu=scanner.noise_hu * noise,
         psf_mm=float(rng.uniform(0.3, 0.45)),
         noise_peak_per_mm=float(rng.uniform(0.5, 0.9)),
@@ -161,12 +161,12 @@ def other_examples(seed: int) -> Iterator[Example]:
         hu, pixel = noise_free(
             kind, 100 * seed + number, slices=KEPT, spacing_mm=spacing, matrix=matrix, agent_hu=agent
         )
-        scanner = Scanner.drawn(rng, TRAINING if rng.random() < 0.7 else REALISTIC)
+        scanner = Scanner.draw(rng, TRAINING if rng.random() < 0.7 else REALISTIC)
         if rng.random() < 0.35:
             scanner = sharp(scanner, rng)
         thickness = np.full(KEPT, float(rng.choice([1.0, 2.5, 5.0])))
         yield Example(
-            str(kind), SeriesClass.NOT_HEAD, _thumbnails(scanned(hu, (pixel, pixel), thickness, scanner, rng))
+            str(kind), SeriesClass.NOT_HEAD, _thumbnails(acquire(hu, (pixel, pixel), thickness, scanner, rng))
         )
 
 
@@ -193,9 +193,9 @@ def _rendered(
     if kind is SeriesKind.MIP:
         return _projections(head, planes, scanner, noise)
     # A sharp kernel is in the scanner already.
-    stack = Stack.on(planes, head.render(planes, Kernel.SOFT, scanner=scanner, noise=noise))
+    stack = Planes.on(planes, head.render(planes, Kernel.SOFT, scanner=scanner, noise=noise))
     if kind in SCOUTS:
-        return _thumbnails(projected(stack).hu)
+        return _thumbnails(project_scout(stack).hu)
     if kind in AXIAL_KINDS and rng.random() < 0.7:
         stack = within_circle(stack)
         assert stack.outside is not None
@@ -211,7 +211,7 @@ def _projections(head: SimulatedHead, planes: ScanGeometry, scanner: Scanner, no
     made = []
     for place in np.linspace(*PLACES, 3):
         part = planes.part(round(place * (slices - width)), width)
-        stack = Stack.on(part, head.render(part, Kernel.SOFT, scanner=scanner, noise=noise))
+        stack = Planes.on(part, head.render(part, Kernel.SOFT, scanner=scanner, noise=noise))
         made.append(slabs(stack, _SLAB_MM).hu[0])
     return _thumbnails(np.stack(made))
 

@@ -16,7 +16,7 @@ from appliance.selection.select import select
 from appliance.settings import SelectionSettings
 from simulator.dicom import Uids, set_ct_pixels
 from simulator.headers import Descriptions, Examination, ct_header
-from simulator.series import EVERY_SERIES, SCOUTS, PatientPosition, SeriesKind, Stack, planned, slabs
+from simulator.series import EVERY_SERIES, SCOUTS, PatientPosition, Planes, SeriesKind, series_geometry, slabs
 from simulator.vendors import VENDORS, VendorName
 from tests.appliance.imaging.scans import headers_only
 from tests.simulator.tiny_study import tiny_geometry
@@ -26,13 +26,13 @@ MOST_SLICES = 24  # of thin series, to be quick
 
 
 @pytest.fixture(scope="module")
-def series() -> Mapping[SeriesKind, Stack]:
+def series() -> Mapping[SeriesKind, Planes]:
     """The planes of every series of a head; what is on them is not looked at."""
     axial = tiny_geometry(steps_mm=(6.0,) * 24)
     found = {}
     for kind in (kind for kind in EVERY_SERIES if kind is not SeriesKind.DOSE):
-        geometry = planned(kind, axial)
-        stack = Stack.on(geometry, np.zeros(geometry.shape, np.int16))
+        geometry = series_geometry(kind, axial)
+        stack = Planes.on(geometry, np.zeros(geometry.shape, np.int16))
         if kind in SCOUTS:
             stack = replace(stack, hu=stack.hu[:1], origins=stack.origins[:1])
         if kind is SeriesKind.MIP:
@@ -44,9 +44,9 @@ def series() -> Mapping[SeriesKind, Stack]:
 @pytest.mark.parametrize("descriptions", [Descriptions.VENDOR, Descriptions.SWAPPED, Descriptions.MISLEADING])
 @pytest.mark.parametrize("vendor", VendorName)
 def test_the_native_axial_soft_tissue_series_is_chosen_whatever_the_descriptions_say(
-    vendor: VendorName, descriptions: Descriptions, series: Mapping[SeriesKind, Stack]
+    vendor: VendorName, descriptions: Descriptions, series: Mapping[SeriesKind, Planes]
 ) -> None:
-    examination = replace(Examination.drawn(5), descriptions=descriptions)
+    examination = replace(Examination.draw(5), descriptions=descriptions)
     images: list[Dataset] = []
     for kind, stack in series.items():
         for index in range(len(stack.origins)):

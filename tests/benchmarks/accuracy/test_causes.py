@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy.causes import false_lesion, miss
-from simulator.geometry import ScanGeometry, planned_geometry
+from simulator.geometry import ScanGeometry, draw_geometry
 from simulator.mimics import Mimics
 from simulator.population import REALISTIC
 from simulator.scan import SimulatedScan, simulate_scan
@@ -19,13 +19,13 @@ from tests.benchmarks.accuracy.made_records import record
 SEED = next(
     seed
     for seed in range(6_500_000, 6_500_100)
-    if {"pineal", "large sinuses"} <= set(names := Mimics.drawn(seed).names) and "falx plaques" not in names
+    if {"pineal", "large sinuses"} <= set(names := Mimics.draw(seed).names) and "falx plaques" not in names
 )
 
 
 @pytest.fixture(scope="module")
 def scan() -> SimulatedScan:
-    geometry = planned_geometry(SEED, REALISTIC)
+    geometry = draw_geometry(SEED, REALISTIC)
     small = replace(geometry, rows=128, columns=128, pixel_spacing_mm=tuple(4 * mm for mm in geometry.pixel_spacing_mm))
     made = simulate_scan(SEED, "none", geometry=small, population=REALISTIC)
     return replace(made, scanner=replace(made.scanner, motion_mm=0.0))

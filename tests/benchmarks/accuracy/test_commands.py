@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from benchmarks.accuracy import commands, log
 from benchmarks.accuracy.commands import app
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.manifest import Entry, write
 
-SMOKE = (Entry(6_500_001, Finding.IPH, 40.0, "clear"), Entry(6_500_002, Finding.NONE, None, "clear"))
+SMOKE = (Entry(6_500_001, Diagnosis.IPH, 40.0, "clear"), Entry(6_500_002, Diagnosis.NONE, None, "clear"))
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ import pytest
 
 from benchmarks.accuracy.conditions import CONDITIONS, ROBUSTNESS, dosed, named, sliced, tilted, turned, with_coil
 from simulator.bleeding import simulate_head
-from simulator.geometry import planned_geometry
+from simulator.geometry import draw_geometry
 from simulator.population import REALISTIC
 from simulator.scanner import Scanner
 
-GEOMETRY = planned_geometry(6_500_000, REALISTIC)
+GEOMETRY = draw_geometry(6_500_000, REALISTIC)
 
 
 @pytest.mark.parametrize("thickness", [0.6, 1.25, 2.5, 5.0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.accuracy.paper import COHORTS, FULL, TABLE_2, stratum_name
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 
 CELLS = [(stratum, cohort) for stratum in TABLE_2 for cohort in COHORTS if TABLE_2[stratum][cohort]["accuracy"]]
 
@@ -28,4 +28,4 @@ def test_strata_are_named_as_people_read_them() -> None:
     names = [stratum_name(stratum) for stratum in TABLE_2]
     assert names[0] == "all hemorrhages"
     assert "EDH/SDH, small" in names
-    assert len(set(names)) == len(TABLE_2) == 5 * (1 + len(Finding) - 1)
+    assert len(set(names)) == len(TABLE_2) == 5 * (1 + len(Diagnosis) - 1)

@@ -13,19 +13,19 @@ from appliance.inference.detections import ModelIdentity, Reading
 from appliance.reading.detections import Box, Detection
 from benchmarks.accuracy.conditions import AS_DRAWN, CONDITIONS
 from benchmarks.accuracy.reading import OPERATING, at_threshold, record_of, seen_under
-from simulator.finding import Finding
-from simulator.geometry import planned_geometry
+from simulator.diagnosis import Diagnosis
+from simulator.geometry import draw_geometry
 from simulator.manifest import Entry
 from simulator.population import POPULATIONS
 from simulator.scan import SimulatedScan, simulate_scan
 
-ENTRY = Entry(6_500_003, Finding.IPH, 45.0, "clear")
+ENTRY = Entry(6_500_003, Diagnosis.IPH, 45.0, "clear")
 CRITERIA = at_threshold(0.9, 10.0)
 
 
 @pytest.fixture(scope="module")
 def scan() -> SimulatedScan:
-    geometry = planned_geometry(ENTRY.seed, POPULATIONS["clear"])
+    geometry = draw_geometry(ENTRY.seed, POPULATIONS["clear"])
     small = replace(
         geometry,
         rows=128,
@@ -92,4 +92,4 @@ def test_a_condition_of_the_planes_shows_the_same_blood(scan: SimulatedScan, nam
     _, labels, geometry = seen_under(CONDITIONS[name], scan)
     assert geometry != scan.geometry
     ml = float(np.count_nonzero(labels == 1, axis=(1, 2)) @ geometry.voxel_ml)
-    assert ml == pytest.approx(scan.volumes_ml[Finding.IPH.type], rel=0.15)
+    assert ml == pytest.approx(scan.volumes_ml[Diagnosis.IPH.type], rel=0.15)

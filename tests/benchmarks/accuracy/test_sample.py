@@ -6,14 +6,14 @@ import pytest
 
 from benchmarks.accuracy.sample import SEEDS, development
 from simulator import recipes
-from simulator.manifest import read, shipped
+from simulator.manifest import read, shipped_manifests
 from simulator.recipes import HELD_OUT
 
 
 def test_no_seed_of_the_development_sample_has_another_use() -> None:
     seeds = {entry.seed for entry in development(1000)}
     assert seeds <= set(SEEDS)
-    for name in shipped():
+    for name in shipped_manifests():
         assert not seeds & {entry.seed for entry in read(name)}
     for other in (recipes.TRAINING_SEEDS, recipes.VALIDATION_SEEDS, recipes.FIGURE_SEEDS, recipes.AUDIT_SEEDS):
         assert not seeds & set(other)

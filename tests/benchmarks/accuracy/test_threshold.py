@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy import threshold
-from simulator.finding import Finding
+from simulator.diagnosis import Diagnosis
 from simulator.manifest import Entry
 from simulator.manifest import read as manifest
 from tests.benchmarks.accuracy.made_records import record
@@ -45,7 +45,7 @@ def test_a_group_of_too_few_chooses_nothing() -> None:
 
 
 def test_fewer_than_300_studies_without_blood_choose_no_threshold() -> None:
-    entries = [Entry(3_000_000 + i, Finding.NONE) for i in range(299)]
+    entries = [Entry(3_000_000 + i, Diagnosis.NONE) for i in range(299)]
     with pytest.raises(ValueError, match="at least 300 studies without blood, not 299"):
         threshold.candidates(entries)
     threshold.candidates(manifest("validation"))
@@ -61,11 +61,11 @@ def test_a_report_refuses_studies_that_chose_its_threshold_and_other_weights(tmp
     records = studies("none", [0.5] * 20, 0) + studies("iph", [0.99] * 20, 100)
     threshold.write(threshold.chosen(records, "a"), tmp_path / "threshold.json")
     choice = threshold.read(tmp_path / "threshold.json")
-    choice.check([Entry(500, Finding.NONE)], "a")
+    choice.check([Entry(500, Diagnosis.NONE)], "a")
     with pytest.raises(ValueError, match="1 of the studies chose the threshold"):
-        choice.check([Entry(500, Finding.NONE), Entry(103, Finding.NONE)], "a")
+        choice.check([Entry(500, Diagnosis.NONE), Entry(103, Diagnosis.NONE)], "a")
     with pytest.raises(ValueError, match="chosen for the model a, not for b"):
-        choice.check([Entry(500, Finding.NONE)], "b")
+        choice.check([Entry(500, Diagnosis.NONE)], "b")
 
 
 def test_a_file_that_holds_no_threshold_is_refused(tmp_path: Path) -> None:

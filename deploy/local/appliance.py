@@ -18,14 +18,14 @@ from deploy.local.service import ROOT, ServiceProcess
 from deploy.local.settings_file import absolute
 
 
-class Stack(Started):
+class LocalAppliance(Started):
     """Orthanc, Triton and the service with one set of settings.
 
     Parameters
     ----------
     settings
         Ports, names and everything else; relative paths are taken from the checkout. `deploy.local.ports` has
-        `with_free_ports` for a stack that collides with no other one.
+        `with_free_ports` for one that collides with no other.
     detached
         Leave the three running when this process ends, with their records in the state folder; otherwise they end
         with it, however it ends.

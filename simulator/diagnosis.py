@@ -9,7 +9,7 @@ from enum import StrEnum
 from appliance.reading.contract import HemorrhageType
 
 
-class Finding(StrEnum):
+class Diagnosis(StrEnum):
     """What a simulated study shows."""
 
     IPH = "iph"
@@ -20,4 +20,4 @@ class Finding(StrEnum):
     @property
     def type(self) -> HemorrhageType | None:
         """The contract's type, None for none."""
-        return None if self is Finding.NONE else HemorrhageType(self.value)
+        return None if self is Diagnosis.NONE else HemorrhageType(self.value)

@@ -45,7 +45,7 @@ class Blood:
     hu: Field = field(repr=False)
 
 
-def expected(anatomy: Anatomy, kind: HemorrhageType, plan: Plan, growth: Growth) -> Blood:
+def expected_blood(anatomy: Anatomy, kind: HemorrhageType, plan: Plan, growth: Growth) -> Blood:
     """Return the blood of a growth before anything gives way to it: enough to measure its labels."""
     seen = growth.inside(anatomy.cavity_box)
     under = plan.under_hu if growth.push is not None else anatomy.intracranial[seen]
@@ -56,7 +56,7 @@ def expected(anatomy: Anatomy, kind: HemorrhageType, plan: Plan, growth: Growth)
     return Blood(kind, growth.low, growth.fraction, rise, hu)
 
 
-def bled(
+def lay_bleeds(
     anatomy: Anatomy, growths: Sequence[tuple[HemorrhageType, Growth]]
 ) -> tuple[Anatomy, Field, tuple[Blood, ...]]:
     """Return the head after bleeds, laid in their order: its anatomy with tissue pushed aside, its HU, the blood.
@@ -68,9 +68,9 @@ def bled(
     blood: of each growth, in order, what later ones left of it.
     """
     pushes = [growth.push for _, growth in growths if growth.push is not None]
-    moved = [(kind, _moved(growth, pushes, anatomy.cavity_box)) for kind, growth in growths]
+    moved = [(kind, _move(growth, pushes, anatomy.cavity_box)) for kind, growth in growths]
     if pushes:
-        anatomy = anatomy.pushed(np.asarray(np.sum(pushes, 0), np.float32))
+        anatomy = anatomy.push_tissue(np.asarray(np.sum(pushes, 0), np.float32))
     inside = anatomy.intracranial.copy()
     grey, white, _ = anatomy.fractions
     for _, growth in moved:
@@ -96,7 +96,7 @@ def bled(
     return anatomy, hu, tuple(blood)
 
 
-def _moved(growth: Growth, pushes: Sequence[Field], within: Box) -> Growth:
+def _move(growth: Growth, pushes: Sequence[Field], within: Box) -> Growth:
     """Return a growth as what other bleeds push aside takes it along; its own push has shaped it already."""
     others = [push for push in pushes if push is not growth.push]
     if not others:
@@ -115,13 +115,13 @@ def _moved(growth: Growth, pushes: Sequence[Field], within: Box) -> Growth:
     for axis, (a, start) in enumerate(zip(at, growth.low, strict=True)):
         source[axis] += (a - start).reshape([-1 if k == axis else 1 for k in range(3)])
 
-    def taken(part: Field) -> Field:
+    def take(part: Field) -> Field:
         return np.asarray(ndimage.map_coordinates(part, source, order=1, mode="constant", output=np.float32))
 
     return replace(
         growth,
         box=(z, y, x),
-        fraction=taken(growth.fraction),
+        fraction=take(growth.fraction),
         density=np.pad(growth.density, list(zip(low, high, strict=True)), mode="edge"),
-        oedema=None if growth.oedema is None else taken(growth.oedema),
+        oedema=None if growth.oedema is None else take(growth.oedema),
     )
