@@ -20,9 +20,9 @@ from pydicom import Dataset
 from appliance.imaging.contrast import contrast_given
 from appliance.imaging.geometry import Geometry
 from appliance.imaging.header import numbers, text, texts
+from appliance.imaging.kernels import Sharpness, kernel
 from appliance.imaging.stacks import Stack
 from appliance.reading.series import SeriesClass
-from appliance.selection.kernels import Sharpness, kernel
 from appliance.selection.look import Look
 from appliance.selection.words import Contrast, Region, contrast, region, says_bone, says_projection
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.selection.kernels import Sharpness, kernel
+from appliance.imaging.kernels import Sharpness, kernel
 
 SOFT = "H31s H30s H37s H40f J30s J40s I31f Hr38h Hr40f Hc40 Br36 Br40d B30f B31s C30s Qr40 Hv40 STANDARD SOFT STND "
 SOFT += "FC20 FC21 FC26 FC64 FC43 FC12 A B UA UB SB BRAIN H_SOFT_B Smooth"
