@@ -13,7 +13,7 @@ import httpx
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from appliance import __version__
 from appliance.errors import ApplianceError
@@ -49,6 +49,11 @@ def _print_error(sentence: str) -> None:
 
 def _say(sentence: str) -> None:
     err.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def _folding(*headings: str) -> Table:
+    """Return a table that breaks a long word (a path, a UID) over lines instead of cutting it."""
+    return Table(*(Column(heading, overflow="fold") for heading in headings))
 
 
 def _settings(path: Path | None) -> Settings:
@@ -104,7 +109,7 @@ def analyze(
         typer.echo(json.dumps(document, indent=2))
     else:
         _print_result(document)
-        out.print(f"{len(written)} files in {out_dir}", highlight=False)
+        out.print(f"{len(written)} files in {out_dir}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(ANALYSED if document["present"] is not None else REFUSED)
 
 
@@ -116,7 +121,7 @@ def _print_result(document: dict[str, Any]) -> None:
         series = document["series"]
         out.print(f"{answer}  probability {document['probability']:.3f}")
         described = f"series {series['uid']}  '{series['description']}', {series['slices']} slices"
-        out.print(described, markup=False, highlight=False)
+        out.print(described, markup=False, highlight=False, soft_wrap=True)
     if document["lesions"]:
         from appliance.results.facts import LESION_FACTS, lesion_row
 
@@ -125,7 +130,7 @@ def _print_result(document: dict[str, Any]) -> None:
             table.add_row(*lesion_row({**lesion, "slices": len(lesion["slices"])}))
         out.print(table)
     for refusal in document["refusals"]:
-        out.print(f"refused: {refusal['code']}: {refusal['reason']}", markup=False, highlight=False)
+        out.print(f"refused: {refusal['code']}: {refusal['reason']}", markup=False, highlight=False, soft_wrap=True)
     out.print("research use only: the network was trained on simulated scans", style="dim")
 
 
@@ -150,28 +155,30 @@ def status(
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
-    out.print(status_table(document))
-
-
-def status_table(document: dict[str, Any]) -> Table:
-    """Return the service's status document as a table."""
-    table = Table("study", "state", "answer", "probability", "lesions", "turnaround s", "why not", expand=False)
     for study in document["studies"]:
-        present = study.get("present")
-        answer = "" if present is None else ("hemorrhage" if present else "none found")
-        lesions = ", ".join(f"{lesion['type']} {lesion['volume_ml']:.1f} mL" for lesion in study.get("lesions") or ())
-        probability = study.get("probability")
-        turnaround = study.get("turnaround_s")
-        table.add_row(
-            study["study_uid"],
-            study["state"],
-            answer,
-            "" if probability is None else f"{probability:.3f}",
-            lesions,
-            "" if turnaround is None else f"{turnaround:.2f}",
-            "" if present is not None else escape(_why_not(study)),
-        )
-    return table
+        for line in status_lines(study):
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
+    out.print(f"{len(document['studies'])} studies, the newest first", style="dim", highlight=False)
+
+
+def status_lines(study: dict[str, Any]) -> list[str]:
+    """Return what the service's status document says of one study: its UID whole on a line of its own, then the rest.
+
+    The lines are not cut to the width of the terminal: a UID has up to 64 characters, and half a one helps nobody.
+    """
+    present = study.get("present")
+    probability = study.get("probability")
+    turnaround = study.get("turnaround_s")
+    answer = "" if present is None else ("hemorrhage" if present else "none found")
+    facts = (
+        study["state"],
+        answer,
+        "" if probability is None else f"probability {probability:.3f}",
+        "" if turnaround is None else f"turnaround {turnaround:.2f} s",
+        *(f"{lesion['type']} {lesion['volume_ml']:.1f} mL" for lesion in study.get("lesions") or ()),
+    )
+    why_not = _why_not(study).splitlines() if present is None else ()
+    return [study["study_uid"], "  " + ", ".join(filter(None, facts)), *(f"    {reason}" for reason in why_not)]
 
 
 def _why_not(study: dict[str, Any]) -> str:
@@ -190,7 +197,7 @@ def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:
         colours = {"ok": "green", "warn": "yellow", "fail": "red"}
-        table = Table("", "check", "what was seen", "what to do")
+        table = _folding("", "check", "what was seen", "what to do")
         for check in checks:
             state = f"[{colours[check.state]}]{check.state}[/]"
             table.add_row(state, check.name, escape(check.what), escape(check.remedy))
@@ -203,7 +210,7 @@ def show_settings(settings: SettingsOption = None, as_json: JsonOption = False) 
     """Show every setting: its value in force and its meaning."""
     loaded = _settings(settings)
     values = loaded.model_dump(mode="json")
-    table = Table("setting", "value", "meaning")
+    table = _folding("setting", "value", "meaning")
     for section, outer in type(loaded).model_fields.items():
         of_section = getattr(type(getattr(loaded, section)), "model_fields", None)
         if of_section is None:

@@ -9,6 +9,7 @@ not logged, because a DICOM library quotes the value it stumbled over, only its 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -67,10 +68,26 @@ def _without_exception_text(
     return event
 
 
+_CREDENTIALS: Final = (
+    (re.compile(r"(?<=://)[^\s'\"<>]*@"), "***@"),  # user and password of a URL; either may hold a slash or an @
+    (re.compile(r"(?i)(authorization\W+(?:basic|bearer)\s+)[^\s'\",]+"), r"\1***"),
+)
+
+
+def without_credentials(text: str) -> str:
+    """Return a text without the user and password of its URLs and of HTTP headers, which are known by their place.
+
+    A password is not looked for as a word: to mask it wherever it stands by chance would tell it.
+    """
+    for place, mask in _CREDENTIALS:
+        text = place.sub(mask, text)
+    return text
+
+
 def describe(error: BaseException) -> str:
     """Return what may be logged and shown of an error: the whole text of our own, type and place of any other."""
     if isinstance(error, ApplianceError):
-        return str(error)
+        return without_credentials(str(error))
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{Path(frame.filename).stem}.{frame.name}:{frame.lineno}" for frame in frames[-4:]]
     return f"{type(error).__name__} in {' > '.join(places)}" if places else type(error).__name__

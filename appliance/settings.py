@@ -10,7 +10,9 @@ A wrong value stops the start with the setting's name, its value and what is all
 from __future__ import annotations
 
 import os
-from datetime import datetime
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,27 +24,52 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings.exceptions import SettingsError as UnreadableSourceError
 
+from appliance.allowed import (
+    AeTitle,
+    DatabaseUrl,
+    Date,
+    DicomText,
+    HostName,
+    HttpUrl,
+    KnownHost,
+    PathName,
+    Port,
+    UserName,
+)
 from appliance.errors import SettingsError
 from appliance.reading.contract import EXTEND_SCORE, JOIN_MM
 
 SYSTEM_FILE = Path("/etc/hemorrhage-appliance/appliance.toml")
 
 
+_DAY_S = 86_400
+
+
+def _no_truth_for_a_number(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
+    """Raise for true and false where a number is meant: Python counts them as 1 and 0."""
+    field = cls.model_fields.get(info.field_name or "")
+    if isinstance(value, bool) and field is not None and field.annotation is not bool:
+        raise ValueError("neither true nor false is allowed here")
+    return value
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    _numbers = field_validator("*", mode="before")(classmethod(_no_truth_for_a_number))
 
 
 class OrthancSettings(_Section):
     """The Orthanc that receives the studies and keeps the answers."""
 
-    url: str = Field("http://127.0.0.1:8043", description="Address of Orthanc's REST interface")
-    username: str = Field("", description="Orthanc user, empty for none")
-    password: str = Field("", description="Password of that user", repr=False)
-    aet: str = Field("HEMORRHAGE", max_length=16, description="AE title that scanners and the PACS send to")
-    dicom_host: str = Field("127.0.0.1", description="Address where Orthanc's DICOM port is reached")
-    dicom_port: int = Field(4243, ge=1, le=65535, description="Orthanc's DICOM port")
-    timeout_s: float = Field(30, gt=0, description="Longest wait for one answer of Orthanc, s")
+    url: HttpUrl = Field("http://127.0.0.1:8043", description="Address of Orthanc's REST interface")
+    username: UserName = Field("", description="Orthanc user, empty for none")
+    password: str = Field("", description="Password of that user", repr=False, validate_default=True)
+    aet: AeTitle = Field("HEMORRHAGE", description="AE title that scanners and the PACS send to")
+    dicom_host: HostName = Field("127.0.0.1", description="Address where Orthanc's DICOM port is reached")
+    dicom_port: Port = Field(4243, description="Orthanc's DICOM port")
+    timeout_s: float = Field(30, ge=0.1, le=3600, description="Longest wait for one answer of Orthanc, s")
     largest_answer_mib: int = Field(
         64,
         ge=1,
@@ -51,36 +78,44 @@ class OrthancSettings(_Section):
         "list of a million series 45, MiB",
     )
 
+    @field_validator("password")
+    @classmethod
+    def _has_a_user(cls, value: str, known: ValidationInfo) -> str:
+        if bool(value) != bool(known.data.get("username", value)):  # a wrong user has been told of already
+            raise ValueError("a password is allowed with orthanc.username, and needed with it")
+        return value
+
 
 class TritonSettings(_Section):
     """The Triton server that runs the network."""
 
-    host: str = Field("127.0.0.1", description="Address of Triton")
-    http_port: int = Field(8400, ge=1, le=65535, description="Triton's HTTP port")
-    grpc_port: int = Field(8401, ge=1, le=65535, description="Triton's gRPC port")
-    metrics_port: int = Field(8402, ge=1, le=65535, description="Triton's metrics port")
-    model_repository: Path = Field(Path("model_repository"), description="Folder of models that Triton serves")
+    host: HostName = Field("127.0.0.1", description="Address of Triton")
+    http_port: Port = Field(8400, description="Triton's HTTP port")
+    grpc_port: Port = Field(8401, description="Triton's gRPC port")
+    metrics_port: Port = Field(8402, description="Triton's metrics port")
+    model_repository: PathName = Field(Path("model_repository"), description="Folder of models that Triton serves")
     profile: Literal["cpu", "gpu"] = Field("cpu", description="Which configs/PROFILE.pbtxt of each model is used")
-    environment: Path = Field(
+    environment: PathName = Field(
         Path(".venv-triton"), description="Python environment with tritonserver and its model processes"
     )
     shared_memory: bool = Field(True, description="Pass tensors by shared memory (Triton on the same machine)")
     timeout_s: float = Field(
         120,
-        gt=0,
+        ge=0.1,
+        le=3600,
         description="Longest wait for one chunk (16 slices), s; the first is waited for 30 s, later ones 20 times as "
         "long as the last one took, but at least 10 s, so that a Triton that hangs is noticed soon; each wait in vain "
         "doubles the next",
     )
-    threads: int = Field(0, ge=0, description="CPU threads of the network, 0 for all cores")
+    threads: int = Field(0, ge=0, le=1024, description="CPU threads of the network, 0 for all cores")
 
 
 class ServiceSettings(_Section):
     """The service's own HTTP address: status page, doorbell, health and metrics."""
 
-    host: str = Field("127.0.0.1", description="Address the service listens on")
-    port: int = Field(8044, ge=1, le=65535, description="Port the service listens on")
-    trusted_hosts: tuple[str, ...] = Field(
+    host: HostName = Field("127.0.0.1", description="Address the service listens on")
+    port: Port = Field(8044, description="Port the service listens on")
+    trusted_hosts: tuple[KnownHost, ...] = Field(
         (),
         description="Host names and addresses, without port, by which others call the service; a request to another "
         "one is refused. localhost, 127.0.0.1, ::1 and the address that a request arrives at always count",
@@ -88,19 +123,24 @@ class ServiceSettings(_Section):
     workers: int = Field(
         1, ge=1, le=16, description="Studies answered at a time; more than one pays only with a GPU and many cores"
     )
-    stop_s: float = Field(30, gt=0, description="Longest wait for a study that was begun when the service stops, s")
+    stop_s: float = Field(
+        30, gt=0, le=3600, description="Longest wait for a study that was begun when the service stops, s"
+    )
 
 
 class LedgerSettings(_Section):
     """The ledger of what was decided and done."""
 
-    url: str = Field(
+    url: DatabaseUrl = Field(
         "",
         description="SQLAlchemy URL; empty for an SQLite file in the state folder",
         repr=False,
     )
     lease_s: float = Field(
-        60, ge=5, description="A job of a service that gave no sign for this long is taken up by another one, s"
+        60,
+        ge=5,
+        le=_DAY_S,
+        description="A job of a service that gave no sign for this long is taken up by another one, s",
     )
 
 
@@ -113,37 +153,49 @@ class IntakeSettings(_Section):
     incomplete_s: float = Field(
         120.0,
         ge=1,
+        le=_DAY_S,
         description="A series with a gap or too few slices is waited for this long, then refused, s",
     )
-    poll_s: float = Field(1.0, ge=0.1, description="How often Orthanc's change log is read without a doorbell, s")
-    since: str = Field(
+    poll_s: float = Field(
+        1.0, ge=0.1, le=3600, description="How often Orthanc's change log is read without a doorbell, s"
+    )
+    since: Date = Field(
         "",
         description="First start only: begin with studies received since this UTC date (YYYYMMDD), not with the newest",
     )
     headers_kept: int = Field(
-        2000, ge=100, description="Headers of instances kept in memory until their study is decided (about 40 kB each)"
+        2000,
+        ge=100,
+        le=1_000_000,
+        description="Headers of instances kept in memory until their study is decided (about 40 kB each)",
     )
     largest_series: int = Field(
-        2000, ge=50, description="A CT series of more images is refused unread; a perfusion may have ten thousand"
+        2000,
+        ge=50,
+        le=1_000_000,
+        description="A CT series of more images is refused unread; a perfusion may have ten thousand",
     )
-    retry_first_s: float = Field(2.0, gt=0, description="First pause after a failed try, s; doubles with each try")
-    retry_longest_s: float = Field(300.0, gt=0, description="Longest pause between tries, s; tries do not end")
-    poison_tries: int = Field(5, ge=1, description="Tries after which a job that crashes the pipeline itself is failed")
-
-    @field_validator("since")
-    @classmethod
-    def _is_a_date(cls, value: str) -> str:
-        if value:
-            datetime.strptime(value, "%Y%m%d")
-        return value
+    retry_first_s: float = Field(
+        2.0, ge=0.01, le=_DAY_S, description="First pause after a failed try, s; doubles with each try"
+    )
+    retry_longest_s: float = Field(
+        300.0, ge=0.01, le=_DAY_S, description="Longest pause between tries, s; tries do not end"
+    )
+    poison_tries: int = Field(
+        5, ge=1, le=1000, description="Tries after which a job that crashes the pipeline itself is failed"
+    )
 
 
 class SelectionSettings(_Section):
     """Which series of a study is read."""
 
-    min_slices: int = Field(8, ge=2, description="Fewest slices of a head series")
-    min_coverage_mm: float = Field(60.0, gt=0, description="Least extent of a head series along its normal, mm")
-    max_volume_mib: int = Field(512, ge=16, description="A stack whose HU need more memory than this is refused, MiB")
+    min_slices: int = Field(8, ge=2, le=10_000, description="Fewest slices of a head series")
+    min_coverage_mm: float = Field(
+        60.0, gt=0, le=1000, description="Least extent of a head series along its normal, mm"
+    )
+    max_volume_mib: int = Field(
+        512, ge=16, le=65_536, description="A stack whose HU need more memory than this is refused, MiB"
+    )
 
 
 class FindingSettings(_Section):
@@ -163,7 +215,9 @@ class FindingSettings(_Section):
         description="Class score from which a detection extends a lesion that holds one at the threshold; at most the "
         f"threshold, equal to it for no extension; unset: {EXTEND_SCORE}, or a lower threshold",
     )
-    join_mm: float = Field(JOIN_MM, ge=0, description="Pieces of one type within this distance are one lesion, mm")
+    join_mm: float = Field(
+        JOIN_MM, ge=0, le=300, description="Pieces of one type within this distance are one lesion, mm"
+    )
 
     @field_validator("extend_score")
     @classmethod
@@ -181,7 +235,7 @@ class ResultsSettings(_Section):
         "comprehensive-3d", description="SOP class of the SR"
     )
     key_images: int = Field(6, ge=0, le=40, description="At most this many key images a study")
-    institution: str = Field(
+    institution: DicomText = Field(
         "", description="Institution name written to the results' equipment module, empty for none"
     )
 
@@ -189,13 +243,16 @@ class ResultsSettings(_Section):
 class LogSettings(_Section):
     """The log files that the service keeps small."""
 
-    files: tuple[Path, ...] = Field(
+    files: tuple[PathName, ...] = Field(
         (),
         description="Log files to keep small, each open for appending; `make up` adds Orthanc's, Triton's and the "
         "service's own. None where journald or a container takes the output",
     )
     max_mib: float = Field(
-        20, gt=0, description="Size from which a log is moved to its first older file, MiB; five older ones are kept"
+        20,
+        ge=0.01,
+        le=100_000,
+        description="Size from which a log is moved to its first older file, MiB; five older ones are kept",
     )
 
 
@@ -207,13 +264,17 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
+        allow_inf_nan=False,
     )
+    _numbers = field_validator("*", mode="before")(classmethod(_no_truth_for_a_number))
 
-    state_dir: Path = Field(Path("var"), description="Folder of the ledger, logs and Orthanc's storage in `make up`")
+    state_dir: PathName = Field(
+        Path("var"), description="Folder of the ledger, logs and Orthanc's storage in `make up`"
+    )
     disk_low_gb: float = Field(
         10,
         ge=0,
-        allow_inf_nan=False,
+        le=1_000_000,
         description="With less than this free at the state folder `doctor` warns; with less than a tenth of it, and "
         "with less than 1 GB, it reports a fault; 0: not watched, GB. Another disk for Orthanc's storage is not seen",
     )
@@ -271,26 +332,75 @@ def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=file)
 
+    wrong = _sections_that_are_none()
     try:
-        return FromFile(**overrides)
+        loaded = FromFile(**overrides)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, item['loc']))}{_value(item)}: {item['msg']}" for item in error.errors()]
-        # Not chained: the framework's own text holds every value.
-        raise SettingsError(f"wrong settings (file: {file or 'none'})\n" + "\n".join(lines)) from None
+        wrong += [f"{'.'.join(map(str, item['loc']))}{_value(item)}: {_words(item)}" for item in error.errors()]
+    except UnreadableSourceError as error:  # an environment variable of a whole section, which would be JSON
+        raise SettingsError(f"the environment: {error}; write APPLIANCE_SECTION__NAME") from None
     except ValueError as error:  # not TOML
         raise SettingsError(f"settings file {file}: {error}") from error
     except OSError as error:
         raise SettingsError(f"settings file {file}: cannot be read ({error.strerror}); check its rights") from error
+    if wrong:
+        # Not chained: the framework's own text holds every value.
+        raise SettingsError("\n  ".join([f"wrong settings (file: {file or 'none'})", *wrong])) from None
+    return loaded
+
+
+def _sections_that_are_none() -> list[str]:
+    """Return what is wrong with environment variables of sections that are not there; the framework passes them by."""
+    names = [name for name in os.environ if name.startswith("APPLIANCE_") and "__" in name]
+    sections = {name: name.removeprefix("APPLIANCE_").partition("__")[0].lower() for name in names}
+    return [
+        f"{name} (environment): no such section{_suggestion(section)}"
+        for name, section in sections.items()
+        if section not in Settings.model_fields
+    ]
+
+
+def _words(item: ErrorDetails) -> str:
+    """Return what is allowed instead of a wrong setting."""
+    *outer, name = (str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return "no such setting" + _suggestion(name, outer)
+    if item["type"] in ("model_type", "model_attributes_type"):
+        return f"this is a section: [{name}] is allowed, with its settings below it"
+    return item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+
+
+def _suggestion(name: str, section: Sequence[str] = ()) -> str:
+    """Return the settings that may have been meant by a name, of its section or else of any, or all of the section."""
+    of_section = [".".join((*section, field)) for field in _fields_of(section)]
+    everywhere = [f"{outer}.{field}" for outer in Settings.model_fields for field in _fields_of([outer])]
+    for known in (of_section, everywhere):
+        last = {full: full.rpartition(".")[2] for full in known}
+        near = get_close_matches(name.lower(), set(last.values()), n=2, cutoff=0.7)
+        if near:
+            return f"; did you mean {' or '.join(full for full in known if last[full] in near)}?"
+    return f"; there are {', '.join(of_section or Settings.model_fields)}"
+
+
+def _fields_of(section: Sequence[str]) -> Mapping[str, Any]:
+    """Return the fields of a section, those of all settings when none is named, none of what is no section."""
+    if not section:
+        return Settings.model_fields
+    field = Settings.model_fields.get(section[0])
+    return getattr(field.annotation, "model_fields", {}) if field is not None else {}
 
 
 def _value(item: ErrorDetails) -> str:
     """Return the wrong value as it may be shown: only that of one known setting which holds no secret.
 
-    A misspelt name may stand before a password, and a whole section that is wrong holds its password too.
+    A misspelt name may stand before a password, a whole section that is wrong holds its password too, and a URL may
+    hold one in front of its host.
     """
     section, _, name = ".".join(map(str, item["loc"])).partition(".")
     outer = Settings.model_fields.get(section)
     inner = getattr(outer.annotation, "model_fields", None) if outer is not None else None
-    field = outer if inner is None else inner.get(name)
-    shown = field is not None and field.repr and name != "url"
-    return f" = {item['input']!r}" if shown else ""
+    field = outer if inner is None else inner.get(name.partition(".")[0])
+    if field is None or not field.repr or (name == "url" and not isinstance(item["input"], str)):
+        return ""
+    shown = item["input"] if name != "url" else re.sub(r".*@", "***@", item["input"], flags=re.DOTALL)
+    return f" = {shown!r}"

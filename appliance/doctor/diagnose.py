@@ -11,10 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from urllib.parse import urlsplit
-
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from appliance.doctor.c_echo import check_c_echo
 from appliance.doctor.check import Check
@@ -24,6 +20,7 @@ from appliance.doctor.service import check_service
 from appliance.doctor.settings import check_settings
 from appliance.doctor.state_folder import check_state_folder
 from appliance.doctor.triton import check_triton
+from appliance.log import describe, without_credentials
 from appliance.settings import Settings
 
 CHECKS: tuple[tuple[str, Callable[[Settings], Iterator[Check]]], ...] = (
@@ -40,33 +37,17 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Iterator[Check]]], ...] = (
 def diagnose(settings: Settings) -> list[Check]:
     """Return what was seen of settings, disk, ledger, Orthanc, its plugin, Triton, the model and the service."""
     checks = [one for name, check in CHECKS for one in _every_check(name, check, settings)]
-    secrets = _secrets(settings)
-    return [replace(one, what=_without(one.what, secrets), remedy=_without(one.remedy, secrets)) for one in checks]
+    return [replace(one, what=without_credentials(one.what), remedy=without_credentials(one.remedy)) for one in checks]
 
 
 def _every_check(name: str, check: Callable[[Settings], Iterator[Check]], settings: Settings) -> Iterator[Check]:
     """Yield what a check says; a fault that it did not foresee becomes a line of its own and ends only that check."""
     try:
         yield from check(settings)
-    except Exception as error:
+    except Exception as error:  # its text may quote anything, a password too
         yield Check(
             name,
             "fail",
-            f"could not be looked at: {type(error).__name__}: {error}",
+            f"could not be looked at: {describe(error)}",
             "report this with the version of the appliance: the doctor should have known what to do",
         )
-
-
-def _secrets(settings: Settings) -> list[str]:
-    found = [settings.orthanc.password, urlsplit(settings.orthanc.url).password]
-    try:
-        found.append(make_url(settings.ledger_url).password)
-    except ArgumentError:
-        found.append(settings.ledger_url)
-    return [secret for secret in found if secret]
-
-
-def _without(text: str, secrets: list[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.settings import Settings, load_settings
@@ -117,7 +117,8 @@ def _report(name: str, seconds: float) -> None:
 
 
 def _print(known: list[records.Record]) -> None:
-    table = Table("server", "state", "process", "address", "log")
+    headings = ("server", "state", "process", "address", "log")
+    table = Table(*(Column(heading, overflow="fold") for heading in headings))
     for record in known:
         state = "runs" if record.is_running() else "[red]has ended[/red]"
         table.add_row(record.name, state, str(record.pid), record.address, record.log)

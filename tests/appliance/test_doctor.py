@@ -182,6 +182,14 @@ def test_no_secret_is_told_even_when_it_stands_in_an_address(settings: Settings)
     assert checks["orthanc"].state == "fail"
 
 
+@pytest.mark.parametrize("password", ["b", "Orthanc", "the", "127.0.0.1"])
+def test_a_password_is_not_told_by_masking_it_where_it_stands_by_chance(settings: Settings, password: str) -> None:
+    named = changed(settings, "orthanc", username="reader", password=password)
+    with_it = [asdict(check) for check in diagnose(named)]
+    assert with_it == [asdict(check) for check in diagnose(changed(named, "orthanc", password="another"))]
+    assert "***" not in json.dumps(with_it)
+
+
 def test_a_doorbell_that_rings_elsewhere_is_told_with_both_addresses(neighbours: Settings) -> None:
     moved = changed(neighbours, "service", port=1234)
     doorbell = by_name(moved)["doorbell"]

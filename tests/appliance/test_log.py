@@ -6,10 +6,11 @@ import io
 import logging
 import warnings
 
+import pytest
 import structlog
 
 from appliance.errors import UnavailableError
-from appliance.log import describe
+from appliance.log import describe, without_credentials
 from tests.appliance.log_lines import lines
 
 
@@ -46,3 +47,19 @@ def test_an_exception_of_others_is_told_by_type_and_place_alone(stream: io.Strin
 
 def test_our_own_errors_are_told_in_full() -> None:
     assert describe(UnavailableError("Orthanc does not answer")) == "Orthanc does not answer"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("http://me:b@there:80/x does not answer", "http://***@there:80/x does not answer"),
+        ("postgresql+psycopg://me:p@ss/w:rd@there/x", "postgresql+psycopg://***@there/x"),
+        ("first http://a:b@c, then https://d:e@f", "first http://***@c, then https://***@f"),
+        ("'Authorization': 'Basic bWU6Yg=='", "'Authorization': 'Basic ***'"),
+        ("AE title HEMORRHAGE at http://127.0.0.1:8043", "AE title HEMORRHAGE at http://127.0.0.1:8043"),
+        ("about a rebuilt database, b of abc", "about a rebuilt database, b of abc"),
+    ],
+)
+def test_credentials_are_masked_where_they_stand_and_nothing_else_is(text: str, told: str) -> None:
+    assert without_credentials(text) == told
+    assert describe(UnavailableError(text)) == told

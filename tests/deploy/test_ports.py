@@ -58,7 +58,7 @@ def test_settings_with_free_ports_keep_everything_else(tmp_path: Path) -> None:
     assert free.intake == settings.intake
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8043", "https://127.0.0.1:8043", "http://127.0.0.1", "http://127.0.0.1:x"])
+@pytest.mark.parametrize("url", ["https://127.0.0.1:8043", "http://127.0.0.1"])
 def test_an_orthanc_address_without_a_usable_port_is_refused_by_name(url: str) -> None:
     with pytest.raises(SettingsError, match=r"orthanc\.url = "):
         orthanc_http_port(Settings(orthanc=OrthancSettings(url=url)))

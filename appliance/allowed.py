@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Kinds of values that settings are made of: each takes what can work and says of anything else what is allowed."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+_LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_LONGEST_HOST: Final = 253
+_LONGEST_PATH: Final = 4000
+_LONGEST_AE_TITLE: Final = 16
+_DATABASES: Final = ("sqlite", "postgresql")
+
+
+def host_name(text: str) -> str:
+    """Return a host name or an IPv4 address. Raises `ValueError` for what is neither."""
+    labels = text.split(".")
+    is_name = len(text) <= _LONGEST_HOST and all(_LABEL.fullmatch(label) for label in labels)
+    if is_name and labels[-1].isdigit():  # then it is no name
+        is_name = _is_address(text, ipaddress.IPv4Address)
+    if not is_name:
+        raise ValueError("a host name or an IPv4 address is allowed, without scheme and port: 127.0.0.1, pacs.example")
+    return text
+
+
+def known_host(text: str) -> str:
+    """Return a host name or an IP address of either kind, in lower case. Raises `ValueError` for what is neither."""
+    return text.lower() if _is_address(text, ipaddress.IPv6Address) else host_name(text).lower()
+
+
+def _is_address(text: str, kind: type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address]) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
+
+
+def http_url(text: str) -> str:
+    """Return the URL of a server. Raises `ValueError` for what is none, and for one with a user in it."""
+    allowed = "http://HOST:PORT is allowed, or https://, with a path behind it where a proxy wants one"
+    if not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
+        raise ValueError(allowed)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"{allowed} ({error})") from None
+    if parts.username is not None:
+        raise ValueError(f"{allowed}; user and password have settings of their own")
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or parts.query or parts.fragment:
+        raise ValueError(allowed)
+    if parts.netloc.endswith(":") or "?" in text or "#" in text:
+        raise ValueError(allowed)
+    known_host(parts.hostname)
+    return text
+
+
+def ae_title(text: str) -> str:
+    """Return a DICOM application entity title (PS3.5, representation AE). Raises `ValueError` for what is none."""
+    if not 1 <= len(text) <= _LONGEST_AE_TITLE or not text.isascii() or not text.isprintable() or "\\" in text:
+        raise ValueError("1 to 16 printable ASCII characters are allowed, no backslash among them")
+    if text != text.strip():
+        raise ValueError("1 to 16 characters are allowed, neither the first nor the last a space")
+    return text
+
+
+def one_line(text: str) -> str:
+    """Return text that holds no control character. Raises `ValueError` otherwise."""
+    if not text.isprintable():
+        raise ValueError("text in one line is allowed, without control characters")
+    return text
+
+
+def user_name(text: str) -> str:
+    """Return a user name for HTTP's basic authentication, or nothing. Raises `ValueError` for one with a colon."""
+    if ":" in one_line(text):
+        raise ValueError("a name in one line is allowed, without a colon")
+    return text
+
+
+def dicom_text(text: str) -> str:
+    """Return text that can stand in a DICOM long string (LO). Raises `ValueError` otherwise."""
+    if "\\" in one_line(text):
+        raise ValueError("text in one line is allowed, without a backslash, which parts values in DICOM")
+    return text
+
+
+def date(text: str) -> str:
+    """Return a date as YYYYMMDD, or nothing. Raises `ValueError` otherwise."""
+    try:
+        if text and (len(text) != 8 or not datetime.strptime(text, "%Y%m%d")):
+            raise ValueError
+    except ValueError:
+        raise ValueError("a date written YYYYMMDD is allowed, or nothing") from None
+    return text
+
+
+def path_name(path: object) -> object:
+    """Return what can be a path, unless it is text that is none. Raises `ValueError` then."""
+    if isinstance(path, str) and not (path.isprintable() and path.strip() and len(path) <= _LONGEST_PATH):
+        raise ValueError("a path in one line is allowed")
+    return path
+
+
+def database_url(text: str) -> str:
+    """Return the URL of a database that the ledger can lie in, or nothing. Raises `ValueError` otherwise."""
+    try:
+        url = make_url(text) if text else None
+    except ArgumentError:
+        url = None
+    if text and (url is None or not text.isprintable() or url.get_backend_name() not in _DATABASES):
+        raise ValueError("sqlite:////FILE and postgresql+psycopg://USER:PASSWORD@HOST/DATABASE are allowed, or nothing")
+    return text
+
+
+HostName = Annotated[str, AfterValidator(host_name)]
+KnownHost = Annotated[str, AfterValidator(known_host)]
+HttpUrl = Annotated[str, AfterValidator(http_url)]
+AeTitle = Annotated[str, AfterValidator(ae_title)]
+UserName = Annotated[str, AfterValidator(user_name)]
+DicomText = Annotated[str, Field(max_length=64), AfterValidator(dicom_text)]
+Date = Annotated[str, AfterValidator(date)]
+PathName = Annotated[Path, BeforeValidator(path_name)]
+DatabaseUrl = Annotated[str, AfterValidator(database_url)]
+Port = Annotated[int, Field(ge=1, le=65535)]

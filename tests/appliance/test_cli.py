@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the command prints, where it is narrow."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from appliance import cli
+
+UID = "1.2.826.0.1.3680043.8.498." + "7" * 38
+DOCUMENT: dict[str, Any] = {
+    "studies": [
+        {
+            "study_uid": UID,
+            "state": "done",
+            "present": True,
+            "probability": 0.93,
+            "turnaround_s": 2.75,
+            "lesions": [{"type": "iph", "volume_ml": 31.25}, {"type": "sah", "volume_ml": 2.0}],
+        },
+        {
+            "study_uid": UID[:-1] + "8",
+            "state": "refused",
+            "present": None,
+            "refusals": [{"code": "not_head", "reason": f"series {UID} shows [an ankle]"}],
+        },
+    ]
+}
+
+
+@pytest.fixture
+def service() -> Iterator[int]:
+    """The port of a service with two studies."""
+
+    class Status(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(DOCUMENT).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Status) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "250"])
+def test_the_status_shows_every_uid_whole_however_narrow_the_terminal(
+    service: int, columns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "out", cli.Console(width=int(columns)))
+    file = tmp_path / "appliance.toml"
+    file.write_text(f"[service]\nport = {service}\n")
+    shown = CliRunner().invoke(cli.app, ["status", "--settings", str(file)]).stdout.splitlines()
+    assert shown[0] == UID
+    assert shown[1] == "  done, hemorrhage, probability 0.930, turnaround 2.75 s, iph 31.2 mL, sah 2.0 mL"
+    assert shown[2] == UID[:-1] + "8"
+    assert shown[4] == f"    not_head: series {UID} shows [an ankle]"
+
+
+def test_a_long_path_is_folded_in_a_table_and_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "out", cli.Console(width=80))
+    file = tmp_path / "appliance.toml"
+    file.write_text(f"state_dir = '/{'long/' * 30}'\n")
+    shown = CliRunner().invoke(cli.app, ["settings", "--settings", str(file)]).stdout
+    assert "…" not in shown
+    assert shown.count("long") > 20
