@@ -13,9 +13,10 @@ stamp = $(1)/.installed-$(shell sha256sum environments/$(2).lock | cut -c1-12)
 SERVICE := $(call stamp,.venv,development)
 TRITON := $(call stamp,.venv-triton,triton)
 TRAINING := $(call stamp,.venv-training,training)
+ENGINES := $(call stamp,.venv-engines,engines)
 
 .NOTPARALLEL:
-.PHONY: train train-stop train-status train-publish help demo gallery up down status test test-service test-training lint types environments system locks clean accuracy
+.PHONY: train train-stop train-status train-publish help demo gallery up down status test test-service test-training test-engines lint types environments system locks clean accuracy
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -50,14 +51,17 @@ train-publish: $(TRAINING)  ## put its averaged weights, their provenance and it
 accuracy: $(SERVICE)  ## the paper's evaluation on simulated studies, in var/accuracy (COHORT=name, ACCURACY="--studies 60")
 	@.venv/bin/python -m benchmarks.accuracy report $(or $(COHORT),development) --workers $$(nproc) $(ACCURACY)
 
-test: test-service test-training  ## every test, those with a real Orthanc and a real Triton included
+test: test-service test-training test-engines  ## every test, those with a real Orthanc and a real Triton included
 
 test-service: $(SERVICE) $(TRITON)
 	@sh deploy/install-system-packages.sh tests
-	.venv/bin/python -m pytest -m "not training"
+	.venv/bin/python -m pytest -m "not training and not engines"
 
 test-training: $(TRAINING)
 	.venv-training/bin/python -m pytest -m training tests/training tests/conversion
+
+test-engines: $(ENGINES)
+	.venv-engines/bin/python -m pytest -m engines tests/conversion/test_engine.py
 
 lint: $(SERVICE)  ## ruff and REUSE
 	.venv/bin/ruff check .
@@ -67,7 +71,7 @@ lint: $(SERVICE)  ## ruff and REUSE
 types: $(SERVICE)  ## mypy, strict
 	.venv/bin/mypy
 
-environments: $(SERVICE) $(TRITON) $(TRAINING)  ## the three Python environments
+environments: $(SERVICE) $(TRITON) $(TRAINING) $(ENGINES)  ## the four Python environments
 
 system:
 	@sh deploy/install-system-packages.sh
@@ -94,12 +98,20 @@ system:
 	@.venv-training/bin/python $(PIP) --no-deps -r environments/training.lock
 	@touch $@
 
+.venv-engines/.installed-%: environments/engines.lock | system
+	@[ ! -L .venv-engines ] || { echo '.venv-engines is a link: update it where it lies, --clear would empty it'; exit 1; }
+	@echo "making .venv-engines (TensorRT-RTX) ..."
+	@$(PYTHON) -m venv --clear .venv-engines
+	@.venv-engines/bin/python $(PIP) --no-deps -r environments/engines.lock
+	@touch $@
+
 locks: environments
 	.venv/bin/python environments/lock.py service
 	.venv/bin/python environments/lock.py development
 	.venv-triton/bin/python environments/lock.py triton
 	.venv-training/bin/python environments/lock.py training
+	.venv-engines/bin/python environments/lock.py engines
 
 clean:  ## stop what `make up` started, and remove the environments and all state (results of `make up` too)
 	@[ ! -x .venv/bin/python ] || .venv/bin/python -m deploy.local down
-	rm -rf .venv .venv-triton .venv-training var build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-triton .venv-training .venv-engines var build *.egg-info .mypy_cache .ruff_cache .pytest_cache

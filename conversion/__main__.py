@@ -1,9 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m conversion`: export trained weights to ONNX, and lay out Triton's model repository.
+"""`python -m conversion`: export trained weights to ONNX, lay out Triton's model repository, build engines.
 
 python -m conversion export --variant edge --out var/conversion/edge.onnx --time
 python -m conversion repository --onnx var/conversion/edge.onnx --out model_repository
+python -m conversion engine                                             # on a site, for the GPU that is there
+python -m conversion engine --runtime tensorrt_rtx --capability 8.6 --out var/conversion/sm86
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     import onnx
+    from rich.progress import TaskID
 
     from conversion.parity import Difference
     from training.network.detector import Detector
 
 ROOT = Path(__file__).parent.parent
+SHIPPED = ROOT / "model_repository" / "hemorrhage_detector" / "1" / "model.onnx"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,9 +48,23 @@ def main(arguments: list[str] | None = None) -> int:
     repository.add_argument("--onnx", type=Path, required=True)
     repository.add_argument("--out", type=Path, default=ROOT / "model_repository")
     repository.add_argument("--version", type=int, default=1)
+    engine = commands.add_parser("engine", help="build a TensorRT engine, compare it, and put it in its place")
+    engine.add_argument("--onnx", type=Path, default=SHIPPED, help="default: the shipped detector")
+    engine.add_argument("--out", type=Path, help="the folder of model.plan; default: that of the ONNX file")
+    engine.add_argument("--runtime", default="tensorrt", help="the Python module: tensorrt, or tensorrt_rtx")
+    engine.add_argument(
+        "--capability", help="build for this compute capability (8.6) and not for the GPU here; it is not compared"
+    )
+    engine.add_argument("--precision", default="fp16", choices=("fp16", "fp32"))
+    engine.add_argument("--optimisation", type=int, default=3, choices=range(6), help="TensorRT's level, default 3")
+    engine.add_argument("--workspace-mib", type=int, default=0, help="memory for one layer; 0: TensorRT decides")
+    engine.add_argument("--anew", action="store_true", help="build even where the right engine stands")
+    engine.add_argument("--json", action="store_true", help="print the engine's facts as JSON")
     given = parser.parse_args(arguments)
     if given.command == "export":
         return _export(given)
+    if given.command == "engine":
+        return _engine(given)
     from conversion.repository import lay_out
 
     print(lay_out(given.onnx, given.out, given.version))
@@ -79,6 +97,52 @@ def _export(given: argparse.Namespace) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(model.SerializeToString())
     print(f"{out} ({out.stat().st_size / 1e6:.1f} MB)", file=sys.stderr)
+    return 0
+
+
+def _engine(given: argparse.Namespace) -> int:
+    """Build an engine, or find the right one standing, and say what it is."""
+    import importlib
+
+    from rich.progress import Progress
+
+    from conversion.engine import PLAN, settle_engine
+    from conversion.engine_run import comparison
+    from conversion.gpu import Gpu, NoGpuError, present_gpu
+    from conversion.tensorrt_build import BuildOptions, EngineError
+
+    plan = (given.out or given.onnx.parent) / PLAN
+    options = BuildOptions(given.precision, given.optimisation, given.workspace_mib)
+    try:
+        tensorrt = importlib.import_module(given.runtime)
+        gpu = Gpu("any", given.capability, "any") if given.capability else present_gpu()
+        compare = None if given.capability else comparison(given.onnx, tensorrt)
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            tasks: dict[str, TaskID] = {}
+
+            def watch(name: str, done: int, steps: int) -> None:
+                if name not in tasks:
+                    tasks[name] = progress.add_task(name.lower(), total=steps)
+                progress.update(tasks[name], completed=done, total=steps)
+
+            engine = settle_engine(
+                given.onnx, plan, tensorrt, gpu, options, compare=compare, watch=watch, anew=given.anew
+            )
+    except ModuleNotFoundError as error:
+        print(f"{error.name} is not installed in this Python: see docs/engines.md", file=sys.stderr)
+        return 1
+    except (EngineError, NoGpuError, OSError, ValueError) as error:
+        print(f"no engine: {error}; {plan} is as it was", file=sys.stderr)
+        return 1
+    if given.json:
+        print(json.dumps(engine.report(), indent=2))
+    else:
+        compared = f"compared on {engine.compared['chunks']} chunks" if engine.compared else "not compared here"
+        print(
+            f"{plan} ({plan.stat().st_size / 1e6:.1f} MB), {options.precision}, for {gpu.name} ({gpu.capability}) by "
+            f"{engine.key.runtime} {engine.key.runtime_version}: "
+            f"built {engine.built} in {engine.seconds:.0f} s, {compared}"
+        )
     return 0
 
 

@@ -1,0 +1,184 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A model's engine on a site: built once for this GPU, compared before it serves, and replaced in one step.
+
+A plan file loads only in the TensorRT that built it, and on a GPU of the compute capability that it was built for. So
+beside `model.plan` lies `model.plan.json`, which says what it was built from (`EngineKey`), how long that took and
+how it compared. One builder at a time holds the folder's lock; the new plan is built beside the old one, which goes
+on serving, and takes its name by a rename only after the comparison. A failed or a different engine leaves the old
+one as it was.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import onnx
+
+from conversion.gpu import Gpu
+from conversion.half import halved
+from conversion.tensorrt_build import BuildOptions, Watch, build_engine
+
+PLAN: Final = "model.plan"
+LOCK: Final = ".model.plan.lock"
+TIMING: Final = "model.timing"
+Compare = Callable[[Path], dict[str, Any]]
+"""Compares a plan file with ONNX Runtime and returns the figures; raises `EngineError` if it answers differently."""
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """Everything that an engine depends on: two engines of one key are interchangeable."""
+
+    onnx_sha256: str
+    runtime: str
+    runtime_version: str
+    gpu: str
+    capability: str
+    driver: str
+    options: BuildOptions
+
+    @classmethod
+    def of(cls, model: Path, tensorrt: ModuleType, gpu: Gpu, options: BuildOptions) -> EngineKey:
+        """Return the key of an engine of an ONNX file by a TensorRT on a GPU."""
+        sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+        return cls(sha256, tensorrt.__name__, str(tensorrt.__version__), gpu.name, gpu.capability, gpu.driver, options)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A plan file and what is known of it."""
+
+    plan: Path
+    key: EngineKey
+    built: str
+    """When, UTC."""
+    seconds: float
+    """How long the build took."""
+    compared: dict[str, Any]
+    """The figures of its comparison with ONNX Runtime; empty for one that was built for another machine."""
+
+    @property
+    def facts(self) -> Path:
+        """Where they stand."""
+        return facts_of(self.plan)
+
+    def report(self) -> dict[str, Any]:
+        """Return the engine as plain values."""
+        return {"plan": self.plan.name, "bytes": self.plan.stat().st_size, **_facts(self)}
+
+
+def facts_of(plan: Path) -> Path:
+    """Return the path of the facts about a plan file."""
+    return plan.with_name(f"{plan.name}.json")
+
+
+def standing(plan: Path) -> Engine | None:
+    """Return the engine that stands at a path, None where there is no plan or nothing is known of it."""
+    try:
+        facts = json.loads(facts_of(plan).read_text())
+        key = EngineKey(**facts["key"] | {"options": BuildOptions(**facts["key"]["options"])})
+        whole = hashlib.sha256(plan.read_bytes()).hexdigest() == facts["plan_sha256"]
+        return Engine(plan, key, facts["built"], facts["seconds"], facts["compared"]) if whole else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def engine_graph(model: Path, options: BuildOptions) -> bytes:
+    """Return the ONNX graph that an engine is built from: the exported one in the precision of the options."""
+    graph = onnx.load(str(model))
+    return bytes((halved(graph) if options.precision == "fp16" else graph).SerializeToString())
+
+
+def settle_engine(
+    model: Path,
+    plan: Path,
+    tensorrt: ModuleType,
+    gpu: Gpu,
+    options: BuildOptions,
+    *,
+    compare: Compare | None,
+    watch: Watch | None = None,
+    anew: bool = False,
+) -> Engine:
+    """Return the engine of an ONNX file at `plan`: the one that stands if its key is right, else a new one.
+
+    Parameters
+    ----------
+    compare: proves the new engine on the GPU that is there; None for an engine of another machine, which is built
+        for `gpu.capability` and proves itself where it is served.
+    anew: build even where the engine that stands is right.
+
+    Raises
+    ------
+    EngineError
+        If none can be built, or it answers differently; what stood at `plan` stands there still.
+    """
+    key = EngineKey.of(model, tensorrt, gpu, options)
+    plan.parent.mkdir(parents=True, exist_ok=True)
+    with _only_builder(plan.with_name(LOCK)):
+        found = standing(plan)
+        if found is not None and found.key == key and not anew:
+            return found
+        timing = plan.with_name(TIMING)
+        begun = time.monotonic()
+        data, cache = build_engine(
+            engine_graph(model, options),
+            tensorrt,
+            options,
+            capability=None if compare else gpu.capability,
+            timing_cache=timing.read_bytes() if timing.exists() else b"",
+            watch=watch,
+        )
+        seconds = round(time.monotonic() - begun, 1)
+        built = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        candidate = plan.with_name(f".{plan.name}.candidate")
+        try:
+            _write(candidate, data)
+            engine = Engine(plan, key, built, seconds, compare(candidate) if compare else {})
+            _write(plan.with_name(f".{engine.facts.name}.candidate"), _as_json(engine, data))
+            # The facts first: a plan whose facts are another's sha256 counts as unknown, and is built again.
+            plan.with_name(f".{engine.facts.name}.candidate").replace(engine.facts)
+            candidate.replace(plan)
+        finally:
+            candidate.unlink(missing_ok=True)
+        if cache:
+            _write(timing, cache)
+        return engine
+
+
+@contextmanager
+def _only_builder(lock: Path) -> Iterator[None]:
+    """Wait until no other process builds in the folder, and keep others from it."""
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _facts(engine: Engine) -> dict[str, Any]:
+    key = asdict(engine.key)
+    return {"key": key, "built": engine.built, "seconds": engine.seconds, "compared": engine.compared}
+
+
+def _as_json(engine: Engine, plan: bytes) -> bytes:
+    facts = _facts(engine) | {"plan_sha256": hashlib.sha256(plan).hexdigest()}
+    return (json.dumps(facts, indent=2) + "\n").encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file and force it to the disk."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
