@@ -53,6 +53,8 @@ class RefusalCode(StrEnum):
     """The values cannot be a head in HU (for instance all of one value)."""
     NO_SUITABLE_SERIES = "no_suitable_series"
     """No series of the study is an axial soft-tissue head CT."""
+    BREAKS_READER = "breaks_reader"
+    """Reading it broke the appliance itself, again and again: set aside, so that other studies are read."""
     SOURCE_DELETED = "source_deleted"
     """The study or series was deleted before it was read."""
 

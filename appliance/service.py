@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import secrets
 import signal
 import socket
 import threading
@@ -31,6 +32,7 @@ from appliance.intake.handover import Handover
 from appliance.intake.headers import Headers
 from appliance.intake.intake import Intake
 from appliance.intake.snapshot import Snapshots
+from appliance.leases import Leases
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import NewJob, Origin
 from appliance.log import describe, log_to
@@ -40,6 +42,7 @@ from appliance.orthanc import Orthanc
 from appliance.pipeline import Pipeline
 from appliance.results.warm_up import warm_up
 from appliance.settings import Settings
+from appliance.state_folder import StateFolder
 from appliance.web.app import OwnResultError, WebApp
 from appliance.worker import Worker
 
@@ -91,20 +94,32 @@ class Service:
     """The service with all its parts. Made in the stopped state; `start` and `stop` once each.
 
     Raises `UnavailableError` when the ledger cannot be opened, `SettingsError` when its address is wrong, and
-    `ApplianceError` when the port is taken. Orthanc and Triton need not be there. `room` is where studies are read,
-    by default the one over Triton.
+    `ApplianceError` when the port is taken or another service works on the state folder. Orthanc and Triton need not be
+    there. `room` is where studies are read, by default the one over Triton.
     """
 
     def __init__(self, settings: Settings, room: ReadingRoom | None = None) -> None:
         self._settings = settings
         self._log = structlog.get_logger("service")
-        self._owner = f"{socket.gethostname()}:{settings.service.port}"
         self._socket = _listen(settings.service.host, settings.service.port)
         try:
-            self._ledger = Ledger(settings.ledger_url)
+            self._state_folder = StateFolder(settings.state_dir)
         except ApplianceError:
             self._socket.close()
             raise
+        try:
+            self._ledger = Ledger(settings.ledger_url, busy_s=settings.ledger.busy_s)
+        except ApplianceError:
+            self._socket.close()
+            self._state_folder.close()
+            raise
+        self._session = secrets.token_hex(4)
+        self._leases = Leases(
+            self._ledger,
+            f"{self._state_folder.identity}/{self._session}",
+            settings.ledger.lease_s,
+            settings.ledger.stall_s,
+        )
         self._orthanc = Orthanc(settings.orthanc)
         self._bell = Bell()
         self._handover = Handover()
@@ -117,7 +132,8 @@ class Service:
         self._warm_fault = ""
         self._health = Health(
             {
-                "ledger": self._ledger.check,
+                "state folder": self._state_folder.check,
+                "ledger": lambda: self._ledger.services.beat(self._state_folder.identity, self._session),
                 "orthanc": self._probe_orthanc,
                 "triton": self._probe_triton,
                 "results": self._probe_warmth,
@@ -130,7 +146,7 @@ class Service:
         )
         self._workers = [
             Worker(
-                self._owner,
+                self._leases,
                 settings,
                 self._orthanc,
                 self._ledger,
@@ -159,10 +175,8 @@ class Service:
 
     def start(self) -> None:
         """Start all threads and return."""
-        self._log.info("starting", version=__version__, owner=self._owner)
-        left = self._ledger.jobs.take_up(self._settings.intake.poison_tries, starting=self._owner)
-        for job in left:
-            self._log.warning("taking up a job that was left in the middle", job=job.id, study=job.study_uid)
+        self._log.info("starting", version=__version__, owner=self._leases.owner)
+        self._take_up()
         for thread in (self._web_thread, *self._threads):
             thread.start()
 
@@ -180,17 +194,23 @@ class Service:
             self._log.warning("stopping without waiting any longer; the next start takes up what is left", left=late)
         self._web.should_exit = True
         self._web_thread.join(_STOPPING_S)
+        try:
+            self._leases.give_up()
+        except ApplianceError as error:
+            self._log.warning("what is left could not be given back", error=describe(error))
         self._socket.close()
         self._room.close()
         self._orthanc.close()
         self._ledger.close()
+        self._state_folder.close()
         self._log.info("stopped")
 
     def dead(self) -> list[str]:
-        """Return the names of threads that ended though nobody stopped them: a fault of the service itself."""
+        """Return the names of threads that ended, or are stuck, though nobody stopped them: a fault of the service."""
         if self._stopping.is_set():
             return []
-        return [thread.name for thread in self._threads if thread.ident is not None and not thread.is_alive()]
+        ended = [thread.name for thread in self._threads if thread.ident is not None and not thread.is_alive()]
+        return ended + self._leases.stalled()
 
     def model(self) -> dict[str, str] | None:
         """Return which model answers, None while that is not known."""
@@ -236,11 +256,17 @@ class Service:
         every_s = self._settings.ledger.lease_s / 4
         while not self._stopping.wait(every_s):
             try:
-                self._ledger.jobs.renew(self._owner, self._settings.ledger.lease_s)
-                if self._ledger.jobs.take_up(self._settings.intake.poison_tries):
-                    self._handover.wake()
+                self._leases.renew()
+                self._take_up()
             except Exception as error:  # whatever happens, leases go on: without them others take up our jobs
                 self._log.warning("leases not renewed", error=describe(error))
+
+    def _take_up(self) -> None:
+        left = self._leases.take_up()
+        for job in left:
+            self._log.warning("taking up a job that was left in the middle", job=job.id, study=job.study_uid)
+        if left:
+            self._handover.wake()
 
     def _probe_orthanc(self) -> None:
         self._orthanc.system()
@@ -256,7 +282,9 @@ class Service:
             raise UnavailableError(self._warm_fault or "the writing of results is being warmed up")
 
     def _recovered(self, neighbour: str) -> None:
-        if neighbour in ("orthanc", "triton"):
+        if neighbour == "ledger":
+            self._take_up()
+        if neighbour in ("ledger", "orthanc", "triton"):
             self._ledger.jobs.hurry()
             self._handover.wake()
             self._bell.wake()

@@ -140,7 +140,17 @@ class LedgerSettings(_Section):
         60,
         ge=5,
         le=_DAY_S,
-        description="A job of a service that gave no sign for this long is taken up by another one, s",
+        description="A job whose worker gave no sign for this long is taken up by another service, s",
+    )
+    stall_s: float = Field(
+        900,
+        ge=30,
+        le=_DAY_S,
+        description="A worker that makes no step with its study for this long counts as stuck: the service is not live "
+        "and its lease is renewed no more, s",
+    )
+    busy_s: float = Field(
+        10, ge=0.05, le=3600, description="Longest wait for another writer of the ledger before a try is given up, s"
     )
 
 
@@ -182,7 +192,7 @@ class IntakeSettings(_Section):
         300.0, ge=0.01, le=_DAY_S, description="Longest pause between tries, s; tries do not end"
     )
     poison_tries: int = Field(
-        5, ge=1, le=1000, description="Tries after which a job that crashes the pipeline itself is failed"
+        5, ge=1, le=1000, description="A study on which the pipeline breaks this often is refused"
     )
 
 

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The thread that answers decided studies: claim a job, run the pipeline, store its results, record the end of it.
 
-Whatever goes wrong with one study stays with that study. A neighbour that does not answer lets the job wait, for as
-long as it takes; a study that breaks the pipeline itself is tried again a few times and then given up with the reason.
+Whatever goes wrong with one study stays with that study. A neighbour that does not answer, or a machine without room or
+memory, lets the job wait for as long as it takes; a study that breaks the pipeline itself is tried again a few times
+and then refused with the evidence. When not even that can be recorded the job is taken up again (`leases`).
 """
 
 from __future__ import annotations
 
+import errno
 import gc
 import threading
 import time
@@ -23,6 +25,7 @@ from appliance.imaging.instances import Instance
 from appliance.imaging.stacks import stacks
 from appliance.intake.handover import Handover
 from appliance.intake.snapshot import Snapshot, Snapshots
+from appliance.leases import Leases
 from appliance.ledger.jobs import LostJobError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job
@@ -35,6 +38,22 @@ from appliance.settings import Settings
 from appliance.steps import Step, StepClock
 
 _LONGEST_WAIT_S: Final = 5.0
+_OF_THE_MACHINE: Final = frozenset(
+    {
+        errno.EACCES,
+        errno.EAGAIN,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+"""Faults of the system that no study is to blame for."""
 _GONE: Final = Refusal(RefusalCode.SOURCE_DELETED, "the study or series was deleted before it was answered")
 
 
@@ -54,7 +73,7 @@ class Worker:
 
     def __init__(
         self,
-        owner: str,
+        leases: Leases,
         settings: Settings,
         orthanc: Orthanc,
         ledger: Ledger,
@@ -64,7 +83,7 @@ class Worker:
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._owner = owner
+        self._leases = leases
         self._settings = settings
         self._orthanc = orthanc
         self._ledger = ledger
@@ -100,24 +119,40 @@ class Worker:
         return _LONGEST_WAIT_S if at is None else min(_LONGEST_WAIT_S, max(0.0, at - self._clock()))
 
     def work(self) -> bool:
-        """Take the next job one step to its end; return whether there was one."""
-        job = self._ledger.jobs.claim(self._owner, self._settings.ledger.lease_s)
+        """Take the next job one step to its end; return whether there was one.
+
+        Raises `UnavailableError` when the ledger does not take the end of the try: the job is then taken up again.
+        """
+        job = self._leases.claim()
         if job is None:
             return False
+        recorded = False
         with structlog.contextvars.bound_contextvars(job=job.id, study=job.study_uid):
             try:
-                self._answer(job)
+                self._try(job)
+                recorded = True
             except LostJobError as error:
+                recorded = True
                 self._log.warning("job lost", error=describe(error))
-            except RefusedError as error:
-                self._refuse(job, error.refusals, {})
-            except (UnavailableError, ModelContractError) as error:
-                self._postpone(job, error)
-            except Exception as error:
-                self._crashed(job, error)
             finally:
+                self._leases.drop(job, recorded)
                 structlog.contextvars.unbind_contextvars("step")
         return True
+
+    def _try(self, job: Job) -> None:
+        try:
+            self._answer(job)
+        except LostJobError:
+            raise
+        except RefusedError as error:
+            self._refuse(job, error.refusals, {})
+        except (UnavailableError, ModelContractError) as error:
+            self._postpone(job, error)
+        except Exception as error:
+            if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OF_THE_MACHINE):
+                self._postpone(job, error)
+            else:
+                self._crashed(job, error)
 
     def _answer(self, job: Job) -> None:
         started = self._clock()
@@ -126,9 +161,8 @@ class Worker:
         except NotThereError:
             self._refuse(job, (_GONE,), {})
             return
-        study = Study(
-            job.study_uid, self._instances(job, snapshot), self._fetch, supersedes=self._predecessor(job, snapshot)
-        )
+        older = self._predecessor(job, snapshot)
+        study = Study(job.study_uid, self._instances(job, snapshot), self._fetching(job), supersedes=older)
         answer = self._reader().answer(study)
         refusals = (*snapshot.refusals, *answer.refusals)
         clock = StepClock()
@@ -153,11 +187,15 @@ class Worker:
         }
         return tuple(instance for instance in snapshot.instances if instance.ref not in left_out)
 
-    def _fetch(self, instance: str) -> bytes:
-        try:
-            return self._orthanc.file(instance)
-        except NotThereError:
-            raise RefusedError(_GONE) from None
+    def _fetching(self, job: Job) -> Callable[[str], bytes]:
+        def fetch(instance: str) -> bytes:
+            self._leases.get_on(job)
+            try:
+                return self._orthanc.file(instance)
+            except NotThereError:
+                raise RefusedError(_GONE) from None
+
+        return fetch
 
     def _predecessor(self, job: Job, snapshot: Snapshot) -> tuple[str, str] | None:
         """Return the SR that this job's SR will take the place of, None when there is none any more."""
@@ -186,6 +224,7 @@ class Worker:
         stored, sr_stored_at = [], begun
         try:
             for _, dataset in results.named_datasets():
+                self._leases.get_on(job)
                 stored.append(store(self._orthanc, dataset))
                 if dataset is results.sr:
                     sr_stored_at = self._clock()
@@ -198,6 +237,7 @@ class Worker:
         clock.add(Step.DELIVER, sr_stored_at - begun)
         clock.add(Step.DELIVER_REST, self._clock() - sr_stored_at)
         if not self._holds_all(sources):  # deleted while we stored: results without their source help nobody
+            self._ledger.jobs.confirm(job)
             for identifier in stored:
                 self._orthanc.delete_instance(identifier)
             self._refuse(job, (*refusals, _GONE), clock.timing_ms)
@@ -221,6 +261,7 @@ class Worker:
 
         It has no successor that names it: a study would have two answers, or half a one beside the whole.
         """
+        self._ledger.jobs.confirm(job)
         for result in self._ledger.jobs.leftovers(job):
             if result.orthanc_instance not in stored:
                 self._orthanc.delete_instance(result.orthanc_instance)
@@ -254,14 +295,15 @@ class Worker:
     def _postpone(self, job: Job, error: Exception) -> None:
         self._metrics.postponed.inc()
         next_try = self._clock() + self._pause_s(job)
-        self._ledger.jobs.postpone(job, describe(error), next_try, crashed=False)
+        self._ledger.jobs.postpone(job, describe(error), next_try)
         self._log.warning("job waits", error=describe(error), tries=job.tries)
 
     def _crashed(self, job: Job, error: Exception) -> None:
         self._metrics.crashes.inc()
         if job.crashes + 1 >= self._settings.intake.poison_tries:
-            self._ledger.jobs.fail(job, f"given up after {job.crashes + 1} tries: {describe(error)}")
-            self._log.error("job given up", error=describe(error), tries=job.tries)
+            reason = f"reading it broke the appliance {job.crashes + 1} times, the last time with {describe(error)}"
+            self._log.error("study set aside", error=describe(error), tries=job.tries)
+            self._refuse(job, (Refusal(RefusalCode.BREAKS_READER, reason),), {})
         else:
             self._ledger.jobs.postpone(job, describe(error), self._clock() + self._pause_s(job), crashed=True)
             self._log.error("job broke", error=describe(error), tries=job.tries)

@@ -39,7 +39,7 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
             return
         ledger = Ledger(settings.ledger_url)
         try:
-            ledger.check()
+            ledger.services.beat("doctor", "")
         finally:
             ledger.close()
     except ApplianceError as error:

@@ -7,20 +7,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from appliance.errors import UnavailableError
-from appliance.ledger import tables
 from appliance.ledger.engine import open_engine, reading
 
 
 class Database:
     """The opened database. Faults of the database become `UnavailableError`; faults of our own statements do not."""
 
-    def __init__(self, url: str, clock: Callable[[], float]) -> None:
-        self._engine = open_engine(url)
+    def __init__(self, url: str, clock: Callable[[], float], busy_s: float) -> None:
+        self._engine = open_engine(url, busy_s=busy_s)
         self._reader = reading(self._engine)
         self.clock = clock
 
@@ -35,11 +34,6 @@ class Database:
         """Begin a transaction that writes nothing: it sees one state of the ledger and waits for nobody."""
         with _transaction(self._reader) as connection:
             yield connection
-
-    def check(self) -> None:
-        """Raise `UnavailableError` unless the ledger can be read and written."""
-        with self.writing() as connection:
-            connection.execute(select(tables.schema.c.version)).scalar_one()
 
     def close(self) -> None:
         """Close every connection."""

@@ -14,13 +14,17 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 from appliance.errors import SettingsError, UnavailableError
 from appliance.ledger.migrate import MIGRATIONS, is_migrated, migrate
 
-_BUSY_TIMEOUT_MS = 10_000
+BUSY_S = 10.0
+"""How long a writer waits for another one, s, unless the settings say otherwise."""
+_CONNECT_S = 10
 _READING = "appliance_reading"
 _MIGRATING = "appliance_migrating"
 
 
-def open_engine(url: str, migrations: Path = MIGRATIONS) -> Engine:
+def open_engine(url: str, migrations: Path = MIGRATIONS, busy_s: float = BUSY_S) -> Engine:
     """Return an engine on the ledger at `url`, its tables made or brought to this version first.
+
+    A statement that waits longer than `busy_s` for another writer is given up.
 
     Raises
     ------
@@ -29,7 +33,7 @@ def open_engine(url: str, migrations: Path = MIGRATIONS) -> Engine:
     UnavailableError
         when the database does not answer.
     """
-    engine = _engine(url)
+    engine = _engine(url, busy_s)
     try:
         _migrate(engine, migrations)
         engine.dispose()  # the connection that migrated did not watch foreign keys
@@ -64,9 +68,9 @@ def _cannot_be_opened(url: str, error: Exception) -> UnavailableError:
     )
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, busy_s: float = BUSY_S) -> Engine:
     try:
-        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), connect_args=_connect_args(url, busy_s))
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise SettingsError(
             "ledger.url: not a usable SQLAlchemy URL; allowed are sqlite:///FILE and postgresql+psycopg://… "
@@ -76,12 +80,23 @@ def _engine(url: str) -> Engine:
         database = make_url(url).database
         if database:
             Path(database).parent.mkdir(parents=True, exist_ok=True)
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", lambda connection, _: _prepare_sqlite(connection, busy_s))
         event.listen(engine, "begin", _begin)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _connect_args(url: str, busy_s: float) -> dict[str, Any]:
+    """Return what keeps a PostgreSQL that hangs, or a row that somebody locked, from holding a thread for ever."""
+    if make_url(url).get_backend_name() != "postgresql":
+        return {}
+    return {
+        "connect_timeout": _CONNECT_S,
+        "tcp_user_timeout": int(3000 * max(busy_s, 1.0)),
+        "options": f"-c lock_timeout={int(1000 * busy_s)}",
+    }
+
+
+def _prepare_sqlite(connection: Any, busy_s: float) -> None:
     """Let several threads and processes in: readers (`reading`) never wait, writers wait for each other.
 
     A power cut may take the last transactions with it, never the ledger's consistency; and as the cursor is part of
@@ -91,7 +106,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    cursor.execute(f"PRAGMA busy_timeout = {int(1000 * busy_s)}")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, or_, select, update
@@ -22,7 +22,7 @@ _MAY_BE_CLAIMED = or_(tables.studies.c.state != StudyState.RECEIVING, tables.job
 
 
 class LostJobError(ApplianceError):
-    """The job is no longer this worker's: its lease ran out and another took it up."""
+    """The job is no longer this worker's: its lease ran out and another took it up, or the study was tried again."""
 
 
 class Jobs:
@@ -102,17 +102,18 @@ class Jobs:
                 .values(next_try=0.0)
             )
 
-    def postpone(self, job: Job, why: str, next_try: float, crashed: bool) -> None:
-        """Let a job wait until `next_try`; `crashed` counts towards taking it for poison."""
+    def postpone(self, job: Job, why: str, next_try: float, crashed: bool = False, killed: bool = False) -> None:
+        """Let a job wait until `next_try`; `crashed` and `killed` count towards setting it aside."""
         with self._database.writing() as connection:
             self._move(
                 connection,
                 job.id,
                 JobEvent.POSTPONE,
-                job.owner,
+                job,
                 error=why,
                 next_try=next_try,
-                crashes=tables.jobs.c.crashes + (1 if crashed else 0),
+                crashes=tables.jobs.c.crashes + int(crashed),
+                kills=tables.jobs.c.kills + int(killed),
             )
 
     def refuse(self, job: Job, refusals: Iterable[Refusal], timing_ms: dict[str, float]) -> None:
@@ -122,16 +123,19 @@ class Jobs:
                 connection,
                 job.id,
                 JobEvent.REFUSE,
-                job.owner,
+                job,
                 refusals=plain(refusals),
                 timing_ms=timing_ms,
                 error="",
             )
 
-    def fail(self, job: Job, why: str) -> None:
-        """Record that a job is given up, and why."""
-        with self._database.writing() as connection:
-            self._move(connection, job.id, JobEvent.FAIL, job.owner, error=why)
+    def confirm(self, job: Job) -> None:
+        """Raise `LostJobError` unless the job is still this worker's, before something is done outside the ledger."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(tables.jobs.c.owner, tables.jobs.c.tries).where(tables.jobs.c.id == job.id)
+            ).one()
+        _require_token(row, job)
 
     def deliver(
         self,
@@ -151,7 +155,7 @@ class Jobs:
                 connection,
                 job.id,
                 JobEvent.DELIVER,
-                job.owner,
+                job,
                 answer=answer,
                 refusals=plain(refusals),
                 answered_set=answered_set,
@@ -183,7 +187,7 @@ class Jobs:
                 connection,
                 job.id,
                 JobEvent.FINISH,
-                job.owner,
+                job,
                 sr_class_uid=sr_class_uid,
                 sr_uid=sr_uid,
                 timing_ms=timing_ms,
@@ -205,40 +209,51 @@ class Jobs:
                 self._move(connection, identifier, JobEvent.SUPERSEDE)
             return older
 
-    def renew(self, owner: str, lease_s: float) -> None:
-        """Say that `owner` is alive and still at its jobs."""
-        with self._database.writing() as connection:
-            connection.execute(
-                update(tables.jobs)
-                .where(
-                    tables.jobs.c.owner == owner,
-                    tables.jobs.c.state.in_(states_that(JobEvent.INTERRUPT)),
-                )
-                .values(lease_until=self._database.clock() + lease_s)
-            )
-
-    def take_up(self, poison_tries: int, starting: str = "") -> list[Job]:
-        """Queue again the jobs that a service left in the middle, and return them.
-
-        Those are the jobs of the owner `starting`, who has none yet, and those whose lease ran out. Ending a service
-        counts as a crash: a study that kills it every time is given up after `poison_tries`.
-        """
+    def renew(self, held: Iterable[Job], lease_s: float) -> None:
+        """Renew the leases of the jobs that workers are at; one that was lost meanwhile stays lost."""
         jobs = tables.jobs
         with self._database.writing() as connection:
-            left = connection.execute(
-                select(jobs)
-                .where(
-                    jobs.c.state.in_(states_that(JobEvent.INTERRUPT)),
-                    or_(jobs.c.lease_until < self._database.clock(), jobs.c.owner == starting),
+            for job in held:
+                connection.execute(
+                    update(jobs)
+                    .where(
+                        jobs.c.id == job.id,
+                        jobs.c.owner == job.owner,
+                        jobs.c.tries == job.tries,
+                        jobs.c.state.in_(states_that(JobEvent.INTERRUPT)),
+                    )
+                    .values(lease_until=self._database.clock() + lease_s)
                 )
-                .with_for_update(skip_locked=True)
-            ).all()
+
+    def take_up(self, owner: str, held: Collection[int]) -> list[Job]:
+        """Queue again the jobs that were left in the middle, and return them.
+
+        Those are jobs of `owner` (`IDENTITY/SESSION`) that none of its workers holds, those of an earlier session of
+        the same service, which has ended, and those of others whose lease ran out. A job of the last two kinds was left
+        by a service that ended, which says nothing about its study: it is counted among the job's `deaths`.
+        """
+        jobs = tables.jobs
+        earlier = f"{owner.partition('/')[0]}/"
+        with self._database.writing() as connection:
+            left = [
+                row
+                for row in connection.execute(
+                    select(jobs)
+                    .where(
+                        jobs.c.state.in_(states_that(JobEvent.INTERRUPT)),
+                        or_(
+                            jobs.c.lease_until < self._database.clock(),
+                            jobs.c.owner == owner,
+                            jobs.c.owner.startswith(earlier, autoescape=True),
+                        ),
+                    )
+                    .with_for_update(skip_locked=True)
+                )
+                if not (row.owner == owner and row.id in held)
+            ]
             for row in left:
-                if row.crashes + 1 >= poison_tries:
-                    why = f"the service ended {row.crashes + 1} times while it was at this study"
-                    self._move(connection, row.id, JobEvent.FAIL, error=why, crashes=row.crashes + 1)
-                else:
-                    self._move(connection, row.id, JobEvent.INTERRUPT, crashes=row.crashes + 1, next_try=0.0)
+                deaths = row.deaths + int(row.owner != owner)
+                self._move(connection, row.id, JobEvent.INTERRUPT, owner="", deaths=deaths, next_try=0.0)
             return [record_of(Job, row) for row in left]
 
     def of_study(self, study: str) -> list[Job]:
@@ -272,7 +287,7 @@ class Jobs:
         standing = {row.orthanc_instance for row in rows if row not in left}
         return [record_of(ResultObject, row) for row in left if row.orthanc_instance not in standing]
 
-    def _move(self, connection: Connection, job: int, event: JobEvent, by: str | None = None, **values: Any) -> None:
+    def _move(self, connection: Connection, job: int, event: JobEvent, by: Job | None = None, **values: Any) -> None:
         move_job(connection, job, event, self._database.clock(), by, **values)
 
 
@@ -302,20 +317,28 @@ def insert_job(
 
 
 def move_job(
-    connection: Connection, job: int, event: JobEvent, now: float, by: str | None = None, **values: Any
+    connection: Connection, job: int, event: JobEvent, now: float, by: Job | None = None, **values: Any
 ) -> None:
     """Record that `event` happened to a job, with what else changes about it.
 
-    Raises `LostJobError` when it is to happen `by` an owner who no longer has the job, and `InvalidTransitionError`
-    when the job's state does not allow it.
+    Raises `LostJobError` when it is to happen `by` a worker (the job as it claimed it) that no longer has the job, and
+    `InvalidTransitionError` when the job's state does not allow it.
     """
     row = connection.execute(
-        select(tables.jobs.c.state, tables.jobs.c.owner).where(tables.jobs.c.id == job).with_for_update()
+        select(tables.jobs.c.state, tables.jobs.c.owner, tables.jobs.c.tries)
+        .where(tables.jobs.c.id == job)
+        .with_for_update()
     ).one()
-    if by is not None and row.owner != by:
-        raise LostJobError(f"job {job} was taken up by another worker")
+    if by is not None:
+        _require_token(row, by)
     connection.execute(
         update(tables.jobs)
         .where(tables.jobs.c.id == job)
         .values(state=job_after(row.state, event), since=now, **values)
     )
+
+
+def _require_token(row: Any, job: Job) -> None:
+    """Raise `LostJobError` unless the row of a job has the owner and the try of `job`."""
+    if (row.owner, row.tries) != (job.owner, job.tries):
+        raise LostJobError(f"job {job.id} was taken up by another worker, or tried again")

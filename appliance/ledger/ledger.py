@@ -15,9 +15,11 @@ import time
 from collections.abc import Callable
 
 from appliance.ledger.database import Database
+from appliance.ledger.engine import BUSY_S
 from appliance.ledger.feed import Feed
 from appliance.ledger.jobs import Jobs
 from appliance.ledger.series import Series
+from appliance.ledger.services import Services
 from appliance.ledger.studies import Studies
 from appliance.ledger.views import Views
 
@@ -37,21 +39,20 @@ class Ledger:
         The studies that are followed, from their first instance to the decision.
     jobs
         The answers, on their way or given, with their result objects.
+    services
+        The services that use the ledger, by their heartbeats.
     views
         What people and Prometheus look at.
     """
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
-        self._database = Database(url, clock)
+    def __init__(self, url: str, clock: Callable[[], float] = time.time, busy_s: float = BUSY_S) -> None:
+        self._database = Database(url, clock, busy_s)
         self.feed = Feed(self._database)
         self.series = Series(self._database)
         self.studies = Studies(self._database)
         self.jobs = Jobs(self._database)
+        self.services = Services(self._database)
         self.views = Views(self._database)
-
-    def check(self) -> None:
-        """Raise `UnavailableError` unless the ledger can be read and written."""
-        self._database.check()
 
     def close(self) -> None:
         """Close the database."""

@@ -113,6 +113,10 @@ class Job:
     `orthanc_series` is the one series that was asked for, empty for the study; `instance_set` the sha256 of the study's
     instances when it was decided; `chosen_set` the slice-set hash of the best stack then, `left_out` those of stacks
     that other jobs answer, `answered_set` and `answered_series` say which stack was read in the end.
+
+    `owner` and `tries` together are the token of the worker that has the job. `crashes` counts the tries in which the
+    pipeline broke on it, `deaths` those in whose middle the service ended, whatever ended it, and `kills` the processes
+    that did nothing but read it and died of that.
     """
 
     id: Annotated[int, Kept(Integer(), primary_key=True)]
@@ -134,6 +138,8 @@ class Job:
     next_try: Time = 0.0
     tries: Number = 0
     crashes: Number = 0
+    deaths: Number = 0
+    kills: Number = 0
     error: Prose = ""
     sr_class_uid: Uid = ""
     sr_uid: Uid = ""

@@ -54,7 +54,7 @@ class JobState(StrEnum):
     REFUSED = "refused"
     """Not read, for the reasons it names."""
     FAILED = "failed"
-    """The pipeline itself broke on it, as often as the settings allow."""
+    """Given up by an older version, which had no refusal for a study that breaks its reader."""
     WITHDRAWN = "withdrawn"
     """The study changed before a worker took it; another job stands for it."""
 
@@ -65,7 +65,6 @@ class JobEvent(StrEnum):
     CLAIM = "claim"
     POSTPONE = "postpone"
     REFUSE = "refuse"
-    FAIL = "fail"
     DELIVER = "deliver"
     FINISH = "finish"
     INTERRUPT = "interrupt"
@@ -85,12 +84,10 @@ _JOB: Final = {
     (JobState.WAITING, JobEvent.WITHDRAW): JobState.WITHDRAWN,
     (JobState.RUNNING, JobEvent.POSTPONE): JobState.WAITING,
     (JobState.RUNNING, JobEvent.REFUSE): JobState.REFUSED,
-    (JobState.RUNNING, JobEvent.FAIL): JobState.FAILED,
     (JobState.RUNNING, JobEvent.DELIVER): JobState.DELIVERING,
-    (JobState.RUNNING, JobEvent.INTERRUPT): JobState.QUEUED,  # the service ended; the next one takes it up
+    (JobState.RUNNING, JobEvent.INTERRUPT): JobState.QUEUED,  # its service ended, or could not record its end
     (JobState.DELIVERING, JobEvent.POSTPONE): JobState.WAITING,
     (JobState.DELIVERING, JobEvent.REFUSE): JobState.REFUSED,  # the source was deleted meanwhile
-    (JobState.DELIVERING, JobEvent.FAIL): JobState.FAILED,
     (JobState.DELIVERING, JobEvent.FINISH): JobState.DONE,
     (JobState.DELIVERING, JobEvent.INTERRUPT): JobState.QUEUED,
     (JobState.DONE, JobEvent.SUPERSEDE): JobState.SUPERSEDED,

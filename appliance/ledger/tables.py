@@ -5,7 +5,7 @@ those in `…_uid` DICOM's. A change here needs a migration (`migrations/version
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, String, Table
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table
 
 from appliance.ledger.columns import columns_of
 from appliance.ledger.records import FollowedStudy, Job, KnownSeries, Position, ResultObject
@@ -14,6 +14,14 @@ metadata = MetaData()
 
 schema = Table("schema", metadata, Column("version", Integer, primary_key=True))
 """One row, which versions of the appliance from before migrations read."""
+
+services = Table(
+    "services",
+    metadata,
+    Column("identity", String(80), primary_key=True),
+    Column("session", String(16), nullable=False),
+    Column("seen", Float, nullable=False),
+)
 
 feed = Table("feed", metadata, Column("name", String(16), primary_key=True), *columns_of(Position))
 

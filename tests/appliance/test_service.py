@@ -5,16 +5,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -22,77 +19,15 @@ from pydicom.uid import generate_uid
 
 from appliance.errors import ApplianceError
 from appliance.ledger.jobs import Jobs
+from appliance.ledger.ledger import Ledger
+from appliance.ledger.records import Job
 from appliance.orthanc import Orthanc
 from appliance.service import Service
 from appliance.settings import LedgerSettings, Settings
-from deploy.local.orthanc import ROOT, OrthancProcess
+from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
-from tests.appliance.stand_in import StandInRoom, head_series
-
-PATIENCE_S = 240
-
-
-class Running:
-    """A service that can be killed and started again."""
-
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        self.settings = settings
-        self.hold = folder / "hold"
-        self._file = folder / "appliance.toml"
-        self._file.write_text(
-            f"state_dir = '{settings.state_dir}'\n"
-            f"[orthanc]\nurl = '{settings.orthanc.url}'\n"
-            f"[service]\nport = {settings.service.port}\n"
-            f"[intake]\nretry_first_s = 0.2\n"
-        )
-        self._log = folder / "service.log"
-        self.url = f"http://127.0.0.1:{settings.service.port}"
-        self.process: subprocess.Popen[bytes] | None = None
-        self.orthanc = Orthanc(settings.orthanc)
-
-    def start(self) -> None:
-        """Start it unless it runs, and return when it is ready."""
-        if self.process is not None and self.process.poll() is None:
-            return
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.appliance.serve_stand_in", self._file, self.hold],
-                stderr=log,
-                cwd=ROOT,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
-        until(lambda: self.get("/health/ready").get("ready", False), "ready")
-
-    def end(self, number: signal.Signals) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE_S)
-
-    def get(self, path: str) -> dict[str, Any]:
-        try:
-            answer: dict[str, Any] = httpx.get(self.url + path, timeout=10, trust_env=False).json()
-        except httpx.TransportError:
-            return {}
-        return answer
-
-    def study(self, uid: str) -> dict[str, Any]:
-        studies = self.get("/status").get("studies", [])
-        return next((study for study in studies if study["study_uid"] == uid), {"state": "not seen", "jobs": []})
-
-    def until_state(self, uid: str, state: str) -> dict[str, Any]:
-        until(lambda: self.study(uid)["state"] == state, state)
-        return self.study(uid)
-
-    def lines(self) -> list[dict[str, Any]]:
-        whole, _, _ = self._log.read_text().rpartition("\n")  # the last line may still be written
-        return [json.loads(line) for line in whole.splitlines()]
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end, f"not {what} after {PATIENCE_S} s"
-        time.sleep(0.05)
+from tests.appliance.running import PATIENCE_S, Running, until
+from tests.appliance.stand_in import Gate, StandInDetector, StandInRoom, head_series
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +137,7 @@ def test_leases_go_on_after_a_fault_of_the_service_itself(tmp_path: Path, monkey
     renewals = 0
     renewed_again = threading.Event()
 
-    def renew(_jobs: Jobs, _owner: str, _lease_s: float) -> None:
+    def renew(_jobs: Jobs, _held: list[Job], _lease_s: float) -> None:
         nonlocal renewals
         renewals += 1
         if renewals == 1:
@@ -218,6 +153,44 @@ def test_leases_go_on_after_a_fault_of_the_service_itself(tmp_path: Path, monkey
         assert service.dead() == []
     finally:
         service.stop()
+
+
+def test_two_services_on_one_state_folder_are_noticed(tmp_path: Path) -> None:
+    first, second = (with_free_ports(Settings(), tmp_path) for _ in range(2))
+    service = Service(first, StandInRoom(first))
+    with pytest.raises(ApplianceError, match=r"state_dir = .*another service works on this folder"):
+        Service(second, StandInRoom(second))
+    service.start()
+    service.stop()
+    third = Service(second, StandInRoom(second))
+    third.start()
+    third.stop()
+
+
+def test_a_worker_that_makes_no_step_for_too_long_is_not_live_and_loses_its_lease(
+    tmp_path: Path, orthanc: OrthancProcess, study: str
+) -> None:
+    settings = with_free_ports(Settings(ledger=LedgerSettings(lease_s=5)), tmp_path)
+    settings = settings.model_copy(update={"orthanc": orthanc.settings.orthanc})
+    settings = settings.model_copy(update={"ledger": settings.ledger.model_copy(update={"stall_s": 0.5})})
+    gate = Gate()
+    service = Service(settings, StandInRoom(settings, StandInDetector(gate)))
+    service.start()
+    client = Orthanc(settings.orthanc)
+    ledger = Ledger(settings.ledger_url)
+    try:
+        until(lambda: ledger.feed.position() is not None, "connected")
+        for file in head_series(study):
+            client.store(file)
+        assert gate.reached.wait(PATIENCE_S)
+        until(lambda: service.dead() == ["worker-0"], "stuck")
+        (job,) = [job for status in ledger.views.newest_studies(9) for job in status.jobs]
+        until(lambda: [one.id for one in ledger.jobs.take_up("other/1", ())] == [job.id], "free for others")
+    finally:
+        gate.open()
+        service.stop()
+        client.close()
+        ledger.close()
 
 
 def test_a_port_that_is_taken_stops_the_start_and_says_which(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import MRImageStorage, generate_uid
 
 from appliance.errors import UnavailableError
+from appliance.leases import Leases
 from appliance.ledger.records import Job, NewJob
 from appliance.ledger.states import JobState
 from appliance.metrics import Metrics
@@ -39,8 +41,9 @@ class Bench:
 
     def another(self, owner: str) -> Worker:
         desk = self.desk
+        self.leases = Leases(desk.ledger, owner, desk.settings.ledger.lease_s, desk.settings.ledger.stall_s)
         return Worker(
-            owner,
+            self.leases,
             desk.settings,
             desk.orthanc,
             desk.ledger,
@@ -237,9 +240,29 @@ class TestWaiting:
             bench.desk.clock.now += 400
             bench.worker.work()
         job = bench.job(study)
-        assert job.state is JobState.FAILED
-        assert "ZeroDivisionError" in job.error
-        assert "Doe" not in job.error
+        assert job.state is JobState.REFUSED
+        (refusal,) = job.refusals
+        assert refusal["code"] == "breaks_reader"
+        assert "5 times" in refusal["reason"]
+        assert "ZeroDivisionError" in refusal["reason"]
+        assert "Doe" not in refusal["reason"]
+        assert 'hemorrhage_refusals_total{code="breaks_reader",study="refused"} 1.0' in exposition(bench.metrics)
+
+    @pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "full"), OSError(errno.EMFILE, "files"), MemoryError()])
+    def test_a_fault_of_the_machine_is_no_fault_of_the_study(self, bench: Bench, study: str, fault: Exception) -> None:
+        def without_room(_asked: int) -> None:
+            raise fault
+
+        bench.send(*head_series(study))
+        bench.detector.conduct = without_room
+        for _ in range(bench.desk.settings.intake.poison_tries + 1):
+            assert bench.worker.work()
+            bench.desk.clock.now += 400
+        job = bench.job(study)
+        assert (job.state, job.crashes) == (JobState.WAITING, 0)
+        bench.detector.conduct = lambda _: None
+        bench.worker.work()
+        assert bench.job(study).state is JobState.DONE
 
     def test_a_line_of_the_log_names_the_step_that_was_under_way(
         self,
@@ -381,8 +404,9 @@ class TestWaiting:
                 patch.setattr(bench.desk.ledger.jobs, killed_before, killed)
             with pytest.raises(KeyboardInterrupt):
                 bench.worker.work()
-        assert bench.desk.ledger.jobs.take_up(5, starting="worker")
-        bench.another("worker").work()
+        worker = bench.another("worker")
+        assert bench.leases.take_up()
+        worker.work()
         assert bench.job(study).state is JobState.DONE
         assert len(bench.desk.jobs(study)) == 1
         assert [one.Modality for one in bench.held(study)].count("SR") == 1

@@ -4,19 +4,14 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from appliance.ledger.ledger import Ledger
-from deploy.local.ports import free_ports
 from tests.appliance.ledger.clock import Clock
+from tests.appliance.ledger.postgres import PostgresServer
 
 
 @pytest.fixture
@@ -24,37 +19,16 @@ def clock() -> Clock:
     return Clock()
 
 
-def _server_programs() -> Path | None:
-    found = shutil.which("initdb")
-    places = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    return places[-1] if places and (places[-1] / "initdb").exists() else None
-
-
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL server of our own, which keeps nothing on disk longer than the tests run."""
-    programs = _server_programs()
-    if programs is None:
-        pytest.fail("no PostgreSQL server programs here: run `sh deploy/install-system-packages.sh tests`")
-    as_root = os.geteuid() == 0
-    user = "postgres" if as_root else getpass.getuser()
-    prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if as_root else []
-    folder = Path(tempfile.mkdtemp(prefix="ledger-"))
-    if as_root:
-        shutil.chown(folder, "postgres", "postgres")
-    (port,) = free_ports(1)
-
-    def run(*command: str | Path) -> None:
-        subprocess.run([*prefix, *map(str, command)], check=True, capture_output=True, cwd=folder)
-
+    """The URL of a PostgreSQL server of our own."""
+    server = PostgresServer()
     try:
-        run(programs / "initdb", "-D", folder / "data", "-U", user, "--auth=trust", "--no-sync")
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        run(programs / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
-        yield f"postgresql+psycopg://{user}@127.0.0.1:{port}/postgres"
-        run(programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+        server.start()
+        yield server.url
+        server.stop()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        server.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

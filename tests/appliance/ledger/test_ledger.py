@@ -14,6 +14,7 @@ from appliance.errors import Refusal, RefusalCode, SettingsError, UnavailableErr
 from appliance.ledger.jobs import LostJobError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, FollowedStudy, Job, KnownSeries, NewJob, Origin, Position, ResultObject
+from appliance.ledger.services import TwinError
 from appliance.ledger.states import InvalidTransitionError, JobState, StudyState
 from tests.appliance.ledger.clock import Clock
 
@@ -138,6 +139,22 @@ class TestStudies:
         ledger.studies.delete("never heard of")
 
 
+class TestServices:
+    def test_a_heartbeat_is_written_and_only_two_that_beat_as_one_are_twins(
+        self, ledger: Ledger, open_ledger: Callable[[], Ledger]
+    ) -> None:
+        ledger.services.beat("me", "1")
+        ledger.services.beat("me", "1")
+        again = open_ledger()
+        again.services.beat("me", "2")  # a restart: the session before has ended
+        again.services.beat("me", "2")
+        ledger.services.beat("other", "1")
+        with pytest.raises(TwinError, match=r"identity\.json"):
+            ledger.services.beat("me", "1")  # but it has not
+        with pytest.raises(TwinError):
+            again.services.beat("me", "2")
+
+
 class TestJobs:
     def test_what_a_person_asks_for_comes_first_then_who_came_first(self, ledger: Ledger) -> None:
         late, early = queued(ledger, "late", at=70), queued(ledger, "early", at=60)
@@ -172,7 +189,7 @@ class TestJobs:
 
     def test_a_job_that_waits_has_its_time(self, ledger: Ledger, clock: Clock) -> None:
         queued(ledger)
-        ledger.jobs.postpone(claimed(ledger), "Triton is away", clock.now + 4, crashed=False)
+        ledger.jobs.postpone(claimed(ledger), "Triton is away", clock.now + 4)
         assert ledger.jobs.next_try() == clock.now + 4
         assert ledger.jobs.claim("me", 60) is None
         clock.now += 4
@@ -182,7 +199,7 @@ class TestJobs:
         self, ledger: Ledger, clock: Clock
     ) -> None:
         queued(ledger)
-        ledger.jobs.postpone(claimed(ledger), "Triton is away", clock.now - 1, crashed=False)
+        ledger.jobs.postpone(claimed(ledger), "Triton is away", clock.now - 1)
         ledger.feed.notice([arrival(at=60)])
         assert ledger.jobs.claim("me", 60) is None
         assert ledger.jobs.next_try() is None
@@ -194,7 +211,7 @@ class TestJobs:
         self, ledger: Ledger, clock: Clock
     ) -> None:
         waits, broke = queued(ledger, "s1", at=1), queued(ledger, "s2", at=2)
-        ledger.jobs.postpone(claimed(ledger), "away", clock.now + 300, crashed=False)
+        ledger.jobs.postpone(claimed(ledger), "away", clock.now + 300)
         ledger.jobs.postpone(claimed(ledger), "broke", clock.now + 300, crashed=True)
         ledger.jobs.hurry()
         assert claimed(ledger).id == waits
@@ -232,7 +249,7 @@ class TestJobs:
     def test_a_job_left_in_the_middle_is_taken_up_and_its_results_are_listed_once(self, ledger: Ledger) -> None:
         job = queued(ledger)
         delivered(ledger, claimed(ledger), "1.100")
-        assert [one.id for one in ledger.jobs.take_up(5, starting="me")] == [job]
+        assert [one.id for one in ledger.jobs.take_up("me", ())] == [job]
         again = claimed(ledger)
         delivered(ledger, again, "1.100")
         ledger.jobs.finish(again, "1.88", "1.100", {}, None)
@@ -241,32 +258,88 @@ class TestJobs:
 
     def test_a_job_of_a_service_that_lives_is_not_taken_up(self, ledger: Ledger, clock: Clock) -> None:
         queued(ledger)
-        claimed(ledger, "other")
-        assert ledger.jobs.take_up(5, starting="me") == []
+        theirs = claimed(ledger, "other/1")
+        assert ledger.jobs.take_up("me/1", ()) == []
         clock.now += 59
-        ledger.jobs.renew("other", 60)
+        ledger.jobs.renew([theirs], 60)
         clock.now += 59
-        assert ledger.jobs.take_up(5) == []
+        assert ledger.jobs.take_up("me/1", ()) == []
         clock.now += 2
-        assert len(ledger.jobs.take_up(5)) == 1
+        assert len(ledger.jobs.take_up("me/1", ())) == 1
+
+    def test_a_job_of_ours_that_no_worker_holds_is_taken_up_at_once_and_says_nothing_of_its_study(
+        self, ledger: Ledger
+    ) -> None:
+        held, left = queued(ledger, "s1", at=1), queued(ledger, "s2", at=2)
+        claimed(ledger, "me/1")
+        claimed(ledger, "me/1")
+        assert [job.id for job in ledger.jobs.take_up("me/1", [held])] == [left]
+        assert state_of(ledger, held) is JobState.RUNNING
+        (job,) = ledger.jobs.of_study("s2")
+        assert (job.state, job.deaths, job.crashes) == (JobState.QUEUED, 0, 0)
+
+    def test_a_job_of_the_session_before_is_taken_up_at_once_and_one_of_a_like_named_service_is_not(
+        self, ledger: Ledger
+    ) -> None:
+        queued(ledger, "s1", at=1)
+        queued(ledger, "s2", at=2)
+        claimed(ledger, "me/1")
+        claimed(ledger, "me_/1")
+        assert [job.orthanc_study for job in ledger.jobs.take_up("me/2", ())] == ["s1"]
+        assert ledger.jobs.of_study("s1")[0].deaths == 1
+
+    def test_the_lease_of_a_job_that_was_tried_again_is_not_renewed_by_the_try_before(
+        self, ledger: Ledger, clock: Clock
+    ) -> None:
+        queued(ledger)
+        before = claimed(ledger)
+        ledger.jobs.postpone(before, "Triton is away", 0.0)
+        now = claimed(ledger)
+        ledger.jobs.renew([before], 600)
+        assert ledger.jobs.of_study("s1")[0].lease_until == now.lease_until
 
     def test_a_worker_that_lost_its_job_cannot_record_anything_about_it(self, ledger: Ledger, clock: Clock) -> None:
         queued(ledger)
         lost = claimed(ledger, "slow")
         clock.now += 61
-        ledger.jobs.take_up(5)
+        ledger.jobs.take_up("quick", ())
+        with pytest.raises(LostJobError):
+            ledger.jobs.postpone(lost, "late", 0.0)
         claimed(ledger, "quick")
         with pytest.raises(LostJobError):
             delivered(ledger, lost, "1.100")
         assert ledger.jobs.results(lost.id) == []
 
-    def test_a_study_that_ends_the_service_every_time_is_given_up(self, ledger: Ledger) -> None:
-        job = queued(ledger)
-        for _ in range(3):
-            claimed(ledger)
-            ledger.jobs.take_up(3, starting="me")
-        assert state_of(ledger, job) is JobState.FAILED
-        assert "ended 3 times" in ledger.jobs.of_study("s1")[0].error
+    @pytest.mark.parametrize("do", ["postpone", "refuse", "deliver", "finish", "confirm"])
+    def test_a_worker_of_an_earlier_try_cannot_record_anything_though_the_owner_is_the_same(
+        self, ledger: Ledger, do: str
+    ) -> None:
+        queued(ledger)
+        before = claimed(ledger)
+        ledger.jobs.postpone(before, "Triton is away", 0.0)
+        now = claimed(ledger)
+        if do == "finish":
+            delivered(ledger, now, "1.100")
+        arguments = {
+            "postpone": ("late", 0.0),
+            "refuse": ((GONE,), {}),
+            "deliver": ([], {}, (), "c", "1.9"),
+            "finish": ("1.88", "1.100", {}, None),
+            "confirm": (),
+        }
+        with pytest.raises(LostJobError):
+            getattr(ledger.jobs, do)(before, *arguments[do])
+        ledger.jobs.confirm(now)
+        assert state_of(ledger, now.id) is (JobState.DELIVERING if do == "finish" else JobState.RUNNING)
+
+    def test_a_study_that_was_read_when_its_service_died_comes_first_again_however_often(self, ledger: Ledger) -> None:
+        first = queued(ledger, "s1", at=1)
+        queued(ledger, "s2", at=2)
+        for life in range(7):
+            assert claimed(ledger, f"me/{life}").id == first
+            ledger.jobs.take_up(f"me/{life + 1}", ())
+        assert state_of(ledger, first) is JobState.QUEUED
+        assert ledger.jobs.of_study("s1")[0].deaths == 7
 
     def test_what_the_state_does_not_allow_raises_and_changes_nothing(self, ledger: Ledger) -> None:
         queued(ledger)
@@ -324,7 +397,7 @@ def test_a_ledger_whose_file_is_damaged_is_one_that_does_not_answer(tmp_path: Pa
     ledger.close()
     file.write_bytes(b"no database at all" * 1000)
     with pytest.raises(UnavailableError, match="check its disk"):
-        ledger.jobs.renew("me", 60)
+        ledger.jobs.renew([], 60)
     ledger.close()
 
 

@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The services that use the ledger: each writes now and then that it lives, which proves that it can write."""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, select, update
+
+from appliance.errors import ApplianceError
+from appliance.ledger import tables
+from appliance.ledger.database import Database
+
+
+class TwinError(ApplianceError):
+    """Another service uses the same identity: its machine was cloned, the state folder with it."""
+
+
+class Services:
+    """The heartbeats."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._beaten = ""
+
+    def beat(self, identity: str, session: str) -> None:
+        """Write that this `session` of the service `identity` lives.
+
+        Raises `TwinError` when another session wrote since this one did, and `UnavailableError` when nothing can be
+        written.
+        """
+        services = tables.services
+        with self._database.writing() as connection:
+            before = connection.execute(
+                select(services.c.session).where(services.c.identity == identity).with_for_update()
+            ).scalar()
+            values = {"session": session, "seen": self._database.clock()}
+            if before is None:
+                connection.execute(insert(services).values(identity=identity, **values))
+            else:
+                connection.execute(update(services).where(services.c.identity == identity).values(values))
+        is_twin, self._beaten = before not in (None, session) and self._beaten == session, session
+        if is_twin:
+            raise TwinError(
+                f"another service writes to this ledger with our identity {identity}: its machine or state folder is a "
+                "clone of this one; stop one of the two and remove identity.json from its state folder"
+            )

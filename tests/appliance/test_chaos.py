@@ -1,0 +1,186 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger taken away in the middle of a study, really: the live service answers it when the ledger is back.
+
+A lock by another process, a full disk and a stopped PostgreSQL; each longer than the service waits for one write.
+Orthanc, the ledger and the service's process are real, the network alone is the stand-in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from pydicom.uid import generate_uid
+
+from appliance.settings import Settings
+from deploy.local.ports import with_free_ports
+from tests.appliance.ledger.postgres import PostgresServer
+from tests.appliance.running import Running, until
+from tests.appliance.stand_in import head_series
+
+MORE = "[ledger]\nbusy_s = 0.3\nlease_s = {lease_s}\n{url}"
+ROOM_MIB = 4
+
+
+@pytest.fixture
+def study() -> str:
+    return str(generate_uid())
+
+
+def service_of(settings: Settings, folder: Path, state: Path, url: str = "", lease_s: float = 60) -> Running:
+    """Return a service, not started yet, with a state folder of its own beside the module's Orthanc."""
+    folder.mkdir(exist_ok=True)
+    own = with_free_ports(settings, state).model_copy(update={"orthanc": settings.orthanc})
+    return Running(own, folder, MORE.format(lease_s=lease_s, url=f"url = '{url}'\n" if url else ""))
+
+
+@contextmanager
+def started(running: Running) -> Iterator[Running]:
+    running.start()
+    try:
+        yield running
+    finally:
+        if running.process is not None and running.process.poll() is None:
+            running.process.kill()
+            running.process.wait()
+
+
+def end_a_try_while(running: Running, study: str, ledger_away: Callable[[], AbstractContextManager[None]]) -> None:
+    """Let a study come to the end of the network while the ledger is away; return when that could not be recorded."""
+    running.hold.touch()
+    for file in head_series(study):
+        running.orthanc.store(file)
+    until(running.hold.with_suffix(".reached").exists, "in the network")
+    with ledger_away():
+        running.hold.unlink()
+        until(lambda: "worker waits" in [line["event"] for line in running.lines()], "unable to record the end")
+        until(lambda: not running.get("/health/ready").get("ready", True), "not ready")
+
+
+def assert_answered_once_by_the_living(running: Running, study: str) -> None:
+    assert running.process is not None
+    told = running.until_state(study, "done")
+    assert [job["state"] for job in told["jobs"]] == ["done"]
+    assert running.process.poll() is None
+    until(lambda: running.get("/health/ready").get("ready", False), "ready")
+    held = running.orthanc.study(told["orthanc_id"])
+    modalities = [running.orthanc.series(series).modality for series in held.series]
+    assert sorted(modalities) == ["CT", "KO", "OT", "SEG", "SR"]
+
+
+def test_a_study_whose_end_met_a_locked_ledger_is_answered_without_a_restart(
+    settings: Settings, tmp_path: Path, study: str
+) -> None:
+    running = service_of(settings, tmp_path, tmp_path / "state")
+    program = (
+        "import sqlite3, sys\n"
+        "ledger = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)\n"
+        "ledger.execute('BEGIN IMMEDIATE')\n"
+        "print('locked', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+
+    @contextmanager
+    def locked() -> Iterator[None]:
+        command = [sys.executable, "-c", program, str(tmp_path / "state" / "ledger.sqlite")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None
+            assert other.stdin is not None
+            assert other.stdout.readline() == b"locked\n"
+            yield
+            other.stdin.close()
+
+    with started(running):
+        end_a_try_while(running, study, locked)
+        assert_answered_once_by_the_living(running, study)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MiB. Mounting one takes rights that not everyone has who runs the tests."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM_MIB}m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted by this user: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_study_whose_end_met_a_full_disk_is_answered_when_there_is_room_again(
+    settings: Settings, tmp_path: Path, small_disk: Path, study: str
+) -> None:
+    running = service_of(settings, tmp_path, small_disk / "state")
+
+    @contextmanager
+    def full() -> Iterator[None]:
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        yield
+        assert running.get("/health/ready")["reasons"].keys() >= {"state folder"}
+        filler.unlink()
+
+    with started(running):
+        end_a_try_while(running, study, full)
+        assert_answered_once_by_the_living(running, study)
+
+
+def test_a_study_whose_end_met_a_stopped_postgresql_is_answered_when_that_is_back(
+    settings: Settings, tmp_path: Path, study: str
+) -> None:
+    server = PostgresServer()
+    running = service_of(settings, tmp_path, tmp_path / "state", server.url)
+
+    @contextmanager
+    def stopped() -> Iterator[None]:
+        server.stop()
+        yield
+        server.start()
+
+    try:
+        server.start()
+        with started(running):
+            end_a_try_while(running, study, stopped)
+            assert_answered_once_by_the_living(running, study)
+        server.stop()
+    finally:
+        server.remove()
+
+
+def test_a_study_is_answered_by_the_other_service_when_its_reader_is_cut_off_and_the_late_end_is_refused(
+    settings: Settings, tmp_path: Path, study: str
+) -> None:
+    """A service that stands still longer than its lease (a paused machine) comes back to a job that it has lost."""
+    server = PostgresServer()
+    server.start()
+    first, second = (
+        service_of(settings, tmp_path / name, tmp_path / name / "state", server.url, lease_s=5)
+        for name in ("first", "second")
+    )
+    try:
+        with started(first):
+            first.hold.touch()
+            for file in head_series(study):
+                first.orthanc.store(file)
+            until(first.hold.with_suffix(".reached").exists, "in the network")
+            assert first.process is not None
+            first.process.send_signal(signal.SIGSTOP)
+            with started(second):
+                told = second.until_state(study, "done")
+                first.hold.unlink()
+                first.process.send_signal(signal.SIGCONT)
+                until(lambda: "job lost" in [line["event"] for line in first.lines()], "noticed")
+                assert second.study(study)["sr_uid"] == told["sr_uid"]
+                assert [job["state"] for job in second.study(study)["jobs"]] == ["done"]
+        server.stop()
+    finally:
+        server.remove()
