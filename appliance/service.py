@@ -28,6 +28,7 @@ from appliance.health import Health
 from appliance.inference.detector import TritonDetector
 from appliance.inference.series_classifier import SeriesClassifier
 from appliance.intake.doorbell import Bell
+from appliance.intake.files import Files
 from appliance.intake.handover import Handover
 from appliance.intake.headers import Headers
 from appliance.intake.intake import Intake
@@ -123,8 +124,11 @@ class Service:
         self._orthanc = Orthanc(settings.orthanc)
         self._bell = Bell()
         self._handover = Handover()
-        headers = Headers(self._orthanc, settings.intake.headers_kept)
-        snapshots = self._snapshots = Snapshots(self._orthanc, headers, self._ledger, settings.intake.largest_series)
+        files = Files(self._orthanc, settings.intake.files_kept_mib * 2**20)
+        headers = Headers(files, settings.intake.headers_kept)
+        snapshots = self._snapshots = Snapshots(
+            self._orthanc, files, headers, self._ledger, settings.intake.largest_series
+        )
         self._room = room or ReadingRoom(settings)
         self._metrics = Metrics(self._ledger.views.job_counts, self._ledger.views.study_counts)
         self._warming = threading.Lock()

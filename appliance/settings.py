@@ -179,6 +179,13 @@ class IntakeSettings(_Section):
         le=1_000_000,
         description="Headers of instances kept in memory until their study is decided (about 40 kB each)",
     )
+    files_kept_mib: int = Field(
+        256,
+        ge=0,
+        le=65536,
+        description="Files of instances kept in memory until their study is answered, so that none is fetched twice, "
+        "MiB; a routine head CT has 150",
+    )
     largest_series: int = Field(
         2000,
         ge=50,

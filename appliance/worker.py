@@ -164,6 +164,7 @@ class Worker:
         older = self._predecessor(job, snapshot)
         study = Study(job.study_uid, self._instances(job, snapshot), self._fetching(job), supersedes=older)
         answer = self._reader().answer(study)
+        self._snapshots.release(snapshot)
         refusals = (*snapshot.refusals, *answer.refusals)
         clock = StepClock()
         if not job.requested:
@@ -191,7 +192,7 @@ class Worker:
         def fetch(instance: str) -> bytes:
             self._leases.get_on(job)
             try:
-                return self._orthanc.file(instance)
+                return self._snapshots.file(instance)
             except NotThereError:
                 raise RefusedError(_GONE) from None
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from appliance.errors import RefusedError
 from appliance.imaging.instances import Instance, parse_instance
-from appliance.orthanc import Orthanc
+from appliance.intake.files import Files
 
 _LARGEST_HEADER: Final = 16 * 2**20
 """More of a file is not read for its header, bytes: a CT slice has half a megabyte, a multi-frame may have GBs."""
@@ -22,8 +22,8 @@ class Headers:
     A header takes about 40 kB. One that cannot be parsed is kept as the error it raised.
     """
 
-    def __init__(self, orthanc: Orthanc, kept: int) -> None:
-        self._orthanc = orthanc
+    def __init__(self, files: Files, kept: int) -> None:
+        self._files = files
         self._kept = kept
         self._lock = threading.Lock()
         self._found: OrderedDict[str, Instance | RefusedError] = OrderedDict()
@@ -44,7 +44,7 @@ class Headers:
                 self._found.move_to_end(instance)
         if found is None:
             try:
-                found = parse_instance(instance, self._orthanc.file(instance, limit=_LARGEST_HEADER))
+                found = parse_instance(instance, self._files.beginning(instance, _LARGEST_HEADER))
             except RefusedError as error:
                 found = error
             with self._lock:

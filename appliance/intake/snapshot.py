@@ -13,6 +13,7 @@ from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedE
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.instances import Instance
+from appliance.intake.files import Files
 from appliance.intake.headers import Headers
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Origin
@@ -45,8 +46,9 @@ class Snapshot:
 class Snapshots:
     """Takes snapshots of studies in one Orthanc."""
 
-    def __init__(self, orthanc: Orthanc, headers: Headers, ledger: Ledger, largest_series: int) -> None:
+    def __init__(self, orthanc: Orthanc, files: Files, headers: Headers, ledger: Ledger, largest_series: int) -> None:
         self._orthanc = orthanc
+        self._files = files
         self._largest_series = largest_series
         self._headers = headers
         self._ledger = ledger
@@ -84,6 +86,14 @@ class Snapshots:
             raise NotThereError(f"study {held.uid} holds nothing any more")
         digest = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
         return Snapshot(study, held.uid, tuple(instances), tuple(refusals), digest)
+
+    def file(self, instance: str) -> bytes:
+        """Return the file of an instance of a snapshot. Raises what `Orthanc.file` does."""
+        return self._files.whole(instance)
+
+    def release(self, snapshot: Snapshot) -> None:
+        """Give up the files that are kept of a snapshot: nobody will read them again."""
+        self._files.forget(instance.ref for instance in snapshot.instances)
 
     def is_read(self, series: HeldSeries) -> bool:
         """Say whether every header of a series is sure to be read: it is CT, and no perfusion of thousands."""

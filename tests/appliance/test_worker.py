@@ -126,6 +126,24 @@ class TestAnswering:
         assert job.turnaround_s is not None
         assert not bench.worker.work()
 
+    def test_every_file_of_a_study_is_fetched_once_and_none_is_kept_after_the_answer(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fetched: list[str] = []
+        fetch = bench.desk.orthanc.file
+
+        def count(instance: str, limit: int | None = None) -> bytes:
+            fetched.append(instance)
+            return fetch(instance, limit)
+
+        monkeypatch.setattr(bench.desk.orthanc, "file", count)
+        sent = bench.send(*head_series(study))
+        assert bench.desk.files.kept_bytes > 0
+        assert bench.worker.work()
+        assert bench.job(study).state is JobState.DONE
+        assert sorted(fetched) == sorted(sent)
+        assert bench.desk.files.kept_bytes == 0
+
     def test_our_results_lead_to_no_further_job(self, bench: Bench, study: str) -> None:
         bench.send(*head_series(study))
         bench.worker.work()

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from appliance.intake.doorbell import Bell
+from appliance.intake.files import Files
 from appliance.intake.handover import Handover
 from appliance.intake.headers import Headers
 from appliance.intake.intake import Intake
@@ -41,8 +42,9 @@ class Desk:
         self.ledger = Ledger(f"sqlite:///{ledger_file}", self.clock)
         self.bell = Bell()
         self.handover = Handover()
-        self.headers = Headers(self.orthanc, settings.intake.headers_kept)
-        self.snapshots = Snapshots(self.orthanc, self.headers, self.ledger, settings.intake.largest_series)
+        self.files = Files(self.orthanc, settings.intake.files_kept_mib * 2**20)
+        self.headers = Headers(self.files, settings.intake.headers_kept)
+        self.snapshots = Snapshots(self.orthanc, self.files, self.headers, self.ledger, settings.intake.largest_series)
         self.metrics = Metrics(self.ledger.views.job_counts, self.ledger.views.study_counts)
         self.intake = Intake(
             settings,
