@@ -40,6 +40,7 @@ Field = NDArray[np.float32]
 SHAPE_GRID_MM = 64  # control points of the outer deformation: closer ones make polygons of skulls
 SHAPE_ORIGIN_MM = -160.0
 SHAPE_POINTS = 8
+EFFACED_FROM_MM, EFFACED_MM = 1.5, 6.0  # of push: from where sulci give way, and where they are closed
 
 Box = tuple[slice, slice, slice]
 
@@ -52,6 +53,7 @@ class Anatomy:
     ----------
     inner_warp: float32 [3, z, y, x] on `WARP_GRID_MM`: where the tissue seen at a place of the cavity comes from, mm to
         add to z, y, x of the atlas.
+    effaced: float32 [z, y, x] on the same grid, 0 to 1: how far a mass has closed the sulci there; None for no mass.
     """
 
     seed: int
@@ -64,6 +66,7 @@ class Anatomy:
     shape_coefficients: Field
     inner_warp: Field
     texture: Field = field(repr=False)
+    effaced: Field | None = field(default=None, repr=False)
 
     @classmethod
     def draw(cls, seed: int, population: Population = TRAINING, *, extra_pitch_deg: float = 0.0) -> Anatomy:
@@ -172,7 +175,21 @@ class Anatomy:
         if self.build.cavum_mm:
             kept *= 1 - self._cavum()
         kept *= cavity
-        return grey * kept, white * kept, ventricle * cavity
+        grey, white, ventricle = grey * kept, white * kept, ventricle * cavity
+        if self.effaced is not None:
+            # Gyri that are pressed together leave no CSF between them.
+            grey = grey + self._effacement * np.maximum(cavity - grey - white - ventricle, 0)
+        return grey, white, ventricle
+
+    @cached_property
+    def _effacement(self) -> Field:
+        """How far the sulci of `cavity_box` are closed, 0 to 1, [Z, Y, X]."""
+        assert self.effaced is not None
+        taps = tuple(
+            Taps.linear(np.arange(s.start, s.stop) / WARP_GRID_MM, n)
+            for s, n in zip(self.cavity_box, self.effaced.shape, strict=True)
+        )
+        return spread(self.effaced, (taps[0], taps[1], taps[2]))
 
     def _cavum(self) -> Field:
         """Return how much of each voxel of `cavity_box` is the cavum between the leaves of the septum."""
@@ -245,11 +262,18 @@ class Anatomy:
         return inside, self._warp_at(at)[:, inside]
 
     def push_tissue(self, push: Field) -> Anatomy:
-        """Return this head after a push: float32 [3, z, y, x] on `WARP_GRID_MM`, where tissue comes from, mm."""
+        """Return this head after a push: float32 [3, z, y, x] on `WARP_GRID_MM`, where tissue comes from, mm.
+
+        What is pushed by some millimetres closes its sulci.
+        """
         grid = np.stack(np.meshgrid(*(np.arange(n) for n in push.shape[1:]), indexing="ij")).astype(np.float32)
         source = grid + push / WARP_GRID_MM
         before = np.stack([ndimage.map_coordinates(w, source, order=1, mode="nearest") for w in self.inner_warp])
-        return replace(self, inner_warp=before + push)
+        far = np.sqrt((push**2).sum(0))
+        effaced = smoothstep((far - EFFACED_FROM_MM) / (EFFACED_MM - EFFACED_FROM_MM))
+        if self.effaced is not None:
+            effaced = np.maximum(effaced, self.effaced)
+        return replace(self, inner_warp=before + push, effaced=effaced if effaced.any() else None)
 
     @cached_property
     def cavity(self) -> Field:

@@ -145,13 +145,16 @@ class Face:
         for side in (1.0, -1.0):
             box, _ = place.along(((self.chin_z, 6.0, side * 52), (-48.0, 6.0, side * 52)), 36)
             z, y, x = place.z[box[0]], place.y[:, box[1]], side * place.x[:, :, box[2]]
-            middle = 50.5 + np.clip((24 - y) / 40, 0, 1) * 7 - np.clip((-75 - z) / 35, 0, 1) * 4.5
-            thick = np.interp(z, [-118, -100, -71, -52], [4.2, 3.0, 2.3, 2.6]).astype(np.float32)
+            # Rami diverge backwards, bulge outwards on the way, and are thick behind and thin in front.
+            back_part = np.clip((27 - y) / 42, 0, 1)
+            middle = 48.5 + 10 * back_part + 2.2 * np.sin(np.pi * back_part) - np.clip((-75 - z) / 35, 0, 1) * 4.5
+            thick = np.interp(z, [-118, -100, -71, -52], [4.2, 3.0, 2.5, 2.6]).astype(np.float32)
+            thick = thick * (0.6 + 0.55 * smoothstep(back_part * 1.2))
             front = np.interp(z, [-118, -100, -80, -71, -50], [34, 30, 27, 26, 30]).astype(np.float32)
             back = np.interp(z, [-118, -105, -71, -50], [4, -8, -15, -14]).astype(np.float32)
             notch = -64 + 0.06 * (y - 8) ** 2  # between coronoid and condyle
             top = np.minimum(notch, np.where(y > 10, np.float32(-51), np.float32(-57)))
-            off = np.maximum(np.abs(x - middle) - thick, np.maximum(y - front, back - y))
+            off = _rounded(np.abs(x - middle) - thick, np.maximum(y - front, back - y), radius=2.0)
             off = np.maximum(off, np.maximum(z - top, self._border(y) - z))
             _lay_bone(place, box, off, 1.3)
             head: tuple[Point, ...] = ((-53.5 - 0.1 * drop, -8.0, side * 51), (-53.5 - 0.1 * drop, -9.5, side * 62))
@@ -293,14 +296,13 @@ class Face:
     def _soft(self, skin: Field, z: Field, y: Field, x: Field, tissue: Tissue, skin_mm: float, seed: int) -> Field:
         """Return the HU of muscle, glands and fat below the skin [Z, Y, X]."""
         depth = -skin
-        layers = smooth_field(stream(seed, "muscles"), skin.shape, 11)
         grain = smooth_field(stream(seed, "muscle"), skin.shape, 3)
-        # Muscles lie in leaves: sheets of fat run along the skin and between them.
-        leaf = np.abs(np.remainder(depth / 11 + 0.55 * layers, 1.0) - 0.5)
-        fat = smoothstep(1.25 - leaf * 11 / 1.3) * smoothstep((depth - 3) / 4) * smoothstep((46 - depth) / 8)
-        fat *= 0.75 * smoothstep(0.4 + 0.6 * smooth_field(stream(seed, "fasciae"), skin.shape, 8) + 0.3 * grain)
+        waves = smooth_field(stream(seed, "muscles"), skin.shape, 24)
+        waves = 0.6 * (waves + waves[..., ::-1]) + 0.3 * waves  # the two sides are much alike
         under = np.float32(3.0 + self.fat_mm) + 2 * smoothstep((-60 - y) / 30) + 3 * smoothstep((20 + y) / 40)
-        fat = np.maximum(fat, 0.95 * smoothstep((under + 1.2 * layers - depth) / 1.5 + 0.5))
+        fat = self._fat_between_muscles(depth - under, z, y, x, waves)
+        fat *= 0.8 * smoothstep(0.55 + 0.5 * smooth_field(stream(seed, "fasciae"), skin.shape, 12) + 0.25 * grain)
+        fat = np.maximum(fat, 0.95 * smoothstep((under + 1.2 * waves - depth) / 1.5 + 0.5))
         aside = np.abs(x)
         for at, size in (((-86, 40, 46), (14, 11, 8)), ((-84, 4, 27), (16, 7, 5)), ((-110, -8, 40), (12, 8, 6))):
             off = sum(
@@ -320,6 +322,31 @@ class Face:
         out += glands * (np.float32(tissue.muscle - 35) + 14 * grain - out)
         out += 3 * grain
         return np.asarray(out, np.float32)
+
+    def _fat_between_muscles(self, depth: Field, z: Field, y: Field, x: Field, waves: Field) -> Field:
+        """Return how much of each voxel is fat between muscles, [Z, Y, X].
+
+        Behind the spine they lie in coats on both sides of the ligament of the nape: trapezius, splenius, semispinalis
+        and the short ones. The sternomastoid is a strap of its own at the side.
+
+        Parameters
+        ----------
+        depth: mm below the fat under the skin.
+        """
+        aside, behind = np.abs(x), self._canal_y(z) - y
+        nape = smoothstep((behind - 6) / 10)
+        sheet = np.full(depth.shape, 9.0, np.float32)
+        for coat, swing in ((6.0, 1.2), (13.0, 1.8), (25.0, 2.5)):
+            # Coats end on the ligament: towards the middle they lie closer to the skin.
+            at = np.float32(coat) * (0.5 + 0.5 * smoothstep(aside / 26)) + np.float32(swing) * waves
+            np.minimum(sheet, np.abs(depth - at), out=sheet)
+        fat = smoothstep(1.3 - sheet / np.float32(0.8)) * nape
+        ligament = smoothstep(1.4 - np.abs(x + 0.8 * waves)) * smoothstep((behind - 24) / 6)
+        out = aside - np.interp(z, [-147, -71], [42, 58])
+        strap = np.hypot(out / 8, (behind - np.interp(z, [-147, -71], [-6, 14])) / 17)
+        wrap = smoothstep(1.5 - np.abs(strap - 1.0 - 0.06 * waves) * 9) * smoothstep((depth - 1) / 3)
+        fat = np.where(strap < 1, 0.25 * fat, fat)
+        return np.asarray(np.maximum(np.maximum(fat, 0.8 * ligament), 0.9 * wrap), np.float32)
 
     def _lay_sinus_floor(self, place: Outside, atlas: Atlas) -> None:
         """Let the maxillary sinuses of the atlas end in a floor of bone."""

@@ -29,6 +29,8 @@ Field = NDArray[np.float32]
 AIR_HU = -1000.0
 LATTICE_PX = 16  # the map to the atlas is exact on this lattice and linear between
 SUB_SLICE_MM = 1.7  # a slice is the mean of samples at most this far apart
+# Towards the vertex the vault runs along the slice: samples that skip voxels would show their steps as a saw's teeth.
+VERTEX_MM, VERTEX_SUB_SLICE_MM = 52.0, 0.7
 
 
 def _lattice(size: int) -> NDArray[np.float64]:
@@ -73,7 +75,8 @@ class SimulatedHead:
         at_y, at_x = _lattice(geometry.rows), _lattice(geometry.columns)
         plane = geometry.origins_mm[k] + at_y[:, None, None] * dy * column + at_x[None, :, None] * dx * row
         thickness = geometry.thickness_mm[k]
-        count = max(1, int(np.ceil(thickness / SUB_SLICE_MM)))
+        apart = SUB_SLICE_MM if geometry.centres_mm[k, 2] < VERTEX_MM else VERTEX_SUB_SLICE_MM
+        count = max(1, int(np.ceil(thickness / apart)))
         offsets = ((np.arange(count) + 0.5) / count - 0.5) * thickness
         points = np.stack([plane + offset * normal for offset in offsets])
         return list(self.anatomy.atlas_index(points))

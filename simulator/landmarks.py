@@ -55,4 +55,8 @@ class Landmarks:
 def smoothstep(value: NDArray[np.floating]) -> Field:
     """Return 0 below 0, 1 above 1 and a smooth rise between."""
     clipped = np.clip(np.asarray(value, np.float32), 0, 1)
-    return np.asarray(clipped * clipped * (3 - 2 * clipped), np.float32)
+    out = np.asarray(np.float32(-2) * clipped)
+    out += np.float32(3)
+    out *= clipped
+    out *= clipped
+    return out

@@ -16,11 +16,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 Field = NDArray[np.float32]
 
 DISTANCE_STEP_MM = 0.25  # one count of a stored distance
 DISTANCE_GRID_MM = 2  # surfaces are smooth: every second voxel keeps them
+DISTANCE_BLUR_MM = 1.2  # standard deviation; without it each count is a terrace where a vault is flat
 FRACTION_STEPS = 15  # a stored fraction of 1
 
 REGIONS = {
@@ -100,7 +102,9 @@ class Atlas:
 
 def _finer(coarse: NDArray[np.int8], shape: tuple[int, ...]) -> Field:
     """Return a distance kept on every second voxel as mm on all voxels, linear between."""
-    field = coarse.astype(np.float32) * np.float32(DISTANCE_STEP_MM)
+    blur = DISTANCE_BLUR_MM / DISTANCE_GRID_MM
+    field: Field = ndimage.gaussian_filter(coarse.astype(np.float32), blur, mode="nearest")
+    field *= np.float32(DISTANCE_STEP_MM)
     for axis, size in enumerate(shape):
         at = np.arange(size) / DISTANCE_GRID_MM
         low = np.minimum(at.astype(int), field.shape[axis] - 1)

@@ -184,7 +184,8 @@ def asymmetry(shape: tuple[int, ...]) -> Field:
     """Return the warp that makes the symmetric source lopsided: where each voxel comes from, mm, [3, Z, Y, X]."""
     z, y, x = mni(shape)
     rng = stream(_SEED, "asymmetry")
-    bend = np.stack([2.2 * smooth_field(rng, shape, 38) + 1.0 * smooth_field(rng, shape, 18) for _ in range(3)])
+    # Little, or the vault has bosses and dents that no skull has: each head is bent further when it is drawn.
+    bend = np.stack([0.8 * smooth_field(rng, shape, 38) + 0.3 * smooth_field(rng, shape, 18) for _ in range(3)])
     # The torque: left occipital and right frontal lobes are the longer and cross the midline a little.
     left = np.tanh(-x / 25)
     bend[1] -= 3.0 * left * np.clip((-y - 20) / 60, 0, 1) + 0 * z

@@ -116,6 +116,28 @@ def test_the_nose_is_hollow_but_for_septum_and_turbinates(anatomy):
     assert np.mean((hu > 0) & (hu < 120)) > 0.1
 
 
+def test_the_muscles_of_the_neck_lie_alike_on_both_sides(anatomy):
+    hu = anatomy.exterior.below(DEPTH_MM)[DEPTH_MM - 50 : DEPTH_MM - 20]
+    y = anatomy.atlas.mni()[1].ravel()
+    behind = hu[:, (y < -60) & (y > -95)]
+    soft = (behind > -150) & (behind < 120)
+    fat = ndimage.gaussian_filter((soft & (behind < 10)).astype(float), (0, 2, 2))
+    both = soft & soft[..., ::-1]
+
+    assert np.corrcoef(fat[both], fat[..., ::-1][both])[0, 1] > 0.5
+
+
+def test_the_rami_of_the_mandible_diverge_backwards(anatomy):
+    origin = anatomy.atlas.origin_mni
+    level = anatomy.exterior.below(DEPTH_MM)[DEPTH_MM - 8]
+
+    def middle(y: float) -> float:
+        columns = np.flatnonzero(level[round(origin[1] - y), : round(origin[2]) - 38] > 350)
+        return float(origin[2] - columns[columns > origin[2] - 66].mean())
+
+    assert middle(-8) - middle(20) > 5
+
+
 def test_contrast_agent_fills_the_vessels_of_the_neck():
     head = simulate_head(6, "none", geometry=GEOMETRY, population=REALISTIC)
     plain, filled = head.noise_free(GEOMETRY)[:5], enhance(head, Phase.ARTERIAL).noise_free(GEOMETRY)[:5]

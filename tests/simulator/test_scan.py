@@ -51,6 +51,20 @@ def test_the_same_seed_gives_the_same_scan(scans):
     np.testing.assert_array_equal(again.labels, scans["sah"].labels)
 
 
+def test_a_slice_along_the_vault_shows_no_steps_of_the_grid():
+    # Two slices of half the thickness have twice the samples: their mean is the slice.
+    lying = {"rows": 128, "columns": 128, "pixel_spacing_mm": (1.0, 1.0), "centre_mm": (0.0, 20.0, 0.0)}
+    whole = ScanGeometry(positions_mm=(80.0,), thickness_mm=(5.0,), tilt_deg=9.0, **lying)
+    fine = tuple(80.0 + 0.25 * (i - 9.5) for i in range(20))
+    parts = ScanGeometry(positions_mm=fine, thickness_mm=(0.25,) * 20, tilt_deg=9.0, **lying)
+    head = simulate_head(SEED, "none", geometry=whole, population=REALISTIC)
+
+    off = head.noise_free(whole)[0] - head.noise_free(parts).mean(0)
+
+    assert (head.noise_free(whole) > 500).any()
+    assert np.percentile(np.abs(off), 99) < 25
+
+
 @pytest.mark.parametrize("finding", ["iph", "edh_sdh", "sah"])
 def test_no_labelled_voxel_is_brighter_before_noise_than_a_clot_can_be(scans, finding):
     scan = scans[finding]

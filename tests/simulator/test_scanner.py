@@ -140,6 +140,14 @@ def test_drawn_scanners_stay_in_the_stated_ranges():
     assert max(s.noise_hu for s in drawn) > 3 * min(s.noise_hu for s in drawn)
 
 
+def test_scanners_of_one_hospital_may_differ_by_some_hu_on_the_same_brain():
+    offsets = [Scanner.draw(np.random.default_rng(seed), REALISTIC).offset_hu for seed in range(300)]
+    low, high = np.percentile(offsets, [5, 95])
+
+    assert 5 < high - low < 10
+    assert max(abs(offset) for offset in offsets) <= 5
+
+
 def test_realistic_scanners_lie_within_those_of_training():
     wide = [Scanner.draw(np.random.default_rng(seed)) for seed in range(300)]
     real = [Scanner.draw(np.random.default_rng(seed), REALISTIC) for seed in range(300)]

@@ -75,6 +75,26 @@ def test_an_atlas_names_every_region_and_leaves_air_around_the_head(name):
     assert min(side.min() for side in sides) > 0
 
 
+def test_its_vault_is_round():
+    atlas = load_atlas(SECOND.anatomy)
+    z = atlas.mni()[0].ravel()
+    off = []
+    for height in (40.0, 55.0, 65.0):
+        plane = np.asarray(atlas.skull_distance[int(np.argmin(np.abs(z - height)))]) < 0
+        ys, xs = np.nonzero(plane)
+        angle = np.linspace(-np.pi, np.pi, 72, endpoint=False)
+        middle = (ys.mean(), xs.mean())
+        out = np.arange(10, 100, 0.5)[:, None]
+        rows, columns = middle[0] + out * np.sin(angle), middle[1] + out * np.cos(angle)
+        radius = 10 + 0.5 * ndimage.map_coordinates(plane.astype(float), [rows, columns], order=1).sum(0)
+        # What an ellipse with a little more has: the first waves around.
+        waves = np.fft.rfft(radius)
+        waves[:4] = 0
+        off.append(np.fft.irfft(waves, 72).std())
+
+    assert max(off) < 1.2
+
+
 def test_its_vault_is_closed(hu):
     passable = hu[75:150] < 150
     pieces, _ = ndimage.label(passable)
