@@ -25,10 +25,10 @@ from rich.progress import track
 
 from simulator.population import POPULATIONS, REALISTIC, TRAINING
 from simulator.recipes import HELD_OUT, TRAINING_SEEDS, held_out_seeds
-from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, claim_for_heads, make, stored
+from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, claim_for_heads, find_heads, make
 from training.history import draw, entries, table
 from training.lock import holder
-from training.long_run import FOLDER, Places, keep, start, stop, told_to_stop
+from training.long_run import FOLDER, Places, keep, start, stop, watch_for_stop
 from training.pool import Pool, Sizes, make_without_end
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -142,7 +142,7 @@ def _long(given: argparse.Namespace, told: str) -> int:
 
             tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
             if given.part == "train":
-                train(places, told_to_stop(), Sizes())
+                train(places, watch_for_stop(), Sizes())
             else:
                 print(json.dumps(publish(places, told), indent=2))
     return 0
@@ -160,8 +160,8 @@ def _status(places: Places, as_json: bool) -> None:
         "folder": str(places.folder),
         "step": places.step(),
         "hours": round(max((line["seconds"] for line in lines), default=0.0) / 3600, 2),
-        "heads": len(stored(places.pool)),
-        "validation_heads": len(stored(places.validation)),
+        "heads": len(find_heads(places.pool)),
+        "validation_heads": len(find_heads(places.validation)),
         "newest_validation": validations[-1] if validations else None,
         "plot": str(plot) if lines else None,
     }
@@ -225,16 +225,16 @@ def _validate(given: argparse.Namespace) -> int:
 
     from appliance.reading.detections import Run
     from simulator.revision import stated_simulator
-    from training.comparison import compared
+    from training.comparison import compare
     from training.comparison import table as beside_one_another
     from training.heads import MADE_WITH
     from training.network.detector import Detector
     from training.network.variants import VARIANTS
-    from training.reading import Reading, read, study_score
-    from training.train import detector_run, seen
+    from training.reading import Outcome, read, study_score
+    from training.train import detector_run, scan_heads
 
     folders = given.heads or [given.cache / "validation"]
-    heads = [head for folder in folders for head in stored(folder)]
+    heads = [head for folder in folders for head in find_heads(folder)]
     if not heads:
         named = " ".join(str(folder) for folder in folders)
         raise ValueError(
@@ -251,12 +251,12 @@ def _validate(given: argparse.Namespace) -> int:
         except (OSError, ValueError) as error:
             raise ValueError(f"{path} holds no weights of the variant {given.variant}: {error}") from error
         runs[str(path)] = detector_run(detector)
-    readings: dict[str, list[Reading]] = {name: [] for name in runs}
+    readings: dict[str, list[Outcome]] = {name: [] for name in runs}
     bar = Console(stderr=True)
-    for study in track(seen(heads), "reading heads", total=len(heads), console=bar):
+    for study in track(scan_heads(heads), "reading heads", total=len(heads), console=bar):
         for name, run in runs.items():
             readings[name].append(read(run, study))
-    rows = compared(readings, [head.scan.population for head in heads])
+    rows = compare(readings, [head.scan.population for head in heads])
     if given.json:
         told = {
             "simulators": {str(folder): stated_simulator(folder, MADE_WITH) for folder in folders},

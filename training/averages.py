@@ -37,7 +37,7 @@ class Averages:
             average.assign_add(share * (tf.convert_to_tensor(variable) - average))
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
+    def apply(self) -> Iterator[None]:
         """Give the variables their averages while inside, and their own values back afterwards."""
         own = [variable.numpy() for variable in self.variables]
         for average, variable in zip(self.values, self.variables, strict=True):

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.reading.anchors import anchor_boxes
-from appliance.reading.contract import CONTEXT_SLICES, MATRIX, HemorrhageType, scaled
+from appliance.reading.contract import CONTEXT_SLICES, MATRIX, HemorrhageType, scale_hu
 from simulator.noise_free import NoiseFreeScan, scan_view
 from simulator.population import POPULATIONS
 from simulator.scanner import Scanner
@@ -182,4 +182,4 @@ def _with_targets(hu: NDArray[np.float32], labels: NDArray[np.uint8], rng: np.ra
         found, kind = pieces(marks)
         boxes[i, : len(found)], kinds[i, : len(found)] = found, kind
         asked[i], moved[i] = anchor_targets(anchors, found, rng)
-    return Batch(scaled(hu)[..., None], labels, boxes, kinds, asked, moved)
+    return Batch(scale_hu(hu)[..., None], labels, boxes, kinds, asked, moved)

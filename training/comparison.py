@@ -20,7 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from appliance.reading.contract import TYPES
-from training.reading import Quality, Reading, judged, rounded
+from training.reading import Outcome, Quality, judge, rounded
 
 RESAMPLES: Final = 2000
 INTERVAL: Final = (2.5, 97.5)
@@ -59,7 +59,7 @@ class Row:
         }
 
 
-def compared(readings: Mapping[str, Sequence[Reading]], populations: Sequence[str]) -> list[Row]:
+def compare(readings: Mapping[str, Sequence[Outcome]], populations: Sequence[str]) -> list[Row]:
     """Return a row for each population and network, and for all heads together where there are several populations.
 
     `readings` has, by the name of the weights, what they made of the same heads; `populations` [N] is where each head
@@ -69,7 +69,7 @@ def compared(readings: Mapping[str, Sequence[Reading]], populations: Sequence[st
     rows: list[Row] = []
     for name in [*names, EVERY] if len(names) > 1 else names:
         chosen = [i for i, population in enumerate(populations) if name in (population, EVERY)]
-        rows += _rows(name, {weights: judged([told[i] for i in chosen]) for weights, told in readings.items()})
+        rows += _rows(name, {weights: judge([told[i] for i in chosen]) for weights, told in readings.items()})
     return rows
 
 

@@ -75,7 +75,7 @@ def false_alarms(detect: Run, head: Head) -> list[list[int]]:
     ValueError
         If the head has blood.
     """
-    hu, labels = head.seen()
+    hu, labels = head.own_scan()
     if labels.any():
         raise ValueError(f"{head.name} has blood: what is found there is no false alarm")
     return [

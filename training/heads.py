@@ -64,7 +64,7 @@ class Head:
         """[Z, 512, 512] 0 or the label of a type."""
         return self.scan.whole(self.scan.labels, 0)
 
-    def seen(self) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    def own_scan(self) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         """Return HU [Z, 512, 512] and labels as the head's own scanner sees it, the same every time."""
         return seeds_own_scan(self.scan)
 
@@ -114,7 +114,7 @@ def _spread(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     return np.concatenate(chosen)
 
 
-def stored(folder: Path) -> list[Head]:
+def find_heads(folder: Path) -> list[Head]:
     """Return the heads in `folder` and its subfolders, by name."""
     heads = []
     for path in sorted([*folder.glob("*-*.json"), *folder.glob("*/*-*.json")], key=lambda path: path.name):
@@ -150,7 +150,7 @@ def make(
         If a head that is there was drawn from another population, or by another simulator.
     """
     claim_for_heads(folder)
-    there = {head.seed: head for head in stored(folder)}
+    there = {head.seed: head for head in find_heads(folder)}
     wanted = range(first_seed, first_seed + count)
     for seed in wanted:
         if seed in there and (other := there[seed].scan.population) != population.name:

@@ -20,7 +20,7 @@ class AlreadyRunningError(ValueError):
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def hold(path: Path) -> Iterator[None]:
     """Hold the lock of a pid file, made if need be, while inside.
 
     Raises

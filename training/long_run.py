@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from training.history import LOG, entries
-from training.lock import held, holder
+from training.lock import hold, holder
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def start(places: Places) -> int:
     RuntimeError
         If the keeper ended at once; its output says why.
     """
-    with held(places.pid):  # refuses a second one with its number
+    with hold(places.pid):  # refuses a second one with its number
         pass
     said = places.folder / "keeper.log"
     idle = ["ionice", "-c", "3"] if shutil.which("ionice") else []
@@ -130,8 +130,8 @@ def stop(places: Places, patience_s: float = PATIENCE_S) -> int | None:
 def keep(places: Places) -> None:
     """Keep trainer and maker of heads going until SIGTERM or SIGINT, or until the trainer has come to its end."""
     take_lowest_priority()
-    stopping = told_to_stop(by_parents_death=False)
-    with held(places.pid):
+    stopping = watch_for_stop(by_parents_death=False)
+    with hold(places.pid):
         children = [
             Child([*_command("train", places.folder)], places.folder / "trainer.log", required=True),
             Child([*_command("heads", places.folder)], places.folder / "heads.log"),
@@ -203,7 +203,7 @@ class Child:
             self.process.wait()
 
 
-def told_to_stop(by_parents_death: bool = True) -> Callable[[], bool]:
+def watch_for_stop(by_parents_death: bool = True) -> Callable[[], bool]:
     """Return a function that says whether SIGTERM or SIGINT has come, or whoever started this process has died.
 
     The keeper outlives whoever started it; the others shall not outlive the keeper, however it ended.

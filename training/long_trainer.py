@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.batches import Shape
-from training.heads import stored
+from training.heads import find_heads
 from training.history import LOG, draw, entries
 from training.long_run import Places
 from training.pool import MADE, Sizes
-from training.train import Run, Trainer, came_from, ranges
+from training.train import Run, Trainer, describe_origin, ranges
 
 VARIANT: Final = "edge"
 PUBLISHED: Final = Path(__file__).parent / "run"
@@ -53,7 +53,7 @@ def settings(places: Places, published: Path = PUBLISHED) -> Run:
 
 def train(places: Places, stop: Callable[[], bool], sizes: Sizes, published: Path = PUBLISHED) -> None:
     """Train until told to stop, once there are heads to learn from."""
-    while len(stored(places.pool)) < sizes.first:
+    while len(find_heads(places.pool)) < sizes.first:
         if stop():
             return
         time.sleep(1.0)
@@ -78,13 +78,13 @@ def publish(places: Places, told: str, folder: Path = PUBLISHED) -> dict[str, An
     if not trainer.resumed:
         raise ValueError(f"there is no checkpoint in {places.run} yet")
     lines = [line for line in entries(places.log) if line["step"] <= trainer.progress["step"]]
-    origin = came_from(run, told, trainer.progress) | _heads_of(places.pool)
+    origin = describe_origin(run, told, trainer.progress) | _heads_of(places.pool)
     validations = [line for line in lines if "validation" in line]
     if validations:
         figures = validations[-1]["validation"]
         origin |= {
             "validated_at_step": validations[-1]["step"],
-            "validation_seeds": ranges(head.seed for head in stored(places.validation)),
+            "validation_seeds": ranges(head.seed for head in find_heads(places.validation)),
             "validation": figures,
             "suggested_threshold": figures["threshold"],
         }

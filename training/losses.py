@@ -19,10 +19,10 @@ import tensorflow as tf
 from appliance.reading.anchors import anchor_boxes
 from appliance.reading.contract import MASK_SIZE, TYPES
 from training.dense import DenseHead, dense_term
-from training.network.boxes import decoded, encoded, overlaps, rows
+from training.network.boxes import decode, encode, overlaps, rows
 from training.network.detections import slice_numbers
 from training.network.detector import Detector
-from training.network.roi_align import aligned
+from training.network.roi_align import align
 from training.network.rpn import Proposals
 
 POSITIVE_ROIS: Final = 8
@@ -77,7 +77,7 @@ def losses(
     entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(roi_kinds, 0), class_logits)
     asked = positive + _hardest(tf.stop_gradient(entropy), roi_kinds)
     terms["class"] = tf.reduce_sum(entropy * asked) / tf.maximum(tf.reduce_sum(asked), 1.0)
-    miss = _smooth_l1(roi_offsets - encoded(roi_boxes, rois))
+    miss = _smooth_l1(roi_offsets - encode(roi_boxes, rois))
     terms["box"] = tf.reduce_sum(miss * positive) / tf.maximum(tf.reduce_sum(positive), 1.0)
 
     drawn, index = tf.math.top_k(positive * (1.0 + tf.random.uniform([count])), MASK_ROIS)
@@ -122,7 +122,7 @@ def _proposal_terms(
     entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=positive, logits=logits)
     # Only positive anchors have a target; the others are given their own box, an offset of zero.
     anchors = tf.constant(anchor_boxes(matrix))
-    target = encoded(moved + (1.0 - positive)[..., None] * anchors, anchors)
+    target = encode(moved + (1.0 - positive)[..., None] * anchors, anchors)
     miss = _smooth_l1(offsets - target)
     return {
         "objectness": tf.reduce_sum(entropy * weight) / tf.reduce_sum(weight),
@@ -143,7 +143,7 @@ def _sampled(
     there = tf.cast(kinds > 0, tf.float32)
     # A displacement of up to a tenth of the size keeps the overlap above the positive limit.
     jitter = tf.random.uniform(tf.shape(boxes), -1.0, 1.0) * tf.constant([1.0, 1.0, 0.5, 0.5])
-    displaced = decoded(jitter, boxes, matrix)
+    displaced = decode(jitter, boxes, matrix)
     pool = tf.concat([candidates, displaced], axis=1)
     real = tf.concat([valid, there], axis=1)
     overlap = overlaps(pool, boxes) * there[:, None, :]
@@ -189,5 +189,5 @@ def _mask_term(
 
 def _at_pixels(planes: tf.Tensor, rois: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
     """Return planes [S, H, W, C] of the pixel grid at the mask cells of each ROI: [K, 56, 56, C]."""
-    stride = 4.0  # of the pyramid's finest level, which `aligned` takes its first map for
-    return aligned([planes], rois * stride, where, MASK_SIZE)
+    stride = 4.0  # of the pyramid's finest level, which `align` takes its first map for
+    return align([planes], rois * stride, where, MASK_SIZE)

@@ -20,7 +20,7 @@ from typing import Final
 from simulator.fields import stream
 from simulator.population import CLEAR, REALISTIC, TRAINING, Population
 from simulator.recipes import TRAINING_SEEDS, VALIDATION_SEEDS
-from training.heads import MADE_WITH, Head, claim_for_heads, make_one, own_revision, stored
+from training.heads import MADE_WITH, Head, claim_for_heads, find_heads, make_one, own_revision
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Pool:
 
     def heads(self) -> list[Head]:
         """Return the heads, oldest first."""
-        return sorted(stored(self.folder), key=lambda head: head.seed)
+        return sorted(find_heads(self.folder), key=lambda head: head.seed)
 
     def next_seed(self) -> int:
         """Return the seed after the newest head's."""
@@ -93,7 +93,7 @@ class Pool:
             for path in head.folder.glob(f"{head.name}.*"):
                 path.unlink()
         for folder in [path for path in self.folder.glob("*") if path.is_dir() and path.name != own_revision()]:
-            if not stored(folder):
+            if not find_heads(folder):
                 for path in folder.glob("*"):
                     path.unlink()
                 folder.rmdir()
@@ -102,7 +102,7 @@ class Pool:
 def validation_heads(folder: Path) -> list[Head]:
     """Return the heads in `folder`, or in the subfolder of it that was begun last, whose heads are of one simulator."""
     begun = sorted(folder.glob(f"*/{MADE_WITH}"), key=lambda path: path.stat().st_mtime)
-    return stored(begun[-1].parent if begun else folder)
+    return find_heads(begun[-1].parent if begun else folder)
 
 
 def make_without_end(
@@ -126,7 +126,7 @@ def make_without_end(
         try:
             if wanted is None:
                 pool.add(seed, population_of(seed, step()))
-            elif wanted not in {head.seed for head in stored(folder)}:
+            elif wanted not in {head.seed for head in find_heads(folder)}:
                 claim_for_heads(folder)
                 make_one(folder, wanted, REALISTIC)
         except Exception:  # one head in thousands that cannot be drawn is no reason to end

@@ -25,7 +25,7 @@ SPECK_VOXELS = 200  # about a quarter of a mL
 
 
 @dataclass(frozen=True)
-class Study:
+class LabelledStudy:
     """A study with its truth: hu int16 and labels uint8 [Z, 512, 512], and the distances of voxels (z, y, x) in mm."""
 
     hu: NDArray[np.int16]
@@ -101,7 +101,7 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Outcome:
     """What is kept of a study once it was read: what was found, and its blood by place, which is little beside it.
 
     `found` are the detections' masks on their slices, without what is brighter than clot: that needs the HU.
@@ -114,22 +114,22 @@ class Reading:
     labels: NDArray[np.uint8]
 
 
-def read(run: Run, study: Study) -> Reading:
+def read(run: Run, study: LabelledStudy) -> Outcome:
     """Return what the detector found in a study, and where its blood is."""
     places = np.flatnonzero(study.labels)
     found = [
         only_clot(patch(one, (MATRIX, MATRIX)), study.hu[one.slice_index], study.spacing_mm[1:])
         for one in study_detections(run, study.hu)
     ]
-    return Reading(found, len(study.labels), study.spacing_mm, places, study.labels.ravel()[places])
+    return Outcome(found, len(study.labels), study.spacing_mm, places, study.labels.ravel()[places])
 
 
-def quality(run: Run, studies: Iterable[Study]) -> Quality:
+def quality(run: Run, studies: Iterable[LabelledStudy]) -> Quality:
     """Return how good a detector is on studies, at the threshold that suits them best; one is in memory at a time."""
-    return judged([read(run, study) for study in studies])
+    return judge([read(run, study) for study in studies])
 
 
-def judged(readings: Sequence[Reading]) -> Quality:
+def judge(readings: Sequence[Outcome]) -> Quality:
     """Return how good readings are at the threshold that suits them best.
 
     Specks have no say in the threshold: to catch a bleed of some voxels it would have to let false alarms through.

@@ -38,14 +38,14 @@ from training.batches import Batch, Shape, batch
 from training.checkpoints import Checkpoints
 from training.dense import DenseHead
 from training.false_alarms import FalseAlarms
-from training.heads import MADE_WITH, Head, stored
+from training.heads import MADE_WITH, Head, find_heads
 from training.history import LOG, entries
-from training.lock import held
+from training.lock import hold
 from training.losses import WEIGHTS, losses
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
 from training.pool import validation_heads
-from training.reading import Quality, Study, judged, read
+from training.reading import LabelledStudy, Quality, judge, read
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ class Trainer:
         AlreadyRunningError
             If another process trains this run.
         """
-        with held(self.run.folder / "trainer.pid"):
+        with hold(self.run.folder / "trainer.pid"):
             self._forget_later_lines()
             self._train(stop)
 
@@ -207,8 +207,8 @@ class Trainer:
                     self._log({"validation": figures.report()})
                 clock = saved = time.monotonic()
             if self.run.alarms_every and self.progress["step"] % self.run.alarms_every == 0:
-                with self.averages.applied():
-                    found = self.alarms.read_next(self._detect, stored(self.run.heads), self.run.alarms_of, stop)
+                with self.averages.apply():
+                    found = self.alarms.read_next(self._detect, find_heads(self.run.heads), self.run.alarms_of, stop)
                 log.info("%d false alarms in the heads read now", found)
                 clock = time.monotonic()
         self._save()
@@ -263,12 +263,12 @@ class Trainer:
         if len(heads) < self.run.least_validated:
             return None
         readings = []
-        with self.averages.applied():
-            for study in seen(heads):
+        with self.averages.apply():
+            for study in scan_heads(heads):
                 if stop():
                     return None
                 readings.append(read(self._detect, study))
-        return judged(readings) if readings else None
+        return judge(readings) if readings else None
 
     def settle(self, path: Path) -> None:
         """Store the averaged weights at `path`, and take over what was stored: it is what is validated from here on."""
@@ -356,7 +356,7 @@ def _to_learn_from(folder: Path, known: Mapping[Path, Head]) -> dict[Path, Head]
         nothing.
     """
     heads: dict[Path, Head] = {}
-    for head in stored(folder):
+    for head in find_heads(folder):
         place = head.folder / head.name
         if place not in known:
             try:
@@ -371,15 +371,15 @@ def _to_learn_from(folder: Path, known: Mapping[Path, Head]) -> dict[Path, Head]
     return heads
 
 
-def seen(heads: Iterable[Head]) -> Iterator[Study]:
+def scan_heads(heads: Iterable[Head]) -> Iterator[LabelledStudy]:
     """Yield each head as its own scanner sees it, one at a time; the thickness of its slices passes for their distance.
 
     The two differ where a scanner's slices overlap, by a quarter at most; which pieces are one lesion is all that
     hangs on it.
     """
     for head in heads:
-        hu, labels = head.seen()
-        yield Study(hu, labels, (float(np.mean(head.scan.thickness_mm)), *head.scan.pixel_spacing_mm))
+        hu, labels = head.own_scan()
+        yield LabelledStudy(hu, labels, (float(np.mean(head.scan.thickness_mm)), *head.scan.pixel_spacing_mm))
 
 
 def store_weights(detector: Detector, path: Path) -> None:
@@ -419,7 +419,7 @@ def detector_run(detector: Detector) -> Callable[[np.ndarray[Any, Any]], Outputs
     return lambda hu: {name: value.numpy() for name, value in graph(tf.constant(hu)).items()}
 
 
-def came_from(run: Run, command: str, progress: dict[str, float]) -> dict[str, object]:
+def describe_origin(run: Run, command: str, progress: dict[str, float]) -> dict[str, object]:
     """Return how weights were trained, apart from the heads they learnt from and were judged on."""
     return {
         "variant": run.variant,
@@ -436,11 +436,11 @@ def came_from(run: Run, command: str, progress: dict[str, float]) -> dict[str, o
 
 def provenance(run: Run, command: str, progress: dict[str, float], figures: Quality) -> dict[str, object]:
     """Return where a set of weights comes from, for the file beside them and the exported model."""
-    return came_from(run, command, progress) | {
+    return describe_origin(run, command, progress) | {
         "training_simulator": stated_simulator(run.heads, MADE_WITH),
-        "training_seeds": ranges(head.seed for head in stored(run.heads)),
+        "training_seeds": ranges(head.seed for head in find_heads(run.heads)),
         "validation_simulator": stated_simulator(run.validation, MADE_WITH),
-        "validation_seeds": ranges(head.seed for head in stored(run.validation)),
+        "validation_seeds": ranges(head.seed for head in find_heads(run.validation)),
         "validation": figures.report(),
         "suggested_threshold": figures.threshold,
     }

@@ -169,7 +169,7 @@ PARAMETER_GOLDEN: Final = "golden"
 """`golden.golden_summary` of the outputs that ONNX Runtime computed from `golden.golden_chunk` at conversion."""
 
 
-def scaled(hu: NDArray[np.floating]) -> NDArray[np.float32]:
+def scale_hu(hu: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return HU values of any shape clipped to +-240 HU and scaled to [-3, 3] (paper, "Image Preprocessing").
 
     The exported graph does this itself; training and the tests' reference use this function.

@@ -13,7 +13,7 @@ from simulator.diagnosis import Diagnosis
 from simulator.noise_free import NoiseFreeScan
 from training.assignment import SAMPLED, anchor_targets
 from training.batches import Shape, batch, chance
-from training.heads import Head, stored
+from training.heads import Head, find_heads
 from training.instances import MAX_PIECES
 
 
@@ -69,7 +69,7 @@ def heads(tmp_path: Path) -> list[Head]:
             labels[4:7, 200:260, 240:300] = {"iph": 1, "sah": 3}[finding]
             hu[labels > 0] += 40
         kept(tmp_path, finding, seed, hu, labels)
-    return stored(tmp_path)
+    return find_heads(tmp_path)
 
 
 def test_a_batch_has_its_shapes_and_its_pieces_lie_on_blood(heads: list[Head]) -> None:
@@ -100,7 +100,7 @@ def test_mimics_are_dense_tissue_inside_the_skull_that_is_no_blood(tmp_path: Pat
     labels = np.zeros(hu.shape, np.uint8)
     labels[0, 200:220, 150:170] = 1
     kept(tmp_path, "iph", 1, hu, labels)
-    (head,) = stored(tmp_path)
+    (head,) = find_heads(tmp_path)
     assert len(head.mimics) > 0
     assert (np.abs(head.mimics[:, 1] - 310) <= 16).all()
     assert (np.abs(head.mimics[:, 2] - 260) <= 16).all()
@@ -131,7 +131,7 @@ def test_each_crop_of_a_head_is_seen_by_another_scanner(heads: list[Head]) -> No
 
 
 def test_a_stored_head_is_seen_by_its_own_scanner_the_same_way_every_time(heads: list[Head]) -> None:
-    first, again = (Head(head.folder, head.finding, head.seed).seen() for head in heads[:1] * 2)
+    first, again = (Head(head.folder, head.finding, head.seed).own_scan() for head in heads[:1] * 2)
     assert first[0].shape == (10, 512, 512)
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
@@ -147,7 +147,7 @@ def test_small_bleeds_and_subarachnoid_blood_are_drawn_more_often(tmp_path: Path
     labels[labels > 0] = 0
     labels[2, 200:220, 200:220] = 3
     kept(tmp_path, "sah", 9, hu, labels)
-    by_name = {head.name: head for head in stored(tmp_path)}
+    by_name = {head.name: head for head in find_heads(tmp_path)}
     assert by_name["iph-0"].blood_ml == pytest.approx(3 * 150 * 150 * 0.45 * 0.45 * 5 / 1000)
     assert {name: chance(head) for name, head in by_name.items()} == {
         "iph-0": 1.0, "sah-1": 2.0, "edh_sdh-2": 1.5, "sah-9": 4.0,

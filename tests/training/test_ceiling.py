@@ -12,8 +12,8 @@ import pytest
 from appliance.reading.contract import MATRIX, MAX_DETECTIONS, TYPES, HemorrhageType
 from training.ceiling.__main__ import main
 from training.ceiling.figures import BARS, Figures, figures
-from training.ceiling.passage import Choice, Passage, Step, passed
-from training.ceiling.studies import PUNCTATE, Order, simulated
+from training.ceiling.passage import Choice, Passage, Stage, follow
+from training.ceiling.studies import PUNCTATE, Order, simulated_orders
 from training.ceiling.thin import crescent, strands
 from training.instances import MAX_PIECES, TAUGHT
 
@@ -25,7 +25,7 @@ def planes(depth: int) -> np.ndarray:
 
 
 def passage(labels: np.ndarray, **choice: object) -> Passage:
-    (one,) = passed(labels, [Choice("asked", **choice)], np.random.default_rng(0))  # type: ignore[arg-type]
+    (one,) = follow(labels, [Choice("asked", **choice)], np.random.default_rng(0))  # type: ignore[arg-type]
     return one
 
 
@@ -79,8 +79,8 @@ def test_what_exceeds_the_pieces_of_a_slice_is_lost_at_that_step() -> None:
     one = passage(labels)
     row = HemorrhageType.SAH.label - 1
     assert one.most_pieces == MAX_PIECES + 6
-    assert one.shared[Step.CUT][row, 0] == 36 * (MAX_PIECES + 6)
-    assert one.shared[Step.PIECES][row, 0] == 36 * MAX_PIECES
+    assert one.shared[Stage.CUT][row, 0] == 36 * (MAX_PIECES + 6)
+    assert one.shared[Stage.PIECES][row, 0] == 36 * MAX_PIECES
 
 
 def test_a_chunk_hands_out_its_largest_detections_only() -> None:
@@ -92,8 +92,8 @@ def test_a_chunk_hands_out_its_largest_detections_only() -> None:
     one = passage(labels)
     row = HemorrhageType.SAH.label - 1
     assert one.most_listed == 160
-    assert one.shared[Step.DETECTIONS][row].sum() == one.truth[row].sum()
-    assert one.shared[Step.CHUNK][row].sum() == 80 * 36 + (MAX_DETECTIONS - 80) * 25
+    assert one.shared[Stage.DETECTIONS][row].sum() == one.truth[row].sum()
+    assert one.shared[Stage.CHUNK][row].sum() == 80 * 36 + (MAX_DETECTIONS - 80) * 25
 
 
 def test_boxes_of_one_type_that_lie_on_one_another_are_suppressed_and_of_two_types_are_not() -> None:
@@ -106,7 +106,7 @@ def test_boxes_of_one_type_that_lie_on_one_another_are_suppressed_and_of_two_typ
     row = HemorrhageType.EDH_SDH.label - 1
     assert one.most_pieces == 2
     assert one.most_listed == 1
-    assert one.shared[Step.DETECTIONS][row, 0] == one.truth[row, 0]  # the box that is left holds both
+    assert one.shared[Stage.DETECTIONS][row, 0] == one.truth[row, 0]  # the box that is left holds both
     labels[0, 109:151, 109:151][labels[0, 109:151, 109:151] > 0] = HemorrhageType.IPH.label
     assert passage(labels).most_listed == 2
 
@@ -131,7 +131,7 @@ def test_slices_of_another_grid_are_refused() -> None:
 
 
 def test_studies_are_of_every_type_size_and_slice_distance() -> None:
-    orders = simulated(48, 7)
+    orders = simulated_orders(48, 7)
     assert {(one.finding, one.size) for one in orders} == {
         (str(kind), size) for kind in TYPES for size in ("drawn", "small", "punctate")
     }

@@ -14,15 +14,15 @@ from rich.console import Console
 from appliance.reading.contract import MATRIX
 from appliance.reading.masks import patch
 from tests.training.made_detections import SPACING_MM, detection
-from training.comparison import EVERY, RESAMPLES, compared, resampled_areas, table
-from training.reading import Quality, Reading
+from training.comparison import EVERY, RESAMPLES, compare, resampled_areas, table
+from training.reading import Outcome, Quality
 
 
-def reading(score: float, blood: int) -> Reading:
+def reading(score: float, blood: int) -> Outcome:
     """Return what was read of a study of one slice with `blood` voxels of IPH and one detection of a score."""
     places = np.arange(blood)
     found = patch(detection(0, [0, 0, 8, 8], [score, 0, 0]), (MATRIX, MATRIX))
-    return Reading([found], 1, SPACING_MM, places, np.ones(blood, np.uint8))
+    return Outcome([found], 1, SPACING_MM, places, np.ones(blood, np.uint8))
 
 
 def normal_scores(rng: np.random.Generator, shift: float, studies: int) -> Quality:
@@ -36,7 +36,7 @@ def test_each_population_has_a_row_for_every_network_and_all_of_them_together() 
     sure = [reading(0.9, 500), reading(0.8, 500), reading(0.1, 0), reading(0.2, 0)]
     wrong = [reading(0.1, 500), reading(0.8, 500), reading(0.9, 0), reading(0.2, 0)]
 
-    rows = compared({"sure": sure, "wrong": wrong}, populations)
+    rows = compare({"sure": sure, "wrong": wrong}, populations)
 
     found = {(row.population, row.weights): row for row in rows}
     assert list(found) == [(p, w) for p in ("new kernels", "all new", EVERY) for w in ("sure", "wrong")]
@@ -49,7 +49,7 @@ def test_each_population_has_a_row_for_every_network_and_all_of_them_together() 
 
 
 def test_heads_of_one_population_have_one_row_a_network() -> None:
-    rows = compared({"one": [reading(0.9, 500), reading(0.1, 0)]}, ["realistic", "realistic"])
+    rows = compare({"one": [reading(0.9, 500), reading(0.1, 0)]}, ["realistic", "realistic"])
 
     assert [(row.population, row.weights) for row in rows] == [("realistic", "one")]
     assert json.loads(json.dumps(rows[0].report()))["auc"] == 1
@@ -81,7 +81,7 @@ def test_a_network_that_is_ahead_has_its_interval_about_what_it_is_ahead_by() ->
         for name, scores in (("unsure", unsure), ("sure", sure))
     }
 
-    first, second = compared(readings, ["realistic"] * 120)
+    first, second = compare(readings, ["realistic"] * 120)
 
     assert (first.ahead, first.ahead_interval) == (0, (0, 0))
     assert second.ahead == pytest.approx(second.figures.auc - first.figures.auc)
@@ -95,7 +95,7 @@ def test_a_network_that_is_ahead_has_its_interval_about_what_it_is_ahead_by() ->
 
 def test_without_blood_there_is_no_area() -> None:
     assert np.isnan(resampled_areas(Quality(np.zeros(3), np.zeros(3), {}, 0.5))).sum() == RESAMPLES
-    (row,) = compared({"one": [reading(0.9, 0), reading(0.1, 0)]}, ["clear", "clear"])
+    (row,) = compare({"one": [reading(0.9, 0), reading(0.1, 0)]}, ["clear", "clear"])
     assert np.isnan(row.figures.auc)
     assert row.figures.threshold == 0.5
     told = json.loads(json.dumps(row.report(), allow_nan=False))
@@ -106,7 +106,7 @@ def test_the_table_shows_what_lies_between_networks_only_where_there_are_several
     one = [reading(0.9, 500), reading(0.1, 0)]
     told = io.StringIO()
     for readings in ({"a.h5": one}, {"a.h5": one, "var/[second]/b.h5": one}):
-        Console(file=told, width=110).print(table(compared(readings, ["all new", "all new"])))
+        Console(file=told, width=110).print(table(compare(readings, ["all new", "all new"])))
     alone, both = told.getvalue().split("Simulated heads alone")[1:]
     assert "ahead" not in alone
     assert "1.00 (1.00 to 1.00)" in alone

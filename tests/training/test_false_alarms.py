@@ -15,7 +15,7 @@ from simulator.diagnosis import Diagnosis
 from simulator.noise_free import NoiseFreeScan
 from training.batches import Shape, batch
 from training.false_alarms import FalseAlarms, false_alarms
-from training.heads import Head, stored
+from training.heads import Head, find_heads
 
 ROWS, COLUMNS, SLICE = slice(300, 340), slice(120, 160), 3
 
@@ -57,7 +57,7 @@ def heads(tmp_path: Path) -> list[Head]:
     keep_head(tmp_path, 0)
     keep_head(tmp_path, 1, dense_hu=140)
     keep_head(tmp_path, 2, "iph")
-    return stored(tmp_path)
+    return find_heads(tmp_path)
 
 
 def by_seed(heads: list[Head], seed: int) -> Head:

@@ -17,7 +17,7 @@ from simulator.recipes import FIGURE_SEEDS, HELD_OUT, HELD_OUT_SEEDS
 from simulator.revision import claim, simulator_revision, stated_simulator
 from training import __main__ as command
 from training import heads
-from training.heads import THIN_PLANES, kept_geometry, make, stored
+from training.heads import THIN_PLANES, find_heads, kept_geometry, make
 
 
 def test_heads_for_validation_are_kept_as_they_are_planned() -> None:
@@ -44,7 +44,7 @@ def test_a_folder_of_one_population_takes_no_heads_of_another(tmp_path: Path) ->
     heads.claim_for_heads(tmp_path)
     scan.save(tmp_path / "sah-5")
 
-    assert [head.name for head in stored(tmp_path)] == ["sah-5"]
+    assert [head.name for head in find_heads(tmp_path)] == ["sah-5"]
     with pytest.raises(ValueError, match="realistic"):
         make(tmp_path, 5, 1, 1, TRAINING)
 
@@ -59,7 +59,7 @@ def test_heads_of_another_simulator_are_refused_with_the_way_out(
         command.main(["heads", "--validation", "1", "--workers", "1", "--cache", str(tmp_path)])
 
     assert "heads of another simulator: remove it, or take another one" in capsys.readouterr().err
-    assert stored(tmp_path / "validation") == []  # the refusal came before any work
+    assert find_heads(tmp_path / "validation") == []  # the refusal came before any work
 
 
 def test_folders_that_nothing_is_asked_of_are_left_alone(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_seeds_that_are_not_to_be_had_are_refused(
 def test_a_head_that_is_only_half_written_is_not_there(tmp_path: Path) -> None:
     np.save(tmp_path / "sah-5.hu.npy", np.zeros(3))
 
-    assert stored(tmp_path) == []
+    assert find_heads(tmp_path) == []
 
 
 def scan_of_all_but_seven(seed: int, finding: str, **_: object) -> NoiseFreeScan:
@@ -108,7 +108,7 @@ def test_a_seed_that_fails_is_named_and_the_others_are_made(tmp_path: Path, monk
     failed = make(tmp_path, 6, 3, 1)
 
     assert {seed: str(error) for seed, error in failed.items()} == {7: "no room"}
-    assert sorted(head.seed for head in stored(tmp_path)) == [6, 8]
+    assert sorted(head.seed for head in find_heads(tmp_path)) == [6, 8]
 
 
 def test_the_command_names_failed_seeds_and_ends_with_an_error(
@@ -121,7 +121,7 @@ def test_the_command_names_failed_seeds_and_ends_with_an_error(
 
     assert status == 1
     assert "failed: seed 7: RuntimeError: no room" in capsys.readouterr().err
-    assert [head.seed for head in stored(tmp_path / "validation")] == [8]
+    assert [head.seed for head in find_heads(tmp_path / "validation")] == [8]
 
 
 def test_held_out_heads_have_seeds_for_figures_and_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

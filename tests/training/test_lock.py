@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from training.lock import AlreadyRunningError, held, holder
+from training.lock import AlreadyRunningError, hold, holder
 
-HOLDER = "import sys, time\nfrom pathlib import Path\nfrom training.lock import held\n" + (
-    "with held(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+HOLDER = "import sys, time\nfrom pathlib import Path\nfrom training.lock import hold\n" + (
+    "with hold(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
 )
 
 
@@ -26,12 +26,12 @@ def test_a_second_process_is_refused_with_the_number_of_the_first(tmp_path: Path
         other.stdout.readline()
         try:
             assert holder(path) == other.pid
-            with pytest.raises(AlreadyRunningError, match=f"already run by process {other.pid}"), held(path):
+            with pytest.raises(AlreadyRunningError, match=f"already run by process {other.pid}"), hold(path):
                 pass
         finally:
             other.kill()
     assert holder(path) is None  # killed without a chance to clean up
-    with held(path):
+    with hold(path):
         assert path.read_text() == f"{os.getpid()}\n"
 
 

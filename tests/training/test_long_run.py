@@ -101,7 +101,7 @@ def test_a_killed_keeper_leaves_the_folder_free_for_the_next(places: Places) -> 
 def test_what_outlives_the_keeper_is_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        stopping, staying = long_run.told_to_stop(), long_run.told_to_stop(by_parents_death=False)
+        stopping, staying = long_run.watch_for_stop(), long_run.watch_for_stop(by_parents_death=False)
         assert not stopping()
         monkeypatch.setattr(os, "getppid", lambda: 1)
         assert stopping()

@@ -15,7 +15,7 @@ from simulator.diagnosis import Diagnosis
 from simulator.noise_free import NoiseFreeScan
 from simulator.population import Population
 from training import heads, pool
-from training.heads import MADE_WITH, claim_for_heads, stored
+from training.heads import MADE_WITH, claim_for_heads, find_heads
 from training.history import entries
 from training.pool import FIRST_SEED, MADE, Pool, Sizes, make_without_end, population_of, validation_heads
 
@@ -96,7 +96,7 @@ def test_a_validation_folder_that_is_no_longer_made_for_is_left_to_the_newest_si
     (tmp_path / "none-5.json").touch()
     assert [head.seed for head in validation_heads(tmp_path)] == [5]  # a folder of heads itself
     assert (tmp_path / MADE_WITH).exists()
-    assert stored(tmp_path) == validation_heads(tmp_path)
+    assert find_heads(tmp_path) == validation_heads(tmp_path)
 
 
 def test_clear_and_realistic_heads_come_first_and_the_training_population_later() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from appliance.reading import contract
 from tests.training.made_detections import SPACING_MM, detection
-from training.reading import Quality, Study, quality, study_score
+from training.reading import LabelledStudy, Quality, quality, study_score
 
 
 def test_the_study_score_is_the_highest_of_any_slice() -> None:
@@ -41,10 +41,10 @@ def test_specks_of_blood_have_no_say_in_the_threshold() -> None:
             "detection_mask": np.ones((1, contract.MASK_SIZE, contract.MASK_SIZE), np.float32),
         }
 
-    def study(score: int, blood: int) -> Study:
+    def study(score: int, blood: int) -> LabelledStudy:
         labels = np.zeros((contract.CHUNK_SLICES, contract.MATRIX, contract.MATRIX), np.uint8)
         labels[0].flat[:blood] = 1
-        return Study(np.full(labels.shape, score, np.int16), labels, SPACING_MM)
+        return LabelledStudy(np.full(labels.shape, score, np.int16), labels, SPACING_MM)
 
     studies = [study(90, 5000), *(study(50, 10) for _ in range(3)), study(60, 0), study(20, 0), study(20, 0)]
     assert 0.6 < quality(run, studies).threshold < 0.9
@@ -60,10 +60,10 @@ def test_dice_counts_every_voxel_of_every_study_by_type() -> None:
             "detection_mask": np.ones((1, contract.MASK_SIZE, contract.MASK_SIZE), np.float32),
         }
 
-    def study(present: int, rows: int, label: int) -> Study:
+    def study(present: int, rows: int, label: int) -> LabelledStudy:
         labels = np.zeros((2, contract.MATRIX, contract.MATRIX), np.uint8)
         labels[0, :rows, :20] = label
-        return Study(np.full(labels.shape, present, np.int16), labels, SPACING_MM)
+        return LabelledStudy(np.full(labels.shape, present, np.int16), labels, SPACING_MM)
 
     # One at a time: a generator is read through once.
     figures = quality(run, (study(*one) for one in ((1, 20, 1), (1, 15, 2), (0, 0, 0))))

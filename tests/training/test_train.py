@@ -159,7 +159,7 @@ def test_validation_reads_with_the_averages_and_can_be_told_to_stop(run: Run, tr
     assert trained.validate(stop=lambda: True) is None
     for value, expected in zip(trained.detector.variables, own, strict=True):
         np.testing.assert_array_equal(value, expected)
-    with trained.averages.applied():
+    with trained.averages.apply():
         assert any(not np.array_equal(v, o) for v, o in zip(trained.detector.variables, own, strict=True))
 
 

@@ -29,8 +29,8 @@ from rich.progress import Progress
 
 from training.ceiling.cost import mask_head_gflop
 from training.ceiling.figures import figures, plain
-from training.ceiling.passage import Choice, Passage, Step, passed
-from training.ceiling.studies import Order, simulated, stored
+from training.ceiling.passage import Choice, Passage, Stage, follow
+from training.ceiling.studies import Order, simulated_orders, stored_orders
 from training.ceiling.table import show, show_thin
 from training.ceiling.thin import SHAPES, THICKNESSES_PX
 from training.instances import TAUGHT
@@ -69,14 +69,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print figures, not tables")
     given = parser.parse_args(arguments)
     try:
-        orders = stored(given.cache, given.studies) if given.cache else simulated(given.studies or 48, given.seed)
+        orders = (
+            stored_orders(given.cache, given.studies)
+            if given.cache
+            else simulated_orders(given.studies or 48, given.seed)
+        )
     except FileNotFoundError as error:
         parser.error(str(error))
 
     passages, voxel_ml = [], []
     with Progress(console=Console(stderr=True)) as progress, ProcessPoolExecutor(given.workers) as pool:
         bar = progress.add_task("passing labels through", total=len(orders))
-        for of_study, voxel in pool.map(_passed, orders):
+        for of_study, voxel in pool.map(_follow, orders):
             passages.append(of_study)
             voxel_ml.append(voxel)
             progress.advance(bar)
@@ -95,10 +99,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if today.missed else 0
 
 
-def _passed(order: Order) -> tuple[list[Passage], NDArray[np.float64]]:
+def _follow(order: Order) -> tuple[list[Passage], NDArray[np.float64]]:
     """Return a study's passage by each choice, and the mL of a voxel of each of its slices."""
     study = order.labelled()
-    return passed(study.labels, list(CHOICES), np.random.default_rng(order.seed)), study.voxel_ml
+    return follow(study.labels, list(CHOICES), np.random.default_rng(order.seed)), study.voxel_ml
 
 
 def _thin() -> dict[str, dict[str, float]]:
@@ -106,9 +110,9 @@ def _thin() -> dict[str, dict[str, float]]:
     dice: dict[str, dict[str, float]] = {choice.name: {} for choice in CHOICES}
     for shape, drawn in SHAPES.items():
         for thickness in THICKNESSES_PX:
-            passages = passed(drawn(thickness), list(CHOICES), np.random.default_rng(thickness))
+            passages = follow(drawn(thickness), list(CHOICES), np.random.default_rng(thickness))
             for choice, one in zip(CHOICES, passages, strict=True):
-                told, shared = one.told[Step.SURE].sum(), one.shared[Step.SURE].sum()
+                told, shared = one.told[Stage.SURE].sum(), one.shared[Stage.SURE].sum()
                 dice[choice.name][f"{shape} {thickness} px"] = float(2 * shared / (told + one.truth.sum()))
     return dice
 

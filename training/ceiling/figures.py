@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.reading.contract import TYPES, HemorrhageType, SizeClass
-from training.ceiling.passage import Passage, Step
+from training.ceiling.passage import Passage, Stage
 
 BARS: Final = {HemorrhageType.IPH: 0.97, HemorrhageType.EDH_SDH: 0.95, HemorrhageType.SAH: 0.92}
 
@@ -93,10 +93,10 @@ def figures(passages: list[Passage], voxel_ml: list[NDArray[np.float64]]) -> Fig
                 continue
             size = SizeClass.of(float(truth @ voxel))
             counts[size] += [passage.pieces[row], passage.anchored[row], passage.asked[row]]
-            for step in Step:
+            for step in Stage:
                 shared, told = passage.shared[step][row], passage.told[step][row]
                 of_step.setdefault((kind, step), []).append(2 * shared.sum() / (told.sum() + truth.sum()))
-            of_study.setdefault((kind, size), []).append(of_step[kind, Step.SURE][-1])
+            of_study.setdefault((kind, size), []).append(of_step[kind, Stage.SURE][-1])
             there = truth > 0
             of_slice[kind].extend(2 * shared[there] / (told[there] + truth[there]))
 
@@ -104,11 +104,11 @@ def figures(passages: list[Passage], voxel_ml: list[NDArray[np.float64]]) -> Fig
         return float(counts[size][column] / counts[size][0]) if counts[size][0] else float("nan")
 
     return Figures(
-        per_study={str(kind): Spread.of(of_step.get((kind, Step.SURE), [])) for kind in TYPES},
+        per_study={str(kind): Spread.of(of_step.get((kind, Stage.SURE), [])) for kind in TYPES},
         per_slice={kind: Spread.of(values) for kind, values in of_slice.items()},
         by_size={str(kind): {size: Spread.of(of_study.get((kind, size), [])) for size in SizeClass} for kind in TYPES},
         by_step={
-            str(kind): {str(step): Spread.of(of_step.get((kind, step), [])).mean for step in Step} for kind in TYPES
+            str(kind): {str(step): Spread.of(of_step.get((kind, step), [])).mean for step in Stage} for kind in TYPES
         },
         anchored={size: share(size, 1) for size in SizeClass},
         asked={size: share(size, 2) for size in SizeClass},

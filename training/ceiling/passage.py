@@ -42,7 +42,7 @@ Labels = NDArray[np.uint8]
 Counts = NDArray[np.int64]
 
 
-class Step(StrEnum):
+class Stage(StrEnum):
     """Where blood can be lost, in the order in which it is."""
 
     CUT = "cut into pieces"
@@ -81,8 +81,8 @@ class Passage:
     """
 
     truth: Counts
-    told: dict[Step, Counts]
-    shared: dict[Step, Counts]
+    told: dict[Stage, Counts]
+    shared: dict[Stage, Counts]
     pieces: Counts
     anchored: Counts
     asked: Counts
@@ -102,7 +102,7 @@ class _Slice:
         return _Slice(self.boxes[chosen], self.kinds[chosen], self.areas[chosen])
 
 
-def passed(labels: Labels, choices: list[Choice], rng: np.random.Generator) -> list[Passage]:
+def follow(labels: Labels, choices: list[Choice], rng: np.random.Generator) -> list[Passage]:
     """Return the passages of a study's labels [Z, 512, 512] by each choice; `rng` draws the samples of anchors.
 
     Choices that differ only in the mask share the rest of the way.
@@ -121,8 +121,8 @@ def passed(labels: Labels, choices: list[Choice], rng: np.random.Generator) -> l
             ways[choice.cutting] = _boxes_passed(labels, choice.cutting, rng)
         way, listed = ways[choice.cutting]
         told, shared = dict(way.told), dict(way.shared)
-        for step in (Step.MASK, Step.SURE):
-            told[step], shared[step] = _answer(labels, listed, choice.mask_size, sure=step is Step.SURE)
+        for step in (Stage.MASK, Stage.SURE):
+            told[step], shared[step] = _answer(labels, listed, choice.mask_size, sure=step is Stage.SURE)
         passages.append(replace(way, told=told, shared=shared))
     return passages
 
@@ -131,24 +131,24 @@ def _boxes_passed(labels: Labels, cutting: Cutting, rng: np.random.Generator) ->
     """Return the passage up to the mask, and the detections of each slice that has any."""
     bleeding = [int(z) for z in np.flatnonzero(labels.any(axis=(1, 2)))]
     counts = np.zeros((3, len(TYPES)), np.int64)
-    after: dict[Step, dict[int, _Slice]] = {step: {} for step in Step if step not in (Step.MASK, Step.SURE)}
+    after: dict[Stage, dict[int, _Slice]] = {step: {} for step in Stage if step not in (Stage.MASK, Stage.SURE)}
     unlimited = replace(cutting, most=MATRIX**2)
     for z in bleeding:
         boxes, kinds = pieces(labels[z], unlimited)
         cut = _Slice(boxes, kinds, np.array([_blood(labels[z], *one).sum() for one in zip(boxes, kinds, strict=True)]))
-        after[Step.CUT][z] = cut
-        after[Step.PIECES][z] = taught = cut.only(slice(cutting.most))
+        after[Stage.CUT][z] = cut
+        after[Stage.PIECES][z] = taught = cut.only(slice(cutting.most))
         proposed, at = _proposed(taught, rng, counts)
         # The classifier's offsets start from the proposal and are clipped alike.
         target = taught.only(at).boxes
         refined = decode(encode(target, proposed.boxes), proposed.boxes)
-        after[Step.BOXES][z] = _Slice(refined, proposed.kinds, proposed.areas)
+        after[Stage.BOXES][z] = _Slice(refined, proposed.kinds, proposed.areas)
         keep = np.flatnonzero(suppress(proposed.boxes[:PROPOSALS_PER_SLICE], PROPOSAL_OVERLAP))[:PROPOSALS_KEPT]
-        after[Step.PROPOSALS][z] = judged = after[Step.BOXES][z].only(keep)
+        after[Stage.PROPOSALS][z] = judged = after[Stage.BOXES][z].only(keep)
         # Types do not suppress one another.
         apart = judged.boxes + np.float32(2 * MATRIX) * judged.kinds[:, None].astype(np.float32)
-        after[Step.DETECTIONS][z] = judged.only(suppress(apart, DETECTION_OVERLAP))
-    after[Step.CHUNK], most_listed = _listed(after[Step.DETECTIONS], len(labels))
+        after[Stage.DETECTIONS][z] = judged.only(suppress(apart, DETECTION_OVERLAP))
+    after[Stage.CHUNK], most_listed = _listed(after[Stage.DETECTIONS], len(labels))
     covered = {step: _covered(labels, slices) for step, slices in after.items()}
     passage = Passage(
         truth=np.stack([np.count_nonzero(labels == kind.label, axis=(1, 2)) for kind in TYPES]),
@@ -157,10 +157,10 @@ def _boxes_passed(labels: Labels, cutting: Cutting, rng: np.random.Generator) ->
         pieces=counts[0],
         anchored=counts[1],
         asked=counts[2],
-        most_pieces=max((len(one.boxes) for one in after[Step.CUT].values()), default=0),
+        most_pieces=max((len(one.boxes) for one in after[Stage.CUT].values()), default=0),
         most_listed=most_listed,
     )
-    return passage, after[Step.CHUNK]
+    return passage, after[Stage.CHUNK]
 
 
 def _proposed(taught: _Slice, rng: np.random.Generator, counts: Counts) -> tuple[_Slice, NDArray[np.intp]]:

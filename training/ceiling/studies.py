@@ -76,7 +76,7 @@ class Order:
         return Labelled(f"{self.finding}-{self.seed}-{self.size}-{spacing}", head.labels(geometry), geometry.voxel_ml)
 
 
-def simulated(count: int, seed: int) -> list[Order]:
+def simulated_orders(count: int, seed: int) -> list[Order]:
     """Return `count` studies with blood from `seed` on: every type, then every size, then every slice distance."""
     orders = []
     for i in range(count):
@@ -87,7 +87,7 @@ def simulated(count: int, seed: int) -> list[Order]:
     return orders
 
 
-def stored(folder: Path, count: int | None = None) -> list[Order]:
+def stored_orders(folder: Path, count: int | None = None) -> list[Order]:
     """Return the heads with blood in `folder`, at most `count`, types taking turns.
 
     Raises
@@ -95,10 +95,10 @@ def stored(folder: Path, count: int | None = None) -> list[Order]:
     FileNotFoundError
         If there is none.
     """
-    from training.heads import stored as heads
+    from training.heads import find_heads
 
     by_type: dict[str, list[Order]] = {}
-    for head in heads(folder):
+    for head in find_heads(folder):
         if head.finding != "none":
             by_type.setdefault(head.finding, []).append(Order(head.seed, head.finding, folder=folder))
     turns = sorted((turn, finding, one) for finding, of in by_type.items() for turn, one in enumerate(of))

@@ -12,7 +12,7 @@ from rich.table import Table
 from appliance.reading.contract import MAX_DETECTIONS, TYPES, SizeClass
 from training.ceiling.cost import mask_head_gflop
 from training.ceiling.figures import BARS, Figures, Spread
-from training.ceiling.passage import Choice, Step
+from training.ceiling.passage import Choice, Stage
 from training.network.variants import VARIANTS
 
 
@@ -55,7 +55,7 @@ def show(console: Console, taught: Figures, choices: list[tuple[Choice, Figures]
     console.print(sizes)
 
     steps = _table("What is left after each step: mean Dice per study", "step", *(kind.display for kind in TYPES))
-    for step in Step:
+    for step in Stage:
         steps.add_row(str(step), *(_figure(taught.by_step[kind][step]) for kind in TYPES))
     console.print(steps)
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from appliance.reading.boxes import MAX_LOG_RATIO, MIN_SIZE_PX, MIN_UNION_PX, OFFSET_SCALE
 
 
-def decoded(offsets: tf.Tensor, reference: tf.Tensor, matrix: int) -> tf.Tensor:
+def decode(offsets: tf.Tensor, reference: tf.Tensor, matrix: int) -> tf.Tensor:
     """Return the boxes [..., 4] that `offsets` [..., 4] describe from `reference`, clipped to the grid."""
     offsets = tf.cast(offsets, tf.float32) * tf.constant(OFFSET_SCALE)
     shift, ratio = offsets[..., :2], tf.clip_by_value(offsets[..., 2:], -MAX_LOG_RATIO, MAX_LOG_RATIO)
@@ -26,8 +26,8 @@ def decoded(offsets: tf.Tensor, reference: tf.Tensor, matrix: int) -> tf.Tensor:
     return tf.concat([upper, lower], axis=-1)
 
 
-def encoded(boxes: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
-    """Return the offsets [..., 4] from `reference` to `boxes`: the inverse of `decoded` inside the grid."""
+def encode(boxes: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
+    """Return the offsets [..., 4] from `reference` to `boxes`: the inverse of `decode` inside the grid."""
     size = tf.maximum(boxes[..., 2:] - boxes[..., :2], MIN_SIZE_PX)
     reference_size = tf.maximum(reference[..., 2:] - reference[..., :2], MIN_SIZE_PX)
     shift = 0.5 * (boxes[..., :2] + boxes[..., 2:] - reference[..., :2] - reference[..., 2:]) / reference_size

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from appliance.reading.contract import DETECTION_OVERLAP, MATRIX, MAX_DETECTIONS, MAX_DISMISSED, SCORE_FLOOR
 from training.network.boxes import rows
-from training.network.nms import kept
+from training.network.nms import keep_best
 from training.network.rpn import Proposals
 
 
@@ -55,7 +55,7 @@ def detections(judged: Judged, masks: Callable[[tf.Tensor, tf.Tensor], tf.Tensor
     kind = tf.math.top_k(scores, 1)[1][..., 0]
     # Boxes of different types are moved apart, so that one suppression serves all types.
     apart = boxes + tf.cast(kind, tf.float32)[..., None] * float(2 * MATRIX)
-    best = best * kept(apart, DETECTION_OVERLAP) * tf.cast(best >= SCORE_FLOOR, tf.float32)
+    best = best * keep_best(apart, DETECTION_OVERLAP) * tf.cast(best >= SCORE_FLOOR, tf.float32)
 
     best, index = tf.math.top_k(tf.reshape(best, [slices * count]), MAX_DETECTIONS)
     real = tf.cast(best > 0.0, tf.float32)
@@ -74,7 +74,7 @@ def detections(judged: Judged, masks: Callable[[tf.Tensor, tf.Tensor], tf.Tensor
     }
 
 
-def dismissed(judged: Judged, candidates: Proposals) -> dict[str, tf.Tensor]:
+def dismissed_outputs(judged: Judged, candidates: Proposals) -> dict[str, tf.Tensor]:
     """Return the contract's dismissed outputs: proposals of which no type reached the floor, by falling objectness."""
     slices, count, types = judged.scores.shape
     below = candidates.valid * tf.cast(judged.best < SCORE_FLOOR, tf.float32)

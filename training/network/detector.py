@@ -18,11 +18,11 @@ import tensorflow as tf
 
 from appliance.reading.contract import CLIP_HU, MATRIX, SCALED_RANGE
 from training.network.backbone import Backbone
-from training.network.boxes import decoded
-from training.network.detections import Judged, detections, dismissed, slice_numbers
+from training.network.boxes import decode
+from training.network.detections import Judged, detections, dismissed_outputs, slice_numbers
 from training.network.feature_pyramid import FeaturePyramid
 from training.network.heads import CLASSIFIER_GRID, MASK_GRID, ClassifierHead, MaskHead
-from training.network.roi_align import aligned
+from training.network.roi_align import align
 from training.network.rpn import Proposals, RegionProposalNetwork, proposals
 from training.network.variants import Variant
 
@@ -30,8 +30,8 @@ from training.network.variants import Variant
 MASK_LEVELS: Final = 1
 
 
-def scaled(hu: tf.Tensor) -> tf.Tensor:
-    """Return HU as `contract.scaled` does, inside the graph: NaN is 0 HU, then clipped to +-240 HU, then [-3, 3]."""
+def scale(hu: tf.Tensor) -> tf.Tensor:
+    """Return HU as `contract.scale_hu` does, inside the graph: NaN is 0 HU, then clipped to +-240 HU, then [-3, 3]."""
     hu = tf.where(tf.math.is_nan(hu), 0.0, hu)  # a scalar: zeros_like would stand in the exported graph as 21 MB
     return tf.clip_by_value(hu, -CLIP_HU, CLIP_HU) * (SCALED_RANGE / CLIP_HU)
 
@@ -60,9 +60,9 @@ class Passage:
     class_logits: tf.Tensor
     box_offsets: tf.Tensor
 
-    def judged(self) -> Judged:
+    def judge(self) -> Judged:
         """Return what the classifier makes of the proposals, where it looked at all of them."""
-        boxes = decoded(self.box_offsets, self.boxes, MATRIX)
+        boxes = decode(self.box_offsets, self.boxes, MATRIX)
         scores = tf.nn.softmax(tf.cast(self.class_logits, tf.float32), axis=-1)[..., 1:]
         return Judged(boxes, scores, tf.reduce_max(scores, axis=-1) * self.candidates.valid)
 
@@ -87,10 +87,10 @@ class Detector(keras.Model):  # type: ignore[misc]
 
     def call(self, hu: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the contract's outputs for a chunk `hu` [targets + 4, 512, 512]."""
-        seen = self.passage(scaled(hu)[..., None], lambda candidates: candidates.boxes)
-        judged = seen.judged()
+        seen = self.passage(scale(hu)[..., None], lambda candidates: candidates.boxes)
+        judged = seen.judge()
         found = detections(judged, lambda boxes, slices: self.masks(seen.pyramid, boxes, slices))
-        return found | dismissed(judged, seen.candidates)
+        return found | dismissed_outputs(judged, seen.candidates)
 
     def passage(
         self, slices: tf.Tensor, choose: Callable[[Proposals], tf.Tensor], slabs: int = 1, training: bool = False
@@ -105,7 +105,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         candidates = proposals(logits, offsets, slices.shape[1])
         boxes = choose(candidates)
         count, each = boxes.shape[:2]
-        class_logits, box_offsets = self.classified(
+        class_logits, box_offsets = self.classify(
             pyramid, tf.reshape(boxes, [count * each, 4]), slice_numbers(count, each)
         )
         return Passage(
@@ -123,11 +123,11 @@ class Detector(keras.Model):  # type: ignore[misc]
         maps = self.backbone(slices, slabs=slabs, training=training)
         return list(self.feature_pyramid(maps, slabs=slabs))
 
-    def classified(self, pyramid: list[tf.Tensor], boxes: tf.Tensor, slices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def classify(self, pyramid: list[tf.Tensor], boxes: tf.Tensor, slices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return class logits [K, 4] and box offsets [K, 4] for `boxes` [K, 4] on `slices` [K]."""
-        logits, offsets = self.classifier(aligned(pyramid, boxes, slices, CLASSIFIER_GRID))
+        logits, offsets = self.classifier(align(pyramid, boxes, slices, CLASSIFIER_GRID))
         return logits, offsets
 
     def masks(self, pyramid: list[tf.Tensor], boxes: tf.Tensor, slices: tf.Tensor) -> tf.Tensor:
         """Return mask logits [K, 56, 56, 3] of the three types for `boxes` [K, 4] on `slices` [K]."""
-        return self.mask_head(aligned(pyramid[:MASK_LEVELS], boxes, slices, MASK_GRID))
+        return self.mask_head(align(pyramid[:MASK_LEVELS], boxes, slices, MASK_GRID))

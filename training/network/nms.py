@@ -20,7 +20,7 @@ from training.network.boxes import overlaps
 ROUNDS: Final = 12
 
 
-def kept(boxes: tf.Tensor, threshold: float) -> tf.Tensor:
+def keep_best(boxes: tf.Tensor, threshold: float) -> tf.Tensor:
     """Return 1.0 for each box that greedy suppression keeps and 0.0 for the others: [S, K].
 
     `boxes` [S, K, 4] are ordered by falling score; a pair that overlaps by more than `threshold` is too close.

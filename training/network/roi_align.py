@@ -29,7 +29,7 @@ def box_level(boxes: tf.Tensor, levels: int) -> tf.Tensor:
     return tf.cast(level, tf.int32)
 
 
-def aligned(pyramid: list[tf.Tensor], boxes: tf.Tensor, slices: tf.Tensor, size: int) -> tf.Tensor:
+def align(pyramid: list[tf.Tensor], boxes: tf.Tensor, slices: tf.Tensor, size: int) -> tf.Tensor:
     """Return the features of each box on a `size` x `size` grid of its cells' centres: [K, size, size, C].
 
     Parameters

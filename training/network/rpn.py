@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from appliance.reading.anchors import PER_CELL, level_anchors
 from appliance.reading.contract import ANCHOR_SIZES_PX, PROPOSAL_OVERLAP, PROPOSALS_KEPT, PROPOSALS_PER_SLICE
-from training.network.boxes import decoded, rows
-from training.network.nms import kept
+from training.network.boxes import decode, rows
+from training.network.nms import keep_best
 from training.network.variants import Variant
 
 SUPPRESSED_LOGIT: Final = -1e4
@@ -98,10 +98,10 @@ def proposals(logits: list[tf.Tensor], offsets: list[tf.Tensor], matrix: int) ->
         anchors = level_anchors(matrix, level)
         count = min(PROPOSALS_PER_SLICE, anchors.shape[0])
         score, index = tf.math.top_k(tf.cast(logits[level], tf.float32), count)
-        boxes.append(decoded(rows(offsets[level], index), tf.gather(anchors, index), matrix))
+        boxes.append(decode(rows(offsets[level], index), tf.gather(anchors, index), matrix))
         scores.append(score)
     score, index = tf.math.top_k(tf.concat(scores, axis=1), PROPOSALS_PER_SLICE)
     best = rows(tf.concat(boxes, axis=1), index)
-    keep = kept(best, PROPOSAL_OVERLAP)
+    keep = keep_best(best, PROPOSAL_OVERLAP)
     score, index = tf.math.top_k(keep * score + (1.0 - keep) * SUPPRESSED_LOGIT, PROPOSALS_KEPT)
     return Proposals(rows(best, index), score)

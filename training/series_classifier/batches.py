@@ -34,10 +34,10 @@ def batches(
     while True:
         wanted = rng.permutation(np.arange(size) % len(CLASSES))
         chosen = [int(rng.choice(of_class[number])) for number in wanted]
-        yield np.stack([varied(thumbnails[one], rng) for one in chosen]), wanted.astype(np.int64)
+        yield np.stack([vary(thumbnails[one], rng) for one in chosen]), wanted.astype(np.int64)
 
 
-def varied(kept: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def vary(kept: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return three of the thumbnails [KEPT, SIZE, SIZE, channels] of a series, as another scan might have them."""
     chosen = np.sort(rng.choice(len(kept), INPUT_SHAPE[0], replace=False))
     x = kept[chosen].astype(np.float32)
@@ -47,7 +47,7 @@ def varied(kept: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
         x = x[:, ::-1]
     if rng.random() < 0.5:
         x = x[:, :, ::-1]
-    x = _moved(x, rng)
+    x = _move(x, rng)
     gain, shift = np.ones(len(CHANNELS), np.float32), np.zeros(len(CHANNELS), np.float32)
     gain[:3] = rng.uniform(0.9, 1.1, 3)
     shift[0] = rng.uniform(-14, 14)
@@ -62,7 +62,7 @@ def varied(kept: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
     return np.clip(np.rint(x), 0, 255).astype(np.uint8)
 
 
-def _moved(x: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _move(x: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Return thumbnails turned a little, zoomed and shifted; what comes in from outside is the corner's value."""
     angle, zoom = rng.uniform(-0.3, 0.3), np.exp(rng.uniform(-0.25, 0.3))
     cos, sin = np.cos(angle) * zoom, np.sin(angle) * zoom

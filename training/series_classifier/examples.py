@@ -134,7 +134,7 @@ def head_examples(seed: int) -> Iterator[Example]:
                 scanner = scanner.without_rays()
             if kind in SHARP_KINDS:
                 scanner = sharp(scanner, rng)
-            yield Example(str(kind), CLASS_OF[kind], _rendered(shown, kind, planes, scanner, noise, rng))
+            yield Example(str(kind), CLASS_OF[kind], _render(shown, kind, planes, scanner, noise, rng))
 
 
 def sharp(scanner: Scanner, rng: np.random.Generator) -> Scanner:
@@ -181,7 +181,7 @@ def _thinned_out(geometry: ScanGeometry, count: int) -> ScanGeometry:
     )
 
 
-def _rendered(
+def _render(
     head: SimulatedHead,
     kind: SeriesKind,
     planes: ScanGeometry,

@@ -49,7 +49,7 @@ def train(
             print(f"step {step}: loss {np.mean(losses[-100:]):.3f}, {time.monotonic() - begun:.0f} s", flush=True)
         if step == steps:
             break
-    found = _validated(network, *load_examples(folder, validation))
+    found = _validate(network, *load_examples(folder, validation))
     origin = {
         "command": command,
         "data": "thumbnails of simulated series (simulator); no scan of a person was used",
@@ -74,7 +74,7 @@ def train(
     return origin
 
 
-def _validated(
+def _validate(
     network: keras.Model, thumbnails: NDArray[np.uint8], classes: NDArray[np.int64], kinds: NDArray[np.str_]
 ) -> dict[str, Any]:
     """Return how many series of each kind are right, and which were taken for what."""

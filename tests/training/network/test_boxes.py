@@ -9,7 +9,7 @@ pytest.importorskip("tensorflow", reason="needs the training environment")
 import numpy as np
 import tensorflow as tf
 
-from training.network.boxes import decoded, encoded, overlaps
+from training.network.boxes import decode, encode, overlaps
 
 pytestmark = pytest.mark.training
 
@@ -24,12 +24,12 @@ def test_decoding_what_was_encoded_gives_the_box_back() -> None:
     # References whose size differs by less than the bound on refinement.
     boxes = random_boxes(50)
     reference = boxes + np.random.default_rng(1).uniform(-2, 2, boxes.shape).astype(np.float32)
-    np.testing.assert_allclose(decoded(encoded(boxes, reference), reference, 512), boxes, atol=1e-3)
+    np.testing.assert_allclose(decode(encode(boxes, reference), reference, 512), boxes, atol=1e-3)
 
 
 @pytest.mark.parametrize("offset", [1e30, -1e30])
 def test_wild_offsets_stay_inside_the_grid_and_never_empty(offset: float) -> None:
-    box = decoded(tf.fill((50, 4), offset), random_boxes(50), 512).numpy()
+    box = decode(tf.fill((50, 4), offset), random_boxes(50), 512).numpy()
     assert box.min() >= 0
     assert box.max() <= 512
     assert (box[:, 2:] - box[:, :2]).min() >= 1

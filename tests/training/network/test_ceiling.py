@@ -18,7 +18,7 @@ from appliance.reading.masks import cells
 from training.ceiling.cost import mask_head_gflop
 from training.network import boxes, nms
 from training.network.heads import MASK_GRID, MaskHead
-from training.network.roi_align import aligned
+from training.network.roi_align import align
 from training.network.variants import VARIANTS
 
 pytestmark = pytest.mark.training
@@ -32,11 +32,11 @@ def random_boxes(count: int, rng: np.random.Generator) -> np.ndarray:
 def test_boxes_are_encoded_and_decoded_as_the_network_does() -> None:
     rng = np.random.default_rng(0)
     target, reference = random_boxes(200, rng), random_boxes(200, rng)
-    offsets = boxes.encoded(tf.constant(target), tf.constant(reference)).numpy()
+    offsets = boxes.encode(tf.constant(target), tf.constant(reference)).numpy()
     np.testing.assert_allclose(encode(target, reference), offsets, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(
         decode(offsets, reference),
-        boxes.decoded(tf.constant(offsets), tf.constant(reference), MATRIX).numpy(),
+        boxes.decode(tf.constant(offsets), tf.constant(reference), MATRIX).numpy(),
         atol=1e-3,
     )
 
@@ -44,7 +44,7 @@ def test_boxes_are_encoded_and_decoded_as_the_network_does() -> None:
 def test_boxes_are_suppressed_as_the_network_does() -> None:
     found = random_boxes(60, np.random.default_rng(1))
     for threshold in (0.2, DETECTION_OVERLAP, PROPOSAL_OVERLAP):
-        keep = nms.kept(tf.constant(found[None]), threshold).numpy()[0] > 0.5
+        keep = nms.keep_best(tf.constant(found[None]), threshold).numpy()[0] > 0.5
         np.testing.assert_array_equal(suppress(found, threshold), keep)
 
 
@@ -53,9 +53,7 @@ def test_masks_are_asked_for_as_training_asks_for_them() -> None:
     plane = (rng.random((MATRIX, MATRIX)) < 0.3).astype(np.float32)
     rois = random_boxes(5, rng)
     stride = 4.0  # as in `training.losses`
-    asked = aligned(
-        [tf.constant(plane[None, :, :, None])], tf.constant(rois) * stride, tf.zeros(5, tf.int32), MASK_SIZE
-    )
+    asked = align([tf.constant(plane[None, :, :, None])], tf.constant(rois) * stride, tf.zeros(5, tf.int32), MASK_SIZE)
     for box, mask in zip(rois, asked.numpy()[..., 0], strict=True):
         np.testing.assert_allclose(cells(plane, Box(*map(float, box)), MASK_SIZE), mask, atol=2e-4)
 

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from appliance.reading import contract
 from training.network.boxes import overlaps
-from training.network.detections import Judged, detections, dismissed
-from training.network.detector import Detector, scaled
+from training.network.detections import Judged, detections, dismissed_outputs
+from training.network.detector import Detector, scale
 from training.network.rpn import SUPPRESSED_LOGIT, Proposals
 
 pytestmark = pytest.mark.training
@@ -59,10 +59,10 @@ def test_nan_and_infinite_hu_give_what_clean_hu_give(edge: Detector) -> None:
 
 def test_scaling_in_the_graph_is_the_contracts() -> None:
     hu = np.array([-3000, -240, -100, 0, 37.5, 240, 5000, np.nan, np.inf, -np.inf], np.float32)
-    np.testing.assert_allclose(scaled(tf.constant(hu)), contract.scaled(hu), atol=1e-6)
+    np.testing.assert_allclose(scale(tf.constant(hu)), contract.scale_hu(hu), atol=1e-6)
 
 
-def judged(boxes: list[list[float]], scores: list[list[float]], logits: list[float]) -> tuple[Judged, Proposals]:
+def judge(boxes: list[list[float]], scores: list[list[float]], logits: list[float]) -> tuple[Judged, Proposals]:
     """One slice with these proposals, filled up to the 128 that the lists need."""
     padding = contract.MAX_DETECTIONS - len(boxes)
     box = tf.constant([boxes + padding * [[0.0, 0.0, 1.0, 1.0]]])
@@ -79,7 +79,7 @@ def flat_masks(boxes: tf.Tensor, slices: tf.Tensor) -> tf.Tensor:
 
 def test_suppression_is_within_a_type_and_the_mask_is_the_best_types() -> None:
     box = [10.0, 10.0, 60.0, 60.0]
-    state, _ = judged([box, box, box], [[0.9, 0, 0], [0.8, 0, 0], [0, 0.1, 0.7]], [3.0, 2.0, 1.0])
+    state, _ = judge([box, box, box], [[0.9, 0, 0], [0.8, 0, 0], [0, 0.1, 0.7]], [3.0, 2.0, 1.0])
     out = detections(state, flat_masks)
     assert int(out["detection_count"][0]) == 2
     np.testing.assert_allclose(out["detection_score"][:3], [[0.9, 0, 0], [0, 0.1, 0.7], [0, 0, 0]])
@@ -89,8 +89,8 @@ def test_suppression_is_within_a_type_and_the_mask_is_the_best_types() -> None:
 
 def test_what_stays_below_the_floor_is_dismissed_by_falling_objectness() -> None:
     boxes = [[0.0, 0.0, 20.0, 20.0], [100.0, 100.0, 150.0, 150.0], [200.0, 200.0, 260.0, 260.0]]
-    state, candidates = judged(boxes, [[0.01, 0.02, 0.01], [0.9, 0, 0], [0.04, 0, 0]], [-1.0, 0.5, 2.0])
-    out = dismissed(state, candidates)
+    state, candidates = judge(boxes, [[0.01, 0.02, 0.01], [0.9, 0, 0], [0.04, 0, 0]], [-1.0, 0.5, 2.0])
+    out = dismissed_outputs(state, candidates)
     assert int(out["dismissed_count"][0]) == 2
     np.testing.assert_allclose(out["dismissed_box"][:3], [boxes[2], boxes[0], [0, 0, 0, 0]])
     assert int(detections(state, flat_masks)["detection_count"][0]) == 1

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from appliance.reading.series import CHANNELS, CLASSES, INPUT_SHAPE, SIZE, SeriesClass
-from training.series_classifier.batches import batches, middle_three, varied
+from training.series_classifier.batches import batches, middle_three, vary
 from training.series_classifier.examples import KEPT, load_examples, other_examples
 
 
@@ -35,7 +35,7 @@ def test_a_batch_holds_every_class_as_often_however_rare_it_is() -> None:
 def test_variation_changes_a_series_and_leaves_its_channels_apart() -> None:
     kept = np.zeros((KEPT, SIZE, SIZE, len(CHANNELS)), np.uint8)
     kept[:, 24:72, 24:72] = np.array([120, 0, 130, 60, 90])
-    made = [varied(kept, np.random.default_rng(seed)).astype(float) for seed in range(8)]
+    made = [vary(kept, np.random.default_rng(seed)).astype(float) for seed in range(8)]
     assert len({one.tobytes() for one in made}) == 8
     for one in made:
         middle = one[:, 40:56, 40:56].reshape(-1, len(CHANNELS))
