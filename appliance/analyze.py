@@ -155,6 +155,7 @@ def result(answer: Answer | None, refusals: tuple[Refusal, ...], model: dict[str
     return {
         "present": facts.get("present"),
         "probability": facts.get("probability"),
+        "coverage": facts.get("coverage"),
         "lesions": facts.get("lesions", []),
         "series": {key: facts["series"][key] for key in ("uid", "description", "slices")} if facts else None,
         "refusals": plain(every_refusal),

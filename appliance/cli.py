@@ -17,6 +17,7 @@ from rich.table import Column, Table
 
 from appliance import __version__
 from appliance.errors import ApplianceError
+from appliance.results.wording import PART_ONLY, covered_words, of_part
 from appliance.settings import Settings, load_settings
 from appliance.transport import bounded_client
 
@@ -117,10 +118,15 @@ def _print_result(document: dict[str, Any]) -> None:
     if document["present"] is None:
         out.print("[yellow]not read[/yellow]")
     else:
-        answer = "[red]hemorrhage[/red]" if document["present"] else "[green]no hemorrhage found[/green]"
+        covered = document["coverage"]
+        colour = "yellow" if covered["partial"] else "green"
+        none_found = f"[{colour}]no hemorrhage found[/{colour}]"
+        answer = "[red]hemorrhage[/red]" if document["present"] else none_found
         series = document["series"]
-        out.print(f"{answer}  probability {document['probability']:.3f}")
-        described = f"series {series['uid']}  '{series['description']}', {series['slices']} slices"
+        out.print(f"{answer}{of_part(covered)}  probability {document['probability']:.3f}")
+        for missing in covered["missing"]:
+            out.print(f"{PART_ONLY} {missing}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        described = f"series {series['uid']}  '{series['description']}', {covered_words(covered)}"
         out.print(described, markup=False, highlight=False, soft_wrap=True)
     if document["lesions"]:
         from appliance.results.facts import LESION_FACTS, lesion_row
@@ -169,16 +175,18 @@ def status_lines(study: dict[str, Any]) -> list[str]:
     present = study.get("present")
     probability = study.get("probability")
     turnaround = study.get("turnaround_s")
-    answer = "" if present is None else ("hemorrhage" if present else "none found")
+    covered = study.get("coverage")
+    answer = "" if present is None else ("hemorrhage" if present else "none found") + of_part(covered)
     facts = (
         study["state"],
         answer,
+        "" if covered is None else covered_words(covered),
         "" if probability is None else f"probability {probability:.3f}",
         "" if turnaround is None else f"turnaround {turnaround:.2f} s",
         *(f"{lesion['type']} {lesion['volume_ml']:.1f} mL" for lesion in study.get("lesions") or ()),
     )
-    why_not = _why_not(study).splitlines() if present is None else ()
-    return [study["study_uid"], "  " + ", ".join(filter(None, facts)), *(f"    {reason}" for reason in why_not)]
+    reasons = _why_not(study).splitlines() if present is None else covered["missing"] if covered else ()
+    return [study["study_uid"], "  " + ", ".join(filter(None, facts)), *(f"    {reason}" for reason in reasons)]
 
 
 def _why_not(study: dict[str, Any]) -> str:

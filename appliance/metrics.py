@@ -57,6 +57,11 @@ class Metrics:
             ["answer"],
             registry=self.registry,
         )
+        self.partial = Counter(
+            "hemorrhage_partial_answers",
+            "Answers about a part of the head, because the rest had not come or could not be read with it",
+            registry=self.registry,
+        )
         self.refusals = Counter(
             "hemorrhage_refusals",
             "Reasons for which series were not read; study=answered: another series of the study was",

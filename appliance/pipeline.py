@@ -8,10 +8,13 @@ Each step is a function of what the step before it made. What comes before (noti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from appliance.coverage.coverage import Coverage, coverage
+from appliance.coverage.neighbours import reaches_beyond
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.findings.find import find
 from appliance.findings.finding import Finding
@@ -25,7 +28,7 @@ from appliance.inference.detector import TritonDetector
 from appliance.reading.lesions import Criteria
 from appliance.results.report import Results, report
 from appliance.selection.look import Classifier, look_at
-from appliance.selection.select import Selection, select
+from appliance.selection.select import Judgement, Selection, select
 from appliance.settings import Settings
 from appliance.steps import Step, StepClock
 
@@ -62,6 +65,7 @@ class ReadAnswer(_Answer):
     stack: Stack
     selection_reasons: tuple[str, ...]
     finding: Finding
+    covered: Coverage
     results: Results
 
 
@@ -98,12 +102,22 @@ class Pipeline:
                 selection = select(found, self.settings.selection, looks=looks)
         refusals = list(selection.refusals)
 
-        for judgement in selection.readable:
+        candidates = deque(selection.readable)
+        put_off: set[Stack] = set()
+        while candidates:
+            judgement = candidates.popleft()
             stack = judgement.stack
             try:
                 volume = _accepted(stack, study.fetch, clock)
             except RefusedError as error:
                 refusals += error.refusals
+                continue
+            with clock(Step.CHECK):
+                covered = coverage(volume, stack, found)
+            if covered.partial and stack not in put_off and _show_more(candidates, put_off, stack):
+                del volume
+                put_off.add(stack)
+                candidates.append(judgement)
                 continue
             with clock(Step.INFER):
                 reading = self.detector.read(volume.hu)
@@ -115,6 +129,7 @@ class Pipeline:
                     volume,
                     reading,
                     finding,
+                    covered=covered,
                     settings=self.settings,
                     created=datetime.now(UTC),
                     supersedes=study.supersedes,
@@ -129,6 +144,7 @@ class Pipeline:
                 stack,
                 judgement.reasons_for,
                 finding,
+                covered,
                 results,
             )
 
@@ -136,6 +152,11 @@ class Pipeline:
             nothing = "no series of the study is a readable axial soft-tissue head CT"
             refusals.append(Refusal(RefusalCode.NO_SUITABLE_SERIES, nothing))
         return UnreadAnswer(study.uid, selection, self.detector.identity, tuple(refusals), clock.timing_ms)
+
+
+def _show_more(candidates: Iterable[Judgement], put_off: set[Stack], part: Stack) -> bool:
+    """Return whether another candidate that was not put off itself reaches beyond a part: a whole head goes first."""
+    return any(reaches_beyond(other.stack, part) for other in candidates if other.stack not in put_off)
 
 
 def _accepted(stack: Stack, fetch: Callable[[str], bytes], clock: StepClock) -> Volume:

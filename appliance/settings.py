@@ -158,13 +158,21 @@ class IntakeSettings(_Section):
     """When a study is looked at."""
 
     quiet_s: float = Field(
-        2.0, ge=0.2, le=600, description="A study is decided when no instance has come for this long, s"
+        2.0,
+        ge=0.2,
+        le=600,
+        description="A study is decided when no instance has come for this long, s; for four times the longest pause "
+        "that a series of it has made so far, where that is longer",
+    )
+    quiet_longest_s: float = Field(
+        30.0, ge=0.2, le=600, description="A slow sender prolongs the quiet time to no more than this, s"
     )
     incomplete_s: float = Field(
         120.0,
         ge=1,
         le=_DAY_S,
-        description="A series with a gap or too few slices is waited for this long, then refused, s",
+        description="A series with a gap, too few slices or a missing end is waited for this long, s; then a gap or "
+        "too few slices are refused, and what lacks an end is read and marked as a part",
     )
     poll_s: float = Field(
         1.0, ge=0.1, le=3600, description="How often Orthanc's change log is read without a doorbell, s"

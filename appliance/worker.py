@@ -252,6 +252,7 @@ class Worker:
         self._log.info(
             "study answered",
             present=answer.finding.present,
+            partial=answer.covered.partial,
             turnaround_s=turnaround_s and round(turnaround_s, 3),
             timing_ms={step: round(ms, 1) for step, ms in clock.timing_ms.items()},
             superseded=superseded,
@@ -288,6 +289,8 @@ class Worker:
         for refusal in refusals:
             self._metrics.refusals.labels(refusal.code.value, "answered").inc()
         self._metrics.answers.labels("present" if answer.finding.present else "absent").inc()
+        if answer.covered.partial:
+            self._metrics.partial.inc()
 
     def _clocked(self, timing_ms: dict[str, float]) -> None:
         for step, ms in timing_ms.items():

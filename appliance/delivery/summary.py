@@ -21,6 +21,7 @@ def summary(answer: ReadAnswer) -> dict[str, Any]:
         "threshold": finding.criteria.threshold,
         "extend_score": finding.criteria.extend_score,
         "lesions": [lesion_facts(lesion) for lesion in finding.lesions],
+        "coverage": answer.covered.facts,
         "series": {
             "uid": stack.series_uid,
             "description": stack.description,

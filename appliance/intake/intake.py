@@ -18,12 +18,15 @@ from typing import Final
 
 import structlog
 
+from appliance.coverage.ends import ends_of
 from appliance.errors import RefusalCode, RefusedError, UnavailableError
+from appliance.imaging.stacks import Stack
 from appliance.intake.change_feed import ChangeFeed, Placed
 from appliance.intake.doorbell import Bell
 from appliance.intake.handover import Handover
 from appliance.intake.headers import Headers
 from appliance.intake.judge import Verdict, judge
+from appliance.intake.pace import Paces
 from appliance.intake.snapshot import Snapshot, Snapshots
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import FollowedStudy, Job, NewJob
@@ -91,6 +94,7 @@ class Intake:
         self._unstamped: dict[str, _Unstamped] = {}
         self._to_fetch: deque[str] = deque()
         self._prepared: dict[str, _Prepared] = {}
+        self._paces = Paces(settings.intake.quiet_s, settings.intake.quiet_longest_s)
         self._failing = ""
 
     def run(self, stopping: threading.Event) -> None:
@@ -120,6 +124,7 @@ class Intake:
         soon = self._clock() - self._settings.intake.quiet_s
         for placed in taken.placed:
             self._note_unstamped(placed)
+            self._paces.note(placed)
             self._stamps.pop(placed.instance, None)
             # Those of a backlog are fetched when their study is judged, or they would drive each other out.
             if placed.quiet_from > soon and self._snapshots.is_read(placed.series):
@@ -179,6 +184,7 @@ class Intake:
     def _forget(self, study: str) -> None:
         self._prepared.pop(study, None)
         self._unstamped.pop(study, None)
+        self._paces.forget(study)
 
     def _fetch_ahead(self) -> None:
         for _ in range(min(_FETCHED_A_TURN, len(self._to_fetch))):
@@ -191,11 +197,9 @@ class Intake:
         """Decide the studies that are due; return how long it is until the next one is, s."""
         next_due = float("inf")
         for study in self._ledger.studies.followed():
-            due = study.quiet_from + (
-                self._settings.intake.quiet_s
-                if study.state is StudyState.RECEIVING
-                else self._settings.intake.incomplete_s
-            )
+            due = study.quiet_from + self._paces.quiet_s(study.id)
+            if study.state is StudyState.INCOMPLETE:
+                due = max(due, study.quiet_from + self._settings.intake.incomplete_s)
             judged_at = min(study.quiet_from + _JUDGED_AFTER_S, due)
             now = self._clock()
             if now >= due:
@@ -218,7 +222,7 @@ class Intake:
         snapshot = None
         try:
             snapshot = self._snapshots.of(study.id)
-            verdict = judge(snapshot, self._standing_jobs(study.id), self._settings.selection)
+            verdict = judge(snapshot, self._standing_jobs(study.id), self._settings.selection, self._missing_ends)
         except NotThereError:
             self._delete(study.id)
             self._log.info("study deleted", study=study.uid)
@@ -230,6 +234,16 @@ class Intake:
             verdict = Verdict(NewJob(snapshot.instance_set if snapshot else "", ""))
         prepared = self._prepared[study.id] = _Prepared(study.quiet_from, snapshot, verdict)
         return prepared
+
+    def _missing_ends(self, stack: Stack) -> tuple[str, ...]:
+        """Return which ends of the head a stack lacks, as its images show."""
+        if stack.geometry is None:
+            return ()
+        try:
+            ends = ends_of(stack, self._snapshots.file)
+        except NotThereError:  # deleted while we looked: the worker meets it too
+            return ()
+        return () if ends is None else ends.missing(stack.geometry.extent_mm)
 
     def _standing_jobs(self, study: str) -> list[Job]:
         """Return the study's jobs that stand: not those whose answer, or whose source, was deleted from Orthanc."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,11 +46,17 @@ class Verdict:
     refusals: tuple[Refusal, ...] = ()
 
 
-def judge(snapshot: Snapshot, jobs: Iterable[Job], settings: SelectionSettings) -> Verdict:
+def judge(
+    snapshot: Snapshot,
+    jobs: Iterable[Job],
+    settings: SelectionSettings,
+    missing_ends: Callable[[Stack], Sequence[str]] = lambda _: (),
+) -> Verdict:
     """Return what is to be done about a study, given the jobs that stand for it already.
 
     The best stack gets an answer unless it has one, or one that is as good has. Then only a stack of a later
     acquisition that ranks as high (a rescan) gets an answer of its own; other stacks of the same acquisition do not.
+    An answer waits for the ends of the head that the stack to read lacks, as `missing_ends` sees them in its images.
     """
     standing = [job for job in jobs if job.state is not JobState.WITHDRAWN and not job.requested]
     if any(job.instance_set == snapshot.instance_set for job in standing):
@@ -69,13 +75,21 @@ def judge(snapshot: Snapshot, jobs: Iterable[Job], settings: SelectionSettings) 
     before = [stack for stack in selection.suitable if stack.slice_set_hash in answered]
     if all(scores[chosen] > scores[stack] for stack in before):
         new = NewJob(snapshot.instance_set, chosen.slice_set_hash)
+        waiting_for = waiting_for or _ends(chosen, missing_ends)
         return Verdict(new, bool(waiting_for), waiting_for, selection.refusals if waiting_for else ())
     rescan = _rescan(selection, before)
     if rescan is None:
         return Verdict(None)
     ranked_before = selection.suitable[: selection.suitable.index(rescan)]
     left_out = tuple(stack.slice_set_hash for stack in ranked_before)
-    return Verdict(NewJob(snapshot.instance_set, rescan.slice_set_hash, left_out))
+    waiting_for = _ends(rescan, missing_ends)
+    return Verdict(NewJob(snapshot.instance_set, rescan.slice_set_hash, left_out), bool(waiting_for), waiting_for)
+
+
+def _ends(stack: Stack, missing_ends: Callable[[Stack], Sequence[str]]) -> str:
+    """Return which ends of the head are awaited; "" when none is."""
+    missing = missing_ends(stack)
+    return f"series {stack.series_uid}: {'; '.join(missing)}" if missing else ""
 
 
 def _awaited(selection: Selection) -> str:

@@ -49,6 +49,7 @@ VOLUME: Final = Code("118565006", "SCT", "Volume")
 PRESENCE: Final = Code("121052", "DCM", "Presence of property")
 PRESENT: Final = Code("52101004", "SCT", "Present")
 ABSENT: Final = Code("272519000", "SCT", "Absent")
+UNDETERMINED: Final = Code("373068000", "SCT", "Undetermined")
 MILLILITER: Final = Code("mL", "UCUM", "milliliter")
 NO_UNITS: Final = Code("1", "UCUM", "no units")
 
@@ -60,6 +61,10 @@ ARTIFICIAL_INTELLIGENCE: Final = Code("123110", "DCM", "Artificial Intelligence"
 SUMMARY_OF_PROCESSING: Final = Code("111017", "DCM", "CAD Processing and Findings Summary")
 SUCCEEDED_WITHOUT_FINDINGS: Final = Code("111241", "DCM", "All algorithms succeeded; without findings")
 SUCCEEDED_WITH_FINDINGS: Final = Code("111242", "DCM", "All algorithms succeeded; with findings")
+PARTLY_WITHOUT_FINDINGS: Final = Code("111243", "DCM", "Not all algorithms succeeded; without findings")
+PARTLY_WITH_FINDINGS: Final = Code("111244", "DCM", "Not all algorithms succeeded; with findings")
+QUALITY_FINDING: Final = Code("111052", "DCM", "Quality Finding")
+COVERAGE_INCOMPLETE: Final = Code("130576", "DCM", "Anatomy coverage incomplete")
 
 # Key object selection
 OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")

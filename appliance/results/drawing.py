@@ -29,6 +29,7 @@ LEAST_SIDE: Final = 640
 
 Colour = tuple[int, int, int]
 INK: Final = (235, 235, 235)
+PART_INK: Final = (255, 190, 60)
 BLACK: Final = (0, 0, 0)
 
 STRIP: Final = 26

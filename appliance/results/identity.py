@@ -20,12 +20,13 @@ from uuid import UUID, uuid5
 from pydicom import Dataset
 from pydicom.uid import UID
 
+from appliance.coverage.coverage import Coverage
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity
 from appliance.reading.lesions import Criteria
 from appliance.settings import Settings
 
-RESULT_FORMAT: Final = 2
+RESULT_FORMAT: Final = 3
 """Raised whenever the same answer is written differently, so that the new objects do not hide behind the old."""
 
 NAMESPACE: Final = UUID("6f0c2a3e-6f5b-4c0e-9d52-3b1f6f4e7a10")
@@ -67,7 +68,9 @@ class AnswerIdentity:
         return name_uid(f"{self.digest} tracking {what}")
 
 
-def answer_identity(volume: Volume, model: ModelIdentity, criteria: Criteria, settings: Settings) -> AnswerIdentity:
+def answer_identity(
+    volume: Volume, model: ModelIdentity, criteria: Criteria, settings: Settings, covered: Coverage
+) -> AnswerIdentity:
     """Return the identity of the answer that `model` gives of `volume` by these criteria, under these settings.
 
     A study that is sent again under a corrected Patient ID has the same series and slices: without the patient in the
@@ -80,6 +83,8 @@ def answer_identity(volume: Volume, model: ModelIdentity, criteria: Criteria, se
         "study": _text(source, "StudyInstanceUID"),
         "series": volume.series_uid,
         "slices": sha256("\n".join(sorted(volume.instance_uids)).encode()).hexdigest(),
+        # The same slices are a whole or a part by what else the study holds, and the report says which.
+        "covered": covered.facts,
         "model": model.sha256,
         "criteria": {name: repr(float(value)) for name, value in asdict(criteria).items()},
         "results": settings.results.model_dump(mode="json"),

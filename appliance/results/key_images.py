@@ -17,6 +17,7 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import KeyObjectSelectionDocumentStorage, SecondaryCaptureImageStorage
 
+from appliance.coverage.coverage import Coverage
 from appliance.errors import DrawingError
 from appliance.findings.finding import Finding
 from appliance.imaging.volume import Volume
@@ -26,9 +27,9 @@ from appliance.results import codes, kinds
 from appliance.results import content_items as items
 from appliance.results.colours import COLOURS
 from appliance.results.content_items import Relation
-from appliance.results.drawing import INK, WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, Colour, Mark, draw_slice
+from appliance.results.drawing import INK, PART_INK, WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, Colour, Mark, draw_slice
 from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading
-from appliance.results.wording import RESEARCH_USE, millilitres
+from appliance.results.wording import PART_ONLY, RESEARCH_USE, millilitres, of_part
 
 MOST_DISMISSED: Final = 3
 """Dismissed proposals shown on one slice, the likeliest first."""
@@ -75,7 +76,7 @@ class KeyImage:
 
 
 def key_images(
-    volume: Volume, reading: Reading, finding: Finding, heading: Heading, slices: Sequence[int]
+    volume: Volume, reading: Reading, finding: Finding, heading: Heading, slices: Sequence[int], covered: Coverage
 ) -> tuple[KeyImage, ...]:
     """Return a key image of each of `slices` (Z indices), numbered in their order.
 
@@ -92,13 +93,14 @@ def key_images(
                 reading,
                 finding,
                 index,
+                covered,
             ),
         )
         for number, index in enumerate(slices, 1)
     )
 
 
-def key_object_selection(images: Sequence[KeyImage], finding: Finding, heading: Heading) -> Dataset:
+def key_object_selection(images: Sequence[KeyImage], finding: Finding, heading: Heading, covered: Coverage) -> Dataset:
     """Return the Key Object Selection (TID 2010) that names the key images."""
     captures = [one.undrawn for one in images]
     document = Dataset()
@@ -110,7 +112,8 @@ def key_object_selection(images: Sequence[KeyImage], finding: Finding, heading: 
             [(captures[0].SeriesInstanceUID, [(one.SOPClassUID, one.SOPInstanceUID) for one in captures])],
         )
     ]
-    said = "Slices with hemorrhage." if finding.present else "No hemorrhage found; what came closest."
+    where = of_part(covered.facts)
+    said = f"Slices with hemorrhage{where}." if finding.present else f"No hemorrhage found{where}; what came closest."
     document.update(
         items.container(
             codes.OF_INTEREST if finding.present else codes.BEST_IN_SET,
@@ -136,6 +139,7 @@ def _picture(
     reading: Reading,
     finding: Finding,
     index: int,
+    covered: Coverage,
 ) -> NDArray[np.uint8]:
     """Return the picture of the slice `index`, whose HU [Y, X] are `hu`; `place` says in words where it lies."""
     plane = finding.lesion_map[index]
@@ -144,20 +148,23 @@ def _picture(
         pixel_spacing_mm,
         [(lesion.type, plane == lesion.number) for lesion in finding.lesions if index in lesion.slices],
         _marks(reading, finding, index),
-        _title(finding, index),
+        _title(finding, index, covered),
         (f"{place}   W {WINDOW_WIDTH_HU} L {WINDOW_CENTRE_HU}", RESEARCH_USE),
     )
 
 
-def _title(finding: Finding, index: int) -> list[tuple[str, Colour]]:
-    """Return the words above the image: what is on this slice."""
+def _title(finding: Finding, index: int, covered: Coverage) -> list[tuple[str, Colour]]:
+    """Return the words above the image: what is on this slice, and that the slices are a part of the head."""
+    part = [(PART_ONLY, PART_INK)] if covered.partial else []
     lesions = [lesion for lesion in finding.lesions if index in lesion.slices]
     if lesions:
-        return [
+        return part + [
             (f"{lesion.type.display} {millilitres(lesion.volume_ml)}", COLOURS[lesion.type])
-            for lesion in lesions[:MOST_TITLES]
+            for lesion in lesions[: MOST_TITLES - len(part)]
         ]
-    return [("No hemorrhage on this slice" if finding.present else "No hemorrhage found", INK)]
+    if finding.present or part:
+        return [*part, ("No hemorrhage on this slice", INK)]
+    return [("No hemorrhage found", INK)]
 
 
 def _marks(reading: Reading, finding: Finding, index: int) -> list[Mark]:

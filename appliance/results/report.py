@@ -14,6 +14,7 @@ from datetime import datetime
 
 from pydicom import Dataset
 
+from appliance.coverage.coverage import Coverage
 from appliance.findings.finding import Finding
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
@@ -107,6 +108,7 @@ class Draft:
     reading: Reading
     finding: Finding
     head: Heading
+    covered: Coverage
     settings: Settings
     slices: Sequence[int]
     """Z indices of the slices to show, foot to head."""
@@ -140,6 +142,7 @@ def _structured_report(draft: Draft) -> Iterator[Dataset]:
         draft.volume,
         draft.finding,
         draft.head,
+        covered=draft.covered,
         sop_class=draft.settings.results.sr_sop_class,
         segmentation=seg if isinstance(seg, Dataset) else None,
         key_slices=draft.slices,
@@ -151,13 +154,13 @@ def _structured_report(draft: Draft) -> Iterator[Dataset]:
 def _key_images(draft: Draft) -> Iterable[KeyImage]:
     if not draft.settings.results.key_images:
         return ()
-    return key_images(draft.volume, draft.reading, draft.finding, draft.head, draft.slices)
+    return key_images(draft.volume, draft.reading, draft.finding, draft.head, draft.slices, draft.covered)
 
 
 def _key_objects(draft: Draft) -> Iterator[Dataset]:
     images = [one for one in draft.made[kinds.KEY_IMAGES.name] if isinstance(one, KeyImage)]
     if images:
-        yield key_object_selection(images, draft.finding, draft.head)
+        yield key_object_selection(images, draft.finding, draft.head, draft.covered)
 
 
 RESULT_TYPES: tuple[ResultType, ...] = (
@@ -175,6 +178,7 @@ def report(
     reading: Reading,
     finding: Finding,
     *,
+    covered: Coverage,
     settings: Settings,
     created: datetime,
     supersedes: tuple[str, str] | None = None,
@@ -187,14 +191,15 @@ def report(
 
     Parameters
     ----------
+    covered: how much of the head was read; every object says so.
     created: when the answer was made, with its time zone. It is the only thing in which a repeat differs; UIDs do not.
     supersedes: SOP Class UID and SOP Instance UID of the older SR of this study that this answer replaces.
     selection_reasons: why this series was read, sentences for people.
     """
-    identity = answer_identity(volume, reading.model, finding.criteria, settings)
+    identity = answer_identity(volume, reading.model, finding.criteria, settings, covered)
     head = heading(volume, identity, created, settings.results.institution, reading.model)
     slices = key_slices(volume, reading, finding, settings.results.key_images or LIBRARY_SLICES)
-    draft = Draft(volume, reading, finding, head, settings, slices, supersedes, selection_reasons)
+    draft = Draft(volume, reading, finding, head, covered, settings, slices, supersedes, selection_reasons)
     objects: dict[str, ResultObject] = {}
     for type_ in RESULT_TYPES:
         made: tuple[Dataset | KeyImage, ...] = ()

@@ -18,6 +18,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from appliance import __version__
+from appliance.coverage.coverage import Coverage
 from appliance.findings.finding import Finding, Lesion
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity
@@ -28,7 +29,7 @@ from appliance.results.content_items import Relation
 from appliance.results.facts import lesion_measures
 from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading
 from appliance.results.identity import series_uid_of
-from appliance.results.wording import RESEARCH_USE, millilitres
+from appliance.results.wording import PART_ONLY, RESEARCH_USE, covered_words, millilitres, of_part
 
 MOST_LESIONS: Final = 20
 NO_SEGMENTATION: Final = "The segmentation could not be made: volumes stand here, outlines on the key images alone."
@@ -40,6 +41,7 @@ def structured_report(
     finding: Finding,
     heading: Heading,
     *,
+    covered: Coverage,
     sop_class: str,
     segmentation: Dataset | None,
     key_slices: Sequence[int],
@@ -50,6 +52,8 @@ def structured_report(
 
     Parameters
     ----------
+    covered: how much of the head was read. Of a part the report is partial (Completion Flag), the presence of a
+        hemorrhage that was not found is undetermined, and the words say of what they are.
     sop_class: a key of `SOP_CLASSES`.
     segmentation: the SEG whose segment numbers are the lesions' numbers; None when nothing was found, or it could not
         be made: then the report says so, and the lesions stand in it without their segments.
@@ -57,12 +61,14 @@ def structured_report(
     selection_reasons: why this series was read, sentences for people.
     supersedes: SOP Class UID and SOP Instance UID of the older SR of this study that this one replaces.
     """
-    tree = _Tree(volume, finding, heading, segmentation)
+    tree = _Tree(volume, finding, heading, segmentation, covered)
     report = Dataset()
     heading.write(report, kinds.SR, SOP_CLASSES[sop_class])
     report.ReferencedPerformedProcedureStepSequence = []
     report.PerformedProcedureCodeSequence = []
-    report.CompletionFlag = "COMPLETE"
+    report.CompletionFlag = "PARTIAL" if covered.partial else "COMPLETE"
+    if covered.partial:
+        report.CompletionFlagDescription = f"Part of the head: {covered_words(covered.facts)}"
     report.VerificationFlag = "UNVERIFIED"
     report.PreliminaryFlag = "FINAL"
     report.CurrentRequestedProcedureEvidenceSequence = [_evidence(volume, segmentation)]
@@ -116,7 +122,9 @@ def _evidence(volume: Volume, segmentation: Dataset | None) -> Dataset:
 class _Tree:
     """The parts of the content tree of one answer."""
 
-    def __init__(self, volume: Volume, finding: Finding, heading: Heading, segmentation: Dataset | None) -> None:
+    def __init__(
+        self, volume: Volume, finding: Finding, heading: Heading, segmentation: Dataset | None, covered: Coverage
+    ) -> None:
         self.volume = volume
         self.finding = finding
         self.heading = heading
@@ -124,6 +132,7 @@ class _Tree:
             f"{name}={value}" for name, value in algorithm_parameters(heading.model, finding.criteria).items()
         )
         self.segmentation = segmentation
+        self.covered = covered
 
     def observer(self) -> Iterator[Dataset]:
         """TID 1002 and 1004: the device that observed."""
@@ -167,7 +176,10 @@ class _Tree:
 
     def _study_group(self, selection_reasons: Sequence[str], superseding: bool) -> Dataset:
         """TID 1501 about the whole study."""
-        present = self.finding.present
+        present, partial = self.finding.present, self.covered.partial
+        presence = codes.PRESENT if present else codes.UNDETERMINED if partial else codes.ABSENT
+        succeeded = codes.SUCCEEDED_WITH_FINDINGS if present else codes.SUCCEEDED_WITHOUT_FINDINGS
+        partly = codes.PARTLY_WITH_FINDINGS if present else codes.PARTLY_WITHOUT_FINDINGS
         return items.container(
             codes.MEASUREMENT_GROUP,
             [
@@ -175,11 +187,9 @@ class _Tree:
                 items.code(codes.FINDING, codes.INTRACRANIAL_HEMORRHAGE),
                 *self.algorithm(),
                 self._number(codes.PROBABILITY, self.finding.probability),
-                items.code(codes.PRESENCE, codes.PRESENT if present else codes.ABSENT),
-                items.code(
-                    codes.SUMMARY_OF_PROCESSING,
-                    codes.SUCCEEDED_WITH_FINDINGS if present else codes.SUCCEEDED_WITHOUT_FINDINGS,
-                ),
+                items.code(codes.PRESENCE, presence),
+                *([items.code(codes.QUALITY_FINDING, codes.COVERAGE_INCOMPLETE)] if partial else []),
+                items.code(codes.SUMMARY_OF_PROCESSING, partly if partial else succeeded),
                 items.text(codes.COMMENT, self._summary(selection_reasons, superseding)),
             ],
             template="1501",
@@ -248,21 +258,24 @@ class _Tree:
     def _summary(self, selection_reasons: Sequence[str], superseding: bool) -> str:
         """Return what the report says in words."""
         finding, criteria, header = self.finding, self.finding.criteria, self.volume.headers[0]
+        covered = self.covered
+        where = of_part(covered.facts)
         if finding.present:
             total = sum(lesion.volume_ml for lesion in finding.lesions)
             count = f"{len(finding.lesions)} lesion{'s' if len(finding.lesions) > 1 else ''}"
-            answer = f"Intracranial hemorrhage found: {count}, {millilitres(total)} together."
+            answer = f"Intracranial hemorrhage found{where}: {count}, {millilitres(total)} together."
         else:
-            answer = "No intracranial hemorrhage found."
+            answer = f"No intracranial hemorrhage found{where}."
         lines = [
             RESEARCH_USE,
             answer,
+            *([f"{PART_ONLY} {'; '.join(covered.missing)}."] if covered.partial else []),
             f"Highest score {finding.probability:.2f}, threshold {criteria.threshold:.2f}."
             + (
                 f" Lesions are extended by what scores {criteria.extend_score:.2f} or more." if criteria.extends else ""
             ),
             f"Read: series {header.get('SeriesNumber', '')} {header.get('SeriesDescription', '')}".rstrip()
-            + f", {self.volume.slices} slices.",
+            + f", {covered_words(covered.facts)}.",
             *([NO_SEGMENTATION] if finding.lesions and self.segmentation is None else []),
             *(f"Why this series: {reason}" for reason in selection_reasons),
             *(["This report replaces an earlier one of the same study."] if superseding else []),

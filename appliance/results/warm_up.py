@@ -15,6 +15,7 @@ import numpy as np
 from pydicom import Dataset, dcmwrite
 from pydicom.uid import CTImageStorage
 
+from appliance.coverage.coverage import Coverage
 from appliance.findings.find import find
 from appliance.imaging.volume import Turn, Volume
 from appliance.inference.detections import ModelIdentity, Reading
@@ -47,7 +48,8 @@ def warm_up(settings: Settings) -> None:
     dismissed = DismissedProposal(0, Box(300, 300, 400, 400), (0.01, 0.01, 0.01))
     reading = Reading(tuple(detections), (dismissed,), ModelIdentity("warm-up", "0", "0" * 64), 0.5)
     finding = find(reading, volume, Criteria.of(settings.finding, reading.suggested_threshold))
-    results = report(volume, reading, finding, settings=settings, created=datetime.now(UTC))
+    covered = Coverage(_SLICES, _SLICES, 5.0 * _SLICES)
+    results = report(volume, reading, finding, covered=covered, settings=settings, created=datetime.now(UTC))
     for _, dataset in results.named_datasets():
         dcmwrite(BytesIO(), dataset, enforce_file_format=True)
 

@@ -4,12 +4,31 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 RESEARCH_USE: Final = "Research use only, trained on simulated scans. Not for diagnosis."
 """Stated wherever a person reads an answer, until a site has trained a model of its own."""
+
+IN_THE_PART: Final = "in the part of the head that was read"
+"""Follows whatever is said of a part, so that it is not taken to be said of the head."""
+
+PART_ONLY: Final = "PART OF THE HEAD ONLY."
 
 
 def millilitres(volume_ml: float) -> str:
     """Return a volume for people: one digit after the point, two figures when it is small."""
     return f"{volume_ml:.1f} mL" if volume_ml >= 1 else f"{volume_ml:.2g} mL"
+
+
+def covered_words(covered: Mapping[str, Any]) -> str:
+    """Return what an answer covers for people: "30 of 32 slices, 150 mm"; `covered` are `Coverage.facts`."""
+    return f"{covered['slices_read']} of {covered['slices_there']} slices, {covered['extent_mm']:.0f} mm"
+
+
+def of_part(covered: Mapping[str, Any] | None) -> str:
+    """Return " in the part of the head that was read" for a part, "" for a whole head.
+
+    An answer of a version that did not say what it covered has None.
+    """
+    return f" {IN_THE_PART}" if covered and covered["partial"] else ""

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from appliance.ledger.states import OPEN, JobState, StudyState
 from appliance.results.facts import Place, lesion_words
+from appliance.results.wording import covered_words, of_part
 from appliance.steps import TURNAROUND_STEPS
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -62,6 +63,8 @@ _ENVIRONMENT.filters.update(
     moment=_moment,
     state_class=_state_class,
     steps=_steps,
+    covered=covered_words,
+    of_part=of_part,
     headline=lambda lesion: " ".join(lesion_words(lesion, Place.HEADLINE)),
     detail=lambda lesion: ", ".join(lesion_words(lesion, Place.DETAIL)),
 )

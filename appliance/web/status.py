@@ -75,6 +75,7 @@ def _no_answer(state: str, since: float) -> dict[str, Any]:
         "threshold": None,
         "extend_score": None,
         "lesions": [],
+        "coverage": None,
         "series": None,
         "model": None,
         "refusals": [],

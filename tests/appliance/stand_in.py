@@ -82,14 +82,23 @@ class Gate:
         self._open.set()
 
 
+def whole_ends(hu: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return a head [Z, Y, X] whose lowest, 14th and highest slice are bone where others show brain."""
+    ends = [0, -1] + [13] * (len(hu) > 13)
+    hu[ends] = np.where((hu[ends] > 0) & (hu[ends] < 300), 700, hu[ends])
+    return hu
+
+
 def head_series(study: str, slices: int = 14, first: int = 0, series: str = "", **attributes: Any) -> list[bytes]:
     """Return the files of an axial head series of `study`, slices `first` and up of it, foot first.
 
+    The lowest and the highest slice show no inside of the skull, and neither does the 14th: so the first 14 are a whole
+    head, and so are all of more. Other parts of the series lack an end (`whole_ends`).
     The same arguments with the same `series` give slices of the same series: the UIDs of slices follow from it.
     """
     series = series or str(generate_uid())
     made = scans.series(
-        scans.head(slices)[first:],
+        whole_ends(scans.head(slices))[first:],
         positions_mm=[5.0 * z for z in range(first, slices)],
         first_number=first + 1,
         **attributes,

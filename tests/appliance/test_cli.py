@@ -79,3 +79,26 @@ def test_a_long_path_is_folded_in_a_table_and_not_cut(tmp_path: Path, monkeypatc
     shown = CliRunner().invoke(cli.app, ["settings", "--settings", str(file)]).stdout
     assert "…" not in shown
     assert shown.count("long") > 20
+
+
+@pytest.mark.parametrize(("present", "said"), [(True, "hemorrhage"), (False, "none found")])
+def test_an_answer_about_a_part_of_the_head_says_so_in_the_list_of_studies(present: bool, said: str) -> None:
+    part = {"partial": True, "slices_read": 12, "slices_there": 30, "extent_mm": 60.0, "missing": ["no top"]}
+    _, line, missing = cli.status_lines({"study_uid": "1.2", "state": "done", "present": present, "coverage": part})
+    assert line == f"  done, {said} in the part of the head that was read, 12 of 30 slices, 60 mm"
+    assert missing.strip() == "no top"
+
+
+def test_an_answer_of_an_older_version_is_listed_without_what_it_covers() -> None:
+    assert cli.status_lines({"study_uid": "1.2", "state": "done", "present": False}) == ["1.2", "  done, none found"]
+
+
+def test_no_hemorrhage_found_in_a_part_is_printed_with_the_part(capsys: pytest.CaptureFixture[str]) -> None:
+    part = {"partial": True, "slices_read": 12, "slices_there": 30, "extent_mm": 60.0, "missing": ["no top"]}
+    series = {"uid": "1.2.3", "description": "Head", "slices": 12}
+    document = {"present": False, "probability": 0.1, "coverage": part, "series": series, "lesions": [], "refusals": []}
+    cli._print_result(document)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "no hemorrhage found in the part of the head that was read" in printed
+    assert "PART OF THE HEAD ONLY. no top" in printed
+    assert "12 of 30 slices, 60 mm" in printed

@@ -213,7 +213,7 @@ class TestDeciding:
     def test_a_new_instance_starts_the_quiet_time_again(self, desk: Desk, study: str) -> None:
         files = head_series(study)
         desk.bell.ring(Ring(instances=dict.fromkeys(desk.send(*files[:-1]), desk.clock())))
-        desk.wait(1.5)
+        desk.wait(0.5)
         desk.bell.ring(Ring(instances=dict.fromkeys(desk.send(files[-1]), desk.clock())))
         desk.wait(1.9)
         assert desk.jobs(study) == []
@@ -536,3 +536,65 @@ def test_a_job_that_a_person_asked_for_does_not_stand_for_the_study(desk: Desk, 
     desk.ledger.jobs.request(held.study, study, NewJob("", "", series=held.id))
     desk.quiet()
     assert [job.requested for job in desk.jobs(study)] == [True, False]
+
+
+class TestEnds:
+    def test_a_slow_sender_gets_one_answer(self, desk: Desk, study: str) -> None:
+        for file in head_series(study):
+            desk.bell.ring(Ring(instances=dict.fromkeys(desk.send(file), desk.clock())))
+            desk.wait(3)
+        assert desk.jobs(study) == []
+        desk.wait(4 * 3)
+        (job,) = desk.jobs(study)
+        snapshot = desk.handover.take(job.id)
+        assert snapshot is not None
+        assert len(snapshot.instances) == 14
+
+    def test_the_quiet_time_of_a_slow_sender_has_a_limit(self, desk: Desk, study: str) -> None:
+        for part in (head_series(study)[:7], head_series(study)[7:]):
+            desk.bell.ring(Ring(instances=dict.fromkeys(desk.send(*part), desk.clock())))
+            desk.wait(29)
+        desk.wait(2)
+        assert len(desk.jobs(study)) == 1
+
+    def test_pauses_between_series_do_not_prolong_the_quiet_time(self, desk: Desk, study: str) -> None:
+        scout = head_series(study, 1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+        desk.bell.ring(Ring(instances=dict.fromkeys(desk.send(*scout), desk.clock())))
+        desk.wait(25)
+        desk.bell.ring(Ring(instances=dict.fromkeys(desk.send(*head_series(study)), desk.clock())))
+        desk.wait(desk.settings.intake.quiet_s)
+        assert len(desk.jobs(study)) == 1
+
+    def test_a_head_sent_in_two_associations_gets_one_answer(self, desk: Desk, study: str) -> None:
+        files = head_series(study, 20)
+        desk.bell.ring(Ring(instances=dict.fromkeys(desk.send(*files[:16]), desk.clock())))
+        desk.wait(10)
+        (followed,) = desk.ledger.studies.followed()
+        assert followed.state is StudyState.INCOMPLETE
+        assert "the top of the head is missing" in followed.why
+        desk.bell.ring(Ring(instances=dict.fromkeys(desk.send(*files[16:]), desk.clock())))
+        desk.wait(desk.settings.intake.quiet_longest_s)
+        (job,) = desk.jobs(study)
+        snapshot = desk.handover.take(job.id)
+        assert snapshot is not None
+        assert len(snapshot.instances) == 20
+
+    def test_a_sender_that_broke_off_is_waited_for_and_then_answered(self, desk: Desk, study: str) -> None:
+        desk.send(*head_series(study, 16)[:13])
+        desk.quiet()
+        desk.wait(desk.settings.intake.incomplete_s - 4)
+        assert desk.jobs(study) == []
+        desk.wait(4)
+        (job,) = desk.jobs(study)
+        assert job.chosen_set
+
+    def test_a_rescan_without_its_top_is_waited_for(self, desk: Desk, study: str) -> None:
+        desk.send(*head_series(study, AcquisitionTime="120000"))
+        desk.quiet()
+        again = head_series(study, 16, AcquisitionTime="121500", AcquisitionNumber=2)
+        desk.send(*again[:13])
+        desk.quiet()
+        assert len(desk.jobs(study)) == 1
+        desk.send(*again[13:])
+        desk.quiet()
+        assert len(desk.jobs(study)) == 2

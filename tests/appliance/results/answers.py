@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from appliance.coverage.coverage import Coverage
 from appliance.findings.find import find
 from appliance.findings.finding import Finding
 from appliance.imaging.volume import Turn, Volume
@@ -47,7 +48,8 @@ def answered(
     settings = settings or Settings()
     finding = find(reading, volume, Criteria.of(settings.finding, threshold))
     volume = bleeding(volume, finding.lesion_map)
-    results = report(volume, reading, finding, settings=settings, **{"created": CREATED, **more})
+    made = {"covered": Coverage(volume.slices, volume.slices, 5.0 * volume.slices), "created": CREATED}
+    results = report(volume, reading, finding, settings=settings, **{**made, **more})
     return Answered(volume, reading, finding, settings, results)
 
 

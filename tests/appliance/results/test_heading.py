@@ -211,7 +211,7 @@ def test_words_of_the_source_stand_in_the_report_in_its_own_letters() -> None:
         SeriesDescription="頭部単純",
     )
     report = json.dumps(reread(answered(volume).results.sr).to_json_dict(), ensure_ascii=False)
-    assert "Read: series 2 頭部単純, 12 slices." in report
+    assert "Read: series 2 頭部単純, 12 of 12 slices, 60 mm." in report
 
 
 def test_equipment_names_the_appliance_and_the_model() -> None:

@@ -13,6 +13,7 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
+from appliance.coverage.coverage import Coverage
 from appliance.findings.find import find
 from appliance.inference.detections import ModelIdentity
 from appliance.reading.lesions import Criteria
@@ -101,10 +102,10 @@ def test_a_new_result_format_shares_no_uid_with_the_old(first: Answered, monkeyp
 
 def test_the_order_in_which_slices_came_does_not_matter() -> None:
     volume, reading = made_volume(), stroke_reading()
-    there = identity.answer_identity(volume, reading.model, Criteria(0.5, 0.5, 10), Settings())
-    back = identity.answer_identity(
-        replace(volume, headers=volume.headers[::-1]), reading.model, Criteria(0.5, 0.5, 10), Settings()
-    )
+    criteria, covered = Criteria(0.5, 0.5, 10), Coverage(12, 12, 60.0)
+    there = identity.answer_identity(volume, reading.model, criteria, Settings(), covered)
+    turned = replace(volume, headers=volume.headers[::-1])
+    back = identity.answer_identity(turned, reading.model, criteria, Settings(), covered)
     assert there == back
 
 
@@ -119,6 +120,7 @@ def test_superseding_an_older_report_changes_no_uid(first: Answered) -> None:
         first.volume,
         first.reading,
         finding,
+        covered=Coverage(12, 12, 60.0),
         settings=first.settings,
         created=CREATED,
         supersedes=("1.2.840.10008.5.1.4.1.1.88.34", "2.25.99"),

@@ -16,6 +16,7 @@ from pydicom.sr._concepts_dict import concepts
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
+from appliance.coverage.coverage import Coverage
 from appliance.reading.contract import HemorrhageType
 from appliance.results.identity import series_uid_of
 from appliance.settings import ResultsSettings, Settings
@@ -257,3 +258,42 @@ def test_a_study_of_320_slices_lists_key_slices_alone_in_the_image_library() -> 
     sr = answered(volume).results.sr
     (library,) = named(sr, "111028")
     assert sum(item.ValueType == "IMAGE" for item in items(library)) == 6
+
+
+PART = Coverage(12, 30, 60.0, ("the top of the head is missing: the highest slice still shows 140 cm2 of the skull",))
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["positive", "negative"])
+def test_a_report_about_a_part_of_the_head_says_so_in_codes_and_in_words(found: bool, tmp_path: Path) -> None:
+    results = (answered if found else negative)(covered=PART).results
+    report = results.sr
+    assert report.CompletionFlag == "PARTIAL"
+    assert report.CompletionFlagDescription == "Part of the head: 12 of 30 slices, 60 mm"
+    group = groups(report)[0]
+    coded = {name: named(group, name)[0].ConceptCodeSequence[0].CodeValue for name in ("121052", "111052", "111017")}
+    assert coded == {
+        "121052": "52101004" if found else "373068000",
+        "111052": "130576",
+        "111017": "111244" if found else "111243",
+    }
+    lines = named(group, "121106")[0].TextValue.split("\n")
+    assert lines[1].startswith("Intracranial hemorrhage found" if found else "No intracranial hemorrhage found")
+    assert "in the part of the head that was read" in lines[1]
+    assert lines[2] == f"PART OF THE HEAD ONLY. {PART.missing[0]}."
+    assert any(line.endswith("12 of 30 slices, 60 mm.") for line in lines)
+    assert dciodvfy_errors(written(report, tmp_path)) == []
+    selection = results.key_object_selection
+    assert selection is not None
+    assert "in the part of the head that was read" in named(selection, "113012")[0].TextValue
+
+
+def test_a_report_about_a_whole_head_states_what_it_covers() -> None:
+    report = negative().results.sr
+    assert report.CompletionFlag == "COMPLETE"
+    group = groups(report)[0]
+    assert named(group, "111052") == []
+    assert any(line.endswith("12 of 12 slices, 60 mm.") for line in named(group, "121106")[0].TextValue.split("\n"))
+
+
+def test_the_same_slices_as_a_whole_and_as_a_part_are_two_reports() -> None:
+    assert negative().results.sr.SOPInstanceUID != negative(covered=PART).results.sr.SOPInstanceUID

@@ -46,6 +46,7 @@ ANSWER: dict[str, Any] = {
 }
 
 MODEL = ANSWER["model"]
+PART = {"partial": True, "slices_read": 12, "slices_there": 30, "extent_mm": 60.0, "missing": []}
 
 
 class Site:
@@ -84,14 +85,14 @@ class Site:
         self.ledger.feed.notice([Arrival(name, f"1.2.{name}", at, at, True, (series,))])
         return next(study for study in self.ledger.studies.followed() if study.id == name)
 
-    def answered(self, name: str, at: float = 1_800_000_000.0) -> None:
+    def answered(self, name: str, at: float = 1_800_000_000.0, **other: Any) -> None:
         """Let a study come and be answered."""
         self.ledger.studies.decide(self.study(name, at), NewJob(name, name))
         job = self.ledger.jobs.claim("me", 60)
         assert job is not None
         result = ResultObject("instance", "series", "sr", "1.9")
         refusal = Refusal(RefusalCode.LOCALIZER, "a scout", "1.2.3.5")
-        self.ledger.jobs.deliver(job, [result], ANSWER, [refusal], "hash", "1.2.3.4")
+        self.ledger.jobs.deliver(job, [result], ANSWER | other, [refusal], "hash", "1.2.3.4")
         self.ledger.jobs.finish(job, "1.88", f"1.9.{name}", {"quiet": 2000.0, "read": 41.0}, 2.75)
 
 
@@ -243,6 +244,14 @@ class TestPage:
         text = re.sub("<[^>]+>", " ", site.client.get("/").text)
         for shown in ("Research use only", "hemorrhage", "0.930", "EDH/SDH", "31.2 mL", "2.75 s", "1.2.a", "ready"):
             assert shown in text
+
+    def test_the_page_never_says_none_found_of_a_part_without_saying_of_a_part(self, site: Site) -> None:
+        missing = "the top of the head is missing: the highest slice still shows 140 cm2"
+        site.answered("a", present=False, lesions=[], coverage=PART | {"missing": [missing]})
+        assert site.client.get("/status").json()["studies"][0]["coverage"]["partial"] is True
+        text = " ".join(re.sub("<[^>]+>", " ", site.client.get("/").text).split())
+        assert f"none found partial in the part of the head that was read {missing}" in text
+        assert "12 of 30 slices, 60 mm" in text
 
     def test_what_a_scanner_wrote_is_text_and_never_markup(self, site: Site) -> None:
         site.answered("a")

@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a stack ends where a head ends, seen in the pixels of its last slices.
+
+A scan of a head ends above the vertex, where the skull has closed, and below the brain. Where the lowest or the highest
+slice still shows a wide space within a ring of bone, filled with what has the density of brain, slices are missing
+there: they were not sent yet, lie in a series that could not be joined, or were never scanned. Headers cannot say so.
+
+Figures that the limits rest on are in docs/completeness.md; `python -m benchmarks.ends` makes them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from appliance.errors import RefusedError
+from appliance.imaging.pixels import hounsfield
+from appliance.imaging.stacks import Stack
+from appliance.imaging.volume import Volume
+
+Plane = NDArray[np.int16]
+
+TOP_CM2: Final = 25.0
+"""A top slice that shows more of the inside of the skull is no vertex: a dome of 14 cm goes on for 6 mm above it."""
+BASE_CM2: Final = 65.0
+"""A lowest slice that shows more is no base: at the foramen magnum a few cm2 are left, 2 cm above it 65."""
+RING_CM2: Final = 40.0
+"""The middle of a head shows more than this; where it does not, the skull is open and its ends cannot be seen."""
+LEAST_MM: Final = 100.0
+"""A head from base to vertex covers more than this; what covers less is whole only where both ends are seen."""
+
+_GRID_MM: Final = 1.6
+"""The slice is looked at in blocks of about this size: noise goes, a skull of 3 mm stays."""
+_BONE_ABOVE_HU: Final = 160
+_BRAIN_HU: Final = (-15, 95)
+_CLOSES_MM: Final = 4.0
+"""Gaps in the ring up to twice this width are closed: sutures, foramina, burr holes."""
+_NARROWEST_MM: Final = 6.0
+"""What is narrower than twice this is no space: orbit walls, sinuses, the folds of a scalp."""
+
+
+def intracranial_cm2(hu: Plane, pixel_spacing_mm: tuple[float, float]) -> float:
+    """Return the area of the widest space on a slice that is ringed by bone and as dense as brain, cm2.
+
+    `hu` is one slice [Y, X]. A ring that is open by more than a few millimetres (after a craniectomy) holds nothing:
+    then the answer is 0, and an end is not said to be open that might not be.
+    """
+    blocks = [max(1, round(_GRID_MM / mm)) for mm in pixel_spacing_mm]
+    height, width = (size // block * block for size, block in zip(hu.shape, blocks, strict=True))
+    coarse = hu[:height, :width].reshape(height // blocks[0], blocks[0], width // blocks[1], blocks[1])
+    plane = coarse.mean(axis=(1, 3), dtype=np.float32)
+    grid_mm = tuple(mm * block for mm, block in zip(pixel_spacing_mm, blocks, strict=True))
+    bone = plane > _BONE_ABOVE_HU
+    if not bone.any():
+        return 0.0
+    # With a margin, so that a ring at the edge of the image closes too.
+    bone = np.pad(bone, 4)
+    closed = ndimage.binary_closing(bone, _disc(_CLOSES_MM, grid_mm))
+    inside = (ndimage.binary_fill_holes(closed) & ~bone)[4:-4, 4:-4]
+    low, high = _BRAIN_HU
+    brain = inside & (plane > low) & (plane < high)
+    brain = ndimage.binary_opening(brain, _disc(_NARROWEST_MM, grid_mm))
+    spaces, found = ndimage.label(brain)
+    if not found:
+        return 0.0
+    return float(np.bincount(spaces.ravel())[1:].max()) * grid_mm[0] * grid_mm[1] / 100
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What the lowest, the middle and the highest slice of a stack show of the inside of the skull, cm2."""
+
+    base_cm2: float
+    middle_cm2: float
+    top_cm2: float
+
+    @classmethod
+    def of(cls, base: Plane, middle: Plane, top: Plane, pixel_spacing_mm: tuple[float, float]) -> Ends:
+        """Return what three slices [Y, X] in HU show."""
+        return cls(*(intracranial_cm2(plane, pixel_spacing_mm) for plane in (base, middle, top)))
+
+    def missing(self, extent_mm: float) -> tuple[str, ...]:
+        """Return what is missing of a head, a sentence each; none when nothing is seen to be."""
+        found = []
+        if self.base_cm2 > BASE_CM2:
+            found.append(
+                f"the base of the head is missing: the lowest slice still shows {self.base_cm2:.0f} cm2 "
+                "of the inside of the skull"
+            )
+        if self.top_cm2 > TOP_CM2:
+            found.append(
+                f"the top of the head is missing: the highest slice still shows {self.top_cm2:.0f} cm2 "
+                "of the inside of the skull"
+            )
+        if not found and extent_mm < LEAST_MM and self.middle_cm2 < RING_CM2:
+            found.append(f"the slices cover {extent_mm:.0f} mm, less than a head, and its ends cannot be seen")
+        return tuple(found)
+
+
+def ends_of(stack: Stack, fetch: Callable[[str], bytes]) -> Ends | None:
+    """Return what the ends of a stack show, by its three slices alone; None when they cannot be read.
+
+    `fetch` gives the bytes of the file of an instance's `ref`; what it raises but refusals is passed on.
+    """
+    geometry = stack.geometry
+    if geometry is None:
+        return None
+    try:
+        planes = [
+            geometry.turn.to_contract(hounsfield(fetch(stack.instances[at].ref), stack.instances[at]))
+            for at in (0, len(stack.instances) // 2, -1)
+        ]
+    except RefusedError:  # whoever reads the stack meets it again, and says so
+        return None
+    return Ends.of(planes[0], planes[1], planes[2], geometry.contract_spacing_mm)
+
+
+def ends_of_volume(volume: Volume) -> Ends:
+    """Return what the ends of a volume show."""
+    hu = volume.hu
+    return Ends.of(hu[0], hu[volume.slices // 2], hu[-1], volume.pixel_spacing_mm)
+
+
+def _disc(radius_mm: float, grid_mm: tuple[float, ...]) -> NDArray[np.bool_]:
+    """Return a disc as a structuring element, at least one pixel to each side."""
+    reach = [max(1, round(radius_mm / mm)) for mm in grid_mm]
+    y, x = np.ogrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1]
+    return np.asarray((y / (reach[0] + 0.3)) ** 2 + (x / (reach[1] + 0.3)) ** 2 <= 1)
