@@ -4,7 +4,10 @@
 
 The network answers whatever it is given. A series whose values are not HU, that is blank, or that shows another part
 of the body must not get a confident answer, however well its header describes a head. The limits are wide: they are
-there for what is certainly wrong, and infants, big skulls and bandages pass.
+there for what is certainly wrong, and infants, big skulls, missing skulls and bandages pass.
+
+Padding stands for nothing and proves nothing: where a file lacks its intercept, air is 0 HU and brain 1000, and a rim
+of padding must not pass for the air that is missing.
 """
 
 from __future__ import annotations
@@ -12,17 +15,26 @@ from __future__ import annotations
 import numpy as np
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
+from appliance.imaging.pixels import AIR_HU
+from appliance.imaging.skull import enclosed
 from appliance.imaging.volume import Volume
 
-# Shares of the voxels.
-_LEAST_AIR = 0.002
+# Shares of the voxels that are not padding.
+_LEAST_AIR = 0.001
 _LEAST_SOFT_TISSUE = 0.01
 _AIR_BELOW_HU = -500
 _SOFT_TISSUE_HU = (-20, 120)
-# Area of what is denser than fat in the slice that has most of it. A newborn's head has about 80 cm2, an adult's up to
-# 300 cm2 with ears and pillow; a trunk has 500 cm2 and more.
-_HEAD_AREA_CM2 = (25.0, 450.0)
-_BODY_ABOVE_HU = -200
+# Where a field of view within the head leaves the air out, brain in a skull shows that the values are HU: bone is the
+# densest thousandth, and so much of the stack is brain. Without an intercept, air that a head rest of 1200 HU enclosed
+# has passed for brain on a few slices.
+_LEAST_BONE_HU = 300
+_BRAIN_WITHOUT_AIR = 0.5
+# How much of the stack has to show brain in a skull: the vertex alone and the base alone show little of it.
+_LEAST_BRAIN_MM = 20.0
+# What is in the skull, brain and fluid: its median, and the upper quartile, which is brain where the ventricles are
+# wide. Simulated heads, wider than life, have medians of 22 to 40 HU and upper quartiles of 28 to 47.
+_BRAIN_MEDIAN_MOST_HU = 48
+_BRAIN_UPPER_LEAST_HU = 18
 _STEP = 4
 
 
@@ -38,25 +50,35 @@ def check(volume: Volume) -> None:
     if len(blank) == volume.slices:
         raise refused(RefusalCode.IMPLAUSIBLE_HU, "every image has one value throughout")
     shown = [index for index in range(volume.slices) if index not in set(blank)]
-    inside = [index for index in blank if shown[0] < index < shown[-1]]
-    if inside:
+    between = [index for index in blank if shown[0] < index < shown[-1]]
+    if between:
         raise refused(
             RefusalCode.IMPLAUSIBLE_HU,
-            f"image {volume.instance_uids[inside[0]]} between other slices has one value throughout",
+            f"image {volume.instance_uids[between[0]]} between other slices has one value throughout",
         )
-    air = float(np.mean(sparse < _AIR_BELOW_HU))
-    if air < _LEAST_AIR:
+    measured = sparse[sparse > AIR_HU]
+    if not measured.size:
+        raise refused(RefusalCode.IMPLAUSIBLE_HU, "every pixel is padding or less dense than air")
+    low, high = _SOFT_TISSUE_HU
+    soft = float(np.mean((measured >= low) & (measured <= high)))
+    if soft < _LEAST_SOFT_TISSUE:
+        raise refused(RefusalCode.IMPLAUSIBLE_HU, f"only {soft:.1%} of the voxels are soft tissue ({low} to {high} HU)")
+    inside = enclosed(volume)
+    air = float(np.mean(measured < _AIR_BELOW_HU))
+    shows_brain = inside.height_mm >= _LEAST_BRAIN_MM
+    mostly_brain = shows_brain and inside.height_mm >= _BRAIN_WITHOUT_AIR * volume.slice_spans_mm.sum()
+    if air < _LEAST_AIR and not (mostly_brain and np.percentile(measured, 99.9) >= _LEAST_BONE_HU):
         raise refused(
             RefusalCode.IMPLAUSIBLE_HU, f"only {air:.1%} of the voxels are air: the values do not look like HU"
         )
-    low, high = _SOFT_TISSUE_HU
-    soft = float(np.mean((sparse >= low) & (sparse <= high)))
-    if soft < _LEAST_SOFT_TISSUE:
-        raise refused(RefusalCode.IMPLAUSIBLE_HU, f"only {soft:.1%} of the voxels are soft tissue ({low} to {high} HU)")
-    pixel_cm2 = _STEP**2 * volume.pixel_spacing_mm[0] * volume.pixel_spacing_mm[1] / 100
-    area = float(np.max(np.count_nonzero(sparse > _BODY_ABOVE_HU, axis=(1, 2)))) * pixel_cm2
-    least, most = _HEAD_AREA_CM2
-    if not least <= area <= most:
+    if not shows_brain:
         raise refused(
-            RefusalCode.NOT_HEAD, f"the largest slice shows {area:.0f} cm2 of body, a head {least:.0f} to {most:.0f}"
+            RefusalCode.NOT_HEAD,
+            f"{inside.height_mm:.0f} mm of the stack show brain in a skull, a head at least {_LEAST_BRAIN_MM:.0f} mm",
+        )
+    if inside.median_hu > _BRAIN_MEDIAN_MOST_HU or inside.upper_hu < _BRAIN_UPPER_LEAST_HU:
+        raise refused(
+            RefusalCode.IMPLAUSIBLE_HU,
+            f"what the skull encloses has a median of {inside.median_hu:.0f} HU and an upper quartile of "
+            f"{inside.upper_hu:.0f} HU, which no brain has: the values do not look like HU",
         )

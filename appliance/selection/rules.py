@@ -4,8 +4,9 @@
 
 Each rule looks at one thing and returns `Evidence`: points and a sentence for people. What the scanner measured or
 computed (planes, spacing, extent, field of view, kernel, window) counts most; what a person typed counts one point, so
-that no description outvotes the geometry. What the images look like to the series classifier is one piece of evidence
-more. How evidence becomes a choice stands in `select`.
+that no description outvotes the geometry. One thing is not for the geometry to say: which part of the body it is. What
+the protocol names as another part is no head, whatever its size. What the images look like to the series classifier is
+one piece of evidence more. How evidence becomes a choice stands in `select`.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ _BEST_SPACING_MM: Final = (2.2, 6.0)
 _FINE_SPACING_MM: Final = 1.4
 _COARSE_SPACING_MM: Final = 10.0
 _HEAD_EXTENT_MM: Final = (100.0, 260.0)
+_HEAD_AND_NECK_MM: Final = 330.0
 _HEAD_FIELD_MM: Final = (130.0, 320.0)
 _TRUNK_FIELD_MM: Final = 400.0
 _BRAIN_WINDOW_WIDTH: Final = (50.0, 450.0)
@@ -120,6 +122,8 @@ def extent(geometry: Geometry) -> Iterator[Evidence]:
         yield Evidence(Topic.SLICES, -1, f"{covered}, only part of a head")
     elif geometry.extent_mm <= most:
         yield Evidence(Topic.HEAD, 2, f"{covered}, a head's extent")
+    elif geometry.extent_mm <= _HEAD_AND_NECK_MM:
+        yield Evidence(Topic.HEAD, 0.5, f"{covered}, as a head with the upper neck does")
     else:
         yield Evidence(Topic.HEAD, -3, f"{covered}, more than a head")
 
@@ -180,23 +184,36 @@ def image_kind(header: Dataset) -> Iterator[Evidence]:
         yield Evidence(Topic.KIND, 1, "original images")
 
 
-def body_part(header: Dataset) -> Iterator[Evidence]:
-    """The body part that the scanner's protocol names."""
-    named = region(text(header, "BodyPartExamined"))
-    if named is Region.HEAD:
+# More than a head's size brings: what names another part of the body is not outvoted by millimetres.
+_ANOTHER_PART: Final = -8.0
+_DISPUTED_PART: Final = -2.0
+
+
+def part_of_the_body(header: Dataset) -> Iterator[Evidence]:
+    """The part of the body that the header names: Body Part Examined, and the descriptions.
+
+    Another part in Body Part Examined, or in two of the descriptions, decides, unless something names the head. A
+    single description may be left over from another protocol, and words that disagree settle nothing: then the pixels
+    decide (`imaging.check`).
+    """
+    protocol = region(text(header, "BodyPartExamined"))
+    descriptions = [region(text(header, word)) for word in ("SeriesDescription", "ProtocolName", "StudyDescription")]
+    described = descriptions[0] or descriptions[1]
+    agreed = protocol is Region.OTHER or descriptions.count(Region.OTHER) > 1
+    against = _ANOTHER_PART if agreed and Region.HEAD not in (protocol, *descriptions) else _DISPUTED_PART
+    if protocol is Region.HEAD:
         yield Evidence(Topic.HEAD, 1, "body part is the head")
-    elif named is Region.OTHER:
-        yield Evidence(Topic.HEAD, -2, "body part is not the head")
+    elif protocol is Region.OTHER:
+        yield Evidence(Topic.HEAD, against, "body part is not the head")
+    if described is Region.HEAD:
+        yield Evidence(Topic.HEAD, 1, "description names the head")
+    elif described is Region.OTHER:
+        yield Evidence(Topic.HEAD, against, "description names another part of the body")
 
 
 def description(header: Dataset) -> Iterator[Evidence]:
-    """What the description says; the protocol's name is asked where the description names no part of the body."""
+    """What the description says of the reconstruction and of contrast agent."""
     words = text(header, "SeriesDescription")
-    named = region(words) or region(text(header, "ProtocolName"))
-    if named is Region.HEAD:
-        yield Evidence(Topic.HEAD, 1, "description names the head")
-    elif named is Region.OTHER:
-        yield Evidence(Topic.HEAD, -2, "description names another part of the body")
     if says_bone(words):
         yield Evidence(Topic.TISSUE, -1, "description names bone or a sharp kernel")
     if says_projection(words):
@@ -269,7 +286,7 @@ def appearance(look: Look, words: tuple[Evidence, ...]) -> Iterator[Evidence]:
 
 
 _OF_GEOMETRY: Final = (planes, spacing, extent, field_of_view)
-_OF_HEADER: Final = (sharpness, window, image_kind, body_part, description, contrast_agent)
+_OF_HEADER: Final = (sharpness, window, image_kind, part_of_the_body, description, contrast_agent)
 
 
 def evidence(stack: Stack, look: Look | None = None) -> tuple[Evidence, ...]:

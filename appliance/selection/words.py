@@ -33,14 +33,22 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 
 _HEAD = _words(
-    "head|brain|skull|crani|crane|crân|cerebr|cereb|enceph|enc[eé]f|neuro|intracran|stroke|kopf|sch(?:ä|ae)del|hirn|"
-    "t[eê]te|testa(?![a-z])|cabeza|cabe[cç]a|hoofd|hersen|hoved|hode(?![a-z])|huvud|hj[eäæ]rn|g[lł]ow|hlav|c?cct(?![a-z])"
+    "head|brain|skull|crani|crane|crân|cerebr|cereb|cerveau|cervello|enceph|enc[eé]f|neuro|intracran|stroke|kopf|"
+    "sch(?:ä|ae)del|hirn|t[eê]te|testa(?![a-z])|cabeza|cabe[cç]a|hoofd|hersen|hoved|hode(?![a-z])|huvud|hj[eäæ]rn|"
+    "g[lł]ow|hlav|lebk|glav[aeiu]|moz[eg]k|m[oó]zg|koponya|kallo|p[aä][aä](?![a-z])|beyin|kafa|c?cct(?![a-z])|"
+    "голов|череп|мозг|κεφαλ|εγκεφ|头|頭|颅|顱|脑|腦|脳|두부|뇌"
 )
 _OTHER = _words(
-    "neck|hals|cuello|collo|cou(?![a-z])|spine|cspine|c sp|csp|cervic|hws|bws|lws|wirbel|t ?spine|l ?spine|chest|thora|"
-    "torax|brust|lung|pulmo|heart|card|coronary|abd|pelvi|becken|liver|leber|kidney|sinus|nnh|orbit|petro|felsenbein|"
-    "temporal|mastoid|facial|face|gesicht|maxill|mandib|dental|larynx|carot|aort|shoulder|schulter|hip(?![a-z])|knee|"
-    "knie|foot|hand(?![a-z])|elbow|wrist|ankle|extremit|leg(?![a-z])|arm(?![a-z])"
+    "neck|hals|cuello|collo|cou(?![a-z])|spine|cspine|c sp|csp|cervic|hws|bws|lws|wirbel|wervel|[tls] ?spine|lumb|"
+    "thorac|rachis|columna|chest|thora|torax|torace|brust|lung|pulmo|heart|card|coronary|breast|mamm[aeo]|"
+    "abd|bauch|vientre|pelvi|becken|liver|leber|kidney|renal|urin|bladder|prostat|pancrea|spleen|colon|rect|bowel|"
+    "intestin|sinus|nnh|nasal|nose|orbit|petro|felsenbein|temporal|mastoid|inner ear|facial|face|gesicht|maxill|mandib|"
+    "jaw|tmj|dental|teeth|zahn|larynx|pharyn|trache|thyroid|esophag|oesophag|carot|aort|shoulder|schulter|clavic|scapul|"
+    "stern|ribs?(?![a-z])|humer|elbow|forearm|radius|ulna|wrist|hand(?![a-z])|finger|thumb|hip(?![a-z])|h(?:ü|ue)fte|"
+    "sacr|coccy|femur|femor|thigh|oberschenkel|cuisse|muslo|coscia|knee|knie|rodilla|genou|ginocchio|patell|tibia|"
+    "fibula|calf|unterschenkel|ankle|foot|fu(?:ß|ss)|calcane|toes?(?![a-z])|extremi|(?:up|low)[a-z]* ?exm|"
+    "[ul]ext(?![a-z])|limb|leg(?![a-z])|arm(?![a-z])|pierna|jambe|gamba|brazo|bras(?![a-z])|"
+    "ph?antom|catphan|acr(?![a-z])|water|wasser|qa(?![a-z])|quality|calibrat|kalibr|test obj"
 )
 _WITHOUT = re.compile(
     r"(?<![a-z])(?:w ?/ ?o|wo(?![a-z])|without|non?[ -]?con|non?[ -]?enh|unenh|plain|nativ|ohne|sans|sin contr|senza|"

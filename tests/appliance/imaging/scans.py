@@ -28,9 +28,9 @@ def head(slices: int = 8, matrix: int = MATRIX) -> NDArray[np.int16]:
     """Return a head in HU, int16 [Z, Y, X] in the contract's orientation, with no symmetry at all."""
     z, y, x = np.meshgrid(np.arange(slices), np.arange(matrix), np.arange(matrix), indexing="ij")
     radius = np.hypot((y - matrix * 0.48) / 0.42, (x - matrix * 0.52) / 0.36) / matrix
-    hu = np.where(radius < 0.9, 35, np.where(radius < 1, 900, -1000))
-    hu = np.where((radius < 0.9) & (y + x < matrix * 0.8), 70 + z, hu)
-    return (hu + 3 * z + (y * 5 + x * 3) % 7).astype(np.int16)
+    hu = np.where(radius < 0.9, 27, np.where(radius < 1, 900, -1000))
+    hu = np.where((radius < 0.9) & (y + x < matrix * 0.7), 70 + z, hu)
+    return (hu + 3 * z % 10 + (y * 5 + x * 3) % 7).astype(np.int16)
 
 
 def image(

@@ -128,6 +128,50 @@ def test_a_chest_is_no_head_even_alone() -> None:
     assert [refusal.code for refusal in selection.refusals] == [RefusalCode.NOT_HEAD]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"BodyPartExamined": "EXTREMITY"},
+        {"BodyPartExamined": "FEMUR", "SeriesDescription": "Axial 5.0"},
+        {"BodyPartExamined": "PHANTOM"},
+        {"BodyPartExamined": None, "SeriesDescription": "Water", "StudyDescription": "Phantom"},
+        {"BodyPartExamined": "", "ProtocolName": "ACR QA", "StudyDescription": "Daily QA"},
+        {"BodyPartExamined": "CHEST", "StudyDescription": "CT Thorax"},
+        {"BodyPartExamined": "UNKNOWN", "SeriesDescription": "Femur", "ProtocolName": "Knee and thigh"},
+    ],
+)
+def test_a_named_other_part_of_the_body_is_not_outvoted_by_size(words: dict) -> None:
+    selection = selection_of(scan(1, **words))
+    assert selection.chosen is None
+    assert [refusal.code for refusal in selection.refusals] == [RefusalCode.NOT_HEAD]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"BodyPartExamined": "NECK", "SeriesDescription": "Head 5.0"},
+        {"BodyPartExamined": "CSPINE", "ProtocolName": "Head and C-spine"},
+        {"BodyPartExamined": "CHEST", "StudyDescription": "CT head"},
+        {"BodyPartExamined": "HEAD", "SeriesDescription": "C-Spine"},
+        {"BodyPartExamined": "WHOLEBODY"},
+        {"BodyPartExamined": None, "SeriesDescription": "Neck 5.0"},
+        {"BodyPartExamined": None},
+    ],
+)
+def test_where_words_disagree_or_are_silent_the_series_is_left_to_its_pixels(words: dict) -> None:
+    assert chosen_number(selection_of(scan(1, **words))) == 1
+
+
+@pytest.mark.parametrize("slices", [54, 58, 60, 65])
+@pytest.mark.parametrize("words", [{"BodyPartExamined": "HEAD"}, {"BodyPartExamined": None}])
+def test_a_head_with_the_upper_neck_is_a_head_without_its_description(slices: int, words: dict) -> None:
+    assert chosen_number(selection_of(scan(1, slices=slices, **words))) == 1
+
+
+def test_a_head_with_the_upper_neck_in_a_wide_field_of_view_is_a_head() -> None:
+    assert chosen_number(selection_of(scan(1, slices=60, matrix=48, BodyPartExamined="HEAD"))) == 1
+
+
 @pytest.mark.parametrize("agent", ["NONE", "", "NO", "ORAL", None])
 def test_ways_to_write_that_no_contrast_was_given_are_understood(agent: str | None) -> None:
     assert chosen_number(selection_of(scan(1, ContrastBolusAgent=agent))) == 1
