@@ -12,16 +12,17 @@ import pytest
 
 from simulator.anatomy import Anatomy
 from simulator.fields import stream
+from simulator.gallery.pages import Choice, PageName, plan_page
 from simulator.geometry import ScanGeometry
 from simulator.holder import Holder
 from simulator.landmarks import Landmarks
-from simulator.mimics import HELD_OUT, KINDS, Mimics
+from simulator.mimics import HELD_OUT, KINDS, Kind, Mimics
 from simulator.mimics.beam_hardening import PeripheralHardening, PetrousHardening
 from simulator.mimics.calcifications import Pineal
 from simulator.mimics.contrast import ContrastInVessels, ContrastStaining
 from simulator.mimics.dura import DenseDura
 from simulator.mimics.infarcts import OldInfarct, Territory
-from simulator.mimics.mimic import Inside, Mimic, Nodes, Outside
+from simulator.mimics.mimic import MIDDLE, Inside, Mimic, Nodes, Outside
 from simulator.mimics.openings import BurrHoles, Craniotomy
 from simulator.mimics.scalp import Dressing, Electrodes, Laceration, SkinClips, Swelling
 from simulator.mimics.sinuses import ThickBlood
@@ -391,3 +392,29 @@ def test_the_holder_lies_behind_the_head_in_air_alone():
     np.testing.assert_array_equal(hu[before == 40], 40)
     assert rows.size > 100
     assert rows.mean() > 75
+
+
+@dataclass(frozen=True)
+class Pearl(Mimic):
+    """A ball of 70 HU in the middle of the head, as a later version may draw it."""
+
+    @classmethod
+    def draw(cls, _rng: np.random.Generator) -> Pearl:
+        return cls()
+
+    def lay_in_brain(self, inside: Inside) -> None:
+        box, distance = inside.along((MIDDLE, MIDDLE), 6.0)
+        inside.blend(box, (distance < 5.0).astype(np.float32), 70.0)
+
+
+def test_one_new_mimic_is_in_every_head_it_is_drawn_for_in_its_hu_its_record_and_the_gallery(
+    plain: Anatomy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "pearl", Kind(Pearl.draw, 1.0))
+    (mimic,) = [mimic for name, mimic in Mimics.draw(5).present if name == "pearl"]
+    assert "pearl" in Mimics.draw(6).names
+    assert Mimics.draw(6).without("pearl").names == tuple(name for name in Mimics.draw(6).names if name != "pearl")
+    assert Mimics((("pearl", mimic),)).confusing
+    added = changed(plain, mimic)
+    assert 300 < np.count_nonzero(added > 5) < 700  # about 524 mm3 on a grid of 1 mm
+    assert "pearl" in [strip.args[0] for strip in plan_page(PageName.MIMICS, Choice()).strips]
