@@ -172,6 +172,8 @@ def status_lines(study: dict[str, Any]) -> list[str]:
 
     The lines are not cut to the width of the terminal: a UID has up to 64 characters, and half a one helps nobody.
     """
+    from appliance.results.facts import lesion_headline
+
     present = study.get("present")
     probability = study.get("probability")
     turnaround = study.get("turnaround_s")
@@ -183,7 +185,7 @@ def status_lines(study: dict[str, Any]) -> list[str]:
         "" if covered is None else covered_words(covered),
         "" if probability is None else f"probability {probability:.3f}",
         "" if turnaround is None else f"turnaround {turnaround:.2f} s",
-        *(f"{lesion['type']} {lesion['volume_ml']:.1f} mL" for lesion in study.get("lesions") or ()),
+        *(lesion_headline(lesion) for lesion in study.get("lesions") or ()),
     )
     reasons = _why_not(study).splitlines() if present is None else covered["missing"] if covered else ()
     return [study["study_uid"], "  " + ", ".join(filter(None, facts)), *(f"    {reason}" for reason in reasons)]

@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The facts of a lesion, each named once: ledger, status, `result.json`, page, table and SR take them from here.
+"""The facts of a lesion, each named once, and what is said of them to people.
 
-A new fact is a line in `LESION_FACTS`.
+Ledger, status, `result.json`, page, key images, tables and SR take facts and words from here. A new fact is a line in
+`LESION_FACTS`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from pydicom.sr.coding import Code
 from appliance.findings.finding import Lesion
 from appliance.reading.contract import HemorrhageType
 from appliance.results import codes
+from appliance.results.wording import millilitres
 
 
 class Place(Enum):
-    """Where the status page shows a fact."""
+    """Where a fact stands in what people read of a lesion."""
 
     HEADLINE = "headline"
     DETAIL = "detail"
@@ -42,7 +44,7 @@ class LesionFact:
     cell
         Writes it for that table; only called with a value.
     place, shown
-        Where the status page shows it, and in what words.
+        Where it stands in what people read, and in what words.
     measure, unit
         Under which concept the SR gives it as a number, and in what unit; None where it does not.
     """
@@ -73,7 +75,7 @@ LESION_FACTS: tuple[LesionFact, ...] = (
         "mL",
         "{:.2f}".format,
         Place.HEADLINE,
-        "{:.1f} mL".format,
+        millilitres,
         measure=codes.VOLUME,
         unit=codes.MILLILITER,
     ),
@@ -98,12 +100,33 @@ def lesion_facts(lesion: Lesion) -> dict[str, Any]:
 
 
 def lesion_words(facts: Mapping[str, Any], place: Place) -> list[str]:
-    """Return what the status page shows of a lesion's facts at `place`; a fact that is not there has no words."""
+    """Return what is said of a lesion's facts at `place`; a fact that is not there has no words."""
     return [
         fact.shown(facts[fact.name])
         for fact in LESION_FACTS
         if fact.place is place and facts.get(fact.name) is not None
     ]
+
+
+def lesion_headline(facts: Mapping[str, Any]) -> str:
+    """Return what a lesion is in a few words: "SAH 12.3 mL"."""
+    return " ".join(lesion_words(facts, Place.HEADLINE))
+
+
+def lesion_detail(facts: Mapping[str, Any]) -> str:
+    """Return what is said beside the headline: "medium, confidence 0.93"."""
+    return ", ".join(lesion_words(facts, Place.DETAIL))
+
+
+def lesion_sentence(lesion: Lesion, slices: int) -> str:
+    """Return what the SR says of a lesion in words; `slices` are those of the volume."""
+    abc2 = "" if lesion.abc2_ml is None else f" (ABC/2 {millilitres(lesion.abc2_ml)})"
+    first, last = lesion.slices[0] + 1, lesion.slices[-1] + 1
+    where = f"slice {first}" if first == last else f"slices {first} to {last}"
+    return (
+        f"{lesion.type.display}, {lesion.size_class.value}: {millilitres(lesion.volume_ml)}{abc2}, "
+        f"confidence {lesion.confidence:.2f}, {where} of {slices} counted from the foot end."
+    )
 
 
 def lesion_row(facts: Mapping[str, Any]) -> list[str]:

@@ -28,8 +28,9 @@ from appliance.results import content_items as items
 from appliance.results.colours import COLOURS
 from appliance.results.content_items import Relation
 from appliance.results.drawing import INK, PART_INK, WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, Colour, Mark, draw_slice
+from appliance.results.facts import lesion_facts, lesion_headline
 from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading
-from appliance.results.wording import PART_ONLY, RESEARCH_USE, millilitres, of_part
+from appliance.results.wording import PART_ONLY, RESEARCH_USE, of_part
 
 MOST_DISMISSED: Final = 3
 """Dismissed proposals shown on one slice, the likeliest first."""
@@ -159,7 +160,7 @@ def _title(finding: Finding, index: int, covered: Coverage) -> list[tuple[str, C
     lesions = [lesion for lesion in finding.lesions if index in lesion.slices]
     if lesions:
         return part + [
-            (f"{lesion.type.display} {millilitres(lesion.volume_ml)}", COLOURS[lesion.type])
+            (lesion_headline(lesion_facts(lesion)), COLOURS[lesion.type])
             for lesion in lesions[: MOST_TITLES - len(part)]
         ]
     if finding.present or part:

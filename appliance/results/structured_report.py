@@ -26,7 +26,7 @@ from appliance.reading.lesions import Criteria
 from appliance.results import codes, kinds
 from appliance.results import content_items as items
 from appliance.results.content_items import Relation
-from appliance.results.facts import lesion_measures
+from appliance.results.facts import lesion_measures, lesion_sentence
 from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading
 from appliance.results.identity import series_uid_of
 from appliance.results.wording import PART_ONLY, RESEARCH_USE, covered_words, millilitres, of_part
@@ -215,7 +215,7 @@ class _Tree:
                 *self.algorithm(),
                 *where,
                 *(self._number(*measure) for measure in lesion_measures(lesion)),
-                items.text(codes.COMMENT, _sentence(lesion, self.volume.slices)),
+                items.text(codes.COMMENT, lesion_sentence(lesion, self.volume.slices)),
             ],
             template="1501" if segmentation is None else "1411",
         )
@@ -283,14 +283,3 @@ class _Tree:
             f"sha256 {self.heading.model.sha256}.",
         ]
         return self.heading.text("\n".join(lines))
-
-
-def _sentence(lesion: Lesion, slices: int) -> str:
-    """Return what there is to say of a lesion in words."""
-    abc2 = "" if lesion.abc2_ml is None else f" (ABC/2 {millilitres(lesion.abc2_ml)})"
-    first, last = lesion.slices[0] + 1, lesion.slices[-1] + 1
-    where = f"slice {first}" if first == last else f"slices {first} to {last}"
-    return (
-        f"{lesion.type.display}, {lesion.size_class.value}: {millilitres(lesion.volume_ml)}{abc2}, "
-        f"confidence {lesion.confidence:.2f}, {where} of {slices} counted from the foot end."
-    )

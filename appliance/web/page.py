@@ -14,7 +14,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from appliance.ledger.states import OPEN, JobState, StudyState
-from appliance.results.facts import Place, lesion_words
+from appliance.results.facts import lesion_detail, lesion_headline
 from appliance.results.wording import covered_words, of_part
 from appliance.steps import TURNAROUND_STEPS
 
@@ -65,6 +65,6 @@ _ENVIRONMENT.filters.update(
     steps=_steps,
     covered=covered_words,
     of_part=of_part,
-    headline=lambda lesion: " ".join(lesion_words(lesion, Place.HEADLINE)),
-    detail=lambda lesion: ", ".join(lesion_words(lesion, Place.DETAIL)),
+    headline=lesion_headline,
+    detail=lesion_detail,
 )

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from appliance.errors import ApplianceError
 from appliance.reading.contract import TYPES
+from appliance.results.facts import lesion_detail, lesion_headline
 from appliance.results.kinds import KEY_IMAGES, KEY_OBJECTS, SEG, SR
 from appliance.results.report import RESULT_TYPES
 from appliance.settings import OrthancSettings, Settings, load_settings
@@ -126,10 +127,7 @@ def answers_table(shown: list[tuple[Patient, WrittenStudy, dict[str, Any]]]) -> 
             f"{patient.who}\n[dim]simulated: {really}[/dim]",
             _series_cell(study.get("series"), len(written.all_files)),
             _answer_cell(study),
-            "\n".join(
-                f"{lesion['type']} {lesion['volume_ml']:.1f} mL ({lesion['confidence']:.2f})"
-                for lesion in study["lesions"]
-            ),
+            "\n".join(f"{lesion_headline(lesion)} ({lesion_detail(lesion)})" for lesion in study["lesions"]),
             _turnaround_cell(study),
         )
     return table

@@ -67,7 +67,7 @@ def test_the_status_shows_every_uid_whole_however_narrow_the_terminal(
     file.write_text(f"[service]\nport = {service}\n")
     shown = CliRunner().invoke(cli.app, ["status", "--settings", str(file)]).stdout.splitlines()
     assert shown[0] == UID
-    assert shown[1] == "  done, hemorrhage, probability 0.930, turnaround 2.75 s, iph 31.2 mL, sah 2.0 mL"
+    assert shown[1] == "  done, hemorrhage, probability 0.930, turnaround 2.75 s, IPH 31.2 mL, SAH 2.0 mL"
     assert shown[2] == UID[:-1] + "8"
     assert shown[4] == f"    not_head: series {UID} shows [an ankle]"
 

@@ -9,10 +9,22 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from appliance.analyze import folder_contents, result
+from appliance.cli import status_lines
+from appliance.coverage.coverage import Coverage
 from appliance.delivery.summary import summary
 from appliance.pipeline import Pipeline, ReadAnswer
-from appliance.results import facts
-from appliance.results.facts import LESION_FACTS, LesionFact, Place, lesion_facts, lesion_row, lesion_words
+from appliance.results import facts, key_images
+from appliance.results.facts import (
+    LESION_FACTS,
+    LesionFact,
+    Place,
+    lesion_facts,
+    lesion_headline,
+    lesion_row,
+    lesion_sentence,
+    lesion_words,
+)
+from appliance.results.wording import millilitres
 from appliance.settings import Settings
 from tests.appliance.results.answers import answered
 from tests.appliance.stand_in import StandInDetector, head_series
@@ -42,6 +54,22 @@ def test_a_lesion_has_the_same_facts_in_the_ledger_and_in_result_json_where_slic
     (kept, *_), (told, *_) = summary(answer)["lesions"], result(answer, (), None)["lesions"]
     assert set(kept) == {fact.name for fact in LESION_FACTS}
     assert {**told, "slices": len(told["slices"])} == kept
+
+
+def test_status_and_key_image_name_a_lesion_in_the_same_words() -> None:
+    finding = answered().finding
+    for lesion in finding.lesions:
+        headline = lesion_headline(lesion_facts(lesion))
+        assert headline == f"{lesion.type.display} {millilitres(lesion.volume_ml)}"
+        told = {"study_uid": "1.2", "state": "done", "present": True, "lesions": [lesion_facts(lesion)]}
+        assert headline in status_lines(told)[1]
+        titles = key_images._title(finding, lesion.slices[0], Coverage(12, 12, 60.0))
+        assert headline in [words for words, _ in titles]
+        assert lesion_sentence(lesion, 40).startswith(f"{lesion.type.display}, {lesion.size_class.value}: ")
+
+
+def test_a_speck_is_not_said_to_have_no_volume() -> None:
+    assert lesion_headline({"type": "sah", "volume_ml": 0.0421}) == "SAH 0.042 mL"
 
 
 def test_a_fact_that_a_lesion_does_not_have_is_an_empty_cell_and_has_no_words() -> None:
