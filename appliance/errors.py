@@ -90,6 +90,10 @@ class UnavailableError(ApplianceError):
     """A neighbour (Orthanc, Triton, the ledger) does not answer: the job waits and is tried again."""
 
 
+class GaveWayError(ApplianceError):
+    """A reading that must not hold up another was broken off; it can be begun again."""
+
+
 class ModelContractError(ApplianceError):
     """The served model is not the one this version of the appliance was written for."""
 

@@ -84,6 +84,13 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.read_ahead = Counter(
+            "hemorrhage_studies_read_ahead",
+            "Studies read while their quiet time ran; in_time: the answer was made of it, in_vain: it was thrown away, "
+            "because an instance came meanwhile or memory was short",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.postponed = Counter(
             "hemorrhage_job_postponements",
             "Tries of a job that ended because Orthanc, Triton or the ledger did not answer",
@@ -116,6 +123,8 @@ class Metrics:
             self.refusals.labels(code.value, "refused")
         for kind in (SEG, KEY_IMAGES, KEY_OBJECTS):
             self.unmade.labels(kind.name)
+        for outcome in ("in_time", "in_vain"):
+            self.read_ahead.labels(outcome)
         for answer in ("present", "absent"):
             self.answers.labels(answer)
         self.registry.register(_ByState("hemorrhage_jobs", "Jobs in the ledger, by state", job_counts))

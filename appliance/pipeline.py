@@ -23,7 +23,7 @@ from appliance.imaging.instances import Instance
 from appliance.imaging.read import read_volume
 from appliance.imaging.stacks import Stack, stacks
 from appliance.imaging.volume import Volume
-from appliance.inference.detections import ModelIdentity
+from appliance.inference.detections import ModelIdentity, Reading
 from appliance.inference.detector import TritonDetector
 from appliance.reading.lesions import Criteria
 from appliance.results.report import Results, report
@@ -72,6 +72,22 @@ class ReadAnswer(_Answer):
 Answer = ReadAnswer | UnreadAnswer
 
 
+@dataclass(frozen=True, eq=False)
+class ReadStudy:
+    """A study that was read and is not reported yet: all that its answer is made from."""
+
+    study_uid: str
+    selection: Selection
+    refusals: tuple[Refusal, ...]
+    clock: StepClock
+    stack: Stack
+    selection_reasons: tuple[str, ...]
+    volume: Volume
+    reading: Reading
+    finding: Finding
+    covered: Coverage
+
+
 class Pipeline:
     """Answers studies with one detector and one set of settings; without a classifier series are chosen by headers."""
 
@@ -85,13 +101,30 @@ class Pipeline:
         """Which detections count with the model that is served now."""
         return Criteria.of(self.settings.finding, self.detector.suggested_threshold)
 
-    def answer(self, study: Study) -> Answer:
+    def answer(self, study: Study, read: ReadStudy | UnreadAnswer | None = None) -> Answer:
         """Return the answer about one study; what cannot be read is refused with a code, and the next best is tried.
+
+        `read` is what was read of exactly this study before.
 
         Raises
         ------
         UnavailableError
             when Orthanc or Triton does not answer: nothing was decided, try again.
+        """
+        read = read or self.read(study)
+        return read if isinstance(read, UnreadAnswer) else self.report(read, study.supersedes)
+
+    def read(self, study: Study, go_on: Callable[[], bool] | None = None) -> ReadStudy | UnreadAnswer:
+        """Return what there is to report of a study, or the answer that nothing of it can be read.
+
+        `go_on` is asked before each chunk goes to the network, when this study must not hold up another.
+
+        Raises
+        ------
+        UnavailableError
+            when Orthanc or Triton does not answer: nothing was decided, try again.
+        GaveWayError
+            when `go_on` said no.
         """
         clock = StepClock()
         with clock(Step.SELECT):
@@ -120,38 +153,53 @@ class Pipeline:
                 candidates.append(judgement)
                 continue
             with clock(Step.INFER):
-                reading = self.detector.read(volume.hu)
+                reading = self.detector.read(volume.hu, go_on)
             with clock(Step.FIND):
                 # The reading's own suggestion: by now another model may be served.
                 finding = find(reading, volume, Criteria.of(self.settings.finding, reading.suggested_threshold))
-            with clock(Step.REPORT):
-                results = report(
-                    volume,
-                    reading,
-                    finding,
-                    covered=covered,
-                    settings=self.settings,
-                    created=datetime.now(UTC),
-                    supersedes=study.supersedes,
-                    selection_reasons=judgement.reasons_for,
-                )
-            return ReadAnswer(
+            return ReadStudy(
                 study.uid,
                 selection,
-                reading.model,
                 tuple(refusals),
-                clock.timing_ms,
+                clock,
                 stack,
                 judgement.reasons_for,
+                volume,
+                reading,
                 finding,
                 covered,
-                results,
             )
 
         if not any(refusal.code is RefusalCode.SOURCE_DELETED for refusal in refusals):  # gone is not unsuitable
             nothing = "no series of the study is a readable axial soft-tissue head CT"
             refusals.append(Refusal(RefusalCode.NO_SUITABLE_SERIES, nothing))
         return UnreadAnswer(study.uid, selection, self.detector.identity, tuple(refusals), clock.timing_ms)
+
+    def report(self, read: ReadStudy, supersedes: tuple[str, str] | None = None) -> ReadAnswer:
+        """Return the answer about a study that was read, with its result objects; see `Study` for `supersedes`."""
+        with read.clock(Step.REPORT):
+            results = report(
+                read.volume,
+                read.reading,
+                read.finding,
+                covered=read.covered,
+                settings=self.settings,
+                created=datetime.now(UTC),
+                supersedes=supersedes,
+                selection_reasons=read.selection_reasons,
+            )
+        return ReadAnswer(
+            read.study_uid,
+            read.selection,
+            read.reading.model,
+            read.refusals,
+            read.clock.timing_ms,
+            read.stack,
+            read.selection_reasons,
+            read.finding,
+            read.covered,
+            results,
+        )
 
 
 def _show_more(candidates: Iterable[Judgement], put_off: set[Stack], part: Stack) -> bool:

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service: its parts, wired together, and their threads, started and stopped in order.
 
-Threads: one for intake, one for each worker, one for health, one for the web server, one for leases, one for log files;
-the main thread waits for a signal. They share nothing but the ledger, the doorbell, the handover and the header cache.
+Threads: one for intake, one that reads ahead, one for each worker, one for health, one for the web server, one for
+leases, one for log files; the main thread waits for a signal. They share nothing but the ledger, the doorbell, the
+handover, what was read ahead and the header cache.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import structlog
 import uvicorn
 
 from appliance import __version__
+from appliance.ahead import ReadingAhead
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.health import Health
 from appliance.inference.detector import TritonDetector
@@ -145,8 +147,17 @@ class Service:
             self._recovered,
         )
         self._stopping = threading.Event()
+        self._ahead = ReadingAhead(self._room.pipeline, snapshots.file, self._metrics, settings.intake.ahead_mib)
         intake = Intake(
-            settings, self._orthanc, self._ledger, headers, snapshots, self._bell, self._handover, self._metrics
+            settings,
+            self._orthanc,
+            self._ledger,
+            headers,
+            snapshots,
+            self._bell,
+            self._handover,
+            self._ahead,
+            self._metrics,
         )
         self._workers = [
             Worker(
@@ -156,6 +167,7 @@ class Service:
                 self._ledger,
                 snapshots,
                 self._handover,
+                self._ahead,
                 self._room.pipeline,
                 self._metrics,
             )
@@ -170,6 +182,7 @@ class Service:
             _thread("health", lambda: self._health.run(self._stopping)),
             _thread("lease", self._keep_leases),
             _thread("intake", lambda: intake.run(self._stopping)),
+            _thread("ahead", lambda: self._ahead.run(self._stopping)),
             *(_thread(f"worker-{number}", self._working(worker)) for number, worker in enumerate(self._workers)),
         ]
         if settings.log.files:
@@ -190,6 +203,7 @@ class Service:
         self._stopping.set()
         self._bell.wake()
         self._handover.wake()
+        self._ahead.wake()
         ends = time.monotonic() + self._settings.service.stop_s
         for thread in self._threads:
             thread.join(max(0.0, ends - time.monotonic()))

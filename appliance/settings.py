@@ -200,6 +200,12 @@ class IntakeSettings(_Section):
         le=1_000_000,
         description="A CT series of more images is refused unread; a perfusion may have ten thousand",
     )
+    ahead_mib: int = Field(
+        192,
+        ge=0,
+        le=65_536,
+        description="Memory for studies that are read while their quiet time runs, MiB; 0 reads none ahead",
+    )
     retry_first_s: float = Field(
         2.0, ge=0.01, le=_DAY_S, description="First pause after a failed try, s; doubles with each try"
     )

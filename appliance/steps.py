@@ -18,7 +18,7 @@ class Step(StrEnum):
     """The steps that are clocked, in order; the values are metric labels and keys of `timing_ms`."""
 
     QUIET = "quiet"
-    """Waiting for further instances of the study."""
+    """Waiting for further instances of the study, less what was read meanwhile: the steps add up to the turnaround."""
     QUEUE = "queue"
     """Waiting for a worker."""
     SELECT = "select"

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from appliance.ahead import ReadingAhead
 from appliance.delivery.store import result_objects, store
 from appliance.delivery.summary import summary
 from appliance.errors import DrawingError, ModelContractError, Refusal, RefusalCode, RefusedError, UnavailableError
@@ -33,7 +34,7 @@ from appliance.ledger.states import JobState
 from appliance.log import describe
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError, Orthanc
-from appliance.pipeline import Answer, ReadAnswer, Study
+from appliance.pipeline import Answer, ReadAnswer, ReadStudy, Study, UnreadAnswer
 from appliance.settings import Settings
 from appliance.steps import Step, StepClock
 
@@ -60,8 +61,8 @@ _GONE: Final = Refusal(RefusalCode.SOURCE_DELETED, "the study or series was dele
 class Reader(Protocol):
     """What a worker needs of the pipeline."""
 
-    def answer(self, study: Study) -> Answer:
-        """Return the answer about a study."""
+    def answer(self, study: Study, read: ReadStudy | UnreadAnswer | None = None) -> Answer:
+        """Return the answer about a study, of which `read` was read before."""
         ...
 
 
@@ -79,6 +80,7 @@ class Worker:
         ledger: Ledger,
         snapshots: Snapshots,
         handover: Handover,
+        ahead: ReadingAhead,
         reader: Callable[[], Reader],
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
@@ -89,6 +91,7 @@ class Worker:
         self._ledger = ledger
         self._snapshots = snapshots
         self._handover = handover
+        self._ahead = ahead
         self._reader = reader
         self._metrics = metrics
         self._clock = clock
@@ -161,14 +164,18 @@ class Worker:
         except NotThereError:
             self._refuse(job, (_GONE,), {})
             return
+        whole = not job.requested and not job.left_out
+        taken = self._ahead.take(job.orthanc_study, snapshot.instance_set) if whole else None
         older = self._predecessor(job, snapshot)
         study = Study(job.study_uid, self._instances(job, snapshot), self._fetching(job), supersedes=older)
-        answer = self._reader().answer(study)
+        with self._ahead.aside():
+            answer = self._reader().answer(study, taken.read if taken else None)
         self._snapshots.release(snapshot)
         refusals = (*snapshot.refusals, *answer.refusals)
         clock = StepClock()
         if not job.requested:
-            clock.add(Step.QUIET, job.created - job.last_instance_at)
+            ahead_s = taken.ahead_s if taken else 0.0
+            clock.add(Step.QUIET, job.created - job.last_instance_at - ahead_s)
         clock.add(Step.QUEUE, started - job.created)
         clock.take_over(answer.timing_ms)
         if isinstance(answer, ReadAnswer):

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
-from appliance.errors import ModelContractError, UnavailableError
+from appliance.errors import GaveWayError, ModelContractError, UnavailableError
 from appliance.imaging.resize import to_matrix
 from appliance.inference.detections import ModelIdentity, Reading
 from appliance.inference.golden import GoldenAnswer, Readiness, chunk
@@ -114,13 +114,15 @@ class TritonDetector:
         """The class score that the conversion suggests as threshold for the model as last looked at."""
         return self._served.suggested_threshold
 
-    def read(self, hu: NDArray[np.int16]) -> Reading:
+    def read(self, hu: NDArray[np.int16], go_on: Callable[[], bool] | None = None) -> Reading:
         """Return everything the model says of a volume.
 
         Parameters
         ----------
         hu
             [Z, Y, X] in HU, foot to head, in the contract's orientation; resized in-plane to 512 x 512 here.
+        go_on
+            Asked before each chunk when the reading must not hold up another; one chunk at a time is then on its way.
 
         Raises
         ------
@@ -128,7 +130,10 @@ class TritonDetector:
             when Triton is away, fails, or does not answer in time, or the model changed meanwhile: try again.
         ModelContractError
             when the served model is not of this version's contract.
+        GaveWayError
+            when `go_on` said no.
         """
+        answered = 0
         detections: list[Detection] = []
         dismissed: list[DismissedProposal] = []
         with self._lock, self._asking():
@@ -138,11 +143,14 @@ class TritonDetector:
             def write(number: int, target: NDArray[Any]) -> None:
                 write_chunk(hu, indices[number], target)
 
-            for number, outputs in enumerate(self._answers(len(indices), write)):
+            for number, outputs in enumerate(self._answers(len(indices), write, go_on)):
+                answered += 1
                 detections += chunk_detections(outputs, number, len(hu))
                 dismissed += chunk_dismissed(outputs, number, len(hu))
             if self._look() != served:
                 raise UnavailableError("the served model changed while a study was read; it is to be read again")
+        if answered < len(indices):
+            raise GaveWayError(f"a reading gave way to another study after {answered} of {len(indices)} chunks")
         return Reading(tuple(detections), tuple(dismissed), served.identity, served.suggested_threshold)
 
     def ready(self) -> Readiness:
@@ -246,11 +254,18 @@ class TritonDetector:
             parameters,
         )
 
-    def _answers(self, count: int, write: Callable[[int, NDArray[Any]], None]) -> Iterator[dict[str, NDArray[Any]]]:
+    def _answers(
+        self,
+        count: int,
+        write: Callable[[int, NDArray[Any]], None],
+        go_on: Callable[[], bool] | None = None,
+    ) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield the outputs of `count` chunks in order; each stands until the next is asked for.
 
-        `write(number, target)` writes a chunk into `target` [20, 512, 512] of the model's dtype.
+        `write(number, target)` writes a chunk into `target` [20, 512, 512] of the model's dtype. Once `go_on()` says
+        no, what is on its way is still yielded, and nothing more.
         """
+        most = _LANES if go_on is None else 1
         on_their_way: deque[Lane] = deque()
         free_since = time.monotonic()  # when Triton could begin with the chunk that is waited for
 
@@ -269,8 +284,10 @@ class TritonDetector:
 
         for number in range(count):
             lane = self._lanes[number % _LANES]
-            if len(on_their_way) == _LANES:
+            if len(on_their_way) == most:
                 yield outputs()
+            if go_on is not None and not go_on():
+                break
             write(number, lane.input)
             lane.send(self._patience.seconds * (len(on_their_way) + 1))
             on_their_way.append(lane)

@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from appliance.ahead import ReadingAhead
 from appliance.coverage.ends import ends_of
 from appliance.errors import RefusalCode, RefusedError, UnavailableError
 from appliance.imaging.stacks import Stack
@@ -74,6 +75,7 @@ class Intake:
         snapshots: Snapshots,
         bell: Bell,
         handover: Handover,
+        ahead: ReadingAhead,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -83,6 +85,7 @@ class Intake:
         self._headers = headers
         self._bell = bell
         self._handover = handover
+        self._ahead = ahead
         self._metrics = metrics
         self._clock = clock
         self._snapshots = snapshots
@@ -125,6 +128,7 @@ class Intake:
         for placed in taken.placed:
             self._note_unstamped(placed)
             self._paces.note(placed)
+            self._ahead.withdraw(placed.series.study)
             self._stamps.pop(placed.instance, None)
             # Those of a backlog are fetched when their study is judged, or they would drive each other out.
             if placed.quiet_from > soon and self._snapshots.is_read(placed.series):
@@ -156,6 +160,7 @@ class Intake:
             self._forget_if_gone(study)
         for series in self._ledger.series.known(news.deleted_series).values():
             self._prepared.pop(series.study, None)  # what was judged is no longer what is there
+            self._ahead.withdraw(series.study)
         if news.orthanc_started:
             self._connected = False
 
@@ -180,6 +185,7 @@ class Intake:
         refused = self._ledger.studies.delete(study)
         self._metrics.refusals.labels(RefusalCode.SOURCE_DELETED.value, "refused").inc(refused)
         self._forget(study)
+        self._ahead.withdraw(study)
 
     def _forget(self, study: str) -> None:
         self._prepared.pop(study, None)
@@ -232,6 +238,8 @@ class Intake:
                 self._orthanc.system()  # when that does not answer either, every study waits and not only this one
             self._log.error("study cannot be judged", study=study.uid, error=describe(error))
             verdict = Verdict(NewJob(snapshot.instance_set if snapshot else "", ""))
+        if snapshot is not None and verdict.new is not None and not verdict.wait and not verdict.new.left_out:
+            self._ahead.offer(snapshot)
         prepared = self._prepared[study.id] = _Prepared(study.quiet_from, snapshot, verdict)
         return prepared
 

@@ -34,7 +34,8 @@ class Running:
             f"state_dir = '{settings.state_dir}'\n"
             f"[orthanc]\nurl = '{settings.orthanc.url}'\n"
             f"[service]\nport = {settings.service.port}\n"
-            f"[intake]\nretry_first_s = 0.2\n{more}"
+            # Nothing is read ahead: these tests hold and kill the service in the middle of a job.
+            f"[intake]\nretry_first_s = 0.2\nahead_mib = 0\n{more}"
         )
         self._log = folder / "service.log"
         self.url = f"http://127.0.0.1:{settings.service.port}"

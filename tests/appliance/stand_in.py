@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import generate_uid
 
-from appliance.errors import UnavailableError
+from appliance.errors import GaveWayError, UnavailableError
 from appliance.inference.detections import ModelIdentity, Reading
 from appliance.pipeline import Pipeline
 from appliance.reading.detections import Box, Detection
@@ -36,10 +36,12 @@ class StandInDetector:
         self.conduct = conduct
         self.asked = 0
 
-    def read(self, hu: NDArray[np.int16]) -> Reading:
+    def read(self, hu: NDArray[np.int16], go_on: Callable[[], bool] | None = None) -> Reading:
         self.asked += 1
         suggested = self.suggested_threshold
         self.conduct(self.asked)
+        if go_on is not None and not go_on():
+            raise GaveWayError("a stand-in gave way")
         found = Detection(len(hu) // 2, Box(200, 200, 260, 260), (0.9, 0.05, 0.02), np.ones((56, 56), np.float32))
         return Reading((found,), (), self.identity, suggested)
 

@@ -37,6 +37,7 @@ class Bench:
         self.detector = StandInDetector()
         self.room = StandInRoom(desk.settings, self.detector)
         self.metrics = desk.metrics
+        desk.reader = self.room.pipeline()
         self.worker = self.another("worker")
 
     def another(self, owner: str) -> Worker:
@@ -49,6 +50,7 @@ class Bench:
             desk.ledger,
             desk.snapshots,
             desk.handover,
+            desk.ahead,
             self.room.pipeline,
             self.metrics,
             desk.clock,
@@ -479,3 +481,30 @@ def exposition(metrics: Metrics) -> str:
     from prometheus_client import generate_latest
 
     return generate_latest(metrics.registry).decode()
+
+
+def test_what_was_read_in_the_quiet_time_is_reported_without_reading_again(bench: Bench) -> None:
+    uid = str(generate_uid())
+    bench.desk.send(*head_series(uid))
+    bench.desk.wait(0.5)  # judged, and offered
+    bench.desk.read_ahead()
+    assert bench.detector.asked == 1
+    bench.desk.quiet()
+    assert bench.worker.work()
+    job = bench.job(uid)
+    assert job.state is JobState.DONE
+    assert bench.detector.asked == 1
+    assert bench.metrics.registry.get_sample_value("hemorrhage_studies_read_ahead_total", {"outcome": "in_time"}) == 1
+
+
+def test_a_slice_that_comes_after_a_study_was_read_ahead_is_in_the_answer(bench: Bench) -> None:
+    uid = str(generate_uid())
+    *most, last = head_series(uid)
+    bench.desk.send(*most)
+    bench.desk.wait(0.5)
+    bench.desk.read_ahead()
+    bench.desk.send(last)
+    bench.desk.quiet()
+    assert bench.worker.work()
+    assert bench.job(uid).answer["series"]["slices"] == 14
+    assert bench.detector.asked == 2

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
 import httpx
 
+from appliance.ahead import ReadingAhead, ReadsStudies
 from appliance.intake.doorbell import Bell
 from appliance.intake.files import Files
 from appliance.intake.handover import Handover
@@ -46,6 +48,9 @@ class Desk:
         self.headers = Headers(self.files, settings.intake.headers_kept)
         self.snapshots = Snapshots(self.orthanc, self.files, self.headers, self.ledger, settings.intake.largest_series)
         self.metrics = Metrics(self.ledger.views.job_counts, self.ledger.views.study_counts)
+        # No thread runs it here: what is offered is read by a test that asks for it.
+        self.reader: ReadsStudies | None = None
+        self.ahead = ReadingAhead(self.read_with, self.snapshots.file, self.metrics, settings.intake.ahead_mib)
         self.intake = Intake(
             settings,
             self.orthanc,
@@ -54,9 +59,25 @@ class Desk:
             self.snapshots,
             self.bell,
             self.handover,
+            self.ahead,
             self.metrics,
             self.clock,
         )
+
+    def read_with(self) -> ReadsStudies:
+        assert self.reader is not None
+        return self.reader
+
+    def read_ahead(self) -> None:
+        """Read what was offered, as the service's thread does."""
+        stopping = threading.Event()
+        thread = threading.Thread(target=self.ahead.run, args=(stopping,))
+        thread.start()
+        while self.ahead.is_busy:
+            time.sleep(0.01)
+        stopping.set()
+        self.ahead.wake()
+        thread.join()
 
     def close(self) -> None:
         self.orthanc.close()

@@ -1,0 +1,239 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Reading ahead: while a study's quiet time runs, what it holds already is read, so that only reporting is left.
+
+Most studies are complete when their last instance is in; the quiet time is there for those that are not. Intake offers
+each study that looks complete, this thread reads it, and the worker that answers it takes what was read. Nothing
+depends on it: what is not there, or is of other instances than the job's, the worker reads itself.
+
+A study that is decided goes first. While one is answered nothing is read ahead, and a reading that was begun gives way
+before its next chunk, unless it is the decided study's own, which is then waited for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from appliance.errors import GaveWayError
+from appliance.imaging.header import integer
+from appliance.intake.snapshot import Snapshot
+from appliance.log import describe
+from appliance.metrics import Metrics
+from appliance.pipeline import ReadStudy, Study, UnreadAnswer
+
+IN_TIME: Final = "in_time"
+IN_VAIN: Final = "in_vain"
+_MIB: Final = 1 << 20
+
+Read = ReadStudy | UnreadAnswer
+
+
+class ReadsStudies(Protocol):
+    """What reading ahead needs of the pipeline."""
+
+    def read(self, study: Study, go_on: Callable[[], bool]) -> Read:
+        """Return what there is to report of a study; raise `GaveWayError` once `go_on` says no."""
+        ...
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was read of a study, and how many seconds of that ran before it was asked for, within the quiet time."""
+
+    read: Read
+    ahead_s: float
+
+
+@dataclass
+class _Begun:
+    """The reading that is going on now."""
+
+    snapshot: Snapshot
+    stale: bool = False
+    wanted: bool = False
+
+
+class ReadingAhead:
+    """What was read of studies whose quiet time runs; `run` is the body of its thread.
+
+    `reader` brings the pipeline, `fetch` an instance's file. At most `most_mib` of volumes are kept; 0 reads nothing.
+    """
+
+    def __init__(
+        self,
+        reader: Callable[[], ReadsStudies],
+        fetch: Callable[[str], bytes],
+        metrics: Metrics,
+        most_mib: float,
+    ) -> None:
+        self._reader = reader
+        self._fetch = fetch
+        self._outcomes = metrics.read_ahead
+        self._most = int(most_mib * _MIB)
+        self._changed = threading.Condition()
+        self._offers: OrderedDict[str, Snapshot] = OrderedDict()
+        self._begun: _Begun | None = None
+        self._read: OrderedDict[str, tuple[str, Read]] = OrderedDict()
+        self._answering = 0
+        self._ended = False
+        self._log = structlog.get_logger("ahead")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a study is being read, or waits to be."""
+        with self._changed:
+            return bool(self._offers) or self._begun is not None
+
+    def offer(self, snapshot: Snapshot) -> None:
+        """Let a study be read as it is in the snapshot; what was read of it before is thrown away if it differs."""
+        if _volume_bytes(snapshot) > self._most:
+            return
+        with self._changed:
+            if self._is_known(snapshot):
+                return
+            self._throw_away(snapshot.study)
+            self._offers[snapshot.study] = snapshot
+            self._changed.notify_all()
+
+    def withdraw(self, study: str) -> None:
+        """Throw away what was read, or is being read, of a study: it holds other instances by now, or is gone."""
+        with self._changed:
+            self._throw_away(study)
+
+    def take(self, study: str, instance_set: str) -> Taken | None:
+        """Take out what was read of a study that holds exactly these instances; None when there is nothing.
+
+        One that is being read is waited for.
+        """
+        asked_at = time.monotonic()
+        with self._changed:
+            self._offers.pop(study, None)
+            begun = self._begun
+            if begun is not None and begun.snapshot.study == study and not begun.stale:
+                begun.wanted = True
+                self._changed.wait_for(lambda: self._begun is not begun or self._ended)
+            known, read = self._read.pop(study, ("", None))
+            if read is None:
+                return None
+            self._outcomes.labels(IN_TIME if known == instance_set else IN_VAIN).inc()
+            if known != instance_set:
+                return None
+            waited_s = time.monotonic() - asked_at
+            return Taken(read, max(0.0, _seconds(read) - waited_s))
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Read nothing ahead while inside: a decided study is answered."""
+        with self._changed:
+            self._answering += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._answering -= 1
+                self._changed.notify_all()
+
+    def run(self, stopping: threading.Event) -> None:
+        """Read what is offered until `stopping` is set and `wake` called."""
+        while not stopping.is_set():
+            begun = self._begin(stopping)
+            if begun is not None:
+                self._read_one(begun, stopping)
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let `run` see that it is to stop."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _begin(self, stopping: threading.Event) -> _Begun | None:
+        with self._changed:
+            self._changed.wait_for(lambda: stopping.is_set() or (self._offers and not self._answering))
+            if stopping.is_set():
+                return None
+            _, snapshot = self._offers.popitem(last=False)
+            self._begun = _Begun(snapshot)
+            return self._begun
+
+    def _read_one(self, begun: _Begun, stopping: threading.Event) -> None:
+        snapshot = begun.snapshot
+
+        def go_on() -> bool:
+            return not begun.stale and not stopping.is_set() and (begun.wanted or not self._answering)
+
+        read: Read | None = None
+        again = False
+        with structlog.contextvars.bound_contextvars(study=snapshot.study_uid):
+            try:
+                read = self._reader().read(Study(snapshot.study_uid, snapshot.instances, self._fetch), go_on)
+            except GaveWayError:
+                again = not begun.stale
+            except Exception as error:  # the worker meets it too, and records it with the job
+                self._log.info("not read ahead", error=describe(error))
+            finally:
+                structlog.contextvars.unbind_contextvars("step")
+        with self._changed:
+            self._begun = None
+            if again and not begun.wanted:
+                self._offers.setdefault(snapshot.study, snapshot)
+            elif read is not None and not begun.stale:
+                self._read[snapshot.study] = (snapshot.instance_set, read)
+                self._keep_to_most()
+            elif read is not None or begun.stale:
+                self._outcomes.labels(IN_VAIN).inc()
+            self._changed.notify_all()
+
+    def _is_known(self, snapshot: Snapshot) -> bool:
+        waiting = self._offers.get(snapshot.study)
+        begun = self._begun
+        known, _ = self._read.get(snapshot.study, ("", None))
+        return (
+            known == snapshot.instance_set
+            or (waiting is not None and waiting.instance_set == snapshot.instance_set)
+            or (
+                begun is not None
+                and not begun.stale
+                and (begun.snapshot.study, begun.snapshot.instance_set) == (snapshot.study, snapshot.instance_set)
+            )
+        )
+
+    def _throw_away(self, study: str) -> None:
+        self._offers.pop(study, None)
+        if self._read.pop(study, None) is not None:
+            self._outcomes.labels(IN_VAIN).inc()
+        if self._begun is not None and self._begun.snapshot.study == study:
+            self._begun.stale = True
+
+    def _keep_to_most(self) -> None:
+        """Throw away the oldest until what is kept is no larger than allowed."""
+        while sum(_bytes(read) for _, read in self._read.values()) > self._most:
+            self._read.popitem(last=False)
+            self._outcomes.labels(IN_VAIN).inc()
+
+
+def _seconds(read: Read) -> float:
+    timing_ms = read.clock.timing_ms if isinstance(read, ReadStudy) else read.timing_ms
+    return sum(timing_ms.values()) / 1000
+
+
+def _bytes(read: Read) -> int:
+    return read.volume.hu.nbytes if isinstance(read, ReadStudy) else 0
+
+
+def _volume_bytes(snapshot: Snapshot) -> int:
+    """Return how large the study's largest series is as int16 HU, for which its headers suffice."""
+    sizes: dict[str, int] = {}
+    for instance in snapshot.instances:
+        pixels = (integer(instance.header, "Rows") or 0) * (integer(instance.header, "Columns") or 0)
+        sizes[instance.series_uid] = sizes.get(instance.series_uid, 0) + 2 * pixels
+    return max(sizes.values(), default=0)
