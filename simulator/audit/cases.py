@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from simulator.audit.headers import digests, features, written_headers
 from simulator.audit.physics import ScannerFigures, blood_hu, measure_scanner, tissue_hu
+from simulator.audit.reader import ReaderFigures, read_pair
 from simulator.audit.surroundings import masked_out, statistics_of
 from simulator.audit.threshold import largest_dense_ml
 from simulator.head import SimulatedHead
@@ -57,6 +58,7 @@ class Case:
     tissue_hu, blood_hu: medians of pure tissue and of pure blood before the scanner.
     scanner: what the scanner does to a phantom.
     mimics: the names of what else the head has: what may explain a figure out of the ordinary.
+    reader: what a reader of CT would measure.
     """
 
     entry: Entry
@@ -70,6 +72,7 @@ class Case:
     blood_hu: float | None
     scanner: ScannerFigures
     mimics: tuple[str, ...] = ()
+    reader: ReaderFigures = field(default_factory=ReaderFigures)
 
 
 def cases(entries: Iterable[Entry], *, matrix: int, workers: int = 1) -> Iterator[tuple[Entry, Case | str]]:
@@ -120,6 +123,7 @@ def case_of(entry: Entry, matrix: int) -> Case:
         blood_hu=blood_hu(bleeding.head),
         scanner=measure_scanner(healthy.scanner, entry.seed),
         mimics=tuple(name for name, _ in healthy.head.anatomy.mimics.present),
+        reader=read_pair(bleeding, healthy),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from simulator.audit.cases import Case, Seen
 from simulator.audit.physics import ScannerFigures
+from simulator.audit.reader import ReaderFigures
 from simulator.manifest import Entry
 from simulator.revision import claim as claim_folder
 from simulator.revision import simulator_revision
@@ -23,7 +24,7 @@ from simulator.revision import simulator_revision
 PAIRS: Final = "pairs"
 """The folder of the pairs' files, in the audit's folder."""
 _MEASURED_WITH: Final = "measured_with.json"
-_MEASURES: Final = ("cases", "headers", "physics", "surroundings", "threshold")
+_MEASURES: Final = ("cases", "headers", "physics", "reader", "surroundings", "threshold")
 
 
 def claim(out: Path, *, matrix: int) -> Path:
@@ -75,5 +76,6 @@ def _read(path: Path) -> Case:
             "healthy": Seen(**values["healthy"]),
             "scanner": ScannerFigures(**scanner | curves),
             "mimics": tuple(values["mimics"]),
+            "reader": ReaderFigures(**values["reader"]),
         }
     )

@@ -11,9 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from appliance.reading.contract import SizeClass
+from appliance.reading.contract import TYPES, HemorrhageType, SizeClass
 from simulator.audit.bars import EDGE_MM, NOISE_HU, PAPER_AUC, TISSUE_HU, Bar
 from simulator.audit.cases import Case
+from simulator.audit.reader import SEEN_HU
+from simulator.audit.reader_bars import (
+    CONTRAST_HU,
+    DEPTH_FOR_VOLUME,
+    REAL_BRAINS_HU,
+    REAL_FLUID,
+    SINUS_HU,
+    THICK_ML,
+    usual_depth_mm,
+)
 from simulator.diagnosis import Diagnosis
 from simulator.manifest import Entry
 from simulator.population import REALISTIC
@@ -30,8 +40,8 @@ def draw(path: Path, cases: Sequence[Case], bars: Sequence[Bar], independent: Se
     """Draw the page; the file's ending says whether it is PNG or SVG."""
     from matplotlib.figure import Figure  # half a second that only a page needs
 
-    figure = Figure(figsize=(15, 13), layout="constrained")
-    plots = figure.subplots(3, 3)
+    figure = Figure(figsize=(15, 21), layout="constrained")
+    plots = figure.subplots(5, 3)
     figure.suptitle(
         f"Audit of the simulator on {len(cases)} pairs, each with and without blood (green: cited, or allowed)"
     )
@@ -44,6 +54,12 @@ def draw(path: Path, cases: Sequence[Case], bars: Sequence[Bar], independent: Se
     _volumes(plots[2][0], cases, independent)
     _types(plots[2][1], independent)
     _asked(plots[2][2], cases)
+    _depths(plots[3][0], cases)
+    _contrast(plots[3][1], cases)
+    _bright(plots[3][2], cases)
+    _dura(plots[4][0], cases)
+    _brains(plots[4][1], cases)
+    _cisterns(plots[4][2], cases)
     figure.savefig(path, dpi=80)
 
 
@@ -178,3 +194,108 @@ def _asked(plot: Axes, cases: Sequence[Case]) -> None:
     plot.set_ylabel("largest piece above 60 HU, mL")
     plot.legend(fontsize=8, loc="lower right")
     plot.set_title("what a threshold sees of the blood")
+
+
+def _depths(plot: Axes, cases: Sequence[Case]) -> None:
+    """Depth of extra-axial blood against its volume, with the usual one and the guidelines' bounds for surgery."""
+    extraaxial = str(HemorrhageType.EDH_SDH)
+    ours = [case for case in cases if case.reader.depth_mm and case.volumes_ml.get(extraaxial)]
+    plot.plot([case.volumes_ml[extraaxial] for case in ours], [case.reader.depth_mm or 0 for case in ours], "o", ms=4)
+    volume = np.geomspace(0.5, 150, 60)
+    usual = np.array([usual_depth_mm(float(one)) for one in volume])
+    plot.plot(volume, usual, color="tab:green", label="usual: 5, 9, 13, 17 mm at 3, 15, 40, 90 mL")
+    plot.fill_between(volume, DEPTH_FOR_VOLUME[0] * usual, DEPTH_FOR_VOLUME[1] * usual, **_CITED)
+    plot.plot([30], [15], "s", color="tab:green", label="epidural, surgery from 30 mL or 15 mm (Bullock 2006)")
+    plot.axhline(10, color="tab:green", ls=":", label="subdural, surgery from 10 mm (Bullock 2006)")
+    plot.set_xscale("log")
+    plot.set_xlabel("labelled extra-axial volume, mL")
+    plot.set_ylabel("deepest in a slice, mm")
+    plot.legend(fontsize=7, loc="upper left")
+    plot.set_title("depth for volume")
+
+
+def _contrast(plot: Axes, cases: Sequence[Case]) -> None:
+    """Contrast of extra-axial blood to the brain beside it against the share of it that lies off bone's blur."""
+    for thick, colour, label in ((True, "tab:blue", f"{THICK_ML:g} mL and more"), (False, "0.7", "less")):
+        ours = [
+            case
+            for case in cases
+            if case.reader.contrast_hu is not None
+            and (case.volumes_ml.get(str(HemorrhageType.EDH_SDH), 0.0) >= THICK_ML) is thick
+        ]
+        plot.plot(
+            [case.reader.clear or 0 for case in ours],
+            [case.reader.contrast_hu or 0 for case in ours],
+            "o",
+            ms=4,
+            color=colour,
+            label=label,
+        )
+    plot.axhspan(*CONTRAST_HU, **_CITED)
+    plot.set_xlim(0, 1)
+    plot.set_xlabel("share of extra-axial blood more than 2.5 mm from bone")
+    plot.set_ylabel("HU above the brain beside it")
+    plot.legend(fontsize=8, loc="lower right")
+    plot.set_title("extra-axial blood beside bone")
+
+
+def _bright(plot: Axes, cases: Sequence[Case]) -> None:
+    """Share of labelled voxels brighter than a clot can be, by type."""
+    shares = [[case.reader.bright[str(kind)] for case in cases if str(kind) in case.reader.bright] for kind in TYPES]
+    plot.boxplot([share or [0.0] for share in shares], tick_labels=[str(kind) for kind in TYPES], whis=(5, 95))
+    plot.set_ylabel("share of labelled voxels above 100 HU")
+    plot.set_title("labels on bone")
+
+
+def _dura(plot: Axes, cases: Sequence[Case]) -> None:
+    """HU of sinus, falx and tentorium by head, as slices of 5 mm show them."""
+    for name, colour in (
+        ("sinus", "tab:red"),
+        ("falx behind", "tab:blue"),
+        ("falx in front", "tab:cyan"),
+        ("tentorium", "tab:purple"),
+    ):
+        values = [case.reader.dura_hu[name] for case in cases if name in case.reader.dura_hu]
+        plot.hist(values, bins=np.arange(15, 100, 2.0).tolist(), color=colour, alpha=0.5, label=name)
+    plot.axvspan(*SINUS_HU, **_CITED)
+    rises = {
+        name: [case.reader.dura_rise_hu[name] for case in cases if name in case.reader.dura_rise_hu]
+        for name in ("falx behind", "falx in front")
+    }
+    seen = [float(np.mean(np.array(rise) >= SEEN_HU)) if rise else 0.0 for rise in rises.values()]
+    plot.legend(fontsize=8, loc="upper right")
+    plot.set_xlabel("HU in slices of 5 mm, before the scanner")
+    plot.set_title(f"dura; falx seen behind {seen[0]:.0%} (88 %), in front {seen[1]:.0%} (38 %)")
+
+
+def _brains(plot: Axes, cases: Sequence[Case]) -> None:
+    """Median HU of the brain in the scan against the fluid of its deep part, with two real heads."""
+    for population in sorted({case.entry.population for case in cases}):
+        ours = [c for c in cases if c.entry.population == population and c.reader.brain_hu is not None]
+        plot.plot(
+            [c.reader.fluid or 0 for c in ours],
+            [c.reader.brain_hu or 0 for c in ours],
+            "o",
+            ms=4,
+            color=_colour(population),
+            label=population,
+        )
+    for hu in REAL_BRAINS_HU:
+        plot.axhline(hu, color="tab:green", lw=0.8)
+    for share in REAL_FLUID:
+        plot.axvline(share, color="tab:green", lw=0.8)
+    plot.set_xlabel("fluid of the deep brain, share (lines: two real heads)")
+    plot.set_ylabel("median HU of the brain above the base")
+    plot.legend(fontsize=8, loc="upper right")
+    plot.set_title("brain and fluid")
+
+
+def _cisterns(plot: Axes, cases: Sequence[Case]) -> None:
+    """Share of subarachnoid blood in cisterns and fissures against its volume."""
+    kind = str(HemorrhageType.SAH)
+    ours = [case for case in cases if case.reader.cisternal is not None and case.volumes_ml.get(kind)]
+    plot.plot([case.volumes_ml[kind] for case in ours], [case.reader.cisternal or 0 for case in ours], "o", ms=4)
+    plot.set_xscale("log")
+    plot.set_xlabel("labelled subarachnoid volume, mL")
+    plot.set_ylabel("share in basal cisterns and fissures")
+    plot.set_title("where subarachnoid blood lies")

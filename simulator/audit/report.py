@@ -22,6 +22,7 @@ from simulator.audit.bars import (
 )
 from simulator.audit.cases import Case
 from simulator.audit.headers import header_features
+from simulator.audit.reader_bars import reader_bars
 from simulator.manifest import Entry, read, shipped_manifests
 from simulator.recipes import draw_entries
 
@@ -63,6 +64,7 @@ def every_bar(found: Sequence[Case], failed: Mapping[str, str], fresh: int) -> l
         *image_bars(found),
         *detector_bars(found),
         *physics_bars(found),
+        *reader_bars(found),
         *size_bars(found, read("independent")),
     ]
 
