@@ -39,7 +39,7 @@ gallery: $(SERVICE)  ## pages of simulated slices to look at, in var/gallery (SE
 train: $(TRAINING)  ## start or resume the long training run in the background (TRAIN=folder)
 	@.venv-training/bin/python -m training long start --folder $(TRAIN)
 
-train-stop: $(TRAINING)  ## end it with a checkpoint
+train-stop: $(TRAINING)  ## end it, with a checkpoint once it has begun
 	@.venv-training/bin/python -m training long stop --folder $(TRAIN)
 
 train-status: $(TRAINING)  ## its steps, hours, losses and validation, as a table and a plot

@@ -16,7 +16,6 @@ import argparse
 import json
 import logging
 import os
-import shlex
 import sys
 from pathlib import Path
 
@@ -25,11 +24,15 @@ from rich.progress import track
 
 from simulator.population import POPULATIONS, REALISTIC, TRAINING
 from simulator.recipes import HELD_OUT, TRAINING_SEEDS, held_out_seeds
+from training.checkpoints import Checkpoints
 from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, claim_for_heads, find_heads, make
 from training.history import draw, entries, table
 from training.lock import holder
 from training.long_run import FOLDER, Places, keep, start, stop, watch_for_stop
 from training.pool import Pool, Sizes, make_without_end
+from training.provenance import describe_command
+
+log = logging.getLogger(__name__)
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -58,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     train.add_argument("--cool-down", type=float, default=0.25, help="share of the run in which the rate falls")
     train.add_argument("--validate-every", type=int, default=2000, help="steps between validations")
 
+    train.add_argument("--out", type=Path, help="folder of the weights; default: the run's, in the cache")
     train.add_argument("--bf16", action="store_true", help="convolutions in bfloat16: faster on CPUs that know it")
 
     validate = commands.add_parser("validate", help="the quality of weights, or of several beside one another")
@@ -79,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--threads", type=int, default=0, help="0: one a core")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    told = shlex.join(["python", "-m", "training", *(sys.argv[1:] if arguments is None else arguments)])
+    told = describe_command("training", sys.argv[1:] if arguments is None else arguments)
 
     try:
         if given.command == "heads":
@@ -115,15 +119,14 @@ def _heads(given: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _long(given: argparse.Namespace, told: str) -> int:
+def _long(given: argparse.Namespace, command: str) -> int:
     """Start, stop, show or publish the long run, or be one of its processes (keep, train, heads)."""
     places = Places(given.folder.absolute())
     match given.part:
         case "start":
             print(f"the long run is process {start(places)}, in {places.folder}")
         case "stop":
-            ended = stop(places)
-            print("no long run is going on" if ended is None else f"process {ended} has ended with a checkpoint")
+            print(_describe_end(stop(places), places))
         case "status":
             _status(places, given.json)
         case "keep":
@@ -144,8 +147,18 @@ def _long(given: argparse.Namespace, told: str) -> int:
             if given.part == "train":
                 train(places, watch_for_stop(), Sizes())
             else:
-                print(json.dumps(publish(places, told), indent=2))
+                print(json.dumps(publish(places, command), indent=2))
     return 0
+
+
+def _describe_end(keeper: int | None, places: Places) -> str:
+    """Return what is left of a run whose keeper was ended; None where there was none."""
+    if keeper is None:
+        return "no long run is going on"
+    newest = Checkpoints(places.run / "checkpoints").newest_step()
+    if newest is None:
+        return f"process {keeper} has ended before the training began: there is no checkpoint"
+    return f"process {keeper} has ended; the newest checkpoint is of step {newest:,}"
 
 
 def _status(places: Places, as_json: bool) -> None:
@@ -178,14 +191,16 @@ def _status(places: Places, as_json: bool) -> None:
     shown.print(f"from, {state['validation_heads']} to validate on, in {places.folder}. Plot: {state['plot']}")
 
 
-def _train(given: argparse.Namespace, told: str) -> int:
-    """Train and write the weights of the variant."""
+def _train(given: argparse.Namespace, command: str) -> int:
+    """Train, and write weights and provenance where they were asked for, beside the run's checkpoints by default."""
     import tensorflow as tf
 
     from training.batches import Shape
-    from training.train import Run, Trainer, provenance
+    from training.provenance import provenance
+    from training.train import Run, Trainer
 
-    tf.config.threading.set_intra_op_parallelism_threads(given.threads)
+    if given.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(given.threads)
     if given.bf16:
         tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
     run = Run(
@@ -203,13 +218,15 @@ def _train(given: argparse.Namespace, told: str) -> int:
     )
     trainer = Trainer(run)
     trainer.train()
-    WEIGHTS.mkdir(exist_ok=True)
-    trainer.settle(WEIGHTS / f"{given.variant}.weights.h5")
+    out: Path = given.out or run.folder
+    out.mkdir(parents=True, exist_ok=True)
+    trainer.settle(out / f"{given.variant}.weights.h5")
     if (figures := trainer.validate()) is None:
         raise ValueError(f"there are no heads in {run.validation} to validate on")
-    origin = provenance(run, told, trainer.progress, figures)
-    (WEIGHTS / f"{given.variant}.json").write_text(json.dumps(origin, indent=2) + "\n")
+    origin = provenance(run, command, trainer.progress, figures)
+    (out / f"{given.variant}.json").write_text(json.dumps(origin, indent=2) + "\n")
     print(json.dumps(figures.report(), indent=2))
+    log.info("weights and provenance are in %s", out)
     return 0
 
 

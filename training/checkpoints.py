@@ -53,6 +53,11 @@ class Checkpoints:
         """Return the whole checkpoints, newest first."""
         return sorted(self.folder.glob("step-*.npz"), reverse=True)
 
+    def newest_step(self) -> int | None:
+        """Return the step of the newest checkpoint, None where there is none."""
+        paths = self.paths()
+        return int(paths[0].stem.removeprefix("step-")) if paths else None
+
     def newest(self) -> tuple[dict[str, float], dict[str, NDArray[Any]]] | None:
         """Return progress and arrays of the newest checkpoint that can be read, None where there is none."""
         for path in self.paths():

@@ -4,8 +4,8 @@
 
 A keeper process starts two others and starts them anew when they die: the trainer, and the maker of heads. All of them
 run at the lowest priority. The keeper holds the folder's pid file, so a second one is refused; SIGTERM to it ends the
-trainer with a checkpoint. Everything of the run lies in one folder: `pool/` and `validation/` (heads), `run/`
-(checkpoints, log), the pid file, and what the processes print.
+trainer, which writes a checkpoint once it has begun. Everything of the run lies in one folder: `pool/` and
+`validation/` (heads), `run/` (checkpoints, log), the pid file, and what the processes print.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def start(places: Places) -> int:
 
 
 def stop(places: Places, patience_s: float = PATIENCE_S) -> int | None:
-    """End the run with a checkpoint; return the number of its keeper, None if there was none.
+    """End the run, with a checkpoint once it has begun; return the number of its keeper, None if there was none.
 
     Raises
     ------

@@ -21,7 +21,8 @@ from training.heads import find_heads
 from training.history import LOG, draw, entries
 from training.long_run import Places
 from training.pool import MADE, Sizes
-from training.train import Run, Trainer, describe_origin, ranges
+from training.provenance import describe_origin, ranges
+from training.train import Run, Trainer
 
 VARIANT: Final = "edge"
 PUBLISHED: Final = Path(__file__).parent / "run"

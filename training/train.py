@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The training run: heads, batches, steps, a log, checkpoints, validation, and the weights with their provenance.
+"""The training run: heads, batches, steps, a log, checkpoints, validation, and the weights.
 
 What is validated and published are averages of the weights (`training.averages`). A run may have no end: it goes on
 from its newest checkpoint (`training.checkpoints`), else from given weights, and ends with a checkpoint when told to.
@@ -13,14 +13,12 @@ normalisation keeps the statistics it has: what is exported then is what is trai
 
 from __future__ import annotations
 
-import datetime
 import json
 import logging
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +30,18 @@ import tensorflow as tf
 from appliance.reading.contract import CHUNK_INPUT_SLICES, MATRIX
 from appliance.reading.detections import Outputs
 from simulator.recipes import HELD_OUT
-from simulator.revision import stated_simulator
 from training.averages import Averages
 from training.batches import Batch, Shape, batch
 from training.checkpoints import Checkpoints
 from training.dense import DenseHead
 from training.false_alarms import FalseAlarms
-from training.heads import MADE_WITH, Head, find_heads
+from training.heads import Head, find_heads
 from training.history import LOG, entries
 from training.lock import hold
 from training.losses import WEIGHTS, losses
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
+from training.pace import Pace
 from training.pool import validation_heads
 from training.reading import LabelledStudy, Quality, judge, read
 
@@ -181,6 +179,7 @@ class Trainer:
 
     def _train(self, stop: Callable[[], bool]) -> None:
         recent: list[dict[str, float]] = []
+        pace = Pace()
         clock = saved = time.monotonic()
         for drawn in self._batches():
             if stop() or self.part >= 1.0:
@@ -191,7 +190,7 @@ class Trainer:
             recent.append({name: float(value) for name, value in terms.items()})
             self._check(recent[-1])
             self.progress["step"] += 1
-            self.progress["seconds"] += time.monotonic() - clock
+            self.progress["seconds"] += pace.worked_s(time.monotonic() - clock)
             clock = time.monotonic()
             if len(recent) == 50:
                 means = {name: float(np.mean([r[name] for r in recent])) for name in recent[0] if name != "fit"}
@@ -417,53 +416,3 @@ def detector_run(detector: Detector) -> Callable[[np.ndarray[Any, Any]], Outputs
         detector.call, input_signature=[tf.TensorSpec((CHUNK_INPUT_SLICES, MATRIX, MATRIX), tf.float32)]
     )
     return lambda hu: {name: value.numpy() for name, value in graph(tf.constant(hu)).items()}
-
-
-def describe_origin(run: Run, command: str, progress: dict[str, float]) -> dict[str, object]:
-    """Return how weights were trained, apart from the heads they learnt from and were judged on."""
-    return {
-        "variant": run.variant,
-        "command": command,
-        "data": "simulated head CTs (simulator); no scan of a person was used",
-        "seed": run.seed,
-        "settings": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(run).items() if v != float("inf")},
-        "steps": int(progress["step"]),
-        "hours": round(progress["seconds"] / 3600, 2),
-        "git_revision": _git_revision(),
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-    }
-
-
-def provenance(run: Run, command: str, progress: dict[str, float], figures: Quality) -> dict[str, object]:
-    """Return where a set of weights comes from, for the file beside them and the exported model."""
-    return describe_origin(run, command, progress) | {
-        "training_simulator": stated_simulator(run.heads, MADE_WITH),
-        "training_seeds": ranges(head.seed for head in find_heads(run.heads)),
-        "validation_simulator": stated_simulator(run.validation, MADE_WITH),
-        "validation_seeds": ranges(head.seed for head in find_heads(run.validation)),
-        "validation": figures.report(),
-        "suggested_threshold": figures.threshold,
-    }
-
-
-def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Return the runs of consecutive numbers as (first, last)."""
-    runs: list[tuple[int, int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1] = (runs[-1][0], number)
-        else:
-            runs.append((number, number))
-    return runs
-
-
-def _git_revision() -> str:
-    """Return the revision of the code, with a "+" when files that git knows have been changed since."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=12", "--dirty=+"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return described.stdout.strip() or "unknown"

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from training import long_run
+from training.__main__ import main
+from training.checkpoints import Checkpoints
 from training.lock import AlreadyRunningError, holder
 from training.long_run import Places, start, stop
 
@@ -76,6 +78,22 @@ def test_a_run_starts_once_at_the_lowest_priority_and_stops_with_its_children(pl
     assert [word for word, *_ in notes(places, "train")] == ["started", "ended"]
     assert holder(places.pid) is None
     assert stop(places) is None
+
+
+def test_stop_tells_of_a_checkpoint_only_where_there_is_one(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["long", "stop", "--folder", str(places.folder)]
+    assert main(asked) == 0
+    assert capsys.readouterr().out == "no long run is going on\n"
+    number = start(places)
+    wait_for(lambda: bool(notes(places, "train")))
+    assert main(asked) == 0
+    told = capsys.readouterr().out
+    assert told == f"process {number} has ended before the training began: there is no checkpoint\n"
+    Checkpoints(places.run / "checkpoints").save({"step": 1250}, {})
+    number = start(places)
+    wait_for(lambda: len(notes(places, "train")) > 2)
+    assert main(asked) == 0
+    assert capsys.readouterr().out == f"process {number} has ended; the newest checkpoint is of step 1,250\n"
 
 
 def test_a_child_that_dies_is_started_anew(places: Places) -> None:

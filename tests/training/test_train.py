@@ -17,11 +17,12 @@ import tensorflow as tf
 
 from simulator.diagnosis import Diagnosis
 from simulator.noise_free import NoiseFreeScan
-from training.__main__ import main
+from training.__main__ import WEIGHTS, main
 from training.batches import Shape
 from training.false_alarms import FILE
 from training.history import LOG, entries
-from training.train import Run, Trainer, _to_learn_from, provenance, store_weights
+from training.provenance import provenance
+from training.train import Run, Trainer, _to_learn_from, store_weights
 
 pytestmark = pytest.mark.training
 
@@ -205,6 +206,22 @@ def test_stored_weights_are_small_and_the_detector_carries_what_was_stored(train
     for first, kept, again in zip(before, trained.detector.variables, read.variables, strict=True):
         np.testing.assert_array_equal(kept, again)
         np.testing.assert_allclose(kept, first, rtol=1e-3, atol=1e-6)
+
+
+def test_the_command_writes_its_weights_beside_the_run_and_not_over_the_shipped_ones(run: Run, tmp_path: Path) -> None:
+    shipped = {path: path.read_bytes() for path in WEIGHTS.iterdir()}
+    for part in ("heads", "validation"):
+        (tmp_path / part).symlink_to(getattr(run, part))
+    few = ["--steps", "1", "--slabs", "1", "--targets", "1", "--size", "128", "--validate-every", "1000"]
+    assert main(["train", *few, "--cache", str(tmp_path)]) == 0
+    beside = tmp_path / "run-edge"
+    assert (beside / "edge.weights.h5").is_file()
+    origin = json.loads((beside / "edge.json").read_text())
+    assert str(tmp_path) not in json.dumps(origin)
+    assert origin["settings"]["heads"] == "heads"
+    assert {path: path.read_bytes() for path in WEIGHTS.iterdir()} == shipped
+    assert main(["train", *few, "--cache", str(tmp_path), "--out", str(tmp_path / "other")]) == 0
+    assert sorted(path.name for path in (tmp_path / "other").iterdir()) == ["edge.json", "edge.weights.h5"]
 
 
 def test_weights_are_validated_beside_one_another(

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from training.provenance import ROOT, describe_command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     train.add_argument("--validation", type=int, nargs=2, required=True, metavar=("FIRST", "END"))
     train.add_argument("--steps", type=int, default=4000)
     train.add_argument("--seed", type=int, default=1)
-    train.add_argument("--out", type=Path, default=ROOT / "training/weights/series_classifier.weights.h5")
+    train.add_argument("--out", type=Path, help="the file of the weights; default: beside the examples")
     given = parser.parse_args(arguments)
     if given.command == "examples":
         from training.series_classifier.examples import make_examples
@@ -43,8 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         range(*given.validation),
         steps=given.steps,
         seed=given.seed,
-        out=given.out,
-        command="python -m training.series_classifier " + " ".join(sys.argv[1:]),
+        out=given.out or given.folder / "series_classifier.weights.h5",
+        command=describe_command("training.series_classifier", sys.argv[1:] if arguments is None else arguments),
     )
     return 0
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import subprocess
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.reading.series import CLASSES
+from training.provenance import git_revision
 from training.series_classifier.batches import batches, middle_three
 from training.series_classifier.examples import load_examples
 from training.series_classifier.network import series_network
@@ -54,7 +54,7 @@ def train(
         "command": command,
         "data": "thumbnails of simulated series (simulator); no scan of a person was used",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "git_revision": _revision(),
+        "git_revision": git_revision(),
         "training_seeds": [there[0], there[-1]],
         "training_heads": len(there),
         "training_series": len(kinds),
@@ -94,13 +94,3 @@ def _validate(
         },
         "wrong": sorted(wrong),
     }
-
-
-def _revision() -> str:
-    """Return the revision of the code, "unknown" outside a checkout."""
-    try:
-        return subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
