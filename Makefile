@@ -80,7 +80,7 @@ system:
 	@[ ! -L .venv ] || { echo '.venv is a link: update it where it lies, --clear would empty it'; exit 1; }
 	@echo "making .venv (service, simulator, benchmarks, tests) ..."
 	@$(PYTHON) -m venv --clear .venv
-	@.venv/bin/python $(PIP) --no-deps -r environments/development.lock
+	@.venv/bin/python $(PIP) --no-deps --require-hashes -r environments/development.lock
 	@.venv/bin/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -88,21 +88,21 @@ system:
 	@[ ! -L .venv-triton ] || { echo '.venv-triton is a link: update it where it lies, --clear would empty it'; exit 1; }
 	@echo "making .venv-triton (tritonserver and its model processes) ..."
 	@$(PYTHON) -m venv --clear .venv-triton
-	@.venv-triton/bin/python $(PIP) --no-deps -r environments/triton.lock
+	@.venv-triton/bin/python $(PIP) --no-deps --require-hashes -r environments/triton.lock
 	@touch $@
 
 .venv-training/.installed-%: environments/training.lock | system
 	@[ ! -L .venv-training ] || { echo '.venv-training is a link: update it where it lies, --clear would empty it'; exit 1; }
 	@echo "making .venv-training (TensorFlow) ..."
 	@$(PYTHON) -m venv --clear .venv-training
-	@.venv-training/bin/python $(PIP) --no-deps -r environments/training.lock
+	@.venv-training/bin/python $(PIP) --no-deps --require-hashes -r environments/training.lock
 	@touch $@
 
 .venv-engines/.installed-%: environments/engines.lock | system
 	@[ ! -L .venv-engines ] || { echo '.venv-engines is a link: update it where it lies, --clear would empty it'; exit 1; }
 	@echo "making .venv-engines (TensorRT-RTX) ..."
 	@$(PYTHON) -m venv --clear .venv-engines
-	@.venv-engines/bin/python $(PIP) --no-deps -r environments/engines.lock
+	@.venv-engines/bin/python $(PIP) --no-deps --require-hashes -r environments/engines.lock
 	@touch $@
 
 locks: environments

@@ -1,11 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
 """Writes `NAME.lock` from what an environment has installed, limited to what `NAME.in` needs, so that a lock never
-holds a stray package. Run by the environment's own Python: `.venv/bin/python environments/lock.py development`."""
+holds a stray package, with the hashes that PyPI states for every file of each version (uv asks for them). Run by the
+environment's own Python: `.venv/bin/python environments/lock.py development`."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -15,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 HERE = Path(__file__).parent
+UV = HERE.parent / ".venv" / "bin" / "uv"
 HEADER = """# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
 # Written by environments/lock.py: what {name}.in asks for, as installed and tested.
@@ -64,9 +67,23 @@ def locked(wanted: list[Requirement], alone: set[str]) -> dict[str, str]:
     return versions
 
 
+def with_hashes(versions: dict[str, str]) -> str:
+    """Return the lines of a lock: each version, and the hashes of its files. Ends the program where uv fails."""
+    pins = "".join(f"{package}=={version}\n" for package, version in sorted(versions.items()))
+    asked = subprocess.run(
+        [UV, "pip", "compile", "--no-deps", "--generate-hashes", "--no-header", "--no-annotate", "--quiet", "-"],
+        input=pins,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if asked.returncode:
+        sys.exit(asked.returncode)
+    return asked.stdout
+
+
 if __name__ == "__main__":
     name = sys.argv[1]
     versions = locked(*requirements(HERE / f"{name}.in"))
-    lines = [f"{package}=={version}" for package, version in sorted(versions.items())]
-    (HERE / f"{name}.lock").write_text(HEADER.format(name=name) + "\n".join(lines) + "\n")
-    print(f"environments/{name}.lock: {len(lines)} packages")
+    (HERE / f"{name}.lock").write_text(HEADER.format(name=name) + with_hashes(versions))
+    print(f"environments/{name}.lock: {len(versions)} packages")
