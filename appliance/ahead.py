@@ -175,7 +175,8 @@ class ReadingAhead:
         again = False
         with structlog.contextvars.bound_contextvars(study=snapshot.study_uid):
             try:
-                read = self._reader().read(Study(snapshot.study_uid, snapshot.instances, self._fetch), go_on)
+                study = Study(snapshot.study_uid, snapshot.instances, self._fetch, unread=snapshot.unread)
+                read = self._reader().read(study, go_on)
             except GaveWayError:
                 again = not begun.stale
             except Exception as error:  # the worker meets it too, and records it with the job

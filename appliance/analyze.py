@@ -9,6 +9,7 @@ answer are in `pipeline.py`.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pydicom
+from pydicom.uid import MediaStorageDirectoryStorage
 
 from appliance.delivery.summary import summary
 from appliance.errors import ApplianceError, DrawingError, Refusal, RefusalCode, RefusedError, UnavailableError
@@ -30,6 +32,7 @@ from appliance.pipeline import Answer, Pipeline, ReadAnswer, Study
 from appliance.results.report import RESULT_TYPES
 from appliance.settings import Settings
 
+_FILE_META_WITHIN: Final = 2048
 _EXTENSIONS: Final = ("dcm", "png")
 
 PAUSES_S: Final = (2.0, 4.0, 8.0, 16.0, 30.0)
@@ -66,19 +69,48 @@ class FolderContents:
 
 
 def folder_contents(folder: Path) -> FolderContents:
-    """Return the studies under `folder`, subfolders included; files that are not DICOM become refusals."""
+    """Return the studies under `folder`, subfolders included; files that are not DICOM become refusals.
+
+    Raises `ApplianceError` for a file or subfolder that cannot be read: it may hold a part of the head.
+    """
     instances: dict[str, list[Instance]] = {}
     refusals: list[Refusal] = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    unread = 0
+    for path in sorted(_files_under(folder)):
         name = str(path.relative_to(folder))
+        data = _file(str(path))
         try:
-            instance = parse_instance(str(path), _file(str(path)))
+            instance = parse_instance(str(path), data)
         except RefusedError as error:
             refusals += [Refusal(r.code, f"{name}: {r.reason}", r.series_uid) for r in error.refusals]
+            unread += _is_damaged(data)
         else:
             instances.setdefault(str(instance.header.get("StudyInstanceUID", "")), []).append(instance)
-    studies = {uid: Study(uid, tuple(found), fetch=_file) for uid, found in instances.items()}
+    studies = {uid: Study(uid, tuple(found), fetch=_file, unread=unread) for uid, found in instances.items()}
     return FolderContents(studies, tuple(refusals))
+
+
+def _is_damaged(data: bytes) -> bool:
+    """Return whether a file that cannot be read was meant to be a DICOM object, and not the directory of a disc."""
+    return data[128:132] == b"DICM" and MediaStorageDirectoryStorage.encode() not in data[:_FILE_META_WITHIN]
+
+
+def _files_under(folder: Path) -> Iterator[Path]:
+    """Yield every file under a folder, those of linked folders too, each folder once."""
+
+    def unreadable(error: OSError) -> None:
+        raise ApplianceError(
+            f"{error.filename}: this folder cannot be read: {error.strerror}; it may hold a part of the study, so "
+            "nothing was read; check its permissions"
+        ) from error
+
+    seen: set[Path] = set()
+    for where, subfolders, files in os.walk(folder, onerror=unreadable, followlinks=True):
+        if Path(where).resolve() in seen:
+            subfolders.clear()
+            continue
+        seen.add(Path(where).resolve())
+        yield from (path for path in (Path(where) / name for name in files) if path.is_file())
 
 
 def _file(path: str) -> bytes:

@@ -42,6 +42,8 @@ class Study:
     fetch: Callable[[str], bytes]
     supersedes: tuple[str, str] | None = None
     """SOP Class UID and SOP Instance UID of the older SR that this answer replaces."""
+    unread: int = 0
+    """How many images of the study cannot be read as DICOM at all."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class Pipeline:
                 refusals += error.refusals
                 continue
             with clock(Step.CHECK):
-                covered = coverage(volume, stack, found)
+                covered = coverage(volume, stack, found, study.unread)
             if covered.partial and stack not in put_off and _show_more(candidates, put_off, stack):
                 del volume
                 put_off.add(stack)

@@ -167,7 +167,8 @@ class Worker:
         whole = not job.requested and not job.left_out
         taken = self._ahead.take(job.orthanc_study, snapshot.instance_set) if whole else None
         older = self._predecessor(job, snapshot)
-        study = Study(job.study_uid, self._instances(job, snapshot), self._fetching(job), supersedes=older)
+        instances = self._instances(job, snapshot)
+        study = Study(job.study_uid, instances, self._fetching(job), supersedes=older, unread=snapshot.unread)
         with self._ahead.aside():
             answer = self._reader().answer(study, taken.read if taken else None)
         self._snapshots.release(snapshot)
@@ -191,7 +192,7 @@ class Worker:
             instance.ref
             for stack in stacks(snapshot.instances)
             if stack.slice_set_hash in job.left_out
-            for instance in stack.instances
+            for instance in (*stack.instances, *stack.repeats)
         }
         return tuple(instance for instance in snapshot.instances if instance.ref not in left_out)
 
@@ -251,6 +252,7 @@ class Worker:
             self._refuse(job, (*refusals, _GONE), clock.timing_ms)
             return
         self._remove_leftovers(job, stored)
+        self._withdraw_superseded(job, str(results.sr.SOPInstanceUID), stack.series_uid, stored)
         turnaround_s = sr_stored_at - job.last_instance_at if job.live and not job.requested else None
         superseded = self._ledger.jobs.finish(
             job, str(results.sr.SOPClassUID), str(results.sr.SOPInstanceUID), clock.timing_ms, turnaround_s
@@ -274,6 +276,20 @@ class Worker:
         for result in self._ledger.jobs.leftovers(job):
             if result.orthanc_instance not in stored:
                 self._orthanc.delete_instance(result.orthanc_instance)
+
+    def _withdraw_superseded(self, job: Job, sr_uid: str, series_uid: str, stored: Collection[str]) -> None:
+        """Delete the SEG, key images and key objects of the answers that this one, now stored, supersedes.
+
+        They would be shown beside the new ones as if both held. The older SR stays: it is on record, and the new one
+        names it. A try that ends between this and its record does it again.
+        """
+        kept = set(stored)
+        for older in self._ledger.jobs.of_study(job.orthanc_study):
+            if older.id == job.id or older.sr_uid == sr_uid or not older.gives_way_to(job, series_uid):
+                continue
+            for result in self._ledger.jobs.results(older.id):
+                if result.sop_instance_uid != older.sr_uid and result.orthanc_instance not in kept:
+                    self._orthanc.delete_instance(result.orthanc_instance)
 
     def _holds_all(self, sources: tuple[str, ...]) -> bool:
         return all(self._orthanc.holds_instance(source) for source in sources)

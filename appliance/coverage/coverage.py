@@ -8,7 +8,7 @@ without saying of what.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +53,12 @@ class Coverage:
         }
 
 
-def coverage(volume: Volume, stack: Stack, study: Iterable[Stack]) -> Coverage:
-    """Return what the volume of a stack covers; `study` are all stacks of the study."""
+def coverage(volume: Volume, stack: Stack, study: Iterable[Stack], unread: int = 0) -> Coverage:
+    """Return what the volume of a stack covers.
+
+    `study` are all stacks of the study, `unread` is how many of its images cannot be read at all: any of them may be
+    of this head.
+    """
     extent_mm = stack.geometry.extent_mm if stack.geometry else 0.0
     ends = ends_of_volume(volume)
     beyond = neighbours(stack, study, base_seen=ends.base_cm2 <= BASE_CM2)
@@ -62,5 +66,15 @@ def coverage(volume: Volume, stack: Stack, study: Iterable[Stack]) -> Coverage:
         volume.slices,
         volume.slices + sum(one.slices for one in beyond),
         extent_mm,
-        (*ends.missing(extent_mm), *(one.sentence for one in beyond)),
+        (*ends.missing(extent_mm), *(one.sentence for one in beyond), *_unread(unread)),
     )
+
+
+def _unread(images: int) -> Iterator[str]:
+    if images:
+        many = (
+            "1 image of the study cannot be read and"
+            if images == 1
+            else f"{images} images of the study cannot be read and"
+        )
+        yield f"{many} may belong to it"

@@ -14,8 +14,11 @@ slices by accident. What tells the accident:
 4. Where the Instance Numbers count the slices one by one, an interval that is n times as wide as a neighbour and over
    which the numbers jump by n is a gap, whatever its neighbours on the other side: this finds the slice that is
    missing just where the spacing changes. Numbers only ever add a gap, they never order slices and never excuse one.
+5. Where the Instance Numbers jump by n throughout and the slices lie n thicknesses apart, every interval is a gap: the
+   other slices are on their way, or are lost.
 
-What this cannot see: slices missing at either end, and every second slice missing throughout.
+What this cannot see: slices missing at either end (`coverage.ends` sees them in the pixels), and every second slice
+missing throughout where thickness or numbers are not said.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ TOGETHER = 3
 # Across a change of thickness half a slice of each side is the rule and one whole slice of the thicker is seen;
 # a missing slice, even of the thinner side, comes to more.
 _WIDE_ACROSS = 1.2
+_THROUGHOUT_WITHIN = 0.05
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ def gaps(
         found.update(_alone(intervals, segment))
     found.update(_across(intervals, segments))
     for index, usual in _numbered(intervals, instance_numbers).items():
+        found.setdefault(index, usual)
+    for index, usual in _throughout(intervals, thicknesses_mm, instance_numbers).items():
         found.setdefault(index, usual)
     return tuple(Gap(index, float(intervals[index]), usual) for index, usual in sorted(found.items()))
 
@@ -141,3 +147,20 @@ def _numbered(intervals: NDArray[np.float64], instance_numbers: Sequence[int | N
         if times >= WIDE and round(times) == steps[index]:
             found[int(index)] = usual
     return found
+
+
+def _throughout(
+    intervals: NDArray[np.float64], thicknesses_mm: Sequence[float | None], instance_numbers: Sequence[int | None]
+) -> dict[int, float]:
+    """Return every interval where slices are missing throughout (rule 5), none otherwise."""
+    numbers = [number for number in instance_numbers if number is not None]
+    thicknesses = [mm for mm in thicknesses_mm if mm]
+    if len(numbers) != len(instance_numbers) or len(thicknesses) != len(thicknesses_mm):
+        return {}
+    steps, thickness = np.abs(np.diff(numbers)), float(np.median(thicknesses))
+    step = int(steps[0])
+    if step < 2 or not np.all(steps == step):
+        return {}
+    if not np.allclose(intervals, step * thickness, rtol=_THROUGHOUT_WITHIN):
+        return {}
+    return dict.fromkeys(range(len(intervals)), thickness)

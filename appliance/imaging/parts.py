@@ -32,6 +32,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -146,8 +147,14 @@ class Part:
         below = np.where(after > 0, ours[np.maximum(after - 1, 0)], -np.inf)
         above = np.where(after < len(ours), ours[np.minimum(after, len(ours) - 1)], np.inf)
         nearest = np.minimum(theirs - below, above - theirs)
-        half = 0.49 * min(self.step_mm, self.slices[0].thickness_mm or self.step_mm)
-        return np.asarray((nearest <= half) | (above - below <= 1.5 * self.step_mm))
+        # A few slices scanned again here and there are no scan with a wide spacing: the denser part says what is usual.
+        step = min(self.step_mm, other.step_mm)
+        thickness = self.slices[0].thickness_mm or step
+        return np.asarray((nearest <= 0.49 * min(step, thickness)) | (above - below <= 1.5 * max(step, thickness)))
+
+    def usual_step_mm(self, other: Part) -> float:
+        """Return the distance of its slices, as far as the other part's or their thickness bear it out, mm."""
+        return min(self.step_mm, max(other.step_mm, self.slices[0].thickness_mm or 0.0))
 
 
 def as_parts(scan: list[Slice]) -> list[Part]:
@@ -161,14 +168,21 @@ def as_parts(scan: list[Slice]) -> list[Part]:
         by_value: dict[object, list[Slice]] = {}
         for one in scan:
             by_value.setdefault(key(one), []).append(one)
-        if len(by_value) == 1 or not all(is_straight(group) for group in by_value.values()):
+        groups = list(by_value.values())
+        if len(groups) == 1 or not all(is_straight(group) for group in groups) or not _lie_above_each_other(groups):
             continue
         whole = Part.of(scan)
         widest_mm = min(widest * whole.step_mm, _ELSEWHERE_MM)
         far = bool((np.diff(whole.positions_mm) > widest_mm).any())
         if far or not is_straight(scan) or whole.high - whole.low > longest_mm:
-            return [part for group in by_value.values() for part in as_parts(group)]
+            return [part for group in groups for part in as_parts(group)]
     return [Part.of(scan)]
+
+
+def _lie_above_each_other(groups: list[list[Slice]]) -> bool:
+    """Return whether each group of slices ends before another begins: a cut between them leaves no slice alone."""
+    ranges = sorted((min(one.position_mm for one in group), max(one.position_mm for one in group)) for group in groups)
+    return all(below[1] < above[0] for below, above in pairwise(ranges))
 
 
 def join(parts: list[Part]) -> list[Part]:
@@ -213,9 +227,9 @@ def _belong_together(one: Part, other: Part) -> bool:
     if len(one.sharp | other.sharp) > 1 or _cover_one_range(one, other):
         return False
     between = max(one.low, other.low) - min(one.high, other.high)
-    if between > REACH * max(one.step_mm, other.step_mm):
+    if between > REACH * max(one.usual_step_mm(other), other.usual_step_mm(one)):
         return False
-    one_scan = one.series == other.series and one.frames == other.frames
+    one_scan = one.series == other.series and _agree([(one.frames, other.frames)])
     if not one_scan and not _may_be_one_head(one, other):
         return False
     if between > 0:

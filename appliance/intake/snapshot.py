@@ -41,6 +41,8 @@ class Snapshot:
     instances: tuple[Instance, ...]
     refusals: tuple[Refusal, ...]
     instance_set: str
+    unread: int = 0
+    """How many instances of CT series cannot be read as DICOM."""
 
 
 class Snapshots:
@@ -64,6 +66,7 @@ class Snapshots:
         names: list[str] = []
         instances: list[Instance] = []
         refusals: list[Refusal] = []
+        unread = 0
         for identifier in held.series if not only_series else (only_series,):
             if identifier in known and known[identifier].origin is Origin.OWN:
                 continue
@@ -80,12 +83,13 @@ class Snapshots:
                         instances.append(self._headers.of(instance))
                     except RefusedError as error:
                         refusals += error.refusals
+                        unread += self._holds_ct(series)
             except NotThereError:
                 continue  # deleted while we looked
         if not names:
             raise NotThereError(f"study {held.uid} holds nothing any more")
         digest = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
-        return Snapshot(study, held.uid, tuple(instances), tuple(refusals), digest)
+        return Snapshot(study, held.uid, tuple(instances), tuple(refusals), digest, unread)
 
     def file(self, instance: str) -> bytes:
         """Return the file of an instance of a snapshot. Raises what `Orthanc.file` does."""

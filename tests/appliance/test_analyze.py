@@ -2,15 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
 import pytest
-from pydicom.uid import generate_uid
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage, generate_uid
 
 from appliance import analyze as folder_analysis
 from appliance.analyze import folder_contents, patiently, result, write_answer
-from appliance.errors import UnavailableError
+from appliance.errors import ApplianceError, UnavailableError
 from appliance.imaging.instances import parse_instance
 from appliance.pipeline import Answer, Pipeline, ReadAnswer, Study
 from appliance.results import key_images
@@ -25,6 +30,71 @@ def answered(folder: Path) -> Answer:
     for number, file in enumerate(head_series(uid)):
         (folder / f"{number}.dcm").write_bytes(file)
     return Pipeline(Settings(), StandInDetector()).answer(folder_contents(folder).studies[uid])  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A folder that any user may look into, the folders above it too."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def as_nobody_reads(folder: Path) -> str:
+    """Return the sentence with which a user without rights is told that the folder cannot be read."""
+    user = os.geteuid()
+    os.seteuid(65534 if user == 0 else user)
+    try:
+        with pytest.raises(ApplianceError) as raised:
+            folder_contents(folder)
+    finally:
+        os.seteuid(user)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("closed", ["subfolder", "file"])
+def test_a_part_of_a_study_that_cannot_be_read_lets_nothing_be_read(shared_folder: Path, closed: str) -> None:
+    subfolder = shared_folder / "vertex"
+    subfolder.mkdir()
+    files = head_series(str(generate_uid()))
+    for number, file in enumerate(files):
+        (shared_folder / ("vertex" if number > 6 else ".") / f"{number}.dcm").write_bytes(file)
+    assert len(next(iter(folder_contents(shared_folder).studies.values())).instances) == len(files)
+    what = subfolder if closed == "subfolder" else subfolder / "9.dcm"
+    what.chmod(0)
+    said = as_nobody_reads(shared_folder)
+    assert str(what) in said
+    assert "Permission denied" in said
+
+
+def test_linked_folders_are_read_once(tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    for number, file in enumerate(head_series(str(generate_uid()))):
+        (tmp_path / ("elsewhere" if number > 6 else "study") / f"{number}.dcm").write_bytes(file)
+    (tmp_path / "study" / "vertex").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "study")
+    (study,) = folder_contents(tmp_path / "study").studies.values()
+    assert len(study.instances) == 14
+
+
+def test_a_damaged_dicom_file_may_be_a_slice_and_other_files_are_none(tmp_path: Path) -> None:
+    files = head_series(str(generate_uid()))
+    for number, file in enumerate(files):
+        (tmp_path / f"{number}.dcm").write_bytes(file)
+    (tmp_path / "README.txt").write_text("not an image")
+    disc = Dataset()
+    disc.file_meta = FileMetaDataset()
+    disc.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    disc.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    disc.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    disc.FileSetID = "DISC"
+    disc.save_as(tmp_path / "DICOMDIR", enforce_file_format=True)
+    (study,) = folder_contents(tmp_path).studies.values()
+    assert study.unread == 0
+    (tmp_path / "9.dcm").write_bytes(files[9][:600])
+    (study,) = folder_contents(tmp_path).studies.values()
+    assert study.unread == 1
 
 
 def test_an_answer_does_not_stand_beside_the_objects_of_an_earlier_one(tmp_path: Path) -> None:

@@ -115,6 +115,10 @@ def after(times: int, error: Exception, do: Callable[..., Any]) -> Callable[...,
     return counted
 
 
+def _away(_: str) -> None:
+    raise UnavailableError("Orthanc is away")
+
+
 class TestAnswering:
     def test_an_answer_is_stored_beside_its_source_and_recorded(self, bench: Bench, study: str) -> None:
         bench.send(*head_series(study))
@@ -173,6 +177,34 @@ class TestAnswering:
         newer = bench.job(study)
         assert [job.state for job in bench.desk.jobs(study)] == [JobState.SUPERSEDED, JobState.DONE]
         assert bench.named_by(newer) == older.sr_uid
+
+    def test_a_superseded_answer_leaves_its_report_alone(self, bench: Bench, study: str) -> None:
+        files = head_series(study, 20)
+        bench.send(*files[:14])
+        bench.worker.work()
+        older = {str(one.SOPInstanceUID): str(one.Modality) for one in bench.held(study)}
+        assert sorted(set(older.values())) == ["KO", "OT", "SEG", "SR"]
+        bench.send(*files[14:])
+        bench.worker.work()
+        held = {str(one.SOPInstanceUID): str(one.Modality) for one in bench.held(study)}
+        assert [older[uid] for uid in older.keys() & held.keys()] == ["SR"]
+        assert sorted(set(held.values())) == ["KO", "OT", "SEG", "SR"]
+
+    def test_what_a_superseded_answer_left_is_withdrawn_in_the_next_try_when_orthanc_is_away(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        files = head_series(study, 20)
+        bench.send(*files[:14])
+        bench.worker.work()
+        bench.send(*files[14:])
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.desk.orthanc, "delete_instance", _away)
+            bench.worker.work()
+        assert bench.job(study).state is JobState.WAITING
+        bench.desk.clock.now += 60
+        bench.worker.work()
+        assert [job.state for job in bench.desk.jobs(study)] == [JobState.SUPERSEDED, JobState.DONE]
+        assert [str(one.Modality) for one in bench.held(study)].count("SEG") == 1
 
     def test_a_rescan_is_answered_itself(self, bench: Bench, study: str) -> None:
         bench.send(*head_series(study, AcquisitionTime="120000"))
@@ -499,12 +531,12 @@ def test_what_was_read_in_the_quiet_time_is_reported_without_reading_again(bench
 
 def test_a_slice_that_comes_after_a_study_was_read_ahead_is_in_the_answer(bench: Bench) -> None:
     uid = str(generate_uid())
-    *most, last = head_series(uid)
-    bench.desk.send(*most)
+    files = head_series(uid, 16)
+    bench.desk.send(*files[:14])  # a whole head by itself: what lacks an end is not read ahead
     bench.desk.wait(0.5)
     bench.desk.read_ahead()
-    bench.desk.send(last)
+    bench.desk.send(*files[14:])
     bench.desk.quiet()
     assert bench.worker.work()
-    assert bench.job(uid).answer["series"]["slices"] == 14
+    assert bench.job(uid).answer["series"]["slices"] == 16
     assert bench.detector.asked == 2

@@ -34,11 +34,11 @@ BLEEDING = StudySpec(
     Diagnosis.IPH,
     volume_ml=50,
     slices=20,
-    spacing_mm=6.0,
+    spacing_mm=8.0,
     vendor=VendorName.AKANE,
     population=CLEAR.name,
 )
-HEALTHY = StudySpec(7002, Diagnosis.NONE, slices=20, spacing_mm=6.0, vendor=VendorName.POLDER, population=CLEAR.name)
+HEALTHY = StudySpec(7002, Diagnosis.NONE, slices=20, spacing_mm=8.0, vendor=VendorName.POLDER, population=CLEAR.name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

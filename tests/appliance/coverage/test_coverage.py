@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -131,3 +132,10 @@ def test_a_part_is_answered_where_the_fuller_series_cannot_be_read() -> None:
     answer = answer_of([*images(whole()[:22]), *lesser])
     assert answer.stack.series_uid == f"{ROOT}.1"
     assert answer.covered.partial
+
+
+def test_images_that_cannot_be_read_make_the_answer_one_of_a_part() -> None:
+    study = replace(study_of(images(whole())), unread=2)
+    answer = Pipeline(Settings(), StandInDetector()).answer(study)  # type: ignore[arg-type]
+    assert isinstance(answer, ReadAnswer)
+    assert answer.covered.missing == ("2 images of the study cannot be read and may belong to it",)

@@ -115,3 +115,13 @@ def test_a_wide_step_where_the_thickness_changes_with_it_is_no_gap() -> None:
 def test_numbers_that_do_not_count_say_nothing() -> None:
     assert found([2.5] * 4 + [5.0] * 4, numbers=[1, 2, 3, 4, 101, 102, 103, 104, 105]) == []
     assert found([2.5] * 4 + [5.0] * 4, numbers=[9, 1, 8, 2, 7, 3, 6, 4, 5]) == []
+
+
+def test_every_second_slice_missing_throughout_is_noticed_where_numbers_and_thickness_say_so() -> None:
+    positions = np.arange(16) * 10.0
+    found = gaps(positions, [5.0] * 16, list(range(1, 33, 2)))
+    assert [gap.missing for gap in found] == [1] * 15
+    assert gaps(positions, [5.0] * 16, list(range(33, 1, -2))) == found
+    assert gaps(positions, [5.0] * 16, list(range(16))) == ()
+    assert gaps(positions, [10.0] * 16, list(range(1, 33, 2))) == ()
+    assert gaps(positions, [None] * 16, list(range(1, 33, 2))) == ()

@@ -203,6 +203,32 @@ def test_slices_scanned_again_within_a_scan_take_the_place_of_the_first() -> Non
     assert len(stack.repeats) == 4
 
 
+def test_single_slices_scanned_again_here_and_there_take_no_other_slices_place() -> None:
+    images = scanned(*run(0, 155))
+    for number, position in enumerate((20, 70, 75, 140), start=2):
+        images += scanned(position, group=str(number), AcquisitionNumber=number, AcquisitionTime=f"13{number:02}00")
+    (stack,) = stacks_of(images)
+    assert positions(stack) == run(0, 155)
+    assert len(stack.repeats) == 4
+    assert sum(one.uid.endswith(".1") for one in stack.instances) == SLICES - 4
+
+
+def test_single_slices_scanned_again_without_a_thickness_take_no_other_slices_place() -> None:
+    images = scanned(*run(0, 155), SliceThickness=None)
+    again = scanned(20, 70, group="2", AcquisitionNumber=2, AcquisitionTime="130000", SliceThickness=None)
+    (stack,) = stacks_of([*images, *again])
+    assert positions(stack) == run(0, 155)
+    assert len(stack.repeats) == 2
+
+
+def test_a_head_with_its_neck_and_a_frame_of_reference_on_every_other_slice_is_one_stack() -> None:
+    images = scanned(*run(0, 300))
+    for dataset in images[::2]:
+        del dataset.FrameOfReferenceUID
+    (stack,) = stacks_of(images)
+    assert positions(stack) == run(0, 300)
+
+
 def test_a_scan_that_was_broken_off_and_begun_anew_is_one_head() -> None:
     broken_off = scanned(*run(0, 60))
     anew = scanned(*run(40, 155), group="2", AcquisitionNumber=2, AcquisitionTime="120500")
