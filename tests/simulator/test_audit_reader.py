@@ -129,7 +129,7 @@ def cases(change: Callable[[int], dict[str, object]] = lambda _: {}, count: int 
         rise = {"falx behind": 9.0 if i % 10 else 2.0, "falx in front": 9.0 if i % 5 < 2 else 2.0}
         usual: dict[str, object] = {"dura_rise_hu": rise, "brain_hu": 24.0 + i % 9}
         reader = replace(USUAL, **(usual | change(i)))
-        volumes = {"edh_sdh": 20.0, "sah": 20.0}
+        volumes = {"iph": 20.0, "edh_sdh": 20.0, "sah": 20.0}
         found.append(Case(entry, seen, seen, 20.0, volumes, 0.1, 0.0, {}, 64.0, scanner, (), reader))
     return found
 
