@@ -26,7 +26,7 @@ def host_name(text: str) -> str:
     """Return a host name or an IPv4 address. Raises `ValueError` for what is neither."""
     labels = text.split(".")
     is_name = len(text) <= _LONGEST_HOST and all(_LABEL.fullmatch(label) for label in labels)
-    if is_name and labels[-1].isdigit():  # then it is no name
+    if is_name and labels[-1].isdigit():  # then it is not a name
         is_name = _is_address(text, ipaddress.IPv4Address)
     if not is_name:
         raise ValueError("a host name or an IPv4 address is allowed, without scheme and port: 127.0.0.1, pacs.example")
@@ -107,7 +107,7 @@ def date(text: str) -> str:
 
 
 def path_name(path: object) -> object:
-    """Return what can be a path, unless it is text that is none. Raises `ValueError` then."""
+    """Return a value that can be a path. Raises `ValueError` for text that cannot."""
     if isinstance(path, str) and not (path.isprintable() and path.strip() and len(path) <= _LONGEST_PATH):
         raise ValueError("a path in one line is allowed")
     return path

@@ -77,7 +77,7 @@ _CREDENTIALS: Final = (
 def without_credentials(text: str) -> str:
     """Return a text without the user and password of its URLs and of HTTP headers, which are known by their place.
 
-    A password is not looked for as a word: to mask it wherever it stands by chance would tell it.
+    A password is not masked as a word: masking every chance occurrence would reveal it.
     """
     for place, mask in _CREDENTIALS:
         text = place.sub(mask, text)

@@ -260,7 +260,7 @@ class Orthanc:
     # Deleting
 
     def delete_instance(self, identifier: str) -> None:
-        """Delete an instance; one that is not there is as good as deleted."""
+        """Delete an instance; deleting one that is not there succeeds."""
         with contextlib.suppress(NotThereError):
             self._ask(lambda: self._client.delete_instances_id(identifier))
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One server process: started with its log in a file, waited for until it answers, stopped by its process id.
 
-`Process` knows nothing of what it runs; `Server` is what Orthanc, Triton and the service have alike when they are
+`Process` knows nothing of what it runs; `Server` is what Orthanc, Triton and the service have in common when they are
 started from here.
 """
 

@@ -414,7 +414,7 @@ def _suggestion(name: str, section: Sequence[str] = ()) -> str:
 
 
 def _fields_of(section: Sequence[str]) -> Mapping[str, Any]:
-    """Return the fields of a section, those of all settings when none is named, none of what is no section."""
+    """Return the fields of a section, or of all settings when none is named; none when there is no such section."""
     if not section:
         return Settings.model_fields
     field = Settings.model_fields.get(section[0])

@@ -72,7 +72,7 @@ class StateFolder:
         probe_folder(self._folder)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

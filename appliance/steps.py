@@ -47,7 +47,7 @@ class StepClock:
     def __call__(self, step: Step) -> Iterator[None]:
         """Clock what stands inside as `step`, and name it in every line of the log.
 
-        A step that raises stays named, so that the line about the error has it too; who catches it takes it away.
+        A step that raises stays named, so that the log line about the error has it too; the catcher clears it.
         """
         start = time.perf_counter()
         before = structlog.contextvars.bind_contextvars(step=step.value)

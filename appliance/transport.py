@@ -24,7 +24,7 @@ class BoundedTransport(httpx.HTTPTransport):
     """
 
     def __init__(self, limit: int) -> None:
-        super().__init__(trust_env=False)  # a hospital's proxy for the web is no way to a neighbour
+        super().__init__(trust_env=False)  # a hospital's web proxy does not lead to a neighbour
         self._limit = limit
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

@@ -109,7 +109,7 @@ class InProcess:
 Series = dict[SeriesKind, list[Dataset]]
 
 
-def simulated(seed: int) -> tuple[Series, dict[str, bytes]]:
+def simulate_series(seed: int) -> tuple[Series, dict[str, bytes]]:
     """Return the headers of a study's series, and the files, by SOP Instance UID, of the slices that may be shown."""
     axial = draw_geometry(seed, REALISTIC)
     head = simulate_head(seed, Diagnosis.NONE, geometry=axial, population=REALISTIC)
@@ -163,7 +163,7 @@ def _file(dataset: Dataset) -> bytes:
     return written.getvalue()
 
 
-def varied(series: Series, variant: str, seed: int) -> Series:
+def vary(series: Series, variant: str, seed: int) -> Series:
     """Return the series with their headers as `variant` has them."""
     other = SWAPS[seed % len(SWAPS)]
     words_of = {kind: kind for kind in series}
@@ -196,10 +196,10 @@ def chosen(selection: Selection, series: Series) -> str:
 
 def study(seed: int, classifier: InProcess) -> dict[str, Any]:
     """Return what is chosen in one study, by variant, and what the look took."""
-    series, files = simulated(seed)
+    series, files = simulate_series(seed)
     out: dict[str, Any] = {"seed": seed}
     for variant in VARIANTS:
-        changed = varied(series, variant, seed)
+        changed = vary(series, variant, seed)
         found = stacks(Instance(str(one.SOPInstanceUID), one) for datasets in changed.values() for one in datasets)
         alone = select(found, SelectionSettings())
         begun = time.thread_time()

@@ -74,7 +74,7 @@ def specs(studies: int, seed: int) -> Iterator[StudySpec]:
             )
 
 
-def simulated(spec: StudySpec, folder: Path) -> tuple[Path, dict[str, Any]]:
+def simulate_study(spec: StudySpec, folder: Path) -> tuple[Path, dict[str, Any]]:
     """Write one study below `folder` and return its own folder and its truth."""
     out = folder / f"{spec.seed}"
     written = write_study(spec, out)
@@ -175,7 +175,7 @@ def main(
         with TritonServer(settings.triton, settings.state_dir), ProcessPoolExecutor(processes) as simulators:
             detector = TritonDetector(settings.triton)
             pipeline = Pipeline(settings, detector)
-            jobs = [simulators.submit(simulated, spec, folder / "studies") for spec in specs(studies, seed)]
+            jobs = [simulators.submit(simulate_study, spec, folder / "studies") for spec in specs(studies, seed)]
             cases = []
             for job in track(jobs, "simulating and reading", console=Console(stderr=True)):
                 study, truth = job.result()

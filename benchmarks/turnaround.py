@@ -56,7 +56,7 @@ def specs(slices: int) -> tuple[StudySpec, ...]:
     )
 
 
-def answered(service_url: str, study_uid: str, timeout_s: float = 300) -> dict[str, Any]:
+def await_answer(service_url: str, study_uid: str, timeout_s: float = 300) -> dict[str, Any]:
     """Return the service's record of a study once it is decided. Raises `TimeoutError` with its state."""
     deadline = time.monotonic() + timeout_s
     record: dict[str, Any] = {"state": "not seen"}
@@ -98,7 +98,7 @@ def c_store_seconds(study: WrittenStudy, folder: Path, runs: int) -> dict[str, l
     return taken
 
 
-def measured(studies: int, slices: int, large: int, console: Console) -> dict[str, Any]:
+def measure(studies: int, slices: int, large: int, console: Console) -> dict[str, Any]:
     """Run the appliance and return the figures."""
     with (
         tempfile.TemporaryDirectory(prefix="turnaround-") as work,
@@ -113,16 +113,16 @@ def measured(studies: int, slices: int, large: int, console: Console) -> dict[st
             patients = list(zip(specs(slices), pool.map(simulate, specs(slices)), strict=True))
         progress.remove_task(bar)
 
-        def written(spec: StudySpec, scan: SimulatedScan, name: str) -> WrittenStudy:
+        def write(spec: StudySpec, scan: SimulatedScan, name: str) -> WrittenStudy:
             return write_scan(scan, spec, folder / "studies" / name)
 
         records = []
         with LocalAppliance(settings) as local:
             bar = progress.add_task("sending studies", total=studies + 1)
             for number in range(studies + 1):
-                study = written(*patients[number % len(patients)], name=str(number))
+                study = write(*patients[number % len(patients)], name=str(number))
                 send(study.all_files, settings.orthanc)
-                record = answered(service_url, study.truth.study_uid)
+                record = await_answer(service_url, study.truth.study_uid)
                 if record["state"] != "done":
                     raise RuntimeError(
                         f"a study was not answered: {record['state']} {record['refusals']} {record['error']}"
@@ -143,16 +143,16 @@ def measured(studies: int, slices: int, large: int, console: Console) -> dict[st
                     slices=large,
                     spacing_mm=160 / large,
                 )
-                study = written(spec, simulate(spec), "large")
+                study = write(spec, simulate(spec), "large")
                 send(study.all_files, settings.orthanc)
-                record = answered(service_url, study.truth.study_uid)
+                record = await_answer(service_url, study.truth.study_uid)
                 memory |= {
                     f"service_peak_mb_after_{large}_slices": peak_mb(local.service.pid),
                     f"state_of_{large}_slices": record["state"],
                     f"timing_ms_of_{large}_slices": record["timing_ms"],
                 }
         progress.add_task("C-STORE with and without TCP_NODELAY", total=None)
-        one = written(*patients[0], name="c-store")
+        one = write(*patients[0], name="c-store")
         stored = c_store_seconds(one, folder / "c-store", runs=3)
 
     parts = sorted({part for record in records for part in record["timing_ms"]})
@@ -196,7 +196,7 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
 ) -> None:
     """Print the turnaround of the warm appliance with its parts, C-STORE times and peak memory."""
-    figures = measured(studies, slices, large, Console(stderr=True))
+    figures = measure(studies, slices, large, Console(stderr=True))
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
     else:

@@ -3,7 +3,7 @@
 """Whether an engine answers as ONNX Runtime does, on the GPU that it was built for.
 
 Compared are the golden chunk and mirror images of it, of the size that is served. `EngineRun` needs a GPU, TensorRT and
-NVIDIA's `cuda-python`. **It has not run yet: no GPU was at hand when it was written.** What surrounds it (`compare`)
+NVIDIA's `cuda-python`. **It has not run yet: no GPU was available when it was written.** What surrounds it (`compare`)
 takes any function from a chunk to outputs, and has run with ONNX Runtime in the engine's place.
 """
 

@@ -7,7 +7,7 @@ The module is a parameter: `tensorrt` (10.12 and later, and 11) on a site, in th
 strongly typed, so precision stands in the graph (`half`) and nothing is left to a flag.
 
 **What has run where.** With TensorRT-RTX 1.7.1 on machines without a GPU every line below has run, for compute
-capabilities 7.5 to 12.0. With the full TensorRT nothing here has run yet: its libraries were not at hand.
+capabilities 7.5 to 12.0. With the full TensorRT nothing here has run yet: its libraries were not available.
 """
 
 from __future__ import annotations

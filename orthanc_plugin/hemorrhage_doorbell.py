@@ -28,7 +28,7 @@ import urllib.parse
 
 try:
     import orthanc as _orthanc
-except ImportError:  # imported outside Orthanc, where whoever imports it calls `install` with an Orthanc of their own
+except ImportError:  # imported outside Orthanc; the importer calls `install` with an Orthanc of its own
     _orthanc = None
 
 INSTANCES_KEPT = 8192
@@ -51,7 +51,7 @@ DEFAULTS = {"ServiceUrl": "http://127.0.0.1:8044", "TimeoutSeconds": 0.5, "Explo
 ORTHANC_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}")
 
 # The button stands in the list "Interact" of the series page, the line under it says how the study stands. Everything
-# that comes from a server goes through .text(), never through .html(): whoever looks at the page may delete studies.
+# that comes from a server goes through .text(), never through .html(): people who see the page may delete studies.
 EXPLORER_SCRIPT = """
 (function() {
   var undecided = ['receiving', 'incomplete', 'queued', 'running', 'waiting', 'delivering'];

@@ -114,7 +114,7 @@ def _element(data: bytes, at: int, order: str, *, implicit: bool) -> tuple[int, 
     group, number = struct.unpack_from(f"{order}HH", data, at)
     tag = group << 16 | number
     representation = data[at + 4 : at + 6]
-    # What is no representation is taken for an implicit element, as pydicom does: some writers switch in a sequence.
+    # Bytes that name no value representation mean an implicit element, as in pydicom: some switch in a sequence.
     if implicit or not b"AA" <= representation <= b"ZZ":
         return tag, b"", struct.unpack_from(f"{order}L", data, at + 4)[0], at + 8
     if representation in _LONG:

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 WIDE = 1.5
 TOGETHER = 3
-# Across a change of thickness half a slice of each side is the rule and one whole slice of the thicker is seen;
+# Across a change of thickness half a slice of each side is usual and one whole slice of the thicker is seen;
 # a missing slice, even of the thinner side, comes to more.
 _WIDE_ACROSS = 1.2
 _THROUGHOUT_WITHIN = 0.05

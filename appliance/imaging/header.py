@@ -3,7 +3,7 @@
 """Values out of DICOM headers, for code that has to live with any header: a value is there and usable, or it is not.
 
 Nothing here raises and nothing here judges: a missing, empty, multi-valued, infinite or nonsensical value is None (or
-an empty tuple), and who asked decides what that means.
+an empty tuple), and the caller decides what that means.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 The same way for Orthanc and for a folder: the bytes of a DICOM file come in, an `Instance` comes out, or a refusal.
 What is kept is what the results need to copy (patient, study, equipment, frame of reference, image); private elements,
 overlays, curves and icons go, and so does every element whose bytes are not what its value representation says, so
-that whoever reads a header later reads it without surprises.
+that a header can be read later without surprises.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def parse_instance(ref: str, data: bytes) -> Instance:
     """Return the instance whose file is `data`.
 
     Raises `RefusedError`: NOT_DICOM when `data` is not DICOM or lacks the UIDs that say what it is, TOO_LARGE when it
-    would take far more memory than an image (`bounded`). Nothing else is judged here: an image that is no use is
+    would take far more memory than an image (`bounded`). Nothing else is judged here: an unusable image is
     refused with its series (`stacks`).
     """
     data = bounded_file(data)
@@ -114,6 +114,6 @@ def _settle(header: Dataset) -> None:
 
 
 def _is_numeric(value: object) -> bool:
-    """Return whether a converted value is finite numbers or empty; pydicom leaves text that is no number as text."""
+    """Return whether a converted value is finite numbers or empty; pydicom leaves text that is not a number as text."""
     values = value if isinstance(value, MultiValue | list) else (value,)
     return all(item is None or item == "" or (isinstance(item, int | float) and math.isfinite(item)) for item in values)

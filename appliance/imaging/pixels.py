@@ -45,7 +45,7 @@ that what is lower is padding that nobody declared, and would ring when the imag
 """
 _HIGHEST_HU = 32767
 _NO_TISSUE_HU = -500
-"""Padding up to here cannot be taken for anything in a head, wherever it stands."""
+"""Padding up to here cannot be confused with anything in a head, wherever it stands."""
 
 _IMAGE_PIXEL_TAGS = [
     Tag(keyword)

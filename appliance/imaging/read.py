@@ -21,8 +21,8 @@ from appliance.imaging.volume import Volume
 def read_volume(stack: Stack, fetch: Callable[[str], bytes]) -> Volume:
     """Return the stack's volume, on the source's own matrix.
 
-    `fetch` gives the bytes of the file of an instance's `ref`; what it raises is passed on. Missing slices are no
-    matter here: who does not want them asks `stack.complete`.
+    `fetch` gives the bytes of the file of an instance's `ref`; what it raises is passed on. Gaps are checked
+    elsewhere (`stack.complete`).
 
     Raises `RefusedError`: the stack's own refusal, BAD_PIXELS or NO_RESCALE of an image, and DUPLICATE_POSITION when
     two images at one position differ.

@@ -7,7 +7,7 @@ say only where they overlap in space (`overlaps`), and parts that touch are one 
 acquisitions, two series or two frames of reference. Slices are ordered by position along the normal, foot first, and
 by nothing else.
 
-Images that are no slices (localizers, other objects, enhanced CT) become stacks of their own with a refusal. A slice
+Images that are not slices (localizers, other objects, enhanced CT) become stacks of their own with a refusal. A slice
 that is damaged in its header refuses the stack that it belongs to: reading the rest would pass over part of the head
 in silence. A slice that is missing does not refuse anything here (it may still be on its way): see `Stack.missing`.
 """
@@ -170,7 +170,7 @@ def _sorted(members: list[Instance]) -> _Sorted:
 
 
 def _no_slice(instance: Instance) -> Refusal | None:
-    """Return why the image is no slice of a scan at all, None when it may be one."""
+    """Return why the image cannot be a slice of a scan, None when it may be one."""
     header = instance.header
     sop_class = str(header.SOPClassUID)
     if sop_class in (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage):

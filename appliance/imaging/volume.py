@@ -85,7 +85,7 @@ class Volume:
         """The directions along a row and along a column of the stored planes, [x, y, z] in patient coordinates.
 
         Those of the lowest slice for the whole stack, as two unit vectors at a right angle: scanners write them with
-        three decimals or with noise in the sixteenth, and not on each slice alike. Who writes results or measures
+        three decimals or with noise in the sixteenth, and not on each slice alike. Code that writes results or measures
         across slices takes them from here, so that what stacking tolerated is tolerated everywhere.
         """
         values = np.array(numbers(self.headers[0], "ImageOrientationPatient"))

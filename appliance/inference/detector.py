@@ -51,7 +51,7 @@ _CHANNEL: Final = [
     ("grpc.max_receive_message_length", -1),
     # Each client has its own connections, so that a new one does not inherit the pauses after an old one's failure.
     ("grpc.use_local_subchannel_pool", 1),
-    # A hospital's proxy for the web is no way to a model server.
+    # A hospital's web proxy does not lead to a model server.
     ("grpc.enable_http_proxy", 0),
 ]
 

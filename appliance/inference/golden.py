@@ -85,7 +85,7 @@ class GoldenAnswer:
         )
 
     def keep(self, readiness: Readiness) -> Readiness:
-        """Let this word stand from now, and return it."""
+        """Keep this verdict from now on, and return it."""
         self._last = readiness
         self._until = self._clock() + (VALID_S if readiness else RETRY_S)
         return readiness

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long a chunk is waited for, learnt from how long chunks take.
 
-A Triton that hangs shall be noticed in seconds: until then a worker is held, and readiness is told wrongly. But no
+A Triton that hangs must be noticed within seconds: until then a worker is stuck, and readiness is wrong. But no
 fixed number of seconds fits a GPU and two busy cores, and one that is too short would let a study wait for ever on a
 machine that is only slow. So the wait is many times the last chunk's time (the golden chunk's, to begin with), and
 each wait in vain doubles the next one.

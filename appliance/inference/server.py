@@ -216,7 +216,7 @@ class TritonServer(Server):
             connection.request("POST", f"/v2/repository/models/{CLASSIFIER}/load")
             connection.getresponse().read()
         except (OSError, http.client.HTTPException):
-            pass  # the server's log says why; who asks the classifier sees that it is not there
+            pass  # the server's log says why; callers of the classifier notice that it is missing
         finally:
             connection.close()
 

@@ -97,7 +97,7 @@ def _connect_args(url: str, busy_s: float) -> dict[str, Any]:
 
 
 def _prepare_sqlite(connection: Any, busy_s: float) -> None:
-    """Let several threads and processes in: readers (`reading`) never wait, writers wait for each other.
+    """Allow several threads and processes: readers (`reading`) never wait, writers wait for each other.
 
     A power cut may take the last transactions with it, never the ledger's consistency; and as the cursor is part of
     the same transactions, what was lost is taken from Orthanc's change log again. So commits need not wait for a sync.

@@ -94,7 +94,7 @@ class Jobs:
             return None if at is None else float(at)
 
     def hurry(self) -> None:
-        """Let every waiting job have its next try now: a neighbour that was away is back."""
+        """Make every waiting job due now: a neighbour that was away is back."""
         with self._database.writing() as connection:
             connection.execute(
                 update(tables.jobs)
@@ -103,7 +103,7 @@ class Jobs:
             )
 
     def postpone(self, job: Job, why: str, next_try: float, crashed: bool = False, killed: bool = False) -> None:
-        """Let a job wait until `next_try`; `crashed` and `killed` count towards setting it aside."""
+        """Make a job wait until `next_try`; `crashed` and `killed` count towards setting it aside."""
         with self._database.writing() as connection:
             self._move(
                 connection,

@@ -5,7 +5,7 @@
 It imports nothing but numpy, so that `training/` and `conversion/` can import it without the service. It holds
 the names, shapes and units at the border of the exported detector, the preprocessing constants of the paper
 (Chang et al., AJNR 2018, "Image Preprocessing" and "Implementation") and the fixed counts of the static graph.
-The exported model carries `metadata()` in its ONNX metadata; who loads a model compares it with this file.
+The exported model carries `metadata()` in its ONNX metadata; clients compare it with this file when they load a model.
 
 A *chunk* is what one call reads: `CHUNK_SLICES` target slices with `CONTEXT_SLICES` more at each end, ordered
 foot to head, turned to nose-up with the patient's right on the image's left, resized in-plane to 512 x 512, in HU.
@@ -181,7 +181,7 @@ def scale_hu(hu: NDArray[np.floating]) -> NDArray[np.float32]:
 def chunks(slices: int) -> list[NDArray[np.intp]]:
     """Return for each chunk of a study of `slices` slices the indices of its `CHUNK_INPUT_SLICES` input slices.
 
-    Chunk c tells of the slices from `c * CHUNK_SLICES` on; its first target is its index `CONTEXT_SLICES`. The last
+    Chunk c answers for the slices from `c * CHUNK_SLICES` on; its first target is its index `CONTEXT_SLICES`. The last
     chunk starts earlier where slices are left over, and tells nothing of the targets that the chunk before it told:
     copies of the top slice as targets would crowd that slice's own detections out of the chunk's list. Indices beyond
     either end repeat the end slice (edge padding, facts of the shared-feature form); in a study shorter than a chunk,

@@ -71,7 +71,7 @@ def study_detections(run: Run, hu: NDArray[np.int16]) -> list[Detection]:
 
 
 def chunk_detections(outputs: Outputs, number: int, slices: int) -> Iterator[Detection]:
-    """Yield the detections of chunk `number` of a study of `slices` slices, those on the slices it tells of alone.
+    """Yield the detections of chunk `number` of a study of `slices` slices, only those on the slices it answers for.
 
     Nothing of `outputs` is kept: the memory behind them may be used again.
     """
@@ -87,7 +87,7 @@ def chunk_dismissed(outputs: Outputs, number: int, slices: int) -> Iterator[Dism
 
 
 def _told(outputs: Outputs, kind: str, number: int, slices: int) -> Iterator[tuple[int, int]]:
-    """Yield row and slice of the study of what a chunk's list holds on the slices it tells of (see `chunks`)."""
+    """Yield row and slice of the study for each entry of a chunk's list on the slices it answers for (see `chunks`)."""
     first = int(chunks(slices)[number][CONTEXT_SLICES])
     for i in range(int(outputs[f"{kind}_count"][0])):
         slice_index = first + int(outputs[f"{kind}_slice"][i])

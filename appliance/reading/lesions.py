@@ -19,7 +19,7 @@ from scipy import ndimage
 from appliance.reading.clusters import clusters
 from appliance.reading.contract import TYPES, HemorrhageType
 from appliance.reading.masks import Patch
-from appliance.reading.pieces import CoordinatesMm, Numbers, joined, pieces
+from appliance.reading.pieces import CoordinatesMm, Numbers, join_pieces, pieces
 
 Crop = tuple[slice, slice, slice]
 
@@ -162,7 +162,7 @@ def _found(
     """Return the lesions of all types, and the patches below the threshold with what of them belongs to one.
 
     `labels` [Z, Y, X] hold the types of the patches at the threshold. Lesions of two types may extend over the same
-    voxel; blood without a voxel of a patch at the threshold is no lesion.
+    voxel; blood without a voxel of a patch at the threshold is not a lesion.
     """
     along, rows, columns = coordinates_mm
     found: list[Extent] = []
@@ -174,7 +174,7 @@ def _found(
                 continue
             crop = z, y, x = _crop(cluster)
             numbered, count = pieces(_blood(labels, cluster, crop))
-            lesion_of = joined(numbered, count, (along[z], rows[z, y], columns[z, x]), criteria.join_mm)
+            lesion_of = join_pieces(numbered, count, (along[z], rows[z, y], columns[z, x]), criteria.join_mm)
             for plane in numbered:  # in place: a block of scattered blood may be as large as the volume
                 plane[...] = lesion_of[plane]
             confidence: dict[int, float] = {}

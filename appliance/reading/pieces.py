@@ -47,7 +47,7 @@ def even_coordinates_mm(shape: tuple[int, ...], spacing_mm: tuple[float, float, 
     return along, np.broadcast_to(rows, (shape[0], shape[1])), np.broadcast_to(columns, (shape[0], shape[2]))
 
 
-def joined(
+def join_pieces(
     numbered: Numbers,
     count: int,
     coordinates_mm: CoordinatesMm,

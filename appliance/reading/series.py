@@ -5,7 +5,7 @@
 A series is shown as thumbnails of a few slices, taken at fixed fractions of the stack and as stored. A thumbnail is
 made of block means of a slice, in windows that tell tissues apart (`soft`, `vessels`, `wide`), and of how much pixels
 differ from a near and from a farther neighbour (`fine`, `coarse`): the texture that a reconstruction kernel leaves and
-that a small picture alone would lose. Whoever makes thumbnails makes them here.
+that a small picture alone would lose. Every thumbnail is made here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What every result object carries alike: patient and study exactly as the source has them, the appliance as its
+"""What all result objects carry: patient and study exactly as the source has them, the appliance as its
 equipment, its series, its times, and the file meta that makes it writable as a DICOM file."""
 
 from __future__ import annotations

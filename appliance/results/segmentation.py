@@ -40,7 +40,7 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading) -> Dataset:
     """
     slices = sorted({index for lesion in finding.lesions for index in lesion.slices})
     first, last = slices[0], slices[-1]
-    # A run of slices is no copy, which would be as large as the volume where blood is everywhere.
+    # A run of slices is a view: a copy would be as large as the volume where blood is everywhere.
     run = slice(first, last + 1) if len(slices) == last + 1 - first else slices
     planes = np.ascontiguousarray(volume.turn.to_source(finding.lesion_map)[run])
     thicknesses = volume.slice_thicknesses_mm

@@ -37,7 +37,7 @@ class Classifier(Protocol):
         ...
 
     def classify(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        """Return probabilities [N, classes] for [N, *INPUT_SHAPE], None where there is no answer to be had."""
+        """Return probabilities [N, classes] for [N, *INPUT_SHAPE], None where there is no answer."""
         ...
 
 
@@ -82,7 +82,7 @@ def look_at(
             continue
         try:
             thumbnails = _thumbnails(candidate.stack, fetch)
-        except RefusedError:  # whoever reads the stack meets it again, and says so
+        except RefusedError:  # reading the stack meets it again, and reports it
             continue
         seen.append(candidate.stack)
         shown.append(thumbnails)

@@ -75,7 +75,7 @@ COMPUTED_WORDS: Final = (
     | {"CBF", "CBV", "RCBF", "RCBV", "MTT", "TTP", "TTD", "TMAX"}
     | {"SUBTRACTION", "SUBTRACTED", "IODINE"}
 )
-"""Image Type words of what is no picture of HU in a slice, but computed from such pictures."""
+"""Image Type words of images that were computed from slices and are not slices in HU themselves."""
 _REFORMAT_WORDS: Final = {"MPR", "REFORMATTED", "REFORMAT", "RESAMPLED", "CURVED"}
 
 

@@ -96,7 +96,7 @@ def select(
 ) -> Selection:
     """Return the judgements about the stacks of one study; `looks` are what images look like, as far as known.
 
-    With `refuse_gaps` a stack with a missing slice is refused; who still waits for slices passes False, and finds the
+    With `refuse_gaps` a stack with a missing slice is refused; callers that wait for slices pass False, and find the
     best stack whether complete or not (`Stack.complete`). Equal scores are decided by the longer stack, the earlier
     acquisition, and the UID: the same stacks always give the same choice.
     """

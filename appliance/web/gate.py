@@ -75,7 +75,7 @@ def host_name(host: str) -> str | None:
     """Return the name in a Host header, in lower case, without port and brackets; None when there is none."""
     try:
         parts = urlsplit(f"//{host}")
-        port = parts.port  # raises for one that is no number
+        port = parts.port  # raises when it is not a number
     except ValueError:
         return None
     if not parts.hostname or parts.netloc != host or parts.username is not None or port == 0:

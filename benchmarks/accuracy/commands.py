@@ -22,8 +22,8 @@ from appliance.reading.lesions import Criteria
 from benchmarks.accuracy import folds as cross_validation
 from benchmarks.accuracy import gallery, log, plots
 from benchmarks.accuracy import threshold as thresholds
-from benchmarks.accuracy.conditions import AS_DRAWN, Condition, named
-from benchmarks.accuracy.figures import Reading, full_set
+from benchmarks.accuracy.conditions import AS_DRAWN, Condition, conditions_named
+from benchmarks.accuracy.figures import Call, full_set
 from benchmarks.accuracy.network import Model, other_model, shipped_model
 from benchmarks.accuracy.reading import at_threshold
 from benchmarks.accuracy.report import Report
@@ -77,29 +77,29 @@ def report(
     with _refusals():
         entries = _entries(manifest, studies)
         shipped = other_model(model) if model else shipped_model()
-        asked = named(conditions)
+        asked = conditions_named(conditions)
         criteria = _criteria(threshold, entries, shipped)
         store = Store(out, Settings.of(shipped, criteria))
         work = _work(store, entries, asked, condition_studies)
-        cohort = log.kept_cohort(entries)
+        cohort = log.cohort_of_log(entries)
         if cohort and work:
             log.begin(log.READINGS, cohort, shipped.identity.sha256, store.settings.simulator, len(work), again=again)
         failed = _read(store, work, shipped, criteria, workers, threads)
-        readings, scanned = _readings(store, entries, asked, condition_studies)
+        calls, scanned = _readings(store, entries, asked, condition_studies)
         made = Report(
             cohort=manifest if studies is None else f"{manifest}, the first {studies}",
             command=shlex.join(["python", "-m", "benchmarks.accuracy", *sys.argv[1:]]),
             model=asdict(shipped.identity),
             simulator=store.settings.simulator,
             threshold=_said(threshold, criteria),
-            readings=readings,
+            calls=calls,
             conditions=scanned,
             failed=failed,
         )
         folder = out / Path(manifest).stem
-        found = _write(made, folder, {one.record.name: store.picture(one.record) for one in readings})
+        found = _write(made, folder, {one.record.name: store.picture(one.record) for one in calls})
         if cohort:
-            figures = full_set(readings).as_json() | {"studies": len(readings), "threshold": criteria.threshold}
+            figures = full_set(calls).as_json() | {"studies": len(calls), "threshold": criteria.threshold}
             log.end(log.READINGS, cohort, shipped.identity.sha256, store.settings.simulator, figures)
     typer.echo(found)
     raise typer.Exit(1 if failed else 0)
@@ -129,8 +129,8 @@ def choose(
         failed = _read(store, _work(store, entries, (), 0), shipped, criteria, workers, threads)
         if failed:
             raise ValueError(f"{len(failed)} studies could not be read; a threshold is chosen on all or none")
-        readings, _ = _readings(store, entries, (), 0)
-        choice = thresholds.chosen([one.record for one in readings], shipped.identity.sha256)
+        calls, _ = _readings(store, entries, (), 0)
+        choice = thresholds.chosen([one.record for one in calls], shipped.identity.sha256)
         path = out / "threshold.json"
         thresholds.write(choice, path)
     typer.echo(f"threshold {choice.threshold:g}, written to {path}; its groups, the worst first:")
@@ -164,20 +164,20 @@ def cross_validate(
     """
     with _refusals():
         entries = _entries(manifest, studies)
-        if log.kept_cohort(entries):
+        if log.cohort_of_log(entries):
             raise ValueError("a kept cohort is not learnt from; take another manifest")
-        readings: list[Reading] = []
+        calls: list[Call] = []
         failed: dict[str, str] = {}
         said: list[str] = []
         revisions: dict[str, None] = {}
         pictures: dict[str, Path] = {}
         for number, (learn, judge) in enumerate(cross_validation.split(entries, folds), 1):
-            fold = other_model(cross_validation.trained(out / "folds" / str(number), learn, judge, train))
+            fold = other_model(cross_validation.train_fold(out / "folds" / str(number), learn, judge, train))
             criteria = at_threshold(fold.suggested_threshold, JOIN_MM)
             store = Store(out, Settings.of(fold, criteria))
             failed |= _read(store, _work(store, judge, (), 0), fold, criteria, workers, threads)
             own, _ = _readings(store, judge, (), 0)
-            readings += own
+            calls += own
             pictures |= {one.record.name: store.picture(one.record) for one in own}
             said.append(f"{criteria.threshold:g}")
             revisions[store.settings.simulator] = None
@@ -188,7 +188,7 @@ def cross_validate(
             model={"name": f"{folds} networks, the last", "version": str(folds), "sha256": sha256},
             simulator=", ".join(revisions),
             threshold=f"each network's own: {', '.join(said)}",
-            readings=readings,
+            calls=calls,
             conditions={},
             failed=failed,
         )
@@ -271,8 +271,8 @@ def _read(
 
 def _readings(
     store: Store, entries: Sequence[Entry], conditions: Sequence[Condition], condition_studies: int
-) -> tuple[list[Reading], dict[str, list[Reading]]]:
-    """Return the readings as drawn, and those under each condition; studies without a record are left out.
+) -> tuple[list[Call], dict[str, list[Call]]]:
+    """Return the calls as drawn, and those under each condition; studies without a record are left out.
 
     Raises
     ------
@@ -281,26 +281,26 @@ def _readings(
     """
     threshold = store.settings.threshold
 
-    def under(some: Sequence[Entry], condition: Condition) -> list[Reading]:
+    def under(some: Sequence[Entry], condition: Condition) -> list[Call]:
         kept = (store.record(entry, condition) for entry in some)
-        return [Reading(record, threshold) for record in kept if record is not None]
+        return [Call(record, threshold) for record in kept if record is not None]
 
-    readings = under(entries, AS_DRAWN)
-    if not readings:
+    calls = under(entries, AS_DRAWN)
+    if not calls:
         raise ValueError("not one study could be read; see what failed above")
-    return readings, {one.name: under(entries[:condition_studies], one) for one in conditions}
+    return calls, {one.name: under(entries[:condition_studies], one) for one in conditions}
 
 
 def _write(made: Report, folder: Path, pictures: dict[str, Path]) -> str:
     """Write a report into a folder and return what was written where, with the main figures."""
-    drawn = plots.draw(folder / "plots", made.readings, made.rows)
+    drawn = plots.draw(folder / "plots", made.calls, made.rows)
     figures = made.as_json()
     there = {name: path for name, path in pictures.items() if path.exists()}
     drawn += gallery.draw(folder / "plots", figures["errors"], there)
     (folder / "report.json").write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     (folder / "report.md").write_text(made.markdown(drawn), encoding="utf-8")
-    whole = full_set(made.readings)
+    whole = full_set(made.calls)
     return (
-        f"{len(made.readings)} simulated studies: AUC {whole.auc}; sensitivity {whole.sensitivity}; "
+        f"{len(made.calls)} simulated studies: AUC {whole.auc}; sensitivity {whole.sensitivity}; "
         f"specificity {whole.specificity}\n{folder / 'report.md'}, report.json, plots/"
     )

@@ -59,7 +59,7 @@ class Condition:
     averaged: bool = False
 
 
-def sliced(thickness_mm: float) -> Callable[[ScanGeometry], ScanGeometry]:
+def with_slices(thickness_mm: float) -> Callable[[ScanGeometry], ScanGeometry]:
     """Return what covers the same range in gapless slices of a thickness, mm."""
 
     def planes(drawn: ScanGeometry) -> ScanGeometry:
@@ -84,12 +84,12 @@ def turned(degrees: float, *, about: str) -> Callable[[ScanGeometry], ScanGeomet
     return lambda drawn: replace(drawn, row=turn(drawn.row), column=turn(drawn.column))
 
 
-def tilted(degrees: float) -> Callable[[ScanGeometry], ScanGeometry]:
+def with_tilt(degrees: float) -> Callable[[ScanGeometry], ScanGeometry]:
     """Return what tilts the gantry, degrees, while the head stays."""
     return lambda drawn: replace(drawn, tilt_deg=degrees)
 
 
-def dosed(share: float) -> Callable[[Scanner], Scanner]:
+def with_dose(share: float) -> Callable[[Scanner], Scanner]:
     """Return what scans with a share of the dose: noise and streaks of counting photons rise with its root."""
     rise = 1 / math.sqrt(share)
     return lambda drawn: replace(drawn, noise_hu=drawn.noise_hu * rise, streaks=drawn.streaks * rise)
@@ -107,18 +107,18 @@ AS_DRAWN: Final = Condition("as drawn", "the study's own planes and scanner")
 ROBUSTNESS: Final = (
     Condition("noise 6 HU", "noise of 6 HU at 5 mm", scanner=lambda drawn: replace(drawn, noise_hu=6.0)),
     Condition("noise 9 HU", "noise of 9 HU at 5 mm", scanner=lambda drawn: replace(drawn, noise_hu=9.0)),
-    Condition("dose 50 %", "half the dose", scanner=dosed(0.5)),
-    Condition("dose 25 %", "a quarter of the dose", scanner=dosed(0.25)),
-    Condition("thickness 0.6 mm", "gapless slices of 0.6 mm", planes=sliced(0.6)),
-    Condition("thickness 1.25 mm", "gapless slices of 1.25 mm", planes=sliced(1.25)),
+    Condition("dose 50 %", "half the dose", scanner=with_dose(0.5)),
+    Condition("dose 25 %", "a quarter of the dose", scanner=with_dose(0.25)),
+    Condition("thickness 0.6 mm", "gapless slices of 0.6 mm", planes=with_slices(0.6)),
+    Condition("thickness 1.25 mm", "gapless slices of 1.25 mm", planes=with_slices(1.25)),
     Condition(
         "1.25 mm averaged",
         "the same slices, averaged to about 5 mm before they are read",
-        planes=sliced(1.25),
+        planes=with_slices(1.25),
         averaged=True,
     ),
-    Condition("thickness 2.5 mm", "gapless slices of 2.5 mm", planes=sliced(2.5)),
-    Condition("thickness 5 mm", "gapless slices of 5 mm", planes=sliced(5.0)),
+    Condition("thickness 2.5 mm", "gapless slices of 2.5 mm", planes=with_slices(2.5)),
+    Condition("thickness 5 mm", "gapless slices of 5 mm", planes=with_slices(5.0)),
     Condition(
         "smooth kernel",
         "a point spread of 1.2 mm",
@@ -129,9 +129,9 @@ ROBUSTNESS: Final = (
         "a point spread of 0.5 mm with edges that overshoot",
         scanner=lambda drawn: replace(drawn, psf_mm=0.5, overshoot=0.35, noise_peak_per_mm=0.2 / 0.5),
     ),
-    Condition("tilt 0°", "no gantry tilt", planes=tilted(0.0)),
-    Condition("tilt 15°", "a gantry tilt of 15 degrees", planes=tilted(15.0)),
-    Condition("tilt 25°", "a gantry tilt of 25 degrees", planes=tilted(25.0)),
+    Condition("tilt 0°", "no gantry tilt", planes=with_tilt(0.0)),
+    Condition("tilt 15°", "a gantry tilt of 15 degrees", planes=with_tilt(15.0)),
+    Condition("tilt 25°", "a gantry tilt of 25 degrees", planes=with_tilt(25.0)),
     Condition("turned +10°", "the head turned by 10 degrees in the plane", planes=turned(10.0, about="z")),
     Condition("turned -10°", "the head turned by 10 degrees the other way", planes=turned(-10.0, about="z")),
     Condition("bent 10°", "the head bent by 10 degrees towards a shoulder", planes=turned(10.0, about="y")),
@@ -157,7 +157,7 @@ CONDITIONS: Final = {condition.name: condition for condition in (AS_DRAWN, *ROBU
 """Every condition by name."""
 
 
-def named(names: str) -> tuple[Condition, ...]:
+def conditions_named(names: str) -> tuple[Condition, ...]:
     """Return the conditions of a comma-separated list; "all" is every one of `ROBUSTNESS`, "" none.
 
     Raises

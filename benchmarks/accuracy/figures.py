@@ -36,25 +36,25 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Reading:
+class Call:
     """A record with the threshold that its study was called at."""
 
     record: Record
     threshold: float
 
     @property
-    def called(self) -> bool:
+    def is_positive(self) -> bool:
         """Whether the study is called positive."""
         return self.record.score >= self.threshold
 
     @property
     def wrong(self) -> bool:
         """Whether it is called what it is not."""
-        return self.called != self.record.bleeds
+        return self.is_positive != self.record.bleeds
 
 
 @dataclass(frozen=True)
-class Detection:
+class Measures:
     """The paper's six measures of a set, with how many studies with and without blood they are of."""
 
     positives: int
@@ -71,38 +71,38 @@ class Detection:
         return {name: value.as_json() if isinstance(value, Estimate) else value for name, value in vars(self).items()}
 
 
-def with_blood(readings: Iterable[Reading]) -> list[Reading]:
-    """Return the readings of studies with blood."""
-    return [one for one in readings if one.record.bleeds]
+def with_blood(calls: Iterable[Call]) -> list[Call]:
+    """Return the calls of studies with blood."""
+    return [one for one in calls if one.record.bleeds]
 
 
-def without_blood(readings: Iterable[Reading]) -> list[Reading]:
-    """Return the readings of studies without blood."""
-    return [one for one in readings if not one.record.bleeds]
+def without_blood(calls: Iterable[Call]) -> list[Call]:
+    """Return the calls of studies without blood."""
+    return [one for one in calls if not one.record.bleeds]
 
 
-def full_set(readings: Sequence[Reading]) -> Detection:
+def full_set(calls: Sequence[Call]) -> Measures:
     """Return the measures of a set as it is composed."""
-    positives, negatives = with_blood(readings), without_blood(readings)
-    hits, alarms = (sum(one.called for one in group) for group in (positives, negatives))
-    return Detection(
+    positives, negatives = with_blood(calls), without_blood(calls)
+    hits, alarms = (sum(one.is_positive for one in group) for group in (positives, negatives))
+    return Measures(
         len(positives),
         len(negatives),
-        share(sum(not one.wrong for one in readings), len(readings)),
+        share(sum(not one.wrong for one in calls), len(calls)),
         area(scores(positives), scores(negatives)),
         share(hits, len(positives)),
         share(len(negatives) - alarms, len(negatives)),
         share(hits, hits + alarms),
-        share(len(negatives) - alarms, len(readings) - hits - alarms),
+        share(len(negatives) - alarms, len(calls) - hits - alarms),
     )
 
 
-def balanced_set(positives: Sequence[Reading], negatives: Sequence[Reading]) -> Detection:
+def balanced_set(positives: Sequence[Call], negatives: Sequence[Call]) -> Measures:
     """Return the measures of a set in which half of the studies bleed: those of one stratum against every negative."""
-    hits, alarms = (sum(one.called for one in group) for group in (positives, negatives))
+    hits, alarms = (sum(one.is_positive for one in group) for group in (positives, negatives))
     sensitivity, specificity = share(hits, len(positives)), share(len(negatives) - alarms, len(negatives))
     both = positives and negatives
-    return Detection(
+    return Measures(
         len(positives),
         len(negatives),
         mean_of_two(sensitivity, specificity) if both else NOTHING,
@@ -114,60 +114,58 @@ def balanced_set(positives: Sequence[Reading], negatives: Sequence[Reading]) -> 
     )
 
 
-def scores(readings: Sequence[Reading]) -> Values:
+def scores(calls: Sequence[Call]) -> Values:
     """Return the study scores [N]."""
-    return np.array([one.record.score for one in readings], float)
+    return np.array([one.record.score for one in calls], float)
 
 
-def of_stratum(readings: Iterable[Reading], stratum: Stratum) -> list[Reading]:
-    """Return the readings of studies with blood of a type and size; None is any."""
+def of_stratum(calls: Iterable[Call], stratum: Stratum) -> list[Call]:
+    """Return the calls of studies with blood of a type and size; None is any."""
     kind, size = stratum
-    return [
-        one for one in with_blood(readings) if kind in (None, one.record.finding) and size in (None, one.record.size)
-    ]
+    return [one for one in with_blood(calls) if kind in (None, one.record.finding) and size in (None, one.record.size)]
 
 
-def table_1(readings: Sequence[Reading]) -> dict[str, dict[str, int]]:
+def table_1(calls: Sequence[Call]) -> dict[str, dict[str, int]]:
     """Return how many studies with blood there are, by type and size."""
-    count = Counter((one.record.finding, one.record.size) for one in with_blood(readings))
+    count = Counter((one.record.finding, one.record.size) for one in with_blood(calls))
     return {str(kind): {str(size): count[str(kind), size] for size in SizeClass} for kind in TYPES}
 
 
-def table_2(readings: Sequence[Reading]) -> dict[Stratum, Detection]:
+def table_2(calls: Sequence[Call]) -> dict[Stratum, Measures]:
     """Return the balanced sets, in the paper's order."""
-    negatives = without_blood(readings)
-    return {stratum: balanced_set(of_stratum(readings, stratum), negatives) for stratum in TABLE_2}
+    negatives = without_blood(calls)
+    return {stratum: balanced_set(of_stratum(calls, stratum), negatives) for stratum in TABLE_2}
 
 
-def by_population(readings: Sequence[Reading]) -> dict[str, Detection]:
+def by_population(calls: Sequence[Call]) -> dict[str, Measures]:
     """Return each population's measures, familiar ones first, and those of every held-back mechanism together."""
-    names = list(dict.fromkeys(one.record.population for one in readings))
+    names = list(dict.fromkeys(one.record.population for one in calls))
     names.sort(key=lambda name: HELD_OUT.index(name) if name in HELD_OUT else -1)
-    groups = {name: [one for one in readings if one.record.population == name] for name in names}
-    held_out = [one for one in readings if one.record.population in HELD_OUT]
+    groups = {name: [one for one in calls if one.record.population == name] for name in names}
+    held_out = [one for one in calls if one.record.population in HELD_OUT]
     if held_out:
         groups["all held back"] = held_out
     return {name: full_set(group) for name, group in groups.items()}
 
 
-def in_use(readings: Sequence[Reading]) -> dict[str, Any]:
+def in_use(calls: Sequence[Call]) -> dict[str, Any]:
     """Return what a site would notice: false alarms per 100 studies without blood, and predictive values."""
-    whole = full_set(readings)
-    negatives = without_blood(readings)
-    alarms, missed = sum(one.called for one in negatives), sum(one.wrong for one in with_blood(readings))
+    whole = full_set(calls)
+    negatives = without_blood(calls)
+    alarms, missed = sum(one.is_positive for one in negatives), sum(one.wrong for one in with_blood(calls))
     rate = share(alarms, len(negatives))
-    over = [one for one in with_blood(readings) if one.record.blood[one.record.finding].true_ml >= 5.0]
+    over = [one for one in with_blood(calls) if one.record.blood[one.record.finding].true_ml >= 5.0]
     return {
         "false_alarms_per_100": Estimate(100 * rate.value, 100 * rate.low, 100 * rate.high),
         "ppv": {p: predictive_value(whole.sensitivity, rate, p) for p in PREVALENCES},
         "npv": {
-            p: predictive_value(whole.specificity, share(missed, len(with_blood(readings))), 1 - p) for p in PREVALENCES
+            p: predictive_value(whole.specificity, share(missed, len(with_blood(calls))), 1 - p) for p in PREVALENCES
         },
         "missed_over_5_ml": share(sum(one.wrong for one in over), len(over)),
     }
 
 
-def overlap(readings: Sequence[Reading]) -> dict[str, dict[str, Estimate]]:
+def overlap(calls: Sequence[Call]) -> dict[str, dict[str, Estimate]]:
     """Return Dice by type and of all blood, over all voxels together and as a mean over studies that hold the type.
 
     Missed and false blood count in both: a study whose blood is not found has a Dice of 0.
@@ -183,30 +181,30 @@ def overlap(readings: Sequence[Reading]) -> dict[str, dict[str, Estimate]]:
 
     out = {}
     for kind in TYPES:
-        blood = [one.record.blood[kind] for one in readings]
+        blood = [one.record.blood[kind] for one in calls]
         out[str(kind)] = both([(b.shared_ml, b.found_ml, b.true_ml) for b in blood])
-    out["all"] = both([(r.shared_ml, r.found_ml, r.true_ml) for r in (one.record for one in readings)])
+    out["all"] = both([(r.shared_ml, r.found_ml, r.true_ml) for r in (one.record for one in calls)])
     return out
 
 
-def volumes(readings: Sequence[Reading], kind: str) -> tuple[Values, Values]:
+def volumes(calls: Sequence[Call], kind: str) -> tuple[Values, Values]:
     """Return true and found mL [N] of a type, of every study that holds blood of it; missed blood is 0 mL."""
-    blood = [one.record.blood[kind] for one in readings]
+    blood = [one.record.blood[kind] for one in calls]
     return (
         np.array([b.true_ml for b in blood if b.true_ml > 0], float),
         np.array([b.found_ml for b in blood if b.true_ml > 0], float),
     )
 
 
-def quantification(readings: Sequence[Reading]) -> dict[str, Any]:
+def quantification(calls: Sequence[Call]) -> dict[str, Any]:
     """Return Pearson's r of volumes by type, by how much IPH is over- or underestimated, and the same of ABC/2.
 
     ABC/2 is measured twice: on the true outline, as a careful hand would, and on the network's, as the report says it.
     By how much is the mean over studies whose IPH was found.
     """
-    out: dict[str, Any] = {"r": {str(kind): correlation(*volumes(readings, kind)) for kind in TYPES}}
+    out: dict[str, Any] = {"r": {str(kind): correlation(*volumes(calls, kind)) for kind in TYPES}}
     true, found, by_hand, by_network = [], [], [], []
-    for record in (one.record for one in readings):
+    for record in (one.record for one in calls):
         if record.blood["iph"].true_ml <= 0:
             continue
         true.append(record.blood["iph"].true_ml)
@@ -225,9 +223,9 @@ def quantification(readings: Sequence[Reading]) -> dict[str, Any]:
     return out
 
 
-def lesions(readings: Sequence[Reading]) -> dict[str, Any]:
+def lesions(calls: Sequence[Call]) -> dict[str, Any]:
     """Return lesions found by type and size, false ones a study, and the right type in studies of one type."""
-    own = [(one, lesion) for one in readings for lesion in one.record.true]
+    own = [(one, lesion) for one in calls for lesion in one.record.true]
     hit = {(kind, size): [0, 0] for kind in TYPES for size in SizeClass}
     for one, lesion in own:
         count = hit[next(kind for kind in TYPES if kind == lesion.type), SizeClass.of(lesion.volume_ml)]
@@ -235,11 +233,11 @@ def lesions(readings: Sequence[Reading]) -> dict[str, Any]:
         count[1] += 1
     single = [
         one.record
-        for one in with_blood(readings)
-        if one.called and sum(blood.true_ml > 0 for blood in one.record.blood.values()) == 1
+        for one in with_blood(calls)
+        if one.is_positive and sum(blood.true_ml > 0 for blood in one.record.blood.values()) == 1
     ]
     right = sum(max(record.found, key=lambda lesion: lesion.volume_ml).type == record.finding for record in single)
-    false = [sum(lesion.true_ml == 0 for lesion in one.record.found) for one in readings]
+    false = [sum(lesion.true_ml == 0 for lesion in one.record.found) for one in calls]
     return {
         "found": {f"{kind.display}, {size}": share(*count) for (kind, size), count in hit.items() if count[1]},
         "false_per_study": mean(np.array(false, float)),
@@ -260,9 +258,9 @@ class FreeResponse:
     studies: int
 
 
-def free_response(readings: Sequence[Reading]) -> FreeResponse | None:
+def free_response(calls: Sequence[Call]) -> FreeResponse | None:
     """Return the free-response ROC of the service's lesions; None without a true lesion. Studies are resampled."""
-    records = [one.record for one in readings]
+    records = [one.record for one in calls]
     total = np.array([len(record.true) for record in records], float)
     if not total.sum():
         return None
@@ -283,10 +281,10 @@ def free_response(readings: Sequence[Reading]) -> FreeResponse | None:
     )
 
 
-def calibration(readings: Sequence[Reading]) -> dict[str, Any]:
+def calibration(calls: Sequence[Call]) -> dict[str, Any]:
     """Return the share of bleeding studies in groups of rising score, alike in number, and the Brier score."""
-    told = np.array([one.record.score for one in readings], float)
-    bleeds = np.array([one.record.bleeds for one in readings], float)
+    told = np.array([one.record.score for one in calls], float)
+    bleeds = np.array([one.record.bleeds for one in calls], float)
     groups = np.array_split(np.argsort(told, kind="stable"), min(BINS, len(told)))
     return {
         "brier": float(((told - bleeds) ** 2).mean()),
@@ -303,11 +301,11 @@ def calibration(readings: Sequence[Reading]) -> dict[str, Any]:
     }
 
 
-def errors(readings: Sequence[Reading]) -> list[dict[str, Any]]:
+def errors(calls: Sequence[Call]) -> list[dict[str, Any]]:
     """Return every misread study with its cause: the missed, largest first, then false alarms by falling score."""
-    missed = [one.record for one in with_blood(readings) if one.wrong]
+    missed = [one.record for one in with_blood(calls) if one.wrong]
     missed.sort(key=lambda record: -record.blood[record.finding].true_ml)
-    alarms = [one.record for one in without_blood(readings) if one.wrong]
+    alarms = [one.record for one in without_blood(calls) if one.wrong]
     alarms.sort(key=lambda record: -record.score)
     return [
         {
@@ -336,13 +334,13 @@ def errors(readings: Sequence[Reading]) -> list[dict[str, Any]]:
     ]
 
 
-def robustness(readings: Sequence[Reading], under: Mapping[str, Sequence[Reading]]) -> list[dict[str, Any]]:
+def robustness(calls: Sequence[Call], under: Mapping[str, Sequence[Call]]) -> list[dict[str, Any]]:
     """Return each condition's figures beside those of the same studies as they were drawn.
 
     A row has the condition, its measures (`here`), those of the same studies as drawn (`drawn`), how many calls were
     lost or gained, and Dice of all blood in both.
     """
-    drawn = {(one.record.seed, one.record.finding, one.record.population): one for one in readings}
+    drawn = {(one.record.seed, one.record.finding, one.record.population): one for one in calls}
     rows = []
     for name, group in under.items():
         pairs = [(drawn.get((o.record.seed, o.record.finding, o.record.population)), o) for o in group]
@@ -355,8 +353,8 @@ def robustness(readings: Sequence[Reading], under: Mapping[str, Sequence[Reading
                 "condition": name,
                 "here": full_set(after),
                 "drawn": full_set(before),
-                "lost": sum(b.called and not a.called for b, a in known),
-                "gained": sum(a.called and not b.called for b, a in known),
+                "lost": sum(b.is_positive and not a.is_positive for b, a in known),
+                "gained": sum(a.is_positive and not b.is_positive for b, a in known),
                 "dice": overlap(after)["all"]["pooled"],
                 "dice_drawn": overlap(before)["all"]["pooled"],
             }

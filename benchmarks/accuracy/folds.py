@@ -42,7 +42,7 @@ def split(entries: Sequence[Entry], folds: int) -> list[tuple[tuple[Entry, ...],
     return [(tuple(entries[i] for i in learn), tuple(entries[i] for i in judge)) for learn, judge in made]
 
 
-def trained(folder: Path, learn: Sequence[Entry], judge: Sequence[Entry], command: str | None) -> Path:
+def train_fold(folder: Path, learn: Sequence[Entry], judge: Sequence[Entry], command: str | None) -> Path:
     """Return the ONNX file of a fold in `folder`; where it is missing, `command` trains it first.
 
     The manifests `learn.csv` and `judge.csv` are written there. In the command `{learn}` is the manifest to learn from,

@@ -107,10 +107,10 @@ def area(positives: Values, negatives: Values) -> Estimate:
         ranks = stats.rankdata(both, axis=-1)[..., : p.shape[-1]].sum(axis=-1)
         return np.asarray((ranks - p.shape[-1] * (p.shape[-1] + 1) / 2) / (p.shape[-1] * n.shape[-1]))
 
-    return resampled(statistic, positives, negatives, paired=False)
+    return resample(statistic, positives, negatives, paired=False)
 
 
-def resampled(statistic: Callable[..., Values], *samples: Values, paired: bool = True) -> Estimate:
+def resample(statistic: Callable[..., Values], *samples: Values, paired: bool = True) -> Estimate:
     """Return a statistic of samples with its percentile interval; paired samples are of the same studies.
 
     `statistic` takes the samples and `axis`, the axis of the studies, and works on stacks of samples.
@@ -141,12 +141,12 @@ def dice(shared_ml: Values, found_ml: Values, true_ml: Values) -> Estimate:
         total = f.sum(axis=axis) + t.sum(axis=axis)
         return np.asarray(2 * s.sum(axis=axis) / np.where(total > 0, total, np.nan))
 
-    return resampled(statistic, shared_ml, found_ml, true_ml) if len(shared_ml) else NOTHING
+    return resample(statistic, shared_ml, found_ml, true_ml) if len(shared_ml) else NOTHING
 
 
 def mean(values: Values) -> Estimate:
     """Return the mean of values [N]."""
-    return resampled(lambda v, axis=-1: v.mean(axis=axis), values) if len(values) else NOTHING
+    return resample(lambda v, axis=-1: v.mean(axis=axis), values) if len(values) else NOTHING
 
 
 def correlation(first: Values, second: Values) -> Estimate:
@@ -159,4 +159,4 @@ def correlation(first: Values, second: Values) -> Estimate:
         spread = np.sqrt((dx**2).sum(axis=axis) * (dy**2).sum(axis=axis))
         return np.asarray((dx * dy).sum(axis=axis) / np.where(spread > 0, spread, np.nan))
 
-    return resampled(statistic, first, second)
+    return resample(statistic, first, second)

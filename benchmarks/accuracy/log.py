@@ -22,7 +22,7 @@ KEPT: Final = ("independent", "enriched")
 """The cohorts whose readings are logged."""
 
 
-def kept_cohort(entries: Sequence[Entry]) -> str | None:
+def cohort_of_log(entries: Sequence[Entry]) -> str | None:
     """Return the name of the kept cohort that any of these studies is of; one study is a look at it."""
     return next((name for name in KEPT if not set(read(name)).isdisjoint(entries)), None)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from appliance.reading.contract import TYPES, HemorrhageType, SizeClass
 from benchmarks.accuracy import figures
-from benchmarks.accuracy.figures import Reading
+from benchmarks.accuracy.figures import Call
 from benchmarks.accuracy.intervals import RESAMPLES, Estimate, area, correlation
 from benchmarks.accuracy.paper import FULL, TABLE_2, stratum_name
 
@@ -29,7 +29,7 @@ _PAPER: Final = "tab:orange"
 _VOLUME_TICKS_ML: Final = (0, 0.5, 1, 2, 5, 10, 25, 50, 100, 200)
 
 
-def draw(folder: Path, readings: Sequence[Reading], rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def draw(folder: Path, calls: Sequence[Call], rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     """Draw every plot that there are studies for into `folder`; return file names with a sentence on each.
 
     Parameters
@@ -46,7 +46,7 @@ def draw(folder: Path, readings: Sequence[Reading], rows: Sequence[dict[str, Any
         ("bland-altman", "Bland–Altman plots of volumes, and of ABC/2", _bland_altman),
         ("calibration", "Calibration of the study score", _calibration),
     ):
-        if plot(folder / f"{name}.png", readings):
+        if plot(folder / f"{name}.png", calls):
             drawn.append((f"{name}.png", caption))
     if rows and _robustness(folder / "robustness.png", rows):
         drawn.append(("robustness.png", "The same studies scanned differently"))
@@ -67,9 +67,9 @@ def _save(figure: Any, path: Path) -> bool:
     return True
 
 
-def _roc(path: Path, readings: Sequence[Reading]) -> bool:
+def _roc(path: Path, calls: Sequence[Call]) -> bool:
     """Draw the ROC of all studies with its band, each type's, and the operating points."""
-    positives, negatives = figures.with_blood(readings), figures.without_blood(readings)
+    positives, negatives = figures.with_blood(calls), figures.without_blood(calls)
     if not positives or not negatives:
         return False
     figure, axes = _figure("Is there a hemorrhage?", 1, 1, (6.6, 6.6))
@@ -88,7 +88,7 @@ def _roc(path: Path, readings: Sequence[Reading]) -> bool:
             auc = area(figures.scores(own), quiet)
             label = f"{kind.display}: AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), n = {len(own)}"
             plot.plot(*_curve(figures.scores(own), quiet), color=COLOURS[kind], lw=1.2, label=label)
-    whole = figures.full_set(readings)
+    whole = figures.full_set(calls)
     label = f"all: AUC {whole.auc.value:.3f} ({whole.auc.low:.3f} to {whole.auc.high:.3f}), n = {len(positives)}"
     plot.plot(*_curve(told, quiet), color=_OURS, lw=2, label=label)
     sensitivity, specificity = whole.sensitivity, whole.specificity
@@ -136,9 +136,9 @@ def _sensitivity_at(at: figures.Values, told: figures.Values, quiet: figures.Val
     return np.asarray(true[last])
 
 
-def _free_response(path: Path, readings: Sequence[Reading]) -> bool:
+def _free_response(path: Path, calls: Sequence[Call]) -> bool:
     """Draw the free-response ROC with its band."""
-    found = figures.free_response(readings)
+    found = figures.free_response(calls)
     if found is None:
         return False
     figure, axes = _figure("Lesions found, and false lesions", 1, 1, (7, 5.4))
@@ -163,9 +163,9 @@ def _free_response(path: Path, readings: Sequence[Reading]) -> bool:
     return _save(figure, path)
 
 
-def _sensitivity(path: Path, readings: Sequence[Reading]) -> bool:
+def _sensitivity(path: Path, calls: Sequence[Call]) -> bool:
     """Draw sensitivity by stratum with the paper's beside it."""
-    rows = [(stratum, one) for stratum, one in figures.table_2(readings).items() if one.positives]
+    rows = [(stratum, one) for stratum, one in figures.table_2(calls).items() if one.positives]
     if not rows:
         return False
     figure, axes = _figure("Sensitivity by type and size", 1, 1, (8, 0.34 * len(rows) + 1.8))
@@ -187,11 +187,11 @@ def _sensitivity(path: Path, readings: Sequence[Reading]) -> bool:
     return _save(figure, path)
 
 
-def _volumes(path: Path, readings: Sequence[Reading]) -> bool:
+def _volumes(path: Path, calls: Sequence[Call]) -> bool:
     """Draw found against true volume of each type."""
     figure, axes = _figure("Volume of blood", 1, 3, (14, 5.2))
     for plot, kind in zip(axes[0], TYPES, strict=True):
-        true, found = figures.volumes(readings, kind)
+        true, found = figures.volumes(calls, kind)
         r = correlation(true, found)
         most = max([10.0, *true, *found]) * 1.3
         plot.plot([0, most], [0, most], color="0.7", lw=0.8)
@@ -213,14 +213,14 @@ def _volumes(path: Path, readings: Sequence[Reading]) -> bool:
     return _save(figure, path)
 
 
-def _bland_altman(path: Path, readings: Sequence[Reading]) -> bool:
+def _bland_altman(path: Path, calls: Sequence[Call]) -> bool:
     """Draw differences against means: each type's, and ABC/2's on the true outline."""
     figure, axes = _figure("Agreement of volumes, found minus true", 1, 4, (16, 4.4))
     for plot, kind in zip(axes[0], TYPES, strict=False):
-        true, found = figures.volumes(readings, kind)
+        true, found = figures.volumes(calls, kind)
         _differences(plot, true, found, COLOURS[kind])
         plot.set_title(f"{kind.display}, network, n = {len(true)}", fontsize=10)
-    iph = figures.quantification(readings)["iph"]
+    iph = figures.quantification(calls)["iph"]
     _differences(axes[0][3], np.array(iph["true"]), np.array(iph["by_hand"]), "0.4")
     axes[0][3].set_title(f"IPH, ABC/2 of the true outline, n = {len(iph['true'])}", fontsize=10)
     return _save(figure, path)
@@ -246,11 +246,11 @@ def _differences(plot: Axes, true: figures.Values, found: figures.Values, colour
     plot.legend(fontsize=8)
 
 
-def _calibration(path: Path, readings: Sequence[Reading]) -> bool:
+def _calibration(path: Path, calls: Sequence[Call]) -> bool:
     """Draw the share of bleeding studies against the score, in groups alike in number."""
-    if not figures.with_blood(readings) or not figures.without_blood(readings):
+    if not figures.with_blood(calls) or not figures.without_blood(calls):
         return False
-    found = figures.calibration(readings)
+    found = figures.calibration(calls)
     figure, axes = _figure("Does the score say how likely blood is?", 1, 1, (6.6, 5.6))
     plot = axes[0][0]
     places = np.arange(len(found["bins"]))
@@ -272,7 +272,7 @@ def _calibration(path: Path, readings: Sequence[Reading]) -> bool:
     plot.set_ylim(-0.03, 1.03)
     plot.set_xlabel("study score (highest class score of any detection), groups alike in number")
     plot.set_ylabel("share of studies with blood, and score")
-    plot.set_title(f"Brier score {found['brier']:.3f}, n = {len(readings)}", fontsize=10)
+    plot.set_title(f"Brier score {found['brier']:.3f}, n = {len(calls)}", fontsize=10)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return _save(figure, path)
 

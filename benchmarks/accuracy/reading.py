@@ -97,7 +97,7 @@ def record_of(
     simulated_s: float,
 ) -> Record:
     """Return the record of a scanned head under a condition."""
-    hu, labels, geometry = seen_under(condition, scan)
+    hu, labels, geometry = scan_under(condition, scan)
     volume = volume_of(hu, geometry)
     started = time.perf_counter()
     reading = averaged_reading(read, hu, geometry) if condition.averaged else read(hu)
@@ -144,7 +144,7 @@ def record_of(
     )
 
 
-def seen_under(condition: Condition, scan: SimulatedScan) -> tuple[NDArray[np.int16], NDArray[np.uint8], ScanGeometry]:
+def scan_under(condition: Condition, scan: SimulatedScan) -> tuple[NDArray[np.int16], NDArray[np.uint8], ScanGeometry]:
     """Return HU int16 and labels uint8 [Z, Y, X] of a scan's head under a condition, and their planes."""
     geometry, scanner, head = (
         condition.planes(scan.geometry),

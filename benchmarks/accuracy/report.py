@@ -11,7 +11,7 @@ from typing import Any
 
 from appliance.reading.contract import TYPES, HemorrhageType, SizeClass
 from benchmarks.accuracy import figures, paper
-from benchmarks.accuracy.figures import Detection, Reading
+from benchmarks.accuracy.figures import Call, Measures
 from benchmarks.accuracy.intervals import Estimate
 from benchmarks.accuracy.plots import SIZES_SAID
 from simulator.diagnosis import Diagnosis
@@ -37,7 +37,7 @@ class Report:
     model: name, version and sha256 of the ONNX file.
     simulator: revision of simulator and judging code.
     threshold: in words; folds may have one each.
-    readings: of the studies as drawn.
+    calls: of the studies as drawn.
     conditions: of those scanned differently, by condition.
     failed: what went wrong, by study.
     """
@@ -47,15 +47,15 @@ class Report:
     model: Mapping[str, str]
     simulator: str
     threshold: str
-    readings: Sequence[Reading]
-    conditions: Mapping[str, Sequence[Reading]]
+    calls: Sequence[Call]
+    conditions: Mapping[str, Sequence[Call]]
     failed: Mapping[str, str]
 
     def as_json(self) -> dict[str, Any]:
         """Return every figure as plain values."""
-        readings = self.readings
-        use = figures.in_use(readings)
-        quantities = figures.quantification(readings)
+        calls = self.calls
+        use = figures.in_use(calls)
+        quantities = figures.quantification(calls)
         return {
             "scans": "simulated",
             "cohort": self.cohort,
@@ -63,45 +63,45 @@ class Report:
             "model": dict(self.model),
             "simulator": self.simulator,
             "threshold": self.threshold,
-            "studies": len(readings),
+            "studies": len(calls),
             "failed": dict(self.failed),
-            "table_1": figures.table_1(readings),
-            "full_set": figures.full_set(readings).as_json(),
+            "table_1": figures.table_1(calls),
+            "full_set": figures.full_set(calls).as_json(),
             "balanced_set": {
-                paper.stratum_name(stratum): one.as_json() for stratum, one in figures.table_2(readings).items()
+                paper.stratum_name(stratum): one.as_json() for stratum, one in figures.table_2(calls).items()
             },
-            "populations": {name: one.as_json() for name, one in figures.by_population(readings).items()},
+            "populations": {name: one.as_json() for name, one in figures.by_population(calls).items()},
             "false_alarms_per_100": use["false_alarms_per_100"].as_json(),
             "ppv_at_prevalence": {f"{p:g}": one.as_json() for p, one in use["ppv"].items()},
             "npv_at_prevalence": {f"{p:g}": one.as_json() for p, one in use["npv"].items()},
             "missed_over_5_ml": use["missed_over_5_ml"].as_json(),
             "dice": {
                 kind: {name: one.as_json() for name, one in both.items()}
-                for kind, both in figures.overlap(readings).items()
+                for kind, both in figures.overlap(calls).items()
             },
             "pearson_r": {kind: one.as_json() for kind, one in quantities["r"].items()},
             "abc2_r": {kind: one.as_json() for kind, one in quantities["abc2_r"].items()},
             "over": {kind: one.as_json() for kind, one in quantities["over"].items()},
-            "lesions": _lesions_json(figures.lesions(readings)),
-            "free_response": _free_response_json(figures.free_response(readings)),
-            "calibration": _calibration_json(figures.calibration(readings)),
-            "errors": figures.errors(readings),
+            "lesions": _lesions_json(figures.lesions(calls)),
+            "free_response": _free_response_json(figures.free_response(calls)),
+            "calibration": _calibration_json(figures.calibration(calls)),
+            "errors": figures.errors(calls),
             "robustness": [{name: _plain(value) for name, value in row.items()} for row in self.rows],
         }
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The robustness part."""
-        return figures.robustness(self.readings, self.conditions)
+        return figures.robustness(self.calls, self.conditions)
 
     def markdown(self, plots: Sequence[tuple[str, str]], folder: str = "plots") -> str:
         """Return the report; `plots` are file names in `folder` with a sentence on each."""
-        readings = self.readings
-        bleeding = len(figures.with_blood(readings))
+        calls = self.calls
+        bleeding = len(figures.with_blood(calls))
         lines = [
             f"# Accuracy on simulated scans: {self.cohort}",
             "",
-            f"**{len(readings)} simulated studies, {bleeding} with blood. No scan of a person is among them**, and the "
+            f"**{len(calls)} simulated studies, {bleeding} with blood. No scan of a person is among them**, and the "
             "paper's figures beside them are of patients: they are the aim, not a comparison of like with like.",
             "",
             "| | |",
@@ -127,8 +127,8 @@ class Report:
 
     def _detection(self) -> list[str]:
         """Return the full set and what a site would notice."""
-        whole, use = figures.full_set(self.readings), figures.in_use(self.readings)
-        counts = figures.table_1(self.readings)
+        whole, use = figures.full_set(self.calls), figures.in_use(self.calls)
+        counts = figures.table_1(self.calls)
         lines = [
             "## Studies (Table 1)",
             "",
@@ -154,7 +154,7 @@ class Report:
             "",
             f"False alarms: {alarms.value:.1f} per 100 studies without blood ({alarms.low:.1f} to {alarms.high:.1f}). "
             f"Missed of those with 5 mL and more: {use['missed_over_5_ml']}. "
-            f"Brier score of the study score: {figures.calibration(self.readings)['brier']:.3f}.",
+            f"Brier score of the study score: {figures.calibration(self.calls)['brier']:.3f}.",
             "",
         ]
         return lines
@@ -171,7 +171,7 @@ class Report:
             f"| | n | {' | '.join(MEASURE_NAMES.values())} |",
             "|---|---|" + "---|" * len(MEASURE_NAMES),
         ]
-        for stratum, one in figures.table_2(self.readings).items():
+        for stratum, one in figures.table_2(self.calls).items():
             cells = []
             for name in MEASURE_NAMES:
                 beside = paper.TABLE_2[stratum]["test"][name]
@@ -189,14 +189,14 @@ class Report:
             "| population | with blood | without | AUC | sensitivity | specificity |",
             "|---|---|---|---|---|---|",
         ]
-        for name, one in figures.by_population(self.readings).items():
+        for name, one in figures.by_population(self.calls).items():
             cells = " | ".join(str(getattr(one, measure)) for measure in ("auc", "sensitivity", "specificity"))
             lines.append(f"| {name} | {one.positives} | {one.negatives} | {cells} |")
         return [*lines, ""]
 
     def _blood(self) -> list[str]:
         """Return Dice, volumes and ABC/2."""
-        overlap, quantities = figures.overlap(self.readings), figures.quantification(self.readings)
+        overlap, quantities = figures.overlap(self.calls), figures.quantification(self.calls)
         lines = [
             "## Quantification",
             "",
@@ -241,7 +241,7 @@ class Report:
 
     def _lesions(self) -> list[str]:
         """Return figures by lesion."""
-        found = figures.lesions(self.readings)
+        found = figures.lesions(self.calls)
         lines = ["## By lesion", "", "| lesions | found by a detection at the threshold |", "|---|---|"]
         lines += [f"| {name} | {one} |" for name, one in found["found"].items()]
         lines += [
@@ -254,7 +254,7 @@ class Report:
 
     def _errors(self) -> list[str]:
         """Return the misread studies by cause."""
-        wrong = figures.errors(self.readings)
+        wrong = figures.errors(self.calls)
         lines = ["## Misread studies by cause", ""]
         if not wrong:
             return [*lines, "None.", ""]
@@ -317,7 +317,7 @@ def _percent(one: Estimate) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return value.as_json() if isinstance(value, Estimate | Detection) else value
+    return value.as_json() if isinstance(value, Estimate | Measures) else value
 
 
 def _lesions_json(found: dict[str, Any]) -> dict[str, Any]:

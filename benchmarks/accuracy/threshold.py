@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.reading.contract import SCORE_FLOOR, TYPES
-from benchmarks.accuracy.log import kept_cohort
+from benchmarks.accuracy.log import cohort_of_log
 from benchmarks.accuracy.record import Record
 from simulator.manifest import Entry
 
@@ -76,7 +76,7 @@ def candidates(entries: Sequence[Entry]) -> None:
     ValueError
         If some are of a kept cohort, or fewer than `FEWEST_NEGATIVES` have no blood.
     """
-    cohort = kept_cohort(entries)
+    cohort = cohort_of_log(entries)
     if cohort is not None:
         raise ValueError(f"studies of the cohort {cohort} report figures and choose no threshold; take validation")
     negatives = sum(entry.finding.type is None for entry in entries)

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from appliance.findings.abc2 import abc2_ml
 from appliance.reading.contract import BRIGHTEST_CLOT_HU, JOIN_MM, TYPES, HemorrhageType
-from appliance.reading.pieces import joined, pieces
+from appliance.reading.pieces import join_pieces, pieces
 from benchmarks.accuracy.volume import coordinates_mm
 from simulator.geometry import ScanGeometry
 
@@ -57,7 +57,7 @@ def true_lesions(labels: NDArray[np.uint8], geometry: ScanGeometry) -> Iterator[
             continue
         z, y, x = box = found[0]
         numbered, count = pieces(blood[box])
-        lesion_of = joined(numbered, count, (along[z], rows[z, y], columns[z, x]), JOIN_MM)[numbered]
+        lesion_of = join_pieces(numbered, count, (along[z], rows[z, y], columns[z, x]), JOIN_MM)[numbered]
         for number, part in enumerate(ndimage.find_objects(lesion_of), 1):
             crop = tuple(slice(w.start + p.start, w.start + p.stop) for w, p in zip(box, part, strict=True))
             yield Labelled(kind, (crop[0], crop[1], crop[2]), lesion_of[part] == number)

@@ -41,7 +41,7 @@ class LocalAppliance(Started):
         *,
         detached: bool = False,
         tcp_nodelay: bool = True,
-        report: Callable[[str, float], None] = lambda name, seconds: None,  # noqa: ARG005 - one who does not listen
+        report: Callable[[str, float], None] = lambda name, seconds: None,  # noqa: ARG005 - nobody listens
     ) -> None:
         self.settings = absolute(settings, ROOT)
         self.state_dir = self.settings.state_dir

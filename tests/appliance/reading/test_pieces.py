@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
 from appliance.reading import pieces as pieces_module
-from appliance.reading.pieces import joined, pieces
+from appliance.reading.pieces import join_pieces, pieces
 
 Coordinates = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
@@ -32,7 +32,7 @@ def coordinates(
 
 def lesions(blood: NDArray[np.bool_], at_mm: Coordinates, join_mm: float) -> NDArray[np.int32]:
     numbered, count = pieces(blood)
-    return joined(numbered, count, at_mm, join_mm)[numbered]
+    return join_pieces(numbered, count, at_mm, join_mm)[numbered]
 
 
 def by_every_distance(blood: NDArray[np.bool_], at_mm: Coordinates, join_mm: float) -> NDArray[np.intp]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.accuracy.figures import Reading
+from benchmarks.accuracy.figures import Call
 from benchmarks.accuracy.reading import OPERATING
 from benchmarks.accuracy.record import Blood, FoundLesion, Operating, Record, TrueLesion
 
@@ -55,12 +55,12 @@ def record(
     )
 
 
-def reading(*arguments: Any, **options: Any) -> Reading:
+def reading(*arguments: Any, **options: Any) -> Call:
     """Return the reading of `record` at `THRESHOLD`."""
-    return Reading(record(*arguments, **options), THRESHOLD)
+    return Call(record(*arguments, **options), THRESHOLD)
 
 
-def paper_like() -> list[Reading]:
+def paper_like() -> list[Call]:
     """Return 82 studies with blood, 78 called, and 600 without, 16 called: the paper's test cohort."""
     kinds = ["iph"] * 23 + ["edh_sdh"] * 38 + ["sah"] * 21
     missed = {23, 24, 61, 62}

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.accuracy.conditions import CONDITIONS, ROBUSTNESS, dosed, named, sliced, tilted, turned, with_coil
+from benchmarks.accuracy.conditions import (
+    CONDITIONS,
+    ROBUSTNESS,
+    conditions_named,
+    turned,
+    with_coil,
+    with_dose,
+    with_slices,
+    with_tilt,
+)
 from simulator.bleeding import simulate_head
 from simulator.geometry import draw_geometry
 from simulator.population import REALISTIC
@@ -16,7 +25,7 @@ GEOMETRY = draw_geometry(6_500_000, REALISTIC)
 
 @pytest.mark.parametrize("thickness", [0.6, 1.25, 2.5, 5.0])
 def test_other_slices_cover_the_same_range_without_gaps(thickness: float) -> None:
-    found = sliced(thickness)(GEOMETRY)
+    found = with_slices(thickness)(GEOMETRY)
     np.testing.assert_allclose(found.spans_mm, thickness)
     whole, before = found.spans_mm.sum(), GEOMETRY.spans_mm.sum()
     assert before - thickness < whole <= before + 1e-6
@@ -25,14 +34,14 @@ def test_other_slices_cover_the_same_range_without_gaps(thickness: float) -> Non
 
 def test_turned_planes_are_planes_turned_by_the_angle() -> None:
     for about, axis in (("z", 0), ("y", 2)):
-        found = turned(10.0, about=about)(tilted(0.0)(GEOMETRY))
+        found = turned(10.0, about=about)(with_tilt(0.0)(GEOMETRY))
         axes = found.axes
         np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-9)
-        assert axes[axis] @ tilted(0.0)(GEOMETRY).axes[axis] == pytest.approx(np.cos(np.deg2rad(10)))
+        assert axes[axis] @ with_tilt(0.0)(GEOMETRY).axes[axis] == pytest.approx(np.cos(np.deg2rad(10)))
 
 
 def test_a_quarter_of_the_dose_doubles_the_noise() -> None:
-    found = dosed(0.25)(Scanner(noise_hu=4.0, streaks=1.0))
+    found = with_dose(0.25)(Scanner(noise_hu=4.0, streaks=1.0))
     assert (found.noise_hu, found.streaks) == (8.0, 2.0)
 
 
@@ -46,9 +55,9 @@ def test_a_coil_is_metal_in_the_head_and_touches_nothing_else() -> None:
 
 
 def test_conditions_are_asked_for_by_name() -> None:
-    assert named("") == ()
-    assert named("all") == ROBUSTNESS
-    assert [one.name for one in named("metal, tilt 15°,metal")] == ["metal", "tilt 15°"]
+    assert conditions_named("") == ()
+    assert conditions_named("all") == ROBUSTNESS
+    assert [one.name for one in conditions_named("metal, tilt 15°,metal")] == ["metal", "tilt 15°"]
     assert set(CONDITIONS) > {one.name for one in ROBUSTNESS}
     with pytest.raises(ValueError, match="there is no condition noise 7; there are all, noise 6 HU"):
-        named("noise 7")
+        conditions_named("noise 7")

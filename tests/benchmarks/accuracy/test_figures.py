@@ -91,5 +91,5 @@ def test_calibration_groups_are_alike_in_number() -> None:
 
 def test_the_right_type_is_asked_of_the_largest_lesion() -> None:
     wrong = (FoundLesion("sah", 9.0, None, 0.95, 9.0), FoundLesion("iph", 2.0, None, 0.99, 2.0))
-    found = figures.lesions([reading(1, "iph", 0.95), figures.Reading(record(2, "iph", 0.95, found=wrong), 0.9)])
+    found = figures.lesions([reading(1, "iph", 0.95), figures.Call(record(2, "iph", 0.95, found=wrong), 0.9)])
     assert (found["right_type"].part, found["right_type"].whole) == (1, 2)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.accuracy.folds import split, trained
+from benchmarks.accuracy.folds import split, train_fold
 from benchmarks.accuracy.sample import development
 from simulator.manifest import read
 
@@ -32,7 +32,7 @@ def test_a_fold_is_trained_by_the_command_once(tmp_path: Path) -> None:
     code = "import sys; open(sys.argv[1], 'ab').write(b'x')"
     command = f'{sys.executable} -c "{code}" {{model}}'
     for _ in range(2):
-        assert trained(tmp_path, learn, judge, command).read_bytes() == b"x"
+        assert train_fold(tmp_path, learn, judge, command).read_bytes() == b"x"
     assert read(tmp_path / "learn.csv") == learn
     assert read(tmp_path / "judge.csv") == judge
 
@@ -43,4 +43,4 @@ def test_a_fold_is_trained_by_the_command_once(tmp_path: Path) -> None:
 def test_a_fold_without_a_model_is_refused(tmp_path: Path, command: str | None, said: str) -> None:
     learn, judge = split(development(50), 5)[0]
     with pytest.raises(ValueError, match=said):
-        trained(tmp_path, learn, judge, command)
+        train_fold(tmp_path, learn, judge, command)

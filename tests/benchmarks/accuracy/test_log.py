@@ -12,9 +12,9 @@ from simulator.manifest import read
 
 
 def test_one_study_of_a_kept_cohort_is_a_look_at_it() -> None:
-    assert log.kept_cohort((*development(5), read("independent")[100])) == "independent"
-    assert log.kept_cohort(read("enriched")[:1]) == "enriched"
-    assert log.kept_cohort((*development(100), *read("validation"))) is None
+    assert log.cohort_of_log((*development(5), read("independent")[100])) == "independent"
+    assert log.cohort_of_log(read("enriched")[:1]) == "enriched"
+    assert log.cohort_of_log((*development(100), *read("validation"))) is None
 
 
 def test_weights_read_a_cohort_once_and_again_only_with_a_reason(tmp_path: Path) -> None:

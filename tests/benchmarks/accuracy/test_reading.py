@@ -12,7 +12,7 @@ import pytest
 from appliance.inference.detections import ModelIdentity, Reading
 from appliance.reading.detections import Box, Detection
 from benchmarks.accuracy.conditions import AS_DRAWN, CONDITIONS
-from benchmarks.accuracy.reading import OPERATING, at_threshold, record_of, seen_under
+from benchmarks.accuracy.reading import OPERATING, at_threshold, record_of, scan_under
 from simulator.diagnosis import Diagnosis
 from simulator.geometry import draw_geometry
 from simulator.manifest import Entry
@@ -81,7 +81,7 @@ def test_thin_slices_are_read_as_means_and_answered_on_their_own_planes(scan: Si
 def test_a_condition_of_the_scanner_changes_the_image_and_leaves_the_truth(
     scan: SimulatedScan, name: str, share: float
 ) -> None:
-    hu, labels, geometry = seen_under(CONDITIONS[name], scan)
+    hu, labels, geometry = scan_under(CONDITIONS[name], scan)
     assert geometry == scan.geometry
     np.testing.assert_array_equal(labels, scan.labels)
     assert (hu != scan.hu).mean() > share
@@ -89,7 +89,7 @@ def test_a_condition_of_the_scanner_changes_the_image_and_leaves_the_truth(
 
 @pytest.mark.parametrize("name", ["tilt 15°", "turned +10°", "bent 10°", "thickness 2.5 mm"])
 def test_a_condition_of_the_planes_shows_the_same_blood(scan: SimulatedScan, name: str) -> None:
-    _, labels, geometry = seen_under(CONDITIONS[name], scan)
+    _, labels, geometry = scan_under(CONDITIONS[name], scan)
     assert geometry != scan.geometry
     ml = float(np.count_nonzero(labels == 1, axis=(1, 2)) @ geometry.voxel_ml)
     assert ml == pytest.approx(scan.volumes_ml[Diagnosis.IPH.type], rel=0.15)
