@@ -8,9 +8,11 @@ answer are in `pipeline.py`.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,19 +23,29 @@ from typing import Any, Final, TypeVar
 import pydicom
 from pydicom.uid import MediaStorageDirectoryStorage
 
+from appliance.answer_folder import RESULT, AnswerFolder
 from appliance.delivery.summary import summary
-from appliance.errors import ApplianceError, DrawingError, Refusal, RefusalCode, RefusedError, UnavailableError
+from appliance.errors import (
+    ApplianceError,
+    DrawingError,
+    Refusal,
+    RefusalCode,
+    RefusedError,
+    SettingsError,
+    UnavailableError,
+)
 from appliance.imaging.instances import Instance, parse_instance
 from appliance.inference.detector import TritonDetector
 from appliance.inference.series_classifier import SeriesClassifier
 from appliance.inference.server import TritonServer
 from appliance.ledger.records import plain
 from appliance.pipeline import Answer, Pipeline, ReadAnswer, Study
-from appliance.results.report import RESULT_TYPES
 from appliance.settings import Settings
 
 _FILE_META_WITHIN: Final = 2048
-_EXTENSIONS: Final = ("dcm", "png")
+_LARGEST_HEADER: Final = 16 * 2**20
+_LARGEST_FILE: Final = 64 * 2**20
+"""More of a file is not read, bytes: a CT image has half a megabyte to two."""
 
 PAUSES_S: Final = (2.0, 4.0, 8.0, 16.0, 30.0)
 """The pauses after which a Triton that is there and does not answer is asked again, s; then it is given up."""
@@ -71,14 +83,16 @@ class FolderContents:
 def folder_contents(folder: Path) -> FolderContents:
     """Return the studies under `folder`, subfolders included; files that are not DICOM become refusals.
 
-    Raises `ApplianceError` for a file or subfolder that cannot be read: it may hold a part of the head.
+    So does a folder without a file (NO_IMAGES). Raises `ApplianceError` for a file or subfolder that cannot be read:
+    it may hold a part of the head.
     """
     instances: dict[str, list[Instance]] = {}
     refusals: list[Refusal] = []
-    unread = 0
+    files = unread = 0
     for path in sorted(_files_under(folder)):
+        files += 1
         name = str(path.relative_to(folder))
-        data = _file(str(path))
+        data = _read(path, _LARGEST_HEADER)
         try:
             instance = parse_instance(str(path), data)
         except RefusedError as error:
@@ -86,6 +100,8 @@ def folder_contents(folder: Path) -> FolderContents:
             unread += _is_damaged(data)
         else:
             instances.setdefault(str(instance.header.get("StudyInstanceUID", "")), []).append(instance)
+    if not files:
+        refusals.append(Refusal(RefusalCode.NO_IMAGES, "the folder holds no file"))
     studies = {uid: Study(uid, tuple(found), fetch=_file, unread=unread) for uid, found in instances.items()}
     return FolderContents(studies, tuple(refusals))
 
@@ -100,8 +116,8 @@ def _files_under(folder: Path) -> Iterator[Path]:
 
     def unreadable(error: OSError) -> None:
         raise ApplianceError(
-            f"{error.filename}: this folder cannot be read: {error.strerror}; it may hold a part of the study, so "
-            "nothing was read; check its permissions"
+            f"{error.filename}: this file or folder cannot be read: {error.strerror}; it may hold a part of the study, "
+            "so nothing was read; check its permissions"
         ) from error
 
     seen: set[Path] = set()
@@ -110,15 +126,35 @@ def _files_under(folder: Path) -> Iterator[Path]:
             subfolders.clear()
             continue
         seen.add(Path(where).resolve())
-        yield from (path for path in (Path(where) / name for name in files) if path.is_file())
+        for path in (Path(where) / name for name in files):
+            try:
+                kind = path.stat().st_mode
+            except OSError as error:  # its folder may be listed and not entered, or it links to what is not there
+                unreadable(error)
+            else:
+                if stat.S_ISREG(kind):  # a pipe would be waited for
+                    yield path
 
 
 def _file(path: str) -> bytes:
-    """Return the content of a file. Raises `RefusedError` when it was removed since the folder was looked through."""
+    """Return the content of a file. Raises `RefusedError` when it is larger than any image, else as `_read`."""
+    content = _read(Path(path), _LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise RefusedError(Refusal(RefusalCode.TOO_LARGE, f"{Path(path).name}: more than {_LARGEST_FILE} bytes"))
+    return content
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """Return the first `limit` bytes of a file.
+
+    Raises `RefusedError` when it was removed since the folder was looked through, `ApplianceError` when it cannot be
+    read.
+    """
     try:
-        return Path(path).read_bytes()
+        with path.open("rb") as file:
+            return file.read(limit)
     except FileNotFoundError as error:
-        gone = Refusal(RefusalCode.SOURCE_DELETED, f"{Path(path).name} was removed before it was read")
+        gone = Refusal(RefusalCode.SOURCE_DELETED, f"{path.name} was removed before it was read")
         raise RefusedError(gone) from error
     except OSError as error:
         raise ApplianceError(f"{path}: cannot be read: {error.strerror}; check the file's permissions") from error
@@ -136,7 +172,15 @@ def detector_at_hand(settings: Settings, say: Callable[[str], None]) -> Iterator
             detector.close()
         return
     say(f"no Triton answers on {triton.host}:{triton.grpc_port}: starting one")
-    with TritonServer(triton, settings.state_dir):
+    server = TritonServer(triton, settings.state_dir)
+    try:
+        server.start()
+    except OSError as error:
+        raise SettingsError(
+            f"state_dir = {settings.state_dir}: Triton cannot be started from it ({error.strerror}); give this user "
+            "the folder, make room on its disk, or set state_dir to another one"
+        ) from error
+    with server:  # which runs already, and is stopped at the end
         detector = TritonDetector(triton)
         try:
             yield detector
@@ -201,30 +245,22 @@ def write_answer(out: Path, answer: Answer | None, document: dict[str, Any], say
 
     Where a key image cannot be drawn the answer is written without it, as the service stores it, and `say` is told. The
     objects of an answer that was written there before are removed: they must not stand beside another answer.
+
+    Raises `ApplianceError` when it cannot be written; then nothing is changed (`AnswerFolder`).
     """
-    # All is made before anything is removed: a fault must not leave the folder with half an answer.
+    # All is made before anything is written: a fault must not leave the folder with half an answer.
     results = answer.results if isinstance(answer, ReadAnswer) else None
-    named: list[tuple[str, pydicom.Dataset]] = []
-    pictures: list[tuple[str, bytes]] = []
+    files = {RESULT: (json.dumps(document, indent=2) + "\n").encode()}
     try:
-        for object_named in results.named_datasets() if results else ():
-            named.append(object_named)
-        pictures = results.key_image_pngs() if results else []
+        for name, dataset in results.named_datasets() if results else ():
+            files[f"{name}.dcm"] = _written(dataset)
+        files |= {f"{name}.png": picture for name, picture in (results.key_image_pngs() if results else ())}
     except DrawingError as error:  # SEG and SR are there by now
         say(f"{error}: the answer is written without all its key images")
-    for missing, why in results.unmade.items() if results else ():
-        say(f"{missing} could not be made ({why}): the answer is written without it")
-    out.mkdir(parents=True, exist_ok=True)
-    for kind in (type_.kind for type_ in RESULT_TYPES):
-        for extension in _EXTENSIONS:
-            for older in out.glob(f"{kind.name}-[0-9]*.{extension}" if kind.several else f"{kind.name}.{extension}"):
-                older.unlink()
-    written = [out / "result.json"]
-    written[0].write_text(json.dumps(document, indent=2) + "\n")
-    for name, dataset in named:
-        written.append(out / f"{name}.dcm")
-        pydicom.dcmwrite(written[-1], dataset, enforce_file_format=True)
-    for name, picture in pictures:
-        written.append(out / f"{name}.png")
-        written[-1].write_bytes(picture)
-    return written
+    return AnswerFolder(out).write(files)
+
+
+def _written(dataset: pydicom.Dataset) -> bytes:
+    file = io.BytesIO()
+    pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+    return file.getvalue()

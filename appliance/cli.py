@@ -24,6 +24,7 @@ from appliance.transport import bounded_client
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_show_locals=False,  # a header of a patient may be among them
     help="Reads the head CTs in an Orthanc for intracranial hemorrhage and hands back DICOM SR, SEG and key images. "
     "For testing and research: the shipped weights were trained on simulated scans alone.",
 )
@@ -57,6 +58,14 @@ def _folding(*headings: str) -> Table:
     return Table(*(Column(heading, overflow="fold") for heading in headings))
 
 
+def _sentence(error: ApplianceError | OSError) -> str:
+    """Return what happened: our own words, or of a fault of the system what and where."""
+    if isinstance(error, ApplianceError):
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or type(error).__name__}; check the rights of this user and the room on the disk"
+
+
 def _settings(path: Path | None) -> Settings:
     try:
         return load_settings(path)
@@ -73,8 +82,8 @@ def serve(settings: SettingsOption = None) -> None:
     loaded = _settings(settings)
     try:
         run_service(loaded)
-    except ApplianceError as error:
-        _print_error(str(error))
+    except (ApplianceError, OSError) as error:
+        _print_error(_sentence(error))
         raise typer.Exit(FAILED) from error
 
 
@@ -88,11 +97,13 @@ def analyze(
 ) -> None:
     """Read one study from a folder, without Orthanc. Exit 0 analysed, 3 refused, 1 failed, 2 wrong call."""
     from appliance import analyze as folder_analysis
+    from appliance.answer_folder import AnswerFolder
 
     loaded = _settings(settings)
     try:
         contents = folder_analysis.folder_contents(folder)
         chosen = contents.study(study)
+        AnswerFolder(out_dir).require_usable()  # before a person waits for an answer
         answer, model = None, None
         if chosen is not None:
             with folder_analysis.detector_at_hand(loaded, _say) as detector:
@@ -103,8 +114,8 @@ def analyze(
     except folder_analysis.WhichStudyError as error:
         _print_error(str(error))
         raise typer.Exit(USAGE) from error
-    except ApplianceError as error:
-        _print_error(str(error))
+    except (ApplianceError, OSError) as error:
+        _print_error(_sentence(error))
         raise typer.Exit(FAILED) from error
     if as_json:
         typer.echo(json.dumps(document, indent=2))

@@ -55,6 +55,8 @@ class RefusalCode(StrEnum):
     """No series of the study is an axial soft-tissue head CT."""
     BREAKS_READER = "breaks_reader"
     """Reading it broke the appliance itself, again and again: set aside, so that other studies are read."""
+    NO_IMAGES = "no_images"
+    """There is not one file to read."""
     SOURCE_DELETED = "source_deleted"
     """The study or series was deleted before it was read."""
 

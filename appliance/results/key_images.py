@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from pydicom import Dataset
 from pydicom.uid import KeyObjectSelectionDocumentStorage, SecondaryCaptureImageStorage
 
@@ -68,11 +69,14 @@ class KeyImage:
         return capture
 
     def png(self) -> bytes:
-        """Return the key image as a PNG file."""
+        """Return the key image as a PNG file, which says of itself whose picture it is."""
         capture = self.capture
         pixels = np.frombuffer(capture.PixelData, np.uint8)[: capture.Rows * capture.Columns * 3]
+        whose = PngInfo()
+        whose.add_text("Software", MODEL_NAME)
+        whose.add_text("SOPInstanceUID", str(capture.SOPInstanceUID))
         file = BytesIO()
-        Image.fromarray(pixels.reshape(capture.Rows, capture.Columns, 3)).save(file, "PNG")
+        Image.fromarray(pixels.reshape(capture.Rows, capture.Columns, 3)).save(file, "PNG", pnginfo=whose)
         return file.getvalue()
 
 

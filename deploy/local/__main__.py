@@ -45,6 +45,11 @@ def _errors_in_words() -> Iterator[None]:
     except ApplianceError as error:
         err.print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        fault = f"{where}{error.strerror}; check the rights of this user and the room on the disk"
+        err.print(fault, style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage, ge
 
 from appliance import analyze as folder_analysis
 from appliance.analyze import folder_contents, patiently, result, write_answer
-from appliance.errors import ApplianceError, UnavailableError
+from appliance.answer_folder import AnswerFolder
+from appliance.errors import ApplianceError, RefusalCode, RefusedError, UnavailableError
 from appliance.imaging.instances import parse_instance
 from appliance.pipeline import Answer, Pipeline, ReadAnswer, Study
 from appliance.results import key_images
@@ -121,6 +123,130 @@ def test_an_answer_is_written_without_the_key_image_that_cannot_be_drawn(
     written = write_answer(tmp_path / "out", answer, result(answer, (), None), said.append)
     assert [path.name for path in written] == ["result.json", "seg.dcm", "sr.dcm"]
     assert said == ["key image 1 could not be drawn (ValueError): the answer is written without all its key images"]
+
+
+def test_an_answer_in_the_folder_of_the_study_leaves_the_study_as_it_was(tmp_path: Path) -> None:
+    folder, said = tmp_path / "study", list[str]()
+    answer = answered(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for _ in range(2):  # the second time an earlier answer is there
+        write_answer(folder, answer, result(answer, (), None), said.append)
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    write_answer(folder, None, result(None, (), None), said.append)
+    assert {path.name for path in folder.iterdir()} == {*before, "result.json"}
+
+
+@pytest.mark.parametrize("name", ["seg.dcm", "sr.dcm", "key-image-1.dcm", "key-image-1.png", "result.json"])
+def test_a_file_of_the_user_with_one_of_our_names_is_neither_written_over_nor_removed(
+    tmp_path: Path, name: str
+) -> None:
+    answer, out = answered(tmp_path / "study"), tmp_path / "out"
+    out.mkdir()
+    source = next((tmp_path / "study").iterdir()).read_bytes()
+    mine = {".dcm": source, ".png": b"\x89PNG\r\n\x1a\n", ".json": b'{"present": "my own"}'}[(out / name).suffix]
+    (out / name).write_bytes(mine)
+    for written in (answer, None):
+        with pytest.raises(ApplianceError, match=rf"holds {name}, which this appliance did not write"):
+            write_answer(out, written, result(written, (), None), print)
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == {name: mine}
+    with pytest.raises(ApplianceError, match="did not write"):
+        AnswerFolder(out).require_usable()
+
+
+def test_a_file_whose_name_only_begins_like_one_of_ours_stays(tmp_path: Path) -> None:
+    answer, out = answered(tmp_path / "study"), tmp_path / "out"
+    write_answer(out, answer, result(answer, (), None), print)
+    mine = {"key-image-1-annotated.dcm", "key-image-10.png.bak", "seg.dcm.old", "segment.dcm"}
+    for name in mine:
+        (out / name).write_bytes((out / "seg.dcm").read_bytes())
+    write_answer(out, None, result(None, (), None), print)
+    assert {path.name for path in out.iterdir()} == {*mine, "result.json"}
+
+
+def test_an_answer_that_does_not_fit_on_the_disk_leaves_the_earlier_one_whole(tmp_path: Path) -> None:
+    answer, out = answered(tmp_path / "study"), tmp_path / "out"
+    write_answer(out, None, result(None, (), None), print)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # a key image has more
+    try:
+        with pytest.raises(ApplianceError, match=r"--out .* cannot be written to: File too large"):
+            write_answer(out, answer, result(answer, (), None), print)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize("out", ["/proc/no-such-process/out", "/proc/self/net"])
+def test_a_folder_that_cannot_be_made_or_written_is_told_in_a_sentence(tmp_path: Path, out: str) -> None:
+    with pytest.raises(ApplianceError, match=rf"--out {out} cannot be (made|written to): "):
+        write_answer(Path(out), None, result(None, (), None), print)
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder that everybody may enter; what runs in the test has the rights of nobody, if it had all of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(user)
+
+
+def test_a_folder_that_may_be_listed_and_not_entered_lets_nothing_be_read(as_nobody: Path) -> None:
+    for number, data in enumerate(head_series(str(generate_uid()))):
+        file = as_nobody / ("a" if number % 2 else "b") / f"{number}.dcm"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(data)
+    (as_nobody / "b").chmod(0o400)
+    try:
+        with pytest.raises(ApplianceError, match=r"b/\d+\.dcm.* cannot be read: Permission denied"):
+            folder_contents(as_nobody)
+    finally:
+        (as_nobody / "b").chmod(0o700)
+
+
+def test_a_link_to_what_is_not_there_lets_nothing_be_read_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "0.dcm").write_bytes(head_series(str(generate_uid()))[0])
+    os.mkfifo(tmp_path / "pipe")
+    assert folder_contents(tmp_path).refusals == ()
+    (tmp_path / "1.dcm").symlink_to("/nowhere/1.dcm")
+    with pytest.raises(ApplianceError, match=r"1\.dcm: this file or folder cannot be read"):
+        folder_contents(tmp_path)
+
+
+def test_a_folder_for_answers_without_rights_is_told_of_before_anything_is_read(as_nobody: Path) -> None:
+    out = as_nobody / "out"
+    out.mkdir(mode=0o500)
+    for path in (out, out / "below"):
+        with pytest.raises(ApplianceError, match="this user has no right to"):
+            AnswerFolder(path).require_usable()
+    (as_nobody / "file").touch()
+    with pytest.raises(ApplianceError, match="cannot be made"):
+        AnswerFolder(as_nobody / "file" / "out").require_usable()
+
+
+def test_a_folder_without_a_file_has_a_code(tmp_path: Path) -> None:
+    (tmp_path / "empty" / "inside").mkdir(parents=True)
+    contents = folder_contents(tmp_path / "empty")
+    assert [refusal.code for refusal in contents.refusals] == [RefusalCode.NO_IMAGES]
+
+
+def test_a_file_larger_than_any_image_is_not_taken_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (first, *_) = head_series(str(generate_uid()))
+    with (folder / "0.dcm").open("wb") as file:
+        file.write(first)
+        file.truncate(3 * 2**30)  # which takes no room on the disk
+    (study,) = folder_contents(folder).studies.values()
+    with pytest.raises(RefusedError) as refused:
+        study.fetch(study.instances[0].ref)
+    assert [refusal.code for refusal in refused.value.refusals] == [RefusalCode.TOO_LARGE]
 
 
 def test_a_triton_in_trouble_is_asked_again_and_the_person_who_waits_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

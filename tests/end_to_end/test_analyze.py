@@ -21,7 +21,7 @@ from tests.end_to_end.patient import Patient
 from tests.end_to_end.running import Running
 
 ANALYSED, FAILED, WRONG_CALL, REFUSED = 0, 1, 2, 3
-KEYS = {"present", "probability", "lesions", "series", "refusals", "timing_ms", "model"}
+KEYS = {"present", "probability", "coverage", "lesions", "series", "refusals", "timing_ms", "model"}
 LESION_KEYS = {"type", "volume_ml", "abc2_ml", "size_class", "confidence", "slices"}
 
 
@@ -138,3 +138,49 @@ def test_a_triton_that_cannot_be_started_fails_and_says_what_is_missing(
     done = appliance("analyze", written.folder, "--out", tmp_path / "out", "--settings", file, columns=200)
     assert done.returncode == FAILED
     assert "nowhere" in done.stderr.replace("\n", "")
+
+
+def test_an_empty_folder_is_refused_with_a_code(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    file = write_settings(absolute(settings, ROOT), tmp_path / "appliance.toml")
+    done = appliance("analyze", tmp_path / "in", "--out", tmp_path / "out", "--settings", file)
+    assert done.returncode == REFUSED, done.stderr
+    assert "refused: no_images: the folder holds no file" in done.stdout
+    assert [refusal["code"] for refusal in result(tmp_path / "out")["refusals"]] == ["no_images"]
+
+
+def test_every_fault_of_folder_disk_and_rights_is_one_sentence_and_leaves_nothing_behind(
+    settings: Settings, bleeding: Patient, tmp_path: Path
+) -> None:
+    written = bleeding.study(tmp_path / "study")
+    before = {path: path.read_bytes() for path in (tmp_path / "study").rglob("*") if path.is_file()}
+    (tmp_path / "file").touch()
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "seg.dcm").write_bytes(b"mine")
+    good = write_settings(absolute(settings, ROOT), tmp_path / "good.toml")
+    stateless = settings.model_copy(update={"state_dir": tmp_path / "file" / "state"})
+    bad = write_settings(absolute(stateless, ROOT), tmp_path / "bad.toml")
+    for out, file, told in (
+        (tmp_path / "file" / "out", good, "cannot be made"),
+        (Path("/proc/out"), good, "cannot be"),
+        (tmp_path / "foreign", good, "holds seg.dcm, which this appliance did not write"),
+        (tmp_path / "out", bad, f"state_dir = {tmp_path / 'file' / 'state'}: Triton cannot be started"),
+    ):
+        done = appliance("analyze", written.folder, "--out", out, "--settings", file, columns=300)
+        assert done.returncode == FAILED, (out, done.stderr)
+        assert told in done.stderr, out
+        assert "Traceback" not in done.stderr + done.stdout
+        assert not done.stderr.removeprefix("no Triton").count("\n") > 2, done.stderr
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / "foreign" / "seg.dcm").read_bytes() == b"mine"
+    assert {path: path.read_bytes() for path in (tmp_path / "study").rglob("*") if path.is_file()} == before
+
+
+def test_a_service_without_rights_to_its_state_folder_says_so_in_a_sentence(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    stateless = settings.model_copy(update={"state_dir": tmp_path / "file" / "state"})
+    file = write_settings(absolute(stateless, ROOT), tmp_path / "appliance.toml")
+    done = appliance("serve", "--settings", file, columns=300)
+    assert done.returncode == FAILED
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path / "file") in done.stderr
