@@ -75,6 +75,18 @@ def ae_title(text: str) -> str:
     return text
 
 
+def sender(text: str) -> str:
+    """Return who may send by DICOM, as AE title and address, or `*` for everybody. Raises `ValueError` otherwise."""
+    title, _, address = text.rpartition("@")
+    try:
+        if text != "*":
+            ae_title(title)
+            ipaddress.ip_address(address)
+    except ValueError:
+        raise ValueError('AE title and IP address are allowed, "CT1@10.0.0.21", or "*" for everybody') from None
+    return text
+
+
 def one_line(text: str) -> str:
     """Return text that holds no control character. Raises `ValueError` otherwise."""
     if not text.isprintable():
@@ -128,9 +140,11 @@ HostName = Annotated[str, AfterValidator(host_name)]
 KnownHost = Annotated[str, AfterValidator(known_host)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 AeTitle = Annotated[str, AfterValidator(ae_title)]
+Sender = Annotated[str, AfterValidator(sender)]
 UserName = Annotated[str, AfterValidator(user_name)]
 DicomText = Annotated[str, Field(max_length=64), AfterValidator(dicom_text)]
 Date = Annotated[str, AfterValidator(date)]
 PathName = Annotated[Path, BeforeValidator(path_name)]
 DatabaseUrl = Annotated[str, AfterValidator(database_url)]
+Secret = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$", max_length=200)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import secrets
 import socket
 import stat
 import time
@@ -158,6 +159,13 @@ def _read(path: Path, limit: int) -> bytes:
         raise RefusedError(gone) from error
     except OSError as error:
         raise ApplianceError(f"{path}: cannot be read: {error.strerror}; check the file's permissions") from error
+
+
+def with_secret(settings: Settings) -> Settings:
+    """Return settings with a secret for a Triton that is started for one analysis, unless they have one."""
+    triton = settings.triton
+    secret = triton.secret or secrets.token_urlsafe(24)  # one that asks for none does not mind
+    return settings.model_copy(update={"triton": triton.model_copy(update={"secret": secret})})
 
 
 @contextmanager

@@ -99,7 +99,7 @@ def analyze(
     from appliance import analyze as folder_analysis
     from appliance.answer_folder import AnswerFolder
 
-    loaded = _settings(settings)
+    loaded = folder_analysis.with_secret(_settings(settings))
     try:
         contents = folder_analysis.folder_contents(folder)
         chosen = contents.study(study)

@@ -23,6 +23,7 @@ from typing import Self
 
 from appliance.errors import UnavailableError
 from appliance.log_files import set_aside
+from appliance.private import UMASK
 
 _TAIL_LINES = 15
 
@@ -64,13 +65,14 @@ class Process:
         """Start `command` in `folder`, without waiting until it answers."""
         if self.pid is not None:
             raise RuntimeError(f"{self.name} runs already (process {self.pid})")
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         set_aside(self.log)
         # setpriv sets what it is told and becomes the command, with the same process id.
         setpriv = shutil.which("setpriv")
         tied = self._die_with_parent and setpriv and threading.current_thread() is threading.main_thread()
         prefix = [setpriv, "--pdeathsig", "TERM", "--"] if tied and setpriv else []
-        with self.log.open("ab") as log:  # appending, so that it can be emptied while it is written
+        # Appending, so that it can be emptied while it is written.
+        with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as log:
             # A session of its own: Ctrl-C goes to the starter alone, which then stops its servers in order.
             self._process = subprocess.Popen(
                 [*prefix, *map(str, command)],
@@ -80,6 +82,7 @@ class Process:
                 env=dict(environment),
                 cwd=folder,
                 start_new_session=True,
+                umask=UMASK,
             )
 
     def wait_until(self, answers: Callable[[], bool], timeout_s: float) -> None:

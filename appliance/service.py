@@ -43,6 +43,7 @@ from appliance.log_files import LogFiles
 from appliance.metrics import Metrics
 from appliance.orthanc import Orthanc
 from appliance.pipeline import Pipeline
+from appliance.private import be_private, close_to_others
 from appliance.results.warm_up import warm_up
 from appliance.settings import Settings
 from appliance.state_folder import StateFolder
@@ -313,6 +314,8 @@ def serve(settings: Settings, room: ReadingRoom | None = None) -> None:
 
     Raises `ApplianceError` when it cannot start: the ledger cannot be opened, or the port is taken.
     """
+    be_private()
+    close_to_others(settings.state_dir.glob("ledger.sqlite*"))
     _keep_memory_small()
     log_to()
     stopping = threading.Event()

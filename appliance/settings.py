@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -36,11 +38,15 @@ from appliance.allowed import (
     KnownHost,
     PathName,
     Port,
+    Secret,
+    Sender,
     UserName,
 )
 from appliance.errors import SettingsError
 from appliance.reading.contract import EXTEND_SCORE, JOIN_MM
 
+CREDENTIALS_FILE = "credentials.toml"
+"""The file in the state folder with what `make up` generated: a user of Orthanc and a secret of Triton."""
 SYSTEM_FILE = Path("/etc/hemorrhage-appliance/appliance.toml")
 
 
@@ -67,6 +73,11 @@ class OrthancSettings(_Section):
     username: UserName = Field("", description="Orthanc user, empty for none")
     password: str = Field("", description="Password of that user", repr=False, validate_default=True)
     aet: AeTitle = Field("HEMORRHAGE", description="AE title that scanners and the PACS send to")
+    senders: tuple[Sender, ...] = Field(
+        (),
+        description="Who may send to the Orthanc of `make up`, each as AE title and IP address, CT1@10.0.0.21; none: "
+        "this machine alone; *: everybody, for a network that holds nobody else",
+    )
     dicom_host: HostName = Field("127.0.0.1", description="Address where Orthanc's DICOM port is reached")
     dicom_port: Port = Field(4243, description="Orthanc's DICOM port")
     timeout_s: float = Field(30, ge=0.1, le=3600, description="Longest wait for one answer of Orthanc, s")
@@ -108,6 +119,12 @@ class TritonSettings(_Section):
         "doubles the next",
     )
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of the network, 0 for all cores")
+    secret: Secret = Field(
+        "",
+        description="Sent with each request to a Triton that was started with --http-restricted-api and "
+        "--grpc-restricted-protocol (docs/security.md); `make up` makes one",
+        repr=False,
+    )
 
 
 class ServiceSettings(_Section):
@@ -117,8 +134,9 @@ class ServiceSettings(_Section):
     port: Port = Field(8044, description="Port the service listens on")
     trusted_hosts: tuple[KnownHost, ...] = Field(
         (),
-        description="Host names and addresses, without port, by which others call the service; a request to another "
-        "one is refused. localhost, 127.0.0.1, ::1 and the address that a request arrives at always count",
+        description="Host names and addresses, without port, by which others call the service and the Orthanc of "
+        "`make up`; a request to another one is refused. localhost, 127.0.0.1, ::1 and the address that a request to "
+        "the service arrives at always count",
     )
     workers: int = Field(
         1, ge=1, le=16, description="Studies answered at a time; more than one pays only with a GPU and many cores"
@@ -359,13 +377,24 @@ def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
     Raises `SettingsError` with the name, the value and what is allowed of every wrong setting.
     """
     file = settings_file(given)
+    generated: dict[str, Any] = {}
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=file)
 
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: Any
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            known = super().settings_customise_sources(settings_cls, *sources, **named)
+            return *known, InitSettingsSource(settings_cls, generated)  # what a site sets itself wins
+
     wrong = _sections_that_are_none()
     try:
         loaded = FromFile(**overrides)
+        generated |= _credentials(loaded.state_dir)
+        if generated:
+            loaded = FromFile(**overrides)
     except ValidationError as error:
         wrong += [f"{'.'.join(map(str, item['loc']))}{_value(item)}: {_words(item)}" for item in error.errors()]
     except UnreadableSourceError as error:  # an environment variable of a whole section, which would be JSON
@@ -378,6 +407,16 @@ def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
         # Not chained: the framework's own text holds every value.
         raise SettingsError("\n  ".join([f"wrong settings (file: {file or 'none'})", *wrong])) from None
     return loaded
+
+
+def _credentials(state_dir: Path) -> dict[str, Any]:
+    """Return what `make up` generated, by section; nothing where it made nothing or this user may not read it."""
+    try:
+        return tomllib.loads((state_dir / CREDENTIALS_FILE).read_text())
+    except (FileNotFoundError, PermissionError, NotADirectoryError):
+        return {}
+    except ValueError as error:
+        raise ValueError(f"{state_dir / CREDENTIALS_FILE} is no TOML ({error}); remove it while nothing runs") from None
 
 
 def _sections_that_are_none() -> list[str]:

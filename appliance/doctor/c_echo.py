@@ -14,6 +14,8 @@ from pynetdicom.pdu import A_ASSOCIATE_RJ
 from appliance.doctor.check import PATIENCE_S, Check
 from appliance.settings import Settings
 
+DOCTOR_AET: Final = "APPLIANCE_DOCTOR"
+"""The AE title that the doctor calls by."""
 _VERIFICATION: Final = "1.2.840.10008.1.1"
 
 
@@ -31,7 +33,7 @@ def check_c_echo(settings: Settings) -> Iterator[Check]:
             "start Orthanc, or set orthanc.dicom_host and orthanc.dicom_port to its DICOM port",
         )
         return
-    entity = AE(ae_title="APPLIANCE_DOCTOR"[:16])
+    entity = AE(ae_title=DOCTOR_AET)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = PATIENCE_S
     entity.add_requested_context(_VERIFICATION)
     # A peer that rejects closes the connection at once, and the association may then call itself aborted: whether an
@@ -49,7 +51,8 @@ def check_c_echo(settings: Settings) -> Iterator[Check]:
             "c-echo",
             "fail",
             f"{at} turned the association down" if rejected else f"{at} does not speak DICOM",
-            "set orthanc.aet to Orthanc's DicomAet (it checks it when DicomCheckCalledAet is true)"
+            f"set orthanc.aet to Orthanc's DicomAet, and list {DOCTOR_AET} with this machine's address in its "
+            "DicomModalities, where scanners are listed too"
             if rejected
             else "set orthanc.dicom_port to Orthanc's DicomPort; another program listens there",
         )

@@ -24,6 +24,7 @@ from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from appliance.errors import GaveWayError, ModelContractError, UnavailableError
 from appliance.imaging.resize import to_matrix
+from appliance.inference.client import triton_client
 from appliance.inference.detections import ModelIdentity, Reading
 from appliance.inference.golden import GoldenAnswer, Readiness, chunk
 from appliance.inference.lanes import (
@@ -36,6 +37,7 @@ from appliance.inference.lanes import (
     remove_forsaken_regions,
 )
 from appliance.inference.patience import FIRST_S, Patience
+from appliance.inference.regions import close_regions
 from appliance.reading import contract
 from appliance.reading.detections import Detection, DismissedProposal, chunk_detections, chunk_dismissed
 from appliance.settings import TritonSettings
@@ -189,7 +191,7 @@ class TritonDetector:
                 self._lock.release()
 
     def _new_client(self) -> InferenceServerClient:
-        return InferenceServerClient(self._address, channel_args=_CHANNEL)
+        return triton_client(self._settings, _CHANNEL)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -222,6 +224,7 @@ class TritonDetector:
             self._client.load_model(contract.DETECTOR, client_timeout=_LOAD_TIMEOUT_S)
         except InferenceServerException as error:
             return f"the model process had ended and does not start again: {_trouble(error)}; restart Triton"
+        close_regions(self._settings)
         return "the model process had ended and was started again; what was asked can be asked again"
 
     def _connected(self) -> ServedModel:
@@ -381,6 +384,8 @@ def _trouble(error: InferenceServerException) -> str:
             "no answer in time; it hangs, or the machine is overloaded: when it does not come back by itself restart "
             "Triton; a machine that is only slow is waited for twice as long each time, up to triton.timeout_s"
         )
+    if "is restricted" in message:
+        return "it asks for a secret that is not ours; set triton.secret to the one that it was started with"
     if status == "UNAVAILABLE" and ("connect" in message.lower() or "socket" in message.lower()):
         return "does not answer; start it, or set triton.host and triton.grpc_port to where it runs"
     if status in ("NOT_FOUND", "UNAVAILABLE"):

@@ -18,9 +18,11 @@ from typing import Final
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
+from appliance.inference.client import triton_client
+from appliance.inference.regions import close_regions
 from appliance.reading import series
 from appliance.settings import TritonSettings
 
@@ -47,11 +49,12 @@ class SeriesClassifier:
     """
 
     def __init__(self, settings: TritonSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
         self._address = f"{settings.host}:{settings.grpc_port}"
         self._clock = clock
         self._lock = threading.Lock()
         self._log = structlog.get_logger("series classifier")
-        self._client = InferenceServerClient(self._address, channel_args=_CHANNEL)
+        self._client = triton_client(self._settings, _CHANNEL)
         self._checked = False
         self._silent_until = float("-inf")
         self._fault = ""
@@ -146,7 +149,7 @@ class SeriesClassifier:
         if isinstance(error, InferenceServerException) and (error.status() in _GONE or self._faults > 1):
             # A connection that failed answers from memory for a while; a new one looks whether Triton is back.
             self._client.close()
-            self._client = InferenceServerClient(self._address, channel_args=_CHANNEL)
+            self._client = triton_client(self._settings, _CHANNEL)
             if self._loading is None or not self._loading.is_alive():
                 self._faults = 0
                 self._loading = threading.Thread(target=self._load_anew, name="series classifier", daemon=True)
@@ -154,7 +157,8 @@ class SeriesClassifier:
 
     def _load_anew(self) -> None:
         """Let Triton load the model: one whose process ended counts as loaded until it is unloaded."""
-        with suppress(InferenceServerException), InferenceServerClient(self._address, channel_args=_CHANNEL) as client:
+        with suppress(InferenceServerException), triton_client(self._settings, _CHANNEL) as client:
             if client.is_server_live(client_timeout=TIMEOUT_S):
                 client.unload_model(series.CLASSIFIER, client_timeout=_LOAD_TIMEOUT_S)
                 client.load_model(series.CLASSIFIER, client_timeout=_LOAD_TIMEOUT_S)
+                close_regions(self._settings)

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Final
 
 from appliance.errors import SettingsError
+from appliance.inference.client import http_headers, restrictions
+from appliance.inference.regions import SHARED_MEMORY, close_regions, region_prefix
 from appliance.ports import require_free
 from appliance.process import EndedError, Process, Server
 from appliance.reading.contract import DETECTOR
 from appliance.reading.series import CLASSIFIER
 from appliance.settings import TritonSettings
 
-SHARED_MEMORY: Final = Path("/dev/shm")
 _THIS_MACHINE: Final = ("127.0.0.1", "localhost")
 _PORTS: Final = ("http_port", "grpc_port", "metrics_port")
 _CLASSIFIER_S: Final = 20.0
@@ -103,6 +104,7 @@ class TritonServer(Server):
             f"--metrics-port={settings.metrics_port}",
             "--exit-timeout-secs=5",
             "--log-format=ISO8601",
+            *restrictions(settings),
         ]
         if settings.profile == "cpu":
             command += ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
@@ -115,6 +117,7 @@ class TritonServer(Server):
             self._process.launch(command, self._environment(packages), self._state_dir)
             self._process.wait_until(self._is_loaded, timeout_s)
             self._load_classifier()
+            close_regions(self._settings)
         except BaseException:
             self.stop()
             raise
@@ -134,8 +137,7 @@ class TritonServer(Server):
 
     @property
     def _region_prefix(self) -> str:
-        """How the shared memory regions of a server on these ports begin; no two running servers share a port."""
-        return f"triton_python_backend_shm_region_{self._settings.grpc_port}_"
+        return region_prefix(self._settings)
 
     def _check_model(self) -> None:
         folder = self._settings.model_repository.absolute() / DETECTOR
@@ -213,7 +215,8 @@ class TritonServer(Server):
             return
         connection = http.client.HTTPConnection("127.0.0.1", self._settings.http_port, timeout=_CLASSIFIER_S)
         try:
-            connection.request("POST", f"/v2/repository/models/{CLASSIFIER}/load")
+            path = f"/v2/repository/models/{CLASSIFIER}/load"
+            connection.request("POST", path, headers=http_headers(self._settings))
             connection.getresponse().read()
         except (OSError, http.client.HTTPException):
             pass  # the server's log says why; callers of the classifier notice that it is missing

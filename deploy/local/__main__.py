@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from appliance.errors import ApplianceError, UnavailableError
+from appliance.private import be_private
 from appliance.settings import Settings, load_settings
 from deploy.local import records
 from deploy.local.appliance import LocalAppliance
@@ -55,6 +57,7 @@ def _errors_in_words() -> Iterator[None]:
 @contextmanager
 def _alone(state_dir: Path) -> Iterator[None]:
     """Keep a second `up` or `down` on one state folder out. Raises `UnavailableError`."""
+    be_private()
     state_dir.mkdir(parents=True, exist_ok=True)
     with (state_dir / "processes.lock").open("w") as lock:
         try:
@@ -80,6 +83,13 @@ def up(settings: SettingsOption = None) -> None:
                 names = ", ".join(f"{record.name} (process {record.pid})" for record in running)
                 raise UnavailableError(f"{names} still runs and the others do not; `make down`, then `make up`")
             out.print(f"starting in {loaded.state_dir}", soft_wrap=True)
+            if os.geteuid() == 0:
+                err.print(
+                    "as root, and so are all three: for trying it out; a site gives them a user of their own "
+                    "(docs/security.md)",
+                    style="yellow",
+                    soft_wrap=True,
+                )
             local = LocalAppliance(loaded, detached=True, report=_report)
             local.start()
             _print(local.records())

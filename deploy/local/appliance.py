@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 from appliance.inference.server import TritonServer
 from appliance.ports import require_free
+from appliance.private import be_private, close_to_others
 from appliance.process import Started
 from appliance.settings import Settings
 from deploy.local import records
+from deploy.local.credentials import with_credentials
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import named_ports
 from deploy.local.service import ROOT, ServiceProcess
@@ -25,7 +27,8 @@ class LocalAppliance(Started):
     ----------
     settings
         Ports, names and everything else; relative paths are taken from the checkout. `deploy.local.ports` has
-        `with_free_ports` for one that collides with no other.
+        `with_free_ports` for one that collides with no other. What they lack of credentials is made; the attribute
+        `settings` holds it.
     detached
         Leave the three running when this process ends, with their records in the state folder; otherwise they end
         with it, however it ends.
@@ -43,7 +46,7 @@ class LocalAppliance(Started):
         tcp_nodelay: bool = True,
         report: Callable[[str, float], None] = lambda name, seconds: None,  # noqa: ARG005 - nobody listens
     ) -> None:
-        self.settings = absolute(settings, ROOT)
+        self.settings = with_credentials(absolute(settings, ROOT))
         self.state_dir = self.settings.state_dir
         self._detached = detached
         self._report = report
@@ -71,6 +74,9 @@ class LocalAppliance(Started):
             when ports are taken, or a server does not get ready: with the place and the end of its log.
         """
         require_free(named_ports(self.settings))
+        be_private()
+        parts = ("orthanc", "orthanc/storage", "orthanc/orthanc.log", "triton", "triton/triton.log", "service")
+        close_to_others(self.state_dir / part for part in parts)
         begin = time.monotonic()
         try:
             self.orthanc.launch()

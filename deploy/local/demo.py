@@ -163,11 +163,11 @@ def run(seed: int, out: Path) -> bool:
             (patient, scanners.submit(write_study, patient.spec, out / "studies" / str(patient.spec.seed)))
             for patient in patients(seed)
         ]
-        with LocalAppliance(settings):
-            sent, records = answered(settings, scans)
+        with LocalAppliance(settings) as started:
+            sent, records = answered(started.settings, scans)
             results = {
                 study.truth.study_uid: stored_results(
-                    settings.orthanc, study.truth.study_uid, out / "answers" / str(patient.spec.seed)
+                    started.settings.orthanc, study.truth.study_uid, out / "answers" / str(patient.spec.seed)
                 )
                 for patient, study in sent
             }

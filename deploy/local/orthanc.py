@@ -13,9 +13,11 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
+from appliance.doctor.c_echo import DOCTOR_AET
 from appliance.errors import SettingsError
 from appliance.ports import require_free
 from appliance.process import Process, Server
@@ -29,16 +31,48 @@ DOORBELL = ROOT / "orthanc_plugin" / "hemorrhage_doorbell.py"
 TEMPLATE = ROOT / "orthanc_plugin" / "orthanc.json"
 
 
+TRUSTED_HOSTS = ROOT / "orthanc_plugin" / "trusted_hosts.lua"
+LOCAL_SENDERS = ("SCANNER", DOCTOR_AET)
+"""The AE titles that this machine sends by: `deploy.local.storescu` as a scanner, and the doctor's C-ECHO."""
+
+
+def template() -> dict[str, Any]:
+    """Return the configuration that this project ships, without its comments: Orthanc takes them and JSON does not."""
+    lines = TEMPLATE.read_text().splitlines()
+    read: dict[str, Any] = json.loads("\n".join(line for line in lines if not line.lstrip().startswith("//")))
+    return read
+
+
+def modalities(settings: Settings) -> dict[str, Any]:
+    """Return who may send: this machine, and the senders of the settings."""
+    orthanc = settings.orthanc
+    here = "127.0.0.1" if orthanc.dicom_host == "localhost" else orthanc.dicom_host
+    known = [(title, here) for title in LOCAL_SENDERS]
+    known += [(title, address) for title, _, address in (sender.rpartition("@") for sender in orthanc.senders) if title]
+    refused = {f"Allow{what}": False for what in ("Find", "FindWorklist", "Get", "Move")}
+    return {
+        f"sender-{number}": {"AET": title, "Host": address, "Port": 104, **refused}
+        for number, (title, address) in enumerate(known, start=1)
+    }
+
+
 def configuration(settings: Settings, folder: Path, *, doorbell: bool = True) -> dict[str, Any]:
     """Return the configuration of an Orthanc that keeps all it has in `folder`: the template with the settings."""
-    written: dict[str, Any] = json.loads(TEMPLATE.read_text())
+    written = template()
     orthanc = settings.orthanc
+    from_everybody = "*" in orthanc.senders
     written |= {
         "DicomAet": orthanc.aet,
         "DicomPort": orthanc.dicom_port,
         "HttpPort": orthanc_http_port(settings),
         "StorageDirectory": str(folder / "storage"),
         "IndexDirectory": str(folder / "storage"),
+        "DicomModalities": modalities(settings),
+        "DicomAlwaysAllowStore": from_everybody,
+        "DicomAlwaysAllowEcho": from_everybody,
+        "HttpBindAddresses": [urlsplit(orthanc.url).hostname],
+        "TrustedHosts": [f"[{host}]" if ":" in host else host for host in settings.service.trusted_hosts],
+        "LuaScripts": [str(TRUSTED_HOSTS)],
         "AuthenticationEnabled": bool(orthanc.username),
         "RegisteredUsers": {orthanc.username: orthanc.password} if orthanc.username else {},
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydicom import uid
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import dcmread
+from pydicom.filereader import read_file_meta_info
 
 from appliance.errors import SettingsError, UnavailableError
 from appliance.settings import OrthancSettings
@@ -54,7 +54,7 @@ def send(files: Iterable[Path], orthanc: OrthancSettings, *, tcp_nodelay: bool =
 
 def _proposal(file: Path) -> list[str]:
     try:
-        return _PROPOSALS.get(dcmread(file, specific_tags=[], stop_before_pixels=True).file_meta.TransferSyntaxUID, [])
+        return _PROPOSALS.get(read_file_meta_info(file).TransferSyntaxUID, [])
     except (InvalidDicomError, AttributeError):  # storescu says better what is wrong with it
         return []
 

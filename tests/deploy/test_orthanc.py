@@ -14,7 +14,7 @@ from pydicom.uid import JPEGLSLossless
 
 from appliance.errors import UnavailableError
 from appliance.settings import OrthancSettings, Settings
-from deploy.local.orthanc import DOORBELL, OrthancProcess, configuration
+from deploy.local.orthanc import DOORBELL, TRUSTED_HOSTS, OrthancProcess, configuration
 from deploy.local.ports import with_free_ports
 from deploy.local.storescu import send
 from tests.orthanc_plugin.small_ct import small_series
@@ -30,6 +30,9 @@ def test_the_configuration_follows_the_settings(tmp_path: Path) -> None:
         "AuthenticationEnabled": True,
         "RegisteredUsers": {"u": "p"},
         "RemoteAccessAllowed": False,
+        "HttpBindAddresses": ["127.0.0.1"],
+        "DicomAlwaysAllowStore": False,
+        "LuaScripts": [str(TRUSTED_HOSTS)],
         "StableAge": 2,
         "StorageDirectory": str(tmp_path / "storage"),
         "IndexDirectory": str(tmp_path / "storage"),

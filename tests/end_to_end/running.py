@@ -45,7 +45,7 @@ class Running:
         self.local = local
         self.settings = local.settings
         self.service = httpx.Client(base_url=local.service.url, timeout=30, trust_env=False)
-        self.orthanc = httpx.Client(base_url=local.orthanc.url, timeout=30, trust_env=False)
+        self.orthanc = local.orthanc.client()
 
     @property
     def settings_file(self) -> Path:

@@ -16,7 +16,7 @@ from tests.appliance.imaging.scans import file, image
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END = struct.pack("<HHL", 0xFFFE, 0xE000, UNDEFINED), struct.pack("<HHL", 0xFFFE, 0xE00D, 0)
 SEQUENCE_END = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
-REFERENCED_IMAGE, IMAGE_COMMENTS, PIXELS = (0x0008, 0x1140), (0x0020, 0x4000), (0x7FE0, 0x0010)
+REQUEST, IMAGE_COMMENTS, PIXELS = (0x0040, 0x0275), (0x0020, 0x4000), (0x7FE0, 0x0010)
 
 
 def small_image() -> Dataset:
@@ -32,22 +32,22 @@ def element(tag: tuple[int, int], representation: bytes, value: bytes, length: i
     return struct.pack("<HH2sH", *tag, representation, size) + value
 
 
-def with_elements(*elements: bytes) -> bytes:
-    """Return a file of a small image with raw elements in front of its pixels."""
-    data = file(small_image())
+def with_elements(*elements: bytes, dataset: Dataset | None = None) -> bytes:
+    """Return a file of an explicit little endian image, by default a small one, with raw elements before its pixels."""
+    data = file(dataset or small_image())
     at = data.index(struct.pack("<HH", *PIXELS) + b"OW")
     return data[:at] + b"".join(elements) + data[at:]
 
 
-def nested(levels: int, *, defined: bool) -> bytes:
+def nested(levels: int, *, defined: bool, dataset: Dataset | None = None) -> bytes:
     """Return a file with sequences nested in one another, of defined or of undefined length."""
     if not defined:
-        start = element(REFERENCED_IMAGE, b"SQ", b"", UNDEFINED) + ITEM
-        return with_elements(start * levels + (ITEM_END + SEQUENCE_END) * levels)
+        start = element(REQUEST, b"SQ", b"", UNDEFINED) + ITEM
+        return with_elements(start * levels + (ITEM_END + SEQUENCE_END) * levels, dataset=dataset)
     inner = b""
     for _ in range(levels):
-        inner = element(REFERENCED_IMAGE, b"SQ", struct.pack("<HHL", 0xFFFE, 0xE000, len(inner)) + inner)
-    return with_elements(inner)
+        inner = element(REQUEST, b"SQ", struct.pack("<HHL", 0xFFFE, 0xE000, len(inner)) + inner)
+    return with_elements(inner, dataset=dataset)
 
 
 def deflated(data: bytes, *, group_length: bool = True, preamble: bool = True) -> bytes:

@@ -22,7 +22,7 @@ from tests.appliance.imaging.hostile import (
     IMAGE_COMMENTS,
     ITEM,
     ITEM_END,
-    REFERENCED_IMAGE,
+    REQUEST,
     SEQUENCE_END,
     UNDEFINED,
     deflated,
@@ -88,12 +88,12 @@ def test_a_deflated_file_that_is_damaged_or_cut_short_is_no_dicom() -> None:
 MANY = {
     "elements": [element((0x0008, number), b"LO", b"") for number in range(0x2000)] * 40,
     "elements in items": [
-        element(REFERENCED_IMAGE, b"SQ", b"", UNDEFINED)
+        element(REQUEST, b"SQ", b"", UNDEFINED)
         + (ITEM + element((8, 0x1150), b"UI", b"") + ITEM_END) * 100_000
         + SEQUENCE_END
     ],
     "empty items of unknown representation": [
-        element(REFERENCED_IMAGE, b"UN", struct.pack("<HHL", 0xFFFE, 0xE000, 0) * 200_000)
+        element(REQUEST, b"UN", struct.pack("<HHL", 0xFFFE, 0xE000, 0) * 200_000)
     ],
     "values of text": [element((0x0018, 0x9999), b"UC", b"")]
     + [element((0x0028, 0x1050), b"DS", b"1\\" * 30_000)] * 20,
@@ -133,11 +133,11 @@ def test_a_large_multi_frame_header_is_still_known_for_what_it_is_and_costs_litt
 
 def test_a_count_is_never_below_what_pydicom_makes_of_a_file() -> None:
     comments = element(IMAGE_COMMENTS, b"LT", b"1\\2\\3" * 40)
-    implicit = struct.pack("<HHL", *REFERENCED_IMAGE, 0)
+    implicit = struct.pack("<HHL", *REQUEST, 0)
     for extra in (
         [comments],
-        [element(REFERENCED_IMAGE, b"SQ", b"", UNDEFINED), ITEM, implicit * 30, ITEM_END, SEQUENCE_END, comments],
-        [element(REFERENCED_IMAGE, b"UN", b"", UNDEFINED), ITEM, implicit * 30, ITEM_END, SEQUENCE_END],
+        [element(REQUEST, b"SQ", b"", UNDEFINED), ITEM, implicit * 30, ITEM_END, SEQUENCE_END, comments],
+        [element(REQUEST, b"UN", b"", UNDEFINED), ITEM, implicit * 30, ITEM_END, SEQUENCE_END],
         [element((8, 0x1199), b"SQ", ITEM + comments * 9)],
         [b"\x08\0\x99\x11\0\0\0\0"] * 7,
     ):

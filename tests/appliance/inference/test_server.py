@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import SettingsError, UnavailableError
+from appliance.inference.detector import TritonDetector
 from appliance.inference.server import TritonServer, remove_stale_regions
 from appliance.reading.contract import DETECTOR
 from appliance.settings import TritonSettings
@@ -23,10 +24,10 @@ from tests.appliance.inference.ports import ENVIRONMENT, triton_settings
 REGIONS = "triton_python_backend_shm_region_"
 
 
-def answer(port: int, path: str) -> tuple[int, str]:
+def answer(port: int, path: str, method: str = "GET") -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("GET", path)
+        connection.request(method, path)
         response = connection.getresponse()
         return response.status, response.read().decode()
     finally:
@@ -74,6 +75,28 @@ def test_the_server_listens_on_loopback_only(served: TritonSettings) -> None:
         addresses = [address for address, hexadecimal in listening if int(hexadecimal, 16) == port]
         assert addresses
         assert set(addresses) <= set(loopback)
+
+
+def test_without_the_secret_a_server_tells_of_its_health_and_does_nothing(repository: Path, tmp_path: Path) -> None:
+    settings = triton_settings(repository, secret="of-this-test")
+    with TritonServer(settings, tmp_path / "state"):
+        for method, path in (
+            ("POST", f"/v2/repository/models/{DETECTOR}/unload"),
+            ("POST", "/v2/repository/index"),
+            ("GET", "/v2/systemsharedmemory/status"),
+            ("POST", "/v2/systemsharedmemory/region/x/register"),
+            ("POST", f"/v2/models/{DETECTOR}/infer"),
+            ("POST", "/v2/logging"),
+            ("POST", "/v2/trace/setting"),
+            ("GET", "/v2"),
+        ):
+            assert answer(settings.http_port, path, method)[0] == 403, path
+        assert answer(settings.http_port, "/v2/health/ready")[0] == 200
+        assert answer(settings.http_port, f"/v2/models/{DETECTOR}/ready")[0] == 200
+        assert TritonDetector(settings).identity.name == DETECTOR
+        for secret in ("", "another"):
+            with pytest.raises(UnavailableError, match=r"set triton\.secret"):
+                TritonDetector(settings.model_copy(update={"secret": secret}))
 
 
 def test_a_stopped_server_leaves_no_process_no_port_and_no_shared_memory(repository: Path, tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A connection to Triton that sends the secret of the settings with every request.
+
+A Triton that was started with `restrictions` answers nobody else but on its health: no page in a browser and no other
+program unloads a model or registers shared memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tritonclient.grpc import InferenceServerClient, InferenceServerClientPlugin
+
+from appliance.settings import TritonSettings
+
+HTTP_HEADER: Final = "x-hemorrhage-secret"
+"""The header of Triton's HTTP that carries the secret; gRPC's has Triton's own prefix before it."""
+_GRPC_HEADER: Final = f"triton-grpc-protocol-{HTTP_HEADER}"
+_RESTRICTED: Final = (
+    *("metadata", "inference", "shared-memory", "model-config", "model-repository"),
+    *("statistics", "trace", "logging"),
+)
+"""All that Triton can restrict but `health`, which probes ask without a secret."""
+
+
+class _Secret(InferenceServerClientPlugin):  # type: ignore[misc]  # it has no types
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def __call__(self, request: Any) -> None:
+        request.headers[_GRPC_HEADER] = self._secret
+
+
+def triton_client(settings: TritonSettings, channel: Sequence[tuple[str, Any]]) -> InferenceServerClient:
+    """Return a client of the Triton of the settings, with gRPC's `channel` arguments; the caller closes it."""
+    client = InferenceServerClient(f"{settings.host}:{settings.grpc_port}", channel_args=list(channel))
+    if settings.secret:
+        client.register_plugin(_Secret(settings.secret))
+    return client
+
+
+def http_headers(settings: TritonSettings) -> dict[str, str]:
+    """Return the headers that Triton's HTTP wants for more than its health."""
+    return {HTTP_HEADER: settings.secret} if settings.secret else {}
+
+
+def restrictions(settings: TritonSettings) -> list[str]:
+    """Return the options of tritonserver that let nobody in without the secret; none without one."""
+    if not settings.secret:
+        return []
+    what = f"{','.join(_RESTRICTED)}:{HTTP_HEADER}={settings.secret}"
+    return [f"--http-restricted-api={what}", f"--grpc-restricted-protocol={what}"]
