@@ -26,7 +26,7 @@ from rich.table import Table
 
 from appliance.settings import Settings, load_settings
 from benchmarks.statistics import spread
-from benchmarks.turnaround import answered, specs
+from benchmarks.turnaround import await_answer, specs
 from deploy.local.appliance import LocalAppliance
 from deploy.local.ports import with_free_ports
 from deploy.local.storescu import send
@@ -52,7 +52,7 @@ def read_ahead(url: str) -> dict[str, float]:
     return counted
 
 
-def measured(studies: int, slices: int, console: Console) -> dict[str, Any]:
+def measure(studies: int, slices: int, console: Console) -> dict[str, Any]:
     """Run both appliances and return the figures.
 
     Raises
@@ -82,7 +82,7 @@ def measured(studies: int, slices: int, console: Console) -> dict[str, Any]:
             for name, settings in both.items():
                 study = write_scan(scan, spec, folder / "studies" / f"{number} {name}")
                 send(study.all_files, settings.orthanc)
-                record = answered(urls[name], study.truth.study_uid)
+                record = await_answer(urls[name], study.truth.study_uid)
                 if record["state"] != "done":
                     raise RuntimeError(f"a study was not answered: {record['state']} {record['error']}")
                 if number:  # the first one is the warm-up
@@ -123,7 +123,7 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
 ) -> None:
     """Print what reading ahead saves."""
-    figures = measured(studies, slices, Console(stderr=True))
+    figures = measure(studies, slices, Console(stderr=True))
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
     else:

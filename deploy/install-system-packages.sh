@@ -3,12 +3,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs what the appliance needs of Debian, where it is missing: Orthanc with its Python plugin, DCMTK (storescu),
-# dicom3tools (dciodvfy) and Python's venv; with the argument `tests` also PostgreSQL, which the ledger is tested on. With
-# everything there it does nothing and needs neither root nor network.
+# dicom3tools (dciodvfy) and Python's venv; with the argument `tests` also PostgreSQL, which the ledger is tested on, and
+# Prometheus, whose promtool tests the alerts. With everything there it does nothing and needs neither root nor network.
 #
-# Debian's own servers (Orthanc on 4242 and 8042, PostgreSQL on 5432) are left as they are found: a running one is not
-# restarted, and one that comes with this installation is neither started nor enabled. Ours run beside them, on ports
-# and storage of their own.
+# Debian's own servers (Orthanc on 4242 and 8042, PostgreSQL on 5432, Prometheus on 9090) are left as they are found: a
+# running one is not restarted, and one that comes with this installation is neither started nor enabled. Ours run
+# beside them, on ports and storage of their own.
 set -eu
 
 missing=""
@@ -26,6 +26,7 @@ need dicom3tools sh -c 'command -v dciodvfy'
 need python3-venv "${python:-python3}" -c 'import ensurepip, venv'
 if [ "${1:-}" = tests ]; then
     need postgresql sh -c 'command -v initdb || ls /usr/lib/postgresql/*/bin/initdb'
+    need prometheus sh -c 'command -v promtool'
 fi
 [ -n "$missing" ] || exit 0
 
@@ -49,7 +50,7 @@ $as_root sh -eu -s -- $missing <<'ROOT'
 policy=/usr/sbin/policy-rc.d
 kept=""
 new=""
-for server in orthanc postgresql; do
+for server in orthanc postgresql prometheus; do
     [ -e "/etc/init.d/$server" ] || new="$new $server"
 done
 
