@@ -21,6 +21,7 @@ from appliance.findings.finding import Finding
 from appliance.imaging.check import check
 from appliance.imaging.instances import Instance
 from appliance.imaging.read import read_volume
+from appliance.imaging.resize import to_square_field
 from appliance.imaging.stacks import Stack, stacks
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity, Reading
@@ -155,7 +156,7 @@ class Pipeline:
                 candidates.append(judgement)
                 continue
             with clock(Step.INFER):
-                reading = self.detector.read(volume.hu, go_on)
+                reading = self.detector.read(to_square_field(volume.hu, volume.pixel_spacing_mm), go_on)
             with clock(Step.FIND):
                 # The reading's own suggestion: by now another model may be served.
                 finding = find(reading, volume, Criteria.of(self.settings.finding, reading.suggested_threshold))

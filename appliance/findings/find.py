@@ -26,7 +26,8 @@ def find(reading: Reading, volume: Volume, criteria: Criteria) -> Finding:
     sure, unsure = criteria.may_count(reading.detections)
     matrix = (volume.hu.shape[1], volume.hu.shape[2])
     patches = [
-        only_clot(patch(one, matrix), volume.hu[one.slice_index], volume.pixel_spacing_mm) for one in (*sure, *unsure)
+        only_clot(patch(one, matrix, volume.pixel_spacing_mm), volume.hu[one.slice_index], volume.pixel_spacing_mm)
+        for one in (*sure, *unsure)
     ]
     found, counted = lesions(patches, volume.hu.shape, _coordinates_mm(volume), criteria)
     voxels = [np.asarray(np.count_nonzero(one.blood, axis=(1, 2))) for one in found]

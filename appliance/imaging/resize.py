@@ -1,13 +1,31 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
 """In-plane resizing to the network's matrix ("if necessary, this volume was resized to an in-plane resolution matrix
-of 512 x 512", paper, "Image Preprocessing"). The way back, of boxes and masks, is with the findings."""
+of 512 x 512", paper, "Image Preprocessing"): padded to a square field, then resized. The way back, of boxes and masks,
+is `appliance.reading.masks`."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from appliance.imaging.pixels import AIR_HU
+from appliance.reading.square import SquareField
+
+
+def to_square_field(hu: NDArray[np.int16], pixel_spacing_mm: tuple[float, float]) -> NDArray[np.int16]:
+    """Return the slices [Z, Y, X] (HU) in their square field, air about them; not copied where the field is square.
+
+    `pixel_spacing_mm` is the distance between rows and between columns.
+    """
+    slices, rows, columns = hu.shape
+    field = SquareField.about((rows, columns), pixel_spacing_mm)
+    if (field.rows, field.columns) == (rows, columns):
+        return hu
+    square = np.full((slices, field.rows, field.columns), AIR_HU, np.int16)
+    square[:, field.top : field.top + rows, field.left : field.left + columns] = hu
+    return square
 
 
 def to_matrix(hu: NDArray[np.int16], matrix: int) -> NDArray[np.int16]:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the detector's small masks on the contract grid to blood on a volume's own matrix, and back.
 
-The resize to the contract grid is in-plane and fills it whatever the aspect (paper, "Image Preprocessing"), so a
-point of the grid lies at the same fraction of the source's rows and columns.
+The contract grid is the source's square field (`square`), resized in-plane (paper, "Image Preprocessing"), so a point
+of the grid lies at the same fraction of that field's rows and columns.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from appliance.reading.contract import BRIGHTEST_CLOT_HU, MATRIX, HemorrhageType
 from appliance.reading.detections import Box, Detection
+from appliance.reading.square import SquareField
 
 MASK_THRESHOLD: Final = 0.5
 """The probability of blood from which a voxel belongs to the mask."""
@@ -52,15 +53,22 @@ class Patch:
         return self.slice_index - first, slice(y, y + height), slice(x, x + width)
 
 
-def box_on_matrix(box: Box, matrix: tuple[int, int]) -> Box:
-    """Return a box of the contract grid in pixels of a matrix of (rows, columns)."""
-    scale_y, scale_x = matrix[0] / MATRIX, matrix[1] / MATRIX
-    return Box(box.y1 * scale_y, box.x1 * scale_x, box.y2 * scale_y, box.x2 * scale_x)
+def box_on_matrix(box: Box, matrix: tuple[int, int], pixel_spacing_mm: tuple[float, float] = (1.0, 1.0)) -> Box:
+    """Return a box of the contract grid in pixels of a matrix of (rows, columns); it may reach over the matrix."""
+    field = SquareField.about(matrix, pixel_spacing_mm)
+    scale_y, scale_x = field.rows / MATRIX, field.columns / MATRIX
+    return Box(
+        box.y1 * scale_y - field.top,
+        box.x1 * scale_x - field.left,
+        box.y2 * scale_y - field.top,
+        box.x2 * scale_x - field.left,
+    )
 
 
-def patch(detection: Detection, matrix: tuple[int, int]) -> Patch:
-    """Return a detection's mask on a matrix of (rows, columns)."""
-    (rows, columns), probability = paste(box_on_matrix(detection.box, matrix), detection.mask, matrix)
+def patch(detection: Detection, matrix: tuple[int, int], pixel_spacing_mm: tuple[float, float] = (1.0, 1.0)) -> Patch:
+    """Return a detection's mask on a matrix of (rows, columns) with this distance between rows and columns, mm."""
+    box = box_on_matrix(detection.box, matrix, pixel_spacing_mm)
+    (rows, columns), probability = paste(box, detection.mask, matrix)
     return Patch(
         detection,
         detection.type,

@@ -84,7 +84,11 @@ def draw_slice(
     canvas = Image.new("RGB", (width, height + 3 * STRIP), BLACK)
     canvas.paste(Image.fromarray(pixels), (0, STRIP))
     pen = ImageDraw.Draw(canvas)
-    _draw_marks(pen, list(marks), (height, width))
+    _draw_marks(
+        pen,
+        [(mark, _on_picture(mark.box, hu.shape, pixel_spacing_mm, (height, width))) for mark in marks],
+        (height, width),
+    )
     font = _font(15)
     left = 8.0
     for words, colour in heading:
@@ -120,12 +124,19 @@ def _outline(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_
     return np.asarray(line & ~enlarged)
 
 
-def _draw_marks(pen: ImageDraw.ImageDraw, marks: list[Mark], size: tuple[int, int]) -> None:
-    """Draw the boxes and, where there is room, their labels beside them."""
+def _on_picture(box: Box, shape: tuple[int, ...], pixel_spacing_mm: tuple[float, float], size: tuple[int, int]) -> Box:
+    """Return a box of the contract grid in pixels of the picture of a slice: by way of the slice's own matrix."""
+    rows, columns = shape
+    own = box_on_matrix(box, (rows, columns), pixel_spacing_mm)
+    down, across = size[0] / rows, size[1] / columns
+    return Box(own.y1 * down, own.x1 * across, own.y2 * down, own.x2 * across)
+
+
+def _draw_marks(pen: ImageDraw.ImageDraw, marks: list[tuple[Mark, Box]], size: tuple[int, int]) -> None:
+    """Draw the boxes, given in pixels of the picture, and, where there is room, their labels beside them."""
     height, width = size
     rectangles = []
-    for mark in marks:
-        box = box_on_matrix(mark.box, size)
+    for mark, box in marks:
         left, top = max(box.x1 - BOX_MARGIN, 0), max(box.y1 - BOX_MARGIN, 0) + STRIP
         right, bottom = min(box.x2 + BOX_MARGIN, width - 1), min(box.y2 + BOX_MARGIN, height - 1) + STRIP
         rectangles.append((left, top, right, bottom))
@@ -135,7 +146,7 @@ def _draw_marks(pen: ImageDraw.ImageDraw, marks: list[Mark], size: tuple[int, in
             pen.rectangle((left, top, right, bottom), outline=mark.colour, width=2)
     taken = list(rectangles)
     font = _font(15)
-    for mark, rectangle in zip(marks, rectangles, strict=True):
+    for (mark, _), rectangle in zip(marks, rectangles, strict=True):
         place = _label_place(pen.textbbox((0, 0), mark.label, font), rectangle, taken, (width, height))
         taken.append(place)
         pen.text(place[:2], mark.label, mark.colour, font, stroke_width=2, stroke_fill=BLACK, anchor="lt")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from appliance.imaging.resize import to_matrix
+from appliance.imaging.resize import to_matrix, to_square_field
 
 
 def test_the_networks_own_matrix_is_not_copied() -> None:
@@ -37,3 +37,19 @@ def test_slices_do_not_mix() -> None:
     hu = np.zeros((3, 64, 64), np.int16)
     hu[1] = 100
     assert [(plane.min(), plane.max()) for plane in to_matrix(hu, 512)] == [(0, 0), (100, 100), (0, 0)]
+
+
+def test_a_square_field_is_not_copied() -> None:
+    hu = np.zeros((2, 256, 256), np.int16)
+    assert to_square_field(hu, (0.9, 0.9)) is hu
+    wide = np.zeros((2, 256, 512), np.int16)
+    assert to_square_field(wide, (0.9, 0.45)) is wide
+
+
+@pytest.mark.parametrize("shape", [(512, 448), (512, 400), (352, 512), (1024, 801)])
+def test_air_is_laid_about_a_field_that_is_not_square_and_nothing_is_stretched(shape: tuple[int, int]) -> None:
+    hu = np.full((2, *shape), 35, np.int16)
+    square = to_square_field(hu, (0.4, 0.4))
+    assert square.shape == (2, max(shape), max(shape))
+    assert np.count_nonzero(square == 35) == hu.size
+    assert set(np.unique(square)) == {-1024, 35}

@@ -15,9 +15,12 @@ from tests.appliance.phantom import detection, full
 
 
 def pasted(
-    box: tuple[float, float, float, float], mask: NDArray[np.float32], matrix: tuple[int, int]
+    box: tuple[float, float, float, float],
+    mask: NDArray[np.float32],
+    matrix: tuple[int, int],
+    spacing_mm: tuple[float, float] = (1.0, 1.0),
 ) -> NDArray[np.bool_]:
-    one = patch(detection(0, box, mask=mask), matrix)
+    one = patch(detection(0, box, mask=mask), matrix, spacing_mm)
     plane = np.zeros((1, *matrix), bool)
     plane[one.window] = one.blood
     return plane[0]
@@ -31,12 +34,22 @@ def test_a_full_mask_fills_the_pixels_whose_centres_lie_in_the_box() -> None:
 
 
 @pytest.mark.parametrize("matrix", [(256, 256), (512, 384), (300, 768)])
-def test_a_box_covers_the_same_share_of_any_matrix(matrix: tuple[int, int]) -> None:
-    plane = pasted((128, 64, 384, 320), full(), matrix)
+def test_a_box_covers_the_same_share_of_any_matrix_of_a_square_field(matrix: tuple[int, int]) -> None:
+    plane = pasted((128, 64, 384, 320), full(), matrix, (200 / matrix[0], 200 / matrix[1]))
     rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
     assert (rows[0], rows[-1] + 1) == (matrix[0] // 4, matrix[0] * 3 // 4)
     assert columns[0] == pytest.approx(matrix[1] / 8, abs=0.5)
     assert columns[-1] + 1 == pytest.approx(matrix[1] * 5 / 8, abs=0.5)
+
+
+@pytest.mark.parametrize(("matrix", "top", "left"), [((512, 400), 0, 56), ((352, 512), 80, 0), ((512, 447), 0, 32)])
+def test_a_box_on_a_field_that_was_padded_keeps_its_shape_and_place(
+    matrix: tuple[int, int], top: int, left: int
+) -> None:
+    plane = pasted((200, 240, 260, 280), full(), matrix)
+    expected = np.zeros(matrix, bool)
+    expected[200 - top : 260 - top, 240 - left : 280 - left] = True
+    np.testing.assert_array_equal(plane, expected)
 
 
 def test_probability_runs_linearly_between_the_centres_of_cells() -> None:

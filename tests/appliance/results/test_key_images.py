@@ -22,7 +22,7 @@ from appliance.reading.detections import Box, DismissedProposal
 from appliance.reading.lesions import Criteria
 from appliance.results import key_images
 from appliance.results.colours import COLOURS, DISMISSED
-from appliance.results.drawing import STRIP, draw_slice
+from appliance.results.drawing import STRIP, Mark, draw_slice
 from appliance.results.key_slices import key_slices
 from appliance.settings import ResultsSettings, Settings
 from tests.appliance.phantom import detection, made_volume, reading_of
@@ -194,6 +194,20 @@ def test_images_keep_the_patients_proportions_at_512_pixels_or_more(
 ) -> None:
     picture = draw_slice(np.zeros(matrix, np.int16), spacing, [], [], [], ("", ""))
     assert picture.shape == (size[0] + 3 * STRIP, size[1], 3)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "top", "left"), [((512, 512), 0, 0), ((512, 400), 0, 56), ((400, 512), 56, 0)], ids=str
+)
+def test_a_box_lies_about_what_it_frames_on_a_field_that_is_not_square(
+    matrix: tuple[int, int], top: int, left: int
+) -> None:
+    mark = Mark(Box(200, 240, 260, 280), "", IPH)
+    picture = draw_slice(np.zeros(matrix, np.int16), (0.45, 0.45), [], [mark], [], ("", ""))[STRIP : -2 * STRIP]
+    rows, columns = np.nonzero((picture == COLOURS[IPH]).all(axis=-1))
+    scale = 640 / 512
+    assert (rows.min(), rows.max()) == pytest.approx(((200 - top) * scale - 4, (260 - top) * scale + 4), abs=1)
+    assert (columns.min(), columns.max()) == pytest.approx(((240 - left) * scale - 4, (280 - left) * scale + 4), abs=1)
 
 
 def test_the_blood_window_runs_from_0_to_80_hu() -> None:
