@@ -284,6 +284,11 @@ class ResultsSettings(_Section):
         "comprehensive-3d", description="SOP class of the SR"
     )
     key_images: int = Field(6, ge=0, le=40, description="At most this many key images a study")
+    compress_key_images: bool = Field(
+        True,
+        description="Write key images in RLE Lossless, half the size or less; false for an archive that takes only "
+        "uncompressed ones and an Orthanc that may not transcode",
+    )
     institution: DicomText = Field(
         "", description="Institution name written to the results' equipment module, empty for none"
     )

@@ -90,7 +90,7 @@ class Population:
 
 TRAINING: Final = Population("training")
 REALISTIC: Final = Population("realistic", scanners=ScannerRange.REALISTIC, sizes=BleedSizes.PAPER)
-# For demonstrations, where a wrong answer shall mean a broken part; never for figures.
+# For demonstrations, where the network shall seldom err; never for figures.
 CLEAR: Final = replace(REALISTIC, name="clear", mimics=MimicSet.NONE, companions=False, clots=Clots.CLEAR)
 POPULATIONS: Final = {
     population.name: population

@@ -69,6 +69,8 @@ COVERAGE_INCOMPLETE: Final = Code("130576", "DCM", "Anatomy coverage incomplete"
 # Key object selection
 OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")
 BEST_IN_SET: Final = Code("113013", "DCM", "Best In Set")
+DOCUMENT_TITLE_MODIFIER: Final = Code("113011", "DCM", "Document Title Modifier")
+SERIES: Final = Code("113015", "DCM", "Series")
 KEY_OBJECT_DESCRIPTION: Final = Code("113012", "DCM", "Key Object Description")
 
 # What is found, and where

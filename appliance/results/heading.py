@@ -79,6 +79,24 @@ _REQUIRED: Final = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
+# Typographic signs that few character sets have, and how ASCII says them.
+_SIGNS: Final = str.maketrans(
+    {
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
+        **dict.fromkeys("\u2018\u2019\u201a\u2032", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u2033", '"'),
+        **dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f", " "),
+        **dict.fromkeys("\u00b7\u2022", "-"),
+        "\u2026": "...",
+        "\u2264": "<=",
+        "\u2265": ">=",
+        "\u00b1": "+/-",
+        "\u00d7": "x",
+        "\u2192": "->",
+        "\u00b0": " degrees",
+    }
+)
+_WORDS: Final = frozenset(("LO", "LT", "SH", "ST", "UC", "UT"))
 
 
 @dataclass(frozen=True)
@@ -135,22 +153,45 @@ class Heading:
         dataset.DeviceSerialNumber = self.model.sha256[:16]
         dataset.SoftwareVersions = [__version__, f"{self.model.name} {self.model.version}"]
         if self.institution:
-            dataset.InstitutionName = self.text(self.institution)
+            dataset.InstitutionName = self.institution
         dataset.file_meta = self._file_meta(dataset)
         # Tells pydicom that bytes carried over are in this encoding already, and are to be written as they are.
         encodings = convert_encodings(self.charset) if self.charset else ["iso8859"]
         dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True, character_encoding=encodings)
 
-    def text(self, text: str) -> str:
-        """Return `text` as the source's character set can write it: other letters lose their marks, or are left out.
+    def fit_words(self, dataset: Dataset) -> None:
+        """Write every text of a finished result object as the source's character set can hold it.
 
-        The character set is the source's, because its names stand in the same object.
+        Our own words are ASCII, and so are typographic signs here: in every character set an answer reads the same.
+        What comes from elsewhere (a series description, the institution's name) keeps the letters that the set has; of
+        the others, those that are a letter with a mark lose the mark, and the rest are left out. Patient and study are
+        the source's bytes and are not touched.
         """
+        self._fit(dataset, frozenset(element.tag for element in self.source))
+
+    def _fit(self, dataset: Dataset, carried: frozenset[int]) -> None:
+        for tag in dataset.keys() - carried:
+            element = dataset[tag]
+            if element.VR == "SQ":
+                for item in element.value:
+                    self._fit(item, frozenset())
+            elif element.VR in _WORDS and element.value and not str(element.value).isascii():
+                several = isinstance(element.value, MutableSequence)
+                element.value = [self.text(one) for one in element.value] if several else self.text(element.value)
+
+    def text(self, text: str) -> str:
+        """Return `text` as the source's character set can write it (see `fit_words`)."""
         encodings = convert_encodings(self.charset) if self.charset else ["ascii"]
         # The default repertoire is ASCII, although pydicom reads it as Latin-1.
-        if any(_encodes("ascii" if encoding == "iso8859" else encoding, text) for encoding in encodings):
-            return text
-        return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip() or "?"
+        sets = ["ascii" if encoding == "iso8859" else encoding for encoding in encodings]
+        signs = unicodedata.normalize("NFC", text.translate(_SIGNS))
+        fitted = "".join(
+            sign
+            if any(_encodes(encoding, sign) for encoding in sets)
+            else unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
+            for sign in signs
+        )
+        return fitted if fitted == signs else fitted.strip() or "?"
 
     @staticmethod
     def _file_meta(dataset: Dataset) -> FileMetaDataset:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydicom import Dataset
-from pydicom.uid import KeyObjectSelectionDocumentStorage, SecondaryCaptureImageStorage
+from pydicom.encaps import encapsulate
+from pydicom.uid import KeyObjectSelectionDocumentStorage, RLELossless, SecondaryCaptureImageStorage
 
 from appliance.coverage.coverage import Coverage
 from appliance.errors import DrawingError
@@ -31,6 +32,7 @@ from appliance.results.content_items import Relation
 from appliance.results.drawing import INK, PART_INK, WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, Colour, Mark, draw_slice
 from appliance.results.facts import lesion_facts, lesion_headline
 from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading
+from appliance.results.run_length import run_length_frame
 from appliance.results.wording import PART_ONLY, RESEARCH_USE, of_part
 
 MOST_DISMISSED: Final = 3
@@ -47,41 +49,62 @@ COVERED: Final = 0.3
 class KeyImage:
     """One slice as a secondary capture, drawn when its pixels are first needed, so that the SR need not wait.
 
-    `undrawn` is the capture without its pixels and stays so; `draw` returns them, RGB uint8 [rows, columns, 3].
+    `undrawn` is the capture without its pixels and stays so; `draw` returns them, RGB uint8 [rows, columns, 3];
+    `compressed` says whether the capture holds them in RLE Lossless or as they are.
     """
 
     undrawn: Dataset
     draw: Callable[[], NDArray[np.uint8]]
 
+    compressed: bool = True
+
     @cached_property
-    def capture(self) -> Dataset:
-        """The whole secondary capture. Raises `DrawingError` when it cannot be drawn."""
+    def picture(self) -> NDArray[np.uint8]:
+        """The picture, RGB uint8 [rows, columns, 3]. Raises `DrawingError` when it cannot be drawn."""
         try:
-            picture = self.draw()
+            return self.draw()
         except Exception as error:
             number = self.undrawn.InstanceNumber
             raise DrawingError(f"key image {number} could not be drawn ({type(error).__name__})") from error
+
+    @cached_property
+    def capture(self) -> Dataset:
+        """The whole secondary capture, in RLE Lossless if `compressed`. Raises `DrawingError` as `picture` does."""
+        picture = self.picture
         capture = deepcopy(self.undrawn)  # a shallow copy of a Dataset shares its elements
         capture.Rows, capture.Columns = picture.shape[:2]
-        pixels = picture.tobytes()
-        capture.PixelData = pixels + b"\0" * (len(pixels) % 2)
+        if self.compressed:
+            capture.file_meta.TransferSyntaxUID = RLELossless
+            capture.PixelData = encapsulate([run_length_frame(picture)])
+            capture["PixelData"].is_undefined_length = True
+        else:
+            pixels = picture.tobytes()
+            capture.PixelData = pixels + b"\0" * (len(pixels) % 2)
         capture["PixelData"].VR = "OB"
         return capture
 
     def png(self) -> bytes:
-        """Return the key image as a PNG file, which says of itself whose picture it is."""
-        capture = self.capture
-        pixels = np.frombuffer(capture.PixelData, np.uint8)[: capture.Rows * capture.Columns * 3]
+        """Return the key image as a PNG file, which says of itself whose picture it is.
+
+        Raises `DrawingError` as `picture` does.
+        """
         whose = PngInfo()
         whose.add_text("Software", MODEL_NAME)
-        whose.add_text("SOPInstanceUID", str(capture.SOPInstanceUID))
+        whose.add_text("SOPInstanceUID", str(self.undrawn.SOPInstanceUID))
         file = BytesIO()
-        Image.fromarray(pixels.reshape(capture.Rows, capture.Columns, 3)).save(file, "PNG", pnginfo=whose)
+        Image.fromarray(self.picture).save(file, "PNG", pnginfo=whose)
         return file.getvalue()
 
 
 def key_images(
-    volume: Volume, reading: Reading, finding: Finding, heading: Heading, slices: Sequence[int], covered: Coverage
+    volume: Volume,
+    reading: Reading,
+    finding: Finding,
+    heading: Heading,
+    slices: Sequence[int],
+    covered: Coverage,
+    *,
+    compressed: bool = True,
 ) -> tuple[KeyImage, ...]:
     """Return a key image of each of `slices` (Z indices), numbered in their order.
 
@@ -100,6 +123,7 @@ def key_images(
                 index,
                 covered,
             ),
+            compressed,
         )
         for number, index in enumerate(slices, 1)
     )
@@ -123,6 +147,13 @@ def key_object_selection(images: Sequence[KeyImage], finding: Finding, heading: 
         items.container(
             codes.OF_INTEREST if finding.present else codes.BEST_IN_SET,
             [
+                # "Best In Set" says of which set; "Of Interest" has no modifier (PS3.16 TID 2010, CID 7012).
+                *(
+                    []
+                    if finding.present
+                    else [items.code(codes.DOCUMENT_TITLE_MODIFIER, codes.SERIES, Relation.MODIFIES)]
+                ),
+                items.code(codes.LANGUAGE, codes.ENGLISH, Relation.MODIFIES),
                 items.code(codes.OBSERVER_TYPE, codes.DEVICE, Relation.CONTEXT),
                 items.uid(codes.DEVICE_UID, heading.device_uid, Relation.CONTEXT),
                 items.text(codes.DEVICE_NAME, MODEL_NAME, Relation.CONTEXT),

@@ -154,7 +154,15 @@ def _structured_report(draft: Draft) -> Iterator[Dataset]:
 def _key_images(draft: Draft) -> Iterable[KeyImage]:
     if not draft.settings.results.key_images:
         return ()
-    return key_images(draft.volume, draft.reading, draft.finding, draft.head, draft.slices, draft.covered)
+    return key_images(
+        draft.volume,
+        draft.reading,
+        draft.finding,
+        draft.head,
+        draft.slices,
+        draft.covered,
+        compressed=draft.settings.results.compress_key_images,
+    )
 
 
 def _key_objects(draft: Draft) -> Iterator[Dataset]:
@@ -211,5 +219,6 @@ def report(
             draft.go_without(type_.kind, error)
         draft.made[type_.kind.name] = made
         for number, content in enumerate(made, 1):
-            objects[type_.kind.named(number)] = ResultObject(type_.kind, content)
+            made_object = objects[type_.kind.named(number)] = ResultObject(type_.kind, content)
+            head.fit_words(made_object.announced)
     return Results(objects, draft.unmade)

@@ -282,4 +282,4 @@ class _Tree:
             f"Model {self.heading.model.name} version {self.heading.model.version}, "
             f"sha256 {self.heading.model.sha256}.",
         ]
-        return self.heading.text("\n".join(lines))
+        return "\n".join(lines)

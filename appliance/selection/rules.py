@@ -102,7 +102,7 @@ def spacing(geometry: Geometry) -> Iterator[Evidence]:
     least, most = _BEST_SPACING_MM
     usual = geometry.spacing_mm
     if least <= usual <= most:
-        yield Evidence(Topic.SLICES, 4, f"2.5–5 mm slices ({shown})")
+        yield Evidence(Topic.SLICES, 4, f"2.5-5 mm slices ({shown})")
     elif usual < _FINE_SPACING_MM:
         yield Evidence(Topic.SLICES, -1, f"thin slices ({shown})")
     elif usual < least:

@@ -2,18 +2,26 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import io
+import subprocess
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
+import numpy as np
 import pytest
-from pydicom import Dataset
-from pydicom.uid import generate_uid
+from PIL import Image
+from pydicom import Dataset, dcmread
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
 
 from appliance.delivery.store import orthanc_ids, result_objects, store
 from appliance.orthanc import NotThereError, Orthanc
 from appliance.settings import Settings
 from deploy.local.orthanc import OrthancProcess
-from deploy.local.ports import with_free_ports
+from deploy.local.ports import free_ports, with_free_ports
 from tests.appliance.imaging import scans
+from tests.appliance.results.answers import answered
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +83,35 @@ def test_a_result_that_was_deleted_can_be_deleted_again(orthanc: Orthanc) -> Non
     assert not orthanc.holds_instance(instance)
     with pytest.raises(NotThereError):
         orthanc.file(instance)
+
+
+@pytest.mark.parametrize(
+    ("takes", "arrives_as"), [([], {ExplicitVRLittleEndian, ImplicitVRLittleEndian}), (["+xr"], {RLELossless})],
+    ids=["uncompressed only", "RLE"],
+)  # fmt: skip
+def test_orthanc_shows_compressed_key_images_and_sends_them_as_their_destination_takes_them(
+    orthanc: Orthanc, tmp_path: Path, takes: list[str], arrives_as: set[UID]
+) -> None:
+    image = answered().results.key_images[0]
+    instance = store(orthanc, image.capture)
+    with httpx.Client(base_url=orthanc.url, trust_env=False, timeout=30) as client:
+        preview = client.get(f"/instances/{instance}/preview", headers={"Accept": "image/png"}).raise_for_status()
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(preview.content)).convert("RGB")), image.picture)
+        (port,) = free_ports(1)
+        archive = subprocess.Popen(["storescp", *takes, "-od", str(tmp_path), "-aet", "ARCHIVE", str(port)])
+        try:
+            client.put(f"/modalities/archive-{port}", json=["ARCHIVE", "127.0.0.1", port]).raise_for_status()
+            for _ in range(100):  # it says nothing when it is ready
+                echoed = client.post(f"/modalities/archive-{port}/echo", json={})
+                if echoed.is_success:
+                    break
+                time.sleep(0.1)
+            client.post(f"/modalities/archive-{port}/store", json=instance).raise_for_status()
+        finally:
+            archive.terminate()
+            archive.wait()
+    (arrived,) = tmp_path.iterdir()
+    received = dcmread(arrived)
+    assert received.file_meta.TransferSyntaxUID in arrives_as
+    assert received.SOPInstanceUID == image.capture.SOPInstanceUID
+    np.testing.assert_array_equal(received.pixel_array, image.picture)

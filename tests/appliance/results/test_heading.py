@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -18,9 +18,10 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from appliance.imaging.volume import Volume
 from appliance.settings import ResultsSettings, Settings
-from tests.appliance.phantom import made_volume
+from tests.appliance.phantom import made_volume, reading_of, stroke_reading
 from tests.appliance.results.answers import answered
 
+NO_YES = (False, True)
 CHARSETS = {
     "latin": ("ISO_IR 100", "Müller^Jörg"),
     "cyrillic": ("ISO_IR 144", "Люкceмбypг"),
@@ -79,6 +80,69 @@ def test_names_keep_their_bytes_in_every_character_set(charset: tuple[str | list
     for name, dataset in answered(volume).results.named_datasets():
         assert raw(dataset, "PatientName") == expected, name
         assert dataset.get("SpecificCharacterSet") == volume.headers[0].get("SpecificCharacterSet")
+
+
+def texts(dataset: Dataset, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every text of a data set with the place where it stands."""
+    for element in dataset:
+        if element.VR == "SQ":
+            for number, item in enumerate(element.value):
+                yield from texts(item, f"{path}{element.keyword}[{number}].")
+        elif element.VR in ("LO", "LT", "SH", "ST", "UC", "UT", "CS"):
+            yield f"{path}{element.keyword}", str(element.value)
+
+
+CARRIED = {"PatientName", "ReferringPhysicianName", "SpecificCharacterSet"}
+
+
+@pytest.mark.parametrize("bleeds", NO_YES)
+def test_every_text_of_ours_is_ascii_and_the_same_in_every_character_set(bleeds: bool) -> None:
+    reasons = ("2.5–5 mm slices (5.0 mm)", "planes tilted by 12°", "score ≥ 3 · 5 × 5 …")
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for charset, (claimed, name) in {**CHARSETS, "latin 2": ("ISO_IR 101", "Dvořák^Jiří")}.items():
+        volume = with_headers(
+            made_volume(),
+            SpecificCharacterSet=claimed,
+            PatientName=name,
+            ReferringPhysicianName="Doe^Jane",
+            StudyDescription="CT head",
+            SeriesDescription="Head 5.0",
+        )
+        reading = stroke_reading() if bleeds else reading_of()
+        answer = answered(volume, reading, selection_reasons=reasons)
+        found[charset] = [
+            (kind, place, text)
+            for kind, dataset in answer.results.named_datasets()
+            for place, text in texts(reread(dataset, dataset.file_meta.TransferSyntaxUID))
+            if place not in CARRIED
+        ]
+    first = found["none"]
+    assert {kind for kind, _, _ in first} >= {"sr", "key-image-1", "key-objects", *(("seg",) if bleeds else ())}
+    assert [text for text in first if not text[2].isascii()] == []
+    (summary,) = [text for kind, _, text in first if kind == "sr" and text.startswith("Research use only")]
+    assert "2.5-5 mm slices (5.0 mm)" in summary
+    assert "score >= 3 - 5 x 5 ..." in summary
+    for charset, all_texts in found.items():
+        assert all_texts == first, charset
+
+
+@pytest.mark.parametrize(
+    ("charset", "written"),
+    [
+        ("ISO_IR 192", "Schädel – голова 頭 5.0".replace("–", "-")),
+        ("ISO_IR 100", "Schädel -   5.0"),
+        ("ISO_IR 144", "Schadel - голова  5.0"),
+        ("GB18030", "Schädel - голова 頭 5.0"),
+        (None, "Schadel -   5.0"),
+    ],
+    ids=str,
+)
+def test_words_of_others_keep_the_letters_that_the_character_set_has(charset: str | None, written: str) -> None:
+    volume = with_headers(
+        made_volume(), SpecificCharacterSet=charset, PatientName="A^B", ReferringPhysicianName="", StudyDescription="CT"
+    )
+    sr = answered(volume, selection_reasons=["Schädel – голова 頭 5.0"]).results.sr
+    assert any(text.count(f"Why this series: {written}\n") for _, text in texts(reread(sr)))
 
 
 # The bytes that a name is in, and the character set that the header claims.
@@ -185,8 +249,8 @@ def test_times_are_in_the_zone_that_the_source_says_its_times_are_in(offset: str
     ("charset", "written"),
     [
         ("ISO_IR 192", "Universitätsklinikum 東京"),
-        ("ISO_IR 100", "Universitatsklinikum"),
-        (["", "ISO 2022 IR 87"], "Universitatsklinikum"),
+        ("ISO_IR 100", "Universitätsklinikum"),
+        (["", "ISO 2022 IR 87"], "Universitatsklinikum 東京"),
         (None, "Universitatsklinikum"),
     ],
 )

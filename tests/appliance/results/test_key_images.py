@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from appliance.errors import DrawingError
 from appliance.findings.find import find
@@ -82,6 +84,41 @@ def test_the_selection_names_every_key_image_and_nothing_else(answer: Answered, 
     assert named == evidence == wanted
     text = dsrdump_text(written(selection, tmp_path))
     assert not [line for line in text.splitlines() if line.startswith(("E:", "F:"))]
+
+
+def test_the_selection_of_a_negative_says_of_which_set_its_images_are_the_best() -> None:
+    titles = {}
+    for name, answer in (("positive", answered()), ("negative", negative())):
+        selection = answer.results.key_object_selection
+        assert selection is not None
+        modifiers = [
+            item.ConceptCodeSequence[0]
+            for item in selection.ContentSequence
+            if item.ConceptNameCodeSequence[0].CodeValue == "113011" and item.RelationshipType == "HAS CONCEPT MOD"
+        ]
+        titles[name] = (selection.ConceptNameCodeSequence[0].CodeMeaning, [one.CodeMeaning for one in modifiers])
+        assert {(one.CodeValue, one.CodingSchemeDesignator) for one in modifiers} <= {("113015", "DCM")}
+    assert titles == {"positive": ("Of Interest", []), "negative": ("Best In Set", ["Series"])}
+
+
+def test_key_images_are_compressed_without_loss_as_others_read_them(tmp_path: Path) -> None:
+    for image in answered().results.key_images:
+        capture = image.capture
+        assert capture.file_meta.TransferSyntaxUID == RLELossless
+        np.testing.assert_array_equal(pixels(capture), image.picture)
+        assert len(capture.PixelData) < 0.6 * image.picture.nbytes
+        assert capture.SOPInstanceUID == image.undrawn.SOPInstanceUID
+        plain = tmp_path / "plain.dcm"
+        subprocess.run(["dcmdrle", str(written(capture, tmp_path)), str(plain)], check=True)
+        np.testing.assert_array_equal(pixels(dcmread(plain)), image.picture)
+
+
+def test_a_site_can_have_its_key_images_uncompressed(tmp_path: Path) -> None:
+    settings = Settings(results=ResultsSettings(compress_key_images=False))
+    for image in answered(settings=settings).results.key_images:
+        assert image.capture.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+        np.testing.assert_array_equal(pixels(image.capture), image.picture)
+        assert dciodvfy_errors(written(image.capture, tmp_path)) == []
 
 
 def test_each_lesion_is_shown_on_the_slice_with_most_of_it() -> None:

@@ -66,7 +66,7 @@ def test_the_axial_soft_tissue_series_wins_among_everything_that_scanners_send()
 def test_the_reasons_are_sentences_with_figures() -> None:
     selection = selection_of(scan(1, SeriesDescription="Head w/o"), scan(2, **BONE))
     soft, bone = judgement_of(selection, 1), judgement_of(selection, 2)
-    assert "2.5–5 mm slices (5.0 mm)" in soft.reasons_for
+    assert "2.5-5 mm slices (5.0 mm)" in soft.reasons_for
     assert "soft-tissue kernel H31s" in soft.reasons_for
     assert "30 slices cover 150 mm, a head's extent" in soft.reasons_for
     assert soft.reasons_against == ()
@@ -108,7 +108,7 @@ def test_mixed_spacing_is_shown_as_a_range() -> None:
     ]
     selection = selection_of(images)
     assert selection.chosen is not None
-    assert "2.5–5 mm slices (2.5 to 5.0 mm)" in selection.judgements[0].reasons_for
+    assert "2.5-5 mm slices (2.5 to 5.0 mm)" in selection.judgements[0].reasons_for
 
 
 def test_a_tilted_head_is_chosen_and_the_tilt_is_said() -> None:
