@@ -189,8 +189,14 @@ class IntakeSettings(_Section):
         120.0,
         ge=1,
         le=_DAY_S,
-        description="A series with a gap, too few slices or a missing end is waited for this long, s; then a gap or "
-        "too few slices are refused, and what lacks an end is read and marked as a part",
+        description="A series with a gap or too few slices is waited for this long, then refused, s",
+    )
+    ends_s: float = Field(
+        30.0,
+        ge=1,
+        le=_DAY_S,
+        description="A head whose lowest or highest slice shows that its base or top is missing is waited for this "
+        "long, then read and marked as a part, s",
     )
     poll_s: float = Field(
         1.0, ge=0.1, le=3600, description="How often Orthanc's change log is read without a doorbell, s"

@@ -128,6 +128,8 @@ class Intake:
         for placed in taken.placed:
             self._note_unstamped(placed)
             self._paces.note(placed)
+            # Its quiet time may seem to start when that of the last one did: Orthanc's times are whole seconds.
+            self._prepared.pop(placed.series.study, None)
             self._ahead.withdraw(placed.series.study)
             self._stamps.pop(placed.instance, None)
             # Those of a backlog are fetched when their study is judged, or they would drive each other out.
@@ -205,7 +207,7 @@ class Intake:
         for study in self._ledger.studies.followed():
             due = study.quiet_from + self._paces.quiet_s(study.id)
             if study.state is StudyState.INCOMPLETE:
-                due = max(due, study.quiet_from + self._settings.intake.incomplete_s)
+                due = max(due, study.quiet_from + self._incomplete_s(study))
             judged_at = min(study.quiet_from + _JUDGED_AFTER_S, due)
             now = self._clock()
             if now >= due:
@@ -218,6 +220,15 @@ class Intake:
             else:
                 next_due = min(next_due, judged_at - now)
         return next_due
+
+    def _incomplete_s(self, study: FollowedStudy) -> float:
+        """Return how long what is missing of an incomplete study is waited for, s.
+
+        Why it is incomplete is in memory alone: after a restart the longer time holds.
+        """
+        intake, prepared = self._settings.intake, self._prepared.get(study.id)
+        is_part = prepared is not None and prepared.quiet_from == study.quiet_from and prepared.verdict.part
+        return intake.ends_s if is_part else intake.incomplete_s
 
     def _is_prepared(self, study: FollowedStudy) -> bool:
         prepared = self._prepared.get(study.id)

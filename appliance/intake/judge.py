@@ -37,13 +37,15 @@ class Verdict:
     """What to do about a study once it is quiet.
 
     `new` is the answer that it needs, None when there is nothing new. With `wait`, more is awaited before that answer
-    is made (but not for ever); `why` says what, `refusals` what speaks against the series so far.
+    is made (but not for ever); `why` says what, `refusals` what speaks against the series so far. `part` says that only
+    an end of the head is awaited: without it the answer is about a part.
     """
 
     new: NewJob | None
     wait: bool = False
     why: str = ""
     refusals: tuple[Refusal, ...] = ()
+    part: bool = False
 
 
 def judge(
@@ -75,15 +77,16 @@ def judge(
     before = [stack for stack in selection.suitable if stack.slice_set_hash in answered]
     if all(scores[chosen] > scores[stack] for stack in before):
         new = NewJob(snapshot.instance_set, chosen.slice_set_hash)
-        waiting_for = waiting_for or _ends(chosen, missing_ends)
-        return Verdict(new, bool(waiting_for), waiting_for, selection.refusals if waiting_for else ())
+        ends = "" if waiting_for else _ends(chosen, missing_ends)
+        why = waiting_for or ends
+        return Verdict(new, bool(why), why, selection.refusals if why else (), part=bool(ends))
     rescan = _rescan(selection, before)
     if rescan is None:
         return Verdict(None)
     ranked_before = selection.suitable[: selection.suitable.index(rescan)]
     left_out = tuple(stack.slice_set_hash for stack in ranked_before)
-    waiting_for = _ends(rescan, missing_ends)
-    return Verdict(NewJob(snapshot.instance_set, rescan.slice_set_hash, left_out), bool(waiting_for), waiting_for)
+    ends = _ends(rescan, missing_ends)
+    return Verdict(NewJob(snapshot.instance_set, rescan.slice_set_hash, left_out), bool(ends), ends, part=bool(ends))
 
 
 def _ends(stack: Stack, missing_ends: Callable[[Stack], Sequence[str]]) -> str:

@@ -28,7 +28,7 @@ def orthanc_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setti
 
 @pytest.fixture
 def settings(orthanc_settings: Settings) -> Settings:
-    return orthanc_settings.model_copy(update={"intake": IntakeSettings(quiet_s=2, incomplete_s=60)})
+    return orthanc_settings.model_copy(update={"intake": IntakeSettings(quiet_s=2, incomplete_s=60, ends_s=20)})
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAppliance]:
     """Orthanc with the plugin, Triton and the service, running; it does not wait long for missing slices."""
     settings = with_free_ports(Settings(), tmp_path_factory.mktemp("stack"))
-    intake = settings.intake.model_copy(update={"incomplete_s": INCOMPLETE_S})
+    intake = settings.intake.model_copy(update={"incomplete_s": INCOMPLETE_S, "ends_s": INCOMPLETE_S})
     with LocalAppliance(settings.model_copy(update={"intake": intake})) as started:
         yield started
 

@@ -60,6 +60,10 @@ def test_a_folder_is_analysed_with_a_triton_that_is_started_for_it_and_stopped_a
         "description": axial.description or "",
         "slices": len(axial.files),
     }
+    covered = document["coverage"]
+    assert (covered["slices_read"], covered["slices_there"]) == (len(axial.files), len(axial.files))
+    assert covered["missing"] == ["1 image of the study cannot be read and may belong to it"]  # cut.dcm
+    assert covered["partial"] is True
     assert {"select", "read", "check", "infer", "find", "report", "total"} == set(document["timing_ms"])
     assert document["timing_ms"]["total"] == pytest.approx(
         sum(ms for step, ms in document["timing_ms"].items() if step != "total")
@@ -98,6 +102,7 @@ def test_several_studies_in_a_folder_need_one_to_be_named(
     assert document == json.loads(named.stdout)
     assert document["present"] is False
     assert document["lesions"] == []
+    assert document["coverage"]["partial"] is False
     assert document["series"]["uid"] == other.truth.series_uid
     assert not (tmp_path / "out" / "seg.dcm").exists()
 

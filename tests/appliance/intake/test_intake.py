@@ -20,7 +20,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from appliance.errors import UnavailableError
+from appliance.errors import Refusal, RefusalCode, RefusedError, UnavailableError
+from appliance.imaging.instances import Instance
 from appliance.imaging.stacks import stacks
 from appliance.intake.doorbell import Ring
 from appliance.ledger.records import NewJob, Origin, Position
@@ -582,7 +583,7 @@ class TestEnds:
     def test_a_sender_that_broke_off_is_waited_for_and_then_answered(self, desk: Desk, study: str) -> None:
         desk.send(*head_series(study, 16)[:13])
         desk.quiet()
-        desk.wait(desk.settings.intake.incomplete_s - 4)
+        desk.wait(desk.settings.intake.ends_s - 4)
         assert desk.jobs(study) == []
         desk.wait(4)
         (job,) = desk.jobs(study)
@@ -598,3 +599,30 @@ class TestEnds:
         desk.send(*again[13:])
         desk.quiet()
         assert len(desk.jobs(study)) == 2
+
+    def test_a_slice_that_cannot_be_read_at_all_is_counted_and_a_document_is_not(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ids = desk.send(*head_series(study), bystander(study))
+        desk.take_in()
+        of = desk.headers.of
+
+        def refuse_two(instance: str) -> Instance:
+            if instance in (ids[4], ids[-1]):
+                raise RefusedError(Refusal(RefusalCode.NOT_DICOM, "not to be read"))
+            return of(instance)
+
+        monkeypatch.setattr(desk.headers, "of", refuse_two)
+        snapshot = desk.snapshots.of(desk.study_of(ids[0]))
+        assert snapshot.unread == 1
+        assert len(snapshot.refusals) == 2
+        assert len(snapshot.instances) == 13
+
+    def test_a_gap_is_waited_for_longer_than_an_end(self, desk: Desk, study: str) -> None:
+        files = head_series(study, 16)
+        desk.send(*files[:6], *files[7:13])
+        desk.quiet()
+        desk.wait(desk.settings.intake.ends_s + 1)
+        assert desk.jobs(study) == []
+        desk.wait(desk.settings.intake.incomplete_s - desk.settings.intake.ends_s)
+        assert len(desk.jobs(study)) == 1
