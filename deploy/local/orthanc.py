@@ -46,7 +46,7 @@ def template() -> dict[str, Any]:
 def modalities(settings: Settings) -> dict[str, Any]:
     """Return who may send: this machine, and the senders of the settings."""
     orthanc = settings.orthanc
-    here = "127.0.0.1" if orthanc.dicom_host == "localhost" else orthanc.dicom_host
+    here = _address(orthanc.dicom_host)
     known = [(title, here) for title in LOCAL_SENDERS]
     known += [(title, address) for title, _, address in (sender.rpartition("@") for sender in orthanc.senders) if title]
     refused = {f"Allow{what}": False for what in ("Find", "FindWorklist", "Get", "Move")}
@@ -54,6 +54,11 @@ def modalities(settings: Settings) -> dict[str, Any]:
         f"sender-{number}": {"AET": title, "Host": address, "Port": 104, **refused}
         for number, (title, address) in enumerate(known, start=1)
     }
+
+
+def _address(host: str) -> str:
+    """Return the address of this machine's own name: Orthanc takes addresses alone where it binds and compares."""
+    return "127.0.0.1" if host == "localhost" else host
 
 
 def configuration(settings: Settings, folder: Path, *, doorbell: bool = True) -> dict[str, Any]:
@@ -70,7 +75,7 @@ def configuration(settings: Settings, folder: Path, *, doorbell: bool = True) ->
         "DicomModalities": modalities(settings),
         "DicomAlwaysAllowStore": from_everybody,
         "DicomAlwaysAllowEcho": from_everybody,
-        "HttpBindAddresses": [urlsplit(orthanc.url).hostname],
+        "HttpBindAddresses": [_address(urlsplit(orthanc.url).hostname or "")],
         "TrustedHosts": [f"[{host}]" if ":" in host else host for host in settings.service.trusted_hosts],
         "LuaScripts": [str(TRUSTED_HOSTS)],
         "AuthenticationEnabled": bool(orthanc.username),

@@ -42,6 +42,14 @@ def test_the_configuration_follows_the_settings(tmp_path: Path) -> None:
     assert written["Hemorrhage"]["ServiceUrl"] == "http://127.0.0.1:8044"
 
 
+def test_where_orthanc_wants_an_address_it_gets_one(tmp_path: Path) -> None:
+    orthanc = OrthancSettings(url="http://localhost:9001", dicom_host="localhost", senders=("CT1@10.0.0.21",))
+    written = configuration(Settings(orthanc=orthanc), tmp_path)
+    assert written["HttpBindAddresses"] == ["127.0.0.1"]
+    hosts = {modality["AET"]: modality["Host"] for modality in written["DicomModalities"].values()}
+    assert hosts == {"SCANNER": "127.0.0.1", "APPLIANCE_DOCTOR": "127.0.0.1", "CT1": "10.0.0.21"}
+
+
 def test_without_the_doorbell_no_plugin_is_loaded(tmp_path: Path) -> None:
     written = configuration(Settings(), tmp_path, doorbell=False)
     assert written["Plugins"] == []
