@@ -29,7 +29,7 @@ Plane = NDArray[np.int16]
 TOP_CM2: Final = 25.0
 """A top slice that shows more of the inside of the skull is no vertex: a dome of 14 cm goes on for 6 mm above it."""
 BASE_CM2: Final = 65.0
-"""A lowest slice that shows more is no base: at the foramen magnum a few cm2 are left, 2 cm above it 65."""
+"""A lowest slice that shows more is no base: where scans begin it is 22 cm2 in the middle, 2 cm above that 84."""
 RING_CM2: Final = 40.0
 """The middle of a head shows more than this; where it does not, the skull is open and its ends cannot be seen."""
 LEAST_MM: Final = 100.0
