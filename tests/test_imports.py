@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,18 @@ def test_what_tests_share_is_no_test() -> None:
         if module.startswith("tests.") and any(part.startswith(("test_", "conftest")) for part in module.split("."))
     ]
     assert not against
+
+
+def test_no_module_of_the_appliance_is_imported_in_a_circle() -> None:
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sources("appliance")}
+    imports = {
+        module: {
+            found
+            for name in imported(path)
+            for found in (name, name.rpartition(".")[0])
+            if found in modules and found != module
+        }
+        for module, path in modules.items()
+    }
+    assert imports["appliance.pipeline"] >= {"appliance.imaging.read", "appliance.findings.find"}
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
