@@ -113,6 +113,21 @@ class Metrics:
             "Unix time at which Orthanc's change log was last read to its end",
             registry=self.registry,
         )
+        self.unseen_series = Gauge(
+            "hemorrhage_unseen_series",
+            "Series in Orthanc that could not be looked at so far; each is looked at again",
+            registry=self.registry,
+        )
+        self.orthanc_clock_ahead = Gauge(
+            "hemorrhage_orthanc_clock_ahead_seconds",
+            "How far Orthanc's clock is ahead of the service's; 0 when they may agree",
+            registry=self.registry,
+        )
+        self.odd_entries = Counter(
+            "hemorrhage_odd_ring_entries",
+            "Entries of the plugin's messages that were left out: their identifiers are none of Orthanc's",
+            registry=self.registry,
+        )
         self.doorbells = Counter(
             "hemorrhage_doorbells", "Messages of the Orthanc plugin that came in", registry=self.registry
         )

@@ -165,6 +165,14 @@ class Orthanc:
         """Return Orthanc's description of itself (version, AE title, ports)."""
         return self._ask_for_object(self._client.get_system)
 
+    def now(self) -> float:
+        """Return Orthanc's time (Unix time in whole seconds)."""
+        told = self._transfer("GET", "/tools/now").decode("ascii", "replace").strip().strip('"')
+        now = orthanc_time(told)
+        if not now:
+            raise OrthancError(f"Orthanc at {self.url} does not tell its time")
+        return now
+
     def plugins(self) -> list[str]:
         """Return the names of the plugins that Orthanc has loaded."""
         return list(self._ask(self._client.get_plugins))

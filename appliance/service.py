@@ -34,10 +34,12 @@ from appliance.intake.files import Files
 from appliance.intake.handover import Handover
 from appliance.intake.headers import Headers
 from appliance.intake.intake import Intake
+from appliance.intake.requests import RequestRate, TooManyRequestsError
 from appliance.intake.snapshot import Snapshots
 from appliance.leases import Leases
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import NewJob, Origin
+from appliance.ledger.states import OPEN
 from appliance.log import describe, log_to
 from appliance.log_files import LogFiles
 from appliance.metrics import Metrics
@@ -51,6 +53,9 @@ from appliance.web.app import OwnResultError, WebApp
 from appliance.worker import Worker
 
 _STOPPING_S: Final = 5.0
+_REQUEST_S: Final = 5.0
+"""About how long one answer that was asked for takes."""
+_CLOCK_FOLLOWED_EVERY_S: Final = 60.0
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGE: Final = 8 * 2**20
 
@@ -125,7 +130,9 @@ class Service:
             settings.ledger.stall_s,
         )
         self._orthanc = Orthanc(settings.orthanc)
-        self._bell = Bell()
+        clock = self._ledger.clock
+        self._clock_followed_at = time.monotonic()
+        self._bell = Bell(clock)
         self._handover = Handover()
         files = Files(self._orthanc, settings.intake.files_kept_mib * 2**20)
         headers = Headers(files, settings.intake.headers_kept)
@@ -133,6 +140,7 @@ class Service:
             self._orthanc, files, headers, self._ledger, settings.intake.largest_series
         )
         self._room = room or ReadingRoom(settings)
+        self._request_rate = RequestRate(settings.service.requests_a_minute)
         self._metrics = Metrics(self._ledger.views.job_counts, self._ledger.views.study_counts)
         self._warming = threading.Lock()
         self._warm = threading.Event()
@@ -159,6 +167,8 @@ class Service:
             self._handover,
             self._ahead,
             self._metrics,
+            clock,
+            self._follow_clock,
         )
         self._workers = [
             Worker(
@@ -171,6 +181,7 @@ class Service:
                 self._ahead,
                 self._room.pipeline,
                 self._metrics,
+                clock,
             )
             for _ in range(settings.service.workers)
         ]
@@ -236,17 +247,23 @@ class Service:
         return self._room.model()
 
     def analyze(self, series: str) -> int:
-        """Queue the answer about one series that a person asks for, before all others; return the job.
+        """Queue the answer about one series that a person asks for, behind the studies that come in; return the job.
 
-        Raises `NotThereError`, `OwnResultError` or `UnavailableError`.
+        Raises `NotThereError`, `OwnResultError`, `TooManyRequestsError` or `UnavailableError`.
         """
+        self._request_rate.take()
         held = self._orthanc.series(series)
         known = self._ledger.series.known([series]).get(series)
         own = self._snapshots.is_own(held) if known is None else known.origin is Origin.OWN
         if own:
             raise OwnResultError
         study = self._orthanc.study(held.study)
-        job = self._ledger.jobs.request(study.id, study.uid, NewJob("", "", series=series))
+        most = self._settings.service.requests_waiting
+        job = self._ledger.jobs.request(study.id, study.uid, NewJob("", "", series=series), most)
+        if job is None:
+            raise TooManyRequestsError(
+                f"{most} answers that were asked for are on their way (service.requests_waiting)", _REQUEST_S
+            )
         self._handover.wake()
         return job
 
@@ -286,6 +303,18 @@ class Service:
             self._log.warning("taking up a job that was left in the middle", job=job.id, study=job.study_uid)
         if left:
             self._handover.wake()
+
+    def _follow_clock(self) -> None:
+        """Take over a correction of the machine's clock once nothing waits by it; called by intake."""
+        now = time.monotonic()
+        if now < self._clock_followed_at + _CLOCK_FOLLOWED_EVERY_S:
+            return
+        self._clock_followed_at = now
+        counts = self._ledger.views.job_counts()
+        if not any(counts[state] for state in OPEN):
+            off_s = self._ledger.follow_clock()
+            if off_s:
+                self._log.warning("the clock was set", seconds=round(off_s, 1))
 
     def _probe_orthanc(self) -> None:
         self._orthanc.system()

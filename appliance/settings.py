@@ -141,6 +141,15 @@ class ServiceSettings(_Section):
     workers: int = Field(
         1, ge=1, le=16, description="Studies answered at a time; more than one pays only with a GPU and many cores"
     )
+    requests_waiting: int = Field(
+        20,
+        ge=1,
+        le=10_000,
+        description="At most this many answers that people asked for are on their way; more are turned down (429)",
+    )
+    requests_a_minute: int = Field(
+        30, ge=1, le=10_000, description="At most this many answers may be asked for within a minute; more: 429"
+    )
     stop_s: float = Field(
         30, gt=0, le=3600, description="Longest wait for a study that was begun when the service stops, s"
     )

@@ -176,8 +176,8 @@ class Worker:
         clock = StepClock()
         if not job.requested:
             ahead_s = taken.ahead_s if taken else 0.0
-            clock.add(Step.QUIET, job.created - job.last_instance_at - ahead_s)
-        clock.add(Step.QUEUE, started - job.created)
+            clock.add(Step.QUIET, max(0.0, job.created - job.last_instance_at - ahead_s))
+        clock.add(Step.QUEUE, max(0.0, started - job.created))
         clock.take_over(answer.timing_ms)
         if isinstance(answer, ReadAnswer):
             self._deliver(job, answer, refusals, clock)
@@ -254,6 +254,8 @@ class Worker:
         self._remove_leftovers(job, stored)
         self._withdraw_superseded(job, str(results.sr.SOPInstanceUID), stack.series_uid, stored)
         turnaround_s = sr_stored_at - job.last_instance_at if job.live and not job.requested else None
+        if turnaround_s is not None and turnaround_s < 0:  # noted by a service whose clock was ahead
+            turnaround_s = None
         superseded = self._ledger.jobs.finish(
             job, str(results.sr.SOPClassUID), str(results.sr.SOPInstanceUID), clock.timing_ms, turnaround_s
         )

@@ -36,7 +36,9 @@ INSTANCES_KEPT = 8192
 RESOURCES_KEPT = 1024
 """The same for series, and for studies."""
 INSTANCES_A_RING = 1024
-"""Most instances told in one message, which keeps it under 64 KiB."""
+"""Most instances told in one message."""
+RESOURCES_A_RING = 512
+"""The same for series, and for studies; all together keeps a message under 160 KiB, of 256 that the service takes."""
 GATHER_S = 0.05
 """News of this long go into one message: a scanner sends tens of slices a second."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
@@ -271,16 +273,17 @@ class News:
 
     def take(self) -> dict:
         """Return the next message, in the service's format, and forget what it says."""
-        told = list(self.instances.items())[:INSTANCES_A_RING]
-        message = {
-            "instances": dict(told),
-            "series": self.series,
-            "studies": self.studies,
-            "orthanc": self.orthanc,
-        }
-        for identifier, _ in told:
-            del self.instances[identifier]
-        self.series, self.studies, self.orthanc = {}, {}, None
+        message = {}
+        for kind, most in (
+            ("instances", INSTANCES_A_RING),
+            ("series", RESOURCES_A_RING),
+            ("studies", RESOURCES_A_RING),
+        ):
+            entries = getattr(self, kind)
+            message[kind] = dict(list(entries.items())[:most])
+            for identifier in message[kind]:
+                del entries[identifier]
+        message["orthanc"], self.orthanc = self.orthanc, None
         return message
 
     def put_back(self, message: dict) -> None:
@@ -387,7 +390,8 @@ class Doorbell:
 
     def _ring(self, message: dict) -> bool:
         """Tell the service; return False when it did not take the message."""
-        body = json.dumps(message).encode()
+        # With the time of now the service can tell how old a time is, whatever this machine's clock says.
+        body = json.dumps({**message, "sent": time.time()}).encode()
         try:
             status, _ = self._service.ask("POST", "/doorbell", body, self._settings.timeout_s)
             fault = None if 200 <= status < 300 else f"{self._settings.url}/doorbell answers {status}"
@@ -449,7 +453,7 @@ class Routes:
             _send(output, 503, {"error": "The hemorrhage service does not answer. Is it running?"})
             return
         answer = _json_object(body)
-        if status not in (202, 404, 409, 503) or answer is None:
+        if status not in (202, 404, 409, 429, 503) or answer is None:
             _send(output, 503, {"error": f"The hemorrhage service could not take the job (it answers {status})."})
             return
         _send(output, status, answer)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from appliance.doctor.addresses import without_user
 from appliance.doctor.check import PATIENCE_S, Check
+from appliance.doctor.clock import check_clock
 from appliance.doctor.plugin import check_plugin
 from appliance.errors import UnavailableError
 from appliance.orthanc import NotThereError, Orthanc, OrthancError, TurnedDownError
@@ -52,6 +53,7 @@ def check_orthanc(settings: Settings) -> Iterator[Check]:
         yield Check("orthanc", "ok", f"Orthanc {system['Version']} at {address}")
         yield from _dicom_settings(settings, system)
         yield from _stable_age(orthanc)
+        yield from check_clock(orthanc)
         yield from check_plugin(settings, orthanc)
 
 

@@ -1,41 +1,53 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Follows Orthanc's change log with a cursor in the ledger, and finds the series that the log leaves out.
+"""Follows Orthanc's change log with a cursor in the ledger.
 
 New instances become arrivals of their study; the cursor moves in the same transaction. The log cannot be trusted
 alone: it may have been cleared, or Orthanc's database restored or replaced, so that its numbers start again. Then, and
-at each start, a sweep over all series finds what was missed.
+at each start, a sweep over all series (`sweep`) finds what was missed.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+import structlog
+
+from appliance.clocks import OrthancClock
+from appliance.errors import UnavailableError
 from appliance.intake.snapshot import Snapshots
+from appliance.intake.sweep import Sweeper
 from appliance.ledger.ledger import Ledger
-from appliance.ledger.records import Arrival, KnownSeries, Origin, Position
+from appliance.ledger.records import Arrival, KnownSeries, Origin, Position, UnseenSeries
+from appliance.log import describe
 from appliance.orthanc import Change, HeldSeries, NotThereError, Orthanc, OrthancError
 
 _NEW_INSTANCE: Final = "NewInstance"
 _PAGE: Final = 200
-_SWEPT_AT_ONCE: Final = 20
 _STUDIES_REMEMBERED: Final = 2000
+_CLOCK_LOOKED_AT_EVERY_S: Final = 30.0
+_LATE_S: Final = 1.0
+"""How much earlier than we know of it an instance may have come: it is stored before the log has it."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """An instance of the change log with its place; `stamped` when the plugin said when it was received."""
+    """An instance of the change log with its place, its times in our clock.
+
+    `stamped` says that the plugin told when it was received, which cannot have been before `not_before`.
+    """
 
     instance: str
     series: HeldSeries
     received_at: float
     quiet_from: float
     stamped: bool
+    not_before: float
 
 
 @dataclass(frozen=True)
@@ -57,98 +69,144 @@ class ChangeFeed:
         snapshots: Snapshots,
         since: str = "",
         clock: Callable[[], float] = time.time,
+        longest_pause_s: float = 300.0,
     ) -> None:
         self._orthanc = orthanc
         self._ledger = ledger
         self._snapshots = snapshots
         self._since = since
         self._clock = clock
+        self.orthanc_clock = OrthancClock()
+        self.sweeper = Sweeper(orthanc, ledger, snapshots, self._study_uid, self.orthanc_clock, clock, longest_pause_s)
+        self._clock_looked_at = float("-inf")
+        self._read_to_its_end_at = float("-inf")
         self._study_uids: OrderedDict[str, str] = OrderedDict()
+        self._log = structlog.get_logger("intake")
 
-    def connect(self) -> bool:
-        """Find the place in the change log; return whether its numbers started again since the cursor was stored.
+    def connect(self) -> None:
+        """Find the place in the change log, and ask for a sweep: one that counts if the log's numbers started again.
 
         The very first start begins at the newest entry, or at `since`: an install on a full archive must not queue
         years.
         """
+        self._look_at_clock()
         position = self._ledger.feed.position()
         if position is None:
             newest = self._orthanc.newest_change()
             last = newest.changes[-1] if newest.changes else None
-            began = last.date + 1 if last else self._clock()
+            began = last.date + 1 if last else self._clock() + (self.orthanc_clock.ahead_s or 0.0)
             if self._since:
                 began = datetime.strptime(self._since, "%Y%m%d").replace(tzinfo=UTC).timestamp()
             self._ledger.feed.begin(Position(newest.last, last.fingerprint if last else "", began))
-            return False
-        if position.seq == 0 or not position.fingerprint:
-            return False
-        there = self._orthanc.changes(position.seq - 1, 1).changes
-        if there and there[0].seq == position.seq:
-            restarted = there[0].fingerprint != position.fingerprint
-        else:  # the entry went with its study, or the log is shorter than it was
-            restarted = self._orthanc.newest_change().last < position.seq
-        if restarted:
-            self._reposition(position)
-        return restarted
+        elif position.seq and position.fingerprint:
+            there = self._orthanc.changes(position.seq - 1, 1).changes
+            if there and there[0].seq == position.seq:
+                restarted = there[0].fingerprint != position.fingerprint
+            else:  # the entry went with its study, or the log is shorter than it was
+                restarted = self._orthanc.newest_change().last < position.seq
+            if restarted:
+                self._reposition(position)
+        self._ledger.sweeps.begin(counting=False)
 
     def _reposition(self, position: Position) -> None:
+        """Go on from the newest entry; what is below it is for a sweep that counts, begun in the same transaction."""
         newest = self._orthanc.newest_change()
         fingerprint = newest.changes[-1].fingerprint if newest.changes else ""
-        self._ledger.feed.advance(position, Position(newest.last, fingerprint, position.began))
+        self._ledger.feed.advance(position, Position(newest.last, fingerprint, position.began), sweep=True)
+
+    def _look_at_clock(self) -> None:
+        before = self._clock()
+        try:
+            told = self._orthanc.now()
+        except (OrthancError, UnavailableError):  # this user may not ask, or whoever asks next sees that it is away
+            return
+        self._clock_looked_at = self._clock()
+        self.orthanc_clock.look(before, told, self._clock_looked_at)
 
     def take_in(self, stamps: Mapping[str, float]) -> TakenIn:
-        """Take in the next page; `stamps` are the times at which the plugin saw instances, by instance."""
+        """Take in the next page; `stamps` are the times of ours at which the plugin saw instances, by instance."""
         position = self._ledger.feed.position()
         if position is None:
             self.connect()
             return TakenIn(done=False)
+        asked_at = self._clock()
         page = self._orthanc.changes(position.seq, _PAGE)
+        if page.changes or asked_at - self._clock_looked_at > _CLOCK_LOOKED_AT_EVERY_S:
+            self._look_at_clock()
         if not page.changes:
             if page.last < position.seq:
                 self._reposition(position)
                 return TakenIn(restarted=True)
+            self._read_to_its_end_at = asked_at
             return TakenIn()
-        placed = self._place([change for change in page.changes if change.type == _NEW_INSTANCE], stamps)
+        new = [change for change in page.changes if change.type == _NEW_INSTANCE]
+        put_off: list[UnseenSeries] = []
+        placed, is_whole = self._place(new, stamps, put_off)
         after = Position(page.changes[-1].seq, page.changes[-1].fingerprint, position.began)
-        if not self._ledger.feed.advance(position, after, self._arrivals(placed, live=True)):
+        arrivals = self._arrivals(placed, live=True)
+        if not self._ledger.feed.advance(position, after, arrivals, put_off, sweep=not is_whole):
             return TakenIn(done=False)
+        if page.done:
+            self._read_to_its_end_at = asked_at
         return TakenIn(tuple(placed), page.done)
 
-    def _place(self, changes: list[Change], stamps: Mapping[str, float]) -> list[Placed]:
+    def _place(
+        self, changes: list[Change], stamps: Mapping[str, float], put_off: list[UnseenSeries]
+    ) -> tuple[list[Placed], bool]:
+        """Return new instances with their place, and whether each place that there is was found."""
         now = self._clock()
         held: dict[str, HeldSeries | None] = {}
-        placed = []
+        placed, is_whole = [], True
         for change in changes:
             try:
                 series = self._orthanc.series_of_instance(change.resource)
-            except OrthancError:
-                continue  # deleted meanwhile, or nothing that could be read anyway
-            if series not in held:
-                held[series] = self._foreign(series)
-            found = held[series]
-            if found is None:
+            except NotThereError:
+                continue  # deleted meanwhile
+            except Exception as error:  # of this instance alone, unless Orthanc does not answer at all
+                if isinstance(error, UnavailableError):
+                    self._orthanc.system()
+                self._log.warning("an instance has no place", instance=change.resource, error=describe(error))
+                is_whole = False
                 continue
-            stamp = stamps.get(change.resource)
-            if stamp is not None:
-                # A wrong clock must not keep the study waiting, nor let it be decided before it was quiet.
-                received = quiet_from = min(max(stamp, change.date - 1), now)
-            else:
-                received, quiet_from = change.date, min(change.date + 1, now)
-            placed.append(Placed(change.resource, found, received, quiet_from, stamp is not None))
-        return placed
+            if series not in held:
+                held[series] = self._foreign(series, put_off)
+            found = held[series]
+            if found is not None:
+                placed.append(self._times(change, found, stamps.get(change.resource), now))
+        return placed, is_whole
 
-    def _foreign(self, identifier: str) -> HeldSeries | None:
-        """Return the series unless it is our own result or gone."""
+    def _times(self, change: Change, series: HeldSeries, stamp: float | None, now: float) -> Placed:
+        """Return an instance with its times.
+
+        It came after the log was last read to its end, and not later than now: so a clock that is wrong by an hour can
+        neither keep the study waiting nor let it be decided before it was quiet.
+        """
+        not_before = max(self._read_to_its_end_at, self.orthanc_clock.earliest(change.date)) - _LATE_S
+        not_before = min(not_before, now)
+        if stamp is not None:
+            received = quiet_from = min(max(stamp, not_before), now)
+        else:
+            received = min(max(self.orthanc_clock.ours(change.date), not_before), now)
+            quiet_from = min(max(self.orthanc_clock.latest(change.date), received), now)
+        return Placed(change.resource, series, received, quiet_from, stamp is not None, not_before)
+
+    def _foreign(self, identifier: str, put_off: list[UnseenSeries]) -> HeldSeries | None:
+        """Return the series unless it is our own result, gone, or put off because it cannot be looked at."""
         known = self._ledger.series.known([identifier]).get(identifier)
         if known is not None and known.origin is Origin.OWN:
             return None
         try:
             series = self._orthanc.series(identifier)
-            if known is None and self._snapshots.is_own(series):
-                self._ledger.series.note([KnownSeries(series.id, series.study, Origin.OWN, len(series.instances))])
-                return None
-            self._study_uid(series.study)
+            is_own = known is None and self._snapshots.is_own(series)
+            if not is_own:
+                self._study_uid(series.study)
         except NotThereError:
+            return None
+        except Exception as error:  # of this series alone, unless Orthanc does not answer at all
+            put_off.append(self.sweeper.put_off(UnseenSeries(identifier), error))
+            return None
+        if is_own:
+            self._ledger.series.note([KnownSeries(series.id, series.study, Origin.OWN, len(series.instances))])
             return None
         return series
 
@@ -178,49 +236,3 @@ class ChangeFeed:
             while len(self._study_uids) > _STUDIES_REMEMBERED:
                 self._study_uids.popitem(last=False)
         return uid
-
-    def sweep(self, counting: bool) -> Iterator[int]:
-        """Find the series that the change log left out; yield now and then how many were found.
-
-        Series that the ledger does not know are noted as ours or as older than the appliance, or taken in. With
-        `counting` (the log started again) a series with another number of instances than the ledger knows counts too.
-        """
-        position = self._ledger.feed.position()
-        if position is None:
-            return
-        everything = self._orthanc.series_ids()
-        for start in range(0, len(everything), _PAGE):
-            part = everything[start : start + _PAGE]
-            known = self._ledger.series.known(part)
-            suspect = [
-                series for series in part if series not in known or (counting and known[series].origin is Origin.SOURCE)
-            ]
-            for batch in range(0, len(suspect), _SWEPT_AT_ONCE):
-                yield self._sweep(suspect[batch : batch + _SWEPT_AT_ONCE], known, position)
-
-    def _sweep(self, suspect: list[str], known: Mapping[str, KnownSeries], position: Position) -> int:
-        arrivals, silent = [], []
-        for identifier in suspect:
-            try:
-                series = self._orthanc.series(identifier)
-                before = known.get(identifier)
-                if before is not None:
-                    if before.instances == len(series.instances):
-                        continue
-                elif series.last_update < position.began:
-                    silent.append(KnownSeries(series.id, series.study, Origin.BASELINE, len(series.instances)))
-                    continue
-                elif self._snapshots.is_own(series):
-                    silent.append(KnownSeries(series.id, series.study, Origin.OWN, len(series.instances)))
-                    continue
-                now = self._clock()
-                at, quiet_from = min(series.last_update, now), min(series.last_update + 1, now)
-                known_now = KnownSeries(series.id, series.study, Origin.SOURCE, len(series.instances))
-                uid = self._study_uid(series.study)
-                arrivals.append(Arrival(series.study, uid, at, quiet_from, False, (known_now,)))
-            except NotThereError:
-                continue
-        self._ledger.series.note(silent)
-        if arrivals:
-            self._ledger.feed.notice(arrivals)
-        return len(arrivals)

@@ -3,64 +3,106 @@
 """What the Orthanc plugin rings for, and the box where it lies until intake comes by.
 
 A ring only makes intake look at once, and brings the time at which each instance was received, which Orthanc's change
-log keeps in whole seconds only. A lost ring loses no study.
+log keeps in whole seconds only. A lost ring loses no study. So a ring that is none is of no consequence: what is in it
+is bounded, and an entry with an odd identifier is left out without the others.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Self
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from appliance.orthanc import is_orthanc_id
 
 _STAMPS_KEPT: Final = 20_000
+_DELETED_KEPT: Final = 20_000
+_CHANGES: Final = ("stable", "deleted")
+_STATES: Final = ("started", "stopped")
 
 
-class Ring(BaseModel):
-    """One message of the plugin: instances with the Unix time they were received, series and studies, by Orthanc id."""
+@dataclass(frozen=True)
+class Ring:
+    """One message of the plugin: instances with the Unix time they were received, series and studies, by Orthanc id.
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    `sent` is the plugin's own time when it rang: what lies between it and a stamp is how old the stamp was then,
+    whatever that machine's clock says. `odd` entries were left out: they name what cannot be an identifier of Orthanc.
+    """
 
-    instances: Mapping[str, FiniteFloat] = Field(default_factory=dict)
-    series: Mapping[str, Literal["stable", "deleted"]] = Field(default_factory=dict)
-    studies: Mapping[str, Literal["stable", "deleted"]] = Field(default_factory=dict)
-    orthanc: Literal["started", "stopped"] | None = None
+    instances: Mapping[str, float] = field(default_factory=dict)
+    series: Mapping[str, str] = field(default_factory=dict)
+    studies: Mapping[str, str] = field(default_factory=dict)
+    orthanc: str | None = None
+    sent: float | None = None
+    odd: int = 0
 
     @classmethod
-    def of(cls, message: Any) -> Self:
-        """Return the ring that a JSON message means; raises `ValueError` with what is wrong."""
-        return cls.model_validate(message)
+    def of(cls, message: Any) -> Ring:
+        """Return the ring that a JSON message means; raises `ValueError` with what is wrong with the whole of it."""
+        if not isinstance(message, dict):
+            raise ValueError("a ring is a JSON object")
+        kinds = {}
+        for kind in ("instances", "series", "studies"):
+            kinds[kind] = message.get(kind) or {}
+            if not isinstance(kinds[kind], dict):
+                raise ValueError(f"{kind} of a ring are a JSON object")
+        orthanc, sent = message.get("orthanc"), message.get("sent")
+        if orthanc is not None and orthanc not in _STATES:
+            raise ValueError(f"orthanc of a ring is one of {', '.join(_STATES)}, or null")
+        if not all(map(_is_time, kinds["instances"].values())):
+            raise ValueError("the value of an instance is the Unix time at which it was received")
+        if not all(what in _CHANGES for kind in ("series", "studies") for what in kinds[kind].values()):
+            raise ValueError(f"the value of a series or study is one of {', '.join(_CHANGES)}")
+        instances = {name: float(at) for name, at in kinds["instances"].items() if is_orthanc_id(name)}
+        series, studies = (
+            {name: what for name, what in kinds[kind].items() if is_orthanc_id(name)} for kind in ("series", "studies")
+        )
+        odd = sum(map(len, kinds.values())) - len(instances) - len(series) - len(studies)
+        return cls(instances, series, studies, orthanc, sent if _is_time(sent) else None, odd)
+
+
+def _is_time(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 @dataclass
 class News:
-    """What was rung since intake came by last."""
+    """What was rung since intake came by last; `stamps` are in our own clock. The dicts are ordered sets."""
 
     stamps: dict[str, float] = field(default_factory=dict)
-    deleted_studies: set[str] = field(default_factory=set)
-    deleted_series: set[str] = field(default_factory=set)
+    deleted_studies: dict[str, None] = field(default_factory=dict)
+    deleted_series: dict[str, None] = field(default_factory=dict)
     orthanc_started: bool = False
 
 
 class Bell:
     """The box: the web server's thread puts rings in, intake's thread waits for them and takes them out."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._rung = threading.Condition()
         self._any = False
         self._news = News()
 
     def ring(self, ring: Ring) -> None:
         """Put a ring in; returns at once."""
+        ahead_s = 0.0 if ring.sent is None else ring.sent - self._clock()
         with self._rung:
             news = self._news
-            news.stamps.update(ring.instances)
-            for oldest in list(news.stamps)[: max(0, len(news.stamps) - _STAMPS_KEPT)]:
-                del news.stamps[oldest]
-            news.deleted_studies |= {study for study, what in ring.studies.items() if what == "deleted"}
-            news.deleted_series |= {series for series, what in ring.series.items() if what == "deleted"}
+            news.stamps.update((instance, at - ahead_s) for instance, at in ring.instances.items())
+            keep_newest(news.stamps, _STAMPS_KEPT)
+            for kept, told in ((news.deleted_studies, ring.studies), (news.deleted_series, ring.series)):
+                kept.update(dict.fromkeys(_deleted(told)))
+                keep_newest(kept, _DELETED_KEPT)
             news.orthanc_started |= ring.orthanc == "started"
             self._any = True
             self._rung.notify()
@@ -81,3 +123,13 @@ class Bell:
         with self._rung:
             news, self._news, self._any = self._news, News(), False
             return news
+
+
+def keep_newest(entries: dict[str, Any], most: int) -> None:
+    """Remove the oldest entries until at most so many are left."""
+    for oldest in list(itertools.islice(entries, max(0, len(entries) - most))):
+        del entries[oldest]
+
+
+def _deleted(told: Mapping[str, str]) -> Iterable[str]:
+    return (identifier for identifier, what in told.items() if what == "deleted")

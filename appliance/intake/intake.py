@@ -12,8 +12,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -23,7 +24,7 @@ from appliance.coverage.ends import ends_of
 from appliance.errors import RefusalCode, RefusedError, UnavailableError
 from appliance.imaging.stacks import Stack
 from appliance.intake.change_feed import ChangeFeed, Placed
-from appliance.intake.doorbell import Bell
+from appliance.intake.doorbell import Bell, keep_newest
 from appliance.intake.handover import Handover
 from appliance.intake.headers import Headers
 from appliance.intake.judge import Verdict, judge
@@ -34,12 +35,15 @@ from appliance.ledger.records import FollowedStudy, Job, NewJob
 from appliance.ledger.states import JobState, StudyState
 from appliance.log import describe
 from appliance.metrics import Metrics
-from appliance.orthanc import NotThereError, Orthanc
+from appliance.orthanc import NotThereError, Orthanc, OrthancError
 from appliance.settings import Settings
 
 _FETCHED_A_TURN: Final = 8
 _JUDGED_AFTER_S: Final = 0.25  # into the quiet time: most studies that go on have gone on by then
 _STAMPS_KEPT: Final = 20_000
+_DELETED_KEPT: Final = 20_000
+_DELETED_A_TURN: Final = 20
+_LOOKED_UP_A_TURN: Final = 500
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,12 @@ class _Prepared:
 class _Unstamped:
     """Instances of a study that were taken in before the plugin's stamp of them came.
 
-    `last` is when the study's last instance came, as far as is known, and `quiet_from` what the ledger was told.
+    `last` is when the study's last instance came, as far as is known, `quiet_from` what the ledger was told, and
+    `not_before` the earliest time at which the instances can have come.
     """
 
     instances: set[str] = field(default_factory=set)
+    not_before: float = float("-inf")
     last: float = 0.0
     quiet_from: float = 0.0
 
@@ -78,7 +84,9 @@ class Intake:
         ahead: ReadingAhead,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
+        when_idle: Callable[[], None] = lambda: None,
     ) -> None:
+        self._when_idle = when_idle
         self._settings = settings
         self._orthanc = orthanc
         self._ledger = ledger
@@ -89,10 +97,15 @@ class Intake:
         self._metrics = metrics
         self._clock = clock
         self._snapshots = snapshots
-        self._feed = ChangeFeed(orthanc, ledger, snapshots, settings.intake.since, clock)
+        self._feed = ChangeFeed(
+            orthanc, ledger, snapshots, settings.intake.since, clock, settings.intake.retry_longest_s
+        )
+        self.orthanc_clock = self._feed.orthanc_clock
         self._log = structlog.get_logger("intake")
         self._connected = False
-        self._sweep: Iterator[int] = iter(())
+        self._deleted: dict[str, None] = {}
+        self._first_seen: dict[str, tuple[float, float]] = {}
+        self._is_told_of_clocks = False
         self._stamps: dict[str, float] = {}
         self._unstamped: dict[str, _Unstamped] = {}
         self._to_fetch: deque[str] = deque()
@@ -117,13 +130,11 @@ class Intake:
         """Do what is due now; return how long there is nothing to do, s."""
         self._hear()
         if not self._connected:
-            restarted = self._feed.connect()
-            self._sweep = self._feed.sweep(counting=restarted)
+            self._feed.connect()
             self._connected = True
         taken = self._feed.take_in(self._stamps)
         if taken.restarted:
             self._log.warning("Orthanc's change log started again: looking through all series")
-            self._sweep = self._feed.sweep(counting=True)
         soon = self._clock() - self._settings.intake.quiet_s
         for placed in taken.placed:
             self._note_unstamped(placed)
@@ -135,15 +146,35 @@ class Intake:
             # Those of a backlog are fetched when their study is judged, or they would drive each other out.
             if placed.quiet_from > soon and self._snapshots.is_read(placed.series):
                 self._to_fetch.append(placed.instance)
-        swept = next(self._sweep, None)
-        if swept:
-            self._log.info("found series that the change log left out", series=swept)
+        swept = self._sweep()
         self._fetch_ahead()
+        self._forget_deleted()
         if not taken.done:
             return 0.0
         self._metrics.change_log_read.set(self._clock())
+        self._tell_of_clocks()
         due_in = self._attend()
-        return 0.0 if self._to_fetch or swept is not None else min(due_in, self._settings.intake.poll_s)
+        is_busy = bool(self._to_fetch or self._deleted) or swept is not None
+        return 0.0 if is_busy else min(due_in, self._settings.intake.poll_s)
+
+    def _sweep(self) -> int | None:
+        """Go on with the sweep, or look again at what it could not see; None when there is no sweep to go on with."""
+        swept = self._feed.sweeper.step()
+        found = self._feed.sweeper.look_again() if swept is None else swept
+        if found:
+            self._log.info("found series that the change log left out", series=found)
+        self._metrics.unseen_series.set(self._ledger.sweeps.unseen())
+        return swept
+
+    def _tell_of_clocks(self) -> None:
+        clock = self.orthanc_clock
+        if clock.ahead_s is None:
+            return
+        self._metrics.orthanc_clock_ahead.set(clock.ahead_s)
+        if clock.agrees == self._is_told_of_clocks:
+            self._is_told_of_clocks = not clock.agrees
+            tell = self._log.info if clock.agrees else self._log.warning
+            tell("the clocks of Orthanc and of this machine", orthanc_ahead_s=round(clock.ahead_s, 1))
 
     def _hear(self) -> None:
         news = self._bell.take()
@@ -151,18 +182,19 @@ class Intake:
         for study, unstamped in list(self._unstamped.items()):
             for instance in unstamped.instances & news.stamps.keys():
                 unstamped.instances.remove(instance)
-                unstamped.last = max(unstamped.last, min(news.stamps[instance], self._clock()))
+                at = max(unstamped.not_before, min(news.stamps[instance], self._clock()))
+                unstamped.last = max(unstamped.last, at)
                 self._stamps.pop(instance, None)
             if not unstamped.instances:  # the last of them has its stamp now
                 del self._unstamped[study]
                 self._ledger.studies.stamp(study, unstamped.last, unstamped.quiet_from)
-        for oldest in list(self._stamps)[: max(0, len(self._stamps) - _STAMPS_KEPT)]:
-            del self._stamps[oldest]
-        for study in news.deleted_studies:
-            self._forget_if_gone(study)
-        for series in self._ledger.series.known(news.deleted_series).values():
-            self._prepared.pop(series.study, None)  # what was judged is no longer what is there
-            self._ahead.withdraw(series.study)
+        keep_newest(self._stamps, _STAMPS_KEPT)
+        self._deleted.update(news.deleted_studies)
+        keep_newest(self._deleted, _DELETED_KEPT)
+        if news.deleted_series:
+            for series in self._ledger.series.known(news.deleted_series).values():
+                self._prepared.pop(series.study, None)  # what was judged is no longer what is there
+                self._ahead.withdraw(series.study)
         if news.orthanc_started:
             self._connected = False
 
@@ -171,17 +203,35 @@ class Intake:
         if not placed.stamped:
             unstamped = self._unstamped.setdefault(placed.series.study, _Unstamped())
             unstamped.instances.add(placed.instance)
+            unstamped.not_before = max(unstamped.not_before, placed.not_before)
         if unstamped is not None:
             # An entry of the change log names the second: what has no stamp came within one of it.
             last = placed.received_at if placed.stamped else placed.received_at - 1
             unstamped.last = max(unstamped.last, last)
             unstamped.quiet_from = max(unstamped.quiet_from, placed.quiet_from)
 
+    def _forget_deleted(self) -> None:
+        """Look at some of the studies that are said to be deleted: those that the ledger knows, and few in one turn."""
+        part = list(islice(self._deleted, _LOOKED_UP_A_TURN))
+        known = self._ledger.studies.known(part)
+        looked_at = 0
+        for study in part:
+            if study in known:
+                if looked_at == _DELETED_A_TURN:
+                    return
+                looked_at += 1
+                self._forget_if_gone(study)  # raises when Orthanc is away: then it is looked at again
+            del self._deleted[study]
+
     def _forget_if_gone(self, study: str) -> None:
         try:
             self._orthanc.study(study)
         except NotThereError:
             self._delete(study)
+        except (OrthancError, UnavailableError) as error:
+            if isinstance(error, UnavailableError):
+                self._orthanc.system()
+            self._log.warning("a deleted study cannot be looked at", study=study, error=describe(error))
 
     def _delete(self, study: str) -> None:
         refused = self._ledger.studies.delete(study)
@@ -193,6 +243,7 @@ class Intake:
         self._prepared.pop(study, None)
         self._unstamped.pop(study, None)
         self._paces.forget(study)
+        self._first_seen.pop(study, None)
 
     def _fetch_ahead(self) -> None:
         for _ in range(min(_FETCHED_A_TURN, len(self._to_fetch))):
@@ -204,11 +255,15 @@ class Intake:
     def _attend(self) -> float:
         """Decide the studies that are due; return how long it is until the next one is, s."""
         next_due = float("inf")
-        for study in self._ledger.studies.followed():
-            due = study.quiet_from + self._paces.quiet_s(study.id)
+        followed = self._ledger.studies.followed()
+        if not followed:
+            self._when_idle()
+        for study in followed:
+            quiet_from = self._quiet_from(study)
+            due = quiet_from + self._paces.quiet_s(study.id)
             if study.state is StudyState.INCOMPLETE:
-                due = max(due, study.quiet_from + self._incomplete_s(study))
-            judged_at = min(study.quiet_from + _JUDGED_AFTER_S, due)
+                due = max(due, quiet_from + self._incomplete_s(study))
+            judged_at = min(quiet_from + _JUDGED_AFTER_S, due)
             now = self._clock()
             if now >= due:
                 self._decide(study)
@@ -229,6 +284,16 @@ class Intake:
         intake, prepared = self._settings.intake, self._prepared.get(study.id)
         is_part = prepared is not None and prepared.quiet_from == study.quiet_from and prepared.verdict.part
         return intake.ends_s if is_part else intake.incomplete_s
+
+    def _quiet_from(self, study: FollowedStudy) -> float:
+        """Return when the study's quiet time began, at the latest when we first saw that time.
+
+        A time in the future comes from an earlier life of this service, or from another machine, whose clock was ahead.
+        """
+        kept = self._first_seen.get(study.id)
+        if kept is None or kept[0] != study.quiet_from:
+            kept = self._first_seen[study.id] = study.quiet_from, min(study.quiet_from, self._clock())
+        return kept[1]
 
     def _is_prepared(self, study: FollowedStudy) -> bool:
         prepared = self._prepared.get(study.id)

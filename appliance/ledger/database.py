@@ -4,24 +4,30 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from appliance.clocks import SteadyClock
 from appliance.errors import UnavailableError
 from appliance.ledger.engine import open_engine, reading
+
+_DRIFT_S: Final = 0.5
 
 
 class Database:
     """The opened database. Faults of the database become `UnavailableError`; faults of our own statements do not."""
 
-    def __init__(self, url: str, clock: Callable[[], float], busy_s: float) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] | None, busy_s: float) -> None:
         self._engine = open_engine(url, busy_s=busy_s)
         self._reader = reading(self._engine)
-        self.clock = clock
+        self._steady = SteadyClock(self._server_time) if clock is None else None
+        self.clock: Callable[[], float] = clock or self._steady or time.time
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -34,6 +40,23 @@ class Database:
         """Begin a transaction that writes nothing: it sees one state of the ledger and waits for nobody."""
         with _transaction(self._reader) as connection:
             yield connection
+
+    def follow_clock(self) -> float:
+        """Set the clock anew if it has drifted; return by how much it was off, s."""
+        if self._steady is None:
+            return 0.0
+        off_s = self._steady.drift_s()
+        if abs(off_s) < _DRIFT_S:
+            return 0.0
+        self._steady.set_anew()
+        return off_s
+
+    def _server_time(self) -> float:
+        """Return the time of the clock that all who share this ledger have in common."""
+        if self._engine.dialect.name != "postgresql":
+            return time.time()
+        with self.reading() as connection:
+            return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
     def close(self) -> None:
         """Close every connection."""

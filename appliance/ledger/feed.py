@@ -12,9 +12,10 @@ from sqlalchemy import Connection, insert, select, update
 from appliance.ledger import tables
 from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
-from appliance.ledger.records import Arrival, Position
+from appliance.ledger.records import Arrival, Position, UnseenSeries
 from appliance.ledger.series import put_series
 from appliance.ledger.studies import record_arrival
+from appliance.ledger.sweeps import begin_sweep, put_off_series
 
 _ORTHANC: Final = "orthanc"
 
@@ -38,8 +39,18 @@ class Feed:
             connection.execute(insert(tables.feed).values(name=_ORTHANC, **values_of(position)))
             return True
 
-    def advance(self, old: Position, new: Position, arrivals: Sequence[Arrival] = ()) -> bool:
-        """Move the cursor from `old` to `new` and note the arrivals that the entries between them led to.
+    def advance(
+        self,
+        old: Position,
+        new: Position,
+        arrivals: Sequence[Arrival] = (),
+        put_off: Sequence[UnseenSeries] = (),
+        sweep: bool = False,
+    ) -> bool:
+        """Move the cursor from `old` to `new` and note what the entries between them led to.
+
+        That is arrivals, series that are `put_off` because they cannot be looked at now, and with `sweep` a sweep that
+        counts, because the log cannot be relied on for what came so far.
 
         Returns False when another machine moved the cursor meanwhile: nothing was changed, read it again.
         """
@@ -56,6 +67,10 @@ class Feed:
             if moved.rowcount != 1:
                 return False
             self._note(connection, arrivals)
+            for one in put_off:
+                put_off_series(connection, one)
+            if sweep:
+                begin_sweep(connection, counting=True)
             return True
 
     def notice(self, arrivals: Sequence[Arrival]) -> None:

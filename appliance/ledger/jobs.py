@@ -31,10 +31,11 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def request(self, study: str, study_uid: str, new: NewJob) -> int:
+    def request(self, study: str, study_uid: str, new: NewJob, most: int | None = None) -> int | None:
         """Queue the answer about one series that a person asks for; return the job.
 
-        One that is already on its way for the same series is returned instead of a second one.
+        One that is already on its way for the same series is returned instead of a second one. None, and nothing is
+        queued, when `most` requested answers are on their way.
         """
         now = self._database.clock()
         with self._database.writing() as connection:
@@ -51,13 +52,20 @@ class Jobs:
             ).first()
             if going is not None:
                 return int(going.id)
+            if most is not None:
+                asked_for = connection.execute(
+                    select(func.count()).where(tables.jobs.c.orthanc_series != "", tables.jobs.c.state.in_(OPEN))
+                ).scalar_one()
+                if asked_for >= most:
+                    return None
             return insert_job(connection, study, study_uid, new, now, now, live=False)
 
     def claim(self, owner: str, lease_s: float) -> Job | None:
         """Give the next job to `owner`; None when there is none whose time has come.
 
-        What a person asked for comes first, then the study whose last instance came first; one that broke the pipeline
-        goes behind those that did not. A study that is receiving again is left until it is quiet.
+        Studies that were seen as they came go first, then what a person asked for, then older ones; among their like,
+        the one whose last instance came first, those that broke the pipeline last. A study that is receiving again is
+        left until it is quiet.
         """
         now = self._database.clock()
         jobs, studies = tables.jobs, tables.studies
@@ -66,7 +74,13 @@ class Jobs:
                 select(jobs.c.id)
                 .join(studies, studies.c.orthanc_id == jobs.c.orthanc_study)
                 .where(jobs.c.state.in_(states_that(JobEvent.CLAIM)), jobs.c.next_try <= now, _MAY_BE_CLAIMED)
-                .order_by((jobs.c.orthanc_series != "").desc(), jobs.c.crashes, jobs.c.last_instance_at, jobs.c.id)
+                .order_by(
+                    jobs.c.live.desc(),
+                    (jobs.c.orthanc_series != "").desc(),
+                    jobs.c.crashes,
+                    jobs.c.last_instance_at,
+                    jobs.c.id,
+                )
                 .limit(1)
                 .with_for_update(of=jobs, skip_locked=True)
             ).first()

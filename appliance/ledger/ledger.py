@@ -11,7 +11,6 @@ log moves in the same transaction as what the entries led to. Job and study stat
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from appliance.ledger.database import Database
@@ -21,11 +20,14 @@ from appliance.ledger.jobs import Jobs
 from appliance.ledger.series import Series
 from appliance.ledger.services import Services
 from appliance.ledger.studies import Studies
+from appliance.ledger.sweeps import Sweeps
 from appliance.ledger.views import Views
 
 
 class Ledger:
     """The ledger at one SQLAlchemy URL; may be used from several threads and, with PostgreSQL, several machines.
+
+    `clock` is for tests; `busy_s` is the longest wait for another writer, s.
 
     Every method of its parts raises `UnavailableError` when the database does not answer.
 
@@ -41,18 +43,33 @@ class Ledger:
         The answers, on their way or given, with their result objects.
     services
         The services that use the ledger, by their heartbeats.
+    sweeps
+        The sweep over all series that is under way, and the series that could not be looked at.
     views
         What people and Prometheus look at.
     """
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.time, busy_s: float = BUSY_S) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] | None = None, busy_s: float = BUSY_S) -> None:
         self._database = Database(url, clock, busy_s)
         self.feed = Feed(self._database)
         self.series = Series(self._database)
         self.studies = Studies(self._database)
         self.jobs = Jobs(self._database)
         self.services = Services(self._database)
+        self.sweeps = Sweeps(self._database)
         self.views = Views(self._database)
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The clock of the times that the ledger keeps (Unix time): the database's where machines share it."""
+        return self._database.clock
+
+    def follow_clock(self) -> float:
+        """Set the clock anew if it has drifted from where it is set from; return by how much it was off, s.
+
+        Only while nothing is waited for: no study is followed and no job is open.
+        """
+        return self._database.follow_clock()
 
     def close(self) -> None:
         """Close the database."""

@@ -66,6 +66,27 @@ class KnownSeries:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """A sweep over all series that has not come to its end: it has gone through the identifiers up to `after`.
+
+    With `counting` (the change log started again) a series that has grown counts, not only one that is not known.
+    """
+
+    counting: YesNo
+    after: OrthancId = ""
+
+
+@dataclass(frozen=True)
+class UnseenSeries:
+    """A series that could not be looked at, so often, and when it is looked at again."""
+
+    id: Annotated[str, Kept(String(44), "orthanc_id", primary_key=True)]
+    tries: Number = 0
+    next_try: Time = 0.0
+    error: Prose = ""
+
+
+@dataclass(frozen=True)
 class Arrival:
     """New instances of one study. `quiet_from` is when its quiet time starts, `live` that it was seen as it came."""
 

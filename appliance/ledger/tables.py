@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table
 
 from appliance.ledger.columns import columns_of
-from appliance.ledger.records import FollowedStudy, Job, KnownSeries, Position, ResultObject
+from appliance.ledger.records import FollowedStudy, Job, KnownSeries, Position, ResultObject, Sweep, UnseenSeries
 
 metadata = MetaData()
 
@@ -24,6 +24,11 @@ services = Table(
 )
 
 feed = Table("feed", metadata, Column("name", String(16), primary_key=True), *columns_of(Position))
+
+sweeps = Table("sweeps", metadata, Column("name", String(16), primary_key=True), *columns_of(Sweep))
+"""One row while a sweep is under way."""
+
+unseen = Table("unseen", metadata, *columns_of(UnseenSeries))
 
 series = Table("series", metadata, *columns_of(KnownSeries))
 

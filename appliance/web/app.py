@@ -19,6 +19,7 @@ from starlette.routing import Route
 from appliance.errors import UnavailableError
 from appliance.health import Health
 from appliance.intake.doorbell import Bell, Ring
+from appliance.intake.requests import TooManyRequestsError
 from appliance.ledger.ledger import Ledger
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError, is_orthanc_id
@@ -26,7 +27,8 @@ from appliance.web.gate import LOOPBACK, Gate
 from appliance.web.page import page
 from appliance.web.status import status_document
 
-_LARGEST_RING: Final = 2**20
+_LARGEST_RING: Final = 2**18
+"""Bytes: the plugin's largest message has some 190 kB."""
 _STUDIES: Final = 50
 _MOST_STUDIES: Final = 1000
 _PAGE_HEADERS: Final = {
@@ -55,7 +57,7 @@ class Appliance(Protocol):
     def analyze(self, series: str) -> int:
         """Queue the answer about one Orthanc series and return the job.
 
-        Raises `NotThereError`, `OwnResultError` or `UnavailableError`.
+        Raises `NotThereError`, `OwnResultError`, `TooManyRequestsError` or `UnavailableError`.
         """
         ...
 
@@ -111,6 +113,7 @@ class WebApp:
             return _error(400, 'not a ring: {"instances": {id: time}, "series": {}, "studies": {}, "orthanc": null}')
         self._bell.ring(ring)
         self._metrics.doorbells.inc()
+        self._metrics.odd_entries.inc(ring.odd)
         return Response(status_code=204)
 
     async def analyze(self, request: Request) -> Response:
@@ -124,6 +127,10 @@ class WebApp:
             return _error(404, "Orthanc does not hold this series")
         except OwnResultError:
             return _error(409, "this series is a result of the appliance")
+        except TooManyRequestsError as error:
+            told = _error(429, str(error))
+            told.headers["Retry-After"] = str(error.retry_after_s)
+            return told
         return JSONResponse({"job": job}, 202)
 
     async def status(self, request: Request) -> Response:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -22,10 +24,12 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, ge
 
 from appliance.doctor import diagnose as diagnose_module
 from appliance.doctor.check import Check
+from appliance.doctor.clock import check_clock
 from appliance.doctor.diagnose import diagnose
 from appliance.doctor.shared_memory import check_shared_memory
 from appliance.inference.server import TritonServer
 from appliance.ledger.ledger import Ledger
+from appliance.orthanc import Orthanc
 from appliance.reading.contract import DETECTOR, PARAMETER_ONNX_SHA256
 from appliance.settings import Settings, load_settings
 from deploy.local.orthanc import OrthancProcess
@@ -151,6 +155,22 @@ def test_what_runs_well_is_ok_and_the_missing_service_is_seen_from_both_sides(ne
     assert "version blob-1" in checks["model"].what
     assert checks["model"].what.endswith("threshold 0.4 (suggested by the model), lesions not extended")
     assert checks["golden answer"].what == "the golden chunk comes back right"
+
+
+@pytest.mark.parametrize(("ahead_s", "told"), [(-3600, "3600 s behind"), (90, "90 s ahead of")])
+def test_a_clock_that_is_not_orthancs_is_told(
+    neighbours: Settings, monkeypatch: pytest.MonkeyPatch, ahead_s: float, told: str
+) -> None:
+    with closing(Orthanc(neighbours.orthanc)) as orthanc:
+        (check,) = check_clock(orthanc)
+        assert (check.state, check.remedy) == ("ok", "")
+        now = orthanc.now
+        monkeypatch.setattr(orthanc, "now", lambda: now() + ahead_s)
+        (check,) = check_clock(orthanc)
+    assert check.state == "warn"
+    assert re.search(r"clock is (\d+) s (ahead of|behind)", check.what)
+    assert abs(int(re.findall(r"\d+", check.what)[0]) - abs(ahead_s)) <= 1
+    assert told.split(" ", 2)[2] in check.what
 
 
 def test_the_scores_from_which_detections_count_are_told(neighbours: Settings) -> None:

@@ -257,6 +257,16 @@ class TestAnswering:
         assert [asked.state, about_study.state] == [JobState.SUPERSEDED, JobState.DONE]
         assert bench.named_by(about_study) == asked.sr_uid
 
+    def test_a_last_instance_noted_by_a_clock_that_was_ahead_gives_no_turnaround_below_zero(
+        self, bench: Bench, study: str
+    ) -> None:
+        bench.send(*head_series(study))
+        bench.desk.clock.now -= 7000
+        bench.worker.work()
+        job = bench.job(study)
+        assert (job.state, job.turnaround_s) == (JobState.DONE, None)
+        assert min(job.timing_ms.values()) >= 0
+
 
 class TestWaiting:
     def test_a_job_waits_while_triton_is_away_and_goes_on_when_it_is_back(self, bench: Bench, study: str) -> None:

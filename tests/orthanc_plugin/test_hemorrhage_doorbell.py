@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -77,7 +78,8 @@ def test_every_version_rings_answers_and_shows_the_button(installed: Installed, 
     assert listener.series() == {"series-1": "stable"}
     assert listener.rings[0]["orthanc"] == "started"
     assert listener.rings[-1]["studies"] == {"study-1": "deleted"}
-    assert set(listener.rings[0]) == {"instances", "series", "studies", "orthanc"}
+    assert set(listener.rings[0]) == {"instances", "series", "studies", "orthanc", "sent"}
+    assert listener.rings[0]["sent"] == pytest.approx(time.time(), abs=60)
 
     (script,) = orthanc.scripts
     assert "Analyze for hemorrhage" in script
@@ -168,6 +170,20 @@ def test_a_long_silence_keeps_the_newest_and_counts_the_rest(plugin: ModuleType)
     assert list(news.series) == [f"s{n}" for n in range(plugin.RESOURCES_KEPT, 2 * plugin.RESOURCES_KEPT)]
 
 
+def test_the_fullest_message_is_one_that_the_service_takes_and_the_rest_follows(plugin: ModuleType) -> None:
+    news = plugin.News()
+    for kind, value in (("instances", 1234567890.123456), ("series", "deleted"), ("studies", "deleted")):
+        for number in range(1024):
+            news.note(kind, f"{number:08x}-0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d", value)
+    heard: dict[str, dict[str, object]] = {"instances": {}, "series": {}, "studies": {}}
+    while news:
+        message = news.take()
+        assert len(json.dumps(message)) < 160 * 1024
+        for kind, entries in heard.items():
+            entries.update(message[kind])
+    assert [len(entries) for entries in heard.values()] == [1024, 1024, 1024]
+
+
 def test_a_message_not_heard_never_overwrites_newer_news(plugin: ModuleType) -> None:
     news = plugin.News()
     news.note("series", "s", "stable")
@@ -227,6 +243,7 @@ def test_a_status_that_is_no_json_object_is_no_status(installed: Installed, list
         ((202, b'{"job": 7}'), (202, {"job": 7})),
         ((404, b'{"error": "no such series"}'), (404, {"error": "no such series"})),
         ((409, b'{"error": "our own answer"}'), (409, {"error": "our own answer"})),
+        ((429, b'{"error": "too many"}'), (429, {"error": "too many"})),
         ((503, b'{"error": "Orthanc is silent"}'), (503, {"error": "Orthanc is silent"})),
         ((500, b"Internal"), (503, {"error": "The hemorrhage service could not take the job (it answers 500)."})),
         ((202, b"ok"), (503, {"error": "The hemorrhage service could not take the job (it answers 202)."})),

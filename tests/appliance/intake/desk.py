@@ -42,7 +42,7 @@ class Desk:
         self.clock = Clock()
         self.orthanc = Orthanc(settings.orthanc)
         self.ledger = Ledger(f"sqlite:///{ledger_file}", self.clock)
-        self.bell = Bell()
+        self.bell = Bell(self.clock)
         self.handover = Handover()
         self.files = Files(self.orthanc, settings.intake.files_kept_mib * 2**20)
         self.headers = Headers(self.files, settings.intake.headers_kept)

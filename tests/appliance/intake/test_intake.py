@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import random
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import generate_latest
 from pydicom import dcmread
 from pydicom.uid import (
     ComprehensiveSRStorage,
@@ -24,8 +26,9 @@ from appliance.errors import Refusal, RefusalCode, RefusedError, UnavailableErro
 from appliance.imaging.instances import Instance
 from appliance.imaging.stacks import stacks
 from appliance.intake.doorbell import Ring
-from appliance.ledger.records import NewJob, Origin, Position
+from appliance.ledger.records import Arrival, NewJob, Origin, Position
 from appliance.ledger.states import JobState, StudyState
+from appliance.orthanc import HeldSeries, HeldStudy, OrthancError
 from appliance.results.identity import name_uid, series_uid_of
 from appliance.settings import Settings
 from tests.appliance.imaging import scans
@@ -125,10 +128,9 @@ class TestNoticing:
     def test_a_stamp_from_the_past_does_not_shorten_the_quiet_time(self, desk: Desk, study: str) -> None:
         ids = desk.send(*head_series(study))
         desk.bell.ring(Ring(instances=dict.fromkeys(ids, desk.clock() - 3600)))
-        entered = min(change.date for change in desk.orthanc.changes(0, 1000).changes if change.resource in ids)
         desk.take_in()
         (followed,) = desk.ledger.studies.followed()
-        assert followed.quiet_from >= entered - 1
+        assert followed.quiet_from >= desk.clock() - 1  # the clock stands: they came after the log was last read
 
     def test_a_series_that_the_change_log_did_not_tell_of_is_found_at_the_next_start(
         self, desk: Desk, settings: Settings, tmp_path: Path, study: str
@@ -197,6 +199,277 @@ class TestNoticing:
         again.quiet()
         assert len(again.jobs(study)) == 1
         again.close()
+
+
+class TestClocks:
+    @pytest.mark.parametrize("ahead_s", [-3600.0, 3600.0])
+    @pytest.mark.parametrize("is_rung", [True, False])
+    def test_a_study_is_quiet_by_the_clock_of_the_service_however_wrong_that_or_orthancs_is(
+        self, settings: Settings, tmp_path: Path, study: str, ahead_s: float, is_rung: bool
+    ) -> None:
+        desk = Desk(settings, tmp_path / "ledger.sqlite")
+        desk.clock.now += ahead_s
+        desk.take_in()
+        files = head_series(study)
+
+        def send(*some: bytes) -> None:
+            ids = desk.send(*some)
+            if is_rung:
+                now = time.time()
+                desk.bell.ring(Ring(instances=dict.fromkeys(ids, now), sent=now))
+            desk.take_in()
+
+        send(*files[:10])
+        desk.wait(settings.intake.quiet_s - 0.5)
+        send(*files[10:])
+        came = desk.clock()
+        desk.wait(settings.intake.quiet_s - 0.5)
+        assert desk.jobs(study) == []
+        desk.wait(1.5)
+        (job,) = desk.jobs(study)
+        assert job.last_instance_at == pytest.approx(came, abs=1.5)
+        assert job.last_instance_at <= desk.clock()
+        assert desk.intake.orthanc_clock.ahead_s == pytest.approx(-ahead_s, abs=10)
+        assert "hemorrhage_orthanc_clock_ahead_seconds" in generate_latest(desk.metrics.registry).decode()
+        desk.close()
+
+    def test_a_clock_that_was_set_back_between_two_lives_of_the_service_keeps_no_study_waiting(
+        self, settings: Settings, tmp_path: Path, study: str
+    ) -> None:
+        ahead = Desk(settings, tmp_path / "ledger.sqlite")
+        ahead.clock.now += 7000
+        ahead.take_in()
+        ahead.send(*head_series(study))
+        ahead.take_in()
+        ahead.close()
+        desk = Desk(settings, tmp_path / "ledger.sqlite")
+        desk.quiet()
+        assert len(desk.jobs(study)) == 1
+        desk.close()
+
+    def test_a_stamp_is_as_old_as_it_was_when_it_was_rung(self, desk: Desk, study: str) -> None:
+        ids = desk.send(*head_series(study))
+        wrong = desk.clock() + 86_400
+        desk.bell.ring(Ring(instances=dict.fromkeys(ids, wrong - 0.25), sent=wrong))
+        desk.take_in()
+        (followed,) = desk.ledger.studies.followed()
+        assert followed.last_instance_at == pytest.approx(desk.clock() - 0.25, abs=1e-3)
+
+    def test_an_orthanc_that_does_not_tell_its_time_is_followed_all_the_same(
+        self, settings: Settings, tmp_path: Path, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        desk = Desk(settings, tmp_path / "ledger.sqlite")
+
+        def refuse() -> float:
+            raise OrthancError("HTTP 400", 400)
+
+        monkeypatch.setattr(desk.orthanc, "now", refuse)
+        desk.clock.now += 3600
+        desk.take_in()
+        desk.send(*head_series(study))
+        desk.take_in()
+        assert desk.jobs(study) == []
+        desk.quiet()
+        assert len(desk.jobs(study)) == 1
+        desk.close()
+
+
+class TestRings:
+    def test_a_ring_of_thousands_of_deleted_studies_holds_nothing_up(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[str] = []
+        ask = desk.orthanc.study
+
+        def counted(identifier: str) -> HeldStudy:
+            asked.append(identifier)
+            return ask(identifier)
+
+        monkeypatch.setattr(desk.orthanc, "study", counted)
+        desk.bell.ring(Ring(studies={orthanc_id(number): "deleted" for number in range(20_000)}))
+        desk.send(*head_series(study))
+        desk.take_in()
+        assert not [identifier for identifier in asked if identifier.startswith("dead")]
+        assert len(desk.ledger.studies.followed()) == 1
+
+    def test_deleted_studies_that_are_known_are_looked_at_a_few_in_a_turn(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = desk.clock()
+        many = [orthanc_id(number) for number in range(50)]
+        for identifier in many:
+            desk.ledger.feed.notice([Arrival(identifier, "1.2.3", now, now, False, ())])
+        monkeypatch.setattr("appliance.intake.intake._DELETED_A_TURN", 7)
+        desk.bell.ring(Ring(studies=dict.fromkeys(many, "deleted")))
+        desk.send(*head_series(study))
+        desk.intake.turn()
+        left = {one.id for one in desk.ledger.studies.followed()}
+        assert len(left & {*many}) == 43
+        assert len(left - {*many}) == 1  # what came meanwhile is taken in
+        desk.take_in()
+        assert not {one.id for one in desk.ledger.studies.followed()} & {*many}
+
+    def test_one_study_that_cannot_be_looked_at_drops_nothing_else_of_its_ring(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        odd, gone = orthanc_id(1), orthanc_id(2)
+        now = desk.clock()
+        for identifier in (odd, gone):
+            desk.ledger.feed.notice([Arrival(identifier, "1.2.3", now, now, False, ())])
+        ask = desk.orthanc.study
+
+        def refuse_the_odd(identifier: str) -> HeldStudy:
+            if identifier == odd:
+                raise OrthancError("HTTP 400", 400)
+            return ask(identifier)
+
+        monkeypatch.setattr(desk.orthanc, "study", refuse_the_odd)
+        desk.bell.ring(Ring(studies={odd: "deleted", gone: "deleted"}))
+        desk.intake.turn()
+        assert [one.id for one in desk.ledger.studies.followed()] == [odd]
+
+
+class TestSweeping:
+    @pytest.fixture
+    def old(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Series that the change log does not tell of: the cursor is behind them, and the appliance older than they."""
+        monkeypatch.setattr("appliance.intake.sweep._PAGE", 4)
+        monkeypatch.setattr("appliance.intake.sweep._AT_ONCE", 2)
+        ids = desk.send(*(head_series(str(generate_uid()), 1)[0] for _ in range(7)))
+        position, newest = desk.ledger.feed.position(), desk.orthanc.newest_change()
+        assert position is not None
+        desk.ledger.feed.advance(position, Position(newest.last, newest.changes[-1].fingerprint, 0.0))
+        return sorted(desk.orthanc.series_of_instance(one) for one in ids)
+
+    @staticmethod
+    def found(desk: Desk, old: list[str]) -> int:
+        return len(desk.ledger.series.known(old))
+
+    @pytest.mark.parametrize("error", [OrthancError("HTTP 400", 400), UnavailableError("HTTP 500"), KeyError("Tags")])
+    def test_an_error_of_one_series_is_that_series_alone_and_it_is_looked_at_again(
+        self, desk: Desk, old: list[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        ask = desk.orthanc.series
+
+        def refuse_one(identifier: str) -> HeldSeries:
+            if identifier == old[2]:
+                raise error
+            return ask(identifier)
+
+        desk.ledger.sweeps.begin(counting=False)
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.orthanc, "series", refuse_one)
+            desk.take_in()
+            assert set(old) - set(desk.ledger.series.known(old)) == {old[2]}
+            assert desk.ledger.sweeps.unseen() == 1
+            assert "hemorrhage_unseen_series 1.0" in generate_latest(desk.metrics.registry).decode()
+            desk.wait(6)
+            assert desk.ledger.sweeps.unseen() == 1
+        desk.wait(6)
+        assert self.found(desk, old) == 6  # its pause has doubled
+        desk.wait(6)
+        assert (self.found(desk, old), desk.ledger.sweeps.unseen()) == (7, 0)
+
+    def test_a_sweep_goes_on_after_a_restart_where_it_was(
+        self, desk: Desk, old: list[str], settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        desk.ledger.sweeps.begin(counting=False)
+        while self.found(desk, old) < 3:
+            desk.intake.turn()
+        before = desk.ledger.sweeps.under_way()
+        assert before is not None
+        again = Desk(settings, tmp_path / "ledger.sqlite")
+        asked: list[str] = []
+        ask = again.orthanc.series
+        monkeypatch.setattr(again.orthanc, "series", lambda name: asked.append(name) or ask(name))
+        while again.intake._feed.sweeper.step() is not None:
+            pass
+        assert self.found(again, old) == 7
+        assert again.ledger.sweeps.under_way() is None
+        assert min(asked) > before.after
+        again.close()
+
+    def test_an_orthanc_away_for_a_moment_in_a_counting_sweep_loses_no_grown_study(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        files = head_series(study, 20)
+        desk.send(*files[:14])
+        desk.quiet()
+        desk.send(*files[14:])
+        position, newest = desk.ledger.feed.position(), desk.orthanc.newest_change()
+        assert position is not None
+        desk.ledger.feed.advance(
+            position, Position(newest.last, newest.changes[-1].fingerprint, position.began), sweep=True
+        )
+
+        def away(*_: object) -> HeldSeries:
+            raise UnavailableError("Orthanc is away")
+
+        stopping = threading.Event()
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.orthanc, "series", away)
+            patch.setattr(desk.orthanc, "system", away)
+            patch.setattr(desk.intake._log, "error", lambda *_, **__: stopping.set())
+            desk.intake.run(stopping)
+        desk.quiet()
+        assert [job.state for job in desk.jobs(study)] == [JobState.WITHDRAWN, JobState.QUEUED]
+
+    def test_a_change_log_that_started_again_while_a_sweep_was_under_way_makes_it_count_from_the_first_series(
+        self, desk: Desk, old: list[str]
+    ) -> None:
+        desk.ledger.sweeps.begin(counting=False)
+        while self.found(desk, old) < 3:
+            desk.intake.turn()
+        position = desk.ledger.feed.position()
+        assert position is not None
+        desk.ledger.feed.advance(position, Position(10**6, "NewInstance of another life 0", position.began))
+        desk.intake.turn()
+        sweep = desk.ledger.sweeps.under_way()
+        assert sweep is not None
+        assert sweep.counting
+        desk.ledger.sweeps.begin(counting=False)  # as a restart does
+        assert desk.ledger.sweeps.under_way() == sweep
+
+    def test_a_series_that_cannot_be_looked_at_holds_up_no_other_of_the_change_log(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        odd = desk.send(*head_series(str(generate_uid())))
+        desk.send(*head_series(study))
+        odd_series, ask = desk.orthanc.series_of_instance(odd[0]), desk.orthanc.series
+
+        def refuse_one(identifier: str) -> HeldSeries:
+            if identifier == odd_series:
+                raise OrthancError("HTTP 400", 400)
+            return ask(identifier)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.orthanc, "series", refuse_one)
+            desk.quiet()
+        assert len(desk.jobs(study)) == 1
+        desk.quiet()
+        desk.wait(6)
+        assert desk.ledger.series.known([odd_series])[odd_series].origin is Origin.SOURCE
+
+    def test_an_instance_that_has_no_place_is_found_by_its_series(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        time.sleep(1.1)
+        ids = desk.send(*head_series(study))
+
+        def broken(identifier: str) -> str:
+            raise UnavailableError("Orthanc answered HTTP 500")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.orthanc, "series_of_instance", broken)
+            desk.take_in()
+        desk.quiet()
+        assert len(desk.jobs(study)) == 1
+        assert ids
+
+
+def orthanc_id(number: int) -> str:
+    """An identifier as Orthanc gives them, of nothing that it holds."""
+    return f"deadbeef-{number:08x}-00000000-00000000-00000000"
 
 
 class TestDeciding:

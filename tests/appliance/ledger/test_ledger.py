@@ -156,10 +156,22 @@ class TestServices:
 
 
 class TestJobs:
-    def test_what_a_person_asks_for_comes_first_then_who_came_first(self, ledger: Ledger) -> None:
-        late, early = queued(ledger, "late", at=70), queued(ledger, "early", at=60)
+    def test_who_came_live_comes_first_by_arrival_then_what_a_person_asks_for_then_the_backlog(
+        self, ledger: Ledger
+    ) -> None:
+        ledger.feed.notice([arrival("backlog", 10, live=False)])
+        backlog = ledger.studies.decide(followed(ledger, "backlog"), NewJob("set", "c"))
         asked = ledger.jobs.request("asked", "1.2.3", NewJob("", "", series="series"))
-        assert [claimed(ledger).id for _ in range(3)] == [asked, early, late]
+        late, early = queued(ledger, "late", at=70), queued(ledger, "early", at=60)
+        assert [claimed(ledger).id for _ in range(4)] == [early, late, asked, backlog]
+
+    def test_no_more_answers_may_be_asked_for_than_may_be_on_their_way(self, ledger: Ledger) -> None:
+        first = ledger.jobs.request("asked", "1.2.3", NewJob("", "", series="one"), 2)
+        ledger.jobs.request("asked", "1.2.3", NewJob("", "", series="two"), 2)
+        assert ledger.jobs.request("asked", "1.2.3", NewJob("", "", series="three"), 2) is None
+        assert ledger.jobs.request("asked", "1.2.3", NewJob("", "", series="one"), 2) == first
+        ledger.jobs.refuse(claimed(ledger), (GONE,), {})
+        assert ledger.jobs.request("asked", "1.2.3", NewJob("", "", series="three"), 2) is not None
 
     def test_asking_twice_is_asking_once(self, ledger: Ledger) -> None:
         first = ledger.jobs.request("asked", "1.2.3", NewJob("", "", series="series"))

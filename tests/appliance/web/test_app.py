@@ -15,7 +15,8 @@ from starlette.testclient import TestClient
 
 from appliance.errors import Refusal, RefusalCode, UnavailableError
 from appliance.health import Health
-from appliance.intake.doorbell import Bell
+from appliance.intake.doorbell import Bell, Ring
+from appliance.intake.requests import TooManyRequestsError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, FollowedStudy, KnownSeries, NewJob, Origin, ResultObject
 from appliance.ledger.states import JobState
@@ -26,6 +27,7 @@ from appliance.web.app import OwnResultError, WebApp
 from appliance.web.page import TEMPLATES, page
 
 SERIES = "0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d"
+OTHER = "9f8e7d6c-0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d"
 ANSWER: dict[str, Any] = {
     "present": True,
     "probability": 0.93,
@@ -106,17 +108,41 @@ def site(tmp_path: Path) -> Iterator[Site]:
 class TestDoorbell:
     def test_a_ring_is_put_in_the_box(self, site: Site) -> None:
         ring = {
-            "instances": {"i1": 12.5},
-            "series": {"s1": "stable", "s2": "deleted"},
-            "studies": {"st": "deleted"},
+            "instances": {SERIES: 12.5},
+            "series": {SERIES: "stable", OTHER: "deleted"},
+            "studies": {SERIES: "deleted"},
             "orthanc": "started",
         }
         assert site.client.post("/doorbell", json=ring).status_code == 204
         news = site.bell.take()
-        assert news.stamps == {"i1": 12.5}
-        assert news.deleted_studies == {"st"}
-        assert news.deleted_series == {"s2"}
+        assert news.stamps == {SERIES: 12.5}
+        assert list(news.deleted_studies) == [SERIES]
+        assert list(news.deleted_series) == [OTHER]
         assert news.orthanc_started
+
+    @pytest.mark.parametrize("odd", ["", "../system", "x" * 50_000, SERIES.upper(), f"{SERIES}\n", "\u0660" * 44])
+    def test_an_odd_identifier_is_left_out_and_counted_and_takes_nothing_else_with_it(
+        self, site: Site, odd: str
+    ) -> None:
+        ring = {
+            "instances": {odd: 1.0, SERIES: 12.5},
+            "series": {odd: "deleted"},
+            "studies": {odd: "deleted", OTHER: "deleted"},
+        }
+        assert site.client.post("/doorbell", json=ring).status_code == 204
+        news = site.bell.take()
+        assert (news.stamps, list(news.deleted_studies), list(news.deleted_series)) == ({SERIES: 12.5}, [OTHER], [])
+        assert "hemorrhage_odd_ring_entries_total 3.0" in site.client.get("/metrics").text
+
+    def test_what_is_kept_of_many_rings_is_bounded(self, site: Site) -> None:
+        for part in range(30):
+            names = [f"{part:08x}-{number:08x}-00000000-00000000-00000000" for number in range(1000)]
+            site.bell.ring(
+                Ring(dict.fromkeys(names, 1.0), dict.fromkeys(names, "deleted"), dict.fromkeys(names, "deleted"))
+            )
+        news = site.bell.take()
+        assert len(news.stamps) == len(news.deleted_studies) == len(news.deleted_series) == 20_000
+        assert names[-1] in news.deleted_studies
 
     @pytest.mark.parametrize(
         "body",
@@ -128,13 +154,18 @@ class TestDoorbell:
             b'{"instances": {"a": NaN}}',
             b'{"instances": {"a": Infinity}}',
             b'{"orthanc": "asleep"}',
+            b'{"orthanc": ["started"]}',
+            b'{"studies": {"a": "burnt"}}',
+            b'{"studies": {"a": ["deleted"]}}',
+            b'{"series": "deleted"}',
+            b'{"instances": {"a": 1' + b"0" * 400 + b"}}",
         ],
     )
     def test_what_is_no_ring_is_turned_down(self, site: Site, body: bytes) -> None:
         assert site.client.post("/doorbell", content=body).status_code == 400
 
     def test_a_ring_that_is_too_long_is_turned_down(self, site: Site) -> None:
-        assert site.client.post("/doorbell", content=b" " * (2**20 + 1)).status_code == 413
+        assert site.client.post("/doorbell", content=b" " * (2**18 + 1)).status_code == 413
 
     def test_a_page_of_another_site_cannot_ring(self, site: Site) -> None:
         assert site.client.post("/doorbell", json={}, headers={"Origin": "http://evil.example"}).status_code == 403
@@ -155,6 +186,12 @@ class TestAnalyze:
         answer = site.client.post(f"/series/{SERIES}/analyze")
         assert answer.status_code == status
         assert answer.json()["error"]
+
+    def test_one_request_too_many_is_told_when_to_come_again(self, site: Site) -> None:
+        site.faults["analyze"] = TooManyRequestsError("20 answers are on their way", 4.2)
+        answer = site.client.post(f"/series/{SERIES}/analyze")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
+        assert "20 answers" in answer.json()["error"]
 
     def test_what_is_no_identifier_never_reaches_orthanc(self, site: Site) -> None:
         site.faults["analyze"] = AssertionError("it did")

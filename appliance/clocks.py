@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Clocks: the one that the service waits by, and how far Orthanc's is from it.
+
+All waiting goes by `SteadyClock`, which no correction of the machine's clock moves. What Orthanc says of a time is in
+Orthanc's own clock and in whole seconds: `OrthancClock` says between which two times of ours it was.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+_AGREE_S: Final = 2.0
+"""A difference below this is no news."""
+
+
+class SteadyClock:
+    """Unix time that goes on evenly from when it was set; `origin` is where it is set from. Thread-safe."""
+
+    def __init__(
+        self,
+        origin: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+    ) -> None:
+        self._origin = origin
+        self._elapsed = elapsed
+        self._zero = origin() - elapsed()
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self._zero + self._elapsed()
+
+    def drift_s(self) -> float:
+        """Return how far the clock that this one was set from is ahead of it by now, s."""
+        return self._origin() - self()
+
+    def set_anew(self) -> None:
+        """Take the time from the origin again; only while nothing is waited for."""
+        self._zero = self._origin() - self._elapsed()
+
+
+class OrthancClock:
+    """Orthanc's clock as seen from ours: bounds of the difference, narrowed by each look and widened by none.
+
+    One look at a clock of whole seconds leaves a second of doubt; looks at different moments of the second narrow it.
+    Looks that contradict each other mean that one of the clocks was set: then only the last one counts.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bounds: tuple[float, float] | None = None
+
+    def look(self, before: float, told: float, after: float) -> None:
+        """Learn that Orthanc `told` a time in whole seconds when ours was between `before` and `after`."""
+        low, high = told - after, told + 1 - before
+        with self._lock:
+            if self._bounds is not None:
+                narrowed = max(low, self._bounds[0]), min(high, self._bounds[1])
+                if narrowed[0] <= narrowed[1]:
+                    low, high = narrowed
+            self._bounds = low, high
+
+    @property
+    def ahead_s(self) -> float | None:
+        """How far Orthanc's clock is ahead of ours, s; 0 when they may agree, None before it was looked at."""
+        bounds = self._bounds
+        if bounds is None:
+            return None
+        low, high = bounds
+        return 0.0 if low <= 0 <= high else (low + high) / 2
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two clocks are near enough that nobody needs to be told."""
+        return abs(self.ahead_s or 0.0) < _AGREE_S
+
+    def ours(self, told: float) -> float:
+        """Return our time for one that Orthanc told, as well as it is known."""
+        return told - (self.ahead_s or 0.0)
+
+    def earliest(self, told: float) -> float:
+        """Return the earliest time of ours at which Orthanc's clock can have said so."""
+        return told - self._bounds[1] if self._bounds is not None else float("-inf")
+
+    def latest(self, told: float) -> float:
+        """Return the latest time of ours at which Orthanc's clock can have said so."""
+        return told + 1 - self._bounds[0] if self._bounds is not None else float("inf")
