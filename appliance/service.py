@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service: its parts, wired together, and their threads, started and stopped in order.
 
-Threads: one for intake, one that reads ahead, one for each worker, one for health, one for the web server, one for
-leases, one for log files; the main thread waits for a signal. They share nothing but the ledger, the doorbell, the
-handover, what was read ahead and the header cache.
+Threads: intake, one that reads ahead, each worker, health, the web server, leases, shared memory to tidy away, log
+files; the main thread waits for a signal. They share nothing but the ledger, the doorbell, the handover, what was read
+ahead and the header cache.
 """
 
 from __future__ import annotations
@@ -28,6 +28,13 @@ from appliance.ahead import ReadingAhead
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.health import Health
 from appliance.inference.detector import TritonDetector
+from appliance.inference.regions import (
+    SETTLED_S,
+    free_regions_of_dead_models,
+    region_prefix,
+    remove_regions_of_the_dead,
+    remove_stale_regions,
+)
 from appliance.inference.series_classifier import SeriesClassifier
 from appliance.intake.doorbell import Bell
 from appliance.intake.files import Files
@@ -56,6 +63,7 @@ _STOPPING_S: Final = 5.0
 _REQUEST_S: Final = 5.0
 """About how long one answer that was asked for takes."""
 _CLOCK_FOLLOWED_EVERY_S: Final = 60.0
+_TIDIED_EVERY_S: Final = 60.0
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGE: Final = 8 * 2**20
 
@@ -91,6 +99,14 @@ class ReadingRoom:
     def model(self) -> dict[str, str] | None:
         """Return which model answers, None while that is not known."""
         return asdict(self._detector.identity) if self._detector is not None else None
+
+    def tidy(self) -> None:
+        """Give back the shared memory of processes that died, on the machine that Triton and the service share."""
+        if self._settings.triton.shared_memory:
+            remove_regions_of_the_dead()
+            prefix = region_prefix(self._settings.triton)
+            free_regions_of_dead_models(prefix)
+            remove_stale_regions(prefix, settled_s=SETTLED_S)
 
     def close(self) -> None:
         """Close the connections to Triton."""
@@ -193,6 +209,7 @@ class Service:
         self._threads = [
             _thread("health", lambda: self._health.run(self._stopping)),
             _thread("lease", self._keep_leases),
+            _thread("tidying", self._keep_tidy),
             _thread("intake", lambda: intake.run(self._stopping)),
             _thread("ahead", lambda: self._ahead.run(self._stopping)),
             *(_thread(f"worker-{number}", self._working(worker)) for number, worker in enumerate(self._workers)),
@@ -296,6 +313,14 @@ class Service:
                 self._take_up()
             except Exception as error:  # whatever happens, leases go on: without them others take up our jobs
                 self._log.warning("leases not renewed", error=describe(error))
+
+    def _keep_tidy(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._room.tidy()
+            except Exception as error:  # it is tried again, and nothing depends on it meanwhile
+                self._log.warning("shared memory not looked through", error=describe(error))
+            self._stopping.wait(_TIDIED_EVERY_S)
 
     def _take_up(self) -> None:
         left = self._leases.take_up()

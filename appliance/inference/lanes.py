@@ -13,7 +13,6 @@ import itertools
 import mmap
 import os
 import queue
-import socket
 import weakref
 from abc import ABC, abstractmethod
 from contextlib import suppress
@@ -26,6 +25,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException
 
 from appliance.errors import UnavailableError
+from appliance.inference.regions import is_of_the_dead, new_name, remove_regions_of_the_dead, stem
 from appliance.reading.contract import DETECTOR, INPUT, INPUT_SHAPE, OUTPUTS
 
 INPUT_DTYPES: Final[dict[str, type[np.generic]]] = {"INT16": np.int16, "FP16": np.float16, "FP32": np.float32}
@@ -38,22 +38,16 @@ AWAY: Final = ("StatusCode.UNAVAILABLE", TOO_LATE)
 
 _SHARED_MEMORY = Path("/dev/shm")
 _ALIGNMENT = 64
-_REGION_NUMBERS = itertools.count()
 _CONTROL_TIMEOUT_S = 10.0
 _FAREWELL_S = 2.0
 _LATE_S = 5.0  # how much later than gRPC's own deadline an answer is given up
-
-
-def _region_stem() -> str:
-    """How the names of this machine's regions begin; the process id follows."""
-    return f"hemorrhage-{socket.gethostname()}-"
 
 
 class _Region:
     """A piece of system shared memory that this process made and Triton maps under the same name."""
 
     def __init__(self, size: int) -> None:
-        self.name = f"{_region_stem()}{os.getpid()}-{next(_REGION_NUMBERS)}"
+        self.name = new_name()
         self.size = size
         path = _SHARED_MEMORY / self.name
         # Removes the name, at the latest when this process ends; the memory goes when nobody maps it any more.
@@ -84,17 +78,9 @@ def remove_forsaken_regions(client: InferenceServerClient) -> None:
 
     Raises `InferenceServerException`.
     """
-    stem = _region_stem()
-
-    def is_of_the_dead(name: str) -> bool:
-        process = name.removeprefix(stem).partition("-")[0]
-        return process.isdigit() and not Path(f"/proc/{process}").exists()
-
-    for path in _SHARED_MEMORY.glob(f"{stem}*"):
-        if is_of_the_dead(path.name):
-            path.unlink(missing_ok=True)
+    remove_regions_of_the_dead()
     for name in client.get_system_shared_memory_status(client_timeout=_CONTROL_TIMEOUT_S).regions:
-        if name.startswith(stem) and (is_of_the_dead(name) or not (_SHARED_MEMORY / name).exists()):
+        if name.startswith(stem()) and (is_of_the_dead(name) or not (_SHARED_MEMORY / name).exists()):
             # A request that was given up may still be worked on, and Triton does not let go of its region before.
             with suppress(InferenceServerException):
                 client.unregister_system_shared_memory(name, client_timeout=_CONTROL_TIMEOUT_S)

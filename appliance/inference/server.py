@@ -14,14 +14,19 @@ import http.client
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from appliance.errors import SettingsError
 from appliance.inference.client import http_headers, restrictions
-from appliance.inference.regions import SHARED_MEMORY, close_regions, region_prefix
+from appliance.inference.regions import (
+    close_regions,
+    model_processes,
+    region_prefix,
+    remove_regions_of_the_dead,
+    remove_stale_regions,
+)
 from appliance.ports import require_free
 from appliance.process import EndedError, Process, Server
 from appliance.reading.contract import DETECTOR
@@ -132,8 +137,7 @@ class TritonServer(Server):
         self._remove_leftovers()
 
     def _remove_leftovers(self) -> None:
-        end_orphans(self._region_prefix)
-        remove_stale_regions(self._region_prefix)
+        clear_shared_memory(self._settings)
 
     @property
     def _region_prefix(self) -> str:
@@ -234,6 +238,14 @@ class TritonServer(Server):
             connection.close()
 
 
+def clear_shared_memory(settings: TritonSettings) -> None:
+    """Remove what a Triton on these ports and the processes of the appliance left behind when they were killed."""
+    prefix = region_prefix(settings)
+    end_orphans(prefix)
+    remove_stale_regions(prefix)
+    remove_regions_of_the_dead()
+
+
 def end_orphans(region_prefix: str, wait_s: float = 5) -> None:
     """Kill the model processes whose region's name begins so, when the server they belong to is gone.
 
@@ -255,42 +267,3 @@ def _is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def model_processes(region_prefix: str) -> Iterator[tuple[int, int]]:
-    """Yield the process id of each model process with such a region, and that of its server.
-
-    Its command line is: stub, model file, region, initial size, growth, the server's process id, and more.
-    """
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            arguments = path.read_text(errors="replace").split("\0")
-        except OSError:  # it ended meanwhile
-            continue
-        if arguments[0].endswith("/triton_python_backend_stub") and arguments[2].startswith(region_prefix):
-            yield int(path.parent.name), int(arguments[5])
-
-
-def remove_stale_regions(prefix: str, folder: Path = SHARED_MEMORY) -> list[Path]:
-    """Remove the regions in `folder` whose name begins with `prefix` and that no running process maps; return them."""
-    regions = [path for path in folder.glob(f"{prefix}*") if path.is_file()]
-    if not regions:
-        return []
-    mapped = set(_mapped_files(folder))
-    stale = [path for path in regions if str(path) not in mapped]
-    for path in stale:
-        path.unlink(missing_ok=True)
-    return stale
-
-
-def _mapped_files(folder: Path) -> Iterator[str]:
-    """Yield the files under `folder` that the processes we may look at have mapped."""
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        try:
-            lines = maps.read_text(errors="replace").splitlines()
-        except OSError:  # it ended meanwhile, or belongs to someone else, whose regions we could not remove either
-            continue
-        for line in lines:
-            path = line.partition("/")[1] + line.partition("/")[2]
-            if path.startswith(f"{folder}/"):
-                yield path

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from appliance.errors import ApplianceError, UnavailableError
+from appliance.inference.server import clear_shared_memory
 from appliance.private import be_private
 from appliance.settings import Settings, load_settings
 from deploy.local import records
@@ -112,6 +113,7 @@ def down(settings: SettingsOption = None) -> None:
                 ended = records.end(record)
                 out.print(f"{record.name} {'is stopped' if ended else 'had ended before'}")
             records.forget(loaded.state_dir)
+            clear_shared_memory(loaded.triton)
 
 
 @app.command()

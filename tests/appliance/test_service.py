@@ -18,6 +18,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from appliance.errors import ApplianceError
+from appliance.inference.regions import SHARED_MEMORY, stem
 from appliance.ledger.jobs import Jobs
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job
@@ -191,6 +192,21 @@ def test_a_worker_that_makes_no_step_for_too_long_is_not_live_and_loses_its_leas
         service.stop()
         client.close()
         ledger.close()
+
+
+def test_what_a_killed_service_left_in_shared_memory_is_gone_soon_after_the_next_start(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    left = SHARED_MEMORY / f"{stem()}{ended.pid}-123-0"
+    left.write_bytes(bytes(1024))
+    settings = with_free_ports(Settings(), tmp_path)
+    service = Service(settings, StandInRoom(settings))
+    service.start()
+    try:
+        until(lambda: not left.exists(), "tidy")
+    finally:
+        service.stop()
+        left.unlink(missing_ok=True)
 
 
 def test_a_port_that_is_taken_stops_the_start_and_says_which(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from appliance.inference.regions import SHARED_MEMORY, region_prefix, stem
 from appliance.settings import Settings, TritonSettings
 from deploy.local.orthanc import ROOT
 from deploy.local.ports import named_ports, with_free_ports
@@ -51,6 +52,23 @@ def command(settings: Settings, tmp_path: Path) -> Iterator[Command]:
     yield run
     if read(settings.state_dir):  # a test failed before its own `down`
         run("down")
+
+
+def test_down_clears_away_what_a_killed_service_left_in_shared_memory(command: Command, settings: Settings) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    left = (
+        SHARED_MEMORY / f"{stem()}{ended.pid}-123-0",
+        SHARED_MEMORY / f"{region_prefix(settings.triton)}x",
+    )
+    for region in left:
+        region.write_bytes(bytes(1024))
+    try:
+        assert command("down").returncode == 0
+        assert not any(region.exists() for region in left)
+    finally:
+        for region in left:
+            region.unlink(missing_ok=True)
 
 
 def test_a_taken_port_stops_up_before_anything_is_started(command: Command, settings: Settings) -> None:

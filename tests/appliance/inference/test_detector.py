@@ -19,7 +19,8 @@ from appliance.errors import ModelContractError, UnavailableError
 from appliance.inference import detector as detector_module
 from appliance.inference.detector import TritonDetector, checked_model, write_chunk
 from appliance.inference.patience import LEAST_S, Patience
-from appliance.inference.server import TritonServer, model_processes
+from appliance.inference.regions import free_regions_of_dead_models, model_processes, region_prefix
+from appliance.inference.server import TritonServer
 from appliance.reading import contract
 from appliance.reading.contract import HemorrhageType
 from appliance.reading.detections import Box
@@ -310,6 +311,34 @@ def test_a_model_process_that_was_killed_is_started_again(start: Callable[..., T
     (settings.model_repository / contract.DETECTOR / "1" / "model.onnx").unlink()
     with pytest.raises(UnavailableError, match=r"does not start again: .*restart Triton"):
         detector.read(head(1))
+    detector.close()
+
+
+def test_what_dead_model_processes_held_is_given_back_while_their_server_runs_on(
+    start: Callable[..., TritonServer], tmp_path: Path
+) -> None:
+    settings = triton_settings(tmp_path / "models")
+    start(settings)
+    prefix = region_prefix(settings)
+
+    def regions() -> set[Path]:
+        return set(Path("/dev/shm").glob(f"{prefix}*"))
+
+    detector = TritonDetector(settings)
+    assert detector.ready()
+    assert free_regions_of_dead_models(prefix, settled_s=0) == []
+    for _ in range(3):
+        (of_the_dead,) = regions()
+        descriptor = os.open(of_the_dead, os.O_RDONLY)
+        kill_model_process(settings)
+        with pytest.raises(UnavailableError, match="was started again"):
+            detector.read(head(1))
+        assert free_regions_of_dead_models(prefix) == []  # too young to tell
+        assert free_regions_of_dead_models(prefix, settled_s=0) == [of_the_dead]
+        assert os.fstat(descriptor).st_blocks == 0  # the server maps it still, and it holds no memory
+        os.close(descriptor)
+        assert len(detector.read(head(1, (0, 0, 0))).detections) == 1
+        assert len(regions()) == 1
     detector.close()
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from appliance.errors import SettingsError, UnavailableError
 from appliance.inference.detector import TritonDetector
-from appliance.inference.server import TritonServer, remove_stale_regions
+from appliance.inference.regions import remove_stale_regions
+from appliance.inference.server import TritonServer
 from appliance.reading.contract import DETECTOR
 from appliance.settings import TritonSettings
 from tests.appliance.inference.ports import ENVIRONMENT, triton_settings
