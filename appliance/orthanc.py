@@ -16,6 +16,7 @@ import json
 import re
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,6 +114,14 @@ class HeldStudy:
     series: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class StoreRefusal:
+    """That Orthanc could not store what it was sent: when (by the monotonic clock), and what it said."""
+
+    at: float
+    reason: str
+
+
 def is_orthanc_id(text: str) -> bool:
     """Say whether `text` has the form of an Orthanc identifier (five groups of eight hexadecimal digits)."""
     return _ORTHANC_ID.fullmatch(text) is not None
@@ -153,6 +162,7 @@ class Orthanc:
         credentials = base64.b64encode(f"{settings.username}:{settings.password}".encode()).decode()
         self._headers = {"Authorization": f"Basic {credentials}"} if settings.username else {}
         self._local = threading.local()
+        self.store_refusal: StoreRefusal | None = None
 
     def close(self) -> None:
         """Close the connections of pyorthanc and of the calling thread."""
@@ -257,7 +267,12 @@ class Orthanc:
 
     def store(self, file: bytes) -> tuple[str, StoreStatus]:
         """Store a DICOM file; return Orthanc's identifier of the instance and whether it was there already."""
-        answer = json.loads(self._transfer("POST", "/instances", file))
+        try:
+            answer = json.loads(self._transfer("POST", "/instances", file))
+        except UnavailableError as error:
+            self.store_refusal = StoreRefusal(time.monotonic(), str(error))
+            raise
+        self.store_refusal = None
         try:
             return str(answer["ID"]), StoreStatus(answer["Status"])
         except ValueError as error:

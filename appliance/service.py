@@ -51,6 +51,7 @@ from appliance.log import describe, log_to
 from appliance.log_files import LogFiles
 from appliance.metrics import Metrics
 from appliance.orthanc import Orthanc
+from appliance.orthanc_storage import check_storage
 from appliance.pipeline import Pipeline
 from appliance.private import be_private, close_to_others
 from appliance.results.warm_up import warm_up
@@ -343,6 +344,10 @@ class Service:
 
     def _probe_orthanc(self) -> None:
         self._orthanc.system()
+        refusal = self._orthanc.store_refusal
+        if refusal is not None and time.monotonic() - refusal.at < 2 * self._settings.intake.retry_longest_s:
+            raise UnavailableError(f"Orthanc did not take the last result: {refusal.reason}")
+        check_storage(self._settings.orthanc.storage)
 
     def _probe_triton(self) -> None:
         self._room.probe()

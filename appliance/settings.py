@@ -80,6 +80,11 @@ class OrthancSettings(_Section):
     )
     dicom_host: HostName = Field("127.0.0.1", description="Address where Orthanc's DICOM port is reached")
     dicom_port: Port = Field(4243, description="Orthanc's DICOM port")
+    storage: Path | None = Field(
+        None,
+        description="Orthanc's StorageDirectory when it is on this machine: without room there the service is not "
+        "ready; `make up` sets it; unset: not watched",
+    )
     timeout_s: float = Field(30, ge=0.1, le=3600, description="Longest wait for one answer of Orthanc, s")
     largest_answer_mib: int = Field(
         64,
@@ -345,7 +350,7 @@ class Settings(BaseSettings):
         ge=0,
         le=1_000_000,
         description="With less than this free at the state folder `doctor` warns; with less than a tenth of it, and "
-        "with less than 1 GB, it reports a fault; 0: not watched, GB. Another disk for Orthanc's storage is not seen",
+        "with less than 1 GB, it reports a fault; 0: not watched, GB. For Orthanc's storage see orthanc.storage",
     )
     orthanc: OrthancSettings = OrthancSettings()
     triton: TritonSettings = TritonSettings()

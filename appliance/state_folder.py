@@ -24,6 +24,8 @@ from appliance.errors import ApplianceError, UnavailableError
 
 _LOCK: Final = "service.lock"
 _IDENTITY: Final = "identity.json"
+FILES: Final = (_LOCK, _IDENTITY)
+"""The names of the files that are kept in it."""
 _PROBE: Final = ".write-probe"
 _PROBE_BYTES: Final = 256 * 1024
 _MACHINE: Final = Path("/etc/machine-id")

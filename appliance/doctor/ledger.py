@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from appliance.doctor.check import Check
+from appliance.doctor.state_folder import owned_by_others
 from appliance.errors import ApplianceError
 from appliance.ledger.engine import awaits_migration
 from appliance.ledger.ledger import Ledger
@@ -33,6 +36,28 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
     if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
         yield Check("ledger", "ok", f"{shown} is not there yet; the first start makes it")
         return
+    if url.get_backend_name() == "sqlite" and url.database:
+        file = Path(url.database)
+        beside = (file.with_name(f"{file.name}{end}") for end in ("", "-wal", "-shm"))
+        strangers = owned_by_others(file.parent, beside)
+        if strangers:
+            yield Check(
+                "ledger",
+                "fail",
+                f"{', '.join(map(str, strangers))} belong to another user than their folder",
+                f"`chown --reference={file.parent} {' '.join(map(str, strangers))}`: a command run as another user "
+                "made them, and the service cannot write them",
+            )
+            return
+        if os.geteuid() == 0 and file.stat().st_uid != 0:
+            # SQLite would make files of root beside it, which the service could not write.
+            yield Check(
+                "ledger",
+                "warn",
+                f"{shown} belongs to {_name_of(file.stat().st_uid)} and was not written to as root",
+                f"run the doctor as that user: `runuser -u {_name_of(file.stat().st_uid)} -- appliance doctor`",
+            )
+            return
     try:
         if awaits_migration(settings.ledger_url):  # opening it would migrate it, which is for the service to do
             yield Check("ledger", "ok", f"{shown} is of an older version; the next start of the service migrates it")
@@ -40,6 +65,7 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
         ledger = Ledger(settings.ledger_url)
         try:
             ledger.services.beat("doctor", "")
+            unseen = ledger.sweeps.unseen()
         finally:
             ledger.close()
     except ApplianceError as error:
@@ -51,3 +77,17 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
         )
     else:
         yield Check("ledger", "ok", f"{shown} opens and takes writes")
+        if unseen:
+            yield Check(
+                "unseen series",
+                "warn",
+                f"{unseen} series in Orthanc could not be looked at so far",
+                "see the service's log (`a series cannot be looked at`) and Orthanc's; each is looked at again",
+            )
+
+
+def _name_of(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)

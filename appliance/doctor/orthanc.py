@@ -14,6 +14,7 @@ from appliance.doctor.clock import check_clock
 from appliance.doctor.plugin import check_plugin
 from appliance.errors import UnavailableError
 from appliance.orthanc import NotThereError, Orthanc, OrthancError, TurnedDownError
+from appliance.orthanc_storage import check_storage
 from appliance.settings import Settings
 
 _STABLE_AGE_S: Final = 6
@@ -52,6 +53,7 @@ def check_orthanc(settings: Settings) -> Iterator[Check]:
             return
         yield Check("orthanc", "ok", f"Orthanc {system['Version']} at {address}")
         yield from _dicom_settings(settings, system)
+        yield from _storage(settings)
         yield from _stable_age(orthanc)
         yield from check_clock(orthanc)
         yield from check_plugin(settings, orthanc)
@@ -86,6 +88,18 @@ def _dicom_settings(settings: Settings, system: dict[str, Any]) -> Iterator[Chec
         )
     else:
         yield Check("orthanc dicom", "ok", f"AE title {orthanc.aet}, port {orthanc.dicom_port}")
+
+
+def _storage(settings: Settings) -> Iterator[Check]:
+    folder = settings.orthanc.storage
+    if folder is None:
+        return
+    try:
+        check_storage(folder)
+    except UnavailableError as error:
+        yield Check("orthanc storage", "fail", str(error), "until then Orthanc refuses studies and our results")
+    else:
+        yield Check("orthanc storage", "ok", f"there is room in {folder}")
 
 
 def _stable_age(orthanc: Orthanc) -> Iterator[Check]:

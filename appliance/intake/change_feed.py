@@ -47,7 +47,7 @@ class Placed:
     received_at: float
     quiet_from: float
     stamped: bool
-    not_before: float
+    not_before: float = float("-inf")
 
 
 @dataclass(frozen=True)

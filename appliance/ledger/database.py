@@ -18,6 +18,23 @@ from appliance.errors import UnavailableError
 from appliance.ledger.engine import open_engine, reading
 
 _DRIFT_S: Final = 0.5
+_RIGHTS: Final = "give this user the ledger's file, those beside it and their folder (`chown`), or a disk to write to"
+_REMEDIES: Final = (
+    ("SQLITE_BUSY", "another program holds its lock: end that program"),
+    ("SQLITE_LOCKED", "another program holds its lock: end that program"),
+    ("SQLITE_READONLY", f"it is read-only: {_RIGHTS}"),
+    ("SQLITE_CANTOPEN", f"it cannot be opened: {_RIGHTS}"),
+    ("SQLITE_PERM", _RIGHTS),
+    ("SQLITE_FULL", "its disk is full: make room"),
+    ("SQLITE_IOERR", "its disk is full or fails: make room, or see the kernel's log"),
+    ("SQLITE_CORRUPT", "its file is damaged: stop the service and restore it, or move it aside"),
+    ("SQLITE_NOTADB", "its file is damaged: stop the service and restore it, or move it aside"),
+    ("42501", "its user may not write: grant the user of ledger.url all rights on the tables"),
+    ("25006", "the server takes no writes: name the primary in ledger.url"),
+    ("53100", "the server's disk is full: make room"),
+    ("55P03", "another program holds its lock: end that program"),
+)
+"""What SQLite's error names and PostgreSQL's SQLSTATEs begin with, and what to do about it."""
 
 
 class Database:
@@ -68,9 +85,18 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.begin() as connection:
             yield connection
-    except (DataError, IntegrityError, ProgrammingError):
+    except (DataError, IntegrityError, ProgrammingError) as error:
+        if remedy(error):  # the user's rights, which are a fault of the site
+            raise UnavailableError(f"the ledger cannot be used: {remedy(error).removesuffix('; ')}") from error
         raise  # the database answers: what was asked of it is a fault of our own, and counts as one
     except (DBAPIError, PoolTimeoutError) as error:
         raise UnavailableError(
-            f"the ledger does not answer ({type(error).__name__}); check its disk or database server"
+            f"the ledger does not answer ({type(error).__name__}); {remedy(error)}check its disk or database server"
         ) from error
+
+
+def remedy(error: Exception) -> str:
+    """Return what is wrong with the ledger and what to do, as a sentence to go on from; empty when that is unknown."""
+    origin = getattr(error, "orig", None)
+    code = getattr(origin, "sqlite_errorname", None) or getattr(origin, "sqlstate", None) or ""
+    return next((f"{words}; " for start, words in _REMEDIES if code.startswith(start)), "")

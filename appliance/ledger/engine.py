@@ -62,9 +62,11 @@ def awaits_migration(url: str) -> bool:
 
 
 def _cannot_be_opened(url: str, error: Exception) -> UnavailableError:
+    origin = getattr(error, "orig", None)
+    code = getattr(origin, "sqlite_errorname", None) or getattr(origin, "sqlstate", None)
     return UnavailableError(
         f"the ledger at {make_url(url).render_as_string(hide_password=True)} cannot be opened "
-        f"({type(error).__name__}); check ledger.url, the folder's rights and the disk"
+        f"({code or type(error).__name__}); check ledger.url, the folder's rights and the disk"
     )
 
 

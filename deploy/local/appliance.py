@@ -20,6 +20,14 @@ from deploy.local.service import ROOT, ServiceProcess
 from deploy.local.settings_file import absolute
 
 
+def with_storage(settings: Settings) -> Settings:
+    """Return settings that name the storage of the Orthanc that is started here, unless they name one."""
+    if settings.orthanc.storage is not None:
+        return settings
+    orthanc = settings.orthanc.model_copy(update={"storage": settings.state_dir / "orthanc" / "storage"})
+    return settings.model_copy(update={"orthanc": orthanc})
+
+
 class LocalAppliance(Started):
     """Orthanc, Triton and the service with one set of settings.
 
@@ -46,7 +54,7 @@ class LocalAppliance(Started):
         tcp_nodelay: bool = True,
         report: Callable[[str, float], None] = lambda name, seconds: None,  # noqa: ARG005 - nobody listens
     ) -> None:
-        self.settings = with_credentials(absolute(settings, ROOT))
+        self.settings = with_storage(with_credentials(absolute(settings, ROOT)))
         self.state_dir = self.settings.state_dir
         self._detached = detached
         self._report = report

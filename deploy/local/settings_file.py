@@ -13,13 +13,15 @@ from appliance.settings import Settings
 
 def absolute(settings: Settings, base: Path) -> Settings:
     """Return `settings` with its relative paths taken from `base`, so that they mean the same in any folder."""
-    triton = settings.triton
+    triton, orthanc = settings.triton, settings.orthanc
+    storage = None if orthanc.storage is None else (base / orthanc.storage).absolute()
     return settings.model_copy(
         update={
             "state_dir": (base / settings.state_dir).absolute(),
             "log": settings.log.model_copy(
                 update={"files": tuple((base / file).absolute() for file in settings.log.files)}
             ),
+            "orthanc": orthanc.model_copy(update={"storage": storage}),
             "triton": triton.model_copy(
                 update={
                     "model_repository": (base / triton.model_repository).absolute(),

@@ -20,13 +20,14 @@ import pytest
 from pydicom.uid import generate_uid
 
 from appliance.settings import Settings
+from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
 from tests.appliance.ledger.postgres import PostgresServer
 from tests.appliance.running import Running, until
 from tests.appliance.stand_in import head_series
 
 MORE = "[ledger]\nbusy_s = 0.3\nlease_s = {lease_s}\n{url}"
-ROOM_MIB = 4
+ROOM_MIB = 8
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_a_study_whose_end_met_a_locked_ledger_is_answered_without_a_restart(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 4 MiB. Mounting one takes rights that not everyone has who runs the tests."""
+    """A disk of 8 MiB. Mounting one takes rights that not everyone has who runs the tests."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM_MIB}m", "tmpfs", folder], capture_output=True)
@@ -132,6 +133,29 @@ def test_a_study_whose_end_met_a_full_disk_is_answered_when_there_is_room_again(
     with started(running):
         end_a_try_while(running, study, full)
         assert_answered_once_by_the_living(running, study)
+
+
+def test_an_orthanc_whose_disk_is_full_is_not_ready_and_takes_the_answer_when_there_is_room(
+    tmp_path: Path, small_disk: Path, study: str
+) -> None:
+    settings = with_free_ports(Settings(), tmp_path / "ports")
+    with OrthancProcess(settings, small_disk / "orthanc", doorbell=False):
+        running = service_of(settings, tmp_path, tmp_path / "state")
+        with started(running):
+            running.hold.touch()
+            for file in head_series(study):
+                running.orthanc.store(file)
+            until(running.hold.with_suffix(".reached").exists, "in the network")
+            filler = small_disk / "filler"
+            with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(4096))
+            running.hold.unlink()
+            running.until_state(study, "waiting")
+            until(lambda: "orthanc" in running.get("/health/ready").get("reasons", {}), "not ready")
+            assert "did not take the last result" in running.get("/health/ready")["reasons"]["orthanc"]
+            filler.unlink()
+            assert_answered_once_by_the_living(running, study)
 
 
 def test_a_study_whose_end_met_a_stopped_postgresql_is_answered_when_that_is_back(

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
+from appliance import orthanc_storage
 from appliance.doctor import diagnose as diagnose_module
 from appliance.doctor.check import Check
 from appliance.doctor.clock import check_clock
@@ -29,9 +32,11 @@ from appliance.doctor.diagnose import diagnose
 from appliance.doctor.shared_memory import check_shared_memory
 from appliance.inference.server import TritonServer
 from appliance.ledger.ledger import Ledger
+from appliance.ledger.records import Position, UnseenSeries
 from appliance.orthanc import Orthanc
 from appliance.reading.contract import DETECTOR, PARAMETER_ONNX_SHA256
 from appliance.settings import Settings, load_settings
+from appliance.state_folder import StateFolder
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
 from deploy.local.service import ServiceProcess
@@ -316,6 +321,64 @@ def test_a_ledger_in_use_opens(settings: Settings) -> None:
         assert by_name(settings)["ledger"].what.endswith("opens and takes writes")
     finally:
         ledger.close()
+
+
+def test_files_of_another_user_in_the_state_folder_are_told_with_the_command_that_mends_it(settings: Settings) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file to another user")
+    Ledger(settings.ledger_url).close()
+    StateFolder(settings.state_dir).close()
+    assert by_name(settings)["state folder"].state == "ok"
+    for name in ("identity.json", "ledger.sqlite"):
+        os.chown(settings.state_dir / name, 65534, 65534)
+    checks = by_name(settings)
+    assert checks["state folder"].state == checks["ledger"].state == "fail"
+    assert "identity.json" in checks["state folder"].what
+    assert f"chown --reference={settings.state_dir}" in checks["ledger"].remedy
+    # A doctor that runs as root in a folder of the service's user writes nothing there.
+    os.chown(settings.state_dir, 65534, 65534)
+    os.chown(settings.state_dir / "service.lock", 65534, 65534)
+    ledger = by_name(settings)["ledger"]
+    assert ledger.state == "warn"
+    assert "runuser" in ledger.remedy
+    assert not (settings.state_dir / "ledger.sqlite-wal").exists()
+
+
+def test_a_state_folder_on_a_full_disk_is_a_fault(settings: Settings, tmp_path: Path) -> None:
+    settings.state_dir.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", settings.state_dir], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("no disk can be mounted by this user")
+    try:
+        assert by_name(settings)["state folder"].state == "ok"
+        (settings.state_dir / "filler").write_bytes(bytes(2**20 - 64 * 1024))
+        check = by_name(settings)["state folder"]
+    finally:
+        subprocess.run(["umount", settings.state_dir], check=True)
+    assert check.state == "fail"
+    assert "No space left" in check.what
+
+
+def test_orthancs_storage_is_watched_where_it_is_known(
+    neighbours: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "orthanc storage" not in by_name(neighbours)
+    watched = changed(neighbours, "orthanc", storage=tmp_path)
+    monkeypatch.setattr(orthanc_storage, "ROOM_FOR_A_STUDY", 1)
+    assert by_name(watched)["orthanc storage"].state == "ok"
+    monkeypatch.setattr(orthanc_storage, "ROOM_FOR_A_STUDY", 10**18)
+    assert by_name(watched)["orthanc storage"].state == "fail"
+
+
+def test_series_that_could_not_be_looked_at_are_told(settings: Settings) -> None:
+    ledger = Ledger(settings.ledger_url)
+    ledger.feed.begin(Position(1, "NewInstance a 1", 0.0))
+    ledger.sweeps.settle((), (), (), [UnseenSeries("a", 1, 0.0, "HTTP 400")])
+    ledger.close()
+    check = by_name(settings)["unseen series"]
+    assert (check.state, check.what[:8]) == ("warn", "1 series")
 
 
 def test_a_misspelt_environment_variable_is_noticed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

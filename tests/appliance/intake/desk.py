@@ -103,6 +103,10 @@ class Desk:
         """Let the quiet time pass; a second more, as without the plugin's stamps times are whole seconds."""
         self.wait(self.settings.intake.quiet_s + 1)
 
+    def quiet_after_a_pause(self) -> None:
+        """Let the quiet time pass of a sender that has made a long pause: the longest there is."""
+        self.wait(self.settings.intake.quiet_longest_s + 1)
+
     def jobs(self, study_uid: str) -> list[Job]:
         """Return the jobs of a study."""
         statuses = self.ledger.views.newest_studies(1000)

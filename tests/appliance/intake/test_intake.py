@@ -220,7 +220,7 @@ class TestClocks:
             desk.take_in()
 
         send(*files[:10])
-        desk.wait(settings.intake.quiet_s - 0.5)
+        desk.wait(0.4)  # a short pause: the quiet time of a slow sender would be longer
         send(*files[10:])
         came = desk.clock()
         desk.wait(settings.intake.quiet_s - 0.5)
@@ -554,7 +554,7 @@ class TestDeciding:
         assert followed.state is StudyState.INCOMPLETE
         assert "5 slices so far" in followed.why
         desk.send(*better[5:])
-        desk.quiet()
+        desk.quiet_after_a_pause()
         (job,) = desk.jobs(study)
         snapshot = desk.handover.take(job.id)
         assert snapshot is not None
@@ -593,7 +593,7 @@ class TestDeciding:
         assert followed.state is StudyState.INCOMPLETE
         assert "missing" in followed.why
         desk.send(files[6])
-        desk.quiet()
+        desk.quiet_after_a_pause()
         (job,) = desk.jobs(study)
         assert job.chosen_set
 
@@ -870,7 +870,7 @@ class TestEnds:
         desk.quiet()
         assert len(desk.jobs(study)) == 1
         desk.send(*again[13:])
-        desk.quiet()
+        desk.quiet_after_a_pause()
         assert len(desk.jobs(study)) == 2
 
     def test_a_slice_that_cannot_be_read_at_all_is_counted_and_a_document_is_not(

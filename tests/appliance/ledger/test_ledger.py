@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
 import sqlite3
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, make_url
 
 from appliance.errors import Refusal, RefusalCode, SettingsError, UnavailableError
 from appliance.ledger.jobs import LostJobError
@@ -410,6 +413,57 @@ def test_a_ledger_whose_file_is_damaged_is_one_that_does_not_answer(tmp_path: Pa
     file.write_bytes(b"no database at all" * 1000)
     with pytest.raises(UnavailableError, match="check its disk"):
         ledger.jobs.renew([], 60)
+    ledger.close()
+
+
+@pytest.fixture
+def nobody() -> Iterator[Path]:
+    """A folder of root's that everybody may look into, seen as a user who owns nothing."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+        os.seteuid(0)
+
+
+def test_a_ledger_whose_files_are_another_users_does_not_count_as_well_and_says_what_to_do(nobody: Path) -> None:
+    url = f"sqlite:///{nobody / 'ledger.sqlite'}"
+    owners = Ledger(url)
+    owners.services.beat("me", "1")
+    os.seteuid(65534)
+    try:
+        with pytest.raises(UnavailableError, match="it is read-only: give this user the ledger's file"):
+            Ledger(url).services.beat("me", "1")
+    finally:
+        os.seteuid(0)
+    owners.close()
+
+
+def test_a_ledger_that_may_only_be_read_does_not_count_as_well(postgres: str, empty_postgres: str) -> None:
+    owners = Ledger(empty_postgres)
+    with create_engine(postgres).begin() as connection:
+        connection.exec_driver_sql("DROP ROLE IF EXISTS reader")
+        connection.exec_driver_sql("CREATE ROLE reader LOGIN")
+        connection.exec_driver_sql("GRANT USAGE ON SCHEMA public TO reader")
+        connection.exec_driver_sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+    readers = Ledger(make_url(postgres).set(username="reader").render_as_string())
+    with pytest.raises(UnavailableError, match=r"grant the user of ledger\.url all rights"):
+        readers.services.beat("me", "1")
+    readers.close()
+    owners.close()
+
+
+def test_a_ledger_that_another_program_has_locked_does_not_count_as_well_and_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.sqlite"
+    ledger = Ledger(f"sqlite:///{file}", busy_s=0.1)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(UnavailableError, match="another program holds its lock"):
+        ledger.services.beat("me", "1")
+    other.execute("ROLLBACK")
+    ledger.services.beat("me", "1")
+    other.close()
     ledger.close()
 
 
