@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -57,6 +57,7 @@ from appliance.private import be_private, close_to_others
 from appliance.results.warm_up import warm_up
 from appliance.settings import Settings
 from appliance.state_folder import StateFolder
+from appliance.trial import Trial
 from appliance.web.app import OwnResultError, WebApp
 from appliance.worker import Worker
 
@@ -65,6 +66,7 @@ _REQUEST_S: Final = 5.0
 """About how long one answer that was asked for takes."""
 _CLOCK_FOLLOWED_EVERY_S: Final = 60.0
 _TIDIED_EVERY_S: Final = 60.0
+_LONGEST_TRIAL_S: Final = 600.0
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGE: Final = 8 * 2**20
 
@@ -74,6 +76,9 @@ class ReadingRoom:
 
     A Triton that is restarted later is followed by the detector itself.
     """
+
+    trial_program: Sequence[str] = ("appliance.trial_process",)
+    """The module that reads a study in a process of its own, and its arguments."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -187,6 +192,7 @@ class Service:
             clock,
             self._follow_clock,
         )
+        trial = Trial(settings, self._room.trial_program, min(_LONGEST_TRIAL_S, settings.ledger.stall_s / 2))
         self._workers = [
             Worker(
                 self._leases,
@@ -197,6 +203,7 @@ class Service:
                 self._handover,
                 self._ahead,
                 self._room.pipeline,
+                trial,
                 self._metrics,
                 clock,
             )

@@ -4,7 +4,8 @@
 
 Whatever goes wrong with one study stays with that study. A neighbour that does not answer, or a machine without room or
 memory, lets the job wait for as long as it takes; a study that breaks the pipeline itself is tried again a few times
-and then refused with the evidence. When not even that can be recorded the job is taken up again (`leases`).
+and then refused with the evidence. So is one that provably kills the process that reads it (`trial`). When not even
+that can be recorded the job is taken up again (`leases`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import errno
 import gc
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -37,8 +38,13 @@ from appliance.orthanc import NotThereError, Orthanc
 from appliance.pipeline import Answer, ReadAnswer, ReadStudy, Study, UnreadAnswer
 from appliance.settings import Settings
 from appliance.steps import Step, StepClock
+from appliance.trial import KillsReaderError
 
 _LONGEST_WAIT_S: Final = 5.0
+_DEATHS: Final = 2
+"""So many times the service may end in the middle of a study before that is first read in a process of its own."""
+_KILLS: Final = 2
+"""A study that kills so many processes that did nothing but read it is set aside."""
 _OF_THE_MACHINE: Final = frozenset(
     {
         errno.EACCES,
@@ -56,6 +62,14 @@ _OF_THE_MACHINE: Final = frozenset(
 )
 """Faults of the system that no study is to blame for."""
 _GONE: Final = Refusal(RefusalCode.SOURCE_DELETED, "the study or series was deleted before it was answered")
+
+
+class TriesApart(Protocol):
+    """What a worker needs of `Trial`."""
+
+    def run(self, study_uid: str, instances: Sequence[str]) -> None:
+        """Read a study in a process of its own; raises `KillsReaderError` or `UnavailableError`."""
+        ...
 
 
 class Reader(Protocol):
@@ -82,6 +96,7 @@ class Worker:
         handover: Handover,
         ahead: ReadingAhead,
         reader: Callable[[], Reader],
+        trial: TriesApart,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -93,6 +108,7 @@ class Worker:
         self._handover = handover
         self._ahead = ahead
         self._reader = reader
+        self._trial = trial
         self._metrics = metrics
         self._clock = clock
         self._log = structlog.get_logger("worker")
@@ -151,6 +167,8 @@ class Worker:
             self._refuse(job, error.refusals, {})
         except (UnavailableError, ModelContractError) as error:
             self._postpone(job, error)
+        except KillsReaderError as error:
+            self._killed(job, error)
         except Exception as error:
             if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OF_THE_MACHINE):
                 self._postpone(job, error)
@@ -164,6 +182,8 @@ class Worker:
         except NotThereError:
             self._refuse(job, (_GONE,), {})
             return
+        if job.deaths >= _DEATHS:
+            self._trial.run(job.study_uid, [instance.ref for instance in self._instances(job, snapshot)])
         whole = not job.requested and not job.left_out
         taken = self._ahead.take(job.orthanc_study, snapshot.instance_set) if whole else None
         older = self._predecessor(job, snapshot)
@@ -336,6 +356,16 @@ class Worker:
         else:
             self._ledger.jobs.postpone(job, describe(error), self._clock() + self._pause_s(job), crashed=True)
             self._log.error("job broke", error=describe(error), tries=job.tries)
+
+    def _killed(self, job: Job, error: KillsReaderError) -> None:
+        self._metrics.crashes.inc()
+        if job.kills + 1 >= _KILLS:
+            reason = f"{error}, {job.kills + 1} times; the service had ended {job.deaths} times in the middle of it"
+            self._log.error("study set aside", error=describe(error), tries=job.tries)
+            self._refuse(job, (Refusal(RefusalCode.BREAKS_READER, reason),), {})
+        else:
+            self._ledger.jobs.postpone(job, describe(error), self._clock() + self._pause_s(job), killed=True)
+            self._log.error("a study killed the process that read it", error=describe(error), tries=job.tries)
 
     def _pause_s(self, job: Job) -> float:
         longest = self._settings.intake.retry_longest_s

@@ -104,6 +104,7 @@ class Intake:
         self._log = structlog.get_logger("intake")
         self._connected = False
         self._deleted: dict[str, None] = {}
+        self._came: set[str] = set()
         self._first_seen: dict[str, tuple[float, float]] = {}
         self._is_told_of_clocks = False
         self._stamps: dict[str, float] = {}
@@ -141,6 +142,7 @@ class Intake:
             self._paces.note(placed)
             # Its quiet time may seem to start when that of the last one did: Orthanc's times are whole seconds.
             self._prepared.pop(placed.series.study, None)
+            self._came.add(placed.series.study)
             self._ahead.withdraw(placed.series.study)
             self._stamps.pop(placed.instance, None)
             # Those of a backlog are fetched when their study is judged, or they would drive each other out.
@@ -244,6 +246,7 @@ class Intake:
         self._unstamped.pop(study, None)
         self._paces.forget(study)
         self._first_seen.pop(study, None)
+        self._came.discard(study)
 
     def _fetch_ahead(self) -> None:
         for _ in range(min(_FETCHED_A_TURN, len(self._to_fetch))):
@@ -314,7 +317,9 @@ class Intake:
                 self._orthanc.system()  # when that does not answer either, every study waits and not only this one
             self._log.error("study cannot be judged", study=study.uid, error=describe(error))
             verdict = Verdict(NewJob(snapshot.instance_set if snapshot else "", ""))
-        if snapshot is not None and verdict.new is not None and not verdict.wait and not verdict.new.left_out:
+        # One that came in an earlier life of the service may have ended that: only a job counts such deaths.
+        is_whole = verdict.new is not None and not verdict.wait and not verdict.new.left_out
+        if snapshot is not None and is_whole and study.id in self._came:
             self._ahead.offer(snapshot)
         prepared = self._prepared[study.id] = _Prepared(study.quiet_from, snapshot, verdict)
         return prepared

@@ -46,6 +46,11 @@ class Running:
         """Start it unless it runs, and return when it is ready."""
         if self.process is not None and self.process.poll() is None:
             return
+        self.launch()
+        until(lambda: self.get("/health/ready").get("ready", False), "ready")
+
+    def launch(self) -> None:
+        """Start it without waiting for it."""
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.appliance.serve_stand_in", self._file, self.hold],
@@ -53,7 +58,6 @@ class Running:
                 cwd=ROOT,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
-        until(lambda: self.get("/health/ready").get("ready", False), "ready")
 
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None

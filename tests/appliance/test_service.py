@@ -92,6 +92,53 @@ def test_a_service_killed_in_the_middle_goes_on_where_it_was_and_answers_once(ru
     assert sorted(modalities) == ["CT", "KO", "OT", "SEG", "SR"]
 
 
+def test_a_study_that_kills_its_reader_is_set_aside_with_the_evidence_and_the_next_is_answered(
+    running: Running, study: str
+) -> None:
+    poison = running.hold.with_suffix(".poison")
+    poison.touch()
+    for file in head_series(study):
+        running.orthanc.store(file)
+    ends: list[int] = []
+
+    def is_refused() -> bool:
+        assert running.process is not None
+        if running.process.poll() is not None:
+            ends.append(running.process.returncode)
+            running.launch()
+        return running.study(study)["state"] == "refused"
+
+    until(is_refused, "refused")
+    assert ends == [-signal.SIGABRT] * len(ends)
+    assert 2 <= len(ends) <= 3  # the third when it was read ahead
+    told = running.study(study)
+    assert [refusal["code"] for refusal in told["refusals"]] == ["breaks_reader"]
+    assert "SIGABRT" in told["refusals"][0]["reason"]
+    assert running.process is not None
+    assert running.process.poll() is None
+    poison.unlink()
+    other = str(generate_uid())
+    for file in head_series(other):
+        running.orthanc.store(file)
+    running.until_state(other, "done")
+
+
+def test_a_study_in_whose_middle_the_service_was_killed_again_and_again_is_answered(
+    running: Running, study: str
+) -> None:
+    running.hold.touch()
+    for file in head_series(study):
+        running.orthanc.store(file)
+    for _ in range(3):
+        until(running.hold.with_suffix(".reached").exists, "in the network")
+        running.end(signal.SIGKILL)
+        running.hold.with_suffix(".reached").unlink()
+        running.launch()
+    running.hold.unlink()
+    told = running.until_state(study, "done")
+    assert [job["state"] for job in told["jobs"]] == ["done"]
+
+
 def test_a_service_told_to_stop_finishes_what_it_has_begun(running: Running, study: str) -> None:
     running.hold.touch()
     for file in head_series(study):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import errno
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,24 @@ from appliance.ledger.states import JobState
 from appliance.metrics import Metrics
 from appliance.results import key_images, report
 from appliance.settings import FindingSettings, Settings
+from appliance.trial import KillsReaderError
 from appliance.worker import Worker
 from tests.appliance.intake.desk import Desk
 from tests.appliance.log_lines import lines
 from tests.appliance.stand_in import StandInDetector, StandInRoom, head_series
+
+
+class StandInTrial:
+    """A trial in this process: `faults` are what the next ones end with."""
+
+    def __init__(self) -> None:
+        self.faults: list[Exception] = []
+        self.tried: list[int] = []
+
+    def run(self, study_uid: str, instances: Sequence[str]) -> None:
+        self.tried.append(len(instances))
+        if self.faults:
+            raise self.faults.pop(0)
 
 
 class Bench:
@@ -38,6 +52,7 @@ class Bench:
         self.room = StandInRoom(desk.settings, self.detector)
         self.metrics = desk.metrics
         desk.reader = self.room.pipeline()
+        self.trial = StandInTrial()
         self.worker = self.another("worker")
 
     def another(self, owner: str) -> Worker:
@@ -52,6 +67,7 @@ class Bench:
             desk.handover,
             desk.ahead,
             self.room.pipeline,
+            self.trial,
             self.metrics,
             desk.clock,
         )
@@ -325,6 +341,48 @@ class TestWaiting:
         bench.detector.conduct = lambda _: None
         bench.worker.work()
         assert bench.job(study).state is JobState.DONE
+
+    def die(self, bench: Bench, life: int) -> None:
+        """Let the service end in the middle of the study, as a kill does, and the next life begin."""
+        assert bench.leases.claim() is not None
+        bench.worker = bench.another(f"worker/{life}")
+        assert len(bench.leases.take_up()) == 1
+
+    def test_deaths_of_the_service_alone_never_give_a_study_up(self, bench: Bench, study: str) -> None:
+        bench.worker = bench.another("worker/0")
+        bench.send(*head_series(study))
+        for life in range(1, 8):
+            self.die(bench, life)
+        bench.worker.work()
+        job = bench.job(study)
+        assert (job.state, job.deaths, job.crashes, job.kills) == (JobState.DONE, 7, 0, 0)
+        assert bench.trial.tried == [14]
+
+    def test_a_study_that_kills_the_process_that_reads_it_twice_is_refused_with_the_evidence_and_others_go_on(
+        self, bench: Bench, study: str
+    ) -> None:
+        bench.worker = bench.another("worker/0")
+        bench.send(*head_series(study))
+        self.die(bench, 1)
+        self.die(bench, 2)
+        bench.trial.faults = [
+            KillsReaderError("it died by SIGSEGV"),
+            UnavailableError("it was ended from outside"),
+            KillsReaderError("it died by SIGSEGV"),
+        ]
+        for _ in range(3):
+            assert bench.worker.work()
+            bench.desk.clock.now += 400
+        job = bench.job(study)
+        assert job.state is JobState.REFUSED
+        (refusal,) = job.refusals
+        assert refusal["code"] == "breaks_reader"
+        assert "SIGSEGV, 2 times; the service had ended 2 times" in refusal["reason"]
+        assert 'hemorrhage_refusals_total{code="breaks_reader",study="refused"} 1.0' in exposition(bench.metrics)
+        other = str(generate_uid())
+        bench.send(*head_series(other))
+        bench.worker.work()
+        assert bench.job(other).state is JobState.DONE
 
     def test_a_line_of_the_log_names_the_step_that_was_under_way(
         self,

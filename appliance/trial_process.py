@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The process of a trial: reads one study as a worker does, keeps nothing, and tells by its end how that went.
+
+Whatever Python reports (a refusal, an exception) is no death: the worker meets it too, and records it. This process
+ends with the service, and when memory runs short it is the first to go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from appliance.errors import ModelContractError, RefusedError, UnavailableError
+from appliance.imaging.instances import Instance, parse_instance
+from appliance.log import describe
+from appliance.orthanc import NotThereError, Orthanc
+from appliance.pipeline import Study
+from appliance.service import ReadingRoom
+from appliance.settings import Settings
+from appliance.trial import UNAVAILABLE
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LARGEST_HEADER = 16 * 2**20
+
+
+def main(room_of: Callable[[Settings], ReadingRoom] = ReadingRoom) -> int:
+    """Read the study that standard input names; return the exit status."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    request = json.load(sys.stdin)
+    settings = Settings(**request["settings"])
+    room = room_of(settings)
+    try:
+        with closing(Orthanc(settings.orthanc)) as orthanc, closing(room):
+            instances = _instances(orthanc, request["instances"])
+            room.pipeline().answer(Study(request["study"], instances, orthanc.file))
+    except (UnavailableError, ModelContractError) as error:
+        print(describe(error), file=sys.stderr)
+        return UNAVAILABLE
+    except Exception as error:
+        print(describe(error), file=sys.stderr)
+    return 0
+
+
+def _instances(orthanc: Orthanc, names: list[str]) -> tuple[Instance, ...]:
+    found = []
+    for name in names:
+        with contextlib.suppress(RefusedError, NotThereError):
+            found.append(parse_instance(name, orthanc.file(name, limit=_LARGEST_HEADER)))
+    return tuple(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is learnt from the end of a process that tried a study; the processes are real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliance import trial
+from appliance.errors import UnavailableError
+from appliance.settings import Settings
+from appliance.trial import UNAVAILABLE, KillsReaderError, Trial
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module that is run in the place of the reader; the test writes it."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path / "stand_in_trial.py"
+
+
+def run(longest_s: float = 60) -> None:
+    Trial(Settings(), ["stand_in_trial"], longest_s).run("1.2.3", ["a", "b"])
+
+
+def test_a_process_that_ends_by_itself_has_read_the_study_it_was_told_of(program: Path) -> None:
+    program.write_text(
+        "import json, sys\n"
+        "request = json.load(sys.stdin)\n"
+        "assert request['instances'] == ['a', 'b'] and request['settings']['orthanc']['url']\n"
+    )
+    run()
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS"])
+def test_a_death_by_a_fault_of_the_process_itself_is_evidence(program: Path, name: str) -> None:
+    program.write_text(f"import os, signal\nos.kill(os.getpid(), signal.{name})\n")
+    with pytest.raises(KillsReaderError, match=f"died by {name}"):
+        run()
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_a_process_that_somebody_ended_is_none(program: Path, name: str) -> None:
+    program.write_text(f"import os, signal\nos.kill(os.getpid(), signal.{name})\n")
+    with pytest.raises(UnavailableError, match=f"from outside .{name}"):
+        run()
+
+
+def test_a_kill_while_the_kernel_killed_for_memory_is_one(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = iter((4, 5))
+    monkeypatch.setattr(trial, "_killed_for_memory", lambda: next(counts))
+    program.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    with pytest.raises(KillsReaderError, match="memory"):
+        run()
+
+
+def test_a_process_that_does_not_end_is_one_and_is_ended(program: Path, tmp_path: Path) -> None:
+    program.write_text(
+        f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(99)\n"
+    )
+    with pytest.raises(KillsReaderError, match="had not ended after 3 s"):
+        run(3)
+    assert not Path("/proc", (tmp_path / "pid").read_text()).exists()
+
+
+def test_a_neighbour_that_is_away_is_none(program: Path) -> None:
+    program.write_text(f"import sys\nprint('Triton is away', file=sys.stderr)\nsys.exit({UNAVAILABLE})\n")
+    with pytest.raises(UnavailableError, match="Triton is away"):
+        run()
+
+
+def test_the_real_process_tells_that_orthanc_is_away() -> None:
+    settings = Settings().model_copy(
+        update={"orthanc": Settings().orthanc.model_copy(update={"url": "http://127.0.0.1:9"})}
+    )
+    with pytest.raises(UnavailableError, match="does not answer"):
+        Trial(settings, ["appliance.trial_process"], 120).run("1.2.3", ["a"])
