@@ -34,12 +34,12 @@ from appliance.errors import (
     RefusedError,
     SettingsError,
     UnavailableError,
+    refusals_json,
 )
 from appliance.imaging.instances import Instance, parse_instance
 from appliance.inference.detector import TritonDetector
 from appliance.inference.series_classifier import SeriesClassifier
 from appliance.inference.server import TritonServer
-from appliance.ledger.records import plain
 from appliance.pipeline import Answer, Pipeline, ReadAnswer, Study
 from appliance.settings import Settings
 
@@ -242,7 +242,7 @@ def result(answer: Answer | None, refusals: tuple[Refusal, ...], model: dict[str
         "coverage": facts.get("coverage"),
         "lesions": facts.get("lesions", []),
         "series": {key: facts["series"][key] for key in ("uid", "description", "slices")} if facts else None,
-        "refusals": plain(every_refusal),
+        "refusals": refusals_json(every_refusal),
         "timing_ms": {**timing, "total": sum(timing.values())},
         "model": model,
     }

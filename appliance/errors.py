@@ -8,8 +8,10 @@ count, and a sentence for people. An *error* is a fault of the box or its neighb
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class RefusalCode(StrEnum):
@@ -68,6 +70,11 @@ class Refusal:
     code: RefusalCode
     reason: str
     series_uid: str | None = None
+
+
+def refusals_json(refusals: Iterable[Refusal]) -> list[dict[str, Any]]:
+    """Return refusals as plain JSON, the same in the ledger, `/status` and `result.json`."""
+    return [{"series_uid": item.series_uid, "code": item.code.value, "reason": item.reason} for item in refusals]
 
 
 class ApplianceError(Exception):

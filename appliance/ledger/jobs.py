@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 
-from appliance.errors import ApplianceError, Refusal
+from appliance.errors import ApplianceError, Refusal, refusals_json
 from appliance.ledger import tables
 from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
-from appliance.ledger.records import FollowedStudy, Job, KnownSeries, NewJob, Origin, ResultObject, plain
+from appliance.ledger.records import FollowedStudy, Job, KnownSeries, NewJob, Origin, ResultObject
 from appliance.ledger.series import put_series
 from appliance.ledger.states import OPEN, JobEvent, JobState, StudyState, job_after, states_that
 
@@ -138,7 +138,7 @@ class Jobs:
                 job.id,
                 JobEvent.REFUSE,
                 job,
-                refusals=plain(refusals),
+                refusals=refusals_json(refusals),
                 timing_ms=timing_ms,
                 error="",
             )
@@ -171,7 +171,7 @@ class Jobs:
                 JobEvent.DELIVER,
                 job,
                 answer=answer,
-                refusals=plain(refusals),
+                refusals=refusals_json(refusals),
                 answered_set=answered_set,
                 answered_series=answered_series,
                 error="",

@@ -1,20 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the ledger hands out and takes in: rows as frozen dataclasses, refusals as the plain JSON they are kept in.
+"""What the ledger hands out and takes in: rows as frozen dataclasses.
 
 The annotation of a field says how it is kept; `tables` makes the tables from them, so each column is named here alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any
 
 from sqlalchemy import JSON, Boolean, Float, Integer, String, Text
 
-from appliance.errors import Refusal
 from appliance.ledger.columns import Kept, Texts, Word
 from appliance.ledger.states import JobState, StudyState
 
@@ -201,8 +199,3 @@ class StudyStatus:
 
     study: FollowedStudy
     jobs: tuple[Job, ...] = field(default=())
-
-
-def plain(refusals: Iterable[Refusal]) -> list[dict[str, Any]]:
-    """Return refusals as JSON keeps them."""
-    return [{"series_uid": item.series_uid, "code": item.code.value, "reason": item.reason} for item in refusals]

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select, update
 
-from appliance.errors import Refusal, RefusalCode
+from appliance.errors import Refusal, RefusalCode, refusals_json
 from appliance.ledger import tables
 from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
 from appliance.ledger.jobs import insert_job, move_job
-from appliance.ledger.records import Arrival, FollowedStudy, NewJob, plain
+from appliance.ledger.records import Arrival, FollowedStudy, NewJob
 from appliance.ledger.states import JobEvent, JobState, StudyEvent, StudyState, states_that, study_after
 
 _FOLLOWED = (StudyState.RECEIVING, StudyState.INCOMPLETE)
@@ -65,7 +65,7 @@ class Studies:
         with self._database.writing() as connection:
             if not _is_unchanged(connection, study):
                 return False
-            self._move(connection, study.id, study.state, StudyEvent.MISS, why=why, refusals=plain(refusals))
+            self._move(connection, study.id, study.state, StudyEvent.MISS, why=why, refusals=refusals_json(refusals))
             return True
 
     def decide(self, study: FollowedStudy, new: NewJob | None) -> int | None:
@@ -108,7 +108,7 @@ class Studies:
             if row is None:
                 return 0
             self._move(connection, study, row.state, StudyEvent.DELETE)
-            gone = plain([Refusal(RefusalCode.SOURCE_DELETED, "the study was deleted before it was read")])
+            gone = refusals_json([Refusal(RefusalCode.SOURCE_DELETED, "the study was deleted before it was read")])
             waiting = connection.execute(
                 select(jobs.c.id)
                 .where(jobs.c.orthanc_study == study, jobs.c.state.in_((JobState.QUEUED, JobState.WAITING)))
