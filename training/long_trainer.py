@@ -80,7 +80,8 @@ def publish(places: Places, told: str, folder: Path = PUBLISHED) -> dict[str, An
         raise ValueError(f"there is no checkpoint in {places.run} yet")
     lines = [line for line in entries(places.log) if line["step"] <= trainer.progress["step"]]
     origin = describe_origin(run, told, trainer.progress) | _heads_of(places.pool)
-    validations = [line for line in lines if "validation" in line]
+    # Of too few heads there is no area under a curve, and no threshold to suggest.
+    validations = [line for line in lines if "validation" in line and line["validation"]["auc"] is not None]
     if validations:
         figures = validations[-1]["validation"]
         origin |= {
