@@ -279,8 +279,8 @@ def test_a_triton_killed_in_the_middle_of_a_study_is_unavailable_and_read_again_
     hu = head(64, (63, 0, 3))
     original = detector._answers
 
-    def kill_after_the_first(count: int, write: Any) -> Iterator[Any]:
-        for number, outputs in enumerate(original(count, write)):
+    def kill_after_the_first(count: int, write: Any, go_on: Any = None) -> Iterator[Any]:
+        for number, outputs in enumerate(original(count, write, go_on)):
             yield outputs
             if number == 0:
                 assert server.pid is not None
