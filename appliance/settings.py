@@ -80,7 +80,7 @@ class OrthancSettings(_Section):
     )
     dicom_host: HostName = Field("127.0.0.1", description="Address where Orthanc's DICOM port is reached")
     dicom_port: Port = Field(4243, description="Orthanc's DICOM port")
-    storage: Path | None = Field(
+    storage: PathName | None = Field(
         None,
         description="Orthanc's StorageDirectory when it is on this machine: without room there the service is not "
         "ready; `make up` sets it; unset: not watched",

@@ -269,11 +269,12 @@ def test_all_threads_of_the_service_allocate_from_one_arena(tmp_path: Path) -> N
         "import ctypes, sys, threading\n"
         "from appliance import service\n"
         "from appliance.errors import ApplianceError\n"
+        "from appliance.settings import Settings\n"
         "def no_service(settings, room):\n"
         "    raise ApplianceError('only what serve does before it makes the service')\n"
         "service.Service = no_service\n"
         "try:\n"
-        "    service.serve(None)\n"
+        "    service.serve(Settings(state_dir=sys.argv[2]))\n"
         "except ApplianceError:\n"
         "    pass\n"
         "kept = []\n"
@@ -287,5 +288,7 @@ def test_all_threads_of_the_service_allocate_from_one_arena(tmp_path: Path) -> N
         "libc.fclose(file)\n"
     )
     told = tmp_path / "malloc.xml"
-    subprocess.run([sys.executable, "-c", program, told], cwd=Path(__file__).parents[2], check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, "-c", program, told, tmp_path], cwd=Path(__file__).parents[2], check=True, timeout=120
+    )
     assert told.read_text().count("<heap nr=") == 1

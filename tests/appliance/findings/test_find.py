@@ -60,11 +60,11 @@ def test_no_lesion_holds_bone_where_a_mask_runs_into_the_skull() -> None:
 
 def test_volume_is_pixel_area_times_the_distance_between_positions_slice_by_slice() -> None:
     positions = np.array([0, 2.5, 5, 7.5, 12.5, 17.5, 22.5])
-    volume = boneless(made_volume(matrix=(64, 64), spacing_mm=(2.0, 3.0), positions_mm=positions))
-    # 8 x 8 grid pixels are one voxel of 64 x 64.
+    volume = boneless(made_volume(matrix=(96, 64), spacing_mm=(2.0, 3.0), positions_mm=positions))
+    # A field of 192 x 192 mm: 16 x 24 grid pixels are three by three voxels.
     reading = reading_of(*(detection(z, (80, 80, 160, 120), mask=full()) for z in (2, 3, 4)))
     (lesion,) = find(reading, volume, plain(0.5)).lesions
-    area_mm2 = 10 * 2.0 * 5 * 3.0
+    area_mm2 = 15 * 2.0 * 5 * 3.0
     assert lesion.volume_ml == pytest.approx(area_mm2 * (2.5 + 3.75 + 5.0) / 1000)
     assert lesion.slices == (2, 3, 4)
 

@@ -366,8 +366,8 @@ def test_a_triton_that_freezes_in_the_middle_of_a_study_is_unavailable_and_used_
     assert detector.ready()
     original = detector._answers
 
-    def freeze_after_the_first(count: int, write: Any) -> Iterator[Any]:
-        for number, outputs in enumerate(original(count, write)):
+    def freeze_after_the_first(count: int, write: Any, go_on: Any = None) -> Iterator[Any]:
+        for number, outputs in enumerate(original(count, write, go_on)):
             yield outputs
             if number == 0:
                 detector._patience = Patience(longest_s=1)
