@@ -5,6 +5,8 @@
 A scan of a head ends above the vertex, where the skull has closed, and below the brain. Where the lowest or the highest
 slice still shows a wide space within a ring of bone, filled with what has the density of brain, slices are missing
 there: they were not sent yet, lie in a series that could not be joined, or were never scanned. Headers cannot say so.
+Slices at an end that show nothing, air or one value throughout, are no end: images that broke off come filled with
+zeros.
 
 Figures that the limits rest on are in docs/completeness.md; `python -m benchmarks.ends` makes them again.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -34,6 +37,11 @@ RING_CM2: Final = 40.0
 """The middle of a head shows more than this; where it does not, the skull is open and its ends cannot be seen."""
 LEAST_MM: Final = 100.0
 """A head from base to vertex covers more than this; what covers less is whole only where both ends are seen."""
+
+_BODY_ABOVE_HU: Final = -500
+_EMPTY_CM2: Final = 5.0
+"""A slice that shows less than this of anything denser than air is empty: the cap of a scalp is soon wider."""
+_PROBED: Final = 17
 
 _GRID_MM: Final = 1.6
 """The slice is looked at in blocks of about this size: noise goes, a skull of 3 mm stays."""
@@ -74,16 +82,24 @@ def intracranial_cm2(hu: Plane, pixel_spacing_mm: tuple[float, float]) -> float:
 
 @dataclass(frozen=True)
 class Ends:
-    """What the lowest, the middle and the highest slice of a stack show of the inside of the skull, cm2."""
+    """What the lowest, the middle and the highest slice of a stack show of the inside of the skull, cm2.
+
+    `empty_below` and `empty_above` are how many slices beyond the lowest and the highest of these show nothing.
+    """
 
     base_cm2: float
     middle_cm2: float
     top_cm2: float
+    empty_below: int = 0
+    empty_above: int = 0
 
     @classmethod
-    def of(cls, base: Plane, middle: Plane, top: Plane, pixel_spacing_mm: tuple[float, float]) -> Ends:
-        """Return what three slices [Y, X] in HU show."""
-        return cls(*(intracranial_cm2(plane, pixel_spacing_mm) for plane in (base, middle, top)))
+    def of(cls, slices: int, plane: Callable[[int], Plane], pixel_spacing_mm: tuple[float, float]) -> Ends:
+        """Return what the ends of a stack show, of which `plane` gives a slice [Y, X] in HU by its index."""
+        read = lru_cache(None)(plane)
+        low, high = _shown(slices, lambda at: _is_empty(read(at), pixel_spacing_mm))
+        base, middle, top = (intracranial_cm2(read(at), pixel_spacing_mm) for at in (low, (low + high + 1) // 2, high))
+        return cls(base, middle, top, low, slices - 1 - high)
 
     def missing(self, extent_mm: float) -> tuple[str, ...]:
         """Return what is missing of a head, a sentence each; none when nothing is seen to be."""
@@ -91,12 +107,12 @@ class Ends:
         if self.base_cm2 > BASE_CM2:
             found.append(
                 f"the base of the head is missing: the lowest slice still shows {self.base_cm2:.0f} cm2 "
-                "of the inside of the skull"
+                f"of the inside of the skull{_empty(self.empty_below, 'below')}"
             )
         if self.top_cm2 > TOP_CM2:
             found.append(
                 f"the top of the head is missing: the highest slice still shows {self.top_cm2:.0f} cm2 "
-                "of the inside of the skull"
+                f"of the inside of the skull{_empty(self.empty_above, 'above')}"
             )
         if not found and extent_mm < LEAST_MM and self.middle_cm2 < RING_CM2:
             found.append(f"the slices cover {extent_mm:.0f} mm, less than a head, and its ends cannot be seen")
@@ -104,27 +120,67 @@ class Ends:
 
 
 def ends_of(stack: Stack, fetch: Callable[[str], bytes]) -> Ends | None:
-    """Return what the ends of a stack show, by its three slices alone; None when they cannot be read.
+    """Return what the ends of a stack show, by a few of its slices; None when they cannot be read.
 
     `fetch` gives the bytes of the file of an instance's `ref`; what it raises but refusals is passed on.
     """
     geometry = stack.geometry
     if geometry is None:
         return None
+
+    def plane(at: int) -> Plane:
+        return geometry.turn.to_contract(hounsfield(fetch(stack.instances[at].ref), stack.instances[at]))
+
     try:
-        planes = [
-            geometry.turn.to_contract(hounsfield(fetch(stack.instances[at].ref), stack.instances[at]))
-            for at in (0, len(stack.instances) // 2, -1)
-        ]
+        return Ends.of(len(stack.instances), plane, geometry.contract_spacing_mm)
     except RefusedError:  # whoever reads the stack meets it again, and says so
         return None
-    return Ends.of(planes[0], planes[1], planes[2], geometry.contract_spacing_mm)
 
 
 def ends_of_volume(volume: Volume) -> Ends:
     """Return what the ends of a volume show."""
-    hu = volume.hu
-    return Ends.of(hu[0], hu[volume.slices // 2], hu[-1], volume.pixel_spacing_mm)
+    return Ends.of(volume.slices, lambda at: volume.hu[at], volume.pixel_spacing_mm)
+
+
+def _empty(slices: int, where: str) -> str:
+    """Return what is said of empty slices beyond an end; "" without any."""
+    if not slices:
+        return ""
+    return f", and the slice {where} it is empty" if slices == 1 else f", and the {slices} slices {where} it are empty"
+
+
+def _shown(slices: int, is_empty: Callable[[int], bool]) -> tuple[int, int]:
+    """Return the lowest and the highest slice that show something, those of the stack when none is found.
+
+    By halving, since each slice may have to be fetched: what shows something is taken to lie in one piece.
+    """
+    last = slices - 1
+    if not is_empty(0) and not is_empty(last):
+        return 0, last
+    probed = np.unique(np.linspace(0, last, _PROBED).round().astype(int)).tolist()
+    within = next((at for at in probed if not is_empty(at)), None)
+    return (0, last) if within is None else (_outermost(0, within, is_empty), _outermost(last, within, is_empty))
+
+
+def _outermost(end: int, within: int, is_empty: Callable[[int], bool]) -> int:
+    """Return the slice nearest to `end` that shows something; the slice `within` does."""
+    if not is_empty(end):
+        return end
+    while abs(end - within) > 1:
+        middle = (end + within) // 2
+        if is_empty(middle):
+            end = middle
+        else:
+            within = middle
+    return within
+
+
+def _is_empty(plane: Plane, pixel_spacing_mm: tuple[float, float]) -> bool:
+    """Return whether a slice [Y, X] shows nothing: one value throughout, or hardly anything but air."""
+    if plane.min() == plane.max():
+        return True
+    shown = int(np.count_nonzero(plane > _BODY_ABOVE_HU))
+    return shown * pixel_spacing_mm[0] * pixel_spacing_mm[1] / 100 < _EMPTY_CM2
 
 
 def _disc(radius_mm: float, grid_mm: tuple[float, ...]) -> NDArray[np.bool_]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from appliance.coverage.ends import TOP_CM2, Ends, ends_of, intracranial_cm2
+from appliance.coverage.ends import TOP_CM2, Ends, ends_of, ends_of_volume, intracranial_cm2
+from appliance.imaging.read import read_volume
 from tests.appliance.coverage.heads import images, made_head, whole
 from tests.appliance.imaging.scans import Archive
 
@@ -41,6 +42,40 @@ def test_a_head_without_its_base_is_missed_its_base(cut: int) -> None:
 
 def test_a_middle_piece_misses_both_ends() -> None:
     assert len(missing_of(whole()[8:-8])) == 2
+
+
+@pytest.mark.parametrize(("stored", "noise"), [(0, 0), (0, 9), (1024, 0)])
+def test_empty_slices_above_or_below_are_no_end(stored: int, noise: int) -> None:
+    positions = whole()
+    for empty, said in (
+        (range(16, 31), "the top of the head is missing: the highest slice still shows"),
+        (range(15), "the base of the head is missing: the lowest slice still shows"),
+        (range(10), "the base of the head is missing: the lowest slice still shows"),
+    ):
+        made = images(positions)
+        random = np.random.default_rng(1)
+        for at in empty:
+            pixels = stored + random.integers(0, noise + 1, (made[at].Rows, made[at].Columns))
+            made[at].PixelData = pixels.astype(np.uint16).tobytes()
+        archive = Archive(made)
+        ends = ends_of(archive.stack, archive.fetch)
+        assert ends is not None
+        (sentence,) = ends.missing(155.0)
+        assert sentence.startswith(said)
+        assert sentence.endswith(f"the {len(empty)} slices {'above' if empty[0] else 'below'} it are empty")
+        assert ends_of_volume(read_volume(archive.stack, archive.fetch)) == ends
+
+
+def test_one_empty_slice_above_a_whole_head_changes_nothing_and_a_few_slices_are_looked_at() -> None:
+    made = images(whole())
+    for at in (-1, -2):
+        made[at].PixelData = bytes(len(made[at].PixelData))
+    archive = Archive(made)
+    looked_at: list[str] = []
+    ends = ends_of(archive.stack, lambda ref: looked_at.append(ref) or archive.fetch(ref))  # type: ignore[func-returns-value]
+    assert ends is not None
+    assert ends.missing(155.0) == ()
+    assert len(looked_at) <= 10
 
 
 def test_the_area_within_the_skull_is_measured_whatever_the_pixels() -> None:
