@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from appliance.coverage.neighbours import reaches_beyond
 from appliance.errors import Refusal, RefusalCode
 from appliance.imaging.header import acquired_at
 from appliance.imaging.stacks import Stack, stacks
@@ -58,7 +59,8 @@ def judge(
 
     The best stack gets an answer unless it has one, or one that is as good has. Then only a stack of a later
     acquisition that ranks as high (a rescan) gets an answer of its own; other stacks of the same acquisition do not.
-    An answer waits for the ends of the head that the stack to read lacks, as `missing_ends` sees them in its images.
+    So does a stack that reaches beyond all answered ones, where these were parts of a head. An answer waits for the
+    ends of the head that the stack to read lacks, as `missing_ends` sees them in its images.
     """
     standing = [job for job in jobs if job.state is not JobState.WITHDRAWN and not job.requested]
     if any(job.instance_set == snapshot.instance_set for job in standing):
@@ -80,6 +82,10 @@ def judge(
         ends = "" if waiting_for else _ends(chosen, missing_ends)
         why = waiting_for or ends
         return Verdict(new, bool(why), why, selection.refusals if why else (), part=bool(ends))
+    fuller = _fuller(selection, before, missing_ends)
+    if fuller is not None:  # of all stacks, so that the answer takes the place of that about the part
+        ends = _ends(fuller, missing_ends)
+        return Verdict(NewJob(snapshot.instance_set, fuller.slice_set_hash), bool(ends), ends, part=bool(ends))
     rescan = _rescan(selection, before)
     if rescan is None:
         return Verdict(None)
@@ -109,6 +115,16 @@ def _awaited(selection: Selection) -> str:
 
 def _scores(selection: Selection) -> dict[Stack, float]:
     return {judgement.stack: judgement.score for judgement in selection.judgements}
+
+
+def _fuller(
+    selection: Selection, before: Sequence[Stack], missing_ends: Callable[[Stack], Sequence[str]]
+) -> Stack | None:
+    """Return the best stack that reaches beyond all answered ones, when each of these is a part; None without."""
+    for stack in selection.suitable:
+        if stack not in before and all(reaches_beyond(stack, part) for part in before):
+            return stack if all(missing_ends(part) for part in before) else None
+    return None
 
 
 def _rescan(selection: Selection, before: Sequence[Stack]) -> Stack | None:
