@@ -111,12 +111,14 @@ class ReadingAhead:
     def take(self, study: str, instance_set: str) -> Taken | None:
         """Take out what was read of a study that holds exactly these instances; None when there is nothing.
 
-        One that is being read is waited for.
+        One that is being read is waited for; a reading of other instances of it is given up.
         """
         asked_at = time.monotonic()
         with self._changed:
             self._offers.pop(study, None)
             begun = self._begun
+            if begun is not None and begun.snapshot.study == study and begun.snapshot.instance_set != instance_set:
+                begun.stale = True
             if begun is not None and begun.snapshot.study == study and not begun.stale:
                 begun.wanted = True
                 self._changed.wait_for(lambda: self._begun is not begun or self._ended)

@@ -157,6 +157,26 @@ def test_a_decided_study_that_is_being_read_is_waited_for(
     assert taken[0].ahead_s == 0.0  # all of it ran while the worker waited
 
 
+def test_a_reading_of_other_instances_of_a_decided_study_is_given_up_and_not_waited_for(
+    ahead: ReadingAhead, studies: Studies, reader: Reader, metrics: Metrics
+) -> None:
+    reader.go.clear()
+    ahead.offer(studies.one("a", "half"))
+    assert reader.in_the_middle.wait(PATIENCE_S)
+    taken: list[Taken | None] = []
+    worker = threading.Thread(target=lambda: taken.append(ahead.take("a", "whole")))
+    worker.start()
+    worker.join(PATIENCE_S)
+    waited = worker.is_alive()
+    reader.go.set()
+    worker.join(PATIENCE_S)
+    settle(ahead)
+    assert not waited
+    assert taken == [None]
+    assert ahead.take("a", "half") is None
+    assert count(metrics, IN_VAIN) == 1
+
+
 def test_a_reading_gives_way_to_another_study_that_was_decided_and_is_begun_again_afterwards(
     ahead: ReadingAhead, studies: Studies, reader: Reader
 ) -> None:
