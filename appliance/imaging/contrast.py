@@ -45,7 +45,7 @@ _NO: Final = _table(
 )
 _PLAIN: Final = _table(
     "PLAIN NATIVE NATIV NATIVO NATIVA NATIF NATIVES НАТИВ НАТИВНО BLANCO SIMPLE UNENHANCED NONENHANCED NONCONTRAST "
-    "NONCONTRASTED NONCON UNCONTRASTED NECT NCCT NCE PRECONTRAST PRE"
+    "NONCONTRASTED NONCON UNCONTRASTED NECT NCCT NCE PRECONTRAST PRE UNENH NOCONTRAST NOCON NOIV"
 )
 _UNKNOWN: Final = _table(
     "UNKNOWN NA UNK UNKN UNBEKANNT INCONNU DESCONOCIDO DESCONHECIDO SCONOSCIUTO ONBEKEND OKAND UKENDT UNSPECIFIED "
@@ -55,18 +55,21 @@ _WITH: Final = _table("WITH W AVEC MIT MET POST")
 # What a "no" before it says nothing of contrast agent in the veins.
 _BESIDE_THE_POINT: Final = _table(
     "REACTION REACTIONS ALLERGY ALLERGIES COMPLICATION COMPLICATIONS EXTRAVASATION PROBLEM PROBLEMS ISSUE ISSUES "
-    "ADVERSE PREMEDICATION ORAL PO RECTAL ENTERAL"
+    "ADVERSE PREMEDICATION ORAL PO RECTAL ENTERAL REAKTION REAKTIONEN KOMPLIKATION KOMPLIKATIONEN"
 )
+_ATTRIBUTES: Final = _table("KNOWN PREVIOUS PRIOR ANY ALLERGIC")
+_OR: Final = _table("OR AND NOR ODER ET OU O")
 # Scripts without spaces between words: any of these in the text.
 _UNSPACED: Final = ("无", "無", "未", "非", "否", "平扫", "平掃", "なし", "単純", "없음", "비조영")
 
 _BY_MOUTH: Final = _table("ORAL ORALLY PO MOUTH PEROS OS RECTAL RECTALLY RECTUM ENTERAL NASOGASTRIC ENEMA")
 _INTO_THE_BLOOD: Final = _table("IV INTRAVENOUS INTRAVENOUSLY VEIN VENOUS IA ARTERIAL INTRAARTERIAL")
 
-_NON_IONIC: Final = re.compile(r"\b(?:NON?|NICHT)[\s_-]*IONI(?:C|CO|CA|QUE|SCH\w*|S)\b")
+_NON_IONIC: Final = re.compile(r"\b(?:NON?|NICHT)[\s_-]*IONI(?:C|CO|CA|QUE|SCH\w*|S)\b|非离子|非離子|非イオン|비이온")
 _SIGNS: Final = (
     (re.compile(r"\bN\s*[/.]\s*A\b"), " NA "),
-    (re.compile(r"\bW\s*[/.\\]\s*O\b"), " WITHOUT "),
+    (re.compile(r"\bW\s*[/.\\]\s*O(?:UT)?\b"), " WITHOUT "),
+    (re.compile(r"\bW\s+O\b"), " WITHOUT "),
     (re.compile(r"\bW\s*/"), " WITH "),
     (re.compile(r"\b(?:P\s*\.\s*O|PER\s+OS)\b"), " PO "),
     (re.compile(r"\bI\s*\.\s*V\b"), " IV "),
@@ -78,6 +81,7 @@ _SIGNS: Final = (
 )
 _DASHES: Final = re.compile(r"[\u2010-\u2015\u2212\uff0d]")
 _NO_VOLUME: Final = re.compile(r"(?<![\d.,])0+(?:[.,]0+)?\s*(?:ML|CC|CM3|L|MG|G)\b")
+_VOLUME: Final = re.compile(r"(?<![\d.,])\d*[1-9]\d*(?:[.,]\d+)?\s*(?:ML|CC|CM3)\b")
 _ZERO: Final = re.compile(r"[\s.,]*0[0.,\s]*")
 _WORD: Final = re.compile(r"[^\W_]+")
 
@@ -139,8 +143,9 @@ def _words(text: str) -> list[str]:
 
 def _names_agent(text: str) -> bool:
     """Return whether the text of an agent names one, by the rule at the top."""
-    plain = _plain(text)
-    if _NO_VOLUME.search(plain) or _ZERO.fullmatch(plain) or any(sign in plain for sign in _UNSPACED):
+    plain = _NON_IONIC.sub(" NONIONIC ", _plain(text))
+    no_volume = _NO_VOLUME.search(plain) and not _VOLUME.search(plain)
+    if no_volume or _ZERO.fullmatch(plain) or any(sign in plain for sign in _UNSPACED):
         return False
     words = _without_side_remarks(_words(text))
     if set(words) <= _UNKNOWN or (set(words) <= _BY_MOUTH):
@@ -153,14 +158,19 @@ def _names_agent(text: str) -> bool:
 def _without_side_remarks(words: list[str]) -> list[str]:
     """Return the words without a "no" that speaks of something else, and what it speaks of."""
     kept: list[str] = []
-    skipping = False
-    for word, after in _pairs(words):
-        if skipping:
-            skipping = False
-        elif word in _NO and after in _BESIDE_THE_POINT:
-            skipping = True
+    at = 0
+    while at < len(words):
+        of = at + 1
+        while of < len(words) and words[of] in _ATTRIBUTES:
+            of += 1
+        after, then = (*words[of : of + 2], "", "")[:2]
+        # "No oral or IV contrast" speaks of both, "without oral" of what may be no contrast agent at all.
+        aside = after in _BESIDE_THE_POINT and not (after in _BY_MOUTH and (then in _OR or words[at] in _WITHOUT))
+        if words[at] in _NO | _WITHOUT and aside:
+            at = of + 1
         else:
-            kept.append(word)
+            kept.append(words[at])
+            at += 1
     return kept
 
 
