@@ -53,6 +53,7 @@ SHIFT_MM: Final = 5.0
 _ELSEWHERE_MM: Final = 100.0
 _PARTLY: Final = 0.5
 _AGAIN: Final = 2 / 3
+_ROOM: Final = 1.5
 _NO_STEP_MM: Final = 5.0
 _LEAST_STEP_MM: Final = 0.1
 _CUTS: Final[tuple[tuple[Callable[[Slice], object], float, float], ...]] = (
@@ -240,7 +241,7 @@ def _belong_together(one: Part, other: Part) -> bool:
         beside = (one.low < other.low and one.high < other.high) or (other.low < one.low and other.high < one.high)
         if beside and (most <= _PARTLY or (shown.sum() <= 1 and covered.sum() <= 1)):
             together = shown.sum() + covered.sum() <= 2 or _one_phase(one, other)
-        elif most == 0:
+        elif most == 0 or (_leave_holes(one, other) and not _overlap(one, other)):
             together = not lie_among(list(one.slices), list(other.slices)) and _made_alike(one, other)
         else:
             together = least < _AGAIN and _made_alike(one, other) and (beside or one.series == other.series)
@@ -305,6 +306,12 @@ def _overlap(one: Part, other: Part) -> bool:
     half = 0.49 * min(one.step_mm, other.step_mm, *(p.slices[0].thickness_mm or p.step_mm for p in (one, other)))
     nearest = np.abs(one.positions_mm[:, None] - other.positions_mm[None]).min()
     return bool(nearest <= half)
+
+
+def _leave_holes(one: Part, other: Part) -> bool:
+    """Return whether both have room between their slices for others as thick."""
+    thickest = max(part.slices[0].thickness_mm or math.inf for part in (one, other))
+    return min(one.step_mm, other.step_mm) >= _ROOM * thickest
 
 
 def _wins(one: Part, other: Part) -> bool:

@@ -127,6 +127,20 @@ def test_a_value_for_every_slice_splits_nothing(value: Callable[[int], dict]) ->
     assert positions(stack) == run(0, 155)
 
 
+@pytest.mark.parametrize("time", ["120000", "120500", None])
+def test_two_series_of_every_second_slice_are_one_head(time: str | None) -> None:
+    first = scanned(*run(0, 150, 10), AcquisitionTime="120000" if time else None)
+    second = scanned(*run(5, 155, 10), group="2", series=2, AcquisitionTime=time)
+    (stack,) = stacks_of([*first, *second])
+    assert positions(stack) == run(0, 155)
+
+
+def test_two_series_that_lie_half_a_slice_apart_are_two_scans() -> None:
+    first = scanned(*run(0, 150))
+    second = scanned(*run(2.5, 152.5), group="2", series=2)
+    assert len(stacks_of([*first, *second])) == 2
+
+
 def test_three_parts_that_share_slices_are_one_head() -> None:
     parts = [
         scanned(*run(low, high), group=str(number), AcquisitionNumber=number, AcquisitionTime=f"12{number:02}00")
