@@ -9,7 +9,9 @@ there was none, in many ways. The text is taken apart into words, and these are 
 2. A word of negation ("no", "without", "ohne") or a word for a scan without contrast ("plain", "native") says so too,
    whatever else stands there, unless it negates something else ("non-ionic", "no reaction", "no oral").
 3. "With and without" says that it was given.
-4. Anything else names an agent. Words that nobody knows count as one: a head that is refused for contrast is seen to be
+4. A well-known agent that is named was given, unless the words right beside it deny it: "Omnipaque No. 3" and
+   "Iomeron, allergy: none" name one, "no Omnipaque" and "Omnipaque not given" do not.
+5. Anything else names an agent. Words that nobody knows count as one: a head that is refused for contrast is seen to be
    unread, and a look at its images can lift that refusal, while enhanced vessels that are read as a plain scan make a
    wrong answer that nobody doubts.
 
@@ -59,6 +61,15 @@ _BESIDE_THE_POINT: Final = _table(
 )
 _ATTRIBUTES: Final = _table("KNOWN PREVIOUS PRIOR ANY ALLERGIC")
 _OR: Final = _table("OR AND NOR ODER ET OU O")
+# Iodinated agents by substance and brand, by how the names begin.
+_AGENT: Final = re.compile(
+    r"(?:IO(?:HEX|PAM|DIX|VERS|PROM|MEPR|BITR|XAGL|XIL|TROL|MER|PENT)|OMNIPAQ|VISIPAQ|ISOVUE|OPTIRAY|ULTRAVIST|IMERON"
+    r"|XENETIX|ACCUPAQ|SOLUTRAST|HEXABRIX|OXILAN|CONRAY|TELEBRIX|NIOPAM|IVERSOL)\w*"
+)
+_NOT: Final = _table("NOT NICHT PAS NEVER NIE")
+_GIVEN: Final = _table("GIVEN ADMINISTERED USED INJECTED APPLIED GEGEBEN VERABREICHT INJECTE DONNE")
+# Words that deny what stands before them, and not what comes after.
+_DENY_BACKWARDS: Final = _table("NONE NIL NULL ZERO N NEG NEGATIVE FALSE DECLINED REFUSED OMITTED")
 # Scripts without spaces between words: any of these in the text.
 _UNSPACED: Final = ("无", "無", "未", "非", "否", "平扫", "平掃", "なし", "単純", "없음", "비조영")
 
@@ -152,7 +163,18 @@ def _names_agent(text: str) -> bool:
         return False
     if set(words) & _WITHOUT and any(word in _WITH and after not in _NO | _BY_MOUTH for word, after in _pairs(words)):
         return True
+    named = [at for at, word in enumerate(words) if _AGENT.fullmatch(word)]
+    if named:
+        return any(not _is_denied(words, at) for at in named)
     return not set(words) & (_WITHOUT | _NO | _PLAIN)
+
+
+def _is_denied(words: list[str], at: int) -> bool:
+    """Return whether the words right beside an agent's name say that it was not given."""
+    if set(words[max(0, at - 2) : at]) & ((_WITHOUT | _NO) - _DENY_BACKWARDS):
+        return True
+    after, then = ([word for word in words[at + 1 :] if not word.isdigit()] + ["", ""])[:2]
+    return after in _DENY_BACKWARDS - {"N"} or (after in _NOT and then in _GIVEN | {""})
 
 
 def _without_side_remarks(words: list[str]) -> list[str]:

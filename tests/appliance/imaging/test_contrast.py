@@ -51,12 +51,22 @@ NONE = (
         "without IV with oral",
     ],
     ["W/OUT CONTRAST", "w/out", "W O CONTRAST", "UNENH", "NOCONTRAST", "NOIV", "no oral or IV contrast"],
+    [
+        "no Omnipaque",
+        "without IV Iohexol",
+        "Omnipaque not given",
+        "Isovue 370: declined",
+        "Iopromide/none",
+        "ohne Imeron",
+    ],
     ["without oral or IV contrast", "without contrast, no known allergies", "no contrast due to previous reaction"],
 )
 GIVEN = (
     ["非离子", "低渗 非离子型 碘海醇", "非離子型", "イオパミドール 非イオン性"],
     ["Omnipaque without reaction", "Isovue w/o complications", "Ultravist ohne Komplikationen"],
     ["Omnipaque, no known allergies", "no previous reaction, Omnipaque", "Iomeron 100 ML, NaCl 0 ML"],
+    ["Omnipaque No. 3", "IOHEXOL 300, Lot N 123", "Omnipaque (no preservatives)", "Ultravist, not diluted"],
+    ["Omnipaque (allergy: none)", "Iomeron 350 N", "Omnipaque w/o oral", "premedication none; Isovue 370"],
     ["OMNIPAQUE 350", "omnipaque", "IOHEXOL", "Ultravist 370", "IOMERON", "Iopamidol 61%", "VISIPAQUE 320 100 ML"],
     ["YES", "Y", "C+", "+C", "C +", "+", "(+)", "KM+", "WITH", "W/", "W CONTRAST", "with contrast", "mit KM", "avec"],
     ["70 ML", "70ML", "100 cc", "350", "0.5 ML/KG", "10 ML", "1.0 L", "CONTRAST", "IV", "i.v. contrast", "Iodine"],
