@@ -33,6 +33,20 @@ def host_name(text: str) -> str:
     return text
 
 
+def loopback_host(text: str) -> str:
+    """Return a name or address of this machine itself. Raises `ValueError` for any other."""
+    if text != "localhost" and not (
+        _is_address(text, ipaddress.IPv4Address) and ipaddress.ip_address(text).is_loopback
+    ):
+        raise ValueError("127.0.0.1 and localhost are allowed; others reach the service by access.host, with accounts")
+    return text
+
+
+def listening_host(text: str) -> str:
+    """Return a host name or an IPv4 address to listen on, or nothing. Raises `ValueError` for what is neither."""
+    return host_name(text) if text else text
+
+
 def known_host(text: str) -> str:
     """Return a host name or an IP address of either kind, in lower case. Raises `ValueError` for what is neither."""
     return text.lower() if _is_address(text, ipaddress.IPv6Address) else host_name(text).lower()
@@ -137,6 +151,8 @@ def database_url(text: str) -> str:
 
 
 HostName = Annotated[str, AfterValidator(host_name)]
+LoopbackHost = Annotated[str, AfterValidator(loopback_host)]
+ListeningHost = Annotated[str, AfterValidator(listening_host)]
 KnownHost = Annotated[str, AfterValidator(known_host)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 AeTitle = Annotated[str, AfterValidator(ae_title)]

@@ -1,10 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command `appliance`: serve, analyze, status, doctor, settings. It parses, calls, prints; it decides nothing."""
+"""The command `appliance`: serve, analyze, status, doctor, accounts, settings.
+
+It parses, calls, prints; it decides nothing.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,10 +21,11 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from appliance import __version__
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, SettingsError
 from appliance.results.wording import PART_ONLY, covered_words, of_part
 from appliance.settings import Settings, load_settings
 from appliance.transport import bounded_client
+from appliance.web.accounts import Role, new_account, read_accounts, write_accounts
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -245,6 +251,57 @@ def show_settings(settings: SettingsOption = None, as_json: JsonOption = False) 
         typer.echo(json.dumps(values, indent=2))
     else:
         out.print(table)
+
+
+accounts_app = typer.Typer(
+    no_args_is_help=True, help="Who may reach the service from elsewhere (access.host): names, roles and secrets."
+)
+app.add_typer(accounts_app, name="accounts")
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    try:
+        yield
+    except (ApplianceError, OSError) as error:
+        _print_error(_sentence(error))
+        raise typer.Exit(FAILED) from error
+
+
+@accounts_app.command("add")
+def add_account(name: str, role: Role, settings: SettingsOption = None) -> None:
+    """Make an account and print its secret, once: the appliance keeps a sha256 of it alone. An older one ends."""
+    file = _settings(settings).accounts_file
+    with _faults_told():
+        account, secret = new_account(name, role)
+        write_accounts(file, [*(one for one in read_accounts(file) if one.name != name), account])
+    _say(f"{name} may {role}; its secret, shown this once:")
+    typer.echo(secret)
+
+
+@accounts_app.command("remove")
+def remove_account(name: str, settings: SettingsOption = None) -> None:
+    """End an account: a running service lets it in no more."""
+    file = _settings(settings).accounts_file
+    with _faults_told():
+        accounts = read_accounts(file)
+        if name not in {one.name for one in accounts}:
+            raise SettingsError(f"{file}: no account {name!r} is there; see `appliance accounts list`")
+        write_accounts(file, [one for one in accounts if one.name != name])
+
+
+@accounts_app.command("list")
+def list_accounts(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Show the accounts and their roles; nobody can be shown a secret."""
+    with _faults_told():
+        accounts = read_accounts(_settings(settings).accounts_file)
+    if as_json:
+        typer.echo(json.dumps([{"name": one.name, "role": one.role} for one in accounts], indent=2))
+        return
+    table = _folding("account", "role")
+    for one in accounts:
+        table.add_row(escape(one.name), one.role)
+    out.print(table)
 
 
 @app.command()

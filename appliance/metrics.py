@@ -131,6 +131,12 @@ class Metrics:
         self.doorbells = Counter(
             "hemorrhage_doorbells", "Messages of the Orthanc plugin that came in", registry=self.registry
         )
+        self.turned_away = Counter(
+            "hemorrhage_requests_turned_away",
+            "Requests from elsewhere that came without an account that is known, or whose role does not allow them",
+            ["why"],
+            registry=self.registry,
+        )
         build = Info("hemorrhage_build", "The version of the service", registry=self.registry)
         build.info({"version": __version__})
         for code in RefusalCode:  # so that a rate exists before the first one happens
@@ -138,6 +144,8 @@ class Metrics:
             self.refusals.labels(code.value, "refused")
         for kind in (SEG, KEY_IMAGES, KEY_OBJECTS):
             self.unmade.labels(kind.name)
+        for why in ("no account", "role"):
+            self.turned_away.labels(why)
         for outcome in ("in_time", "in_vain"):
             self.read_ahead.labels(outcome)
         for answer in ("present", "absent"):

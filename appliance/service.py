@@ -13,19 +13,18 @@ import ctypes
 import gc
 import secrets
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Final
 
 import structlog
-import uvicorn
 
 from appliance import __version__
 from appliance.ahead import ReadingAhead
-from appliance.errors import ApplianceError, UnavailableError
+from appliance.errors import ApplianceError, SettingsError, UnavailableError
 from appliance.health import Health
 from appliance.inference.detector import TritonDetector
 from appliance.inference.regions import (
@@ -58,7 +57,11 @@ from appliance.results.warm_up import warm_up
 from appliance.settings import Settings
 from appliance.state_folder import StateFolder
 from appliance.trial import Trial
+from appliance.web.accounts import Accounts
 from appliance.web.app import OwnResultError, WebApp
+from appliance.web.certificate import Certificate
+from appliance.web.listener import Listener, listen
+from appliance.web.login import Login
 from appliance.worker import Worker
 
 _STOPPING_S: Final = 5.0
@@ -132,18 +135,20 @@ class Service:
     def __init__(self, settings: Settings, room: ReadingRoom | None = None) -> None:
         self._settings = settings
         self._log = structlog.get_logger("service")
-        self._socket = _listen(settings.service.host, settings.service.port)
-        try:
+        with ExitStack() as opened:
+            sock = opened.enter_context(listen(settings.service.host, settings.service.port, "service"))
+            outer_sock = (
+                opened.enter_context(listen(settings.access.host, settings.access.port, "access"))
+                if settings.access.host
+                else None
+            )
             self._state_folder = StateFolder(settings.state_dir)
-        except ApplianceError:
-            self._socket.close()
-            raise
-        try:
+            opened.callback(self._state_folder.close)
+            accounts = Accounts(settings.accounts_file)
+            self._certificate = Certificate.of(settings.access)
             self._ledger = Ledger(settings.ledger_url, busy_s=settings.ledger.busy_s)
-        except ApplianceError:
-            self._socket.close()
-            self._state_folder.close()
-            raise
+            opened.callback(self._ledger.close)
+            self._opened = opened.pop_all()
         self._session = secrets.token_hex(4)
         self._leases = Leases(
             self._ledger,
@@ -211,9 +216,10 @@ class Service:
         ]
         trusted = settings.service.trusted_hosts
         web = WebApp(self, self._bell, self._ledger, self._health, self._metrics, trusted)
-        self._web = uvicorn.Server(
-            uvicorn.Config(web.asgi, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
-        )
+        self._listeners = [Listener(web.asgi, sock)]
+        if outer_sock is not None:
+            login = Login(web.asgi, accounts, self._metrics)
+            self._listeners.append(Listener(login, outer_sock, self._certificate))
         self._threads = [
             _thread("health", lambda: self._health.run(self._stopping)),
             _thread("lease", self._keep_leases),
@@ -225,13 +231,13 @@ class Service:
         if settings.log.files:
             logs = LogFiles(settings.log.files, settings.log.max_mib)
             self._threads.append(_thread("logs", lambda: logs.run(self._stopping)))
-        self._web_thread = _thread("web", lambda: self._web.run(sockets=[self._socket]))
+        self._web_threads = [_thread(f"web-{number}", one.run) for number, one in enumerate(self._listeners)]
 
     def start(self) -> None:
         """Start all threads and return."""
         self._log.info("starting", version=__version__, owner=self._leases.owner)
         self._take_up()
-        for thread in (self._web_thread, *self._threads):
+        for thread in (*self._web_threads, *self._threads):
             thread.start()
 
     def stop(self) -> None:
@@ -247,24 +253,25 @@ class Service:
         late = [thread.name for thread in self._threads if thread.is_alive()]
         if late:
             self._log.warning("stopping without waiting any longer; the next start takes up what is left", left=late)
-        self._web.should_exit = True
-        self._web_thread.join(_STOPPING_S)
+        for listener in self._listeners:
+            listener.stop()
+        for thread in self._web_threads:
+            thread.join(_STOPPING_S)
         try:
             self._leases.give_up()
         except ApplianceError as error:
             self._log.warning("what is left could not be given back", error=describe(error))
-        self._socket.close()
         self._room.close()
         self._orthanc.close()
-        self._ledger.close()
-        self._state_folder.close()
+        self._opened.close()
         self._log.info("stopped")
 
     def dead(self) -> list[str]:
         """Return the names of threads that ended, or are stuck, though nobody stopped them: a fault of the service."""
         if self._stopping.is_set():
             return []
-        ended = [thread.name for thread in self._threads if thread.ident is not None and not thread.is_alive()]
+        threads = (*self._web_threads, *self._threads)
+        ended = [thread.name for thread in threads if thread.ident is not None and not thread.is_alive()]
         return ended + self._leases.stalled()
 
     def model(self) -> dict[str, str] | None:
@@ -328,7 +335,15 @@ class Service:
                 self._room.tidy()
             except Exception as error:  # it is tried again, and nothing depends on it meanwhile
                 self._log.warning("shared memory not looked through", error=describe(error))
+            self._renew_certificate()
             self._stopping.wait(_TIDIED_EVERY_S)
+
+    def _renew_certificate(self) -> None:
+        try:
+            if self._certificate is not None and self._certificate.renew():
+                self._log.info("certificate renewed")
+        except SettingsError as error:  # the older one is answered with until the new one can be used
+            self._log.error("certificate not renewed", error=describe(error))
 
     def _take_up(self) -> None:
         left = self._leases.take_up()
@@ -411,13 +426,3 @@ def _keep_memory_small() -> None:
 
 def _thread(name: str, body: Callable[[], None]) -> threading.Thread:
     return threading.Thread(target=body, name=name, daemon=True)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), backlog=256)
-    except OSError as error:
-        raise ApplianceError(
-            f"service.host = {host!r}, service.port = {port}: cannot listen there ({error.strerror}); "
-            "stop what uses the port, or set another one"
-        ) from error

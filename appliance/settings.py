@@ -4,6 +4,7 @@
 
 Read from one TOML file (`--settings FILE`, else `$APPLIANCE_SETTINGS`, else `appliance.toml` in the working folder,
 else `/etc/hemorrhage-appliance/appliance.toml`) and from the environment (`APPLIANCE_INTAKE__QUIET_S=3`), which wins.
+Secrets may stand in files of their own too (`secrets_in_files`).
 A wrong value stops the start with the setting's name, its value and what is allowed.
 """
 
@@ -36,6 +37,8 @@ from appliance.allowed import (
     HostName,
     HttpUrl,
     KnownHost,
+    ListeningHost,
+    LoopbackHost,
     PathName,
     Port,
     Secret,
@@ -47,6 +50,8 @@ from appliance.reading.contract import EXTEND_SCORE, JOIN_MM
 
 CREDENTIALS_FILE = "credentials.toml"
 """The file in the state folder with what `make up` generated: a user of Orthanc and a secret of Triton."""
+SECRETS = (("orthanc", "username"), ("orthanc", "password"), ("triton", "secret"), ("ledger", "url"))
+"""What may stand in a file of its own."""
 SYSTEM_FILE = Path("/etc/hemorrhage-appliance/appliance.toml")
 
 
@@ -80,6 +85,13 @@ class OrthancSettings(_Section):
     )
     dicom_host: HostName = Field("127.0.0.1", description="Address where Orthanc's DICOM port is reached")
     dicom_port: Port = Field(4243, description="Orthanc's DICOM port")
+    dicom_tls_ca: PathName | None = Field(
+        None,
+        description="PEM file of the authority that signed Orthanc's DICOM certificate: `doctor` then asks over TLS",
+    )
+    dicom_tls_certificate: PathName | None = Field(
+        None, description="PEM file of the certificate with its key that `doctor` shows an Orthanc which asks for one"
+    )
     storage: PathName | None = Field(
         None,
         description="Orthanc's StorageDirectory when it is on this machine: without room there the service is not "
@@ -133,9 +145,11 @@ class TritonSettings(_Section):
 
 
 class ServiceSettings(_Section):
-    """The service's own HTTP address: status page, doorbell, health and metrics."""
+    """The service's own HTTP address on this machine: status page, doorbell, health and metrics."""
 
-    host: HostName = Field("127.0.0.1", description="Address the service listens on")
+    host: LoopbackHost = Field(
+        "127.0.0.1", description="Address of this machine's own that the service listens on; for others see access.host"
+    )
     port: Port = Field(8044, description="Port the service listens on")
     trusted_hosts: tuple[KnownHost, ...] = Field(
         (),
@@ -158,6 +172,44 @@ class ServiceSettings(_Section):
     stop_s: float = Field(
         30, gt=0, le=3600, description="Longest wait for a study that was begun when the service stops, s"
     )
+
+
+class AccessSettings(_Section):
+    """Where others than this machine reach the service: over TLS, and with an account (docs/security.md)."""
+
+    host: ListeningHost = Field(
+        "", description="Address the service listens on for others, 0.0.0.0 for all of them; empty: this machine alone"
+    )
+    port: Port = Field(8443, description="Port the service listens on for others")
+    clear_text: bool = Field(
+        False, description="Answer without TLS: where a proxy or a network of containers encrypts what leaves the box"
+    )
+    certificate: PathName | None = Field(
+        None,
+        description="PEM file of the certificate with its chain, for access.host; read again when it is renewed",
+        validate_default=True,
+    )
+    key: PathName | None = Field(None, description="PEM file of the certificate's key", validate_default=True)
+    accounts: PathName | None = Field(
+        None,
+        description="File of the accounts that `appliance accounts` keeps; unset: accounts.toml in the state folder",
+    )
+
+    @field_validator("certificate")
+    @classmethod
+    def _is_there_for_others(cls, value: Path | None, known: ValidationInfo) -> Path | None:
+        if known.data.get("host") and value is None and not known.data.get("clear_text"):
+            raise ValueError("a certificate is needed with access.host, or access.clear_text = true")
+        if value is not None and known.data.get("clear_text"):
+            raise ValueError("a certificate is allowed without access.clear_text, which says that there is none")
+        return value
+
+    @field_validator("key")
+    @classmethod
+    def _has_a_certificate(cls, value: Path | None, known: ValidationInfo) -> Path | None:
+        if "certificate" in known.data and (value is None) != (known.data["certificate"] is None):
+            raise ValueError("a key is allowed with access.certificate, and needed with it")
+        return value
 
 
 class LedgerSettings(_Section):
@@ -355,6 +407,7 @@ class Settings(BaseSettings):
     orthanc: OrthancSettings = OrthancSettings()
     triton: TritonSettings = TritonSettings()
     service: ServiceSettings = ServiceSettings()
+    access: AccessSettings = AccessSettings()
     ledger: LedgerSettings = LedgerSettings()
     intake: IntakeSettings = IntakeSettings()
     selection: SelectionSettings = SelectionSettings()
@@ -366,6 +419,11 @@ class Settings(BaseSettings):
     def ledger_url(self) -> str:
         """The ledger's SQLAlchemy URL."""
         return self.ledger.url or f"sqlite:///{(self.state_dir / 'ledger.sqlite').absolute()}"
+
+    @property
+    def accounts_file(self) -> Path:
+        """The file of the accounts of those who reach the service from elsewhere."""
+        return self.access.accounts or self.state_dir / "accounts.toml"
 
     @classmethod
     def settings_customise_sources(
@@ -403,6 +461,7 @@ def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
     """
     file = settings_file(given)
     generated: dict[str, Any] = {}
+    from_files = secrets_in_files()
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=file)
@@ -411,8 +470,15 @@ def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
         def settings_customise_sources(
             cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: Any
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            known = super().settings_customise_sources(settings_cls, *sources, **named)
-            return *known, InitSettingsSource(settings_cls, generated)  # what a site sets itself wins
+            arguments, environment, toml_file = super().settings_customise_sources(settings_cls, *sources, **named)
+            secret = InitSettingsSource(settings_cls, from_files)
+            return (
+                arguments,
+                environment,
+                secret,
+                toml_file,
+                InitSettingsSource(settings_cls, generated),
+            )  # what a site sets itself wins
 
     wrong = _sections_that_are_none()
     try:
@@ -432,6 +498,26 @@ def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
         # Not chained: the framework's own text holds every value.
         raise SettingsError("\n  ".join([f"wrong settings (file: {file or 'none'})", *wrong])) from None
     return loaded
+
+
+def secrets_in_files() -> dict[str, Any]:
+    """Return the secret settings that stand in files of their own, by section.
+
+    The folder is `$APPLIANCE_SECRETS`, else systemd's `$CREDENTIALS_DIRECTORY`; a file's name is that of its setting
+    (`orthanc.password`), and of what stands in it the end of the line is left out. Raises `SettingsError` when one
+    cannot be read.
+    """
+    folder = os.environ.get("APPLIANCE_SECRETS") or os.environ.get("CREDENTIALS_DIRECTORY")
+    found: dict[str, dict[str, str]] = {}
+    for section, name in SECRETS if folder else ():
+        file = Path(folder or "") / f"{section}.{name}"
+        try:
+            found.setdefault(section, {})[name] = file.read_text().rstrip("\r\n")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeError) as error:
+            raise SettingsError(f"{file}: cannot be read ({type(error).__name__}); check its rights") from None
+    return {section: values for section, values in found.items() if values}
 
 
 def _credentials(state_dir: Path) -> dict[str, Any]:

@@ -15,6 +15,10 @@ One file, standard library only, for the Python plugin 4.0 to 7: what differs be
 by version. Settings, all optional, in Orthanc's configuration, at its root or inside its `Python` section:
 
     "Hemorrhage": {"ServiceUrl": "http://127.0.0.1:8044", "TimeoutSeconds": 0.5, "ExplorerButton": true}
+
+A service on another machine is reached at its `access.host`: ServiceUrl is then https://..., Token the secret of an
+account that may act, and CaFile the PEM file of the authority that signed the service's certificate, if it is no public
+one.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import ssl
 import threading
 import time
 import urllib.parse
@@ -48,7 +53,13 @@ BUTTON_TIMEOUT_S = 5.0
 ANSWER_BYTES = 1 << 20
 """Longest answer of the service that is passed on."""
 
-DEFAULTS = {"ServiceUrl": "http://127.0.0.1:8044", "TimeoutSeconds": 0.5, "ExplorerButton": True}
+DEFAULTS = {
+    "ServiceUrl": "http://127.0.0.1:8044",
+    "TimeoutSeconds": 0.5,
+    "ExplorerButton": True,
+    "Token": "",
+    "CaFile": "",
+}
 """The settings there are."""
 ORTHANC_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}")
 
@@ -201,9 +212,16 @@ class Settings:
         address = values["ServiceUrl"]
         try:
             parts = urllib.parse.urlsplit(address)
-            if parts.scheme != "http" or not parts.hostname or parts.query or parts.fragment or parts.username:
+            if (
+                parts.scheme not in ("http", "https")
+                or not parts.hostname
+                or parts.query
+                or parts.fragment
+                or parts.username
+            ):
                 raise ValueError
-            self.host, self.port, self.path = parts.hostname, parts.port or 80, parts.path.rstrip("/")
+            self.scheme, self.host, self.path = parts.scheme, parts.hostname, parts.path.rstrip("/")
+            self.port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         except (ValueError, AttributeError, TypeError):
             raise SettingsError(
                 f"Hemorrhage.ServiceUrl = {address!r}: an address like {DEFAULTS['ServiceUrl']!r} is expected"
@@ -216,12 +234,23 @@ class Settings:
         self.explorer_button = values["ExplorerButton"]
         if not isinstance(self.explorer_button, bool):
             raise SettingsError(f"Hemorrhage.ExplorerButton = {self.explorer_button!r}: true or false is expected")
+        self.token = values["Token"]
+        if not isinstance(self.token, str) or not re.fullmatch(r"[A-Za-z0-9_-]*", self.token):
+            raise SettingsError("Hemorrhage.Token: the secret that `appliance accounts add` printed is expected")
+        self.tls = self._tls(values["CaFile"]) if self.scheme == "https" else None
+
+    @staticmethod
+    def _tls(ca_file: str) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=ca_file or None)
+        except (OSError, TypeError):
+            raise SettingsError(f"Hemorrhage.CaFile = {ca_file!r}: a PEM file of certificates is expected") from None
 
     @property
     def url(self) -> str:
         """The service's address."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}{self.path}"
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
 
 
 class Service:
@@ -237,9 +266,17 @@ class Service:
         with a service that closed it meanwhile.
         """
         settings = self._settings
-        connection = http.client.HTTPConnection(settings.host, settings.port, timeout=timeout_s)
+        if settings.tls is None:
+            connection = http.client.HTTPConnection(settings.host, settings.port, timeout=timeout_s)
+        else:
+            connection = http.client.HTTPSConnection(
+                settings.host, settings.port, timeout=timeout_s, context=settings.tls
+            )
+        headers = {"Content-Type": "application/json"}
+        if settings.token:
+            headers["Authorization"] = f"Bearer {settings.token}"
         try:
-            connection.request(method, settings.path + path, body, {"Content-Type": "application/json"})
+            connection.request(method, settings.path + path, body, headers)
             response = connection.getresponse()
             answer = response.read(ANSWER_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:

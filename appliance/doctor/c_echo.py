@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Final
 
@@ -36,6 +37,16 @@ def check_c_echo(settings: Settings) -> Iterator[Check]:
     entity = AE(ae_title=DOCTOR_AET)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = PATIENCE_S
     entity.add_requested_context(_VERIFICATION)
+    try:
+        context = _tls(settings)
+    except OSError as error:
+        yield Check(
+            "c-echo",
+            "fail",
+            f"orthanc.dicom_tls_ca, orthanc.dicom_tls_certificate: cannot be used ({error.strerror})",
+            "name PEM files that this user may read; the certificate's key stands in the certificate's file",
+        )
+        return
     # A peer that rejects closes the connection at once, and the association may then call itself aborted: whether an
     # A-ASSOCIATE-RJ came is what tells.
     answers: list[type] = []
@@ -44,6 +55,7 @@ def check_c_echo(settings: Settings) -> Iterator[Check]:
         orthanc.dicom_port,
         ae_title=orthanc.aet,
         evt_handlers=[(evt.EVT_PDU_RECV, lambda event: answers.append(type(event.pdu)))],
+        tls_args=(context, orthanc.dicom_host) if context is not None else None,
     )
     if not association.is_established:
         rejected = A_ASSOCIATE_RJ in answers
@@ -54,7 +66,8 @@ def check_c_echo(settings: Settings) -> Iterator[Check]:
             f"set orthanc.aet to Orthanc's DicomAet, and list {DOCTOR_AET} with this machine's address in its "
             "DicomModalities, where scanners are listed too"
             if rejected
-            else "set orthanc.dicom_port to Orthanc's DicomPort; another program listens there",
+            else "set orthanc.dicom_port to Orthanc's DicomPort, another program listens there; or, with "
+            "DicomTlsEnabled, orthanc.dicom_tls_ca and orthanc.dicom_tls_certificate",
         )
         return
     try:
@@ -62,7 +75,7 @@ def check_c_echo(settings: Settings) -> Iterator[Check]:
     finally:
         association.release()
     if status and status.Status == 0:
-        yield Check("c-echo", "ok", f"{at} answers")
+        yield Check("c-echo", "ok", f"{at} answers" + (" over TLS" if context is not None else ""))
     else:
         yield Check(
             "c-echo",
@@ -70,3 +83,19 @@ def check_c_echo(settings: Settings) -> Iterator[Check]:
             f"{at} answers C-ECHO with {f'status 0x{status.Status:04X}' if status else 'nothing'}",
             "set DicomAlwaysAllowEcho in Orthanc's configuration, and see its log",
         )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """Return what a C-ECHO over TLS needs, None for one in the clear. Raises `OSError` for files that cannot be used.
+
+    Whose name the certificate bears is not compared: DICOM knows a node by its address and AE title, and PS3.15 B.12
+    asks for the authority alone.
+    """
+    orthanc = settings.orthanc
+    if orthanc.dicom_tls_ca is None:
+        return None
+    context = ssl.create_default_context(cafile=str(orthanc.dicom_tls_ca))
+    context.check_hostname = False
+    if orthanc.dicom_tls_certificate is not None:
+        context.load_cert_chain(orthanc.dicom_tls_certificate)
+    return context

@@ -24,6 +24,7 @@ from appliance.ledger.ledger import Ledger
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError, is_orthanc_id
 from appliance.web.gate import LOOPBACK, Gate
+from appliance.web.login import NOBODY, who_asks
 from appliance.web.page import page
 from appliance.web.status import status_document
 
@@ -158,15 +159,17 @@ class WebApp:
         text = await run_in_threadpool(generate_latest, self._metrics.registry)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
-    async def live(self, _request: Request) -> Response:
+    async def live(self, request: Request) -> Response:
         """Answer 503 when a thread of the service has ended."""
         ended = self._appliance.dead()
-        return JSONResponse({"live": not ended, "ended": ended}, 503 if ended else 200)
+        told = {} if who_asks(request.scope) == NOBODY else {"ended": ended}
+        return JSONResponse({"live": not ended, **told}, 503 if ended else 200)
 
-    async def ready(self, _request: Request) -> Response:
+    async def ready(self, request: Request) -> Response:
         """Answer 503, with the reasons, while a study that came now would not be answered."""
         reasons = {name: state.reason for name, state in self._health.states.items() if not state.well}
-        return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+        told = {} if who_asks(request.scope) == NOBODY else {"reasons": reasons}
+        return JSONResponse({"ready": not reasons, **told}, 503 if reasons else 200)
 
 
 async def _unavailable(_request: Request, error: Exception) -> Response:

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is let in: requests that name this service as their host, and that no other site's page made a browser send.
 
-The service has no login of its own. A page of anybody may let a browser post to it (a form needs no permission), and a
-name of anybody's may be made to lead here (DNS rebinding), so that the browser takes the page for one of ours.
+On this machine the service asks for no account (from elsewhere it does: `login`). A page of anybody may let a browser
+post to it (a form needs no permission), and a name of anybody's may be made to lead here (DNS rebinding), so that the
+browser takes the page for one of ours.
 """
 
 from __future__ import annotations

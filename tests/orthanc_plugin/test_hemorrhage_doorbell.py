@@ -271,12 +271,15 @@ def test_settings_stand_at_the_root_or_in_the_python_section_which_wins(plugin: 
     assert plugin.Settings(root).url == "http://[::1]:9"
     both = plugin.Settings({**root, "Python": {"Hemorrhage": {"ServiceUrl": "http://reader/base"}}})
     assert (both.url, both.timeout_s) == ("http://reader:80/base", 1)
+    assert plugin.Settings({"Hemorrhage": {"ServiceUrl": "https://reader"}}).url == "https://reader:443"
 
 
 @pytest.mark.parametrize(
     ("block", "said"),
     [
-        ({"ServiceUrl": "https://127.0.0.1:8044"}, "ServiceUrl = 'https://127.0.0.1:8044'"),
+        ({"ServiceUrl": "ftp://127.0.0.1:8044"}, "ServiceUrl = 'ftp://127.0.0.1:8044'"),
+        ({"ServiceUrl": "https://reader", "CaFile": "/nowhere.pem"}, "CaFile = '/nowhere.pem'"),
+        ({"Token": "two words"}, "Token: the secret"),
         ({"ServiceUrl": "http://127.0.0.1:80440"}, "ServiceUrl = 'http://127.0.0.1:80440'"),
         ({"ServiceUrl": 8044}, "ServiceUrl = 8044"),
         ({"TimeoutSeconds": "1"}, "TimeoutSeconds = '1'"),

@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who may do what from elsewhere: every request needs an account, and its role decides.
+
+It stands before the whole application where others than this machine reach it. Health alone is told to everybody, and
+of it no reasons: balancers and probes know no secret.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from appliance.metrics import Metrics
+from appliance.web.accounts import Account, Accounts, Role
+
+HERE: Final = "this machine"
+"""Who asks without an account: somebody on the machine itself."""
+NOBODY: Final = "nobody"
+"""Who asks for health from elsewhere."""
+_OPEN: Final = ("/health/live", "/health/ready")
+_CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="Hemorrhage appliance", charset="UTF-8"'}
+
+
+def who_asks(scope: Scope) -> str:
+    """Return the account that a request came with, `HERE` on this machine, `NOBODY` for health from elsewhere."""
+    return str(scope.get("hemorrhage.account", HERE))
+
+
+class Login:
+    """Passes on requests of accounts whose role allows them; answers 401 and 403 otherwise."""
+
+    def __init__(self, app: ASGIApp, accounts: Accounts, metrics: Metrics) -> None:
+        self._app = app
+        self._accounts = accounts
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer why not."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        reading = scope["method"] in ("GET", "HEAD")
+        account = self._account(scope)
+        if account is None:
+            if reading and scope["path"] in _OPEN:
+                await self._app({**scope, "hemorrhage.account": NOBODY}, receive, send)
+                return
+            self._metrics.turned_away.labels("no account").inc()
+            answer = JSONResponse({"error": "an account is needed: its name and secret"}, 401, _CHALLENGE)
+            await answer(scope, receive, send)
+            return
+        needed = Role.LOOK if reading else Role.ACT
+        if not account.role.may(needed):
+            self._metrics.turned_away.labels("role").inc()
+            refused = JSONResponse({"error": f"the role {needed} is needed, and this account has {account.role}"}, 403)
+            await refused(scope, receive, send)
+            return
+        await self._app({**scope, "hemorrhage.account": account.name}, receive, send)
+
+    def _account(self, scope: Scope) -> Account | None:
+        given = Headers(scope=scope).getlist("authorization")
+        return self._accounts.who(given[0]) if len(given) == 1 else None
