@@ -27,10 +27,10 @@ from onnx import TensorProto, helper, numpy_helper
 WEIGHTED: Final = frozenset({"Conv", "ConvTranspose", "Gemm"})
 CARRYING: Final = frozenset(
     {"Relu", "Add", "Mul", "Concat", "Slice", "Reshape", "Transpose", "Tile", "Gather", "MaxPool", "GlobalMaxPool"}
-    | {"Unsqueeze", "Squeeze"}
+    | {"Unsqueeze", "Squeeze", "Resize"}
 )
 COUNTING: Final = frozenset({"MatMul"})
-FIRST_INPUT_ONLY: Final = frozenset({"Gather", "Slice", "Reshape", "Tile", "Unsqueeze", "Squeeze"})
+FIRST_INPUT_ONLY: Final = frozenset({"Gather", "Slice", "Reshape", "Tile", "Unsqueeze", "Squeeze", "Resize"})
 """Operators whose further inputs are shapes and indices, not features."""
 
 
@@ -58,12 +58,12 @@ def feature_nodes(nodes: Iterable[onnx.NodeProto]) -> set[str]:
     maker = {output: node for node in nodes for output in node.output}
     users: dict[str, list[onnx.NodeProto]] = defaultdict(list)
     for node in nodes:
-        for name in _features(node):
+        for name in features(node):
             users[name].append(node)
 
     after: set[str] = set()
     for node in nodes:
-        sources = [maker[name] for name in _features(node) if name in maker]
+        sources = [maker[name] for name in features(node) if name in maker]
         if node.op_type in CARRYING and any(one.op_type in WEIGHTED or one.name in after for one in sources):
             after.add(node.name)
     before: set[str] = set()
@@ -74,7 +74,7 @@ def feature_nodes(nodes: Iterable[onnx.NodeProto]) -> set[str]:
     return (after & before) | {node.name for node in nodes if node.op_type in WEIGHTED | COUNTING}
 
 
-def _features(node: onnx.NodeProto) -> list[str]:
+def features(node: onnx.NodeProto) -> list[str]:
     """Return the names of a node's inputs that are features or weights."""
     return [name for name in node.input if name][: 1 if node.op_type in FIRST_INPUT_ONLY else None]
 
@@ -101,7 +101,7 @@ def _retyped(graph: onnx.GraphProto, chosen: set[str]) -> onnx.GraphProto:
         node = onnx.NodeProto()
         node.CopyFrom(original)
         halves = node.name in chosen
-        taken = set(_features(node)) if halves else set(node.input)
+        taken = set(features(node)) if halves else set(node.input)
         for i, name in enumerate(node.input):
             if name in taken and (name in half_made) != halves:
                 node.input[i] = passed(name, TensorProto.FLOAT16 if halves else TensorProto.FLOAT)

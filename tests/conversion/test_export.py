@@ -20,6 +20,7 @@ from conversion.checks import UnfitModelError, check
 from conversion.export import load_detector, model_metadata, onnx_model
 from conversion.parity import difference, random_chunk
 from conversion.repository import lay_out
+from conversion.simplify import simplified
 from tests.training.network.random_detector import random_detector
 from training.network.detector import Detector
 from training.train import detector_run
@@ -55,6 +56,11 @@ def changed(model: onnx.ModelProto) -> onnx.ModelProto:
 def test_the_exported_model_is_valid_static_and_free_of_forbidden_nodes(model: onnx.ModelProto) -> None:
     check(model)
     assert [opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")] == [17]
+
+
+def test_the_exporters_detours_are_taken_out(model: onnx.ModelProto) -> None:
+    assert simplified(model).graph.node == model.graph.node
+    assert [node.op_type for node in model.graph.node].count("Resize") == 3
 
 
 def test_onnx_runtime_says_what_tensorflow_says(model: onnx.ModelProto, detector: Detector) -> None:
