@@ -149,7 +149,7 @@ class Pipeline:
                 refusals += error.refusals
                 continue
             with clock(Step.CHECK):
-                covered = coverage(volume, stack, found, study.unread)
+                covered = coverage(volume, stack, found, study.fetch, study.unread)
             if covered.partial and stack not in put_off and _show_more(candidates, put_off, stack):
                 del volume
                 put_off.add(stack)

@@ -8,12 +8,12 @@ without saying of what.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.coverage.ends import BASE_CM2, ends_of_volume
-from appliance.coverage.neighbours import neighbours
+from appliance.coverage.ends import ends_of_volume, plane_of, shows_something
+from appliance.coverage.neighbours import count_slices, neighbours
 from appliance.imaging.stacks import Stack
 from appliance.imaging.volume import Volume
 
@@ -24,17 +24,19 @@ class Coverage:
 
     Attributes
     ----------
-    slices: how many slices were read.
+    slices: how many slices were read that show something.
     slices_there: how many slices of the study show this head: those that were read and those that go on beyond them.
-        A slice whose place another one has (a repeat) is not counted.
-    extent_mm: how much of the normal the slices that were read cover.
+        A slice whose place another one has (a repeat, another reconstruction) is not counted.
+    extent_mm: how much of the normal the slices that were read and show something stand for.
     missing: what is missing of the head, a sentence each; empty for a whole head.
+    slices_empty: how many slices were read that show nothing but air or one value; they are in none of the above.
     """
 
     slices: int
     slices_there: int
     extent_mm: float
     missing: tuple[str, ...] = ()
+    slices_empty: int = 0
 
     @property
     def partial(self) -> bool:
@@ -48,25 +50,32 @@ class Coverage:
             "partial": self.partial,
             "slices_read": self.slices,
             "slices_there": self.slices_there,
+            "slices_empty": self.slices_empty,
             "extent_mm": round(self.extent_mm, 1),
             "missing": list(self.missing),
         }
 
 
-def coverage(volume: Volume, stack: Stack, study: Iterable[Stack], unread: int = 0) -> Coverage:
+def coverage(
+    volume: Volume, stack: Stack, study: Iterable[Stack], fetch: Callable[[str], bytes], unread: int = 0
+) -> Coverage:
     """Return what the volume of a stack covers.
 
-    `study` are all stacks of the study, `unread` is how many of its images cannot be read at all: any of them may be
-    of this head.
+    `study` are all stacks of the study, `fetch` gives the file of an instance by its `ref` and is asked for a slice or
+    two of a stack that reaches beyond this one; `unread` is how many of the study's images cannot be read at all: any
+    of them may be of this head.
     """
-    extent_mm = stack.geometry.extent_mm if stack.geometry else 0.0
     ends = ends_of_volume(volume)
-    beyond = neighbours(stack, study, base_seen=ends.base_cm2 <= BASE_CM2)
+    shown = shows_something(volume)
+    extent_mm = float(volume.slice_spans_mm[shown].sum())
+    beyond = neighbours(stack, study, ends, lambda other, at: plane_of(other, at, fetch))
+    slices = int(shown.sum())
     return Coverage(
-        volume.slices,
-        volume.slices + sum(one.slices for one in beyond),
+        slices,
+        slices + count_slices(beyond),
         extent_mm,
         (*ends.missing(extent_mm), *(one.sentence for one in beyond), *_unread(unread)),
+        volume.slices - slices,
     )
 
 

@@ -80,6 +80,11 @@ def intracranial_cm2(hu: Plane, pixel_spacing_mm: tuple[float, float]) -> float:
     return float(np.bincount(spaces.ravel())[1:].max()) * grid_mm[0] * grid_mm[1] / 100
 
 
+def body_cm2(hu: Plane, pixel_spacing_mm: tuple[float, float]) -> float:
+    """Return how much of a slice [Y, X] shows anything denser than air, cm2."""
+    return int(np.count_nonzero(hu > _BODY_ABOVE_HU)) * pixel_spacing_mm[0] * pixel_spacing_mm[1] / 100
+
+
 @dataclass(frozen=True)
 class Ends:
     """What the lowest, the middle and the highest slice of a stack show of the inside of the skull, cm2.
@@ -93,6 +98,16 @@ class Ends:
     empty_below: int = 0
     empty_above: int = 0
 
+    @property
+    def middle_is_ringed(self) -> bool:
+        """Whether the middle shows a closed ring of bone, so that open ends would be seen."""
+        return self.middle_cm2 >= RING_CM2
+
+    @property
+    def shows_base(self) -> bool:
+        """Whether the lowest slice that shows anything can be the base."""
+        return self.base_cm2 <= BASE_CM2
+
     @classmethod
     def of(cls, slices: int, plane: Callable[[int], Plane], pixel_spacing_mm: tuple[float, float]) -> Ends:
         """Return what the ends of a stack show, of which `plane` gives a slice [Y, X] in HU by its index."""
@@ -104,7 +119,7 @@ class Ends:
     def missing(self, extent_mm: float) -> tuple[str, ...]:
         """Return what is missing of a head, a sentence each; none when nothing is seen to be."""
         found = []
-        if self.base_cm2 > BASE_CM2:
+        if not self.shows_base:
             found.append(
                 f"the base of the head is missing: the lowest slice still shows {self.base_cm2:.0f} cm2 "
                 f"of the inside of the skull{_empty(self.empty_below, 'below')}"
@@ -114,7 +129,7 @@ class Ends:
                 f"the top of the head is missing: the highest slice still shows {self.top_cm2:.0f} cm2 "
                 f"of the inside of the skull{_empty(self.empty_above, 'above')}"
             )
-        if not found and extent_mm < LEAST_MM and self.middle_cm2 < RING_CM2:
+        if not found and extent_mm < LEAST_MM and not self.middle_is_ringed:
             found.append(f"the slices cover {extent_mm:.0f} mm, less than a head, and its ends cannot be seen")
         return tuple(found)
 
@@ -127,19 +142,30 @@ def ends_of(stack: Stack, fetch: Callable[[str], bytes]) -> Ends | None:
     geometry = stack.geometry
     if geometry is None:
         return None
-
-    def plane(at: int) -> Plane:
-        return geometry.turn.to_contract(hounsfield(fetch(stack.instances[at].ref), stack.instances[at]))
-
     try:
-        return Ends.of(len(stack.instances), plane, geometry.contract_spacing_mm)
+        return Ends.of(len(stack.instances), lambda at: plane_of(stack, at, fetch), geometry.contract_spacing_mm)
     except RefusedError:  # whoever reads the stack meets it again, and says so
         return None
+
+
+def plane_of(stack: Stack, at: int, fetch: Callable[[str], bytes]) -> Plane:
+    """Return one slice of a stack that has a geometry, int16 [Y, X], HU, turned as the contract wants it.
+
+    Raises `RefusedError` for an image that cannot be read, and what `fetch` raises.
+    """
+    assert stack.geometry is not None
+    return stack.geometry.turn.to_contract(hounsfield(fetch(stack.instances[at].ref), stack.instances[at]))
 
 
 def ends_of_volume(volume: Volume) -> Ends:
     """Return what the ends of a volume show."""
     return Ends.of(volume.slices, lambda at: volume.hu[at], volume.pixel_spacing_mm)
+
+
+def shows_something(volume: Volume) -> NDArray[np.bool_]:
+    """Return which slices of a volume show anything, bool [Z]; every fourth pixel of every fourth row tells."""
+    spacing_mm = 4 * volume.pixel_spacing_mm[0], 4 * volume.pixel_spacing_mm[1]
+    return np.array([not _is_empty(one, spacing_mm) for one in volume.hu[:, ::4, ::4]])
 
 
 def _empty(slices: int, where: str) -> str:
@@ -177,10 +203,7 @@ def _outermost(end: int, within: int, is_empty: Callable[[int], bool]) -> int:
 
 def _is_empty(plane: Plane, pixel_spacing_mm: tuple[float, float]) -> bool:
     """Return whether a slice [Y, X] shows nothing: one value throughout, or hardly anything but air."""
-    if plane.min() == plane.max():
-        return True
-    shown = int(np.count_nonzero(plane > _BODY_ABOVE_HU))
-    return shown * pixel_spacing_mm[0] * pixel_spacing_mm[1] / 100 < _EMPTY_CM2
+    return bool(plane.min() == plane.max()) or body_cm2(plane, pixel_spacing_mm) < _EMPTY_CM2
 
 
 def _disc(radius_mm: float, grid_mm: tuple[float, ...]) -> NDArray[np.bool_]:

@@ -2,24 +2,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Slices of the study that go on where the stack that is read ends, and that could not be read with it.
 
-They have another matrix, pixel spacing, tilt or kernel (else `imaging.parts` would have joined them). A scan of the
-same slices is none, however far it reaches: it lies beside the stack and not beyond it.
+They have another matrix, pixel spacing, tilt or kernel, or belong to another scan of the head (else `imaging.parts`
+would have joined them). Slices that begin about where the stack ends count as they are. A scan of the same slices that
+also reaches beyond an end counts only where it shows a head there: scans of one head differ in range by a few
+centimetres of air or neck, and a stack that shows both ends is whole whatever lies beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.coverage.ends import Ends, Plane, body_cm2, intracranial_cm2
+from appliance.errors import RefusedError
+from appliance.imaging.body_part import Region, region
 from appliance.imaging.geometry import Geometry, plane
 from appliance.imaging.header import text
 from appliance.imaging.parts import LONGEST_HEAD_MM, REACH
 from appliance.imaging.stacks import Stack
-from appliance.selection.words import Region, region
 
 BEYOND_MM: Final = 10.0
 """Two slices of 5 mm; less may be another way to lay the same range."""
@@ -27,15 +31,22 @@ BEYOND_MM: Final = 10.0
 _TILTED_BY_DEG: Final = 40.0
 _BESIDE_MM: Final = 80.0
 _LEAST_REACH_MM: Final = 25.0
+_MOSTLY: Final = 0.5
+# What a slice that lies `BEYOND_MM` or more beyond an end shows where that end was none. A dome of 14 cm is 60 cm2 wide
+# 12 mm below its top; the inside of the skull is 22 cm2 where whole scans begin, and 5 cm2 in one of twenty.
+_DOME_CM2: Final = 60.0
+_BASE_CM2: Final = 30.0
+_LEAST_RING_CM2: Final = 5.0
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """Slices that go on above or below a stack: how many lie beyond its end, and of which series."""
+    """Slices that go on above or below a stack: how many lie beyond its end, from where to where, of which series."""
 
     slices: int
     above: bool
     series_uid: str
+    range_mm: tuple[float, float]
 
     @property
     def sentence(self) -> str:
@@ -45,26 +56,35 @@ class Neighbour:
         return f"{are} of series {self.series_uid} {where} the part that was read could not be read with it"
 
 
-def neighbours(stack: Stack, others: Iterable[Stack], *, base_seen: bool) -> tuple[Neighbour, ...]:
+def neighbours(
+    stack: Stack, others: Iterable[Stack], ends: Ends, plane_of: Callable[[Stack, int], Plane]
+) -> tuple[Neighbour, ...]:
     """Return what goes on above and below a stack among the other stacks of its study.
 
-    A series that names another part of the body is left out, and so is what goes on below a base that was seen
-    (`base_seen`) until both are longer than a head: that is a neck.
+    `ends` is what the stack's ends show, `plane_of` gives a slice [Y, X] of a stack in HU by its index and may raise
+    `RefusedError`. A series that names another part of the body is left out unless it lies above a head, where no other
+    part is; so is a neck below a base that was seen.
     """
     geometry = stack.geometry
     if geometry is None:
         return ()
-    ours = _centres(stack) @ geometry.normal
-    found = []
-    for other in others:
-        if other is stack or other.geometry is None or _is_elsewhere(other):
-            continue
-        beyond = _beyond(stack, geometry, ours, other, other.geometry)
-        if beyond is None:
-            continue
-        if beyond.above or not base_seen or _together_mm(ours, _centres(other) @ geometry.normal) <= LONGEST_HEAD_MM:
-            found.append(beyond)
-    return tuple(found)
+    shown = _centres(stack)[ends.empty_below : len(stack.instances) - ends.empty_above]
+    return tuple(
+        found
+        for other in others
+        if other is not stack and other.geometry is not None
+        for found in _beyond(stack, geometry, shown, other, other.geometry)
+        if _counts(found, stack, other, ends, plane_of, shown @ geometry.normal, _centres(other) @ geometry.normal)
+    )
+
+
+def count_slices(found: Iterable[Neighbour]) -> int:
+    """Return how many slices neighbours have, each place counted once: by the series that has most of them there."""
+    counted: list[Neighbour] = []
+    for one in sorted(found, key=lambda one: (-one.slices, one.series_uid)):
+        if not any(_share_range(one.range_mm, other.range_mm) for other in counted if other.above == one.above):
+            counted.append(one)
+    return sum(one.slices for one in counted)
 
 
 def reaches_beyond(other: Stack, stack: Stack) -> bool:
@@ -79,27 +99,62 @@ def reaches_beyond(other: Stack, stack: Stack) -> bool:
 
 
 def _beyond(
-    stack: Stack, geometry: Geometry, ours: NDArray[np.float64], other: Stack, its: Geometry
-) -> Neighbour | None:
+    stack: Stack, geometry: Geometry, shown: NDArray[np.float64], other: Stack, its: Geometry
+) -> Iterator[Neighbour]:
+    """Yield what another stack has beyond the ends of one, whose slices that show something have these centres."""
     if abs(float(geometry.normal @ its.normal)) < np.cos(np.radians(_TILTED_BY_DEG)):
-        return None
+        return
+    if len(other.instances) == 1 and other.series_uid != stack.series_uid:
+        return  # an image that a bolus is waited for in, a screen that was saved
+    ours = shown @ geometry.normal
     centres = _centres(other)
-    theirs = np.sort(centres @ geometry.normal)
+    theirs = centres @ geometry.normal
     step = max(geometry.spacing_mm, its.spacing_mm)
-    reach = max(REACH * step, _LEAST_REACH_MM)
-    above, below = theirs > ours.max() + 0.5 * step, theirs < ours.min() - 0.5 * step
-    goes_on_above = above.sum() > 0.5 * len(theirs) and theirs[above].min() - ours.max() <= reach
-    goes_on_below = below.sum() > 0.5 * len(theirs) and ours.min() - theirs[below].max() <= reach
-    if goes_on_above == goes_on_below:
-        return None
-    if len(theirs) == 1 and other.series_uid != stack.series_uid:
-        return None  # an image that a bolus is waited for in, a screen that was saved
-    end = _centres(stack)[-1 if goes_on_above else 0]
-    nearest = centres[np.argmin(np.abs(centres @ geometry.normal - end @ geometry.normal))]
-    apart = nearest - end
-    if np.linalg.norm(apart - (apart @ geometry.normal) * geometry.normal) > _BESIDE_MM:
-        return None
-    return Neighbour(int((above if goes_on_above else below).sum()), bool(goes_on_above), other.series_uid)
+    for above in (True, False):
+        end = shown[-1 if above else 0]
+        height = (theirs - ours.max()) if above else (ours.min() - theirs)
+        beyond = height > 0.5 * step
+        if not beyond.any() or height[beyond].min() > max(REACH * step, _LEAST_REACH_MM):
+            continue
+        if beyond.mean() <= _MOSTLY and height.max() < BEYOND_MM:
+            continue
+        apart = centres[np.argmin(np.abs(height))] - end
+        if np.linalg.norm(apart - (apart @ geometry.normal) * geometry.normal) <= _BESIDE_MM:
+            reach = float(theirs[beyond].min()), float(theirs[beyond].max())
+            yield Neighbour(int(beyond.sum()), above, other.series_uid, reach)
+
+
+def _counts(
+    found: Neighbour,
+    stack: Stack,
+    other: Stack,
+    ends: Ends,
+    plane_of: Callable[[Stack, int], Plane],
+    ours: NDArray[np.float64],
+    theirs: NDArray[np.float64],
+) -> bool:
+    """Return whether what lies beyond an end is of the head; `ours` and `theirs` are the slices' positions, mm."""
+    if _names_another_part(other) and not (found.above and _in_one_frame(stack, other)):
+        return False
+    if found.slices > _MOSTLY * len(theirs) and (found.above or not ends.shows_base):
+        return True
+    height = (theirs - ours.max()) if found.above else (ours.min() - theirs)
+    far = np.flatnonzero(height >= BEYOND_MM)
+    if not len(far):
+        return False
+    at = int(far[np.argmin(height[far])])
+    geometry = other.geometry
+    assert geometry is not None
+    try:
+        image = plane_of(other, at)
+    except RefusedError:
+        return True
+    if found.above:
+        return body_cm2(image, geometry.contract_spacing_mm) > _DOME_CM2
+    if ends.middle_is_ringed or ends.base_cm2 > _LEAST_RING_CM2:
+        return intracranial_cm2(image, geometry.contract_spacing_mm) > _BASE_CM2
+    # The skull is open: nothing tells a base from a neck but how long the whole is.
+    return bool(max(ours.max(), theirs.max()) - min(ours.min(), theirs.min()) <= LONGEST_HEAD_MM)
 
 
 def _centres(stack: Stack) -> NDArray[np.float64]:
@@ -115,11 +170,16 @@ def _centres(stack: Stack) -> NDArray[np.float64]:
     )
 
 
-def _together_mm(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    return float(max(one.max(), other.max()) - min(one.min(), other.min()))
+def _share_range(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return min(one[1], other[1]) - max(one[0], other[0]) >= 0.5 * min(one[1] - one[0], other[1] - other[0])
 
 
-def _is_elsewhere(stack: Stack) -> bool:
+def _names_another_part(stack: Stack) -> bool:
     """Return whether a stack's words name another part of the body."""
     said = (region(text(stack.header, keyword)) for keyword in ("BodyPartExamined", "SeriesDescription"))
     return Region.OTHER in said
+
+
+def _in_one_frame(one: Stack, other: Stack) -> bool:
+    frames = [text(stack.header, "FrameOfReferenceUID") for stack in (one, other)]
+    return frames[0] == frames[1] != ""

@@ -38,6 +38,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.imaging.body_part import Region, region
 from appliance.imaging.overlaps import lie_among
 from appliance.imaging.slices import Slice
 
@@ -263,12 +264,25 @@ def _may_be_one_head(one: Part, other: Part) -> bool:
     if max(one.high, other.high) - min(one.low, other.low) > LONGEST_HEAD_MM:
         return False
     if one.series != other.series:
-        if one.body_parts and other.body_parts and not one.body_parts & other.body_parts:
+        if _is_neck_of(one, other) or _is_neck_of(other, one):
             return False
         # A single image in a series of its own may be anything, such as one that a bolus is waited for in.
         if min(len(one.slices), len(other.slices)) == 1:
             return _made_alike(one, other)
     return True
+
+
+def _is_neck_of(one: Part, other: Part) -> bool:
+    """Return whether a part names another part of the body than the head that it lies below.
+
+    What lies above a head in its frame of reference is head, whatever it is labelled.
+    """
+    if {region(name) for name in one.body_parts} != {Region.OTHER}:
+        return False
+    if Region.HEAD not in {region(name) for name in other.body_parts}:
+        return False
+    is_above = one.low > other.low and one.high > other.high
+    return not (is_above and one.frames and one.frames == other.frames)
 
 
 def _one_phase(one: Part, other: Part) -> bool:

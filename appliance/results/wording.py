@@ -22,8 +22,13 @@ def millilitres(volume_ml: float) -> str:
 
 
 def covered_words(covered: Mapping[str, Any]) -> str:
-    """Return what an answer covers for people: "30 of 32 slices, 150 mm"; `covered` are `Coverage.facts`."""
-    return f"{covered['slices_read']} of {covered['slices_there']} slices, {covered['extent_mm']:.0f} mm"
+    """Return what an answer covers for people: "30 of 32 slices, 150 mm"; `covered` are `Coverage.facts`.
+
+    Empty slices that were read as well are named beside it; answers of a version that did not count them name none.
+    """
+    said = f"{covered['slices_read']} of {covered['slices_there']} slices, {covered['extent_mm']:.0f} mm"
+    empty = covered.get("slices_empty", 0)
+    return f"{said} (and {empty} empty)" if empty else said
 
 
 def of_part(covered: Mapping[str, Any] | None) -> str:

@@ -18,6 +18,7 @@ from typing import Final
 
 from pydicom import Dataset
 
+from appliance.imaging.body_part import Region, region
 from appliance.imaging.contrast import contrast_given
 from appliance.imaging.geometry import Geometry
 from appliance.imaging.header import numbers, text, texts
@@ -25,7 +26,7 @@ from appliance.imaging.kernels import Sharpness, kernel
 from appliance.imaging.stacks import Stack
 from appliance.reading.series import SeriesClass
 from appliance.selection.look import Look
-from appliance.selection.words import Contrast, Region, contrast, region, says_bone, says_projection
+from appliance.selection.words import Contrast, contrast, says_bone, says_projection
 
 
 class Topic(StrEnum):

@@ -30,14 +30,18 @@ def whole(step: float = 5.0) -> list[float]:
     return list(np.arange(LOW_MM, HIGH_MM + step / 2, step))
 
 
-def made_head(positions_mm: Sequence[float], matrix: int = MATRIX, pixel_mm: float = PIXEL_MM) -> NDArray[np.int16]:
-    """Return the head in HU, int16 [Z, Y, X]; slice 0 of the normal is its middle."""
+def made_head(
+    positions_mm: Sequence[float], matrix: int = MATRIX, pixel_mm: float = PIXEL_MM, *, opened: bool = False
+) -> NDArray[np.int16]:
+    """Return the head in HU, int16 [Z, Y, X]; position 0 is its middle. `opened`: a third of the skull is away."""
     side = (np.arange(matrix) - (matrix - 1) / 2) * pixel_mm
     z, y, x = np.meshgrid(np.asarray(positions_mm), side, side, indexing="ij")
     hu = np.full(z.shape, -1000.0)
     for reach, value in ((_SKULL_MM + _SKIN_MM, 30.0), (_SKULL_MM, 900.0), (0.0, 34.0)):
         axes = [axis + reach for axis in _BRAIN_MM]
         hu[(x / axes[0]) ** 2 + (y / axes[1]) ** 2 + (z / axes[2]) ** 2 < 1] = value
+    if opened:
+        hu[(hu > 100) & (np.abs(y) < -x)] = 30.0
     noise = np.random.default_rng(1).normal(0, 4, hu.shape)
     return np.asarray(np.where(hu > -900, hu + noise, hu), np.int16)
 
@@ -48,11 +52,15 @@ def images(
     group: int = 1,
     matrix: int = MATRIX,
     pixel_mm: float = PIXEL_MM,
+    opened: bool = False,
     **attributes: Any,
 ) -> list[Dataset]:
     """Return the images of the head at these positions, with UIDs of their own for each group."""
     made = scans.series(
-        made_head(positions_mm, matrix, pixel_mm), positions_mm=positions_mm, pixel_mm=pixel_mm, **attributes
+        made_head(positions_mm, matrix, pixel_mm, opened=opened),
+        positions_mm=positions_mm,
+        pixel_mm=pixel_mm,
+        **attributes,
     )
     for dataset in made:
         dataset.SOPInstanceUID = f"{dataset.SOPInstanceUID}.{group}"

@@ -13,6 +13,7 @@ from pydicom import Dataset
 
 from appliance.delivery.summary import summary
 from appliance.pipeline import Pipeline, ReadAnswer
+from appliance.results.wording import covered_words
 from appliance.settings import Settings
 from tests.appliance.coverage.heads import images, study_of, whole
 from tests.appliance.imaging.scans import ROOT
@@ -35,8 +36,8 @@ def halves(**other: Any) -> list[Dataset]:
 
 def test_a_whole_head_is_covered_and_nothing_is_missing() -> None:
     covered = answer_of(images(whole())).covered
-    assert (covered.slices, covered.slices_there, covered.missing) == (31, 31, ())
-    assert covered.extent_mm == pytest.approx(155)
+    assert (covered.slices, covered.slices_there, covered.slices_empty, covered.missing) == (29, 29, 2, ())
+    assert covered.extent_mm == pytest.approx(145)
 
 
 @pytest.mark.parametrize(
@@ -51,14 +52,14 @@ def test_a_whole_head_is_covered_and_nothing_is_missing() -> None:
 )
 def test_a_head_in_two_parts_is_read_whole(other: dict) -> None:
     covered = answer_of(halves(**other)).covered
-    assert (covered.slices, covered.slices_there, covered.partial) == (31, 31, False)
+    assert (covered.slices, covered.slices_there, covered.partial) == (29, 29, False)
 
 
 def test_a_slice_that_base_and_vertex_share_is_read_once_and_not_counted_twice() -> None:
     positions = whole()
     vertex = images(positions[HALF - 1 :], group=2, AcquisitionNumber=2, AcquisitionTime="120200")
     answer = answer_of([*images(positions[:HALF]), *vertex])
-    assert (answer.covered.slices, answer.covered.slices_there, answer.covered.partial) == (31, 31, False)
+    assert (answer.covered.slices, answer.covered.slices_there, answer.covered.partial) == (29, 29, False)
     assert len(answer.stack.repeats) == 1
 
 
@@ -68,14 +69,13 @@ def test_a_slice_that_base_and_vertex_share_is_read_once_and_not_counted_twice()
         {"ConvolutionKernel": "H60s", "SeriesInstanceUID": f"{ROOT}.77"},
         {"matrix": 100, "SeriesInstanceUID": f"{ROOT}.77"},
         {"pixel_mm": 1.9},
-        {"SeriesInstanceUID": f"{ROOT}.77", "BodyPartExamined": "SKULL"},
     ],
     ids=repr,
 )
 def test_what_goes_on_above_and_cannot_be_read_with_it_makes_the_answer_one_of_a_part(vertex: dict) -> None:
     answer = answer_of(halves(**vertex))
     covered = answer.covered
-    assert (covered.slices, covered.slices_there) == (HALF, 31)
+    assert (covered.slices, covered.slices_there, covered.slices_empty) == (HALF - 1, 30, 1)
     assert any("15 slices of series" in said and "above" in said for said in covered.missing)
     assert any(said.startswith("the top of the head is missing") for said in covered.missing)
 
@@ -94,7 +94,7 @@ def test_a_sender_that_broke_off_leaves_a_part() -> None:
     assert answer.covered.partial
     facts = summary(answer)["coverage"]
     assert facts["partial"] is True
-    assert facts["slices_read"] == 12
+    assert (facts["slices_read"], facts["slices_empty"]) == (11, 1)
     assert facts["missing"][0].startswith("the top of the head is missing")
 
 
@@ -112,7 +112,85 @@ def test_a_spine_that_says_so_is_no_missing_part(words: dict) -> None:
 def test_another_reconstruction_of_the_same_slices_is_no_missing_part() -> None:
     sharp = images(whole(), group=2, ConvolutionKernel="H60s", SeriesInstanceUID=f"{ROOT}.77")
     covered = answer_of([*images(whole()), *sharp]).covered
-    assert (covered.slices, covered.slices_there, covered.partial) == (31, 31, False)
+    assert (covered.slices, covered.slices_there, covered.partial) == (29, 29, False)
+
+
+SHARP: dict[str, Any] = {"group": 2, "ConvolutionKernel": "H60s", "SeriesInstanceUID": f"{ROOT}.77"}
+
+
+@pytest.mark.parametrize("shown", [20, 24, 26], ids="{} of 31 slices".format)
+def test_a_part_of_an_open_skull_beside_a_sharp_scan_of_the_whole_says_so(shown: int) -> None:
+    whole_scan = images(whole(), opened=True, **SHARP)
+    covered = answer_of([*images(whole()[:shown], opened=True), *whole_scan]).covered
+    assert any(f"slices of series {ROOT}.77 above" in said for said in covered.missing)
+    assert (covered.slices, covered.slices_there) == (shown - 1, shown - 1 + 31 - shown)
+
+
+def test_a_base_cut_off_by_little_is_seen_where_another_scan_shows_it() -> None:
+    cut = 4
+    covered = answer_of([*images(whole()[cut:], opened=True), *images(whole(1.25), opened=True, **SHARP)]).covered
+    assert any("below the part that was read" in said for said in covered.missing)
+
+
+def test_slices_that_two_other_scans_show_are_there_once() -> None:
+    again = images(whole(), group=3, opened=True, ConvolutionKernel="H70s", SeriesInstanceUID=f"{ROOT}.78")
+    made = [*images(whole()[:24], opened=True), *images(whole(), opened=True, **SHARP), *again]
+    covered = answer_of(made).covered
+    assert len(covered.missing) == 2
+    assert (covered.slices, covered.slices_there) == (23, 30)
+
+
+@pytest.mark.parametrize("opened", [True, False], ids=["open skull", "closed skull"])
+@pytest.mark.parametrize("beyond_mm", [10.0, 25.0, 40.0])
+def test_another_scan_that_shows_air_above_a_whole_head_misses_nothing(beyond_mm: float, opened: bool) -> None:
+    longer = list(np.arange(-75.0, 75.0 + beyond_mm + 1, 5.0))
+    covered = answer_of([*images(whole(), opened=opened), *images(longer, opened=opened, **SHARP)]).covered
+    assert covered.missing == ()
+
+
+def test_another_scan_that_shows_the_neck_of_a_whole_head_misses_nothing() -> None:
+    longer = images(list(np.arange(-125.0, 76.0, 5.0)), **SHARP)
+    for dataset in longer[:12]:
+        neck = scans_of_neck()
+        dataset.PixelData = neck.tobytes()
+    assert answer_of([*images(whole()), *longer]).covered.missing == ()
+
+
+def scans_of_neck() -> np.ndarray:
+    """Return the stored pixels of a slice of neck: soft tissue with a vertebra in it."""
+    side = (np.arange(120) - 59.5) * 2.0
+    y, x = np.meshgrid(side, side, indexing="ij")
+    reach = np.hypot(y, x)
+    hu = np.where(reach < 20, 600, np.where(reach < 65, 45, -1000))
+    return np.asarray(hu + 1024, np.uint16)
+
+
+def test_empty_slices_are_neither_slices_of_the_head_nor_millimetres() -> None:
+    made = images(whole())
+    for dataset in made[18:]:
+        dataset.PixelData = bytes(len(dataset.PixelData))
+    covered = answer_of([*made, *images(whole(), **SHARP)]).covered
+    assert (covered.slices, covered.slices_empty, covered.extent_mm) == (17, 14, pytest.approx(85))
+    assert covered.slices_there == 17 + 13
+    assert covered_words(covered.facts) == "17 of 30 slices, 85 mm (and 14 empty)"
+    assert [said.split()[0] for said in covered.missing] == ["the", "13"]
+
+
+@pytest.mark.parametrize("named", ["SKULL", "BRAIN", "CSPINE", "", "NONSENSE"])
+def test_a_vertex_in_a_series_of_its_own_is_read_whatever_part_of_the_body_it_names(named: str) -> None:
+    covered = answer_of(halves(SeriesInstanceUID=f"{ROOT}.77", BodyPartExamined=named)).covered
+    assert (covered.slices, covered.slices_there, covered.partial) == (29, 29, False)
+
+
+def test_a_vertex_that_names_the_spine_and_cannot_be_read_with_the_base_is_missing() -> None:
+    covered = answer_of(halves(SeriesInstanceUID=f"{ROOT}.77", BodyPartExamined="CSPINE", pixel_mm=1.9)).covered
+    assert any("above the part that was read" in said for said in covered.missing)
+
+
+def test_a_neck_that_says_so_is_not_read_as_the_base_of_a_head() -> None:
+    neck = images(list(np.arange(-115.0, -79.0, 5.0)), group=2, SeriesInstanceUID=f"{ROOT}.77", BodyPartExamined="NECK")
+    answer = answer_of([*images(whole()), *neck])
+    assert (len(answer.stack.instances), answer.covered.partial) == (31, False)
 
 
 def test_a_whole_head_by_a_lesser_series_goes_before_a_part_by_the_best() -> None:
