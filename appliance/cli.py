@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command `appliance`: serve, analyze, status, doctor, accounts, settings.
+"""The command `appliance`: serve, analyze, status, doctor, accounts, audit, settings.
 
 It parses, calls, prints; it decides nothing.
 """
@@ -11,8 +11,9 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import httpx
 import typer
@@ -21,11 +22,16 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from appliance import __version__
+from appliance.allowed import date
+from appliance.clocks import iso
 from appliance.errors import ApplianceError, SettingsError
 from appliance.results.wording import PART_ONLY, covered_words, of_part
 from appliance.settings import Settings, load_settings
 from appliance.transport import bounded_client
 from appliance.web.accounts import Role, new_account, read_accounts, write_accounts
+
+if TYPE_CHECKING:
+    from appliance.ledger.ledger import Ledger
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,6 +54,7 @@ err = Console(stderr=True)
 ANALYSED, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 
 _PATIENCE_S = 10.0
+_DAY_S = 86_400
 
 
 def _print_error(sentence: str) -> None:
@@ -302,6 +309,88 @@ def list_accounts(settings: SettingsOption = None, as_json: JsonOption = False) 
     for one in accounts:
         table.add_row(escape(one.name), one.role)
     out.print(table)
+
+
+audit_app = typer.Typer(
+    no_args_is_help=True,
+    help="Who asked and looked, what was decided by which model and threshold, and what went where.",
+)
+app.add_typer(audit_app, name="audit")
+DayOption = Annotated[str, typer.Option(metavar="YYYYMMDD", help="UTC date")]
+
+
+@audit_app.command("export")
+def export_audit(
+    since: DayOption = "",
+    until: DayOption = "",
+    study: Annotated[str, typer.Option(help="Study Instance UID, for the entries about one study")] = "",
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the audit trail of the days from `--since` up to and with `--until`, oldest first; no patient is named."""
+    with _faults_told(), _ledger(_settings(settings)) as ledger:
+        begin, end = _day(since), _day(until)
+        entries = ledger.audit.entries(begin or 0.0, None if end is None else end + _DAY_S, study)
+        if as_json:
+            told = [asdict(entry) | {"at": iso(entry.at)} for entry in entries]
+            typer.echo(json.dumps(told, indent=2))
+            return
+        table = _folding("number", "time (UTC)", "who", "event", "study", "details")
+        for entry in entries:
+            details = ", ".join(f"{name}: {json.dumps(value)}" for name, value in entry.details.items())
+            columns = (str(entry.seq), iso(entry.at), entry.who, entry.event, entry.study_uid, details)
+            table.add_row(*map(escape, columns))
+        out.print(table)
+
+
+@audit_app.command("verify")
+def verify_audit(
+    digest: Annotated[str, typer.Option(help="A digest that the service logged: is it in the trail?")] = "",
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether the audit trail is whole: exit 0 when it is, 1 with the entry at fault when not."""
+    with _faults_told(), _ledger(_settings(settings)) as ledger:
+        verdict = ledger.audit.verify()
+        fault = verdict.fault
+        if digest and not fault and not any(entry.digest == digest for entry in ledger.audit.entries()):
+            fault = "no entry has this digest: it was pruned, or the trail was made anew"
+    if as_json:
+        typer.echo(json.dumps(asdict(verdict) | {"fault": fault}, indent=2))
+    elif not fault:
+        typer.echo(f"{verdict.entries} entries, whole; newest digest {verdict.digest or 'none'}")
+    if fault:
+        if not as_json:
+            _print_error(f"the audit trail is not whole: {fault}")
+        raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _ledger(settings: Settings) -> Iterator[Ledger]:
+    """Open the ledger that is there. Raises `SettingsError` where there is none: looking makes no file."""
+    from appliance.ledger.engine import awaits_migration
+    from appliance.ledger.ledger import Ledger
+
+    file = settings.state_dir / "ledger.sqlite"
+    if not settings.ledger.url and not file.is_file():
+        raise SettingsError(f"{file}: no ledger is there; state_dir or ledger.url names another than the service's")
+    if awaits_migration(settings.ledger_url):
+        raise SettingsError("the ledger is that of an older version; the next start of the service brings it forward")
+    opened = Ledger(settings.ledger_url, busy_s=settings.ledger.busy_s)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _day(text: str) -> float | None:
+    """Return when a day begins (Unix seconds, UTC), None for no day. Raises `SettingsError` for what is none."""
+    if not text:
+        return None
+    try:
+        return datetime.strptime(date(text), "%Y%m%d").replace(tzinfo=UTC).timestamp()
+    except ValueError as error:
+        raise SettingsError(f"{text!r}: {error}") from error
 
 
 @app.command()

@@ -3,7 +3,8 @@
 """Clocks: the one that the service waits by, and how far Orthanc's is from it.
 
 All waiting goes by `SteadyClock`, which no correction of the machine's clock moves. What Orthanc says of a time is in
-Orthanc's own clock and in whole seconds: `OrthancClock` says between which two times of ours it was.
+Orthanc's own clock and in whole seconds: `OrthancClock` says between which two times of ours it was. `iso` is how a
+time is told.
 """
 
 from __future__ import annotations
@@ -11,10 +12,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 _AGREE_S: Final = 2.0
 """A difference below this is no news."""
+
+
+def iso(at: float) -> str:
+    """Return a Unix time as ISO 8601, UTC, in milliseconds."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class SteadyClock:

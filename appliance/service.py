@@ -44,7 +44,7 @@ from appliance.intake.requests import RequestRate, TooManyRequestsError
 from appliance.intake.snapshot import Snapshots
 from appliance.leases import Leases
 from appliance.ledger.ledger import Ledger
-from appliance.ledger.records import NewJob, Origin
+from appliance.ledger.records import AuditEvent, NewJob, Origin
 from appliance.ledger.states import OPEN
 from appliance.log import describe, log_to
 from appliance.log_files import LogFiles
@@ -62,6 +62,7 @@ from appliance.web.app import OwnResultError, WebApp
 from appliance.web.certificate import Certificate
 from appliance.web.listener import Listener, listen
 from appliance.web.login import Login
+from appliance.web.looks import Looks
 from appliance.worker import Worker
 
 _STOPPING_S: Final = 5.0
@@ -69,6 +70,9 @@ _REQUEST_S: Final = 5.0
 """About how long one answer that was asked for takes."""
 _CLOCK_FOLLOWED_EVERY_S: Final = 60.0
 _TIDIED_EVERY_S: Final = 60.0
+_AUDITED_EVERY_S: Final = 2.0
+_DIGEST_EVERY_S: Final = 3600.0
+_DAY_S: Final = 86_400
 _LONGEST_TRIAL_S: Final = 600.0
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGE: Final = 8 * 2**20
@@ -215,15 +219,17 @@ class Service:
             for _ in range(settings.service.workers)
         ]
         trusted = settings.service.trusted_hosts
-        web = WebApp(self, self._bell, self._ledger, self._health, self._metrics, trusted)
+        self._looks = Looks()
+        web = WebApp(self, self._bell, self._ledger, self._health, self._metrics, trusted, self._looks)
         self._listeners = [Listener(web.asgi, sock)]
         if outer_sock is not None:
-            login = Login(web.asgi, accounts, self._metrics)
+            login = Login(web.asgi, accounts, self._metrics, self._looks)
             self._listeners.append(Listener(login, outer_sock, self._certificate))
         self._threads = [
             _thread("health", lambda: self._health.run(self._stopping)),
             _thread("lease", self._keep_leases),
             _thread("tidying", self._keep_tidy),
+            _thread("audit", self._keep_audit),
             _thread("intake", lambda: intake.run(self._stopping)),
             _thread("ahead", lambda: self._ahead.run(self._stopping)),
             *(_thread(f"worker-{number}", self._working(worker)) for number, worker in enumerate(self._workers)),
@@ -236,6 +242,7 @@ class Service:
     def start(self) -> None:
         """Start all threads and return."""
         self._log.info("starting", version=__version__, owner=self._leases.owner)
+        self._ledger.audit.record(AuditEvent.STARTED, version=__version__, service=self._leases.owner)
         self._take_up()
         for thread in (*self._web_threads, *self._threads):
             thread.start()
@@ -259,6 +266,8 @@ class Service:
             thread.join(_STOPPING_S)
         try:
             self._leases.give_up()
+            self._looks.write(self._ledger.audit.record)
+            self._ledger.audit.record(AuditEvent.STOPPED, service=self._leases.owner)
         except ApplianceError as error:
             self._log.warning("what is left could not be given back", error=describe(error))
         self._room.close()
@@ -278,8 +287,8 @@ class Service:
         """Return which model answers, None while that is not known."""
         return self._room.model()
 
-    def analyze(self, series: str) -> int:
-        """Queue the answer about one series that a person asks for, behind the studies that come in; return the job.
+    def analyze(self, series: str, who: str) -> int:
+        """Queue the answer about one series that `who` asks for, behind the studies that come in; return the job.
 
         Raises `NotThereError`, `OwnResultError`, `TooManyRequestsError` or `UnavailableError`.
         """
@@ -291,7 +300,7 @@ class Service:
             raise OwnResultError
         study = self._orthanc.study(held.study)
         most = self._settings.service.requests_waiting
-        job = self._ledger.jobs.request(study.id, study.uid, NewJob("", "", series=series), most)
+        job = self._ledger.jobs.request(study.id, study.uid, NewJob("", "", series=series), most, who)
         if job is None:
             raise TooManyRequestsError(
                 f"{most} answers that were asked for are on their way (service.requests_waiting)", _REQUEST_S
@@ -337,6 +346,24 @@ class Service:
                 self._log.warning("shared memory not looked through", error=describe(error))
             self._renew_certificate()
             self._stopping.wait(_TIDIED_EVERY_S)
+
+    def _keep_audit(self) -> None:
+        """Write who looked, and log the trail's newest digest from time to time, where the ledger's owner cannot."""
+        told, digest = 0.0, ""
+        keep_days = self._settings.audit.keep_days
+        while not self._stopping.wait(_AUDITED_EVERY_S):
+            try:
+                self._looks.write(self._ledger.audit.record)
+                if time.monotonic() > told + _DIGEST_EVERY_S or not told:
+                    seq, newest = self._ledger.audit.head()
+                    told = time.monotonic()
+                    if newest != digest:
+                        self._log.info("audit trail", entries=seq, digest=newest)
+                    digest = newest
+                    if keep_days:
+                        self._ledger.audit.prune(self._ledger.clock() - keep_days * _DAY_S)
+            except Exception as error:  # what waits is written once the ledger answers
+                self._log.warning("audit trail not written", error=describe(error))
 
     def _renew_certificate(self) -> None:
         try:

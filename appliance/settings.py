@@ -349,6 +349,14 @@ class FindingSettings(_Section):
         return value
 
 
+class AuditSettings(_Section):
+    """The audit trail."""
+
+    keep_days: int = Field(
+        0, ge=0, le=36_500, description="Entries older than this are removed, days; 0: every one is kept"
+    )
+
+
 class ResultsSettings(_Section):
     """How answers are written."""
 
@@ -413,6 +421,7 @@ class Settings(BaseSettings):
     selection: SelectionSettings = SelectionSettings()
     finding: FindingSettings = FindingSettings()
     results: ResultsSettings = ResultsSettings()
+    audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -5,15 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 
 from appliance.errors import ApplianceError, Refusal, refusals_json
 from appliance.ledger import tables
+from appliance.ledger.audit import APPLIANCE, append
 from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
-from appliance.ledger.records import FollowedStudy, Job, KnownSeries, NewJob, Origin, ResultObject
+from appliance.ledger.records import AuditEvent, FollowedStudy, Job, KnownSeries, NewJob, Origin, ResultObject
 from appliance.ledger.series import put_series
 from appliance.ledger.states import OPEN, JobEvent, JobState, StudyState, job_after, states_that
 
@@ -31,8 +32,10 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def request(self, study: str, study_uid: str, new: NewJob, most: int | None = None) -> int | None:
-        """Queue the answer about one series that a person asks for; return the job.
+    def request(
+        self, study: str, study_uid: str, new: NewJob, most: int | None = None, who: str = APPLIANCE
+    ) -> int | None:
+        """Queue the answer about one series that `who` asks for; return the job.
 
         One that is already on its way for the same series is returned instead of a second one. None, and nothing is
         queued, when `most` requested answers are on their way.
@@ -51,6 +54,7 @@ class Jobs:
                 )
             ).first()
             if going is not None:
+                append(connection, now, AuditEvent.ASKED, who, study_uid, series=new.series, job=int(going.id))
                 return int(going.id)
             if most is not None:
                 asked_for = connection.execute(
@@ -58,7 +62,9 @@ class Jobs:
                 ).scalar_one()
                 if asked_for >= most:
                     return None
-            return insert_job(connection, study, study_uid, new, now, now, live=False)
+            job = insert_job(connection, study, study_uid, new, now, now, live=False)
+            append(connection, now, AuditEvent.ASKED, who, study_uid, series=new.series, job=job)
+            return job
 
     def claim(self, owner: str, lease_s: float) -> Job | None:
         """Give the next job to `owner`; None when there is none whose time has come.
@@ -132,16 +138,10 @@ class Jobs:
 
     def refuse(self, job: Job, refusals: Iterable[Refusal], timing_ms: dict[str, float]) -> None:
         """Record that a job was not read, and why."""
+        reasons = refusals_json(refusals)
         with self._database.writing() as connection:
-            self._move(
-                connection,
-                job.id,
-                JobEvent.REFUSE,
-                job,
-                refusals=refusals_json(refusals),
-                timing_ms=timing_ms,
-                error="",
-            )
+            self._move(connection, job.id, JobEvent.REFUSE, job, refusals=reasons, timing_ms=timing_ms, error="")
+            append_refusal(connection, self._database.clock(), job.id, job.study_uid, reasons)
 
     def confirm(self, job: Job) -> None:
         """Raise `LostJobError` unless the job is still this worker's, before something is done outside the ledger."""
@@ -221,7 +221,21 @@ class Jobs:
             older = [row.id for row in others if record_of(Job, row).gives_way_to(job, read)]
             for identifier in older:
                 self._move(connection, identifier, JobEvent.SUPERSEDE)
+            self._append_answer(connection, job, sr_uid, older)
             return older
+
+    def _append_answer(self, connection: Connection, job: Job, sr_uid: str, superseded: Sequence[int]) -> None:
+        """Tell the audit trail of an answer that is stored: what it says, what it was made by, what went to Orthanc."""
+        now, told = self._database.clock(), (APPLIANCE, job.study_uid)
+        answer = connection.execute(select(tables.jobs.c.answer).where(tables.jobs.c.id == job.id)).scalar_one()
+        stored = connection.execute(
+            select(tables.results.c.kind, tables.results.c.sop_instance_uid).where(tables.results.c.job == job.id)
+        ).all()
+        append(connection, now, AuditEvent.DECIDED, *told, job=job.id, sr_uid=sr_uid, **_decision(answer))
+        objects = [{"kind": row.kind, "uid": row.sop_instance_uid} for row in stored]
+        append(connection, now, AuditEvent.SENT, *told, job=job.id, to="Orthanc", objects=objects)
+        for identifier in superseded:
+            append(connection, now, AuditEvent.SUPERSEDED, *told, job=identifier, by=job.id)
 
     def renew(self, held: Iterable[Job], lease_s: float) -> None:
         """Renew the leases of the jobs that workers are at; one that was lost meanwhile stays lost."""
@@ -303,6 +317,29 @@ class Jobs:
 
     def _move(self, connection: Connection, job: int, event: JobEvent, by: Job | None = None, **values: Any) -> None:
         move_job(connection, job, event, self._database.clock(), by, **values)
+
+
+_DECIDED_BY: Final = ("present", "probability", "threshold", "extend_score", "model")
+
+
+def _decision(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return what the audit trail keeps of an answer: nothing that a scanner or a person wrote as text."""
+    told = {name: answer.get(name) for name in _DECIDED_BY}
+    told["lesions"] = [
+        {name: lesion.get(name) for name in ("type", "volume_ml", "confidence")} for lesion in answer.get("lesions", ())
+    ]
+    covered = answer.get("coverage") or {}
+    told["slices"] = {name: covered.get(name) for name in ("slices_read", "slices_there", "partial")}
+    told["series_uid"] = (answer.get("series") or {}).get("uid")
+    return told
+
+
+def append_refusal(
+    connection: Connection, now: float, job: int, study_uid: str, refusals: Iterable[dict[str, Any]]
+) -> None:
+    """Tell the audit trail that a study was not read, by the codes of the reasons."""
+    reasons = [{"code": refusal["code"], "series_uid": refusal["series_uid"]} for refusal in refusals]
+    append(connection, now, AuditEvent.REFUSED, APPLIANCE, study_uid, job=job, refusals=reasons)
 
 
 def insert_job(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from appliance.ledger.audit import Audit
 from appliance.ledger.database import Database
 from appliance.ledger.engine import BUSY_S
 from appliance.ledger.feed import Feed
@@ -45,6 +46,8 @@ class Ledger:
         The services that use the ledger, by their heartbeats.
     sweeps
         The sweep over all series that is under way, and the series that could not be looked at.
+    audit
+        Who asked and looked, what was decided, what went where.
     views
         What people and Prometheus look at.
     """
@@ -57,6 +60,7 @@ class Ledger:
         self.jobs = Jobs(self._database)
         self.services = Services(self._database)
         self.sweeps = Sweeps(self._database)
+        self.audit = Audit(self._database)
         self.views = Views(self._database)
 
     @property

@@ -193,6 +193,47 @@ class ResultObject:
     sop_instance_uid: Uid
 
 
+class AuditEvent(StrEnum):
+    """What the audit trail tells of."""
+
+    STARTED = "started"
+    """The service started, with this version."""
+    STOPPED = "stopped"
+    """It was stopped in order."""
+    ASKED = "asked"
+    """Somebody asked for the answer about a series."""
+    LOOKED = "looked"
+    """Somebody looked at answers."""
+    TURNED_AWAY = "turned away"
+    """Somebody without an account, or whose role does not allow it."""
+    DECIDED = "decided"
+    """A study was answered: with what, by which model and threshold, of which slices."""
+    REFUSED = "refused"
+    """A study was not read, for these reasons."""
+    SENT = "sent"
+    """What went where: the objects of an answer, by kind and SOP Instance UID."""
+    SUPERSEDED = "superseded"
+    """An answer gave way to a newer one."""
+    REMOVED = "removed"
+    """The appliance removed a study from Orthanc, as its settings say."""
+    PRUNED = "pruned"
+    """The oldest entries of this trail were removed, as its setting says."""
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """One entry of the audit trail; `digest` is the sha256 of all else in it, `previous` that of the entry before."""
+
+    seq: Annotated[int, Kept(Integer(), primary_key=True)]
+    at: Time
+    who: Annotated[str, Kept(String(64))]
+    event: Annotated[AuditEvent, Kept(Word(AuditEvent, 16))]
+    study_uid: Uid = ""
+    details: Annotated[dict[str, Any], Kept(JSON())] = field(default_factory=dict)
+    previous: Digest = ""
+    digest: Digest = ""
+
+
 @dataclass(frozen=True)
 class StudyStatus:
     """A study with its jobs, oldest first."""

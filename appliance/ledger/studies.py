@@ -13,7 +13,7 @@ from appliance.errors import Refusal, RefusalCode, refusals_json
 from appliance.ledger import tables
 from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
-from appliance.ledger.jobs import insert_job, move_job
+from appliance.ledger.jobs import append_refusal, insert_job, move_job
 from appliance.ledger.records import Arrival, FollowedStudy, NewJob
 from appliance.ledger.states import JobEvent, JobState, StudyEvent, StudyState, states_that, study_after
 
@@ -110,12 +110,13 @@ class Studies:
             self._move(connection, study, row.state, StudyEvent.DELETE)
             gone = refusals_json([Refusal(RefusalCode.SOURCE_DELETED, "the study was deleted before it was read")])
             waiting = connection.execute(
-                select(jobs.c.id)
+                select(jobs.c.id, jobs.c.study_uid)
                 .where(jobs.c.orthanc_study == study, jobs.c.state.in_((JobState.QUEUED, JobState.WAITING)))
                 .with_for_update()
             ).all()
             for job in waiting:
                 move_job(connection, job.id, JobEvent.REFUSE, self._database.clock(), refusals=gone)
+                append_refusal(connection, self._database.clock(), job.id, job.study_uid, gone)
             return len(waiting)
 
     def _move(

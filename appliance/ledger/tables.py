@@ -8,7 +8,16 @@ from __future__ import annotations
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table
 
 from appliance.ledger.columns import columns_of
-from appliance.ledger.records import FollowedStudy, Job, KnownSeries, Position, ResultObject, Sweep, UnseenSeries
+from appliance.ledger.records import (
+    AuditEntry,
+    FollowedStudy,
+    Job,
+    KnownSeries,
+    Position,
+    ResultObject,
+    Sweep,
+    UnseenSeries,
+)
 
 metadata = MetaData()
 
@@ -55,3 +64,14 @@ results = Table(
     *columns_of(ResultObject),
     Index("results_instance", "orthanc_instance"),
 )
+
+audit = Table("audit", metadata, *columns_of(AuditEntry), Index("audit_at", "at"), Index("audit_study", "study_uid"))
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+"""One row: the number and the digest of the newest entry. Who adds one locks it first."""

@@ -21,10 +21,12 @@ from appliance.health import Health
 from appliance.intake.doorbell import Bell, Ring
 from appliance.intake.requests import TooManyRequestsError
 from appliance.ledger.ledger import Ledger
+from appliance.ledger.records import AuditEvent
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError, is_orthanc_id
 from appliance.web.gate import LOOPBACK, Gate
 from appliance.web.login import NOBODY, who_asks
+from appliance.web.looks import Looks
 from appliance.web.page import page
 from appliance.web.status import status_document
 
@@ -55,8 +57,8 @@ class Appliance(Protocol):
         """Return which model answers, None while that is not known."""
         ...
 
-    def analyze(self, series: str) -> int:
-        """Queue the answer about one Orthanc series and return the job.
+    def analyze(self, series: str, who: str) -> int:
+        """Queue the answer about one Orthanc series that `who` asks for and return the job.
 
         Raises `NotThereError`, `OwnResultError`, `TooManyRequestsError` or `UnavailableError`.
         """
@@ -70,7 +72,8 @@ class Appliance(Protocol):
 class WebApp:
     """The routes of the service; `asgi` is the application for a server.
 
-    It answers requests to the hosts of `trusted` alone, besides those of this machine itself.
+    It answers requests to the hosts of `trusted` alone, besides those of this machine itself. `looks` is told who
+    looked.
     """
 
     def __init__(
@@ -81,12 +84,14 @@ class WebApp:
         health: Health,
         metrics: Metrics,
         trusted: Sequence[str] = (),
+        looks: Looks | None = None,
     ) -> None:
         self._appliance = appliance
         self._bell = bell
         self._ledger = ledger
         self._health = health
         self._metrics = metrics
+        self._looks = looks or Looks()
         self.asgi = Starlette(
             routes=[
                 Route("/doorbell", self.ring, methods=["POST"]),
@@ -123,7 +128,7 @@ class WebApp:
         if not is_orthanc_id(series):
             return _error(404, "this is not the identifier of an Orthanc series")
         try:
-            job = await run_in_threadpool(self._appliance.analyze, series)
+            job = await run_in_threadpool(self._appliance.analyze, series, who_asks(request.scope))
         except NotThereError:
             return _error(404, "Orthanc does not hold this series")
         except OwnResultError:
@@ -149,6 +154,9 @@ class WebApp:
             limit = _STUDIES
         study = request.query_params.get("study", "")
         limit = min(max(limit, 1), _MOST_STUDIES)
+        at = {"study": study} if is_orthanc_id(study) else {}
+        origin = request.client.host if request.client is not None else ""
+        self._looks.note(AuditEvent.LOOKED, who_asks(request.scope), origin=origin, **at)
         return status_document(self._ledger, self._health, self._appliance.model(), limit, study)
 
     async def scrape(self, _request: Request) -> Response:

@@ -14,8 +14,10 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from appliance.ledger.records import AuditEvent
 from appliance.metrics import Metrics
 from appliance.web.accounts import Account, Accounts, Role
+from appliance.web.looks import Looks
 
 HERE: Final = "this machine"
 """Who asks without an account: somebody on the machine itself."""
@@ -33,10 +35,11 @@ def who_asks(scope: Scope) -> str:
 class Login:
     """Passes on requests of accounts whose role allows them; answers 401 and 403 otherwise."""
 
-    def __init__(self, app: ASGIApp, accounts: Accounts, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, accounts: Accounts, metrics: Metrics, looks: Looks) -> None:
         self._app = app
         self._accounts = accounts
         self._metrics = metrics
+        self._looks = looks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer why not."""
@@ -49,17 +52,21 @@ class Login:
             if reading and scope["path"] in _OPEN:
                 await self._app({**scope, "hemorrhage.account": NOBODY}, receive, send)
                 return
-            self._metrics.turned_away.labels("no account").inc()
+            self._turned_away(scope, NOBODY, "no account")
             answer = JSONResponse({"error": "an account is needed: its name and secret"}, 401, _CHALLENGE)
             await answer(scope, receive, send)
             return
         needed = Role.LOOK if reading else Role.ACT
         if not account.role.may(needed):
-            self._metrics.turned_away.labels("role").inc()
+            self._turned_away(scope, account.name, "role")
             refused = JSONResponse({"error": f"the role {needed} is needed, and this account has {account.role}"}, 403)
             await refused(scope, receive, send)
             return
         await self._app({**scope, "hemorrhage.account": account.name}, receive, send)
+
+    def _turned_away(self, scope: Scope, who: str, why: str) -> None:
+        self._metrics.turned_away.labels(why).inc()
+        self._looks.note(AuditEvent.TURNED_AWAY, who, origin=str((scope.get("client") or ("",))[0]), why=why)
 
     def _account(self, scope: Scope) -> Account | None:
         given = Headers(scope=scope).getlist("authorization")

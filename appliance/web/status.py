@@ -4,20 +4,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from appliance import __version__
+from appliance.clocks import iso
 from appliance.health import Health
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job, StudyStatus
 from appliance.ledger.states import JobState, StudyState
 from appliance.results.wording import RESEARCH_USE
-
-
-def iso(at: float) -> str:
-    """Return a Unix time as ISO 8601, UTC, in milliseconds."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def status_document(

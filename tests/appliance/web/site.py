@@ -16,6 +16,7 @@ from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, FollowedStudy, KnownSeries, NewJob, Origin, ResultObject
 from appliance.metrics import Metrics
 from appliance.web.app import WebApp
+from appliance.web.looks import Looks
 
 SERIES = "0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d"
 OTHER = "9f8e7d6c-0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d"
@@ -53,8 +54,11 @@ class Site:
         self.health.ask()
         self.metrics = Metrics(self.ledger.views.job_counts, self.ledger.views.study_counts)
         self.ended: list[str] = []
+        self.askers: list[str] = []
+        self.looks = Looks()
         self.client = TestClient(
-            WebApp(self, self.bell, self.ledger, self.health, self.metrics).asgi, base_url="http://127.0.0.1:8044"
+            WebApp(self, self.bell, self.ledger, self.health, self.metrics, looks=self.looks).asgi,
+            base_url="http://127.0.0.1:8044",
         )
 
     def model(self) -> dict[str, str]:
@@ -67,9 +71,10 @@ class Site:
         if "orthanc" in self.faults:
             raise self.faults["orthanc"]
 
-    def analyze(self, _series: str) -> int:
+    def analyze(self, _series: str, who: str) -> int:
         if "analyze" in self.faults:
             raise self.faults["analyze"]
+        self.askers.append(who)
         return 17
 
     def study(self, name: str, at: float = 1_800_000_000.0) -> FollowedStudy:

@@ -37,7 +37,7 @@ class Outside:
         write_accounts(folder / "accounts.toml", [account for account, _ in pairs.values()])
         self.secrets = {role: secret for role, (_, secret) in pairs.items()}
         inner: ASGIApp = self.site.client.app
-        self.app = Login(inner, Accounts(folder / "accounts.toml"), self.site.metrics)
+        self.app = Login(inner, Accounts(folder / "accounts.toml"), self.site.metrics, self.site.looks)
         self.client = TestClient(self.app, base_url=HERE)
 
     def ask(self, method: str, path: str, role: Role | None) -> httpx.Response:
