@@ -32,6 +32,11 @@ from appliance.pipeline import ReadStudy, Study, UnreadAnswer
 IN_TIME: Final = "in_time"
 IN_VAIN: Final = "in_vain"
 _MIB: Final = 1 << 20
+_STUDY_BYTES: Final = 1 << 16
+_INSTANCE_BYTES: Final = 1 << 14
+"""What is kept of a study beside its volume, about: lesions and reasons, and the header of each instance."""
+_KEPT_S: Final = 600.0
+_LOOKED_AT_EVERY_S: Final = 60.0
 
 Read = ReadStudy | UnreadAnswer
 
@@ -52,6 +57,16 @@ class Taken:
     ahead_s: float
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A reading that waits for its worker, of how many bytes, and since when."""
+
+    instance_set: str
+    read: Read
+    bytes: int
+    at: float
+
+
 @dataclass
 class _Begun:
     """The reading that is going on now."""
@@ -64,7 +79,8 @@ class _Begun:
 class ReadingAhead:
     """What was read of studies whose quiet time runs; `run` is the body of its thread.
 
-    `reader` brings the pipeline, `fetch` an instance's file. At most `most_mib` of volumes are kept; 0 reads nothing.
+    `reader` brings the pipeline, `fetch` an instance's file. At most `most_mib` are kept, volumes and what is known
+    beside them; 0 reads nothing. What nobody has taken for ten minutes goes: another service took the job.
     """
 
     def __init__(
@@ -73,6 +89,7 @@ class ReadingAhead:
         fetch: Callable[[str], bytes],
         metrics: Metrics,
         most_mib: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reader = reader
         self._fetch = fetch
@@ -81,7 +98,8 @@ class ReadingAhead:
         self._changed = threading.Condition()
         self._offers: OrderedDict[str, Snapshot] = OrderedDict()
         self._begun: _Begun | None = None
-        self._read: OrderedDict[str, tuple[str, Read]] = OrderedDict()
+        self._read: OrderedDict[str, _Kept] = OrderedDict()
+        self._clock = clock
         self._answering = 0
         self._ended = False
         self._log = structlog.get_logger("ahead")
@@ -122,14 +140,14 @@ class ReadingAhead:
             if begun is not None and begun.snapshot.study == study and not begun.stale:
                 begun.wanted = True
                 self._changed.wait_for(lambda: self._begun is not begun or self._ended)
-            known, read = self._read.pop(study, ("", None))
-            if read is None:
+            kept = self._read.pop(study, None)
+            if kept is None:
                 return None
-            self._outcomes.labels(IN_TIME if known == instance_set else IN_VAIN).inc()
-            if known != instance_set:
+            self._outcomes.labels(IN_TIME if kept.instance_set == instance_set else IN_VAIN).inc()
+            if kept.instance_set != instance_set:
                 return None
             waited_s = time.monotonic() - asked_at
-            return Taken(read, max(0.0, _seconds(read) - waited_s))
+            return Taken(kept.read, max(0.0, _seconds(kept.read) - waited_s))
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -160,8 +178,10 @@ class ReadingAhead:
 
     def _begin(self, stopping: threading.Event) -> _Begun | None:
         with self._changed:
-            self._changed.wait_for(lambda: stopping.is_set() or (self._offers and not self._answering))
-            if stopping.is_set():
+            self._keep_to_most()
+            wait_s = _LOOKED_AT_EVERY_S if self._read else None
+            self._changed.wait_for(lambda: stopping.is_set() or (self._offers and not self._answering), wait_s)
+            if stopping.is_set() or not self._offers or self._answering:
                 return None
             _, snapshot = self._offers.popitem(last=False)
             self._begun = _Begun(snapshot)
@@ -190,7 +210,8 @@ class ReadingAhead:
             if again and not begun.wanted:
                 self._offers.setdefault(snapshot.study, snapshot)
             elif read is not None and not begun.stale:
-                self._read[snapshot.study] = (snapshot.instance_set, read)
+                instances = len(snapshot.instances)
+                self._read[snapshot.study] = _Kept(snapshot.instance_set, read, _bytes(read, instances), self._clock())
                 self._keep_to_most()
             elif read is not None or begun.stale:
                 self._outcomes.labels(IN_VAIN).inc()
@@ -199,9 +220,9 @@ class ReadingAhead:
     def _is_known(self, snapshot: Snapshot) -> bool:
         waiting = self._offers.get(snapshot.study)
         begun = self._begun
-        known, _ = self._read.get(snapshot.study, ("", None))
+        kept = self._read.get(snapshot.study)
         return (
-            known == snapshot.instance_set
+            (kept is not None and kept.instance_set == snapshot.instance_set)
             or (waiting is not None and waiting.instance_set == snapshot.instance_set)
             or (
                 begun is not None
@@ -218,8 +239,12 @@ class ReadingAhead:
             self._begun.stale = True
 
     def _keep_to_most(self) -> None:
-        """Throw away the oldest until what is kept is no larger than allowed."""
-        while sum(_bytes(read) for _, read in self._read.values()) > self._most:
+        """Throw away what nobody came for, and the oldest until what is kept is no larger than allowed."""
+        while self._read:
+            oldest = next(iter(self._read.values()))
+            too_much = sum(kept.bytes for kept in self._read.values()) > self._most
+            if not too_much and self._clock() - oldest.at < _KEPT_S:
+                break
             self._read.popitem(last=False)
             self._outcomes.labels(IN_VAIN).inc()
 
@@ -229,8 +254,10 @@ def _seconds(read: Read) -> float:
     return sum(timing_ms.values()) / 1000
 
 
-def _bytes(read: Read) -> int:
-    return read.volume.hu.nbytes if isinstance(read, ReadStudy) else 0
+def _bytes(read: Read, instances: int) -> int:
+    """Return about how much memory what was read of a study takes, which has so many instances."""
+    volume = read.volume.hu.nbytes if isinstance(read, ReadStudy) else 0
+    return volume + _STUDY_BYTES + instances * _INSTANCE_BYTES
 
 
 def _volume_bytes(snapshot: Snapshot) -> int:

@@ -19,7 +19,9 @@ _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _LONGEST_HOST: Final = 253
 _LONGEST_PATH: Final = 4000
 _LONGEST_AE_TITLE: Final = 16
-_DATABASES: Final = ("sqlite", "postgresql")
+_DATABASES: Final = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
+_NETLOC: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(?::[0-9]{1,5})?")
+_PATH: Final = re.compile(r"(?:/(?!\.\.?(?:/|$))(?:[^%/]|%[0-9A-Fa-f]{2})*)*")
 
 
 def host_name(text: str) -> str:
@@ -49,7 +51,8 @@ def listening_host(text: str) -> str:
 
 def known_host(text: str) -> str:
     """Return a host name or an IP address of either kind, in lower case. Raises `ValueError` for what is neither."""
-    return text.lower() if _is_address(text, ipaddress.IPv6Address) else host_name(text).lower()
+    is_v6 = "%" not in text and _is_address(text, ipaddress.IPv6Address)
+    return text.lower() if is_v6 else host_name(text).lower()
 
 
 def _is_address(text: str, kind: type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address]) -> bool:
@@ -74,7 +77,7 @@ def http_url(text: str) -> str:
         raise ValueError(f"{allowed}; user and password have settings of their own")
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or parts.query or parts.fragment:
         raise ValueError(allowed)
-    if parts.netloc.endswith(":") or "?" in text or "#" in text:
+    if "?" in text or "#" in text or not _NETLOC.fullmatch(parts.netloc) or not _PATH.fullmatch(parts.path):
         raise ValueError(allowed)
     known_host(parts.hostname)
     return text
@@ -141,13 +144,24 @@ def path_name(path: object) -> object:
 
 def database_url(text: str) -> str:
     """Return the URL of a database that the ledger can lie in, or nothing. Raises `ValueError` otherwise."""
-    try:
-        url = make_url(text) if text else None
-    except ArgumentError:
-        url = None
-    if text and (url is None or not text.isprintable() or url.get_backend_name() not in _DATABASES):
+    if text and not _is_database(text):
         raise ValueError("sqlite:////FILE and postgresql+psycopg://USER:PASSWORD@HOST/DATABASE are allowed, or nothing")
     return text
+
+
+def _is_database(text: str) -> bool:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        return False
+    if not text.isprintable() or url.drivername not in _DATABASES:
+        return False
+    if url.get_backend_name() == "sqlite":  # in a file: what is kept in memory is gone with the service
+        return bool(url.database) and url.database != ":memory:" and not url.host and not url.query
+    hosts = (url.host or "").split(",")
+    return (
+        bool(url.database) and all(" " not in host for host in hosts) and (url.port is None or 1 <= url.port <= 65535)
+    )
 
 
 HostName = Annotated[str, AfterValidator(host_name)]

@@ -23,7 +23,7 @@ from rich.table import Column, Table
 
 from appliance import __version__
 from appliance.allowed import date
-from appliance.clocks import iso
+from appliance.clocks import clock_words, iso
 from appliance.errors import ApplianceError, SettingsError
 from appliance.results.wording import PART_ONLY, covered_words, of_part
 from appliance.settings import Settings, load_settings
@@ -189,6 +189,9 @@ def status(
         for line in status_lines(study):
             out.print(line, markup=False, highlight=False, soft_wrap=True)
     out.print(f"{len(document['studies'])} studies, the newest first", style="dim", highlight=False)
+    ahead_s = document.get("orthanc_clock_ahead_s")
+    if ahead_s:
+        out.print(f"Orthanc: {clock_words(ahead_s)}", style="yellow", highlight=False)
 
 
 def status_lines(study: dict[str, Any]) -> list[str]:

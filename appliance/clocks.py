@@ -24,6 +24,11 @@ def iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def clock_words(ahead_s: float) -> str:
+    """Return how far Orthanc's clock is ahead of ours for people: "its clock is 12 s behind"."""
+    return f"its clock is {abs(ahead_s):.0f} s {'ahead' if ahead_s > 0 else 'behind'}"
+
+
 class SteadyClock:
     """Unix time that goes on evenly from when it was set; `origin` is where it is set from. Thread-safe."""
 

@@ -201,6 +201,7 @@ class Service:
             clock,
             self._follow_clock,
         )
+        self._orthanc_clock = intake.orthanc_clock
         trial = Trial(settings, self._room.trial_program, min(_LONGEST_TRIAL_S, settings.ledger.stall_s / 2))
         self._workers = [
             Worker(
@@ -286,6 +287,10 @@ class Service:
     def model(self) -> dict[str, str] | None:
         """Return which model answers, None while that is not known."""
         return self._room.model()
+
+    def orthanc_ahead_s(self) -> float | None:
+        """Return how far Orthanc's clock is ahead of the service's, s; 0 when they may agree, None while not known."""
+        return self._orthanc_clock.ahead_s
 
     def analyze(self, series: str, who: str) -> int:
         """Queue the answer about one series that `who` asks for, behind the studies that come in; return the job.

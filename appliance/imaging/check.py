@@ -13,10 +13,11 @@ of padding must not pass for the air that is missing.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.pixels import AIR_HU
-from appliance.imaging.skull import enclosed
+from appliance.imaging.skull import Enclosed, enclosed
 from appliance.imaging.volume import Volume
 
 # Shares of the voxels that are not padding.
@@ -32,9 +33,22 @@ _BRAIN_WITHOUT_AIR = 0.5
 # How much of the stack has to show brain in a skull: the vertex alone and the base alone show little of it.
 _LEAST_BRAIN_MM = 20.0
 # What is in the skull, brain and fluid: its median, and the upper quartile, which is brain where the ventricles are
-# wide. Simulated heads, wider than life, have medians of 22 to 40 HU and upper quartiles of 28 to 47.
+# wide. Simulated heads, wider than life, have medians of 22 to 40 HU, lower quartiles of 7 to 33 and upper ones of 28
+# to 47.
 _BRAIN_MEDIAN_MOST_HU = 48
 _BRAIN_UPPER_LEAST_HU = 18
+# Within these limits a brain may be very dense or very thin, or its values may be off by a few dozen HU. The air around
+# the head tells: it is believed to be right where an offset would have moved it out of where scanners show air.
+# Blood or contrast agent in half of a brain leaves the lower quartile where it is; an offset moves it.
+_DENSE_MEDIAN_HU = 44
+_DENSE_LOWER_HU = 38
+_THIN_HU = (18, 24)
+_AIR_IF_DENSE_HU = -990
+_AIR_IF_THIN_HU = -992
+# Most of what is less dense than fat is plain air where there is much of it; -500 HU means that values were halved.
+_GAS_BELOW_HU = -300
+_MUCH_GAS = 0.15
+_AIR_MOST_HU = -850
 _STEP = 4
 
 
@@ -76,9 +90,34 @@ def check(volume: Volume) -> None:
             RefusalCode.NOT_HEAD,
             f"{inside.height_mm:.0f} mm of the stack show brain in a skull, a head at least {_LEAST_BRAIN_MM:.0f} mm",
         )
-    if inside.median_hu > _BRAIN_MEDIAN_MOST_HU or inside.upper_hu < _BRAIN_UPPER_LEAST_HU:
+    air_hu = _air_hu(measured)
+    if air_hu is not None and air_hu > _AIR_MOST_HU:
+        raise refused(RefusalCode.IMPLAUSIBLE_HU, f"air measures {air_hu:.0f} HU: the values do not look like HU")
+    if not _can_be_brain(inside, air_hu):
         raise refused(
             RefusalCode.IMPLAUSIBLE_HU,
             f"what the skull encloses has a median of {inside.median_hu:.0f} HU and an upper quartile of "
             f"{inside.upper_hu:.0f} HU, which no brain has: the values do not look like HU",
         )
+
+
+def _air_hu(measured: NDArray[np.int16]) -> float | None:
+    """Return what air measures, the median in HU; None where the voxels hold too little of it to say."""
+    gas = measured[measured < _GAS_BELOW_HU]
+    return float(np.median(gas)) if gas.size >= _MUCH_GAS * measured.size else None
+
+
+def _can_be_brain(inside: Enclosed, air_hu: float | None) -> bool:
+    """Return whether what a skull encloses has the HU of brain and fluid, given what air measures."""
+    if inside.upper_hu < _BRAIN_UPPER_LEAST_HU:
+        return False
+    air_is_right = air_hu is not None and air_hu <= _AIR_IF_DENSE_HU
+    partly_dense = inside.lower_hu <= _DENSE_LOWER_HU
+    if inside.median_hu > _BRAIN_MEDIAN_MOST_HU:
+        return partly_dense and air_is_right
+    if inside.median_hu > _DENSE_MEDIAN_HU:
+        return partly_dense or air_is_right
+    thin_median_hu, thin_upper_hu = _THIN_HU
+    if inside.median_hu < thin_median_hu and inside.upper_hu < thin_upper_hu:
+        return air_hu is not None and air_hu >= _AIR_IF_THIN_HU
+    return True

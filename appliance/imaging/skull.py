@@ -44,10 +44,11 @@ class Enclosed:
     Attributes
     ----------
     height_mm: how much of the stack shows it.
-    median_hu, upper_hu: median and upper quartile of what is enclosed, the middle one of those slices; 0 without any.
+    lower_hu, median_hu, upper_hu: quartiles of what is enclosed, the middle one of those slices; 0 without any.
     """
 
     height_mm: float
+    lower_hu: float
     median_hu: float
     upper_hu: float
 
@@ -55,16 +56,16 @@ class Enclosed:
 def enclosed(volume: Volume) -> Enclosed:
     """Return what is enclosed by a skull in the volume."""
     looked_at = np.unique(np.linspace(0, volume.slices - 1, min(volume.slices, _MOST_SLICES)).round().astype(int))
-    medians, uppers = [], []
+    quartiles = []
     for z in looked_at:
         found = _enclosed_values(*_blocks(volume.hu[z], volume.pixel_spacing_mm))
         if found is not None:
-            medians.append(float(found[len(found) // 2]))
-            uppers.append(float(found[len(found) * 3 // 4]))
-    if not medians:
-        return Enclosed(0.0, 0.0, 0.0)
-    share = len(medians) / len(looked_at)
-    return Enclosed(share * float(volume.slice_spans_mm.sum()), float(np.median(medians)), float(np.median(uppers)))
+            quartiles.append([found[len(found) * quarter // 4] for quarter in (1, 2, 3)])
+    if not quartiles:
+        return Enclosed(0.0, 0.0, 0.0, 0.0)
+    share = len(quartiles) / len(looked_at)
+    lower, median, upper = np.median(quartiles, axis=0).tolist()
+    return Enclosed(share * float(volume.slice_spans_mm.sum()), lower, median, upper)
 
 
 def _blocks(

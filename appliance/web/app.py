@@ -57,6 +57,10 @@ class Appliance(Protocol):
         """Return which model answers, None while that is not known."""
         ...
 
+    def orthanc_ahead_s(self) -> float | None:
+        """Return how far Orthanc's clock is ahead of the service's, s; None while that is not known."""
+        ...
+
     def analyze(self, series: str, who: str) -> int:
         """Queue the answer about one Orthanc series that `who` asks for and return the job.
 
@@ -157,7 +161,8 @@ class WebApp:
         at = {"study": study} if is_orthanc_id(study) else {}
         origin = request.client.host if request.client is not None else ""
         self._looks.note(AuditEvent.LOOKED, who_asks(request.scope), origin=origin, **at)
-        return status_document(self._ledger, self._health, self._appliance.model(), limit, study)
+        model, ahead_s = self._appliance.model(), self._appliance.orthanc_ahead_s()
+        return status_document(self._ledger, self._health, model, limit, study, orthanc_ahead_s=ahead_s)
 
     async def scrape(self, _request: Request) -> Response:
         """Answer Prometheus."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from appliance.clocks import clock_words
 from appliance.ledger.states import OPEN, JobState, StudyState
 from appliance.results.facts import lesion_detail, lesion_headline
 from appliance.results.wording import covered_words, of_part
@@ -63,6 +64,7 @@ _ENVIRONMENT.filters.update(
     moment=_moment,
     state_class=_state_class,
     steps=_steps,
+    clock_words=clock_words,
     covered=covered_words,
     of_part=of_part,
     headline=lesion_headline,

@@ -16,9 +16,17 @@ from appliance.results.wording import RESEARCH_USE
 
 
 def status_document(
-    ledger: Ledger, health: Health, model: dict[str, str] | None, limit: int, study: str = ""
+    ledger: Ledger,
+    health: Health,
+    model: dict[str, str] | None,
+    limit: int,
+    study: str = "",
+    *,
+    orthanc_ahead_s: float | None = None,
 ) -> dict[str, Any]:
     """Return the state of the service and of the newest `limit` studies, or of the one named, as plain JSON.
+
+    `orthanc_ahead_s` is how far Orthanc's clock is ahead of the service's, None while that is not known.
 
     Each study stands in the state of its newest answer, or of its intake while instances come; earlier and further
     answers are listed under `jobs`. Raises `UnavailableError` when the ledger does not answer.
@@ -31,6 +39,7 @@ def status_document(
             name: {"well": state.well, "since": iso(state.since), "reason": state.reason}
             for name, state in health.states.items()
         },
+        "orthanc_clock_ahead_s": None if orthanc_ahead_s is None else round(orthanc_ahead_s, 1),
         "model": model,
         "jobs": {state.value: jobs for state, jobs in ledger.views.job_counts().items()},
         "studies": [_study(status) for status in ledger.views.newest_studies(limit, study)],

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from pydicom.uid import generate_uid
@@ -225,7 +226,7 @@ def test_the_oldest_goes_when_memory_is_short_and_a_series_that_is_too_large_is_
     first, second = studies.one("first"), studies.one("second")
     alone = reader.pipeline.read(Study(first.study_uid, first.instances, lambda ref: studies.files[ref]))
     assert isinstance(alone, ReadStudy)
-    most_mib = 1.5 * alone.volume.hu.nbytes / 2**20
+    most_mib = 1.5 * alone.volume.hu.nbytes / 2**20 + 0.3
     for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, most_mib)):
         for snapshot in (first, second):
             ahead.offer(snapshot)
@@ -237,6 +238,33 @@ def test_the_oldest_goes_when_memory_is_short_and_a_series_that_is_too_large_is_
         ahead.offer(first)
         settle(ahead)
         assert not reader.begun
+
+
+def test_studies_that_cannot_be_read_take_room_too(reader: Reader, studies: Studies, metrics: Metrics) -> None:
+    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, 0.5)):
+        names = [f"study {number}" for number in range(8)]
+        for name in names:
+            whole = studies.one(name)
+            ahead.offer(replace(whole, instances=whole.instances[:1]))
+            settle(ahead)
+        kept = [name for name in names if ahead.take(name, "all") is not None]
+        assert kept
+        assert kept == names[-len(kept) :]
+        assert len(kept) < len(names)
+
+
+def test_what_nobody_comes_for_is_thrown_away(reader: Reader, studies: Studies, metrics: Metrics) -> None:
+    now = [0.0]
+    for ahead in running(
+        ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, 64, clock=lambda: now[0])
+    ):
+        ahead.offer(studies.one("taken by another service"))
+        settle(ahead)
+        now[0] = 700.0
+        ahead.offer(studies.one("next"))
+        settle(ahead)
+        assert ahead.take("taken by another service", "all") is None
+        assert ahead.take("next", "all") is not None
 
 
 def test_stopping_lets_a_worker_go_that_waits_for_a_reading(reader: Reader, studies: Studies, metrics: Metrics) -> None:

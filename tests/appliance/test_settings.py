@@ -157,6 +157,21 @@ def test_the_settings_are_shown_without_their_secrets() -> None:
         "http://pacs:8043/?x=1",
         "http://pacs:8043/#x",
         "http://pacs\\n:8043",
+        "http://[v1.x]",
+        "http://[fe80::1%25eth0]",
+        "http://[::1]x",
+        "http://x[::1]",
+        "http://[127.0.0.1]",
+        "http://pacs:80:80",
+        "http://pacs:8_0",
+        "http://pacs:",
+        "http://@pacs",
+        "http:/pacs",
+        "//pacs",
+        "http://pacs/%zz",
+        "http://pacs/../x",
+        "http://pacs.",
+        "http://pacs?",
         "",
     ],
 )
@@ -287,9 +302,43 @@ def test_an_empty_path_does_not_mean_the_folder_that_one_happens_to_be_in(name: 
     assert f"{name} = '': a path" in fault(f"{header}{field} = ''")
 
 
-@pytest.mark.parametrize("url", ["mysql://me@there/x", "ledger.sqlite", "postgres", f"oracle://me:{SECRET}@there"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://me@there/x",
+        "ledger.sqlite",
+        "postgres",
+        f"oracle://me:{SECRET}@there",
+        f"postgresql://me:{SECRET}@there:abc/x",
+        f"postgresql://me:{SECRET}@there:99999/x",
+        f"postgresql://me:{SECRET}@there:0/x",
+        f"postgresql://me:{SECRET}@there:/x",
+        f"postgresql://me:{SECRET}@[::1/x",
+        f"postgresql://me:{SECRET}@the re/x",
+        f"postgresql://me:{SECRET}@there",
+        f"postgresql+asyncpg://me:{SECRET}@there/x",
+        "postgresql://",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite://there/x",
+        "sqlite:////x?mode=ro",
+        "sqlite+aiosqlite:////x",
+        "://",
+    ],
+)
 def test_a_ledger_that_cannot_be_opened_stops_the_start_and_its_address_is_not_told(url: str) -> None:
     told = fault(f"[ledger]\nurl = '{url}'")
     assert "ledger.url: sqlite:////FILE and postgresql" in told
     assert SECRET not in told
     assert f"ledger.url = {url}" not in told
+    assert "literal" not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite:////var/x.sqlite", "postgresql+psycopg://me:p@there:5433/x", "postgresql:///x", "postgresql://a,b/x"],
+)
+def test_a_ledger_that_may_be_there_does_not_stop_the_start(url: str) -> None:
+    Path("appliance.toml").write_text(f'[ledger]\nurl = "{url}"\n')
+    assert load_settings().ledger.url == url

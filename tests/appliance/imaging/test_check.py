@@ -101,6 +101,12 @@ def wide_ventricles(hu: NDArray[np.integer]) -> NDArray[np.integer]:
     return np.where(middle & (hu > -100) & (hu < 100), 8, hu)
 
 
+def one_side_denser(hu: NDArray[np.integer], by: int) -> NDArray[np.integer]:
+    """Return the volume with brain and fluid on one side of the middle denser by so many HU."""
+    side = np.arange(hu.shape[2]) > hu.shape[2] / 2
+    return np.where((hu > -20) & (hu < 80) & side, hu + by, hu)
+
+
 HEADS = {
     "as it is": (MADE, MADE_MM),
     "newborn": (MADE, MADE_MM * 0.5),
@@ -109,6 +115,7 @@ HEADS = {
     "after a bifrontal craniectomy": (without_bone(MADE, 160, -90), MADE_MM),
     "with wide ventricles": (wide_ventricles(MADE), MADE_MM),
     "with a large bleed": (np.where((MADE > 20) & (MADE < 60) & (np.arange(96) > 60), 70, MADE), MADE_MM),
+    "with contrast agent in one hemisphere": (one_side_denser(MADE, 26), MADE_MM),
     "with a padding ring": (with_padding_ring(MADE), MADE_MM),
     "with the air around it masked": (np.where(MADE < -500, AIR_HU, MADE), MADE_MM),
     "with air that a scanner shows as -1020": (np.where(MADE < -500, -1020, MADE), MADE_MM),
@@ -148,6 +155,8 @@ NOT_HU = {
     "slope 2": lambda hu: (hu + 1024) * 2 - 1024,
     "slope 10": lambda hu: np.minimum((hu + 1024) * 10 - 1024, 32767),
     "slope one half": lambda hu: (hu + 1024) // 2 - 1024,
+    "HU halved": lambda hu: hu // 2,
+    "HU by three quarters": lambda hu: hu * 3 // 4,
     "HU doubled": lambda hu: np.maximum(hu * 2, AIR_HU),
     "inverted": lambda hu: -hu,
     "8 bits of a brain window": lambda hu: np.clip(hu * 255 // 80, 0, 255),

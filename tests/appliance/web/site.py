@@ -56,6 +56,7 @@ class Site:
         self.ended: list[str] = []
         self.askers: list[str] = []
         self.looks = Looks()
+        self.ahead_s: float | None = None
         self.client = TestClient(
             WebApp(self, self.bell, self.ledger, self.health, self.metrics, looks=self.looks).asgi,
             base_url="http://127.0.0.1:8044",
@@ -66,6 +67,9 @@ class Site:
 
     def dead(self) -> list[str]:
         return self.ended
+
+    def orthanc_ahead_s(self) -> float | None:
+        return self.ahead_s
 
     def _probe(self) -> None:
         if "orthanc" in self.faults:

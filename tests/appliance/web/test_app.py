@@ -172,6 +172,23 @@ class TestStatus:
         assert document["model"] == ANSWER["model"]
         assert document["notice"] == f"Not a medical device. {RESEARCH_USE}"
 
+    @pytest.mark.parametrize(
+        ("ahead_s", "told", "shown"),
+        [
+            (None, None, ""),
+            (0.0, 0.0, ""),
+            (-3600.04, -3600.0, "its clock is 3600 s behind"),
+            (12.3, 12.3, "12 s ahead"),
+        ],
+    )
+    def test_how_far_the_clocks_are_apart_is_told(
+        self, site: Site, ahead_s: float | None, told: float | None, shown: str
+    ) -> None:
+        site.ahead_s = ahead_s
+        assert site.client.get("/status").json()["orthanc_clock_ahead_s"] == told
+        page = site.client.get("/").text
+        assert shown in page if shown else "its clock" not in page
+
 
 class _Tags(HTMLParser):
     def __init__(self) -> None:
