@@ -24,14 +24,14 @@ help:  ## this list
 demo: $(SERVICE) $(TRITON)  ## three simulated studies through a real Orthanc and a real Triton (SEED=n for others)
 	@.venv/bin/python -m deploy.local.demo --seed $(SEED)
 
-up: $(SERVICE) $(TRITON)  ## start Orthanc, Triton and the service on loopback and leave them running
+up: $(SERVICE) $(TRITON)  ## start Orthanc, Triton and the service on loopback and keep them running
 	@.venv/bin/python -m deploy.local up
 
 down: $(SERVICE)  ## stop what `make up` started
 	@.venv/bin/python -m deploy.local down
 
-status: $(SERVICE)  ## studies with state and turnaround
-	@.venv/bin/appliance status
+status: $(SERVICE)  ## the servers of `make up`, and studies with state and turnaround
+	@servers=0; .venv/bin/python -m deploy.local status || servers=1; .venv/bin/appliance status && exit $$servers
 
 gallery: $(SERVICE)  ## pages of simulated slices to look at, in var/gallery (SEED=n for other heads)
 	@.venv/bin/python -m simulator gallery --workers $$(nproc) $(if $(filter command line,$(origin SEED)),--seed $(SEED))

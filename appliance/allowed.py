@@ -176,5 +176,7 @@ DicomText = Annotated[str, Field(max_length=64), AfterValidator(dicom_text)]
 Date = Annotated[str, AfterValidator(date)]
 PathName = Annotated[Path, BeforeValidator(path_name)]
 DatabaseUrl = Annotated[str, AfterValidator(database_url)]
+SystemUser = Annotated[str, Field(pattern=r"^([a-z_][a-z0-9_-]{0,30})?$")]
+"""A user of this machine, as useradd takes it, or none."""
 Secret = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$", max_length=200)]
 Port = Annotated[int, Field(ge=1, le=65535)]

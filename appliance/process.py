@@ -15,11 +15,11 @@ import subprocess
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from appliance.errors import UnavailableError
 from appliance.log_files import set_aside
@@ -48,12 +48,27 @@ class Process:
     die_with_parent
         End it when this process ends, however that ends. Works for starts from the main thread (Linux counts the
         starting thread as the parent).
+    last_signal
+        The signal that ends it then; a process that is stopped obeys SIGKILL alone.
+    keeps_log
+        Whether this process writes the log. A supervisor does so for its own programs: then what is started writes
+        where this process does.
     """
 
-    def __init__(self, name: str, log: Path, *, die_with_parent: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        log: Path,
+        *,
+        die_with_parent: bool,
+        last_signal: signal.Signals = signal.SIGTERM,
+        keeps_log: bool = True,
+    ) -> None:
         self.name = name
         self.log = log
         self._die_with_parent = die_with_parent
+        self._last_signal = last_signal
+        self._keeps_log = keeps_log
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -66,13 +81,11 @@ class Process:
         if self.pid is not None:
             raise RuntimeError(f"{self.name} runs already (process {self.pid})")
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        set_aside(self.log)
         # setpriv sets what it is told and becomes the command, with the same process id.
         setpriv = shutil.which("setpriv")
         tied = self._die_with_parent and setpriv and threading.current_thread() is threading.main_thread()
-        prefix = [setpriv, "--pdeathsig", "TERM", "--"] if tied and setpriv else []
-        # Appending, so that it can be emptied while it is written.
-        with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as log:
+        prefix = [setpriv, "--pdeathsig", self._last_signal.name.removeprefix("SIG"), "--"] if tied and setpriv else []
+        with self._output() as log:
             # A session of its own: Ctrl-C goes to the starter alone, which then stops its servers in order.
             self._process = subprocess.Popen(
                 [*prefix, *map(str, command)],
@@ -84,6 +97,16 @@ class Process:
                 start_new_session=True,
                 umask=UMASK,
             )
+
+    @contextmanager
+    def _output(self) -> Iterator[IO[bytes] | None]:
+        """Open a new log, the one before moved aside; None, which is this process's own output, where it keeps none."""
+        if not self._keeps_log:
+            yield None
+            return
+        set_aside(self.log)
+        with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as log:
+            yield log
 
     def wait_until(self, answers: Callable[[], bool], timeout_s: float) -> None:
         """Return once `answers()`.
@@ -102,6 +125,10 @@ class Process:
                     f"{self.name} is not ready after {timeout_s:.0f} s; its log is {self.log}\n{self.tail()}"
                 )
             time.sleep(0.05)
+
+    def ended(self) -> int | None:
+        """Return its exit status, below 0 the signal that ended it; None while it runs or was not started."""
+        return None if self._process is None else self._process.poll()
 
     def stop(self, patience_s: float = 20) -> None:
         """End it: SIGTERM, and SIGKILL when it has not ended after `patience_s`. Nothing when it does not run."""
@@ -127,13 +154,18 @@ class Process:
         self._process = None
 
     def tail(self) -> str:
-        """Return the last lines of its log, for an error; without the tables that Triton draws."""
-        try:
-            lines = self.log.read_text(errors="replace").splitlines()
-        except OSError:
-            return ""
-        telling = [line for line in lines if line.strip() and line[0] not in "+|"]
-        return "\n".join(f"  | {line}" for line in telling[-_TAIL_LINES:])
+        """Return the last lines of its log, for an error."""
+        return last_lines(self.log)
+
+
+def last_lines(log: Path) -> str:
+    """Return the last lines of a log, for an error; without the tables that Triton draws."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    telling = [line for line in lines if line.strip() and line[0] not in "+|"]
+    return "\n".join(f"  | {line}" for line in telling[-_TAIL_LINES:])
 
 
 class Started(ABC):
@@ -172,6 +204,10 @@ class Server(Started):
     def pid(self) -> int | None:
         """Its process id while it runs."""
         return self._process.pid
+
+    def ended(self) -> int | None:
+        """Return its exit status, below 0 the signal that ended it; None while it runs or was not started."""
+        return self._process.ended()
 
     def stop(self) -> None:
         """Stop it in order; its data stays."""

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service: its parts, wired together, and their threads, started and stopped in order.
 
-Threads: intake, one that reads ahead, each worker, health, the web server, leases, shared memory to tidy away, log
-files; the main thread waits for a signal. They share nothing but the ledger, the doorbell, the handover, what was read
+Threads: intake, one that reads ahead, each worker, health, the web server, leases, shared memory to tidy away;
+the main thread waits for a signal. They share nothing but the ledger, the doorbell, the handover, what was read
 ahead and the header cache.
 """
 
@@ -47,7 +47,6 @@ from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import AuditEvent, NewJob, Origin
 from appliance.ledger.states import OPEN
 from appliance.log import describe, log_to
-from appliance.log_files import LogFiles
 from appliance.metrics import Metrics
 from appliance.orthanc import Orthanc
 from appliance.orthanc_storage import check_storage
@@ -235,9 +234,6 @@ class Service:
             _thread("ahead", lambda: self._ahead.run(self._stopping)),
             *(_thread(f"worker-{number}", self._working(worker)) for number, worker in enumerate(self._workers)),
         ]
-        if settings.log.files:
-            logs = LogFiles(settings.log.files, settings.log.max_mib)
-            self._threads.append(_thread("logs", lambda: logs.run(self._stopping)))
         self._web_threads = [_thread(f"web-{number}", one.run) for number, one in enumerate(self._listeners)]
 
     def start(self) -> None:

@@ -43,6 +43,7 @@ from appliance.allowed import (
     Port,
     Secret,
     Sender,
+    SystemUser,
     UserName,
 )
 from appliance.errors import SettingsError
@@ -375,18 +376,32 @@ class ResultsSettings(_Section):
 
 
 class LogSettings(_Section):
-    """The log files that the service keeps small."""
+    """The log files that the supervisor of `make up` keeps small; journald or a container does so elsewhere."""
 
-    files: tuple[PathName, ...] = Field(
-        (),
-        description="Log files to keep small, each open for appending; `make up` adds Orthanc's, Triton's and the "
-        "service's own. None where journald or a container takes the output",
-    )
     max_mib: float = Field(
         20,
         ge=0.01,
         le=100_000,
         description="Size from which a log is moved to its first older file, MiB; five older ones are kept",
+    )
+
+
+class SupervisorSettings(_Section):
+    """What `make up` does with a server that has died or hangs."""
+
+    patience_s: float = Field(
+        60,
+        ge=5,
+        le=_DAY_S,
+        description="A server that runs and gives no answer for this long is taken for dead and started again, s",
+    )
+    starting_s: float = Field(
+        180, ge=5, le=_DAY_S, description="Longest wait for the first answer of a server that was started, s"
+    )
+    user: SystemUser = Field(
+        "hemorrhage",
+        description="User that the three servers run as when root starts them: made when it is not there, and given "
+        "the state folder; empty: root",
     )
 
 
@@ -423,6 +438,7 @@ class Settings(BaseSettings):
     results: ResultsSettings = ResultsSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
+    supervisor: SupervisorSettings = SupervisorSettings()
 
     @property
     def ledger_url(self) -> str:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs what the appliance needs of Debian, where it is missing: Orthanc with its Python plugin, DCMTK (storescu),
-# dicom3tools (dciodvfy) and Python's venv; with the argument `tests` also PostgreSQL, which the ledger is tested on, and
-# Prometheus, whose promtool tests the alerts. With everything there it does nothing and needs neither root nor network.
+# dicom3tools (dciodvfy), Supervisor (which restarts what dies under `make up`) and Python's venv; with the argument
+# `tests` also PostgreSQL, which the ledger is tested on, and Prometheus, whose promtool tests the alerts. With everything there it does nothing and needs neither root nor network.
 #
 # Debian's own servers (Orthanc on 4242 and 8042, PostgreSQL on 5432, Prometheus on 9090) are left as they are found: a
 # running one is not restarted, and one that comes with this installation is neither started nor enabled. Ours run
@@ -23,6 +23,7 @@ need orthanc test -x /usr/sbin/Orthanc
 need orthanc-python test -e /usr/share/orthanc/plugins/libOrthancPython.so
 need dcmtk sh -c 'command -v storescu && command -v dcmdump'
 need dicom3tools sh -c 'command -v dciodvfy'
+need supervisor sh -c 'command -v supervisord'
 need python3-venv "${python:-python3}" -c 'import ensurepip, venv'
 if [ "${1:-}" = tests ]; then
     need postgresql sh -c 'command -v initdb || ls /usr/lib/postgresql/*/bin/initdb'
@@ -50,7 +51,7 @@ $as_root sh -eu -s -- $missing <<'ROOT'
 policy=/usr/sbin/policy-rc.d
 kept=""
 new=""
-for server in orthanc postgresql prometheus; do
+for server in orthanc postgresql prometheus supervisor; do
     [ -e "/etc/init.d/$server" ] || new="$new $server"
 done
 

@@ -51,12 +51,24 @@ class TritonServer(Server):
     die_with_parent
         Whether the server ends with this process, also when this process is killed. Works when `start` is called
         from the main thread (Linux counts the starting thread as the parent). False leaves the server to run on.
+    keeps_log
+        Whether its output goes to its log; otherwise it goes where that of this process goes.
     """
 
-    def __init__(self, settings: TritonSettings, state_dir: Path, *, die_with_parent: bool = True) -> None:
+    def __init__(
+        self, settings: TritonSettings, state_dir: Path, *, die_with_parent: bool = True, keeps_log: bool = True
+    ) -> None:
         self._settings = settings
         self._state_dir = state_dir.absolute()
-        super().__init__(Process("tritonserver", self._state_dir / "triton.log", die_with_parent=die_with_parent))
+        super().__init__(
+            Process(
+                "tritonserver",
+                self._state_dir / "triton.log",
+                die_with_parent=die_with_parent,
+                last_signal=signal.SIGKILL,  # as `stop` does
+                keeps_log=keeps_log,
+            )
+        )
 
     def start(self, timeout_s: float = 120) -> None:
         """Start the server and return when the detector is loaded.
@@ -70,13 +82,7 @@ class TritonServer(Server):
         """
         if self.pid is not None:
             return
-        if self._settings.host not in _THIS_MACHINE:
-            raise SettingsError(
-                f"triton.host = {self._settings.host!r}: a server can be started on this machine only; "
-                "start that one there, or set 127.0.0.1"
-            )
-        self._check_model()
-        packages = self._site_packages()
+        packages = self.check()
         backends = self._linked_backends(packages)
         require_free({f"triton.{name}": getattr(self._settings, name) for name in _PORTS})
         command = self._command(packages, backends)
@@ -87,6 +93,16 @@ class TritonServer(Server):
                 raise
             # On a machine with too much to do, Triton's Python backend can give up on its own lock and abort.
             self._launch(command, packages, timeout_s)
+
+    def check(self) -> Path:
+        """Return where the packages of its environment lie. Raises `SettingsError` as `start` does."""
+        if self._settings.host not in _THIS_MACHINE:
+            raise SettingsError(
+                f"triton.host = {self._settings.host!r}: a server can be started on this machine only; "
+                "start that one there, or set 127.0.0.1"
+            )
+        self._check_model()
+        return self._site_packages()
 
     def _command(self, packages: Path, backends: Path) -> list[str]:
         settings = self._settings

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from appliance.errors import ApplianceError, UnavailableError
@@ -20,9 +20,11 @@ from appliance.inference.server import clear_shared_memory
 from appliance.private import be_private
 from appliance.settings import Settings, load_settings
 from deploy.local import records
-from deploy.local.appliance import LocalAppliance
+from deploy.local.answering import questions
 from deploy.local.service import ROOT
 from deploy.local.settings_file import absolute
+from deploy.local.supervised import SupervisedAppliance, addresses, stop_s
+from deploy.local.watch import Seen, read_seen
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,6 +35,7 @@ SettingsOption = Annotated[
     Path | None,
     typer.Option("--settings", help="TOML file; else as for the command `appliance`"),
 ]
+_SUPERVISOR = "supervisor"
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -70,34 +73,44 @@ def _alone(state_dir: Path) -> Iterator[None]:
 
 @app.command()
 def up(settings: SettingsOption = None) -> None:
-    """Start Orthanc, Triton and the service, and return when studies can be sent."""
+    """Start Orthanc, Triton and the service under a supervisor, and return when studies can be sent."""
     with _errors_in_words():
         loaded = _settings(settings)
         with _alone(loaded.state_dir):
             known = records.read(loaded.state_dir)
             running = [record for record in known if record.is_running()]
-            if known and len(running) == len(known):
-                out.print("already running")
-                _print(known)
-                return
-            if running:
+            if any(record.name != _SUPERVISOR for record in running):
                 names = ", ".join(f"{record.name} (process {record.pid})" for record in running)
-                raise UnavailableError(f"{names} still runs and the others do not; `make down`, then `make up`")
-            out.print(f"starting in {loaded.state_dir}", soft_wrap=True)
-            if os.geteuid() == 0:
-                err.print(
-                    "as root, and so are all three: for trying it out; a site gives them a user of their own "
-                    "(docs/security.md)",
-                    style="yellow",
-                    soft_wrap=True,
-                )
-            local = LocalAppliance(loaded, detached=True, report=_report)
-            local.start()
-            _print(local.records())
+                raise UnavailableError(f"an older version started {names}; `make down`, then `make up`")
+            if running:
+                out.print("already running")
+                loaded = _as_started(loaded)
+            local = SupervisedAppliance(loaded)
+            if not running:
+                _start(local, is_after_a_crash=bool(known))
+            try:
+                local.await_ready(loaded.supervisor.starting_s, _report)
+            except BaseException:
+                if not running:  # one that ran before is left to go on trying
+                    _end(loaded)
+                raise
+            _print(local.settings)
             out.print(
                 f"send studies to AE title {loaded.orthanc.aet}, port {loaded.orthanc.dicom_port}; "
-                f"status: {local.service.url}; `make down` stops it"
+                f"status: {addresses(loaded)['service']}; `make down` stops it"
             )
+
+
+def _start(local: SupervisedAppliance, *, is_after_a_crash: bool) -> None:
+    out.print(f"starting in {local.state_dir}", soft_wrap=True)
+    if is_after_a_crash:
+        local.await_free_ports()
+    user, note = local.choose_user()
+    if note:
+        err.print(note, style="" if user is not None else "yellow", soft_wrap=True)
+    pid = local.start(user)
+    record = records.record_of(_SUPERVISOR, pid, str(local.supervisor.control.socket), local.supervisor.log)
+    records.write([record], local.state_dir)
 
 
 @app.command()
@@ -106,40 +119,56 @@ def down(settings: SettingsOption = None) -> None:
     with _errors_in_words():
         loaded = _settings(settings)
         with _alone(loaded.state_dir):
-            known = records.read(loaded.state_dir)
-            if not known:
+            if not records.read(loaded.state_dir):
                 out.print(f"nothing was started in {loaded.state_dir}", soft_wrap=True)
-            for record in reversed(known):
-                ended = records.end(record)
-                out.print(f"{record.name} {'is stopped' if ended else 'had ended before'}")
-            records.forget(loaded.state_dir)
-            clear_shared_memory(loaded.triton)
+            _end(loaded)
+
+
+def _end(loaded: Settings) -> None:
+    for record in reversed(records.read(loaded.state_dir)):
+        ended = records.end(record, stop_s(loaded))
+        out.print(f"{record.name} {'is stopped' if ended else 'had ended before'}")
+    records.forget(loaded.state_dir)
+    clear_shared_memory(loaded.triton)
 
 
 @app.command()
 def status(settings: SettingsOption = None) -> None:
-    """Show what `up` started; exit 1 unless all of it runs."""
+    """Show the servers that `up` started, and which were started again and why; exit 1 unless all of them answer."""
     with _errors_in_words():
         loaded = _settings(settings)
         known = records.read(loaded.state_dir)
         if not known:
             raise UnavailableError(f"nothing was started in {loaded.state_dir}; `make up` starts it")
-        _print(known)
         if not all(record.is_running() for record in known):
+            raise UnavailableError("the supervisor has ended; `make up` starts all again")
+        if not _print(_as_started(loaded)):
             raise typer.Exit(1)
+
+
+def _as_started(loaded: Settings) -> Settings:
+    """Return the settings that the servers of a state folder were started with; a file may have changed since."""
+    return load_settings(loaded.state_dir / "service" / "appliance.toml")
 
 
 def _report(name: str, seconds: float) -> None:
     out.print(f"  {name} is ready after {seconds:.1f} s")
 
 
-def _print(known: list[records.Record]) -> None:
-    headings = ("server", "state", "process", "address", "log")
+def _print(loaded: Settings) -> bool:
+    """Print the servers; return whether all answer."""
+    local = SupervisedAppliance(loaded)
+    asked, seen, programs = questions(loaded), read_seen(local.seen), local.supervisor.control.programs()
+    headings = ("server", "state", "process", "started again", "address", "log")
     table = Table(*(Column(heading, overflow="fold") for heading in headings))
-    for record in known:
-        state = "runs" if record.is_running() else "[red]has ended[/red]"
-        table.add_row(record.name, state, str(record.pid), record.address, record.log)
+    faults = {name: ask() if programs[name].pid else "has ended, is started again" for name, ask in asked.items()}
+    for name, address in addresses(loaded).items():
+        past = seen.get(name, Seen())
+        again = f"{past.restarts} times, last {past.last_restart}: {past.why}" if past.restarts else "never"
+        state = f"[red]{escape(faults[name])}[/red]" if faults[name] else "answers"
+        table.add_row(name, state, str(programs[name].pid or ""), escape(again), address, str(local.logs[name]))
     out.print(table)
+    return not any(faults.values())
 
 
 if __name__ == "__main__":

@@ -1,23 +1,37 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The whole appliance on one machine: Orthanc, Triton and the service, started together and stopped in order."""
+"""The whole appliance for as long as a process lasts: Orthanc, Triton and the service, started and stopped in order.
+
+For the demo, tests and benchmarks; `supervised` has the one that stays.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from appliance.inference.server import TritonServer
 from appliance.ports import require_free
 from appliance.private import be_private, close_to_others
 from appliance.process import Started
 from appliance.settings import Settings
-from deploy.local import records
 from deploy.local.credentials import with_credentials
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import named_ports
 from deploy.local.service import ROOT, ServiceProcess
 from deploy.local.settings_file import absolute
+
+
+def close_state(state_dir: Path) -> None:
+    """Take from others the rights to what an older version left open in the state folder."""
+    parts = ("orthanc", "orthanc/storage", "orthanc/orthanc.log", "triton", "triton/triton.log", "service")
+    close_to_others(state_dir / part for part in parts)
+
+
+def complete(settings: Settings) -> Settings:
+    """Return settings with whole paths, a storage and credentials, as an appliance that is started here needs them."""
+    return with_storage(with_credentials(absolute(settings, ROOT)))
 
 
 def with_storage(settings: Settings) -> Settings:
@@ -29,7 +43,7 @@ def with_storage(settings: Settings) -> Settings:
 
 
 class LocalAppliance(Started):
-    """Orthanc, Triton and the service with one set of settings.
+    """Orthanc, Triton and the service with one set of settings; they end with this process, however it ends.
 
     Parameters
     ----------
@@ -37,9 +51,6 @@ class LocalAppliance(Started):
         Ports, names and everything else; relative paths are taken from the checkout. `deploy.local.ports` has
         `with_free_ports` for one that collides with no other. What they lack of credentials is made; the attribute
         `settings` holds it.
-    detached
-        Leave the three running when this process ends, with their records in the state folder; otherwise they end
-        with it, however it ends.
     tcp_nodelay
         Whether Orthanc's DICOM sockets send small packets at once.
     report
@@ -50,24 +61,15 @@ class LocalAppliance(Started):
         self,
         settings: Settings,
         *,
-        detached: bool = False,
         tcp_nodelay: bool = True,
         report: Callable[[str, float], None] = lambda name, seconds: None,  # noqa: ARG005 - nobody listens
     ) -> None:
-        self.settings = with_storage(with_credentials(absolute(settings, ROOT)))
+        self.settings = complete(settings)
         self.state_dir = self.settings.state_dir
-        self._detached = detached
         self._report = report
-        tied = not detached
-        self.orthanc = OrthancProcess(
-            self.settings, self.state_dir / "orthanc", tcp_nodelay=tcp_nodelay, die_with_parent=tied
-        )
-        self.triton = TritonServer(self.settings.triton, self.state_dir / "triton", die_with_parent=tied)
-        files = (*self.settings.log.files, self.orthanc.log, self.triton.log)
-        logs = self.settings.log.model_copy(update={"files": files})
-        self.service = ServiceProcess(
-            self.settings.model_copy(update={"log": logs}), self.state_dir / "service", die_with_parent=tied
-        )
+        self.orthanc = OrthancProcess(self.settings, self.state_dir / "orthanc", tcp_nodelay=tcp_nodelay)
+        self.triton = TritonServer(self.settings.triton, self.state_dir / "triton")
+        self.service = ServiceProcess(self.settings, self.state_dir / "service")
 
     def start(self) -> None:
         """Start all three and return when studies can be sent.
@@ -83,8 +85,7 @@ class LocalAppliance(Started):
         """
         require_free(named_ports(self.settings))
         be_private()
-        parts = ("orthanc", "orthanc/storage", "orthanc/orthanc.log", "triton", "triton/triton.log", "service")
-        close_to_others(self.state_dir / part for part in parts)
+        close_state(self.state_dir)
         begin = time.monotonic()
         try:
             self.orthanc.launch()
@@ -95,26 +96,9 @@ class LocalAppliance(Started):
             self._report("Orthanc", time.monotonic() - begin)
             self.service.wait()
             self._report("the service", time.monotonic() - begin)
-            if self._detached:
-                records.write(self.records(), self.state_dir)
         except BaseException:
             self.stop()
             raise
-
-    def records(self) -> list[records.Record]:
-        """Return a record of each running server, in the order of their start."""
-        orthanc, triton = self.settings.orthanc, self.settings.triton
-        servers = (
-            (
-                "Orthanc",
-                self.orthanc.pid,
-                f"{orthanc.aet} at port {orthanc.dicom_port}, {orthanc.url}",
-                self.orthanc.log,
-            ),
-            ("Triton", self.triton.pid, f"grpc://{triton.host}:{triton.grpc_port}", self.triton.log),
-            ("service", self.service.pid, self.service.url, self.service.log),
-        )
-        return [records.record_of(name, pid, address, log) for name, pid, address, log in servers if pid is not None]
 
     def stop(self) -> None:
         """Stop the service, then Triton and Orthanc; what they stored stays."""

@@ -148,21 +148,34 @@ class OrthancProcess(Server):
 
     def launch(self) -> None:
         """Start it without waiting for it; `wait` does. Raises as `start` does."""
+        self.prepare()
+        require_free({"orthanc.url": orthanc_http_port(self.settings), "orthanc.dicom_port": self.dicom_port})
+        # The plugin runs the system's Python: nothing of ours may lead it to another one.
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+        }
+        self._process.launch(self.command, environment | self.environment, self._folder)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its environment must say, besides that of this process."""
+        return {"TCP_NODELAY": "1" if self._tcp_nodelay else "0"}
+
+    @property
+    def command(self) -> list[str]:
+        """What starts it, once `prepare` has written its configuration."""
+        return [str(PROGRAM), str(self._folder / "orthanc.json")]
+
+    def prepare(self) -> None:
+        """Write its configuration. Raises `SettingsError` as `start` does."""
         for program in (PROGRAM, PYTHON_PLUGIN):
             if not program.exists():
                 raise SettingsError(f"{program} is not there; deploy/install-system-packages.sh installs it")
-        require_free({"orthanc.url": orthanc_http_port(self.settings), "orthanc.dicom_port": self.dicom_port})
         (self._folder / "storage").mkdir(parents=True, exist_ok=True)
         file = self._folder / "orthanc.json"
         file.touch(mode=stat.S_IRUSR | stat.S_IWUSR)  # a password may stand in it
         written = configuration(self.settings, self._folder, doorbell=self._doorbell) | self._overrides
         file.write_text(json.dumps(written, indent=2) + "\n")
-        # The plugin runs the system's Python: nothing of ours may lead it to another one.
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
-        }
-        environment["TCP_NODELAY"] = "1" if self._tcp_nodelay else "0"
-        self._process.launch([PROGRAM, file], environment, self._folder)
 
     def wait(self, timeout_s: float = 30) -> None:
         """Return when it answers. Raises `UnavailableError` when it ended or is not ready in time."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What `up` started, kept in files, so that `down` ends those processes and no others.
+"""What `up` started (the supervisor), kept in a file, so that `down` ends that process and no other.
 
 A process id alone is reused by the system; a record also carries the boot and the moment at which the process started,
 and a process is ended only while all three agree.

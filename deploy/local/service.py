@@ -24,7 +24,7 @@ class ServiceProcess(Server):
     Parameters
     ----------
     settings
-        Its settings; relative paths are taken from the checkout. Of its own log it takes care itself.
+        Its settings; relative paths are taken from the checkout.
     folder
         Where its settings file and its log lie.
     die_with_parent
@@ -33,9 +33,7 @@ class ServiceProcess(Server):
 
     def __init__(self, settings: Settings, folder: Path, *, die_with_parent: bool = True) -> None:
         log = folder.absolute() / "service.log"
-        whole = absolute(settings, ROOT)
-        logs = whole.log.model_copy(update={"files": (*whole.log.files, log)})
-        self.settings = whole.model_copy(update={"log": logs})
+        self.settings = absolute(settings, ROOT)
         self.url = f"http://{settings.service.host}:{settings.service.port}"
         self.settings_file = folder.absolute() / "appliance.toml"
         super().__init__(Process("the service", log, die_with_parent=die_with_parent))
@@ -51,11 +49,19 @@ class ServiceProcess(Server):
     def launch(self) -> None:
         """Start it without waiting for it. Raises `UnavailableError` when its port is taken."""
         require_free({"service.port": self.settings.service.port})
-        write_settings(self.settings, self.settings_file)
         # What stood in the environment is in the file already, and may be older than what the caller changed since.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("APPLIANCE_")}
-        command = [sys.executable, "-m", "appliance", "serve", "--settings", str(self.settings_file)]
-        self._process.launch(command, environment, ROOT)
+        self.prepare()
+        self._process.launch(self.command, environment, ROOT)
+
+    @property
+    def command(self) -> list[str]:
+        """What starts it in the checkout, once `prepare` has written its settings file."""
+        return [sys.executable, "-m", "appliance", "serve", "--settings", str(self.settings_file)]
+
+    def prepare(self) -> None:
+        """Write its settings file."""
+        write_settings(self.settings, self.settings_file)
 
     def wait(self, timeout_s: float = 120) -> None:
         """Return when it is ready to read studies. Raises `UnavailableError` when it ended or took too long."""

@@ -18,9 +18,6 @@ def absolute(settings: Settings, base: Path) -> Settings:
     return settings.model_copy(
         update={
             "state_dir": (base / settings.state_dir).absolute(),
-            "log": settings.log.model_copy(
-                update={"files": tuple((base / file).absolute() for file in settings.log.files)}
-            ),
             "orthanc": orthanc.model_copy(update={"storage": storage}),
             "triton": triton.model_copy(
                 update={

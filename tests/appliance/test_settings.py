@@ -214,7 +214,7 @@ def test_a_user_and_a_password_go_together(user: str, password: str) -> None:
         ("[orthank]\nurl = 'x'", "orthank: no such setting; did you mean orthanc?"),
         ("quiet_s = 3", "quiet_s: no such setting; did you mean intake.quiet_s?"),
         ("[orthanc]\nquiet_s = 3", "orthanc.quiet_s: no such setting; did you mean intake.quiet_s?"),
-        ("[log]\nzzz = 3", "log.zzz: no such setting; there are log.files, log.max_mib"),
+        ("[log]\nzzz = 3", "log.zzz: no such setting; there are log.max_mib"),
         ("UNKNOWN = 3", "UNKNOWN: no such setting; there are state_dir, disk_low_gb, orthanc, triton"),
         ("intake = 3", "intake: this is a section: [intake] is allowed, with its settings below it"),
         ("[service]\nport = true", "service.port = True: neither true nor false is allowed here"),

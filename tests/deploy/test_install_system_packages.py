@@ -36,5 +36,5 @@ def test_without_root_or_sudo_it_names_what_is_missing_and_what_to_run() -> None
             check=False,
         )
     assert done.returncode == 1, done.stderr
-    assert "installing from Debian: dcmtk dicom3tools python3-venv" in done.stdout
-    assert "apt-get install dcmtk dicom3tools python3-venv" in done.stderr
+    assert "installing from Debian: dcmtk dicom3tools supervisor python3-venv" in done.stdout
+    assert "apt-get install dcmtk dicom3tools supervisor python3-venv" in done.stderr

@@ -19,6 +19,7 @@ from deploy.local.orthanc import ROOT
 from deploy.local.ports import named_ports, with_free_ports
 from deploy.local.records import read
 from deploy.local.settings_file import write_settings
+from deploy.local.supervisor import Control
 from tests.appliance.inference.blob_detector import write_repository
 
 Command = Callable[[str], "subprocess.CompletedProcess[str]"]
@@ -93,7 +94,9 @@ def test_up_keeps_the_appliance_running_and_down_stops_just_that(command: Comman
     started = command("up")
     assert started.returncode == 0, started.stderr
     known = read(settings.state_dir)
-    assert [record.name for record in known] == ["Orthanc", "Triton", "service"]
+    assert [record.name for record in known] == ["supervisor"]
+    servers = Control(settings.state_dir / "supervisor" / "control.sock").programs()
+    assert set(servers) == {"orthanc", "triton", "service", "watch"}
     assert all(record.is_running() for record in known)
     assert httpx.get(f"http://127.0.0.1:{settings.service.port}/health/ready").status_code == 200
 
@@ -103,10 +106,13 @@ def test_up_keeps_the_appliance_running_and_down_stops_just_that(command: Comman
     assert read(settings.state_dir) == known
     shown = command("status")
     assert shown.returncode == 0
-    assert all(record.log in shown.stdout for record in known)
+    assert all(
+        str(settings.state_dir / name / f"{name}.log") in shown.stdout for name in ("orthanc", "triton", "service")
+    )
 
     assert command("down").returncode == 0
     assert not any(record.is_running() for record in known)
+    assert not any(Path(f"/proc/{server.pid}").exists() for server in servers.values())
     for port in named_ports(settings).values():
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0

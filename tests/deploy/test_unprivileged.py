@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""`make up` as root: the servers run as a user without rights, where such a user can run them at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.settings import Settings, SupervisorSettings, TritonSettings
+from deploy.local.orthanc import ROOT
+from deploy.local.ports import with_free_ports
+from deploy.local.records import read
+from deploy.local.settings_file import write_settings
+from deploy.local.supervisor import Control
+from deploy.local.unprivileged import known_user, nobody
+from tests.appliance.inference.blob_detector import write_repository
+
+SYSTEM_PYTHON = Path("/usr/bin/python3.11")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives rights away, which root alone can")
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that everybody may enter, which pytest's are not."""
+    folder = Path(tempfile.mkdtemp(prefix="hemorrhage-public-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@as_root
+def test_what_another_user_cannot_run_is_told_with_the_reason(public: Path) -> None:
+    user = nobody()
+    assert user is not None
+    assert user.why_not(["true"], public) == ""
+    closed = public / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "program").symlink_to("/bin/true")
+    assert "ermission" in user.why_not([str(closed / "program")], public)
+    assert user.why_not([str(SYSTEM_PYTHON), "-c", "raise SystemExit('no module')"], public) == "no module"
+
+
+@as_root
+def test_what_root_owned_in_a_state_folder_is_given_away_and_nothing_behind_a_link(public: Path) -> None:
+    user = nobody()
+    assert user is not None
+    state, outside = public / "state", public / "outside"
+    (state / "orthanc").mkdir(parents=True)
+    (state / "orthanc" / "index").touch()
+    outside.touch()
+    (state / "link").symlink_to(outside)
+    user.own_all(state)
+    assert {path.lstat().st_uid for path in (state, *state.rglob("*"))} == {user.uid}
+    assert outside.stat().st_uid == 0
+
+
+@as_root
+@pytest.mark.end_to_end
+def test_up_as_root_runs_all_as_a_user_without_rights_who_owns_the_state(public: Path) -> None:
+    """The environments here may lie on a Python below /root: two are made that anybody can read."""
+    service = environment(public / "venv", Path(sys.prefix))
+    triton = environment(public / "venv-triton", ROOT / ".venv-triton")
+    write_repository(public / "models")
+    for path in (public / "models").rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    (public / "models").chmod(0o755)
+    settings = with_free_ports(
+        Settings(
+            triton=TritonSettings(model_repository=public / "models", environment=triton),
+            supervisor=SupervisorSettings(user="games"),  # a user of Debian's that owns nothing here
+        ),
+        public / "state",
+    )
+    file = write_settings(settings, public / "appliance.toml")
+
+    def run(name: str) -> subprocess.CompletedProcess[str]:
+        call = [service / "bin" / "python", "-m", "deploy.local", name, "--settings", str(file)]
+        return subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+    games = known_user("games")
+    assert games is not None
+    try:
+        for _ in range(2):  # a second start finds what is its own
+            up = run("up")
+            assert up.returncode == 0, up.stderr
+            assert "as user games" in up.stderr
+            (record,) = read(settings.state_dir)
+            pids = {record.pid} | {
+                state.pid for state in Control(settings.state_dir / "supervisor" / "control.sock").programs().values()
+            }
+            assert len(pids) == 5
+            assert {Path(f"/proc/{pid}").stat().st_uid for pid in pids} == {games.uid}
+            assert (settings.state_dir / "ledger.sqlite").stat().st_uid == games.uid
+            assert run("status").returncode == 0
+            assert run("down").returncode == 0
+    finally:
+        run("down")
+
+
+def environment(folder: Path, like: Path) -> Path:
+    """Return an environment on the system's Python that has the packages of another one."""
+    subprocess.run([SYSTEM_PYTHON, "-m", "venv", "--without-pip", folder], check=True)
+    packages = folder / "lib" / "python3.11" / "site-packages"
+    shutil.rmtree(packages)
+    packages.symlink_to((like / "lib" / "python3.11" / "site-packages").resolve())
+    return folder
