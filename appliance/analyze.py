@@ -240,6 +240,7 @@ def result(answer: Answer | None, refusals: tuple[Refusal, ...], model: dict[str
         "present": facts.get("present"),
         "probability": facts.get("probability"),
         "coverage": facts.get("coverage"),
+        "flaws": facts.get("flaws", []),
         "lesions": facts.get("lesions", []),
         "series": {key: facts["series"][key] for key in ("uid", "description", "slices")} if facts else None,
         "refusals": refusals_json(every_refusal),

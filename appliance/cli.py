@@ -25,7 +25,7 @@ from appliance import __version__
 from appliance.allowed import date
 from appliance.clocks import clock_words, iso
 from appliance.errors import ApplianceError, SettingsError
-from appliance.results.wording import PART_ONLY, covered_words, of_part
+from appliance.results.wording import IMAGE_FLAW, PART_ONLY, covered_words, of_part
 from appliance.settings import Settings, load_settings
 from appliance.transport import bounded_client
 from appliance.web.accounts import Role, new_account, read_accounts, write_accounts
@@ -146,6 +146,9 @@ def _print_result(document: dict[str, Any]) -> None:
         colour = "yellow" if covered["partial"] else "green"
         none_found = f"[{colour}]no hemorrhage found[/{colour}]"
         answer = "[red]hemorrhage[/red]" if document["present"] else none_found
+        for flaw in document["flaws"]:
+            said = f"{IMAGE_FLAW} {flaw['code']}: {flaw['reason']}"
+            out.print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
         series = document["series"]
         out.print(f"{answer}{of_part(covered)}  probability {document['probability']:.3f}")
         for missing in covered["missing"]:
@@ -213,6 +216,7 @@ def status_lines(study: dict[str, Any]) -> list[str]:
         "" if probability is None else f"probability {probability:.3f}",
         "" if turnaround is None else f"turnaround {turnaround:.2f} s",
         *(lesion_headline(lesion) for lesion in study.get("lesions") or ()),
+        *(f"flaw {flaw['code']}" for flaw in study.get("flaws") or ()),
     )
     reasons = _why_not(study).splitlines() if present is None else covered["missing"] if covered else ()
     return [study["study_uid"], "  " + ", ".join(filter(None, facts)), *(f"    {reason}" for reason in reasons)]

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from appliance import __version__
 from appliance.errors import RefusalCode, UnavailableError
+from appliance.imaging.flaws import FlawCode
 from appliance.ledger.states import JobState, StudyState
 from appliance.results.kinds import KEY_IMAGES, KEY_OBJECTS, SEG
 
@@ -66,6 +67,12 @@ class Metrics:
             "hemorrhage_refusals",
             "Reasons for which series were not read; study=answered: another series of the study was",
             ["code", "study"],
+            registry=self.registry,
+        )
+        self.flaws = Counter(
+            "hemorrhage_image_flaws",
+            "What was wrong with images that were read all the same",
+            ["code"],
             registry=self.registry,
         )
         self.crashes = Counter(
@@ -142,6 +149,8 @@ class Metrics:
         for code in RefusalCode:  # so that a rate exists before the first one happens
             self.refusals.labels(code.value, "answered")
             self.refusals.labels(code.value, "refused")
+        for flaw in FlawCode:
+            self.flaws.labels(flaw.value)
         for kind in (SEG, KEY_IMAGES, KEY_OBJECTS):
             self.unmade.labels(kind.name)
         for why in ("no account", "role"):

@@ -19,6 +19,7 @@ from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.findings.find import find
 from appliance.findings.finding import Finding
 from appliance.imaging.check import check
+from appliance.imaging.flaws import Flaw, flaws
 from appliance.imaging.instances import Instance
 from appliance.imaging.read import read_volume
 from appliance.imaging.resize import to_square_field
@@ -69,6 +70,7 @@ class ReadAnswer(_Answer):
     selection_reasons: tuple[str, ...]
     finding: Finding
     covered: Coverage
+    flaws: tuple[Flaw, ...]
     results: Results
 
 
@@ -89,6 +91,7 @@ class ReadStudy:
     reading: Reading
     finding: Finding
     covered: Coverage
+    flaws: tuple[Flaw, ...]
 
 
 class Pipeline:
@@ -144,7 +147,7 @@ class Pipeline:
             judgement = candidates.popleft()
             stack = judgement.stack
             try:
-                volume = _accepted(stack, study.fetch, clock)
+                volume, seen = _accepted(stack, study.fetch, clock)
             except RefusedError as error:
                 refusals += error.refusals
                 continue
@@ -171,6 +174,7 @@ class Pipeline:
                 reading,
                 finding,
                 covered,
+                seen,
             )
 
         if not any(refusal.code is RefusalCode.SOURCE_DELETED for refusal in refusals):  # gone is not unsuitable
@@ -186,6 +190,7 @@ class Pipeline:
                 read.reading,
                 read.finding,
                 covered=read.covered,
+                flaws=read.flaws,
                 settings=self.settings,
                 created=datetime.now(UTC),
                 supersedes=supersedes,
@@ -201,6 +206,7 @@ class Pipeline:
             read.selection_reasons,
             read.finding,
             read.covered,
+            read.flaws,
             results,
         )
 
@@ -210,10 +216,14 @@ def _show_more(candidates: Iterable[Judgement], put_off: set[Stack], part: Stack
     return any(reaches_beyond(other.stack, part) for other in candidates if other.stack not in put_off)
 
 
-def _accepted(stack: Stack, fetch: Callable[[str], bytes], clock: StepClock) -> Volume:
-    """Return the stack's volume, or raise `RefusedError`: then the volume is gone before the next best one is read."""
+def _accepted(stack: Stack, fetch: Callable[[str], bytes], clock: StepClock) -> tuple[Volume, tuple[Flaw, ...]]:
+    """Return the stack's volume and its flaws, or raise `RefusedError`.
+
+    After a refusal the volume is gone before the next best one is read.
+    """
     with clock(Step.READ):
         volume = read_volume(stack, fetch)
     with clock(Step.CHECK):
-        check(volume)
-    return volume
+        inside = check(volume)
+        seen = flaws(volume, stack.geometry, inside.slices) if stack.geometry is not None else ()
+    return volume, seen

@@ -336,6 +336,8 @@ class Worker:
         self._metrics.answers.labels("present" if answer.finding.present else "absent").inc()
         if answer.covered.partial:
             self._metrics.partial.inc()
+        for flaw in answer.flaws:
+            self._metrics.flaws.labels(flaw.code.value).inc()
 
     def _clocked(self, timing_ms: dict[str, float]) -> None:
         for step, ms in timing_ms.items():

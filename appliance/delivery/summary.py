@@ -22,6 +22,7 @@ def summary(answer: ReadAnswer) -> dict[str, Any]:
         "extend_score": finding.criteria.extend_score,
         "lesions": [lesion_facts(lesion) for lesion in finding.lesions],
         "coverage": answer.covered.facts,
+        "flaws": [{"code": flaw.code.value, "reason": flaw.reason} for flaw in answer.flaws],
         "series": {
             "uid": stack.series_uid,
             "description": stack.description,

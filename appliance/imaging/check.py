@@ -52,8 +52,8 @@ _AIR_MOST_HU = -850
 _STEP = 4
 
 
-def check(volume: Volume) -> None:
-    """Accept the volume, or raise `RefusedError`: IMPLAUSIBLE_HU or NOT_HEAD with the figures that say why."""
+def check(volume: Volume) -> Enclosed:
+    """Return what the skull encloses, or raise `RefusedError`: IMPLAUSIBLE_HU or NOT_HEAD, with the figures why."""
 
     def refused(code: RefusalCode, reason: str) -> RefusedError:
         return RefusedError(Refusal(code, reason, volume.series_uid))
@@ -99,6 +99,7 @@ def check(volume: Volume) -> None:
             f"what the skull encloses has a median of {inside.median_hu:.0f} HU and an upper quartile of "
             f"{inside.upper_hu:.0f} HU, which no brain has: the values do not look like HU",
         )
+    return inside
 
 
 def _air_hu(measured: NDArray[np.int16]) -> float | None:

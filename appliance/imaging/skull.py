@@ -37,7 +37,32 @@ _MOST_SLICES: Final = 32
 """More slices than this tell nothing new; so many are looked at, evenly spread."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class SkullSlice:
+    """What rays from the middle of a slice meet, where a skull encloses brain on it.
+
+    Attributes
+    ----------
+    z: which slice of the volume.
+    middle: y, x of the middle of what the slice shows, in blocks.
+    spacing_mm: distance of blocks, y and x.
+    blocks: means of blocks of the slice [Y, X], HU.
+    rays: HU along the rays [angle, radius], which are `_STEP_MM` from sample to sample.
+    bone, on_image: of each sample, whether it is bone, and whether it lies on the image.
+    shell_mm: how far from the middle the skull's outer edge is, by angle.
+    """
+
+    z: int
+    middle: tuple[float, float]
+    spacing_mm: tuple[float, float]
+    blocks: NDArray[np.float32]
+    rays: NDArray[np.float32]
+    bone: NDArray[np.bool_]
+    on_image: NDArray[np.bool_]
+    shell_mm: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Enclosed:
     """What is enclosed by a skull.
 
@@ -45,27 +70,31 @@ class Enclosed:
     ----------
     height_mm: how much of the stack shows it.
     lower_hu, median_hu, upper_hu: quartiles of what is enclosed, the middle one of those slices; 0 without any.
+    slices: the slices that were looked at and show it, foot to head.
     """
 
     height_mm: float
     lower_hu: float
     median_hu: float
     upper_hu: float
+    slices: tuple[SkullSlice, ...] = ()
 
 
 def enclosed(volume: Volume) -> Enclosed:
     """Return what is enclosed by a skull in the volume."""
     looked_at = np.unique(np.linspace(0, volume.slices - 1, min(volume.slices, _MOST_SLICES)).round().astype(int))
-    quartiles = []
+    quartiles, slices = [], []
     for z in looked_at:
-        found = _enclosed_values(*_blocks(volume.hu[z], volume.pixel_spacing_mm))
+        found = _enclosed_values(int(z), *_blocks(volume.hu[z], volume.pixel_spacing_mm))
         if found is not None:
-            quartiles.append([found[len(found) * quarter // 4] for quarter in (1, 2, 3)])
+            values, one = found
+            quartiles.append([values[len(values) * quarter // 4] for quarter in (1, 2, 3)])
+            slices.append(one)
     if not quartiles:
         return Enclosed(0.0, 0.0, 0.0, 0.0)
     share = len(quartiles) / len(looked_at)
     lower, median, upper = np.median(quartiles, axis=0).tolist()
-    return Enclosed(share * float(volume.slice_spans_mm.sum()), lower, median, upper)
+    return Enclosed(share * float(volume.slice_spans_mm.sum()), lower, median, upper, tuple(slices))
 
 
 def _blocks(
@@ -82,8 +111,10 @@ def _blocks(
     return np.asarray(total / np.float32(tall * wide), np.float32), spacing_mm
 
 
-def _enclosed_values(plane: NDArray[np.float32], spacing_mm: tuple[float, float]) -> NDArray[np.float32] | None:
-    """Return the rising HU of what a skull encloses on a slice [Y, X], each for as much area; None without any."""
+def _enclosed_values(
+    z: int, plane: NDArray[np.float32], spacing_mm: tuple[float, float]
+) -> tuple[NDArray[np.float32], SkullSlice] | None:
+    """Return the rising HU of what a skull encloses on slice `z` [Y, X], each for as much area; None without any."""
     body = plane > BODY_HU
     if not body.any():
         return None
@@ -117,4 +148,5 @@ def _enclosed_values(plane: NDArray[np.float32], spacing_mm: tuple[float, float]
     # Rays lie closer together in the middle: as many of each value as it has area.
     order = np.argsort(values)
     even = np.searchsorted(np.cumsum(areas[order]), np.linspace(0, area, 400, endpoint=False))
-    return np.asarray(values[order][even])
+    seen = SkullSlice(z, (middle[0], middle[1]), spacing_mm, plane, rays, bone, on_image, (shell + 1) * _STEP_MM)
+    return np.asarray(values[order][even]), seen

@@ -328,6 +328,7 @@ def _decision(answer: dict[str, Any]) -> dict[str, Any]:
     told["lesions"] = [
         {name: lesion.get(name) for name in ("type", "volume_ml", "confidence")} for lesion in answer.get("lesions", ())
     ]
+    told["flaws"] = [flaw["code"] for flaw in answer.get("flaws", ())]
     covered = answer.get("coverage") or {}
     told["slices"] = {name: covered.get(name) for name in ("slices_read", "slices_there", "partial")}
     told["series_uid"] = (answer.get("series") or {}).get("uid")

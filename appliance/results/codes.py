@@ -12,6 +12,7 @@ from typing import Final
 
 from pydicom.sr.coding import Code
 
+from appliance.imaging.flaws import FlawCode
 from appliance.reading.contract import HemorrhageType
 
 # Documents and their frame
@@ -65,6 +66,16 @@ PARTLY_WITHOUT_FINDINGS: Final = Code("111243", "DCM", "Not all algorithms succe
 PARTLY_WITH_FINDINGS: Final = Code("111244", "DCM", "Not all algorithms succeeded; with findings")
 QUALITY_FINDING: Final = Code("111052", "DCM", "Quality Finding")
 COVERAGE_INCOMPLETE: Final = Code("130576", "DCM", "Anatomy coverage incomplete")
+MOTION_BLUR: Final = Code("111210", "DCM", "Motion blur")
+OTHER_ARTIFACT: Final = Code("111215", "DCM", "Artifact(s) other than grid or detector artifact")
+IMAGE_ARTIFACT: Final = Code("111207", "DCM", "Image artifact(s)")
+FLAWS: Final = {
+    FlawCode.MOTION: MOTION_BLUR,
+    FlawCode.METAL: OTHER_ARTIFACT,
+    FlawCode.CUT_OFF: COVERAGE_INCOMPLETE,
+    FlawCode.BURNED_IN: IMAGE_ARTIFACT,
+}
+"""The quality findings of flaws; the others have no code that says what they are, and stand in words alone."""
 
 # Key object selection
 OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")

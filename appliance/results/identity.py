@@ -26,7 +26,7 @@ from appliance.inference.detections import ModelIdentity
 from appliance.reading.lesions import Criteria
 from appliance.settings import Settings
 
-RESULT_FORMAT: Final = 3
+RESULT_FORMAT: Final = 4
 """Raised whenever the same answer is written differently, so that the new objects do not hide behind the old."""
 
 NAMESPACE: Final = UUID("6f0c2a3e-6f5b-4c0e-9d52-3b1f6f4e7a10")

@@ -22,6 +22,7 @@ from pydicom.uid import KeyObjectSelectionDocumentStorage, RLELossless, Secondar
 from appliance.coverage.coverage import Coverage
 from appliance.errors import DrawingError
 from appliance.findings.finding import Finding
+from appliance.imaging.header import text
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
 from appliance.reading.detections import Box
@@ -245,7 +246,8 @@ def _capture(volume: Volume, heading: Heading, index: int, number: int) -> Datas
     capture.DateOfSecondaryCapture = capture.ContentDate
     capture.TimeOfSecondaryCapture = capture.ContentTime
     capture.BodyPartExamined = "HEAD"
-    capture.BurnedInAnnotation = "NO"
+    # What the source has drawn into it is drawn here too.
+    capture.BurnedInAnnotation = "YES" if text(volume.headers[index], "BurnedInAnnotation").upper() == "YES" else "NO"
     capture.RecognizableVisualFeatures = "NO"
     capture.LossyImageCompression = "00"
     capture.PatientOrientation = ["L", "P"]

@@ -16,6 +16,7 @@ from pydicom import Dataset
 
 from appliance.coverage.coverage import Coverage
 from appliance.findings.finding import Finding
+from appliance.imaging.flaws import Flaw
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
 from appliance.log import describe
@@ -109,6 +110,7 @@ class Draft:
     finding: Finding
     head: Heading
     covered: Coverage
+    flaws: Sequence[Flaw]
     settings: Settings
     slices: Sequence[int]
     """Z indices of the slices to show, foot to head."""
@@ -143,6 +145,7 @@ def _structured_report(draft: Draft) -> Iterator[Dataset]:
         draft.finding,
         draft.head,
         covered=draft.covered,
+        flaws=draft.flaws,
         sop_class=draft.settings.results.sr_sop_class,
         segmentation=seg if isinstance(seg, Dataset) else None,
         key_slices=draft.slices,
@@ -187,6 +190,7 @@ def report(
     finding: Finding,
     *,
     covered: Coverage,
+    flaws: Sequence[Flaw] = (),
     settings: Settings,
     created: datetime,
     supersedes: tuple[str, str] | None = None,
@@ -200,6 +204,7 @@ def report(
     Parameters
     ----------
     covered: how much of the head was read; every object says so.
+    flaws: what is wrong with what was read; the SR says so.
     created: when the answer was made, with its time zone. It is the only thing in which a repeat differs; UIDs do not.
     supersedes: SOP Class UID and SOP Instance UID of the older SR of this study that this answer replaces.
     selection_reasons: why this series was read, sentences for people.
@@ -207,7 +212,7 @@ def report(
     identity = answer_identity(volume, reading.model, finding.criteria, settings, covered)
     head = heading(volume, identity, created, settings.results.institution, reading.model)
     slices = key_slices(volume, reading, finding, settings.results.key_images or LIBRARY_SLICES)
-    draft = Draft(volume, reading, finding, head, covered, settings, slices, supersedes, selection_reasons)
+    draft = Draft(volume, reading, finding, head, covered, flaws, settings, slices, supersedes, selection_reasons)
     objects: dict[str, ResultObject] = {}
     for type_ in RESULT_TYPES:
         made: tuple[Dataset | KeyImage, ...] = ()

@@ -20,6 +20,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 from appliance import __version__
 from appliance.coverage.coverage import Coverage
 from appliance.findings.finding import Finding, Lesion
+from appliance.imaging.flaws import Flaw
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity
 from appliance.reading.lesions import Criteria
@@ -29,7 +30,7 @@ from appliance.results.content_items import Relation
 from appliance.results.facts import lesion_measures, lesion_sentence
 from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading
 from appliance.results.identity import series_uid_of
-from appliance.results.wording import PART_ONLY, RESEARCH_USE, covered_words, millilitres, of_part
+from appliance.results.wording import IMAGE_FLAW, PART_ONLY, RESEARCH_USE, covered_words, millilitres, of_part
 
 MOST_LESIONS: Final = 20
 NO_SEGMENTATION: Final = "The segmentation could not be made: volumes stand here, outlines on the key images alone."
@@ -42,6 +43,7 @@ def structured_report(
     heading: Heading,
     *,
     covered: Coverage,
+    flaws: Sequence[Flaw] = (),
     sop_class: str,
     segmentation: Dataset | None,
     key_slices: Sequence[int],
@@ -54,6 +56,7 @@ def structured_report(
     ----------
     covered: how much of the head was read. Of a part the report is partial (Completion Flag), the presence of a
         hemorrhage that was not found is undetermined, and the words say of what they are.
+    flaws: what is wrong with what was read all the same: a quality finding each, and a sentence.
     sop_class: a key of `SOP_CLASSES`.
     segmentation: the SEG whose segment numbers are the lesions' numbers; None when nothing was found, or it could not
         be made: then the report says so, and the lesions stand in it without their segments.
@@ -61,7 +64,7 @@ def structured_report(
     selection_reasons: why this series was read, sentences for people.
     supersedes: SOP Class UID and SOP Instance UID of the older SR of this study that this one replaces.
     """
-    tree = _Tree(volume, finding, heading, segmentation, covered)
+    tree = _Tree(volume, finding, heading, segmentation, covered, flaws)
     report = Dataset()
     heading.write(report, kinds.SR, SOP_CLASSES[sop_class])
     report.ReferencedPerformedProcedureStepSequence = []
@@ -123,7 +126,13 @@ class _Tree:
     """The parts of the content tree of one answer."""
 
     def __init__(
-        self, volume: Volume, finding: Finding, heading: Heading, segmentation: Dataset | None, covered: Coverage
+        self,
+        volume: Volume,
+        finding: Finding,
+        heading: Heading,
+        segmentation: Dataset | None,
+        covered: Coverage,
+        flaws: Sequence[Flaw],
     ) -> None:
         self.volume = volume
         self.finding = finding
@@ -133,6 +142,7 @@ class _Tree:
         )
         self.segmentation = segmentation
         self.covered = covered
+        self.flaws = flaws
 
     def observer(self) -> Iterator[Dataset]:
         """TID 1002 and 1004: the device that observed."""
@@ -179,6 +189,8 @@ class _Tree:
         present, partial = self.finding.present, self.covered.partial
         presence = codes.PRESENT if present else codes.UNDETERMINED if partial else codes.ABSENT
         succeeded = codes.SUCCEEDED_WITH_FINDINGS if present else codes.SUCCEEDED_WITHOUT_FINDINGS
+        quality = [codes.COVERAGE_INCOMPLETE] if partial else []
+        quality += [codes.FLAWS[flaw.code] for flaw in self.flaws if flaw.code in codes.FLAWS]
         partly = codes.PARTLY_WITH_FINDINGS if present else codes.PARTLY_WITHOUT_FINDINGS
         return items.container(
             codes.MEASUREMENT_GROUP,
@@ -188,7 +200,7 @@ class _Tree:
                 *self.algorithm(),
                 self._number(codes.PROBABILITY, self.finding.probability),
                 items.code(codes.PRESENCE, presence),
-                *([items.code(codes.QUALITY_FINDING, codes.COVERAGE_INCOMPLETE)] if partial else []),
+                *(items.code(codes.QUALITY_FINDING, found) for found in dict.fromkeys(quality)),
                 items.code(codes.SUMMARY_OF_PROCESSING, partly if partial else succeeded),
                 items.text(codes.COMMENT, self._summary(selection_reasons, superseding)),
             ],
@@ -270,6 +282,7 @@ class _Tree:
             RESEARCH_USE,
             answer,
             *([f"{PART_ONLY} {'; '.join(covered.missing)}."] if covered.partial else []),
+            *(f"{IMAGE_FLAW} {flaw.code}: {flaw.reason}." for flaw in self.flaws),
             f"Highest score {finding.probability:.2f}, threshold {criteria.threshold:.2f}."
             + (
                 f" Lesions are extended by what scores {criteria.extend_score:.2f} or more." if criteria.extends else ""

@@ -15,6 +15,9 @@ IN_THE_PART: Final = "in the part of the head that was read"
 
 PART_ONLY: Final = "PART OF THE HEAD ONLY."
 
+IMAGE_FLAW: Final = "IMAGE QUALITY:"
+"""Begins what is wrong with images that were read all the same."""
+
 
 def millilitres(volume_ml: float) -> str:
     """Return a volume for people: one digit after the point, two figures when it is small."""

@@ -80,6 +80,7 @@ def _no_answer(state: str, since: float) -> dict[str, Any]:
         "extend_score": None,
         "lesions": [],
         "coverage": None,
+        "flaws": [],
         "series": None,
         "model": None,
         "refusals": [],

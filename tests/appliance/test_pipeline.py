@@ -19,6 +19,7 @@ from appliance import pipeline as pipeline_module
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.instances import parse_instance
 from appliance.imaging.pixels import hounsfield
+from appliance.imaging.skull import Enclosed
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
 from appliance.pipeline import Pipeline, ReadAnswer, Study, UnreadAnswer
@@ -109,9 +110,10 @@ def test_a_volume_that_is_refused_is_gone_before_the_next_best_is_read(monkeypat
         read.append(weakref.ref(volume))
         return volume
 
-    def check(volume: Volume) -> None:
+    def check(volume: Volume) -> Enclosed:
         if len(read) == 1:
             raise RefusedError(Refusal(RefusalCode.NOT_HEAD, "the first one", volume.series_uid))
+        return Enclosed(150.0, 27.0, 30.0, 34.0)
 
     monkeypatch.setattr(pipeline_module, "read_volume", read_volume)
     monkeypatch.setattr(pipeline_module, "check", check)

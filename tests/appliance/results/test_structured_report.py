@@ -17,6 +17,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from appliance.coverage.coverage import Coverage
+from appliance.imaging.flaws import Flaw, FlawCode
 from appliance.reading.contract import HemorrhageType
 from appliance.results.identity import series_uid_of
 from appliance.settings import ResultsSettings, Settings
@@ -205,6 +206,21 @@ def test_the_words_say_what_was_found_and_why_this_series() -> None:
     lesion = answer.finding.lesions[0]
     assert lesion.abc2_ml is not None
     assert iph.startswith(f"IPH, medium: {lesion.volume_ml:.1f} mL (ABC/2 {lesion.abc2_ml:.1f} mL), confidence 0.90")
+
+
+def test_each_flaw_of_the_images_is_a_quality_finding_where_there_is_a_code_and_a_sentence_always() -> None:
+    seen = (
+        Flaw(FlawCode.MOTION, "the head moved"),
+        Flaw(FlawCode.METAL, "metal on 3 of 30 slices"),
+        Flaw(FlawCode.KERNEL, "kernel DETAIL lies between soft and sharp"),
+    )
+    group = groups(answered(flaws=seen).results.sr)[0]
+    codes_said = [item.ConceptCodeSequence[0].CodeValue for item in named(group, "111052")]
+    assert codes_said == ["111210", "111215"]
+    lines = named(group, "121106")[0].TextValue.split("\n")
+    for flaw in seen:
+        assert f"IMAGE QUALITY: {flaw.code.value}: {flaw.reason}." in lines
+    assert "IMAGE QUALITY" not in named(groups(answered().results.sr)[0], "121106")[0].TextValue
 
 
 def test_the_words_and_the_parameters_say_from_which_scores_detections_counted() -> None:

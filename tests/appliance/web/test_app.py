@@ -231,6 +231,12 @@ class TestPage:
         assert f"none found partial in the part of the head that was read {missing}" in text
         assert "12 of 30 slices, 60 mm" in text
 
+    def test_the_page_tells_what_is_wrong_with_the_images(self, site: Site) -> None:
+        site.answered("a", flaws=[{"code": "motion", "reason": "the head moved: 3 of 20 slices"}])
+        assert site.client.get("/status").json()["studies"][0]["flaws"][0]["code"] == "motion"
+        assert "motion: the head moved: 3 of 20 slices" in site.client.get("/").text
+        assert 'hemorrhage_image_flaws_total{code="motion"} 0.0' in site.client.get("/metrics").text
+
     def test_what_a_scanner_wrote_is_text_and_never_markup(self, site: Site) -> None:
         site.answered("a")
         assert "Head &lt;5.0&gt; soft &amp; thin" in site.client.get("/").text
