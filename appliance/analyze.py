@@ -37,9 +37,10 @@ from appliance.errors import (
     refusals_json,
 )
 from appliance.imaging.instances import Instance, parse_instance
-from appliance.inference.detector import TritonDetector
+from appliance.inference.detector import Target, TritonDetector
 from appliance.inference.series_classifier import SeriesClassifier
 from appliance.inference.server import TritonServer
+from appliance.models.standing import targets_of
 from appliance.pipeline import Answer, Pipeline, ReadAnswer, Study
 from appliance.settings import Settings
 
@@ -172,15 +173,20 @@ def with_secret(settings: Settings) -> Settings:
 def detector_at_hand(settings: Settings, say: Callable[[str], None]) -> Iterator[TritonDetector]:
     """Yield a detector on the Triton of the settings; start that Triton when none is there, and stop it again."""
     triton = settings.triton
+    promoted = targets_of(settings, say)
+
+    def wanted() -> Sequence[Target]:
+        return promoted
+
     if _listens(triton.host, triton.grpc_port):
-        detector = patiently(lambda: TritonDetector(triton), say)
+        detector = patiently(lambda: TritonDetector(triton, targets=wanted), say)
         try:
             yield detector
         finally:
             detector.close()
         return
     say(f"no Triton answers on {triton.host}:{triton.grpc_port}: starting one")
-    server = TritonServer(triton, settings.state_dir)
+    server = TritonServer(triton, settings.state_dir, site_models=settings.site_models)
     try:
         server.start()
     except OSError as error:
@@ -189,7 +195,7 @@ def detector_at_hand(settings: Settings, say: Callable[[str], None]) -> Iterator
             "the folder, make room on its disk, or set state_dir to another one"
         ) from error
     with server:  # which runs already, and is stopped at the end
-        detector = TritonDetector(triton)
+        detector = TritonDetector(triton, targets=wanted)
         try:
             yield detector
         finally:

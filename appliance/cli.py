@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command `appliance`: serve, analyze, status, doctor, accounts, audit, settings.
+"""The command `appliance`: serve, analyze, status, models, doctor, accounts, audit, settings.
 
 It parses, calls, prints; it decides nothing.
 """
@@ -17,16 +17,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import httpx
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from appliance import __version__
 from appliance.allowed import date
 from appliance.clocks import clock_words, iso
+from appliance.console import (
+    ANALYSED,
+    FAILED,
+    PATIENCE_S,
+    REFUSED,
+    USAGE,
+    JsonOption,
+    SettingsOption,
+    folding_table,
+    loaded_settings,
+    out,
+    print_error,
+    say,
+    sentence_of,
+)
 from appliance.errors import ApplianceError, SettingsError
+from appliance.models.command import models_app
 from appliance.results.wording import IMAGE_FLAW, PART_ONLY, covered_words, of_part
-from appliance.settings import Settings, load_settings
+from appliance.settings import Settings
 from appliance.transport import bounded_client
 from appliance.web.accounts import Role, new_account, read_accounts, write_accounts
 
@@ -40,51 +55,9 @@ app = typer.Typer(
     help="Reads the head CTs in an Orthanc for intracranial hemorrhage and hands back DICOM SR, SEG and key images. "
     "For testing and research: the shipped weights were trained on simulated scans alone.",
 )
-SettingsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--settings", help="TOML file; else $APPLIANCE_SETTINGS, ./appliance.toml, /etc/hemorrhage-appliance/"
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+app.add_typer(models_app, name="models")
 
-out = Console()
-err = Console(stderr=True)
-
-ANALYSED, FAILED, USAGE, REFUSED = 0, 1, 2, 3
-
-_PATIENCE_S = 10.0
 _DAY_S = 86_400
-
-
-def _print_error(sentence: str) -> None:
-    # What comes from outside (paths, headers, servers) may hold what rich would take for markup.
-    err.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
-
-
-def _say(sentence: str) -> None:
-    err.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-
-def _folding(*headings: str) -> Table:
-    """Return a table that breaks a long word (a path, a UID) over lines instead of cutting it."""
-    return Table(*(Column(heading, overflow="fold") for heading in headings))
-
-
-def _sentence(error: ApplianceError | OSError) -> str:
-    """Return what happened: our own words, or of a fault of the system what and where."""
-    if isinstance(error, ApplianceError):
-        return str(error)
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or type(error).__name__}; check the rights of this user and the room on the disk"
-
-
-def _settings(path: Path | None) -> Settings:
-    try:
-        return load_settings(path)
-    except ApplianceError as error:
-        _print_error(str(error))
-        raise typer.Exit(USAGE) from error
 
 
 @app.command()
@@ -92,11 +65,11 @@ def serve(settings: SettingsOption = None) -> None:
     """Run the service: follow Orthanc, read what arrives, store the answers, show status and metrics."""
     from appliance.service import serve as run_service
 
-    loaded = _settings(settings)
+    loaded = loaded_settings(settings)
     try:
         run_service(loaded)
     except (ApplianceError, OSError) as error:
-        _print_error(_sentence(error))
+        print_error(sentence_of(error))
         raise typer.Exit(FAILED) from error
 
 
@@ -112,23 +85,23 @@ def analyze(
     from appliance import analyze as folder_analysis
     from appliance.answer_folder import AnswerFolder
 
-    loaded = folder_analysis.with_secret(_settings(settings))
+    loaded = folder_analysis.with_secret(loaded_settings(settings))
     try:
         contents = folder_analysis.folder_contents(folder)
         chosen = contents.study(study)
         AnswerFolder(out_dir).require_usable()  # before a person waits for an answer
         answer, model = None, None
         if chosen is not None:
-            with folder_analysis.detector_at_hand(loaded, _say) as detector:
-                answer = folder_analysis.analyze(chosen, loaded, detector, _say)
+            with folder_analysis.detector_at_hand(loaded, say) as detector:
+                answer = folder_analysis.analyze(chosen, loaded, detector, say)
                 model = asdict(answer.model)
         document = folder_analysis.result(answer, contents.refusals, model)
-        written = folder_analysis.write_answer(out_dir, answer, document, _say)
+        written = folder_analysis.write_answer(out_dir, answer, document, say)
     except folder_analysis.WhichStudyError as error:
-        _print_error(str(error))
+        print_error(str(error))
         raise typer.Exit(USAGE) from error
     except (ApplianceError, OSError) as error:
-        _print_error(_sentence(error))
+        print_error(sentence_of(error))
         raise typer.Exit(FAILED) from error
     if as_json:
         typer.echo(json.dumps(document, indent=2))
@@ -174,13 +147,13 @@ def status(
     limit: Annotated[int, typer.Option(help="How many of the newest studies are listed")] = 20,
 ) -> None:
     """List studies with their state, answer and turnaround, as the running service reports them."""
-    loaded = _settings(settings)
+    loaded = loaded_settings(settings)
     address = f"http://{loaded.service.host}:{loaded.service.port}"
     try:
-        with bounded_client(address, timeout_s=_PATIENCE_S) as client:
+        with bounded_client(address, timeout_s=PATIENCE_S) as client:
             document = client.get("/status", params={"limit": limit}).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
-        _print_error(
+        print_error(
             f"the service does not answer on {address}: {error}\n"
             "start it with `appliance serve`; `appliance doctor` says more"
         )
@@ -233,12 +206,12 @@ def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None
     """Check settings, Orthanc, plugin, Triton, models and disk, and say what to do about each fault."""
     from appliance.doctor.diagnose import diagnose
 
-    checks = diagnose(_settings(settings))
+    checks = diagnose(loaded_settings(settings))
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:
         colours = {"ok": "green", "warn": "yellow", "fail": "red"}
-        table = _folding("", "check", "what was seen", "what to do")
+        table = folding_table("", "check", "what was seen", "what to do")
         for check in checks:
             state = f"[{colours[check.state]}]{check.state}[/]"
             table.add_row(state, check.name, escape(check.what), escape(check.remedy))
@@ -249,9 +222,9 @@ def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None
 @app.command("settings")
 def show_settings(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Show every setting: its value in force and its meaning."""
-    loaded = _settings(settings)
+    loaded = loaded_settings(settings)
     values = loaded.model_dump(mode="json")
-    table = _folding("setting", "value", "meaning")
+    table = folding_table("setting", "value", "meaning")
     for section, outer in type(loaded).model_fields.items():
         of_section = getattr(type(getattr(loaded, section)), "model_fields", None)
         if of_section is None:
@@ -278,25 +251,25 @@ def _faults_told() -> Iterator[None]:
     try:
         yield
     except (ApplianceError, OSError) as error:
-        _print_error(_sentence(error))
+        print_error(sentence_of(error))
         raise typer.Exit(FAILED) from error
 
 
 @accounts_app.command("add")
 def add_account(name: str, role: Role, settings: SettingsOption = None) -> None:
     """Make an account and print its secret, once: the appliance keeps a sha256 of it alone. An older one ends."""
-    file = _settings(settings).accounts_file
+    file = loaded_settings(settings).accounts_file
     with _faults_told():
         account, secret = new_account(name, role)
         write_accounts(file, [*(one for one in read_accounts(file) if one.name != name), account])
-    _say(f"{name} may {role}; its secret, shown this once:")
+    say(f"{name} may {role}; its secret, shown this once:")
     typer.echo(secret)
 
 
 @accounts_app.command("remove")
 def remove_account(name: str, settings: SettingsOption = None) -> None:
     """End an account: a running service lets it in no more."""
-    file = _settings(settings).accounts_file
+    file = loaded_settings(settings).accounts_file
     with _faults_told():
         accounts = read_accounts(file)
         if name not in {one.name for one in accounts}:
@@ -308,11 +281,11 @@ def remove_account(name: str, settings: SettingsOption = None) -> None:
 def list_accounts(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Show the accounts and their roles; nobody can be shown a secret."""
     with _faults_told():
-        accounts = read_accounts(_settings(settings).accounts_file)
+        accounts = read_accounts(loaded_settings(settings).accounts_file)
     if as_json:
         typer.echo(json.dumps([{"name": one.name, "role": one.role} for one in accounts], indent=2))
         return
-    table = _folding("account", "role")
+    table = folding_table("account", "role")
     for one in accounts:
         table.add_row(escape(one.name), one.role)
     out.print(table)
@@ -335,14 +308,14 @@ def export_audit(
     as_json: JsonOption = False,
 ) -> None:
     """Print the audit trail of the days from `--since` up to and with `--until`, oldest first; no patient is named."""
-    with _faults_told(), _ledger(_settings(settings)) as ledger:
+    with _faults_told(), _ledger(loaded_settings(settings)) as ledger:
         begin, end = _day(since), _day(until)
         entries = ledger.audit.entries(begin or 0.0, None if end is None else end + _DAY_S, study)
         if as_json:
             told = [asdict(entry) | {"at": iso(entry.at)} for entry in entries]
             typer.echo(json.dumps(told, indent=2))
             return
-        table = _folding("number", "time (UTC)", "who", "event", "study", "details")
+        table = folding_table("number", "time (UTC)", "who", "event", "study", "details")
         for entry in entries:
             details = ", ".join(f"{name}: {json.dumps(value)}" for name, value in entry.details.items())
             columns = (str(entry.seq), iso(entry.at), entry.who, entry.event, entry.study_uid, details)
@@ -357,7 +330,7 @@ def verify_audit(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether the audit trail is whole: exit 0 when it is, 1 with the entry at fault when not."""
-    with _faults_told(), _ledger(_settings(settings)) as ledger:
+    with _faults_told(), _ledger(loaded_settings(settings)) as ledger:
         verdict = ledger.audit.verify()
         fault = verdict.fault
         if digest and not fault and not any(entry.digest == digest for entry in ledger.audit.entries()):
@@ -368,7 +341,7 @@ def verify_audit(
         typer.echo(f"{verdict.entries} entries, whole; newest digest {verdict.digest or 'none'}")
     if fault:
         if not as_json:
-            _print_error(f"the audit trail is not whole: {fault}")
+            print_error(f"the audit trail is not whole: {fault}")
         raise typer.Exit(FAILED)
 
 

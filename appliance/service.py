@@ -26,7 +26,7 @@ from appliance import __version__
 from appliance.ahead import ReadingAhead
 from appliance.errors import ApplianceError, SettingsError, UnavailableError
 from appliance.health import Health
-from appliance.inference.detector import TritonDetector
+from appliance.inference.detector import SHIPPED, Target, TritonDetector
 from appliance.inference.regions import (
     SETTLED_S,
     free_regions_of_dead_models,
@@ -48,6 +48,7 @@ from appliance.ledger.records import AuditEvent, NewJob, Origin
 from appliance.ledger.states import OPEN
 from appliance.log import describe, log_to
 from appliance.metrics import Metrics
+from appliance.models.standing import targets
 from appliance.orthanc import Orthanc
 from appliance.orthanc_storage import check_storage
 from appliance.pipeline import Pipeline
@@ -88,6 +89,7 @@ class ReadingRoom:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._targets: Callable[[], Sequence[Target]] = lambda: (SHIPPED,)
         self._lock = threading.Lock()
         self._detector: TritonDetector | None = None
         self._classifier = SeriesClassifier(settings.triton)
@@ -95,8 +97,12 @@ class ReadingRoom:
     def _ready_detector(self) -> TritonDetector:
         with self._lock:
             if self._detector is None:
-                self._detector = TritonDetector(self._settings.triton)
+                self._detector = TritonDetector(self._settings.triton, targets=self._targets)
             return self._detector
+
+    def follow(self, ledger: Ledger) -> None:
+        """Let the version of the detector answer that was promoted, as it stands in the ledger."""
+        self._targets = lambda: targets(ledger.models.promoted())
 
     def pipeline(self) -> Pipeline:
         """Return the pipeline; raises `UnavailableError` or `ModelContractError` as long as there is no detector."""
@@ -170,6 +176,7 @@ class Service:
             self._orthanc, files, headers, self._ledger, settings.intake.largest_series
         )
         self._room = room or ReadingRoom(settings)
+        self._room.follow(self._ledger)
         self._request_rate = RequestRate(settings.service.requests_a_minute)
         self._metrics = Metrics(self._ledger.views.job_counts, self._ledger.views.study_counts)
         self._warming = threading.Lock()

@@ -123,6 +123,11 @@ class TritonSettings(_Section):
     grpc_port: Port = Field(8401, description="Triton's gRPC port")
     metrics_port: Port = Field(8402, description="Triton's metrics port")
     model_repository: PathName = Field(Path("model_repository"), description="Folder of models that Triton serves")
+    site_models: PathName | None = Field(
+        None,
+        description="Folder of the detector versions that the site brought in (`appliance models load`), a second "
+        "model repository of Triton; unset: `models` in the state folder",
+    )
     profile: Literal["cpu", "gpu"] = Field("cpu", description="Which configs/PROFILE.pbtxt of each model is used")
     environment: PathName = Field(
         Path(".venv-triton"), description="Python environment with tritonserver and its model processes"
@@ -449,6 +454,11 @@ class Settings(BaseSettings):
     def accounts_file(self) -> Path:
         """The file of the accounts of those who reach the service from elsewhere."""
         return self.access.accounts or self.state_dir / "accounts.toml"
+
+    @property
+    def site_models(self) -> Path:
+        """The folder of the detector versions that the site brought in."""
+        return self.triton.site_models or self.state_dir / "models"
 
     @classmethod
     def settings_customise_sources(

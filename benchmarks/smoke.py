@@ -172,7 +172,10 @@ def main(
         folder = Path(work)
         extension = {} if extend_score is None else {"extend_score": extend_score}
         settings = with_free_ports(load_settings(finding={"threshold": threshold} | extension), folder / "state")
-        with TritonServer(settings.triton, settings.state_dir), ProcessPoolExecutor(processes) as simulators:
+        with (
+            TritonServer(settings.triton, settings.state_dir, site_models=settings.site_models),
+            ProcessPoolExecutor(processes) as simulators,
+        ):
             detector = TritonDetector(settings.triton)
             pipeline = Pipeline(settings, detector)
             jobs = [simulators.submit(simulate_study, spec, folder / "studies") for spec in specs(studies, seed)]

@@ -114,8 +114,8 @@ def _engine(given: argparse.Namespace) -> int:
     plan = (given.out or given.onnx.parent) / PLAN
     options = BuildOptions(given.precision, given.optimisation, given.workspace_mib)
     try:
-        tensorrt = importlib.import_module(given.runtime)
         gpu = Gpu("any", given.capability, "any") if given.capability else present_gpu()
+        tensorrt = importlib.import_module(given.runtime)
         compare = None if given.capability else comparison(given.onnx, tensorrt)
         with Progress(console=Console(stderr=True), transient=True) as progress:
             tasks: dict[str, TaskID] = {}

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from appliance.doctor.check import Check
 from appliance.errors import ApplianceError, ModelContractError
 from appliance.inference.detector import TritonDetector
+from appliance.models.standing import targets_of
 from appliance.reading.contract import DETECTOR
 from appliance.reading.lesions import Criteria
 from appliance.settings import Settings
@@ -18,7 +19,8 @@ from appliance.settings import Settings
 def check_model(settings: Settings) -> Iterator[Check]:
     """Look at the model with the detector of the service."""
     try:
-        detector = TritonDetector(settings.triton, settings.triton.timeout_s)
+        promoted = targets_of(settings)
+        detector = TritonDetector(settings.triton, settings.triton.timeout_s, lambda: promoted)
     except ApplianceError as error:
         contract = isinstance(error, ModelContractError)
         yield Check(
@@ -41,7 +43,14 @@ def check_model(settings: Settings) -> Iterator[Check]:
             f"{identity.name} version {identity.version}, sha256 {identity.sha256[:12]}…, "
             f"threshold {criteria.threshold:g} ({chosen}), {extension}",
         )
-        yield from _model_on_disk(settings, identity.sha256)
+        if detector.passed_over:
+            yield Check(
+                "promoted version",
+                "warn",
+                f"does not answer, version {identity.version} stands in for it: {detector.passed_over}",
+                "see Triton's log and `appliance models list`; bring it in again, or `appliance models rollback`",
+            )
+        yield from _model_on_disk(settings, detector.served_as, identity.sha256)
         readiness = detector.ready()
         if readiness:
             yield Check("golden answer", "ok", "the golden chunk comes back right")
@@ -53,9 +62,10 @@ def check_model(settings: Settings) -> Iterator[Check]:
         detector.close()
 
 
-def _model_on_disk(settings: Settings, served: str) -> Iterator[Check]:
+def _model_on_disk(settings: Settings, served_as: str, served: str) -> Iterator[Check]:
     """Compare the served model with the repository's, when that lies on this machine."""
-    versions = (settings.triton.model_repository / DETECTOR).glob("[0-9]*/model.onnx")
+    repository = settings.triton.model_repository if served_as == DETECTOR else settings.site_models
+    versions = (repository / served_as).glob("[0-9]*/model.onnx")
     newest = max(versions, key=lambda path: int(path.parent.name), default=None)
     if newest is None:
         return

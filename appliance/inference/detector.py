@@ -12,12 +12,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
@@ -44,6 +45,8 @@ from appliance.settings import TritonSettings
 
 _CONTROL_TIMEOUT_S: Final = 10.0
 _LOAD_TIMEOUT_S: Final = 60.0
+_UNFIT_FOR_S: Final = 60.0
+"""How long a model that Triton could not load is not asked for again, s."""
 _MODEL_PROCESS_ENDED: Final = "is not healthy"  # Triton 2.51: "Stub process '...' is not healthy."
 _PATIENCE_S: Final = 2.0  # how long `ready` waits for a study that is being read
 # Two chunks in flight: one is written and read back while Triton works on the other.
@@ -59,6 +62,18 @@ _CHANNEL: Final = [
 
 
 @dataclass(frozen=True)
+class Target:
+    """A model in Triton that may answer: the name under which it is served, and its sha256 where that is settled."""
+
+    served_as: str = contract.DETECTOR
+    sha256: str = ""
+
+
+SHIPPED: Final = Target()
+"""The model that came with the appliance."""
+
+
+@dataclass(frozen=True)
 class ServedModel:
     """What Triton says of the model it serves, checked against the contract."""
 
@@ -66,6 +81,7 @@ class ServedModel:
     suggested_threshold: float
     golden: str
     input_dtype: str
+    served_as: str = contract.DETECTOR
 
 
 class TritonDetector:
@@ -80,6 +96,9 @@ class TritonDetector:
         Where Triton is, and whether it shares this machine's memory.
     first_wait_s
         How long to wait for the first chunk, s. A single request waits up to `settings.timeout_s`.
+    targets
+        Returns which models may answer, the wanted one first; asked before each study. The others stand in for one
+        that Triton does not have and cannot load, or has in another form, so that studies are read meanwhile.
 
     Raises
     ------
@@ -89,17 +108,27 @@ class TritonDetector:
         when the served model is not of this version's contract: says what differs.
     """
 
-    def __init__(self, settings: TritonSettings, first_wait_s: float = FIRST_S) -> None:
+    def __init__(
+        self,
+        settings: TritonSettings,
+        first_wait_s: float = FIRST_S,
+        targets: Callable[[], Sequence[Target]] = lambda: (SHIPPED,),
+    ) -> None:
         self._settings = settings
+        self._targets = targets
+        self._unfit: dict[str, tuple[str, float]] = {}
+        self._passed_over = ""
+        self._log = structlog.get_logger("detector")
         self._address = f"{settings.host}:{settings.grpc_port}"
         self._lock = threading.Lock()
         self._lanes: list[Lane] = []
         self._golden = GoldenAnswer()
         self._patience = Patience(settings.timeout_s, first_wait_s)
+        self._asked = contract.DETECTOR
         self._client = self._new_client()
         try:
             with self._asking():
-                self._served = self._look()
+                self._served = self._found()
                 if settings.shared_memory:
                     remove_forsaken_regions(self._client)
         except BaseException:
@@ -115,6 +144,21 @@ class TritonDetector:
     def suggested_threshold(self) -> float:
         """The class score that the conversion suggests as threshold for the model as last looked at."""
         return self._served.suggested_threshold
+
+    @property
+    def served_as(self) -> str:
+        """The name in Triton of the model as last looked at."""
+        return self._served.served_as
+
+    @property
+    def passed_over(self) -> str:
+        """Why the wanted model does not answer and another stands in for it; empty when it does."""
+        return self._passed_over
+
+    @property
+    def golden(self) -> str:
+        """The recorded answer to the golden chunk of the model as last looked at (`golden_summary`)."""
+        return self._served.golden
 
     def read(self, hu: NDArray[np.int16], go_on: Callable[[], bool] | None = None) -> Reading:
         """Return everything the model says of a volume.
@@ -149,7 +193,8 @@ class TritonDetector:
                 answered += 1
                 detections += chunk_detections(outputs, number, len(hu))
                 dismissed += chunk_dismissed(outputs, number, len(hu))
-            if self._look() != served:
+            # Another one that was promoted meanwhile does not matter: the study is read by one model to its end.
+            if self._look(served.served_as) != served:
                 raise UnavailableError("the served model changed while a study was read; it is to be read again")
         if answered < len(indices):
             raise GaveWayError(f"a reading gave way to another study after {answered} of {len(indices)} chunks")
@@ -206,22 +251,22 @@ class TritonDetector:
                 self._client.close()
                 self._client = self._new_client()
             if _MODEL_PROCESS_ENDED in str(error.message()):
-                raise UnavailableError(f"Triton at {self._address}: {self._load_anew()}") from error
+                raise UnavailableError(f"Triton at {self._address}: {self._load_anew(self._asked)}") from error
             raise UnavailableError(f"Triton at {self._address}: {_trouble(error)}") from error
         except BaseException:
             self._golden.forget()
             self._drop_lanes()
             raise
 
-    def _load_anew(self) -> str:
+    def _load_anew(self, model: str) -> str:
         """Let Triton start the model again, and say how that went.
 
         When a model process ends (killed for memory, say), Triton goes on calling the model ready, fails every request
         and starts no other one. A load alone finds nothing changed, so the model is unloaded first.
         """
         try:
-            self._client.unload_model(contract.DETECTOR, client_timeout=_CONTROL_TIMEOUT_S)
-            self._client.load_model(contract.DETECTOR, client_timeout=_LOAD_TIMEOUT_S)
+            self._client.unload_model(model, client_timeout=_CONTROL_TIMEOUT_S)
+            self._client.load_model(model, client_timeout=_LOAD_TIMEOUT_S)
         except InferenceServerException as error:
             return f"the model process had ended and does not start again: {_trouble(error)}; restart Triton"
         close_regions(self._settings)
@@ -229,10 +274,14 @@ class TritonDetector:
 
     def _connected(self) -> ServedModel:
         """Return what Triton serves now, with lanes that fit it and that this Triton knows."""
-        served = self._look()
-        if served != self._served or not all(lane.is_known() for lane in self._lanes):
-            self._drop_lanes()
+        served = self._found()
+        if served != self._served:
+            self._golden.forget()
+            if served.input_dtype != self._served.input_dtype:
+                self._drop_lanes()
             self._served = served
+        if not all(lane.is_known() for lane in self._lanes):
+            self._drop_lanes()
         if not self._lanes:
             self._golden.forget()  # it was another server's or another model's
             if self._settings.shared_memory:
@@ -240,6 +289,8 @@ class TritonDetector:
             kind = SharedMemoryLane if self._settings.shared_memory else MessageLane
             for _ in range(_LANES):
                 self._lanes.append(kind(self._client, served.input_dtype))
+        for lane in self._lanes:
+            lane.model = served.served_as
         return served
 
     def _drop_lanes(self) -> None:
@@ -247,14 +298,68 @@ class TritonDetector:
         for lane in lanes:
             lane.close()
 
-    def _look(self) -> ServedModel:
-        said = self._client.get_model_metadata(contract.DETECTOR, client_timeout=_CONTROL_TIMEOUT_S)
-        config = self._client.get_model_config(contract.DETECTOR, client_timeout=_CONTROL_TIMEOUT_S).config
+    def _found(self) -> ServedModel:
+        """Return the first of the targets that Triton serves as it was settled; one that it lacks it is to load."""
+        *preferred, last = self._targets()
+        faults: list[str] = []
+        for target in preferred:
+            fault, until = self._unfit.get(target.served_as, ("", 0.0))
+            if time.monotonic() >= until:
+                served = self._fitting(target)
+                if isinstance(served, ServedModel):
+                    self._pass_over(faults)
+                    return served
+                fault = served
+                self._unfit[target.served_as] = fault, time.monotonic() + _UNFIT_FOR_S
+            faults.append(fault)
+        served = self._look(last.served_as)
+        self._pass_over(faults)
+        return served
+
+    def _fitting(self, target: Target) -> ServedModel | str:
+        """Return the served model of a target, or why it cannot answer; raises when Triton itself is away."""
+        try:
+            try:
+                served = self._look(target.served_as)
+            except InferenceServerException:
+                if not self._client.is_server_live(client_timeout=_CONTROL_TIMEOUT_S):
+                    raise
+                self._client.load_model(target.served_as, client_timeout=_LOAD_TIMEOUT_S)
+                close_regions(self._settings)
+                served = self._look(target.served_as)
+        except ModelContractError as error:
+            return str(error)
+        except InferenceServerException as error:
+            if error.status() in AWAY:
+                raise
+            return f"Triton does not load {target.served_as}: {_first_line(error)}"
+        if target.sha256 not in ("", served.identity.sha256):
+            return (
+                f"Triton serves {target.served_as} with sha256 {served.identity.sha256[:12]}…, and "
+                f"{target.sha256[:12]}… was promoted"
+            )
+        self._unfit.pop(target.served_as, None)
+        return served
+
+    def _pass_over(self, faults: Sequence[str]) -> None:
+        passed_over = "; ".join(faults)
+        if passed_over != self._passed_over:
+            self._passed_over = passed_over
+            if passed_over:
+                self._log.warning("an earlier version of the detector stands in for the promoted one", why=passed_over)
+            else:
+                self._log.info("the promoted version of the detector answers")
+
+    def _look(self, model: str) -> ServedModel:
+        self._asked = model
+        said = self._client.get_model_metadata(model, client_timeout=_CONTROL_TIMEOUT_S)
+        config = self._client.get_model_config(model, client_timeout=_CONTROL_TIMEOUT_S).config
         parameters = {name: value.string_value for name, value in config.parameters.items()}
         return checked_model(
             {tensor.name: (tensor.datatype, tuple(tensor.shape)) for tensor in said.inputs},
             {tensor.name: (tensor.datatype, tuple(tensor.shape)) for tensor in said.outputs},
             parameters,
+            model,
         )
 
     def _answers(
@@ -312,6 +417,7 @@ def checked_model(
     inputs: dict[str, tuple[str, tuple[int, ...]]],
     outputs: dict[str, tuple[str, tuple[int, ...]]],
     parameters: dict[str, str],
+    served_as: str = contract.DETECTOR,
 ) -> ServedModel:
     """Return the served model, or raise `ModelContractError` with everything in which it differs from the contract.
 
@@ -321,6 +427,8 @@ def checked_model(
         Triton's dtype name and shape of each tensor, by name.
     parameters
         The string parameters of the model's configuration, written by `conversion`.
+    served_as
+        Its name in Triton.
     """
     differences: list[str] = []
     input_dtype, input_shape = inputs.get(contract.INPUT, ("missing", contract.INPUT_SHAPE))
@@ -348,7 +456,7 @@ def checked_model(
         )
     if differences or threshold is None:
         raise ModelContractError(
-            f"Triton serves a {contract.DETECTOR} of another contract than version {contract.CONTRACT_VERSION}: "
+            f"Triton serves a {served_as} of another contract than version {contract.CONTRACT_VERSION}: "
             f"{'; '.join(differences)}. Write the model repository with the conversion of this version "
             "(`python -m conversion repository`) and restart Triton"
         )
@@ -357,7 +465,7 @@ def checked_model(
         parameters[contract.PARAMETER_MODEL_VERSION],
         parameters[contract.PARAMETER_ONNX_SHA256],
     )
-    return ServedModel(identity, threshold, parameters[contract.PARAMETER_GOLDEN], input_dtype)
+    return ServedModel(identity, threshold, parameters[contract.PARAMETER_GOLDEN], input_dtype, served_as)
 
 
 def _number(text: str | None) -> float | None:
@@ -375,10 +483,14 @@ def _whole(outputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return outputs
 
 
+def _first_line(error: InferenceServerException) -> str:
+    return str(error.message()).strip().partition("\n")[0]  # a Python traceback follows, which the log has too
+
+
 def _trouble(error: InferenceServerException) -> str:
     """Say what went wrong and what to do, from a gRPC status."""
     status = (error.status() or "").removeprefix("StatusCode.")
-    message = str(error.message()).strip().partition("\n")[0]  # a Python traceback follows, which the log has too
+    message = _first_line(error)
     if error.status() == TOO_LATE:
         return (
             "no answer in time; it hangs, or the machine is overloaded: when it does not come back by itself restart "
@@ -389,5 +501,5 @@ def _trouble(error: InferenceServerException) -> str:
     if status == "UNAVAILABLE" and ("connect" in message.lower() or "socket" in message.lower()):
         return "does not answer; start it, or set triton.host and triton.grpc_port to where it runs"
     if status in ("NOT_FOUND", "UNAVAILABLE"):
-        return f"the model {contract.DETECTOR} is not loaded ({message}); see Triton's log"
+        return f"the model is not loaded ({message}); see Triton's log"
     return f"{message} ({status}); see Triton's log"

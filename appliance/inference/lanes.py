@@ -93,9 +93,12 @@ class Lane(ABC):
     ----------
     input
         Array [20, 512, 512] of the model's dtype; what is in it when `send` is called is what Triton gets.
+    model
+        The name in Triton of the model that is asked.
     """
 
     input: NDArray[Any]
+    model: str = DETECTOR
 
     def __init__(self, client: InferenceServerClient) -> None:
         self._client = client
@@ -110,7 +113,7 @@ class Lane(ABC):
         self._answers = answers
         self._timeout_s = timeout_s
         self._call = self._client.async_infer(
-            DETECTOR,
+            self.model,
             [self._request_input()],
             lambda result, error: answers.put((result, error)),
             outputs=self._request_outputs(),

@@ -48,6 +48,8 @@ class TritonServer(Server):
         Ports, model repository, profile and environment; `host` must be this machine.
     state_dir
         Folder for the server's log and its backend folder; made when it is not there.
+    site_models
+        A second model repository, with the versions that the site brought in; made when it is not there.
     die_with_parent
         Whether the server ends with this process, also when this process is killed. Works when `start` is called
         from the main thread (Linux counts the starting thread as the parent). False leaves the server to run on.
@@ -56,9 +58,16 @@ class TritonServer(Server):
     """
 
     def __init__(
-        self, settings: TritonSettings, state_dir: Path, *, die_with_parent: bool = True, keeps_log: bool = True
+        self,
+        settings: TritonSettings,
+        state_dir: Path,
+        *,
+        site_models: Path | None = None,
+        die_with_parent: bool = True,
+        keeps_log: bool = True,
     ) -> None:
         self._settings = settings
+        self._site_models = site_models
         self._state_dir = state_dir.absolute()
         super().__init__(
             Process(
@@ -114,6 +123,8 @@ class TritonServer(Server):
             "--model-control-mode=explicit",
             f"--load-model={DETECTOR}",
             "--disable-auto-complete-config",
+            # A version that is being loaded or failed to must not make the server look ill while another one answers.
+            "--strict-readiness=false",
             f"--model-config-name={settings.profile}",
             "--http-address=127.0.0.1",
             f"--http-port={settings.http_port}",
@@ -127,6 +138,9 @@ class TritonServer(Server):
             "--log-format=ISO8601",
             *restrictions(settings),
         ]
+        if self._site_models is not None:
+            self._site_models.mkdir(parents=True, exist_ok=True)
+            command.append(f"--model-repository={self._site_models.absolute()}")
         if settings.profile == "cpu":
             command += ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
         return command

@@ -18,6 +18,7 @@ from appliance.ledger.database import Database
 from appliance.ledger.engine import BUSY_S
 from appliance.ledger.feed import Feed
 from appliance.ledger.jobs import Jobs
+from appliance.ledger.models import Models
 from appliance.ledger.series import Series
 from appliance.ledger.services import Services
 from appliance.ledger.studies import Studies
@@ -44,6 +45,8 @@ class Ledger:
         The answers, on their way or given, with their result objects.
     services
         The services that use the ledger, by their heartbeats.
+    models
+        Which version of the detector answers, and what was done to versions.
     sweeps
         The sweep over all series that is under way, and the series that could not be looked at.
     audit
@@ -58,6 +61,7 @@ class Ledger:
         self.series = Series(self._database)
         self.studies = Studies(self._database)
         self.jobs = Jobs(self._database)
+        self.models = Models(self._database)
         self.services = Services(self._database)
         self.sweeps = Sweeps(self._database)
         self.audit = Audit(self._database)

@@ -216,6 +216,8 @@ class AuditEvent(StrEnum):
     """An answer gave way to a newer one."""
     REMOVED = "removed"
     """The appliance removed a study from Orthanc, as its settings say."""
+    MODEL = "model"
+    """Another version of the detector answers from now on: promoted, or taken back."""
     PRUNED = "pruned"
     """The oldest entries of this trail were removed, as its setting says."""
 
@@ -232,6 +234,36 @@ class AuditEntry:
     details: Annotated[dict[str, Any], Kept(JSON())] = field(default_factory=dict)
     previous: Digest = ""
     digest: Digest = ""
+
+
+class ModelEvent(StrEnum):
+    """What happened to a version of the detector."""
+
+    LOADED = "loaded"
+    """It came into Triton and proved itself."""
+    FAILED = "failed"
+    """It did not load, or did not prove itself; the version that served serves on."""
+    PROMOTED = "promoted"
+    """It answers studies from now on."""
+    ROLLED_BACK = "rolled_back"
+    """It answers studies again, as it did before the newer one was promoted."""
+
+
+@dataclass(frozen=True)
+class ModelChange:
+    """One thing that happened to a version of the detector: when, and `who` did it (user and machine).
+
+    `served_as` is the name of the model in Triton, `version` and `sha256` what that says of itself.
+    """
+
+    id: Annotated[int, Kept(Integer(), primary_key=True)]
+    at: Time
+    who: Annotated[str, Kept(String(160))]
+    event: Annotated[ModelEvent, Kept(Word(ModelEvent, 16))]
+    served_as: Annotated[str, Kept(String(120))]
+    version: Annotated[str, Kept(String(64))]
+    sha256: Digest
+    note: Prose = ""
 
 
 @dataclass(frozen=True)

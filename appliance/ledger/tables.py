@@ -13,6 +13,7 @@ from appliance.ledger.records import (
     FollowedStudy,
     Job,
     KnownSeries,
+    ModelChange,
     Position,
     ResultObject,
     Sweep,
@@ -75,3 +76,5 @@ audit_head = Table(
     Column("digest", String(64), nullable=False),
 )
 """One row: the number and the digest of the newest entry. Who adds one locks it first."""
+
+model_changes = Table("model_changes", metadata, *columns_of(ModelChange))

@@ -68,7 +68,9 @@ class LocalAppliance(Started):
         self.state_dir = self.settings.state_dir
         self._report = report
         self.orthanc = OrthancProcess(self.settings, self.state_dir / "orthanc", tcp_nodelay=tcp_nodelay)
-        self.triton = TritonServer(self.settings.triton, self.state_dir / "triton")
+        self.triton = TritonServer(
+            self.settings.triton, self.state_dir / "triton", site_models=self.settings.site_models
+        )
         self.service = ServiceProcess(self.settings, self.state_dir / "service")
 
     def start(self) -> None:

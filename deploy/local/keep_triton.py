@@ -34,7 +34,9 @@ def keep(settings_file: Path) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     settings = load_settings(settings_file)
-    server = TritonServer(settings.triton, settings.state_dir / "triton", keeps_log=False)
+    server = TritonServer(
+        settings.triton, settings.state_dir / "triton", site_models=settings.site_models, keeps_log=False
+    )
     try:
         server.start(settings.supervisor.starting_s)
         while server.ended() is None:

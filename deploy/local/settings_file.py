@@ -15,6 +15,7 @@ def absolute(settings: Settings, base: Path) -> Settings:
     """Return `settings` with its relative paths taken from `base`, so that they mean the same in any folder."""
     triton, orthanc = settings.triton, settings.orthanc
     storage = None if orthanc.storage is None else (base / orthanc.storage).absolute()
+    site_models = None if triton.site_models is None else (base / triton.site_models).absolute()
     return settings.model_copy(
         update={
             "state_dir": (base / settings.state_dir).absolute(),
@@ -22,6 +23,7 @@ def absolute(settings: Settings, base: Path) -> Settings:
             "triton": triton.model_copy(
                 update={
                     "model_repository": (base / triton.model_repository).absolute(),
+                    "site_models": site_models,
                     "environment": (base / triton.environment).absolute(),
                 }
             ),

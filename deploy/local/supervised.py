@@ -43,7 +43,9 @@ class SupervisedAppliance:
         self.state_dir = self.settings.state_dir
         self.folder = self.state_dir / FOLDER
         self._orthanc = OrthancProcess(self.settings, self.state_dir / "orthanc")
-        self._triton = TritonServer(self.settings.triton, self.state_dir / "triton")
+        self._triton = TritonServer(
+            self.settings.triton, self.state_dir / "triton", site_models=self.settings.site_models
+        )
         self._service = ServiceProcess(self.settings, self.state_dir / "service")
         self.logs = {"orthanc": self._orthanc.log, "triton": self._triton.log, "service": self._service.log}
         self.seen = self.folder / SEEN

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from appliance import cli
@@ -62,7 +63,7 @@ def service() -> Iterator[int]:
 def test_the_status_shows_every_uid_whole_however_narrow_the_terminal(
     service: int, columns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "out", cli.Console(width=int(columns)))
+    monkeypatch.setattr(cli, "out", Console(width=int(columns)))
     file = tmp_path / "appliance.toml"
     file.write_text(f"[service]\nport = {service}\n")
     shown = CliRunner().invoke(cli.app, ["status", "--settings", str(file)]).stdout.splitlines()
@@ -73,7 +74,7 @@ def test_the_status_shows_every_uid_whole_however_narrow_the_terminal(
 
 
 def test_a_long_path_is_folded_in_a_table_and_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "out", cli.Console(width=80))
+    monkeypatch.setattr(cli, "out", Console(width=80))
     file = tmp_path / "appliance.toml"
     file.write_text(f"state_dir = '/{'long/' * 30}'\n")
     shown = CliRunner().invoke(cli.app, ["settings", "--settings", str(file)]).stdout
@@ -96,7 +97,15 @@ def test_an_answer_of_an_older_version_is_listed_without_what_it_covers() -> Non
 def test_no_hemorrhage_found_in_a_part_is_printed_with_the_part(capsys: pytest.CaptureFixture[str]) -> None:
     part = {"partial": True, "slices_read": 12, "slices_there": 30, "extent_mm": 60.0, "missing": ["no top"]}
     series = {"uid": "1.2.3", "description": "Head", "slices": 12}
-    document = {"present": False, "probability": 0.1, "coverage": part, "series": series, "lesions": [], "refusals": []}
+    document = {
+        "present": False,
+        "probability": 0.1,
+        "coverage": part,
+        "series": series,
+        "lesions": [],
+        "refusals": [],
+        "flaws": [],
+    }
     cli._print_result(document)
     printed = " ".join(capsys.readouterr().out.split())
     assert "no hemorrhage found in the part of the head that was read" in printed

@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which version of the detector answers studies, and what was done to versions, by whom and when.
+
+It stands in the ledger, as one row is written whole or not at all: whatever ends a promotion in the middle, one of the
+two versions answers, and all services that share the ledger agree on which. Nothing here is ever changed or removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select
+
+from appliance.errors import ApplianceError
+from appliance.ledger import tables
+from appliance.ledger.audit import append
+from appliance.ledger.columns import record_of
+from appliance.ledger.database import Database
+from appliance.ledger.records import AuditEvent, ModelChange, ModelEvent
+
+
+class OvertakenError(ApplianceError):
+    """Somebody else changed which version answers, in the meantime."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A version of the detector: its name in Triton, and version and sha256 as it says itself."""
+
+    served_as: str
+    version: str
+    sha256: str
+
+
+class Models:
+    """The versions' history. Without a promotion the version that came with the appliance answers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def changes(self) -> list[ModelChange]:
+        """Return all that was done, oldest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(tables.model_changes).order_by(tables.model_changes.c.id))
+            return [record_of(ModelChange, row) for row in rows]
+
+    def promoted(self) -> list[ModelChange]:
+        """Return the versions that answered, the one that answers now first; see `standing`."""
+        moves = (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(tables.model_changes)
+                .where(tables.model_changes.c.event.in_(moves))
+                .order_by(tables.model_changes.c.id)
+            )
+            return standing(record_of(ModelChange, row) for row in rows)
+
+    def record(self, event: ModelEvent, facts: ModelFacts, who: str, note: str = "") -> None:
+        """Keep something that does not change which version answers."""
+        self._put(event, facts, who, note, None)
+
+    def take_over(self, event: ModelEvent, facts: ModelFacts, who: str, note: str, after: int) -> None:
+        """Let a version answer from now on, by promotion or rollback.
+
+        `after` is the newest change of which version answers that the caller knows, 0 for none. Raises `OvertakenError`
+        when there is a newer one.
+        """
+        self._put(event, facts, who, note, after)
+
+    def _put(self, event: ModelEvent, facts: ModelFacts, who: str, note: str, after: int | None) -> None:
+        changes = tables.model_changes
+        moves = (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
+        with self._database.writing() as connection:
+            newest = connection.execute(
+                select(changes.c.id).where(changes.c.event.in_(moves)).order_by(changes.c.id.desc()).limit(1)
+            ).scalar()
+            if after is not None and (newest or 0) != after:
+                raise OvertakenError(
+                    "somebody else promoted or rolled back a version just now; look at `appliance models list`"
+                )
+            connection.execute(
+                insert(changes).values(
+                    at=self._database.clock(),
+                    who=who,
+                    event=event,
+                    served_as=facts.served_as,
+                    version=facts.version,
+                    sha256=facts.sha256,
+                    note=note,
+                )
+            )
+            if event in moves:
+                what = {"change": event.value, "version": facts.version, "sha256": facts.sha256}
+                append(connection, self._database.clock(), AuditEvent.MODEL, who[:64], "", **what)
+
+
+def standing(changes: Iterable[ModelChange]) -> list[ModelChange]:
+    """Return the promotions that stand, newest first: a rollback takes the newest one away."""
+    found: list[ModelChange] = []
+    for change in changes:
+        if change.event is ModelEvent.PROMOTED:
+            found.append(change)
+        elif change.event is ModelEvent.ROLLED_BACK and found:
+            found.pop()
+    return found[::-1]

@@ -1,0 +1,259 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""`appliance models`: what a site does with versions of the detector. It parses, calls, prints; it decides nothing."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import httpx
+import typer
+
+from appliance.clocks import iso
+from appliance.console import (
+    FAILED,
+    PATIENCE_S,
+    JsonOption,
+    SettingsOption,
+    folding_table,
+    loaded_settings,
+    out,
+    print_error,
+    say,
+    sentence_of,
+)
+from appliance.errors import ApplianceError
+from appliance.settings import Settings
+from appliance.transport import bounded_client
+
+if TYPE_CHECKING:
+    from appliance.models.life import ModelLife, Proven
+
+models_app = typer.Typer(
+    no_args_is_help=True,
+    help="Versions of the detector: bring a new one in beside the one that answers, let it take over, take it back.",
+)
+ByOption = Annotated[str, typer.Option("--by", help="Who does this; default: the user of this machine")]
+VersionArgument = Annotated[
+    str, typer.Argument(metavar="VERSION", help="Its number, as `appliance models list` has it")
+]
+
+_TAKEN_OVER_S: Final = 20.0
+
+
+def user_here() -> str:
+    """Return the user who runs this command, the one behind `sudo` where there is one, with the machine's name."""
+    try:
+        user = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user of a container has no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"[:160]
+
+
+@contextmanager
+def _life(settings: Settings, who: str = "") -> Iterator[ModelLife]:
+    """Yield the versions of a site; an error of ours, or of the system, ends the command with a sentence and 1."""
+    from appliance.ledger.ledger import Ledger
+    from appliance.models.life import ModelLife
+    from appliance.models.standing import ledger_file
+
+    try:
+        file = ledger_file(settings)
+        if file is not None and file.exists() and os.geteuid() == 0 and file.stat().st_uid != 0:
+            owner = file.stat().st_uid
+            print_error(
+                f"{file} belongs to user {owner}: run this as that user (`setpriv --reuid={owner} --clear-groups "
+                "appliance models …`, or `runuser -u NAME`), or the service could not write it any more"
+            )
+            raise typer.Exit(FAILED)
+        ledger = Ledger(settings.ledger_url, busy_s=settings.ledger.busy_s)
+        try:
+            yield ModelLife(settings, ledger, who[:160] or user_here())
+        finally:
+            ledger.close()
+    except (ApplianceError, OSError) as error:
+        print_error(sentence_of(error))
+        raise typer.Exit(FAILED) from error
+
+
+@models_app.command("list")
+def list_versions(
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+    history: Annotated[int, typer.Option(min=0, help="How many of the newest changes are listed")] = 10,
+) -> None:
+    """List the versions with what each does now, and who changed what and when."""
+    from appliance.models.life import overview
+
+    loaded = loaded_settings(settings)
+    with _life(loaded) as life:
+        changes = life.changes()
+        document = overview(life, changes, answering_sha256(loaded))
+    shown = changes[::-1][:history]
+    document["history"] = [{**asdict(change), "at": iso(change.at)} for change in shown]
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    table = folding_table("version", "state", "sha256", "threshold", "from", "engine", "proven")
+    for row in document["versions"]:
+        engine = row["engine"] or {}
+        table.add_row(
+            row["version"],
+            state_words(row),
+            row["sha256"][:12],
+            row["threshold"],
+            row["origin"],
+            f"{engine['key']['gpu']}, built {engine['built']} in {engine['seconds']:.0f} s" if engine else "",
+            row["proven"] or "",
+        )
+    out.print(table)
+    for change in document["history"]:
+        what = f"{change['at']}  {change['event'].replace('_', ' ')}  version {change['version']}  by {change['who']}"
+        out.print(
+            what + (f": {change['note']}" if change["note"] else ""), markup=False, highlight=False, soft_wrap=True
+        )
+    if document["answers_sha256"] is None:
+        out.print("the service does not answer, so which version it reads with is not known", style="yellow")
+
+
+def state_words(row: dict[str, Any]) -> str:
+    """Return what a version does now, in words."""
+    if row["answers"] and row["promoted"]:
+        return "answers"
+    if row["answers"]:
+        return "answers in place of the promoted one"
+    if row["promoted"]:
+        return "promoted" if row["answers"] is None else "promoted, does not answer (see `appliance doctor`)"
+    return {True: "loaded", False: "on disk", None: "on disk, Triton does not answer"}[row["loaded"]]
+
+
+@models_app.command()
+def load(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER|VERSION",
+            help="A model repository with a new version (`python -m conversion repository`), or a version that is here",
+        ),
+    ],
+    settings: SettingsOption = None,
+    by: ByOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Bring a version in and load it beside the one that answers; it answers no study before it is promoted."""
+    with _life(loaded_settings(settings), by) as life:
+        folder = Path(source)
+        model = life.shelf.bring_in(folder) if folder.is_dir() else life.shelf.version(source)
+        say(f"version {model.facts.version} (sha256 {model.facts.sha256[:12]}…) is in {model.folder}")
+        proven = life.load(model)
+    _tell(proven, "is loaded and proven; `appliance models promote` lets it answer", as_json)
+
+
+@models_app.command()
+def promote(
+    version: VersionArgument, settings: SettingsOption = None, by: ByOption = "", as_json: JsonOption = False
+) -> None:
+    """Let a version answer from the next study on; one that does not prove itself is not promoted."""
+    loaded = loaded_settings(settings)
+    with _life(loaded, by) as life:
+        proven = life.promote(life.shelf.version(version))
+    _tell(proven, f"is promoted: {_taken_over(loaded, proven)}", as_json)
+
+
+@models_app.command()
+def rollback(settings: SettingsOption = None, by: ByOption = "", as_json: JsonOption = False) -> None:
+    """Let the version that answered before answer again, from the next study on."""
+    loaded = loaded_settings(settings)
+    with _life(loaded, by) as life:
+        proven = life.rollback()
+    _tell(proven, f"is back: {_taken_over(loaded, proven)}", as_json)
+
+
+@models_app.command()
+def unload(version: VersionArgument, settings: SettingsOption = None) -> None:
+    """Let Triton give back the memory of a version that does not answer; its files stay."""
+    with _life(loaded_settings(settings)) as life:
+        model = life.shelf.version(version)
+        life.unload(model)
+    out.print(f"version {model.facts.version} is unloaded", highlight=False)
+
+
+@models_app.command()
+def build(
+    version: Annotated[str, typer.Argument(metavar="[VERSION]", help="Default: the one that came with it")] = "",
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Build even where the right engine stands")] = False,
+    precision: Annotated[str, typer.Option(help="fp16 or fp32")] = "fp16",
+) -> None:
+    """Build a version's TensorRT engine for the GPU of this machine, compare it, and say what it is."""
+    from appliance.models.build import build as build_engine
+    from appliance.models.shelf import Shelf
+
+    try:
+        shelf = Shelf(loaded_settings(settings))
+        model = shelf.version(version) if version else shelf.shipped()
+        facts = build_engine(model, ["--precision", precision, *(["--anew"] if anew else [])])
+    except (ApplianceError, OSError) as error:
+        print_error(sentence_of(error))
+        raise typer.Exit(FAILED) from error
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    key, compared = facts["key"], facts["compared"]
+    table = folding_table("engine", "")
+    for name, value in (
+        ("GPU", f"{key['gpu']}, compute capability {key['capability']}, driver {key['driver']}"),
+        ("engine", f"{model.place / facts['plan']}, {facts['bytes'] / 1e6:.1f} MB, {key['options']['precision']}"),
+        ("from", f"{model.place / 'model.onnx'}, sha256 {key['onnx_sha256'][:12]}…"),
+        ("by", f"{key['runtime']} {key['runtime_version']}"),
+        ("built", f"{facts['built']}, in {facts['seconds']:.0f} s"),
+        (
+            "compared",
+            f"{compared['when']} with {compared['with']} on {compared['chunks']} chunks" if compared else "no",
+        ),
+    ):
+        table.add_row(name, value)
+    out.print(table)
+
+
+def answering_sha256(settings: Settings) -> str | None:
+    """Return the sha256 of the model with which the running service reads, None when it does not answer."""
+    address = f"http://{settings.service.host}:{settings.service.port}"
+    try:
+        with bounded_client(address, timeout_s=PATIENCE_S) as client:
+            model = client.get("/status", params={"limit": 1}).raise_for_status().json()["model"]
+            return str(model["sha256"]) if model else None
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _taken_over(settings: Settings, proven: Proven) -> str:
+    """Wait for the running service to read with a version, and say whether it does."""
+    sha256 = proven.model.facts.sha256
+    end = time.monotonic() + _TAKEN_OVER_S
+    while (answers := answering_sha256(settings)) != sha256:
+        if answers is None:
+            return "the service does not answer now, and reads with it from its next start on"
+        if time.monotonic() > end:
+            return "the service does not read with it yet; see `appliance models list` and `appliance doctor`"
+        time.sleep(0.2)
+    return "the service reads with it"
+
+
+def _tell(proven: Proven, what: str, as_json: bool) -> None:
+    facts = proven.model.facts
+    if as_json:
+        typer.echo(json.dumps({**asdict(facts), "seconds_20_slices": proven.seconds, "said": what}, indent=2))
+    else:
+        sentence = f"version {facts.version} {what} (20 slices in {proven.seconds:.2f} s)"
+        out.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,209 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a version of the detector: loaded beside the one that answers, proven, promoted, and taken back.
+
+Which version answers is one row of the ledger. The service reads it before each study, so a promotion takes over with
+the next study, and a study that was begun is read to its end by the version that began it, which stays loaded. The row
+is written last: whatever fails before it, or ends this process, leaves the version that answered answering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from appliance.clocks import iso
+from appliance.errors import ApplianceError, ModelContractError, UnavailableError
+from appliance.inference.client import triton_client
+from appliance.inference.detector import Target
+from appliance.inference.lanes import AWAY
+from appliance.inference.regions import close_regions
+from appliance.ledger.ledger import Ledger
+from appliance.ledger.models import ModelFacts, standing
+from appliance.ledger.records import ModelChange, ModelEvent
+from appliance.models.proof import NotProvenError, prove
+from appliance.models.shelf import PLAN, Shelf, ShelvedModel
+from appliance.settings import Settings
+
+_CONTROL_TIMEOUT_S: Final = 10.0
+_LOAD_TIMEOUT_S: Final = 120.0
+_CHANNEL: Final = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+_MOVES: Final = (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
+
+
+class ModelLifeError(ApplianceError):
+    """A version was not loaded, promoted or taken back; the one that answered answers on."""
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A version that Triton serves and that has proven itself; `seconds` is what a study of 20 slices takes it."""
+
+    model: ShelvedModel
+    seconds: float
+
+
+class ModelLife:
+    """The versions of a site: on disk, in its Triton, and in its ledger. `who` is written beside what is done."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, who: str) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._who = who
+        self.shelf = Shelf(settings)
+
+    def changes(self) -> list[ModelChange]:
+        """Return all that was done to versions, oldest first."""
+        return self._ledger.models.changes()
+
+    def load(self, model: ShelvedModel) -> Proven:
+        """Load a version beside the one that answers, and let it prove itself.
+
+        Raises `ModelLifeError` when it does not load or prove itself; it is then unloaded, and why is kept.
+        """
+        proven = self._proven(model)
+        self._ledger.models.record(ModelEvent.LOADED, model.facts, self._who, _seconds(proven))
+        return proven
+
+    def promote(self, model: ShelvedModel) -> Proven:
+        """Let a version answer from the next study on.
+
+        Raises `ModelLifeError` when it answers already, does not load or does not prove itself.
+        """
+        changes = self._ledger.models.changes()
+        stands = standing(changes)
+        if (stands and _facts(stands[0]) == model.facts) or (not stands and model.shipped):
+            raise ModelLifeError(f"version {model.facts.version} answers already")
+        proven = self._proven(model)
+        note = _seconds(proven)
+        self._ledger.models.take_over(ModelEvent.PROMOTED, model.facts, self._who, note, _newest_move(changes))
+        return proven
+
+    def rollback(self) -> Proven:
+        """Let the version that answered before answer again, from the next study on.
+
+        Raises `ModelLifeError` when there is none, or it does not load or prove itself.
+        """
+        changes = self._ledger.models.changes()
+        stands = standing(changes)
+        if not stands:
+            raise ModelLifeError("no version was promoted: the one that came with the appliance answers")
+        versions = self.shelf.versions()
+        before = _facts(stands[1]) if len(stands) > 1 else None
+        model = next((one for one in versions if (one.facts == before if before else one.shipped)), None)
+        if model is None:
+            lost = f"version {before.version} (sha256 {before.sha256[:12]}…)" if before else "the shipped version"
+            raise ModelLifeError(f"{lost}, which answered before, is not on this machine; promote one that is")
+        proven = self._proven(model)
+        note = f"instead of version {stands[0].version}"
+        self._ledger.models.take_over(ModelEvent.ROLLED_BACK, model.facts, self._who, note, _newest_move(changes))
+        return proven
+
+    def unload(self, model: ShelvedModel) -> None:
+        """Let Triton give back the memory of a version that does not answer.
+
+        Raises `ModelLifeError` when it answers, or would be taken back to.
+        """
+        stands = self._ledger.models.promoted()
+        needed = {change.served_as for change in stands[:2]}
+        if model.facts.served_as in needed or (model.shipped and len(stands) < 2):
+            raise ModelLifeError(
+                f"version {model.facts.version} answers, or is what `rollback` would go back to; it stays loaded"
+            )
+        with self._triton() as client:
+            client.unload_model(model.facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
+
+    def loaded(self) -> set[str] | None:
+        """Return the names of the models that Triton serves now; None when it does not answer."""
+        try:
+            with self._triton() as client:
+                index = client.get_model_repository_index(client_timeout=_CONTROL_TIMEOUT_S)
+                return {model.name for model in index.models if model.state == "READY"}
+        except ModelLifeError:
+            return None
+
+    def _proven(self, model: ShelvedModel) -> Proven:
+        facts = model.facts
+        if self._settings.triton.profile == "gpu" and not (model.place / PLAN).is_file():
+            raise ModelLifeError(
+                f"version {facts.version} has no engine yet; `appliance models build {facts.version}` makes it"
+            )
+        was_loaded = facts.served_as in (self.loaded() or ())
+        try:
+            if not was_loaded:  # Triton would start one that answers anew, beside itself
+                with self._triton() as client:
+                    client.load_model(facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
+                    close_regions(self._settings.triton)
+            return Proven(model, prove(self._settings.triton, Target(facts.served_as, facts.sha256)))
+        except (ModelLifeError, NotProvenError, ModelContractError, UnavailableError) as error:
+            # A Triton that is away says nothing about the version.
+            if not isinstance(error, _AwayError):
+                self._ledger.models.record(ModelEvent.FAILED, facts, self._who, str(error))
+                if not was_loaded:
+                    with self._triton() as client:
+                        client.unload_model(facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
+            raise ModelLifeError(f"version {facts.version} does not take over: {error}") from error
+
+    @contextmanager
+    def _triton(self) -> Iterator[InferenceServerClient]:
+        """Yield a client of Triton; what Triton refuses becomes `ModelLifeError`."""
+        triton = self._settings.triton
+        client = triton_client(triton, _CHANNEL)
+        try:
+            yield client
+        except InferenceServerException as error:
+            said = str(error.message()).strip().partition("\n")[0]
+            if error.status() in AWAY:
+                raise _AwayError(f"Triton at {triton.host}:{triton.grpc_port} does not answer: {said}") from error
+            raise ModelLifeError(f"Triton at {triton.host}:{triton.grpc_port}: {said}") from error
+        finally:
+            client.close()
+
+
+class _AwayError(ModelLifeError):
+    """Triton does not answer."""
+
+
+def _facts(change: ModelChange) -> ModelFacts:
+    return ModelFacts(change.served_as, change.version, change.sha256)
+
+
+def _newest_move(changes: list[ModelChange]) -> int:
+    return max((change.id for change in changes if change.event in _MOVES), default=0)
+
+
+def _seconds(proven: Proven) -> str:
+    return f"golden volumes right, 20 slices in {proven.seconds:.2f} s"
+
+
+def overview(life: ModelLife, changes: list[ModelChange], answers: str | None) -> dict[str, Any]:
+    """Return what `appliance models list` shows, as plain values.
+
+    `answers` is the sha256 of the model with which the running service reads, None when that is not known.
+    """
+    stands = standing(changes)
+    versions = life.shelf.versions()
+    loaded = life.loaded()
+    wanted = _facts(stands[0]) if stands else next((one.facts for one in versions if one.shipped), None)
+    proven = {_facts(change): change.at for change in changes if change.event is not ModelEvent.FAILED}
+    rows = [
+        {
+            "version": one.facts.version,
+            "served_as": one.facts.served_as,
+            "sha256": one.facts.sha256,
+            "threshold": one.threshold,
+            "origin": "shipped" if one.shipped else "site",
+            "promoted": one.facts == wanted,
+            "loaded": None if loaded is None else one.facts.served_as in loaded,
+            "answers": None if answers is None else one.facts.sha256 == answers,
+            "proven": iso(proven[one.facts]) if one.facts in proven else None,
+            "engine": one.engine,
+        }
+        for one in versions
+    ]
+    return {"answers_sha256": answers, "promoted": wanted.version if wanted else None, "versions": rows}

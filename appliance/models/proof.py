@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a version of the detector that Triton serves answers the golden volumes as the conversion recorded.
+
+They are the golden chunk, and the head that it shows as a study of 20 slices, which the client reads in two chunks: it
+goes the whole way of a study. Every score that the conversion recorded has to come back within its tolerance.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.errors import ApplianceError
+from appliance.inference.detections import Reading
+from appliance.inference.detector import Target, TritonDetector
+from appliance.inference.golden import chunk
+from appliance.reading.contract import CHUNK_SLICES, CONTEXT_SLICES, MAX_DETECTIONS, SCORE_FLOOR, TYPES
+from appliance.settings import TritonSettings
+
+
+class NotProvenError(ApplianceError):
+    """The version does not answer as it should; the text says in what."""
+
+
+def prove(settings: TritonSettings, target: Target) -> float:
+    """Return how long a study of 20 slices takes with the model of a target, s, once it has proven itself.
+
+    Raises
+    ------
+    NotProvenError
+        when it answers wrongly, or is not the model that it should be.
+    UnavailableError, ModelContractError
+        when Triton does not serve it, or serves one of another contract.
+    """
+    # The studies that come meanwhile go first, so it may take a while.
+    detector = TritonDetector(settings, settings.timeout_s, lambda: (Target(target.served_as),))
+    try:
+        served = detector.identity.sha256
+        if target.sha256 not in ("", served):
+            raise NotProvenError(
+                f"Triton serves {target.served_as} with sha256 {served[:12]}… and not {target.sha256[:12]}…; "
+                "restart Triton, or see its log"
+            )
+        readiness = detector.ready()
+        if not readiness:
+            raise NotProvenError(readiness.reason)
+        begun = time.monotonic()
+        reading = detector.read(chunk())
+        taken_s = time.monotonic() - begun
+        fault = head_fault(detector.golden, reading)
+        if fault is not None:
+            raise NotProvenError(f"the golden head came back wrong: {fault}")
+        return taken_s
+    finally:
+        detector.close()
+
+
+def head_fault(summary: str, reading: Reading) -> str | None:
+    """Say how the reading of the golden head differs from the recorded `golden_summary`, None when it is right.
+
+    The first and the last two slices of the head are the context of the recorded ones, and are not compared.
+    """
+    golden = json.loads(summary)
+    expected = np.asarray(golden["scores"], np.float64).reshape(CHUNK_SLICES, len(TYPES))
+    tolerance = float(golden["tolerance"])
+    got = _slice_scores(reading)
+    told_from = max(float(golden["lowest"]), SCORE_FLOOR)
+    if len(reading.detections) >= MAX_DETECTIONS:  # fainter ones may have been cut off
+        told_from = max(told_from, min(one.score for one in reading.detections))
+    apart = np.abs(np.maximum(got, told_from) - np.maximum(expected, told_from))
+    if apart.max() <= tolerance:
+        return None
+    at, of = np.unravel_index(int(apart.argmax()), apart.shape)
+    return (
+        f"the highest {TYPES[of].display} score on slice {at + CONTEXT_SLICES} is {got[at, of]:.3f}, "
+        f"not {expected[at, of]:.3f} ± {tolerance:g}"
+    )
+
+
+def _slice_scores(reading: Reading) -> NDArray[np.float64]:
+    """Return the highest score of each type on each of the head's slices that were recorded [`CHUNK_SLICES`, 3]."""
+    best = np.zeros((CHUNK_SLICES, len(TYPES)))
+    for one in reading.detections:
+        at = one.slice_index - CONTEXT_SLICES
+        if 0 <= at < CHUNK_SLICES:
+            best[at] = np.maximum(best[at], one.scores)
+    return best

@@ -1,0 +1,329 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Versions of the small detector in a real Triton, beside a detector that reads as the service's does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from appliance.cli import app
+from appliance.errors import UnavailableError
+from appliance.inference.detections import Reading
+from appliance.inference.detector import TritonDetector
+from appliance.inference.server import TritonServer
+from appliance.ledger.ledger import Ledger
+from appliance.ledger.models import OvertakenError
+from appliance.ledger.records import AuditEvent, ModelEvent
+from appliance.models.life import ModelLife, ModelLifeError
+from appliance.models.standing import targets, targets_of
+from appliance.reading import contract
+from appliance.settings import Settings
+from deploy.local.settings_file import write_settings
+from tests.appliance.inference.blob_detector import write_repository
+from tests.appliance.inference.ports import free_ports, triton_settings
+from tests.appliance.models.released import write_release
+from tests.appliance.running import until
+
+ROOT = Path(__file__).parents[3]
+WRONG_GOLDEN = json.dumps(
+    {
+        "scores": [[0.9, 0, 0]] * contract.CHUNK_SLICES,
+        "lowest": 0.05,
+        "detections": [],
+        "dismissed": 1,
+        "tolerance": 0.1,
+    }
+)
+
+
+class Site:
+    """A Triton with the shipped small detector, a ledger, and a detector that follows what is promoted."""
+
+    def __init__(self, folder: Path, pause_s: float = 0) -> None:
+        self.folder = folder
+        write_repository(folder / "shipped", pause_s=pause_s, parameters={contract.PARAMETER_MODEL_VERSION: "1"})
+        triton = triton_settings(folder / "shipped")
+        (port,) = free_ports(1)
+        settings = Settings(state_dir=folder / "state", triton=triton)
+        self.settings = settings.model_copy(update={"service": settings.service.model_copy(update={"port": port})})
+        self.server = TritonServer(triton, folder / "triton", site_models=self.settings.site_models)
+        self.server.start()
+        self.ledger = Ledger(self.settings.ledger_url)
+        self.life = ModelLife(self.settings, self.ledger, "a tester")
+        self.detector = TritonDetector(triton, targets=lambda: targets(self.ledger.models.promoted()))
+
+    def bring(self, version: int, **of_release: object) -> str:
+        """Bring a version in, without loading it; return its sha256."""
+        release = write_release(self.folder / f"release-{version}", version, **of_release)  # type: ignore[arg-type]
+        return self.life.shelf.bring_in(release).facts.sha256
+
+    def promote(self, version: int) -> None:
+        self.life.promote(self.life.shelf.version(str(version)))
+
+    def read(self, slices: int = 4) -> Reading:
+        hu = np.full((slices, 512, 512), 33, np.int16)
+        hu[:, 32:144, 32:144] = 66
+        return self.detector.read(hu)
+
+    def answering(self) -> str:
+        """Return the version that reads the next study."""
+        return self.read().model.version
+
+    def close(self) -> None:
+        self.detector.close()
+        self.ledger.close()
+        self.server.stop()
+
+
+@pytest.fixture
+def open_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    opened: list[Site] = []
+
+    def one(**of_site: float) -> Site:
+        opened.append(Site(tmp_path, **of_site))
+        return opened[-1]
+
+    yield one
+    for site in opened:
+        site.close()
+
+
+@pytest.fixture
+def site(open_site: Callable[..., Site]) -> Site:
+    return open_site()
+
+
+def events(site: Site) -> list[tuple[str, str]]:
+    return [(change.event.value, change.version) for change in site.ledger.models.changes()]
+
+
+def test_a_version_that_is_loaded_answers_nothing_before_it_is_promoted_and_the_next_study_after(site: Site) -> None:
+    shipped = site.read().model.sha256
+    brought = site.bring(2)
+    site.life.load(site.life.shelf.version("2"))
+    assert site.life.loaded() == {"hemorrhage_detector", "hemorrhage_detector_2"}
+    assert site.read().model.sha256 == shipped
+    site.promote(2)
+    after = site.read()
+    assert (after.model.version, after.model.sha256) == ("2", brought)
+    assert after.model.name == contract.DETECTOR
+    assert len(after.detections) == 4
+    site.life.rollback()
+    assert site.read().model.sha256 == shipped
+    assert events(site) == [("loaded", "2"), ("promoted", "2"), ("rolled_back", "1")]
+    assert {change.who for change in site.ledger.models.changes()} == {"a tester"}
+    told = [(one.who, one.details["change"]) for one in site.ledger.audit.entries() if one.event is AuditEvent.MODEL]
+    assert told == [("a tester", "promoted"), ("a tester", "rolled_back")]
+
+
+def test_rollbacks_go_back_one_promotion_at_a_time(site: Site) -> None:
+    for version in (2, 3):
+        site.bring(version)
+        site.promote(version)
+    assert site.answering() == "3"
+    site.life.rollback()
+    assert site.answering() == "2"
+    site.promote(3)
+    site.life.rollback()
+    site.life.rollback()
+    assert site.answering() == "1"
+    with pytest.raises(ModelLifeError, match="no version was promoted"):
+        site.life.rollback()
+
+
+def test_a_study_that_was_begun_is_read_to_its_end_by_the_version_that_began_it(open_site: Callable[..., Site]) -> None:
+    site = open_site(pause_s=0.4)
+    site.bring(2)
+    site.life.load(site.life.shelf.version("2"))
+    read: list[Reading] = []
+    begun = threading.Thread(target=lambda: read.append(site.read(slices=160)))
+    begun.start()
+    site.promote(2)
+    assert begun.is_alive(), "the study ended before the promotion"
+    begun.join(60)
+    assert [reading.model.version for reading in read] == ["1"]
+    assert len(read[0].detections) == 160
+    assert site.answering() == "2"
+
+
+@pytest.mark.parametrize(
+    ("of_release", "why"),
+    [
+        ({"parameters": {contract.PARAMETER_GOLDEN: WRONG_GOLDEN}}, "golden chunk came back wrong"),
+        ({"model": b"no network"}, "load failed for model"),
+        ({"parameters": {"clip_hu": "80.0"}}, "parameter clip_hu is '80.0'"),
+    ],
+)
+def test_a_version_that_does_not_prove_itself_is_not_promoted_and_the_old_one_serves_on(
+    site: Site, of_release: dict[str, object], why: str
+) -> None:
+    site.bring(2, **of_release)
+    with pytest.raises(ModelLifeError, match=why):
+        site.promote(2)
+    assert site.answering() == "1"
+    assert events(site) == [("failed", "2")]
+    assert site.life.loaded() == {"hemorrhage_detector"}, "it keeps its memory"
+    triton = site.settings.triton
+    assert httpx.get(f"http://{triton.host}:{triton.http_port}/v2/health/ready", trust_env=False).is_success
+
+
+def test_a_promotion_that_is_killed_in_the_middle_leaves_the_old_version_answering_and_a_true_list(
+    site: Site, tmp_path: Path
+) -> None:
+    site.bring(2, pause_s=1.5)
+    file = write_settings(site.settings, tmp_path / "appliance.toml")
+    promoting = subprocess.Popen(
+        [sys.executable, "-m", "appliance", "models", "promote", "2", "--settings", str(file)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until(lambda: "hemorrhage_detector_2" in (site.life.loaded() or ()), "loaded")
+    os.kill(promoting.pid, signal.SIGKILL)
+    promoting.wait()
+    assert site.answering() == "1"
+    listed = json.loads(CliRunner().invoke(app, ["models", "list", "--json", "--settings", str(file)]).stdout)
+    states = {row["version"]: (row["promoted"], row["loaded"]) for row in listed["versions"]}
+    assert states == {"1": (True, True), "2": (False, True)}
+    site.promote(2)
+    assert site.answering() == "2"
+
+
+def test_a_triton_that_was_started_anew_serves_the_promoted_version_again(site: Site) -> None:
+    site.bring(2)
+    site.promote(2)
+    site.server.stop()
+    site.server.start()
+    assert site.life.loaded() == {"hemorrhage_detector"}
+
+    def answers_again() -> bool:
+        with suppress(UnavailableError):  # the first question may meet the old connection
+            return site.answering() == "2"
+        return False
+
+    until(answers_again, "version 2")
+    assert site.detector.passed_over == ""
+
+
+def test_an_earlier_version_stands_in_for_a_promoted_one_that_is_gone_and_says_so(site: Site) -> None:
+    site.bring(2)
+    site.promote(2)
+    assert site.answering() == "2"
+    site.server.stop()
+    shutil.rmtree(site.settings.site_models / "hemorrhage_detector_2")
+    site.server.start()
+    detector = TritonDetector(site.settings.triton, targets=lambda: targets(site.ledger.models.promoted()))
+    try:
+        assert detector.identity.version == "1"
+        assert "hemorrhage_detector_2" in detector.passed_over
+    finally:
+        detector.close()
+
+
+def test_a_file_that_was_put_in_the_place_of_the_promoted_one_does_not_answer(site: Site) -> None:
+    site.bring(2)
+    site.promote(2)
+    folder = site.settings.site_models / "hemorrhage_detector_2"
+    config = folder / "configs" / "cpu.pbtxt"
+    promoted = site.ledger.models.promoted()[0].sha256
+    config.write_text(config.read_text().replace(promoted, "f" * 64))
+    site.server.stop()
+    site.server.start()
+    detector = TritonDetector(site.settings.triton, targets=lambda: targets(site.ledger.models.promoted()))
+    try:
+        assert detector.identity.version == "1"
+        assert "ffffffffffff" in detector.passed_over
+    finally:
+        detector.close()
+
+
+def test_of_two_who_promote_at_once_the_second_is_told_and_changes_nothing(site: Site) -> None:
+    for version in (2, 3):
+        site.bring(version)
+    site.promote(2)
+    facts = site.life.shelf.version("3").facts
+    with pytest.raises(OvertakenError):
+        site.ledger.models.take_over(ModelEvent.PROMOTED, facts, "another", "", after=0)
+    assert site.answering() == "2"
+
+
+def test_a_version_that_answers_or_would_be_taken_back_to_is_not_unloaded(site: Site) -> None:
+    for version in (2, 3):
+        site.bring(version)
+        site.promote(version)
+    for version in ("3", "2"):
+        with pytest.raises(ModelLifeError, match="stays loaded"):
+            site.life.unload(site.life.shelf.version(version))
+    site.life.unload(site.life.shelf.version("1"))
+    until(lambda: "hemorrhage_detector" not in (site.life.loaded() or ()), "unloaded")
+    assert site.answering() == "3"
+
+
+def test_programs_beside_the_service_read_with_the_promoted_version_and_without_a_ledger_with_the_shipped_one(
+    site: Site, tmp_path: Path
+) -> None:
+    site.bring(2)
+    site.promote(2)
+    assert [one.served_as for one in targets_of(site.settings)] == ["hemorrhage_detector_2", "hemorrhage_detector"]
+    elsewhere = site.settings.model_copy(update={"state_dir": tmp_path / "elsewhere"})
+    assert [one.served_as for one in targets_of(elsewhere)] == ["hemorrhage_detector"]
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_commands_load_promote_list_and_take_back_a_version_and_keep_who_did_it(site: Site, tmp_path: Path) -> None:
+    file = write_settings(site.settings, tmp_path / "appliance.toml")
+    release = write_release(tmp_path / "release", 2)
+
+    def models(*arguments: str) -> str:
+        done = CliRunner().invoke(app, ["models", *arguments, "--settings", str(file)], env={"COLUMNS": "200"})
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    models("load", str(release), "--by", "A. Radiographer")
+    models("promote", "2", "--by", "B. Physicist")
+    assert site.answering() == "2"
+    listed = json.loads(models("list", "--json"))
+    assert [(one["event"], one["version"], one["who"]) for one in listed["history"]] == [
+        ("promoted", "2", "B. Physicist"),
+        ("loaded", "2", "A. Radiographer"),
+    ]
+    assert listed["promoted"] == "2"
+    assert all(one["at"].endswith("Z") for one in listed["history"])
+    models("rollback")
+    shown = models("list")
+    assert "rolled back  version 1" in shown
+    assert "B. Physicist" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["promote", "9"], "version 9 is not there"),
+        (["promote", "1"], "version 1 answers already"),
+        (["rollback"], "no version was promoted"),
+        (["load", "no-such-folder"], "version no-such-folder is not there"),
+        (["unload", "1"], "stays loaded"),
+    ],
+)
+def test_a_command_that_cannot_be_done_says_why_in_a_sentence_and_ends_with_1(
+    site: Site, tmp_path: Path, arguments: list[str], why: str
+) -> None:
+    file = write_settings(site.settings, tmp_path / "appliance.toml")
+    done = CliRunner().invoke(app, ["models", *arguments, "--settings", str(file)])
+    assert done.exit_code == 1
+    assert why in done.stderr
+    assert "Traceback" not in done.output
