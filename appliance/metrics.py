@@ -22,7 +22,7 @@ from appliance import __version__
 from appliance.errors import RefusalCode, UnavailableError
 from appliance.imaging.flaws import FlawCode
 from appliance.ledger.states import JobState, StudyState
-from appliance.results.kinds import KEY_IMAGES, KEY_OBJECTS, SEG
+from appliance.results.kinds import KEY_IMAGES, KEY_OBJECTS, REFUSAL, SEG
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 30, 60, 120)
 """Bucket edges of a step."""
@@ -87,7 +87,8 @@ class Metrics:
         )
         self.unmade = Counter(
             "hemorrhage_unmade_results",
-            "Answers that stand without a kind of result object (seg, key-image, key-objects), as it could not be made",
+            "Answers that stand without a kind of result object (seg, key-image, key-objects), and refusals without "
+            "their report (refusal), as it could not be made",
             ["kind"],
             registry=self.registry,
         )
@@ -151,7 +152,7 @@ class Metrics:
             self.refusals.labels(code.value, "refused")
         for flaw in FlawCode:
             self.flaws.labels(flaw.value)
-        for kind in (SEG, KEY_IMAGES, KEY_OBJECTS):
+        for kind in (SEG, KEY_IMAGES, KEY_OBJECTS, REFUSAL):
             self.unmade.labels(kind.name)
         for why in ("no account", "role"):
             self.turned_away.labels(why)

@@ -370,6 +370,10 @@ class ResultsSettings(_Section):
         "comprehensive-3d", description="SOP class of the SR"
     )
     key_images: int = Field(6, ge=0, le=40, description="At most this many key images a study")
+    refusals: bool = Field(
+        True,
+        description="Write a report, without an answer, into a study with CT images that could not be read: why not",
+    )
     compress_key_images: bool = Field(
         True,
         description="Write key images in RLE Lossless, half the size or less; false for an archive that takes only "

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 import structlog
 
 from appliance.ahead import ReadingAhead
+from appliance.delivery.refusals import RefusalReports
 from appliance.delivery.store import result_objects, store
 from appliance.delivery.summary import summary
 from appliance.errors import DrawingError, ModelContractError, Refusal, RefusalCode, RefusedError, UnavailableError
@@ -31,7 +32,6 @@ from appliance.leases import Leases
 from appliance.ledger.jobs import LostJobError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job
-from appliance.ledger.states import JobState
 from appliance.log import describe
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError, Orthanc
@@ -110,6 +110,7 @@ class Worker:
         self._reader = reader
         self._trial = trial
         self._metrics = metrics
+        self._refusal_reports = RefusalReports(settings, orthanc, ledger, snapshots, metrics)
         self._clock = clock
         self._log = structlog.get_logger("worker")
 
@@ -160,13 +161,17 @@ class Worker:
 
     def _try(self, job: Job) -> None:
         try:
+            self._answer_or_refuse(job)
+        except (UnavailableError, ModelContractError) as error:
+            self._postpone(job, error)
+
+    def _answer_or_refuse(self, job: Job) -> None:
+        try:
             self._answer(job)
-        except LostJobError:
+        except (LostJobError, UnavailableError, ModelContractError):
             raise
         except RefusedError as error:
             self._refuse(job, error.refusals, {})
-        except (UnavailableError, ModelContractError) as error:
-            self._postpone(job, error)
         except KillsReaderError as error:
             self._killed(job, error)
         except Exception as error:
@@ -228,7 +233,7 @@ class Worker:
 
     def _predecessor(self, job: Job, snapshot: Snapshot) -> tuple[str, str] | None:
         """Return the SR that this job's SR will take the place of, None when there is none any more."""
-        standing = [older for older in self._ledger.jobs.of_study(job.orthanc_study) if older.state is JobState.DONE]
+        standing = [older for older in self._ledger.jobs.of_study(job.orthanc_study) if older.has_report]
         series_uid = _series_to_read(job, snapshot) if standing else ""
         for older in reversed(standing):
             if older.gives_way_to(job, series_uid):
@@ -317,7 +322,9 @@ class Worker:
         return all(self._orthanc.holds_instance(source) for source in sources)
 
     def _refuse(self, job: Job, refusals: tuple[Refusal, ...], timing_ms: dict[str, float]) -> None:
-        self._ledger.jobs.refuse(job, refusals, timing_ms)
+        report = self._refusal_reports.deliver(job, refusals)
+        self._remove_leftovers(job, () if report is None else report[:1])
+        self._ledger.jobs.refuse(job, refusals, timing_ms, *(("", "") if report is None else report[1:]))
         self._clocked(timing_ms)
         for refusal in refusals:
             self._metrics.refusals.labels(refusal.code.value, "refused").inc()

@@ -340,8 +340,11 @@ class Intake:
 
     def _is_void(self, job: Job) -> bool:
         if job.state is JobState.REFUSED:
-            return any(refusal["code"] == RefusalCode.SOURCE_DELETED for refusal in job.refusals)
-        if job.state not in (JobState.DONE, JobState.SUPERSEDED):
+            if any(refusal["code"] == RefusalCode.SOURCE_DELETED for refusal in job.refusals):
+                return True
+            if not job.sr_uid:
+                return False
+        elif job.state not in (JobState.DONE, JobState.SUPERSEDED):
             return False
         return not all(
             self._orthanc.holds_instance(result.orthanc_instance)

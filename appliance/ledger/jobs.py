@@ -136,11 +136,42 @@ class Jobs:
                 kills=tables.jobs.c.kills + int(killed),
             )
 
-    def refuse(self, job: Job, refusals: Iterable[Refusal], timing_ms: dict[str, float]) -> None:
-        """Record that a job was not read, and why."""
+    def refuse(
+        self,
+        job: Job,
+        refusals: Iterable[Refusal],
+        timing_ms: dict[str, float],
+        sr_class_uid: str = "",
+        sr_uid: str = "",
+    ) -> None:
+        """Record that a job was not read, and why; with the report that says so, which supersedes older such ones."""
         reasons = refusals_json(refusals)
         with self._database.writing() as connection:
-            self._move(connection, job.id, JobEvent.REFUSE, job, refusals=reasons, timing_ms=timing_ms, error="")
+            self._move(
+                connection,
+                job.id,
+                JobEvent.REFUSE,
+                job,
+                refusals=reasons,
+                timing_ms=timing_ms,
+                error="",
+                sr_class_uid=sr_class_uid,
+                sr_uid=sr_uid,
+            )
+            if sr_uid:
+                jobs = tables.jobs
+                older = connection.execute(
+                    select(jobs.c.id)
+                    .where(
+                        jobs.c.orthanc_study == job.orthanc_study,
+                        jobs.c.id != job.id,
+                        jobs.c.state == JobState.REFUSED,
+                        jobs.c.sr_uid.not_in(("", sr_uid)),
+                    )
+                    .with_for_update()
+                ).all()
+                for row in older:
+                    self._move(connection, row.id, JobEvent.SUPERSEDE)
             append_refusal(connection, self._database.clock(), job.id, job.study_uid, reasons)
 
     def confirm(self, job: Job) -> None:
@@ -213,8 +244,8 @@ class Jobs:
                 .where(
                     jobs.c.orthanc_study == job.orthanc_study,
                     jobs.c.id != job.id,
-                    jobs.c.state == JobState.DONE,
-                    jobs.c.sr_uid != sr_uid,
+                    jobs.c.state.in_((JobState.DONE, JobState.REFUSED)),
+                    jobs.c.sr_uid.not_in(("", sr_uid)),
                 )
                 .with_for_update()
             ).all()

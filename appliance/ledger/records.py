@@ -172,15 +172,18 @@ class Job:
         """Whether a person asked for it."""
         return bool(self.orthanc_series)
 
+    @property
+    def has_report(self) -> bool:
+        """Whether a report of it stands: its answer's, or one that says that the study could not be read."""
+        return self.state is JobState.DONE or (self.state is JobState.REFUSED and bool(self.sr_uid))
+
     def gives_way_to(self, newer: Job, series_uid: str) -> bool:
         """Whether the answer that `newer` reads from series `series_uid` takes the place of this one.
 
         An answer about the study takes the place of the older ones about the study, one that was asked for that of
         older ones that were asked for likewise; and each that of older ones about the series that it has read.
         """
-        return self.state is JobState.DONE and (
-            self.orthanc_series == newer.orthanc_series or self.answered_series == series_uid
-        )
+        return self.has_report and (self.orthanc_series == newer.orthanc_series or self.answered_series == series_uid)
 
 
 @dataclass(frozen=True)

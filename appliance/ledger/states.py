@@ -50,7 +50,7 @@ class JobState(StrEnum):
     DONE = "done"
     """Its SR and all other results are in Orthanc."""
     SUPERSEDED = "superseded"
-    """Done, and a later answer about the same study has taken its place."""
+    """Done, or refused with a report; a later answer about the same study has taken its place."""
     REFUSED = "refused"
     """Not read, for the reasons it names."""
     FAILED = "failed"
@@ -86,11 +86,13 @@ _JOB: Final = {
     (JobState.RUNNING, JobEvent.REFUSE): JobState.REFUSED,
     (JobState.RUNNING, JobEvent.DELIVER): JobState.DELIVERING,
     (JobState.RUNNING, JobEvent.INTERRUPT): JobState.QUEUED,  # its service ended, or could not record its end
+    (JobState.DELIVERING, JobEvent.DELIVER): JobState.DELIVERING,  # its answer broke, and a report says so instead
     (JobState.DELIVERING, JobEvent.POSTPONE): JobState.WAITING,
     (JobState.DELIVERING, JobEvent.REFUSE): JobState.REFUSED,  # the source was deleted meanwhile
     (JobState.DELIVERING, JobEvent.FINISH): JobState.DONE,
     (JobState.DELIVERING, JobEvent.INTERRUPT): JobState.QUEUED,
     (JobState.DONE, JobEvent.SUPERSEDE): JobState.SUPERSEDED,
+    (JobState.REFUSED, JobEvent.SUPERSEDE): JobState.SUPERSEDED,  # its report that the study could not be read
 }
 
 _STUDY: Final = {

@@ -209,7 +209,13 @@ def heading(
     volume: Volume, identity: AnswerIdentity, created: datetime, institution: str, model: ModelIdentity
 ) -> Heading:
     """Return the heading of the results about `volume`; `created` has a time zone."""
-    header = volume.headers[0]
+    return heading_of(volume.headers[0], identity, created, institution, model)
+
+
+def heading_of(
+    header: Dataset, identity: AnswerIdentity, created: datetime, institution: str, model: ModelIdentity
+) -> Heading:
+    """Return the heading of the results about what `header` is the header of; `created` has a time zone."""
     elements = [
         _as_stored(header, tag)
         for tag in header.keys()  # noqa: SIM118 - a Dataset iterates over its elements, decoding each

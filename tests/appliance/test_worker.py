@@ -183,6 +183,79 @@ class TestAnswering:
         assert 'hemorrhage_refusals_total{code="not_ct",study="refused"} 1.0' in exposition(bench.metrics)
         assert 'hemorrhage_step_seconds_count{step="select"} 1.0' in exposition(bench.metrics)
 
+    def test_a_ct_study_that_cannot_be_read_says_so_in_the_archive_until_it_can(self, bench: Bench, study: str) -> None:
+        files = head_series(study, 20)
+        bench.send(*files[:2])
+        bench.desk.wait(bench.desk.settings.intake.incomplete_s + 1)
+        bench.worker.work()
+        refused = bench.job(study)
+        assert refused.state is JobState.REFUSED
+        (report,) = bench.held(study)
+        assert (report.SOPInstanceUID, report.SeriesNumber) == (refused.sr_uid, 9005)
+        assert bench.desk.jobs(study) == [refused]
+        bench.desk.take_in()
+        bench.desk.quiet()
+        assert bench.desk.jobs(study) == [refused]  # our own report starts nothing
+        bench.send(*files[2:])
+        bench.worker.work()
+        assert [job.state for job in bench.desk.jobs(study)] == [JobState.SUPERSEDED, JobState.DONE]
+        assert bench.named_by(bench.job(study)) == refused.sr_uid
+
+    def test_a_later_refusal_names_the_earlier_one_and_there_is_one_that_stands(self, bench: Bench, study: str) -> None:
+        files = head_series(study, 20)
+        for part in (files[:2], files[2:4]):
+            bench.send(*part)
+            bench.desk.wait(bench.desk.settings.intake.incomplete_s + 1)
+            bench.worker.work()
+        older, newer = bench.desk.jobs(study)
+        assert (older.state, newer.state) == (JobState.SUPERSEDED, JobState.REFUSED)
+        assert bench.named_by(newer) == older.sr_uid
+
+    def test_a_refusal_whose_report_was_deleted_is_reported_again_when_the_study_is_looked_at(
+        self, bench: Bench, study: str
+    ) -> None:
+        files = head_series(study, 2)
+        bench.send(*files)
+        bench.desk.wait(bench.desk.settings.intake.incomplete_s + 1)
+        bench.worker.work()
+        (result,) = bench.desk.ledger.jobs.results(bench.job(study).id)
+        bench.desk.orthanc.delete_instance(result.orthanc_instance)
+        assert bench.held(study) == []
+        bench.send(*head_series(study, 1, Modality="MR", SOPClassUID=MRImageStorage))
+        bench.desk.wait(bench.desk.settings.intake.incomplete_s + 1)
+        bench.worker.work()
+        assert [one.SeriesNumber for one in bench.held(study)] == [9005]
+
+    def test_a_study_with_an_answer_gets_no_report_that_it_could_not_be_read(self, bench: Bench, study: str) -> None:
+        def poisoned(_asked: int) -> None:
+            raise ZeroDivisionError
+
+        files = head_series(study, 20)
+        bench.send(*files[:14])
+        bench.worker.work()
+        bench.send(*files[14:])
+        bench.detector.conduct = poisoned
+        for _ in range(bench.desk.settings.intake.poison_tries):
+            bench.worker.work()
+            bench.desk.clock.now += 400
+        assert [job.state for job in bench.desk.jobs(study)] == [JobState.DONE, JobState.REFUSED]
+        assert 9005 not in {one.SeriesNumber for one in bench.held(study)}
+
+    def test_a_report_that_orthanc_did_not_take_now_is_stored_later_and_the_refusal_waits_for_it(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.send(*head_series(study, 2))
+        bench.desk.wait(bench.desk.settings.intake.incomplete_s + 1)
+        store = bench.desk.orthanc.store
+        monkeypatch.setattr(bench.desk.orthanc, "store", after(0, UnavailableError("full"), store))
+        bench.worker.work()
+        assert bench.job(study).state is JobState.WAITING
+        monkeypatch.setattr(bench.desk.orthanc, "store", store)
+        bench.desk.clock.now += 400
+        bench.worker.work()
+        assert bench.job(study).state is JobState.REFUSED
+        assert [one.SeriesNumber for one in bench.held(study)] == [9005]
+
     def test_the_newer_report_names_the_older_one_which_is_superseded(self, bench: Bench, study: str) -> None:
         files = head_series(study, 20)
         bench.send(*files[:14])

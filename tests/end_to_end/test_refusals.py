@@ -74,6 +74,9 @@ BAD: Mapping[str, Bad] = {
 }
 
 
+NO_CT = ("a dose page alone", "an MR")
+
+
 @dataclass(frozen=True)
 class Sent:
     """The bad studies that were sent, by what is wrong with them, and a good one sent after them."""
@@ -115,11 +118,19 @@ def test_a_study_that_cannot_be_read_is_refused_with_a_code_and_a_sentence(
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_refused_study_stays_as_it_was(name: str, running: Running, sent: Sent) -> None:
+def test_a_refused_ct_study_gets_a_report_that_says_so_and_nothing_else(
+    name: str, running: Running, sent: Sent
+) -> None:
     uid = sent.bad[name]
-    running.until_state(uid, "refused", "failed", "done")
+    record = running.until_state(uid, "refused", "failed", "done")
+    reports = running.stored(uid).reports
     study = running.orthanc.get(f"/studies/{running.orthanc_study(uid)}/instances").raise_for_status().json()
-    assert len(study) == sent.images[name]
+    assert len(study) == sent.images[name] + len(reports)
+    assert len(reports) == int(name not in NO_CT)
+    for report in reports:
+        assert report.SOPInstanceUID == record["sr_uid"]
+        assert report.CompletionFlagDescription.startswith("Not read: ")
+        assert BAD[name].code in str(report)
 
 
 def test_a_good_study_behind_bad_ones_is_answered(running: Running, sent: Sent) -> None:

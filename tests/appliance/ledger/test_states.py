@@ -16,7 +16,9 @@ from appliance.ledger.states import (
     study_after,
 )
 
-FINAL = {JobState.SUPERSEDED, JobState.REFUSED, JobState.FAILED, JobState.WITHDRAWN}
+ENDED = {JobState.DONE, JobState.REFUSED}
+"""All that can still happen to these is that a later answer takes their place."""
+FINAL = {JobState.SUPERSEDED, JobState.FAILED, JobState.WITHDRAWN}
 
 
 def test_a_job_goes_from_the_queue_to_done() -> None:
@@ -33,9 +35,9 @@ def test_nothing_happens_any_more_to_a_job_that_has_ended() -> None:
                 job_after(state, event)
 
 
-def test_all_a_done_job_can_become_is_superseded() -> None:
-    allowed = [event for event in JobEvent if JobState.DONE in states_that(event)]
-    assert allowed == [JobEvent.SUPERSEDE]
+def test_all_a_done_or_refused_job_can_become_is_superseded() -> None:
+    for state in ENDED:
+        assert [event for event in JobEvent if state in states_that(event)] == [JobEvent.SUPERSEDE]
 
 
 def test_every_open_job_has_a_way_to_done_and_every_job_is_open_done_or_ended() -> None:
@@ -43,11 +45,11 @@ def test_every_open_job_has_a_way_to_done_and_every_job_is_open_done_or_ended() 
     for _ in JobState:
         reaches |= {state for event in JobEvent for state in states_that(event) if job_after(state, event) in reaches}
     assert reaches - {JobState.DONE} == set(OPEN)
-    assert set(OPEN) | FINAL | {JobState.DONE} == set(JobState)
+    assert set(OPEN) | FINAL | ENDED == set(JobState)
 
 
 def test_results_are_never_stored_for_a_job_that_no_worker_has() -> None:
-    assert states_that(JobEvent.DELIVER) == (JobState.RUNNING,)
+    assert states_that(JobEvent.DELIVER) == (JobState.RUNNING, JobState.DELIVERING)
     assert states_that(JobEvent.FINISH) == (JobState.DELIVERING,)
 
 
