@@ -108,6 +108,11 @@ class Ends:
         """Whether the lowest slice that shows anything can be the base."""
         return self.base_cm2 <= BASE_CM2
 
+    @property
+    def shows_top(self) -> bool:
+        """Whether the highest slice that shows anything can be the top."""
+        return self.top_cm2 <= TOP_CM2
+
     @classmethod
     def of(cls, slices: int, plane: Callable[[int], Plane], pixel_spacing_mm: tuple[float, float]) -> Ends:
         """Return what the ends of a stack show, of which `plane` gives a slice [Y, X] in HU by its index."""
@@ -124,7 +129,7 @@ class Ends:
                 f"the base of the head is missing: the lowest slice still shows {self.base_cm2:.0f} cm2 "
                 f"of the inside of the skull{_empty(self.empty_below, 'below')}"
             )
-        if self.top_cm2 > TOP_CM2:
+        if not self.shows_top:
             found.append(
                 f"the top of the head is missing: the highest slice still shows {self.top_cm2:.0f} cm2 "
                 f"of the inside of the skull{_empty(self.empty_above, 'above')}"

@@ -73,7 +73,7 @@ def neighbours(
         found
         for other in others
         if other is not stack and other.geometry is not None
-        for found in _beyond(stack, geometry, shown, other, other.geometry)
+        for found in _beyond(stack, geometry, shown, ends, other, other.geometry)
         if _counts(found, stack, other, ends, plane_of, shown @ geometry.normal, _centres(other) @ geometry.normal)
     )
 
@@ -99,9 +99,12 @@ def reaches_beyond(other: Stack, stack: Stack) -> bool:
 
 
 def _beyond(
-    stack: Stack, geometry: Geometry, shown: NDArray[np.float64], other: Stack, its: Geometry
+    stack: Stack, geometry: Geometry, shown: NDArray[np.float64], ends: Ends, other: Stack, its: Geometry
 ) -> Iterator[Neighbour]:
-    """Yield what another stack has beyond the ends of one, whose slices that show something have these centres."""
+    """Yield what another stack has beyond the ends of one, whose slices that show something have these centres.
+
+    Near an end it goes on; where an end is seen to be missing it may do so anywhere within the length of a head.
+    """
     if abs(float(geometry.normal @ its.normal)) < np.cos(np.radians(_TILTED_BY_DEG)):
         return
     if len(other.instances) == 1 and other.series_uid != stack.series_uid:
@@ -114,7 +117,12 @@ def _beyond(
         end = shown[-1 if above else 0]
         height = (theirs - ours.max()) if above else (ours.min() - theirs)
         beyond = height > 0.5 * step
-        if not beyond.any() or height[beyond].min() > max(REACH * step, _LEAST_REACH_MM):
+        if not beyond.any():
+            continue
+        is_open = not (ends.shows_top if above else ends.shows_base)
+        whole_mm = max(ours.max(), theirs.max()) - min(ours.min(), theirs.min())
+        is_near = height[beyond].min() <= max(REACH * step, _LEAST_REACH_MM)
+        if not is_near and not (is_open and whole_mm <= LONGEST_HEAD_MM):
             continue
         if beyond.mean() <= _MOSTLY and height.max() < BEYOND_MM:
             continue

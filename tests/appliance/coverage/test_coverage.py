@@ -115,6 +115,14 @@ def test_another_reconstruction_of_the_same_slices_is_no_missing_part() -> None:
     assert (covered.slices, covered.slices_there, covered.partial) == (29, 29, False)
 
 
+def test_a_vertex_in_another_series_is_there_even_if_much_is_missing_between() -> None:
+    positions = whole()
+    covered = answer_of(
+        [*images(positions[:14]), *images(positions[22:], group=2, SeriesInstanceUID=f"{ROOT}.77")]
+    ).covered
+    assert (covered.slices, covered.slices_there) == (13, 22)
+
+
 SHARP: dict[str, Any] = {"group": 2, "ConvolutionKernel": "H60s", "SeriesInstanceUID": f"{ROOT}.77"}
 
 
