@@ -60,6 +60,23 @@ app.add_typer(models_app, name="models")
 _DAY_S = 86_400
 
 
+def _folder(text: str) -> Path:
+    """Return the folder that an argument names: nothing, as an unset variable leaves it, is not the present one."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty and names no folder; . is the present one")
+    path = Path(text)
+    if path.is_file():
+        raise typer.BadParameter(f"{text} is a file")
+    return path
+
+
+def _folder_there(text: str) -> Path:
+    path = _folder(text)
+    if not path.is_dir():
+        raise typer.BadParameter(f"{text} is no folder that can be read")
+    return path
+
+
 @app.command()
 def serve(settings: SettingsOption = None) -> None:
     """Run the service: follow Orthanc, read what arrives, store the answers, show status and metrics."""
@@ -75,8 +92,8 @@ def serve(settings: SettingsOption = None) -> None:
 
 @app.command()
 def analyze(
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with the study's DICOM files")],
-    out_dir: Annotated[Path, typer.Option("--out", file_okay=False, help="Where result.json, *.dcm and *.png go")],
+    folder: Annotated[Path, typer.Argument(parser=_folder_there, help="Folder with the study's DICOM files")],
+    out_dir: Annotated[Path, typer.Option("--out", parser=_folder, help="Where result.json, *.dcm and *.png go")],
     study: Annotated[str | None, typer.Option(help="Study Instance UID, when the folder holds several")] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,

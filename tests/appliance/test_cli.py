@@ -111,3 +111,15 @@ def test_no_hemorrhage_found_in_a_part_is_printed_with_the_part(capsys: pytest.C
     assert "no hemorrhage found in the part of the head that was read" in printed
     assert "PART OF THE HEAD ONLY. no top" in printed
     assert "12 of 30 slices, 60 mm" in printed
+
+
+@pytest.mark.parametrize("where", ["", " "])
+def test_an_empty_name_of_a_folder_is_not_the_present_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (["analyze", str(tmp_path), "--out", where], ["analyze", where, "--out", "answer"]):
+        done = CliRunner().invoke(cli.app, words, env={"COLUMNS": "200"})
+        assert done.exit_code == cli.USAGE
+        assert "it is empty and names no folder" in done.stderr
+    assert list(tmp_path.iterdir()) == []
