@@ -115,8 +115,11 @@ class ReadingRoom:
             raise UnavailableError(readiness.reason)
 
     def model(self) -> dict[str, str] | None:
-        """Return which model answers, None while that is not known."""
-        return asdict(self._detector.identity) if self._detector is not None else None
+        """Return which model answers and what runs it, None while that is not known."""
+        if self._detector is None:
+            return None
+        engine = self._detector.engine
+        return asdict(self._detector.identity) | {"engine": "not known" if engine is None else str(engine)}
 
     def tidy(self) -> None:
         """Give back the shared memory of processes that died, on the machine that Triton and the service share."""
@@ -288,7 +291,7 @@ class Service:
         return ended + self._leases.stalled()
 
     def model(self) -> dict[str, str] | None:
-        """Return which model answers, None while that is not known."""
+        """Return which model answers and what runs it, None while that is not known."""
         return self._room.model()
 
     def orthanc_ahead_s(self) -> float | None:

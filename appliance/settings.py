@@ -115,6 +115,10 @@ class OrthancSettings(_Section):
         return value
 
 
+Engine = Literal["auto", "openvino-int8-bf16", "openvino-int8", "openvino-bf16", "openvino-fp32", "onnxruntime-fp32"]
+"""What may run the detector on a CPU, as its model process names it."""
+
+
 class TritonSettings(_Section):
     """The Triton server that runs the network."""
 
@@ -142,6 +146,11 @@ class TritonSettings(_Section):
         "doubles the next",
     )
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of the network, 0 for all cores")
+    engine: Engine = Field(
+        "auto",
+        description="What runs the network under profile cpu; auto: the fastest that the CPU has and that passed the "
+        "precision gate (docs/engines.md). A Triton that is started otherwise takes HEMORRHAGE_ENGINE",
+    )
     secret: Secret = Field(
         "",
         description="Sent with each request to a Triton that was started with --http-restricted-api and "

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m conversion`: export trained weights to ONNX, lay out Triton's model repository, build engines.
+"""`python -m conversion`: export trained weights to ONNX, judge precisions, lay out Triton's model repository.
 
 python -m conversion export --variant edge --out var/conversion/edge.onnx --time
-python -m conversion repository --onnx var/conversion/edge.onnx --out model_repository
+python -m conversion precision --onnx var/conversion/edge.onnx --out var/precision
+python -m conversion repository --onnx var/conversion/edge.onnx --precision var/precision --out model_repository
 python -m conversion engine                                             # on a site, for the GPU that is there
 python -m conversion engine --runtime tensorrt_rtx --capability 8.6 --out var/conversion/sm86
 """
@@ -48,6 +49,22 @@ def main(arguments: list[str] | None = None) -> int:
     repository.add_argument("--onnx", type=Path, required=True)
     repository.add_argument("--out", type=Path, default=ROOT / "model_repository")
     repository.add_argument("--version", type=int, default=1)
+    repository.add_argument(
+        "--precision", type=Path, help="the folder that `precision` wrote; without it full precision alone is served"
+    )
+    precision = commands.add_parser(
+        "precision", help="make the graphs of reduced precision, and judge whether they answer as the full one does"
+    )
+    precision.add_argument("--onnx", type=Path, default=SHIPPED, help="default: the shipped detector")
+    precision.add_argument(
+        "--out", type=Path, default=ROOT / "var" / "precision", help="a run that was stopped goes on"
+    )
+    precision.add_argument("--studies", type=int, default=200, help="fewer give figures and no pass")
+    precision.add_argument("--calibration-studies", type=int, default=20, help="that 8-bit scales are chosen on")
+    precision.add_argument("--engines", default="all", help="names with commas between")
+    precision.add_argument("--workers", type=int, default=1, help="processes that simulate studies")
+    precision.add_argument("--threads", type=int, default=1, help="of the engines")
+    precision.add_argument("--json", action="store_true", help="print precisions.json in place of the table")
     engine = commands.add_parser("engine", help="build a TensorRT engine, compare it, and put it in its place")
     engine.add_argument("--onnx", type=Path, default=SHIPPED, help="default: the shipped detector")
     engine.add_argument("--out", type=Path, help="the folder of model.plan; default: that of the ONNX file")
@@ -65,10 +82,38 @@ def main(arguments: list[str] | None = None) -> int:
         return _export(given)
     if given.command == "engine":
         return _engine(given)
+    if given.command == "precision":
+        return _precision(given)
+    from conversion.checks import UnfitModelError
     from conversion.repository import lay_out
 
-    print(lay_out(given.onnx, given.out, given.version))
+    try:
+        print(lay_out(given.onnx, given.out, given.version, given.precision))
+    except UnfitModelError as error:
+        print(f"not laid out: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _precision(given: argparse.Namespace) -> int:
+    """Judge precisions and print the table; 1 where one does not pass."""
+    from conversion.checks import UnfitModelError
+    from conversion.precision_command import TABLE, Wanted, engines_named, run
+    from conversion.triton_model import GATE
+
+    try:
+        if min(given.studies, given.calibration_studies, given.workers, given.threads) < 1:
+            raise ValueError("--studies, --calibration-studies, --workers and --threads are 1 or more")
+        engines = engines_named(given.engines)
+        wanted = Wanted(
+            given.onnx, given.out, given.studies, given.calibration_studies, engines, given.workers, given.threads
+        )
+        report = run(wanted, Console(stderr=True))
+    except (UnfitModelError, OSError, ValueError) as error:
+        print(f"not judged: {error}", file=sys.stderr)
+        return 2
+    print((given.out / (GATE if given.json else TABLE)).read_text(), end="")
+    return 0 if all(one["passed"] for one in report["engines"].values()) else 1
 
 
 def _export(given: argparse.Namespace) -> int:

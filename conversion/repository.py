@@ -7,6 +7,8 @@
         configs/cpu.pbtxt     Python backend over ONNX Runtime; `hu` is INT16
         configs/gpu.pbtxt     TensorRT backend over model.plan, which is built on the site; `hu` is FP32
         1/model.onnx          the exported detector
+        1/model.int8.onnx     the same in 8 bits, if it passed the precision gate
+        1/precisions.json     what the gate found; `model.py` serves only what passed
         1/model.py            a copy of conversion/triton_model.py
 
 Triton chooses a profile by `--model-config-name=cpu` or `gpu`. The `parameters` of every profile say what the ONNX
@@ -28,7 +30,8 @@ import onnxruntime
 
 from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_summary
-from conversion.checks import check
+from conversion.checks import UnfitModelError, check
+from conversion.triton_model import BYTES, FULL, GATE
 
 TRITON_TYPES: Final[dict[type[np.generic], str]] = {np.int32: "TYPE_INT32", np.float32: "TYPE_FP32"}
 CPU: Final = "cpu"
@@ -81,12 +84,21 @@ def _tensors(kind: str, tensors: list[tuple[str, str, tuple[int, ...]]]) -> str:
     return f"{kind} [\n{rows}\n]"
 
 
-def lay_out(model: Path, out: Path, version: int = 1) -> Path:
+def lay_out(model: Path, out: Path, version: int = 1, precision: Path | None = None) -> Path:
     """Write the detector's folder into the repository `out` and return it.
 
-    Raises `UnfitModelError` if `model` is not an exported detector of this contract.
+    Parameters
+    ----------
+    precision: folder that `python -m conversion precision` wrote. Of it goes in what passed; without it nothing is left
+        of what an earlier model passed.
+
+    Raises
+    ------
+    UnfitModelError
+        If `model` is not an exported detector of this contract, or `precision` judged another one.
     """
     check(onnx.load(str(model)))
+    laid = {} if precision is None else _passed(model, precision)
     folder = out / contract.DETECTOR
     (folder / "configs").mkdir(parents=True, exist_ok=True)
     said = model_says(model)
@@ -96,6 +108,31 @@ def lay_out(model: Path, out: Path, version: int = 1) -> Path:
     place = folder / str(version)
     place.mkdir(exist_ok=True)
     shutil.copyfile(MODEL_CODE, place / "model.py")
-    if model.resolve() != (place / "model.onnx").resolve():
-        shutil.copyfile(model, place / "model.onnx")
+    if model.resolve() != (place / FULL).resolve():
+        shutil.copyfile(model, place / FULL)
+    for name in (GATE, BYTES):
+        if name in laid:
+            (place / name).write_bytes(laid[name])
+        else:
+            (place / name).unlink(missing_ok=True)
     return folder
+
+
+def _passed(model: Path, precision: Path) -> dict[str, bytes]:
+    """Return the files of the precision gate that are laid out beside a model: its verdict, and the graphs that passed.
+
+    Raises `UnfitModelError` if it judged another model, or is damaged.
+    """
+    try:
+        gate = json.loads((precision / GATE).read_text(encoding="utf-8"))
+        judged, engines = dict(gate["sha256"]), dict(gate["engines"])
+        files = {one["file"] for one in engines.values() if one["passed"] is True} & {BYTES}
+        graphs = {name: (precision / name).read_bytes() for name in files}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnfitModelError(f"{precision / GATE} cannot be read ({type(error).__name__}: {error})") from error
+    for name, data in (graphs | {FULL: model.read_bytes()}).items():
+        if judged.get(name) != hashlib.sha256(data).hexdigest():
+            raise UnfitModelError(
+                f"{precision / GATE} judged another {name}: run `python -m conversion precision` again"
+            )
+    return graphs | {GATE: (precision / GATE).read_bytes()}

@@ -1,21 +1,28 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The detector in Triton's Python backend, over ONNX Runtime: Triton runs this file as `model.py`, beside `model.onnx`.
+"""The detector in Triton's Python backend, on the CPU: Triton runs this file as `model.py`, beside the ONNX files.
 
-It stands alone (standard library, numpy and onnxruntime, in the environment that Triton's model processes have) and
-imports nothing of the appliance; what it must agree on with its clients comes from the ONNX file's own metadata and
-from config.pbtxt. It casts the INT16 that clients send to the graph's float32 and hands the graph's outputs out.
+It stands alone (standard library, numpy, onnxruntime and openvino, in the environment that Triton's model processes
+have) and imports nothing of the appliance; what it must agree on with its clients comes from the ONNX file's own
+metadata and from config.pbtxt. It casts the INT16 that clients send to the graph's float32 and hands the graph's
+outputs out.
+
+Which engine runs the graph, and in which precision, is chosen at start: the first of `ENGINES` that the CPU can run and
+that passed the precision gate (`precisions.json`, written by `python -m conversion precision`). HEMORRHAGE_ENGINE names
+another one. Triton's metrics say which it is: `hemorrhage_engine{engine="openvino-int8", ...} 1`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 try:
@@ -23,13 +30,176 @@ try:
 except ImportError:  # outside Triton, where only `Detector` is used
     pb_utils = None
 
+FULL: Final = "model.onnx"
+BYTES: Final = "model.int8.onnx"
+GATE: Final = "precisions.json"
+"""Beside the ONNX files: which engines answer studies as the reference does, with the files' sha256."""
+VARIABLE: Final = "HEMORRHAGE_ENGINE"
+METRIC: Final = "hemorrhage_engine"
+INSTRUCTIONS: Final = (
+    ("amx_int8", "AMX"),
+    ("avx512_vnni", "AVX-512 VNNI"),
+    ("avx_vnni", "AVX-VNNI"),
+    ("avx512f", "AVX-512"),
+    ("avx2", "AVX2"),
+)
+"""The flags of /proc/cpuinfo that matter most to speed, and what they are called."""
+
+Outputs = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A runtime and a precision.
+
+    Attributes
+    ----------
+    file: the ONNX file that it runs.
+    precision: what OpenVINO computes in where the graph says float32; None for ONNX Runtime.
+    needs: flags of /proc/cpuinfo without which it does not run, or not fast.
+    """
+
+    name: str
+    file: str
+    precision: str | None
+    needs: frozenset[str]
+
+
+REFERENCE: Final = Engine("onnxruntime-fp32", FULL, None, frozenset())
+"""What every other engine is judged by, and what runs where no other may."""
+ENGINES: Final = (
+    Engine("openvino-int8-bf16", BYTES, "bf16", frozenset({"avx512_bf16", "avx512_vnni"})),
+    Engine("openvino-int8", BYTES, "f32", frozenset({"avx2"})),
+    Engine("openvino-bf16", FULL, "bf16", frozenset({"avx512_bf16"})),
+    Engine("openvino-fp32", FULL, "f32", frozenset({"avx2"})),
+    REFERENCE,
+)
+"""The fastest first."""
+
 
 class ContractError(Exception):
     """The model file is not of the contract that config.pbtxt was written for."""
 
 
+class EngineError(Exception):
+    """The engine that was asked for by name cannot serve here."""
+
+
+def cpu_flags() -> frozenset[str]:
+    """Return the CPU's flags, as Linux names them; none where Linux does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line for line in lines if line.startswith("flags")), ":").partition(":")[2].split())
+
+
+def instruction_set(flags: frozenset[str]) -> str:
+    """Return the name of the best instruction set for a network among a CPU's flags."""
+    return next((name for flag, name in INSTRUCTIONS if flag in flags), "no AVX2")
+
+
+def engines_of(folder: Path, flags: frozenset[str], asked: str = "") -> tuple[Engine, ...]:
+    """Return the engines that may serve a version folder on a CPU with these flags, the one to try first first.
+
+    Raises
+    ------
+    EngineError
+        If one is `asked` for that may not serve here, and why.
+    """
+    if asked in ("", "auto"):
+        return tuple(engine for engine in ENGINES if _fault(engine, folder, flags) is None)
+    engine = next((one for one in ENGINES if one.name == asked), None)
+    if engine is None:
+        raise EngineError(f"{VARIABLE} = {asked!r} is none of auto, {', '.join(one.name for one in ENGINES)}")
+    fault = _fault(engine, folder, flags)
+    if fault is not None:
+        raise EngineError(f"{VARIABLE} = {asked}: {fault}")
+    return (engine,)
+
+
+def _fault(engine: Engine, folder: Path, flags: frozenset[str]) -> str | None:
+    """Return why an engine may not serve a version folder on a CPU with these flags, None if it may."""
+    if engine is REFERENCE:
+        return None
+    lacking = sorted(engine.needs - flags)
+    if lacking:
+        return f"this CPU has no {', '.join(lacking)}"
+    try:
+        gate = json.loads((folder / GATE).read_text(encoding="utf-8"))
+        judged = gate["engines"].get(engine.name)
+        if judged is None or judged["passed"] is not True:
+            return "it has not passed the precision gate (`python -m conversion precision`)"
+        if not (folder / engine.file).is_file():
+            return f"{engine.file} is missing"
+        if any(gate["sha256"].get(name) != _sha256(folder / name) for name in {FULL, engine.file}):
+            return f"{GATE} is of other ONNX files"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{GATE} cannot be read ({type(error).__name__}: {error})"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _OnnxRuntime:
+    """A graph in ONNX Runtime."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        # Spinning threads would take the cores from the service, which goes on with the answer.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        (taken,) = self._session.get_inputs()
+        self.input, self.shape = taken.name, list(taken.shape)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def __call__(self, hu: NDArray[np.float32]) -> Outputs:
+        return dict(zip(self._outputs, self._session.run(self._outputs, {self.input: hu}), strict=True))
+
+
+class _OpenVino:
+    """A graph in OpenVINO."""
+
+    def __init__(self, path: Path, threads: int, precision: str) -> None:
+        import openvino
+
+        core = openvino.Core()
+        model = core.read_model(path)
+        said = model.get_rt_info("framework").astype(dict) if model.has_rt_info("framework") else {}
+        self.metadata = {name: str(value.astype(str)) for name, value in said.items()}
+        settings = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            # The service and other models use the same cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        (taken,) = model.inputs
+        self.input, self.shape = taken.get_any_name(), list(taken.get_shape())
+        # Named before it is compiled: then a tensor has the names of all that were fused into it.
+        self._outputs = [output.get_any_name() for output in model.outputs]
+        self._request = core.compile_model(model, "CPU", settings).create_infer_request()
+
+    def __call__(self, hu: NDArray[np.float32]) -> Outputs:
+        self._request.infer([hu])
+        # Copies: the next request writes over OpenVINO's own memory.
+        return {name: np.array(self._request.get_output_tensor(i).data) for i, name in enumerate(self._outputs)}
+
+
 class Detector:
-    """The ONNX file, loaded and warm.
+    """An ONNX file of the detector in an engine, loaded and warm.
+
+    Attributes
+    ----------
+    engine: what runs it.
 
     Raises
     ------
@@ -37,38 +207,56 @@ class Detector:
         If the file's metadata name another contract version than `contract_version`, or none.
     """
 
-    def __init__(self, path: Path, contract_version: str, threads: int = 0):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        # Spinning threads would take the cores from the service, which goes on with the answer.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
-        found = self.metadata.get("contract_version")
+    def __init__(self, path: Path, contract_version: str, threads: int = 0, engine: Engine = REFERENCE):
+        self.engine = engine
+        self._run: _OnnxRuntime | _OpenVino = (
+            _OnnxRuntime(path, threads) if engine.precision is None else _OpenVino(path, threads, engine.precision)
+        )
+        found = self._run.metadata.get("contract_version")
         if found != contract_version:
             raise ContractError(f"{path.name} is of contract version {found}, not {contract_version}")
-        self.input = self.session.get_inputs()[0]
-        self.outputs = [output.name for output in self.session.get_outputs()]
+        self.input = self._run.input
         # The first run plans memory; no study should wait for it.
-        self(np.zeros(self.input.shape, np.int16))
+        self(np.zeros(self._run.shape, np.int16))
 
-    def __call__(self, hu: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
+    def __call__(self, hu: NDArray[np.generic]) -> Outputs:
         """Return the outputs for a chunk `hu` of any numeric dtype, [20, 512, 512] in HU.
 
         Raises ValueError if its shape is another.
         """
-        if list(hu.shape) != list(self.input.shape):
-            raise ValueError(f"{self.input.name} has the shape {list(hu.shape)}, not {list(self.input.shape)}")
-        found = self.session.run(self.outputs, {self.input.name: hu.astype(np.float32, copy=False)})
-        return dict(zip(self.outputs, found, strict=True))
+        if list(hu.shape) != self._run.shape:
+            raise ValueError(f"{self.input} has the shape {list(hu.shape)}, not {self._run.shape}")
+        return self._run(hu.astype(np.float32, copy=False))
+
+
+def served_detector(
+    folder: Path, contract_version: str, threads: int, asked: str = "", log: Callable[[str], None] = print
+) -> Detector:
+    """Return the detector of a version folder in the first engine that loads.
+
+    Raises
+    ------
+    EngineError
+        If the engine that is `asked` for may not serve here.
+    ContractError
+        If the model is of another contract.
+    """
+    engines = engines_of(folder, cpu_flags(), asked)
+    for engine in engines[:-1]:
+        try:
+            return Detector(folder / engine.file, contract_version, threads, engine)
+        except ContractError:
+            raise
+        except Exception as error:  # of a runtime that is not installed, or does not take this CPU
+            log(f"{engine.name} does not load, the next engine is tried: {type(error).__name__}: {error}")
+    return Detector(folder / engines[-1].file, contract_version, threads, engines[-1])
 
 
 class TritonPythonModel:
     """What Triton's Python backend looks for in a model.py."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the ONNX file of this model's version folder."""
+        """Load the detector of this model's version folder."""
         parameters = {
             key: value["string_value"] for key, value in json.loads(args["model_config"])["parameters"].items()
         }
@@ -76,7 +264,31 @@ class TritonPythonModel:
         # Who starts Triton may give fewer (triton.threads of the appliance's settings).
         given = parameters.get("intra_op_threads", "0"), os.environ.get("OMP_NUM_THREADS", "0")
         threads = next((int(one) for one in given if int(one)), os.cpu_count() or 1)
-        self.detector = Detector(folder / "model.onnx", parameters["contract_version"], threads)
+        asked = os.environ.get(VARIABLE, "")
+        log = pb_utils.Logger
+        self.detector = served_detector(folder, parameters["contract_version"], threads, asked, log.log_warn)
+        labels = {
+            "model": args["model_name"],
+            "version": args["model_version"],
+            "engine": self.detector.engine.name,
+            "instructions": instruction_set(cpu_flags()),
+            "threads": str(threads),
+        }
+        log.log_info(f"the engine serves: {json.dumps(labels)}")
+        self._metrics: list[Any] = []
+        try:
+            family = pb_utils.MetricFamily(
+                name=METRIC, description="The engine that runs the detector", kind=pb_utils.MetricFamily.GAUGE
+            )
+            self._metrics = [family.Metric(labels=labels), family]
+            self._metrics[0].set(1)
+        except Exception as error:  # of a server that was started without metrics
+            log.log_warn(f"no metric says which engine serves: {error}")
+
+    def finalize(self) -> None:
+        """Take the metric away, before its family goes."""
+        while self._metrics:
+            del self._metrics[0]
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Return one response a request; a request that fails gets its error and the others their answers."""
@@ -85,7 +297,7 @@ class TritonPythonModel:
     def _response(self, request: Any) -> Any:
         """Return the response to one request."""
         try:
-            hu = pb_utils.get_input_tensor_by_name(request, self.detector.input.name).as_numpy()
+            hu = pb_utils.get_input_tensor_by_name(request, self.detector.input).as_numpy()
             found = self.detector(hu)
             return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in found.items()])
         except Exception as error:

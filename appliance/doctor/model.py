@@ -51,6 +51,7 @@ def check_model(settings: Settings) -> Iterator[Check]:
                 "see Triton's log and `appliance models list`; bring it in again, or `appliance models rollback`",
             )
         yield from _model_on_disk(settings, detector.served_as, identity.sha256)
+        yield _engine(settings, detector)
         readiness = detector.ready()
         if readiness:
             yield Check("golden answer", "ok", "the golden chunk comes back right")
@@ -60,6 +61,27 @@ def check_model(settings: Settings) -> Iterator[Check]:
             )
     finally:
         detector.close()
+
+
+def _engine(settings: Settings, detector: TritonDetector) -> Check:
+    """Say what runs the model, and warn where another engine was asked for or none is known."""
+    if settings.triton.profile != "cpu":
+        return Check("engine", "ok", "TensorRT, profile gpu")
+    engine, asked = detector.engine, settings.triton.engine
+    if engine is None:
+        return Check(
+            "engine",
+            "warn",
+            f"Triton's metrics do not say which engine runs the model ({settings.triton.host}:"
+            f"{settings.triton.metrics_port})",
+            "set triton.metrics_port to Triton's, or write the model repository anew and restart Triton; answers do "
+            "not hang on it",
+        )
+    if asked not in ("auto", engine.name):
+        return Check(
+            "engine", "warn", f"{engine}, and triton.engine asks for {asked}", "restart Triton: it chooses at start"
+        )
+    return Check("engine", "ok", f"{engine}, {'chosen by the CPU' if asked == 'auto' else 'set by the site'}")
 
 
 def _model_on_disk(settings: Settings, served_as: str, served: str) -> Iterator[Check]:

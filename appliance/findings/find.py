@@ -18,7 +18,7 @@ from appliance.inference.detections import Reading
 from appliance.reading.contract import TYPES, HemorrhageType, SizeClass
 from appliance.reading.lesions import Criteria, Extent, lesions
 from appliance.reading.masks import only_clot, patch
-from appliance.reading.pieces import CoordinatesMm
+from appliance.reading.pieces import CoordinatesMm, sheared_coordinates_mm
 
 
 def find(reading: Reading, volume: Volume, criteria: Criteria) -> Finding:
@@ -88,10 +88,4 @@ def _coordinates_mm(volume: Volume) -> CoordinatesMm:
     shift_y, shift_x = (along_columns, along_rows) if turn.transpose else (along_rows, along_columns)
     shift_y = -shift_y if turn.flip_y else shift_y
     shift_x = -shift_x if turn.flip_x else shift_x
-    _, height, width = volume.hu.shape
-    spacing_y, spacing_x = volume.pixel_spacing_mm
-    return (
-        volume.positions_mm,
-        shift_y[:, None] + np.arange(height) * spacing_y,
-        shift_x[:, None] + np.arange(width) * spacing_x,
-    )
+    return sheared_coordinates_mm(volume.hu.shape, volume.positions_mm, (shift_y, shift_x), volume.pixel_spacing_mm)

@@ -27,6 +27,7 @@ from appliance.errors import GaveWayError, ModelContractError, UnavailableError
 from appliance.imaging.resize import to_matrix
 from appliance.inference.client import triton_client
 from appliance.inference.detections import ModelIdentity, Reading
+from appliance.inference.engine import EngineMemory, ServedEngine
 from appliance.inference.golden import GoldenAnswer, Readiness, chunk
 from appliance.inference.lanes import (
     AWAY,
@@ -123,6 +124,7 @@ class TritonDetector:
         self._lock = threading.Lock()
         self._lanes: list[Lane] = []
         self._golden = GoldenAnswer()
+        self._engine = EngineMemory(settings)
         self._patience = Patience(settings.timeout_s, first_wait_s)
         self._asked = contract.DETECTOR
         self._client = self._new_client()
@@ -159,6 +161,11 @@ class TritonDetector:
     def golden(self) -> str:
         """The recorded answer to the golden chunk of the model as last looked at (`golden_summary`)."""
         return self._served.golden
+
+    @property
+    def engine(self) -> ServedEngine | None:
+        """What runs the model as last looked at, None where Triton does not say."""
+        return self._engine.ask(self._served.served_as)
 
     def read(self, hu: NDArray[np.int16], go_on: Callable[[], bool] | None = None) -> Reading:
         """Return everything the model says of a volume.
@@ -284,6 +291,7 @@ class TritonDetector:
             self._drop_lanes()
         if not self._lanes:
             self._golden.forget()  # it was another server's or another model's
+            self._engine = EngineMemory(self._settings)
             if self._settings.shared_memory:
                 remove_forsaken_regions(self._client)
             kind = SharedMemoryLane if self._settings.shared_memory else MessageLane

@@ -238,6 +238,7 @@ class TritonServer(Server):
         kept["PYTHONDONTWRITEBYTECODE"] = "1"  # the model repository is read, never written
         if self._settings.threads:
             kept["OMP_NUM_THREADS"] = str(self._settings.threads)
+        kept["HEMORRHAGE_ENGINE"] = self._settings.engine
         return kept
 
     def _load_classifier(self) -> None:

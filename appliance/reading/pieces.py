@@ -47,6 +47,27 @@ def even_coordinates_mm(shape: tuple[int, ...], spacing_mm: tuple[float, float, 
     return along, np.broadcast_to(rows, (shape[0], shape[1])), np.broadcast_to(columns, (shape[0], shape[2]))
 
 
+def sheared_coordinates_mm(
+    shape: tuple[int, ...],
+    positions_mm: NDArray[np.float64],
+    shifts_mm: tuple[NDArray[np.float64], NDArray[np.float64]],
+    pixel_spacing_mm: tuple[float, float],
+) -> CoordinatesMm:
+    """Return where the voxels of a volume of `shape` [Z, Y, X] lie whose slices may be shifted in their plane.
+
+    Parameters
+    ----------
+    positions_mm: of the slices along the normal, [Z].
+    shifts_mm: of the slices along y and along x, [Z] each: those of a tilted gantry are.
+    pixel_spacing_mm: distance between rows and between columns.
+    """
+    y, x = (
+        shift[:, None] + np.arange(count) * apart
+        for shift, count, apart in zip(shifts_mm, shape[1:], pixel_spacing_mm, strict=True)
+    )
+    return positions_mm, y, x
+
+
 def join_pieces(
     numbered: Numbers,
     count: int,

@@ -181,7 +181,7 @@ class WebApp:
     async def ready(self, request: Request) -> Response:
         """Answer 503, with the reasons, while a study that came now would not be answered."""
         reasons = {name: state.reason for name, state in self._health.states.items() if not state.well}
-        told = {} if who_asks(request.scope) == NOBODY else {"reasons": reasons}
+        told = {} if who_asks(request.scope) == NOBODY else {"reasons": reasons, "model": self._appliance.model()}
         return JSONResponse({"ready": not reasons, **told}, 503 if reasons else 200)
 
 

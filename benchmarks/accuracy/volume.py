@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from appliance.imaging.volume import Turn, Volume
+from appliance.reading.pieces import CoordinatesMm, sheared_coordinates_mm
 from simulator.geometry import ScanGeometry
 
 
@@ -33,18 +34,16 @@ def volume_of(hu: NDArray[np.int16], geometry: ScanGeometry) -> Volume:
     )
 
 
-def coordinates_mm(
-    geometry: ScanGeometry,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def coordinates_mm(geometry: ScanGeometry) -> CoordinatesMm:
     """Return where voxels lie: planes along the normal [Z], rows [Z, Y] and columns [Z, X], mm.
 
     Planes of a tilted gantry are shifted in themselves; only differences mean anything.
     """
     row, column, _ = geometry.axes
-    dy, dx = geometry.pixel_spacing_mm
     origins = geometry.origins_mm
-    return (
+    return sheared_coordinates_mm(
+        geometry.shape,
         np.asarray(geometry.positions_mm, np.float64),
-        (origins @ column)[:, None] + np.arange(geometry.rows) * dy,
-        (origins @ row)[:, None] + np.arange(geometry.columns) * dx,
+        (origins @ column, origins @ row),
+        geometry.pixel_spacing_mm,
     )

@@ -160,6 +160,22 @@ def test_what_runs_well_is_ok_and_the_missing_service_is_seen_from_both_sides(ne
     assert "version blob-1" in checks["model"].what
     assert checks["model"].what.endswith("threshold 0.4 (suggested by the model), lesions not extended")
     assert checks["golden answer"].what == "the golden chunk comes back right"
+    assert re.fullmatch(r"onnxruntime-fp32 \(.*AVX.*, 1 thread\), chosen by the CPU", checks["engine"].what)
+
+
+def test_an_engine_that_is_not_the_one_asked_for_is_told(neighbours: Settings) -> None:
+    asked = neighbours.triton.model_copy(update={"engine": "openvino-fp32"})
+    check = by_name(neighbours.model_copy(update={"triton": asked}))["engine"]
+    assert check.state == "warn"
+    assert check.what.endswith("and triton.engine asks for openvino-fp32")
+    assert "restart Triton" in check.remedy
+
+
+def test_metrics_that_do_not_say_the_engine_are_told_with_their_port(neighbours: Settings) -> None:
+    elsewhere = neighbours.triton.model_copy(update={"metrics_port": neighbours.orthanc.dicom_port})
+    check = by_name(neighbours.model_copy(update={"triton": elsewhere}))["engine"]
+    assert check.state == "warn"
+    assert f"127.0.0.1:{neighbours.orthanc.dicom_port}" in check.what
 
 
 @pytest.mark.parametrize(("ahead_s", "told"), [(-3600, "3600 s behind"), (90, "90 s ahead of")])

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,9 @@ from onnx import TensorProto, helper
 
 from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_matches
-from conversion.checks import check
-from conversion.repository import CPU, GPU, MODEL_CODE, config, model_says
-from conversion.triton_model import ContractError, Detector
+from conversion.checks import UnfitModelError, check
+from conversion.repository import CPU, GPU, MODEL_CODE, config, lay_out, model_says
+from conversion.triton_model import BYTES, FULL, GATE, ContractError, Detector
 
 FOLDER = Path(__file__).parents[2] / "model_repository" / contract.DETECTOR
 
@@ -55,6 +57,52 @@ def test_the_committed_repository_is_what_the_code_writes() -> None:
 
 def test_the_committed_model_is_fit_to_be_served() -> None:
     check(onnx.load(str(FOLDER / "1" / "model.onnx")))
+
+
+def judged(folder: Path, model: Path, *, passed: bool = True, **to: object) -> Path:
+    """Write what the precision gate writes, about a model and an 8-bit graph of it."""
+    folder.mkdir(exist_ok=True)
+    (folder / BYTES).write_bytes(b"8 bits")
+    sha256 = {FULL: hashlib.sha256(model.read_bytes()).hexdigest(), BYTES: hashlib.sha256(b"8 bits").hexdigest()}
+    engines = {
+        "openvino-int8": {"file": BYTES, "passed": passed},
+        "openvino-fp32": {"file": FULL, "passed": True},
+        "tensorrt-fp16": {"file": "model.fp16.onnx", "passed": True},
+    }
+    (folder / GATE).write_text(json.dumps({"sha256": sha256, "engines": engines} | to))
+    return folder
+
+
+def laid(repository: Path) -> set[str]:
+    return {path.name for path in (repository / contract.DETECTOR / "1").iterdir()}
+
+
+def test_what_passed_the_precision_gate_is_laid_out_and_what_failed_is_not(tmp_path: Path) -> None:
+    model = FOLDER / "1" / "model.onnx"
+    lay_out(model, tmp_path, precision=judged(tmp_path / "gate", model))
+    assert laid(tmp_path) == {"model.py", FULL, BYTES, GATE}
+    lay_out(model, tmp_path, precision=judged(tmp_path / "gate", model, passed=False))
+    assert laid(tmp_path) == {"model.py", FULL, GATE}
+    lay_out(model, tmp_path, precision=judged(tmp_path / "gate", model))
+    lay_out(model, tmp_path)
+    assert laid(tmp_path) == {"model.py", FULL}, "nothing is left of what another model passed"
+
+
+@pytest.mark.parametrize("what", ["another model", "another graph", "damaged", "missing"])
+def test_a_gate_that_judged_something_else_lays_nothing_out(tmp_path: Path, what: str) -> None:
+    model = FOLDER / "1" / "model.onnx"
+    gate = judged(tmp_path / "gate", model)
+    if what == "another model":
+        judged(gate, MODEL_CODE)
+    elif what == "another graph":
+        (gate / BYTES).write_bytes(b"other bits")
+    elif what == "damaged":
+        (gate / GATE).write_text("[]")
+    else:
+        (gate / GATE).unlink()
+    with pytest.raises(UnfitModelError, match=r"judged another|cannot be read"):
+        lay_out(model, tmp_path / "repository", precision=gate)
+    assert not (tmp_path / "repository").exists()
 
 
 def summing_model(path: Path, version: str) -> Path:

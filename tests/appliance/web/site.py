@@ -36,7 +36,12 @@ ANSWER: dict[str, Any] = {
         }
     ],
     "series": {"uid": "1.2.3.4", "description": "Head <5.0> soft & thin", "slices": 32},
-    "model": {"name": "hemorrhage_detector", "version": "3", "sha256": "ab" * 32},
+    "model": {
+        "name": "hemorrhage_detector",
+        "version": "3",
+        "sha256": "ab" * 32,
+        "engine": "openvino-int8 (AVX2, 2 threads)",
+    },
 }
 
 MODEL = ANSWER["model"]

@@ -247,7 +247,7 @@ class TestPage:
 
 class TestHealth:
     def test_a_service_whose_neighbour_is_away_lives_and_is_not_ready(self, site: Site) -> None:
-        assert site.client.get("/health/ready").json() == {"ready": True, "reasons": {}}
+        assert site.client.get("/health/ready").json() == {"ready": True, "reasons": {}, "model": MODEL}
         site.faults["orthanc"] = UnavailableError("Orthanc is away")
         site.health.ask()
         answer = site.client.get("/health/ready")

@@ -1,0 +1,316 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m conversion precision`: the graphs of reduced precision, and the gate that they pass or not.
+
+A run that is stopped goes on where it was: studies, graphs and what was read of each study by each engine are kept. A
+reading belongs to one file, runtime, simulator and state of the reading code; when one changes, it is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from rich.console import Console
+
+from appliance.reading import contract
+from appliance.reading.contract import chunks
+from appliance.reading.detections import Run
+from conversion import precision, studies
+from conversion.checks import check
+from conversion.half import halved
+from conversion.precision import KINDS, Outcome, Verdict
+from conversion.quantise import calibrate, quantised
+from conversion.triton_model import (
+    BYTES,
+    ENGINES,
+    FULL,
+    GATE,
+    REFERENCE,
+    Detector,
+    Engine,
+    cpu_flags,
+    instruction_set,
+)
+from simulator.manifest import Entry
+from simulator.progress import progress_bar
+from simulator.revision import simulator_revision
+
+ROOT: Final = Path(__file__).parent.parent
+HALF: Final = "model.fp16.onnx"
+TENSORRT_FP16: Final = Engine("tensorrt-fp16", HALF, None, frozenset())
+"""The graph that TensorRT is given; ONNX Runtime stands in for it, so that no GPU is needed."""
+CANDIDATES: Final = (*(engine for engine in ENGINES if engine is not REFERENCE), TENSORRT_FP16)
+TABLE: Final = "precisions.md"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What one run of the gate is asked for."""
+
+    model: Path
+    out: Path
+    studies: int
+    calibration_studies: int
+    engines: tuple[Engine, ...]
+    workers: int
+    threads: int
+
+
+def engines_named(names: str) -> tuple[Engine, ...]:
+    """Return the engines of a comma-separated list, all for "all".
+
+    Raises ValueError with the names there are.
+    """
+    if names == "all":
+        return CANDIDATES
+    known = {engine.name: engine for engine in CANDIDATES}
+    asked = [name.strip() for name in names.split(",")]
+    strange = [name for name in asked if name not in known]
+    if strange:
+        raise ValueError(f"--engines: {', '.join(strange)} is none of all, {', '.join(known)}")
+    return tuple(known[name] for name in dict.fromkeys(asked))
+
+
+def run(wanted: Wanted, console: Console) -> dict[str, Any]:
+    """Make what is missing, judge, write `precisions.json` and the table, and return what the former holds.
+
+    Raises
+    ------
+    ValueError
+        If the model is not of this contract, or a study cannot be made.
+    """
+    model = onnx.load(str(wanted.model))
+    check(model)
+    said = {one.key: one.value for one in model.metadata_props}
+    threshold = float(said[contract.PARAMETER_THRESHOLD])
+    graphs = wanted.out / "graphs" / _sha256(wanted.model.read_bytes())[:16]
+    engines, skipped = _usable(wanted.engines)
+    entries = studies.judged_entries(wanted.studies)
+    calibration = studies.calibration_entries(wanted.calibration_studies)
+    with progress_bar(console) as progress:
+
+        def watch(what: str, steps: Iterator[None], total: int) -> None:
+            bar = progress.add_task(what, total=total)
+            for _ in steps:
+                progress.advance(bar)
+
+        folders = wanted.out / "studies", wanted.out / "calibration"
+        watch("simulating studies", studies.make_missing(entries, folders[0], wanted.workers), len(entries))
+        if any(engine.file == BYTES for engine in engines):
+            watch("for calibration", studies.make_missing(calibration, folders[1], wanted.workers), len(calibration))
+        make_graphs(model, wanted.model, graphs, engines, calibration, folders[1])
+        readings = {
+            engine.name: Readings(wanted.out / "readings", engine, graphs / engine.file, threshold)
+            for engine in (REFERENCE, *engines)
+        }
+        watch(
+            "reading",
+            _read_missing(entries, folders[0], list(readings.values()), wanted.threads),
+            len(entries) * len(readings),
+        )
+    outcomes = {name: [one.kept(entry) for entry in entries] for name, one in readings.items()}
+    reference = outcomes[REFERENCE.name]
+    verdicts = {engine.name: precision.judge(reference, outcomes[engine.name]) for engine in engines}
+    files = {FULL, *(engine.file for engine in engines)}
+    report = {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sha256": {name: _sha256((graphs / name).read_bytes()) for name in sorted(files)},
+        "studies": {
+            "count": len(entries),
+            "with_blood": sum(one.positive for one in reference),
+            "population": entries[0].population,
+            "seeds": [min(entry.seed for entry in entries), max(entry.seed for entry in entries)],
+            "simulator": simulator_revision(),
+        },
+        "calibration_seeds": [min(entry.seed for entry in calibration), max(entry.seed for entry in calibration)],
+        "threshold": threshold,
+        "most": {"auc_fall": precision.MOST_AUC, "dice_fall": precision.MOST_DICE},
+        "cpu": {"machine": platform.machine(), "instructions": instruction_set(cpu_flags())},
+        "runtimes": {name: version(name) for name in ("onnxruntime", "openvino")},
+        "reference": {"name": REFERENCE.name, "file": FULL, **asdict(precision.figures(reference))},
+        "engines": {engine.name: {"file": engine.file, **verdicts[engine.name].as_json()} for engine in engines},
+        "skipped": skipped,
+    }
+    wanted.out.mkdir(parents=True, exist_ok=True)
+    _write(wanted.out / GATE, json.dumps(_without_nan(report), indent=2, allow_nan=False) + "\n")
+    _write(wanted.out / TABLE, table(report, verdicts))
+    for name in sorted(files - {FULL}):
+        _write(wanted.out / name, (graphs / name).read_bytes())
+    return report
+
+
+def _usable(engines: Sequence[Engine]) -> tuple[tuple[Engine, ...], dict[str, str]]:
+    """Return the engines that this CPU runs, and why it does not run the others."""
+    lacking = {engine.name: sorted(engine.needs - cpu_flags()) for engine in engines}
+    skipped = {name: f"this CPU has no {', '.join(flags)}" for name, flags in lacking.items() if flags}
+    return tuple(engine for engine in engines if engine.name not in skipped), skipped
+
+
+def make_graphs(
+    model: onnx.ModelProto,
+    source: Path,
+    folder: Path,
+    engines: Sequence[Engine],
+    calibration: Sequence[Entry],
+    scans: Path,
+) -> None:
+    """Write the graphs that engines run and that `folder` lacks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made: dict[str, Callable[[], bytes]] = {
+        FULL: source.read_bytes,
+        HALF: lambda: halved(model).SerializeToString(),
+        BYTES: lambda: quantised(model, calibrate(model, middle_chunks(calibration, scans))).SerializeToString(),
+    }
+    for name in {FULL, *(engine.file for engine in engines)}:
+        # Scales hang on what they were chosen on, and on how.
+        stamp = _stamp(("quantise", "half"), calibration) if name == BYTES else _stamp(("half",), ())
+        if (folder / f".{name}.stamp").exists() and (folder / f".{name}.stamp").read_text() == stamp:
+            continue
+        _write(folder / name, made[name]())
+        check(onnx.load(str(folder / name)))
+        _write(folder / f".{name}.stamp", stamp)
+
+
+def middle_chunks(entries: Sequence[Entry], folder: Path) -> Iterator[NDArray[np.float32]]:
+    """Yield the middle chunk of each study, and its lowest, hu float32 [20, 512, 512]."""
+    for entry in entries:
+        hu = studies.load(entry, folder).hu
+        indices = chunks(len(hu))
+        for number in sorted({0, len(indices) // 2}):
+            yield hu[indices[number]].astype(np.float32)
+
+
+class Readings:
+    """What an engine found in studies, in a folder of its own: of one file, runtime, simulator and reading code."""
+
+    def __init__(self, folder: Path, engine: Engine, file: Path, threshold: float) -> None:
+        self.engine, self._file, self._threshold = engine, file, threshold
+        runtime = "onnxruntime" if engine.precision is None else "openvino"
+        key = {
+            "engine": engine.name,
+            "file": _sha256(file.read_bytes()),
+            "runtime": version(runtime),
+            "instructions": instruction_set(cpu_flags()),
+            "threshold": threshold,
+            "code": simulator_revision([*sorted((ROOT / "appliance/reading").glob("*.py")), Path(precision.__file__)]),
+        }
+        self._folder = folder / f"{engine.name}-{_sha256(json.dumps(key).encode())[:12]}"
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def missing(self, entry: Entry) -> bool:
+        """Return whether the study has not been read yet."""
+        return not self._path(entry).exists()
+
+    def load(self, threads: int) -> Run:
+        """Return the engine, loaded."""
+        return Detector(self._file, str(contract.CONTRACT_VERSION), threads, self.engine)
+
+    def read(self, detector: Run, entry: Entry, scan: studies.LabelledScan) -> None:
+        """Read a study and keep what was found."""
+        _write(self._path(entry), json.dumps(asdict(precision.read(detector, scan, self._threshold))))
+
+    def kept(self, entry: Entry) -> Outcome:
+        """Return what was found in a study.
+
+        Raises ValueError if the file is damaged: remove it.
+        """
+        path = self._path(entry)
+        try:
+            return Outcome.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} holds no reading ({error}): remove it, and the study is read again") from error
+
+    def _path(self, entry: Entry) -> Path:
+        return self._folder / f"{entry.name}.json"
+
+
+def _read_missing(entries: Sequence[Entry], folder: Path, readings: Sequence[Readings], threads: int) -> Iterator[None]:
+    """Let every engine read the studies that it has not read; yield once for each study and engine."""
+    loaded: dict[str, Run] = {}
+    for entry in entries:
+        scan = None
+        for one in readings:
+            if one.missing(entry):
+                scan = scan or studies.load(entry, folder)
+                if one.engine.name not in loaded:
+                    loaded[one.engine.name] = one.load(threads)
+                one.read(loaded[one.engine.name], entry, scan)
+            yield
+
+
+def table(report: dict[str, Any], verdicts: dict[str, Verdict]) -> str:
+    """Return the gate's table in Markdown."""
+    said, cpu = report["studies"], report["cpu"]["instructions"]
+    first, last = said["seeds"]
+    lines = [
+        f"{said['count']} simulated studies ({said['population']}, seeds {first:,} to {last:,}), {said['with_blood']} "
+        f"of them with blood; lesions at {report['threshold']:g}; {cpu}. In brackets the fall against the reference, "
+        "and its 95 % interval.",
+        "",
+        "| engine | AUC | " + " | ".join(f"Dice {kind}" for kind in KINDS) + " | |",
+        "|---|" + "---|" * (len(KINDS) + 2),
+    ]
+    reference = report["reference"]
+    figures = " | ".join(_figure(reference["dice"][kind]) for kind in KINDS)
+    lines.append(f"| {reference['name']} | {_figure(reference['auc'])} | {figures} | the reference |")
+    for name, verdict in verdicts.items():
+        cells = [_cell(verdict.figures.auc, verdict.auc_fall, verdict.auc_fall_95)]
+        cells += [
+            _cell(verdict.figures.dice[kind], verdict.dice_fall[kind], verdict.dice_fall_95[kind]) for kind in KINDS
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} | {'passes' if verdict.passed else '; '.join(verdict.faults)} |")
+    lines += [
+        f"| {name} |" + " |" * (len(KINDS) + 1) + f" not judged: {why} |" for name, why in report["skipped"].items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _figure(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"
+
+
+def _cell(value: float, fall: float, ends: tuple[float, float]) -> str:
+    return (
+        f"{_figure(value)} ({fall:+.4f}; {ends[0]:+.4f} to {ends[1]:+.4f})" if not math.isnan(fall) else _figure(value)
+    )
+
+
+def _without_nan(value: Any) -> Any:
+    """Return JSON values with None for NaN."""
+    if isinstance(value, dict):
+        return {name: _without_nan(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _stamp(modules: Sequence[str], calibration: Sequence[Entry]) -> str:
+    """Return a hash of the modules that make a graph, and of what its scales were chosen on."""
+    found = hashlib.sha256(simulator_revision().encode() if calibration else b"")
+    for name in (*modules, "simplify"):
+        found.update((ROOT / "conversion" / f"{name}.py").read_bytes())
+    found.update(" ".join(entry.name for entry in calibration).encode())
+    return found.hexdigest()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """Write a file, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    partial.replace(path)

@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated studies that precisions are judged and calibrated on, kept on disk: a run that is stopped goes on.
+
+They are of the `realistic` population and have seeds of their own, which neither training nor validation nor any cohort
+that figures are reported on draws from. Six of ten bleed, two of each type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.reading.pieces import CoordinatesMm, sheared_coordinates_mm
+from simulator.cohort import Form, make, missing
+from simulator.geometry import ScanGeometry, draw_geometry
+from simulator.manifest import Entry
+from simulator.population import POPULATIONS, REALISTIC
+from simulator.recipes import draw_entries
+from simulator.revision import claim, simulator_revision
+
+JUDGED_FROM: Final = 7_600_000
+"""The first seed of the studies that precisions are judged on."""
+CALIBRATED_FROM: Final = 7_650_000
+"""The first seed of the studies that 8-bit scales are chosen on."""
+MADE_WITH: Final = ".made_with.json"
+
+
+@dataclass(frozen=True)
+class LabelledScan:
+    """A study with its truth: hu int16 and labels uint8 [Z, 512, 512], and where its planes lie."""
+
+    hu: NDArray[np.int16] = field(repr=False)
+    labels: NDArray[np.uint8] = field(repr=False)
+    geometry: ScanGeometry = field(repr=False)
+
+    @property
+    def coordinates_mm(self) -> CoordinatesMm:
+        """Where voxels lie: planes along the normal [Z], rows [Z, Y] and columns [Z, X], mm."""
+        row, column, _ = self.geometry.axes
+        origins = self.geometry.origins_mm
+        positions = np.asarray(self.geometry.positions_mm, np.float64)
+        shifts = (origins @ column, origins @ row)
+        return sheared_coordinates_mm(self.labels.shape, positions, shifts, self.geometry.pixel_spacing_mm)
+
+
+def judged_entries(studies: int) -> tuple[Entry, ...]:
+    """Return the first studies that precisions are judged on."""
+    return draw_entries(studies, JUDGED_FROM, REALISTIC)
+
+
+def calibration_entries(studies: int) -> tuple[Entry, ...]:
+    """Return the first studies that 8-bit scales are chosen on."""
+    return draw_entries(studies, CALIBRATED_FROM, REALISTIC)
+
+
+def make_missing(entries: Sequence[Entry], folder: Path, workers: int) -> Iterator[None]:
+    """Simulate the studies that `folder` lacks; yield once for each study of it, those that are there first.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds studies of another simulator, or one cannot be made.
+    """
+    claim(folder, MADE_WITH, "simulated studies", simulator=simulator_revision())
+    lacking = missing(entries, folder)
+    for _ in range(len(entries) - len(lacking)):
+        yield
+    for entry, error in make(lacking, folder, Form.ARRAYS, workers):
+        if error is not None:
+            raise ValueError(f"{entry.name} could not be simulated: {error}")
+        yield
+
+
+def load(entry: Entry, folder: Path) -> LabelledScan:
+    """Return a study that `make_missing` made."""
+    hu, labels = (np.load(folder / entry.name / f"{name}.npy") for name in ("hu", "labels"))
+    geometry = draw_geometry(entry.seed, POPULATIONS[entry.population])
+    if geometry.shape != hu.shape:
+        raise ValueError(f"{folder / entry.name} holds {hu.shape}, and its seed's planes are {geometry.shape}")
+    return LabelledScan(hu, labels, geometry)

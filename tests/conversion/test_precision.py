@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The gate, on studies whose figures are known, and on one that is really read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from appliance.reading.contract import MASK_SIZE, MAX_DETECTIONS, MAX_DISMISSED, HemorrhageType
+from conversion.precision import KINDS, Outcome, figures, judge, read
+from conversion.studies import LabelledScan
+from simulator.geometry import ScanGeometry
+
+VOXELS = 1000
+
+
+def study(score: float, shared: int = 800, kind: str | None = "iph") -> Outcome:
+    """A study with a thousand voxels of blood of a kind, as many found, and some of them shared; or without blood."""
+    holds = [int(one in ("any", kind)) if kind else 0 for one in KINDS]
+    return Outcome(score, *(tuple(count * one for one in holds) for count in (shared, VOXELS, VOXELS)))
+
+
+def studies(bleeding: int = 100, healthy: int = 100) -> list[Outcome]:
+    """Studies that are all told apart: those with blood, of the three kinds in turn, have higher scores."""
+    return [
+        *(study(0.6 + 0.3 * i / bleeding, kind=KINDS[1 + i % 3]) for i in range(bleeding)),
+        *(study(0.1 + 0.3 * i / healthy, kind=None) for i in range(healthy)),
+    ]
+
+
+def changed(outcomes: list[Outcome], at: int, **to: object) -> list[Outcome]:
+    return [replace(one, **to) if i == at else one for i, one in enumerate(outcomes)]  # type: ignore[arg-type]
+
+
+def test_an_engine_that_answers_as_the_reference_does_passes() -> None:
+    verdict = judge(studies(), studies())
+    assert verdict.passed
+    assert verdict.auc_fall == 0
+    assert verdict.auc_fall_95 == (0, 0)
+    assert set(verdict.dice_fall.values()) == {0.0}
+    assert verdict.figures.dice == dict.fromkeys(KINDS, pytest.approx(0.8))
+
+
+@pytest.mark.parametrize(("missed", "passes"), [(20, True), (21, False)])
+def test_auc_may_fall_by_two_thousandths(missed: int, passes: bool) -> None:
+    # Of 100 x 100 pairs: a study with blood scores below so many without.
+    verdict = judge(studies(), changed(studies(), 0, score=0.1 + 0.3 * (100 - missed - 0.5) / 100))
+    assert verdict.auc_fall == pytest.approx(missed / 10_000)
+    assert verdict.passed is passes
+    assert passes or verdict.faults == ("AUC falls by 0.0021, more than 0.002",)
+
+
+def test_dice_of_one_type_must_not_fall_behind_a_figure_of_all_blood_that_holds() -> None:
+    outcomes = studies()
+    at = next(i for i, one in enumerate(outcomes) if one.true[KINDS.index("sah")])
+    verdict = judge(outcomes, changed(outcomes, at, shared=(600, 0, 0, 600)))
+    assert verdict.dice_fall["any"] == pytest.approx(0.002)
+    assert verdict.dice_fall["sah"] == pytest.approx(200 / 33_000)
+    assert verdict.faults == (f"Dice of sah falls by {200 / 33_000:.4f}, more than 0.005",)
+
+
+def test_a_better_engine_passes() -> None:
+    outcomes = studies()
+    verdict = judge(changed(outcomes, 0, score=0.05), outcomes)
+    assert verdict.passed
+    assert verdict.auc_fall == pytest.approx(-0.01)
+
+
+@pytest.mark.parametrize(("bleeding", "healthy"), [(100, 99), (99, 101)])
+def test_too_few_studies_give_figures_and_no_pass(bleeding: int, healthy: int) -> None:
+    verdict = judge(studies(bleeding, healthy), studies(bleeding, healthy))
+    assert verdict.figures.auc == 1
+    assert verdict.faults == (f"{bleeding + healthy} studies, {bleeding} with blood: a pass takes 200 and 100",)
+
+
+def test_other_studies_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="not read the same studies"):
+        judge(studies(), studies()[::-1])
+
+
+@pytest.mark.parametrize("kept", [slice(0, 100), slice(100, 200)])
+def test_studies_all_with_blood_or_all_without_have_no_verdict(kept: slice) -> None:
+    with pytest.raises(ValueError, match="with and without blood"):
+        judge(studies()[kept], studies()[kept])
+
+
+def test_the_interval_of_a_fall_holds_it() -> None:
+    outcomes = studies()
+    verdict = judge(outcomes, [replace(one, shared=tuple(count * 3 // 4 for count in one.shared)) for one in outcomes])
+    low, high = verdict.dice_fall_95["any"]
+    assert low <= verdict.dice_fall["any"] <= high
+    assert verdict.dice_fall["any"] == pytest.approx(0.2)
+
+
+def detects(boxes: list[tuple[int, int, float]]) -> object:
+    """A detector that finds 20 px boxes of IPH on slices, given as slice of the chunk, left edge and score."""
+
+    def run(hu: np.ndarray) -> dict[str, np.ndarray]:
+        out = {
+            "detection_count": np.array([len(boxes)], np.int32),
+            "detection_slice": np.zeros(MAX_DETECTIONS, np.int32),
+            "detection_box": np.zeros((MAX_DETECTIONS, 4), np.float32),
+            "detection_score": np.zeros((MAX_DETECTIONS, 3), np.float32),
+            "detection_mask": np.ones((MAX_DETECTIONS, MASK_SIZE, MASK_SIZE), np.float32),
+            "dismissed_count": np.zeros(1, np.int32),
+            "dismissed_slice": np.zeros(MAX_DISMISSED, np.int32),
+        }
+        for i, (number, left, score) in enumerate(boxes):
+            out["detection_slice"][i], out["detection_score"][i, 0] = number, score
+            out["detection_box"][i] = [100, left, 120, left + 20]
+        return out
+
+    return run
+
+
+def test_a_study_is_read_as_the_service_reads_it_and_counted_voxel_by_voxel() -> None:
+    geometry = ScanGeometry(512, 512, (0.5, 0.5), tuple(range(0, 60, 5)), (5.0,) * 12)
+    hu, labels = np.full(geometry.shape, 60, np.int16), np.zeros(geometry.shape, np.uint8)
+    labels[4, 100:120, 200:220] = HemorrhageType.IPH.label
+    labels[4, 100:110, 300:310] = HemorrhageType.SAH.label
+    hu[4, 100:120, 215:220] = 900  # bone, which is no clot
+    # Sure on slice 4, less sure on slice 5 of the same lesion, and less sure far from it.
+    run = detects([(4, 200, 0.99), (5, 200, 0.6), (9, 300, 0.6)])
+    outcome = read(run, LabelledScan(hu, labels, geometry), 0.9)  # type: ignore[arg-type]
+    assert outcome.score == pytest.approx(0.99)
+    assert outcome.shared == (300, 300, 0, 0)
+    assert outcome.found == (700, 700, 0, 0)
+    assert outcome.true == (500, 400, 0, 100)
+    assert figures([outcome]).dice["any"] == pytest.approx(2 * 300 / 1200)
+    assert np.isnan(figures([outcome]).dice["edh_sdh"])

@@ -1,0 +1,173 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which engine serves: what the CPU can run, of what passed the precision gate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from appliance.reading import contract
+from conversion.triton_model import (
+    BYTES,
+    ENGINES,
+    FULL,
+    GATE,
+    REFERENCE,
+    ContractError,
+    Detector,
+    EngineError,
+    engines_of,
+    instruction_set,
+    served_detector,
+)
+
+AVX2 = frozenset({"avx", "avx2", "fma"})
+AVX512 = AVX2 | {"avx512f", "avx512_vnni", "avx512_bf16"}
+EVERY = [engine.name for engine in ENGINES]
+
+
+def summing_model(path: Path, factor: float = 1, version: str = "1") -> None:
+    """Write a tiny model with the contract's input: its output is a multiple of the sum over all voxels."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceSum", [contract.INPUT, "axes"], ["all"], keepdims=0),
+            helper.make_node("Mul", ["all", "factor"], ["sum"]),
+        ],
+        "sum",
+        [helper.make_tensor_value_info(contract.INPUT, TensorProto.FLOAT, contract.INPUT_SHAPE)],
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, [])],
+        [
+            helper.make_tensor("axes", TensorProto.INT64, [3], [0, 1, 2]),
+            helper.make_tensor("factor", TensorProto.FLOAT, [], [factor]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    helper.set_model_props(model, {"contract_version": version})
+    onnx.save(model, str(path))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A version folder whose 8-bit file gives twice what the other gives; every engine has passed."""
+    summing_model(tmp_path / FULL)
+    summing_model(tmp_path / BYTES, factor=2)
+    gate(tmp_path)
+    return tmp_path
+
+
+def gate(folder: Path, failed: tuple[str, ...] = (), **to: Any) -> None:
+    report = {
+        "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (FULL, BYTES)},
+        "engines": {engine.name: {"file": engine.file, "passed": engine.name not in failed} for engine in ENGINES},
+    }
+    (folder / GATE).write_text(json.dumps(report | to))
+
+
+def names(folder: Path, flags: frozenset[str], asked: str = "") -> list[str]:
+    return [engine.name for engine in engines_of(folder, flags, asked)]
+
+
+def test_the_cpu_says_which_engines_are_tried_and_the_fastest_comes_first(folder: Path) -> None:
+    assert names(folder, AVX512) == EVERY
+    assert names(folder, AVX2) == ["openvino-int8", "openvino-fp32", "onnxruntime-fp32"]
+    assert names(folder, frozenset()) == ["onnxruntime-fp32"]
+    assert names(folder, AVX512, "auto") == EVERY
+
+
+def test_an_engine_that_failed_the_gate_or_was_not_judged_is_not_tried(folder: Path) -> None:
+    gate(folder, failed=("openvino-int8-bf16", "openvino-int8"))
+    assert names(folder, AVX512) == ["openvino-bf16", "openvino-fp32", "onnxruntime-fp32"]
+    gate(folder, engines={"openvino-fp32": {"passed": True}})
+    assert names(folder, AVX512) == ["openvino-fp32", "onnxruntime-fp32"]
+
+
+def test_a_folder_without_the_gate_or_with_that_of_other_files_serves_the_reference(folder: Path) -> None:
+    summing_model(folder / BYTES, factor=3)
+    assert names(folder, AVX512) == ["openvino-bf16", "openvino-fp32", "onnxruntime-fp32"]
+    summing_model(folder / FULL, factor=4)
+    assert names(folder, AVX512) == ["onnxruntime-fp32"]
+    (folder / GATE).unlink()
+    assert names(folder, AVX512) == ["onnxruntime-fp32"]
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", "{", '{"engines": []}', '{"engines": {"openvino-fp32": 1}}', "null"])
+def test_a_damaged_verdict_counts_as_none(folder: Path, damaged: str) -> None:
+    (folder / GATE).write_text(damaged)
+    assert names(folder, AVX512) == ["onnxruntime-fp32"]
+
+
+def test_an_engine_that_is_asked_for_serves_alone(folder: Path) -> None:
+    assert names(folder, AVX512, "openvino-fp32") == ["openvino-fp32"]
+    assert names(folder, frozenset(), "onnxruntime-fp32") == ["onnxruntime-fp32"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "flags", "says"),
+    [
+        ("int8", AVX512, "is none of auto, openvino-int8-bf16, openvino-int8, "),
+        ("openvino-bf16", AVX2, "this CPU has no avx512_bf16"),
+        ("openvino-int8", AVX2, "has not passed the precision gate"),
+    ],
+)
+def test_an_engine_that_is_asked_for_and_may_not_serve_is_refused_with_the_reason(
+    folder: Path, asked: str, flags: frozenset[str], says: str
+) -> None:
+    gate(folder, failed=("openvino-int8",))
+    with pytest.raises(EngineError, match=says):
+        engines_of(folder, flags, asked)
+
+
+def test_instructions_are_named_by_the_best_there_are() -> None:
+    assert [instruction_set(flags) for flags in (AVX512, AVX2, frozenset({"sse2"}))] == [
+        "AVX-512 VNNI",
+        "AVX2",
+        "no AVX2",
+    ]
+
+
+@pytest.mark.parametrize("name", [engine.name for engine in ENGINES if engine.precision != "bf16"])  # too coarse a sum
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_every_engine_takes_hu_of_any_dtype_and_hands_the_graphs_outputs_out(
+    folder: Path, name: str, dtype: type[np.generic]
+) -> None:
+    engine = next(one for one in ENGINES if one.name == name)
+    detector = Detector(folder / engine.file, "1", 1, engine)
+    hu = np.zeros(contract.INPUT_SHAPE, dtype)
+    hu[3, 4, 5], hu[7, 8, 9] = -1000, 40
+    first = detector(hu)
+    assert list(first) == ["sum"]
+    assert float(first["sum"]) == -960 * (2 if engine.file == BYTES else 1)
+    detector(np.zeros(contract.INPUT_SHAPE, dtype))
+    assert float(first["sum"]) != 0, "an answer stands when the next one is asked for"
+    with pytest.raises(ValueError, match=r"not \[20, 512, 512\]"):
+        detector(np.zeros((20, 256, 256), np.int16))
+    with pytest.raises(ContractError, match="contract version 1, not 2"):
+        Detector(folder / engine.file, "2", 1, engine)
+
+
+def test_a_runtime_that_does_not_load_gives_way_to_the_next_engine_and_the_log_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "openvino", None)  # as where it is not installed
+    monkeypatch.setattr("conversion.triton_model.cpu_flags", lambda: AVX2)
+    lines: list[str] = []
+    assert served_detector(folder, "1", 1, log=lines.append).engine is REFERENCE
+    assert [line.partition(" ")[0] for line in lines] == ["openvino-int8", "openvino-fp32"]
+    with pytest.raises(ModuleNotFoundError):
+        served_detector(folder, "1", 1, "openvino-int8", log=lines.append)
+
+
+def test_a_model_of_another_contract_does_not_give_way_to_another_engine(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conversion.triton_model.cpu_flags", lambda: AVX2)
+    with pytest.raises(ContractError):
+        served_detector(folder, "2", 1)
