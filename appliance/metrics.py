@@ -8,6 +8,7 @@ Jobs and studies by state are counted in the ledger at each scrape, so they are 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -37,6 +38,7 @@ class Metrics:
         self,
         job_counts: Callable[[], dict[JobState, int]],
         study_counts: Callable[[], dict[StudyState, int]],
+        longest_running_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.registry = CollectorRegistry()
         self.turnaround = Histogram(
@@ -164,6 +166,13 @@ class Metrics:
         self.registry.register(
             _ByState("hemorrhage_studies", "Studies in the ledger, by the state of their intake", study_counts)
         )
+        self.registry.register(
+            _Asked(
+                "hemorrhage_job_running_seconds",
+                "How long the job that has been read or delivered the longest has been so, 0 when there is none",
+                longest_running_s,
+            )
+        )
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -182,4 +191,16 @@ class _ByState(Collector):
             counts = {}
         for state, number in counts.items():
             family.add_metric([str(state)], number)
+        yield family
+
+
+class _Asked(Collector):
+    def __init__(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        self._name, self._meaning, self._value = name, meaning, value
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the value; nothing when the ledger does not answer."""
+        family = GaugeMetricFamily(self._name, self._meaning)
+        with suppress(UnavailableError):
+            family.add_metric([], self._value())
         yield family

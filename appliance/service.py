@@ -181,7 +181,8 @@ class Service:
         self._room = room or ReadingRoom(settings)
         self._room.follow(self._ledger)
         self._request_rate = RequestRate(settings.service.requests_a_minute)
-        self._metrics = Metrics(self._ledger.views.job_counts, self._ledger.views.study_counts)
+        views = self._ledger.views
+        self._metrics = Metrics(views.job_counts, views.study_counts, views.longest_running_s)
         self._warming = threading.Lock()
         self._warm = threading.Event()
         self._warm_fault = ""

@@ -322,6 +322,26 @@ class IntakeSettings(_Section):
     )
 
 
+class PrioritySettings(_Section):
+    """Which of several studies that wait is read first."""
+
+    urgent: tuple[DicomText, ...] = Field(
+        ("emergency", "stat", "urgent", "trauma", "stroke", "notfall", "urgences"),
+        description="Words of headers that mark an emergency (descriptions, protocol, department, station, ward, "
+        "reason for visit): such a study goes first",
+    )
+    recent_days: int = Field(
+        2, ge=1, le=36_500, description="A study that was scanned more days ago when it came goes after all others, d"
+    )
+
+    @field_validator("urgent")
+    @classmethod
+    def _are_words(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(word.strip() for word in value):
+            raise ValueError("words are allowed, none of them empty; [] for none")
+        return tuple(word.strip() for word in value)
+
+
 class SelectionSettings(_Section):
     """Which series of a study is read."""
 
@@ -451,6 +471,7 @@ class Settings(BaseSettings):
     access: AccessSettings = AccessSettings()
     ledger: LedgerSettings = LedgerSettings()
     intake: IntakeSettings = IntakeSettings()
+    priority: PrioritySettings = PrioritySettings()
     selection: SelectionSettings = SelectionSettings()
     finding: FindingSettings = FindingSettings()
     results: ResultsSettings = ResultsSettings()

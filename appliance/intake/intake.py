@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
 
@@ -29,6 +29,7 @@ from appliance.intake.handover import Handover
 from appliance.intake.headers import Headers
 from appliance.intake.judge import Verdict, judge
 from appliance.intake.pace import Paces
+from appliance.intake.priority import priority
 from appliance.intake.snapshot import Snapshot, Snapshots
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import FollowedStudy, Job, NewJob
@@ -363,7 +364,11 @@ class Intake:
             if self._ledger.studies.miss(study, verdict.why, verdict.refusals):
                 self._log.info("study is not complete", study=study.uid, why=verdict.why)
             return
-        job = self._ledger.studies.decide(study, verdict.new)
+        new = verdict.new
+        if new is not None and prepared.snapshot is not None:
+            headers = [instance.header for instance in prepared.snapshot.instances]
+            new = replace(new, priority=priority(headers, study.last_instance_at, self._settings.priority))
+        job = self._ledger.studies.decide(study, new)
         self._forget(study.id)
         if job is not None:
             if prepared.snapshot is not None:

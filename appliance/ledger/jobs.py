@@ -69,9 +69,9 @@ class Jobs:
     def claim(self, owner: str, lease_s: float) -> Job | None:
         """Give the next job to `owner`; None when there is none whose time has come.
 
-        Studies that were seen as they came go first, then what a person asked for, then older ones; among their like,
-        the one whose last instance came first, those that broke the pipeline last. A study that is receiving again is
-        left until it is quiet.
+        Studies that were seen as they came go first, then what a person asked for, then older ones; among their like
+        those of the higher priority, then the one whose last instance came first, those that broke the pipeline last. A
+        study that is receiving again is left until it is quiet.
         """
         now = self._database.clock()
         jobs, studies = tables.jobs, tables.studies
@@ -83,6 +83,7 @@ class Jobs:
                 .order_by(
                     jobs.c.live.desc(),
                     (jobs.c.orthanc_series != "").desc(),
+                    jobs.c.priority.desc(),
                     jobs.c.crashes,
                     jobs.c.last_instance_at,
                     jobs.c.id,
@@ -393,6 +394,7 @@ def insert_job(
                 instance_set=new.instance_set,
                 chosen_set=new.chosen_set,
                 left_out=new.left_out,
+                priority=new.priority,
             )
             .returning(tables.jobs.c.id)
         ).scalar_one()

@@ -30,6 +30,10 @@ Prose = Annotated[str, Kept(Text())]
 Refusals = Annotated[list[dict[str, Any]], Kept(JSON())]
 
 
+OLD, ROUTINE, URGENT = 0, 1, 2
+"""Priorities of jobs; the higher goes first (`intake.priority`)."""
+
+
 class Origin(StrEnum):
     """Where a series comes from."""
 
@@ -123,6 +127,7 @@ class NewJob:
     chosen_set: str
     left_out: tuple[str, ...] = ()
     series: str = ""
+    priority: int = ROUTINE
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,7 @@ class Job:
     crashes: Number = 0
     deaths: Number = 0
     kills: Number = 0
+    priority: Number = ROUTINE
     error: Prose = ""
     sr_class_uid: Uid = ""
     sr_uid: Uid = ""

@@ -28,6 +28,15 @@ class Views:
             found = {row.state: int(row.jobs) for row in rows}
         return {state: found.get(state, 0) for state in JobState}
 
+    def longest_running_s(self) -> float:
+        """Return for how long the job that has been longest in a worker's hands has stood where it is, s; 0 without."""
+        jobs = tables.jobs
+        with self._database.reading() as connection:
+            since = connection.execute(
+                select(func.min(jobs.c.since)).where(jobs.c.state.in_((JobState.RUNNING, JobState.DELIVERING)))
+            ).scalar()
+        return 0.0 if since is None else max(0.0, self._database.clock() - since)
+
     def study_counts(self) -> dict[StudyState, int]:
         """Return how many studies are in each state of intake."""
         with self._database.reading() as connection:

@@ -26,7 +26,7 @@ from appliance.errors import Refusal, RefusalCode, RefusedError, UnavailableErro
 from appliance.imaging.instances import Instance
 from appliance.imaging.stacks import stacks
 from appliance.intake.doorbell import Ring
-from appliance.ledger.records import Arrival, NewJob, Origin, Position
+from appliance.ledger.records import OLD, URGENT, Arrival, NewJob, Origin, Position
 from appliance.ledger.states import JobState, StudyState
 from appliance.orthanc import HeldSeries, HeldStudy, OrthancError
 from appliance.results.identity import name_uid, series_uid_of
@@ -49,6 +49,16 @@ def bystander(study: str) -> bytes:
     image.Modality = "DOC"
     del image.PixelData
     return scans.file(image)
+
+
+class TestPriority:
+    def test_the_job_of_a_study_has_the_priority_that_its_headers_tell(self, desk: Desk, study: str) -> None:
+        told = {"StudyDescription": "CT head STAT", "AcquisitionDate": "", "AcquisitionDateTime": ""}
+        today = datetime.fromtimestamp(desk.clock.now, UTC).strftime("%Y%m%d")
+        old = str(generate_uid())
+        desk.send(*head_series(study, StudyDate=today, **told), *head_series(old, StudyDate="19991231", **told))
+        desk.quiet()
+        assert [job.priority for one in (study, old) for job in desk.jobs(one)] == [URGENT, OLD]
 
 
 class TestNoticing:

@@ -16,7 +16,19 @@ from sqlalchemy import create_engine, make_url
 from appliance.errors import Refusal, RefusalCode, SettingsError, UnavailableError
 from appliance.ledger.jobs import LostJobError
 from appliance.ledger.ledger import Ledger
-from appliance.ledger.records import Arrival, FollowedStudy, Job, KnownSeries, NewJob, Origin, Position, ResultObject
+from appliance.ledger.records import (
+    OLD,
+    ROUTINE,
+    URGENT,
+    Arrival,
+    FollowedStudy,
+    Job,
+    KnownSeries,
+    NewJob,
+    Origin,
+    Position,
+    ResultObject,
+)
 from appliance.ledger.services import TwinError
 from appliance.ledger.states import InvalidTransitionError, JobState, StudyState
 from tests.appliance.ledger.clock import Clock
@@ -167,6 +179,36 @@ class TestJobs:
         asked = ledger.jobs.request("asked", "1.2.3", NewJob("", "", series="series"))
         late, early = queued(ledger, "late", at=70), queued(ledger, "early", at=60)
         assert [claimed(ledger).id for _ in range(4)] == [early, late, asked, backlog]
+
+    def test_an_emergency_goes_before_what_came_earlier_and_an_old_scan_after_what_came_later(
+        self, ledger: Ledger
+    ) -> None:
+        ids = {}
+        for at, (name, priority) in enumerate(
+            {"old": OLD, "first": ROUTINE, "second": ROUTINE, "emergency": URGENT}.items(), start=50
+        ):
+            ledger.feed.notice([arrival(name, at)])
+            ids[name] = ledger.studies.decide(followed(ledger, name), NewJob(name, "c", priority=priority))
+        assert [claimed(ledger).id for _ in range(4)] == [ids[n] for n in ("emergency", "first", "second", "old")]
+
+    def test_a_failure_that_lasts_for_days_costs_no_job(self, ledger: Ledger, clock: Clock) -> None:
+        job = queued(ledger)
+        for _ in range(1000):
+            ledger.jobs.postpone(claimed(ledger), "Triton is away", clock.now + 300)
+            clock.now += 300
+        assert claimed(ledger).id == job
+
+    def test_how_long_a_job_has_been_in_a_workers_hands_is_known_and_a_job_that_waits_is_in_nobodys(
+        self, ledger: Ledger, clock: Clock
+    ) -> None:
+        queued(ledger)
+        clock.now += 1000
+        assert ledger.views.longest_running_s() == 0
+        job = claimed(ledger)
+        clock.now += 40
+        assert ledger.views.longest_running_s() == 40
+        ledger.jobs.postpone(job, "Triton is away", clock.now + 300)
+        assert ledger.views.longest_running_s() == 0
 
     def test_no_more_answers_may_be_asked_for_than_may_be_on_their_way(self, ledger: Ledger) -> None:
         first = ledger.jobs.request("asked", "1.2.3", NewJob("", "", series="one"), 2)

@@ -32,7 +32,7 @@ revision, down_revision, branch_labels, depends_on = "0099", {newest!r}, None, N
 
 def upgrade():
     with op.batch_alter_table("jobs", recreate={recreate!r}) as table:
-        table.add_column(sa.Column("priority", sa.Integer, nullable=False, server_default="3"))
+        table.add_column(sa.Column("grade", sa.Integer, nullable=False, server_default="3"))
     {then}
 """
 
@@ -143,7 +143,7 @@ def test_services_that_start_at_once_migrate_once(first: str) -> None:
 
 def test_a_later_migration_adds_a_column_and_keeps_the_rows(first: str, tmp_path: Path) -> None:
     open_engine(first, later_migrations(tmp_path)).dispose()
-    assert ask(first, "SELECT id, state, priority FROM jobs") == [(1, "done", 3)]
+    assert ask(first, "SELECT id, state, grade FROM jobs") == [(1, "done", 3)]
     assert ask(first, "SELECT job, kind FROM results") == [(1, "sr")]
 
 
@@ -152,7 +152,7 @@ def test_a_table_that_sqlite_has_to_write_anew_keeps_its_rows_and_what_refers_to
     first: str, tmp_path: Path
 ) -> None:
     open_engine(first, later_migrations(tmp_path, recreate="always")).dispose()
-    assert ask(first, "SELECT id, state, priority FROM jobs") == [(1, "done", 3)]
+    assert ask(first, "SELECT id, state, grade FROM jobs") == [(1, "done", 3)]
     assert ask(first, "SELECT job, kind FROM results") == [(1, "sr")]
 
 
@@ -160,7 +160,7 @@ def test_a_migration_that_fails_leaves_the_ledger_as_it_was(first: str, tmp_path
     with pytest.raises(UnavailableError, match="cannot be opened"):
         open_engine(first, later_migrations(tmp_path, then='op.execute("DELETE FROM no_such_table")'))
     engine = create_engine(first)
-    assert "priority" not in {column["name"] for column in inspect(engine).get_columns("jobs")}
+    assert "grade" not in {column["name"] for column in inspect(engine).get_columns("jobs")}
     assert not inspect(engine).has_table("alembic_version")
     engine.dispose()
     ledger = Ledger(first)

@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which of the studies that wait is read first: emergencies, then other new scans, then old ones that were sent again.
+
+The words that mark an emergency are the site's (`priority.urgent`): its scanners' names, departments and protocols.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from pydicom import Dataset
+
+from appliance.imaging.header import text
+from appliance.ledger.records import OLD, ROUTINE, URGENT
+from appliance.settings import PrioritySettings
+
+LOOKED_AT: Final = (
+    "StudyDescription",
+    "SeriesDescription",
+    "ProtocolName",
+    "RequestedProcedureDescription",
+    "RequestedProcedurePriority",
+    "PerformedProcedureStepDescription",
+    "ReasonForVisit",
+    "AdmittingDiagnosesDescription",
+    "RequestingService",
+    "InstitutionalDepartmentName",
+    "CurrentPatientLocation",
+    "StationName",
+)
+"""Attributes in which an emergency may be told."""
+
+
+def priority(headers: Iterable[Dataset], received_at: float, settings: PrioritySettings) -> int:
+    """Return the priority of a study whose last image was received at a Unix time; the higher goes first.
+
+    A study without a date that can be read counts as new.
+    """
+    known = tuple(headers)
+    oldest = datetime.fromtimestamp(received_at, UTC).date() - timedelta(days=settings.recent_days)
+    if max((_scanned_on(header) or date.max for header in known), default=date.max) < oldest:
+        return OLD
+    return URGENT if any(_names_an_emergency(header, settings.urgent) for header in known) else ROUTINE
+
+
+def _names_an_emergency(header: Dataset, words: Iterable[str]) -> bool:
+    told = " ".join(text(header, keyword) for keyword in LOOKED_AT).casefold()
+    return any(re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", told) for word in words)
+
+
+def _scanned_on(header: Dataset) -> date | None:
+    for keyword in ("AcquisitionDateTime", "AcquisitionDate", "StudyDate"):
+        day = text(header, keyword)[:8]
+        try:
+            return datetime.strptime(day, "%Y%m%d").date()
+        except ValueError:
+            continue
+    return None
