@@ -268,14 +268,14 @@ def write_answer(out: Path, answer: Answer | None, document: dict[str, Any], say
     files = {RESULT: (json.dumps(document, indent=2) + "\n").encode()}
     try:
         for name, dataset in results.named_datasets() if results else ():
-            files[f"{name}.dcm"] = _written(dataset)
+            files[f"{name}.dcm"] = _encode(dataset)
         files |= {f"{name}.png": picture for name, picture in (results.key_image_pngs() if results else ())}
     except DrawingError as error:  # SEG and SR are there by now
         say(f"{error}: the answer is written without all its key images")
     return AnswerFolder(out).write(files)
 
 
-def _written(dataset: pydicom.Dataset) -> bytes:
+def _encode(dataset: pydicom.Dataset) -> bytes:
     file = io.BytesIO()
     pydicom.dcmwrite(file, dataset, enforce_file_format=True)
     return file.getvalue()

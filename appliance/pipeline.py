@@ -147,7 +147,7 @@ class Pipeline:
             judgement = candidates.popleft()
             stack = judgement.stack
             try:
-                volume, seen = _accepted(stack, study.fetch, clock)
+                volume, seen = _accept(stack, study.fetch, clock)
             except RefusedError as error:
                 refusals += error.refusals
                 continue
@@ -216,7 +216,7 @@ def _show_more(candidates: Iterable[Judgement], put_off: set[Stack], part: Stack
     return any(reaches_beyond(other.stack, part) for other in candidates if other.stack not in put_off)
 
 
-def _accepted(stack: Stack, fetch: Callable[[str], bytes], clock: StepClock) -> tuple[Volume, tuple[Flaw, ...]]:
+def _accept(stack: Stack, fetch: Callable[[str], bytes], clock: StepClock) -> tuple[Volume, tuple[Flaw, ...]]:
     """Return the stack's volume and its flaws, or raise `RefusedError`.
 
     After a refusal the volume is gone before the next best one is read.

@@ -173,12 +173,12 @@ class Worker:
         except RefusedError as error:
             self._refuse(job, error.refusals, {})
         except KillsReaderError as error:
-            self._killed(job, error)
+            self._record_kill(job, error)
         except Exception as error:
             if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OF_THE_MACHINE):
                 self._postpone(job, error)
             else:
-                self._crashed(job, error)
+                self._record_crash(job, error)
 
     def _answer(self, job: Job) -> None:
         started = self._clock()
@@ -325,7 +325,7 @@ class Worker:
         report = self._refusal_reports.deliver(job, refusals)
         self._remove_leftovers(job, () if report is None else report[:1])
         self._ledger.jobs.refuse(job, refusals, timing_ms, *(("", "") if report is None else report[1:]))
-        self._clocked(timing_ms)
+        self._record_timing(timing_ms)
         for refusal in refusals:
             self._metrics.refusals.labels(refusal.code.value, "refused").inc()
         self._log.info(
@@ -337,7 +337,7 @@ class Worker:
     ) -> None:
         if turnaround_s is not None:
             self._metrics.turnaround.observe(turnaround_s)
-        self._clocked(timing_ms)
+        self._record_timing(timing_ms)
         for refusal in refusals:
             self._metrics.refusals.labels(refusal.code.value, "answered").inc()
         self._metrics.answers.labels("present" if answer.finding.present else "absent").inc()
@@ -346,7 +346,7 @@ class Worker:
         for flaw in answer.flaws:
             self._metrics.flaws.labels(flaw.code.value).inc()
 
-    def _clocked(self, timing_ms: dict[str, float]) -> None:
+    def _record_timing(self, timing_ms: dict[str, float]) -> None:
         for step, ms in timing_ms.items():
             self._metrics.step.labels(step).observe(ms / 1000)
 
@@ -356,7 +356,7 @@ class Worker:
         self._ledger.jobs.postpone(job, describe(error), next_try)
         self._log.warning("job waits", error=describe(error), tries=job.tries)
 
-    def _crashed(self, job: Job, error: Exception) -> None:
+    def _record_crash(self, job: Job, error: Exception) -> None:
         self._metrics.crashes.inc()
         if job.crashes + 1 >= self._settings.intake.poison_tries:
             reason = f"reading it broke the appliance {job.crashes + 1} times, the last time with {describe(error)}"
@@ -366,7 +366,7 @@ class Worker:
             self._ledger.jobs.postpone(job, describe(error), self._clock() + self._pause_s(job), crashed=True)
             self._log.error("job broke", error=describe(error), tries=job.tries)
 
-    def _killed(self, job: Job, error: KillsReaderError) -> None:
+    def _record_kill(self, job: Job, error: KillsReaderError) -> None:
         self._metrics.crashes.inc()
         if job.kills + 1 >= _KILLS:
             reason = f"{error}, {job.kills + 1} times; the service had ended {job.deaths} times in the middle of it"

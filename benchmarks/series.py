@@ -186,7 +186,7 @@ def vary(series: Series, variant: str, seed: int) -> Series:
     return out
 
 
-def chosen(selection: Selection, series: Series) -> str:
+def chosen_kind(selection: Selection, series: Series) -> str:
     """Return the kind of series that was chosen, "none" where none was."""
     if selection.chosen is None:
         return "none"
@@ -206,8 +206,8 @@ def study(seed: int, classifier: InProcess) -> dict[str, Any]:
         looks = look_at(alone.candidates, files.__getitem__, classifier, clock=time.thread_time)
         look_s = time.thread_time() - begun
         out[variant] = {
-            "headers": chosen(alone, changed),
-            "looked": chosen(select(found, SelectionSettings(), looks=looks), changed),
+            "headers": chosen_kind(alone, changed),
+            "looked": chosen_kind(select(found, SelectionSettings(), looks=looks), changed),
             "series_looked_at": len(looks),
             "look_s": round(look_s, 4),
             "looks": {

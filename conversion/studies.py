@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.reading.pieces import CoordinatesMm, sheared_coordinates_mm
-from simulator.cohort import Form, make, missing
+from simulator.cohort import Form, find_missing, make
 from simulator.geometry import ScanGeometry, draw_geometry
 from simulator.manifest import Entry
 from simulator.population import POPULATIONS, REALISTIC
@@ -68,7 +68,7 @@ def make_missing(entries: Sequence[Entry], folder: Path, workers: int) -> Iterat
         If the folder holds studies of another simulator, or one cannot be made.
     """
     claim(folder, MADE_WITH, "simulated studies", simulator=simulator_revision())
-    lacking = missing(entries, folder)
+    lacking = find_missing(entries, folder)
     for _ in range(len(entries) - len(lacking)):
         yield
     for entry, error in make(lacking, folder, Form.ARRAYS, workers):

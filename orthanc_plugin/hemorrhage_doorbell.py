@@ -369,7 +369,7 @@ class Doorbell:
         """Note that Orthanc calls a series stable."""
         self._note("series", identifier, "stable", "stable_series")
 
-    def deleted(self, kind: str, identifier: str) -> None:
+    def note_deleted(self, kind: str, identifier: str) -> None:
         """Note that one of the `instances`, `series` or `studies` was deleted."""
         if kind == "instances":  # the message has no word for it, but one that is gone is no news
             with self._noted:
@@ -535,7 +535,7 @@ def install(orthanc) -> Doorbell | None:
         elif change == changes.STABLE_SERIES:
             doorbell.stable_series(identifier)
         elif change == changes.DELETED and level in deletable:
-            doorbell.deleted(deletable[level], identifier)
+            doorbell.note_deleted(deletable[level], identifier)
         elif change == changes.ORTHANC_STARTED:
             doorbell.orthanc_is("started")
         elif change == changes.ORTHANC_STOPPED:

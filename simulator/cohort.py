@@ -111,18 +111,18 @@ def studies(manifest: str | Path | Iterable[Entry], *, workers: int = 1) -> Iter
     """
     entries = iter(read(manifest) if isinstance(manifest, str | Path) else manifest)
     failed = []
-    for entry, scan in _called(entries) if workers == 1 else _ahead(entries, workers):
+    for entry, scan in _attach_simulation(entries) if workers == 1 else _ahead(entries, workers):
         try:
             made = scan()
         except Exception as error:
-            failed.append(f"{entry.name} ({entry.population}): {_said(error)}")
+            failed.append(f"{entry.name} ({entry.population}): {_describe(error)}")
         else:
             yield made
     if failed:
         raise IncompleteCohortError(f"{len(failed)} studies could not be made: {'; '.join(failed)}")
 
 
-def _called(entries: Iterator[Entry]) -> Iterator[tuple[Entry, Callable[[], CohortScan]]]:
+def _attach_simulation(entries: Iterator[Entry]) -> Iterator[tuple[Entry, Callable[[], CohortScan]]]:
     """Yield each entry with what simulates it."""
     for entry in entries:
         yield entry, functools.partial(scan_of, entry)
@@ -141,7 +141,7 @@ def _ahead(entries: Iterator[Entry], workers: int) -> Iterator[tuple[Entry, Call
             pool.shutdown(cancel_futures=True)
 
 
-def missing(entries: Iterable[Entry], folder: Path) -> list[Entry]:
+def find_missing(entries: Iterable[Entry], folder: Path) -> list[Entry]:
     """Return the entries whose study is not in `folder` yet."""
     return [entry for entry in entries if not (folder / entry.name).is_dir()]
 
@@ -189,18 +189,18 @@ def make(entries: Iterable[Entry], folder: Path, form: Form, workers: int) -> It
                     try:
                         running[pool.submit(make_one, entry, folder, form)] = entry
                     except BrokenProcessPool as broken:  # a worker was killed, and the pool takes no more
-                        yield entry, _said(broken)
+                        yield entry, _describe(broken)
                 if not running:
                     return
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     error = future.exception()
-                    yield running.pop(future), None if error is None else _said(error)
+                    yield running.pop(future), None if error is None else _describe(error)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _said(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     """Return an error in a line."""
     return f"{type(error).__name__}: {error}"
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from simulator.cohort import MANIFEST, Form, claim, make, missing, usable_cores
+from simulator.cohort import MANIFEST, Form, claim, find_missing, make, usable_cores
 from simulator.manifest import Entry, read, shipped_manifests
 from simulator.population import POPULATIONS, TRAINING
 from simulator.progress import progress_bar
@@ -58,7 +58,7 @@ def cohort(
         claim(entries, out, form)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    wanted = missing(entries, out)
+    wanted = find_missing(entries, out)
     failed: list[tuple[Entry, str]] = []
     with progress_bar() as progress:
         bar = progress.add_task("simulating studies", total=len(entries), completed=len(entries) - len(wanted))

@@ -92,7 +92,7 @@ class Face:
         box, _ = place.along(((-48.0, 36.0, 0.0), (-29.0, 36.0, 0.0)), 22)
         z, y, x = place.z[box[0]], place.y[:, box[1]], place.x[:, :, box[2]]
         half = np.interp(z, [-50, -42, -30], [7, 10, 12]).astype(np.float32)
-        off = _rounded(np.abs(x) - half, np.maximum(-48 - z, z + 29), np.maximum(16 - y, y - 57))
+        off = _round_edges(np.abs(x) - half, np.maximum(-48 - z, z + 29), np.maximum(16 - y, y - 57))
         # Cells of 7 mm, skewed, with walls as thin as paper; the walls that lie across a slice are seen as a haze.
         sway = 2.2 * np.sin(0.21 * z + 0.33 * y) + 1.5 * np.sin(0.45 * x + 0.2 * z + self.septum_mm)
         walls = [
@@ -117,7 +117,7 @@ class Face:
         floor = np.where(y > 66, np.float32(-70), np.float32(-78))
         half = half * (0.55 + 0.45 * smoothstep((y - 12) / 10))
         ends = np.maximum(13 - y, y - np.interp(z, [-78, -66, -50, -40], [76, 77, 68, 62]))
-        off = _rounded(np.abs(x) - half, np.maximum(floor + 0.05 * (y - 40) - z, z + 41), ends)
+        off = _round_edges(np.abs(x) - half, np.maximum(floor + 0.05 * (y - 40) - z, z + 41), ends)
         wall = np.clip(1.3 - np.abs(off - 0.9), 0, 1) * smoothstep((68 - y) / 6) * smoothstep((y - 20) / 4)
         place.blend(box, wall, 0.45 * place.tissue.cortical)
         place.blend(box, np.clip(0.5 - off, 0, 1), 38.0)  # mucosa
@@ -154,7 +154,7 @@ class Face:
             back = np.interp(z, [-118, -105, -71, -50], [4, -8, -15, -14]).astype(np.float32)
             notch = -64 + 0.06 * (y - 8) ** 2  # between coronoid and condyle
             top = np.minimum(notch, np.where(y > 10, np.float32(-51), np.float32(-57)))
-            off = _rounded(np.abs(x - middle) - thick, np.maximum(y - front, back - y), radius=2.0)
+            off = _round_edges(np.abs(x - middle) - thick, np.maximum(y - front, back - y), radius=2.0)
             off = np.maximum(off, np.maximum(z - top, self._border(y) - z))
             _lay_bone(place, box, off, 1.3)
             head: tuple[Point, ...] = ((-53.5 - 0.1 * drop, -8.0, side * 51), (-53.5 - 0.1 * drop, -9.5, side * 62))
@@ -369,7 +369,7 @@ class Face:
         place.blend(box, smoothstep((0.9 - tongue) * 6) * np.clip(1.2 - np.abs(x), 0, 1), -20.0)  # its fatty septum
         if self.mouth_air_mm:
             gap = np.abs(z - (-86 - 0.06 * (y - 40) ** 2 / 10)) - np.float32(self.mouth_air_mm / 2)
-            gap = _rounded(gap, np.hypot(x / 0.75, (y - 34) / 1.1) - 27, 8 - y)
+            gap = _round_edges(gap, np.hypot(x / 0.75, (y - 34) / 1.1) - 27, 8 - y)
             place.blend(box, np.clip(0.5 - gap, 0, 1), AIR_HU)
         middle = np.interp(z, [-147, -105, -90, -80, -71], [-5, -5, -3, 3, 10]).astype(np.float32)
         wide = np.interp(z, [-147, -125, -100, -88, -71], [11, 13, 11, 9, 12]).astype(np.float32)
@@ -401,7 +401,7 @@ class Face:
         _lay_bone(place, box, np.maximum(np.maximum(vault, ring), 16 - y), 1.0)
 
 
-def _rounded(*parts: NDArray[np.floating], radius: float = 5.0) -> Field:
+def _round_edges(*parts: NDArray[np.floating], radius: float = 5.0) -> Field:
     """Return the distance to what several surfaces bound, negative inside, its edges rounded by about `radius` mm."""
     over = [np.maximum(np.asarray(part, np.float32) + np.float32(radius), 0) for part in parts]
     outside = np.sqrt(sum(part * part for part in over)) - np.float32(radius)

@@ -39,7 +39,7 @@ def _lattice(size: int) -> NDArray[np.float64]:
     return np.arange(nodes, dtype=np.float64) * LATTICE_PX
 
 
-def _between(part: slice, nodes: int) -> Taps:
+def _interpolation(part: slice, nodes: int) -> Taps:
     """Return what interpolates from the lattice to the pixels of `part`."""
     return Taps.linear(np.arange(part.start, part.stop) / LATTICE_PX, nodes)
 
@@ -81,7 +81,7 @@ class SimulatedHead:
         points = np.stack([plane + offset * normal for offset in offsets])
         return list(self.anatomy.atlas_index(points))
 
-    def _sampled(
+    def _sample(
         self,
         volumes: list[Field],
         geometry: ScanGeometry,
@@ -109,7 +109,7 @@ class SimulatedHead:
         )
         first_column = np.asarray(first, np.float32)[:, None, None]
         size = (window[0].stop - window[0].start, window[1].stop - window[1].start)
-        taps = tuple(_between(part, nodes) for part, nodes in zip(window, seen.shape, strict=True))
+        taps = tuple(_interpolation(part, nodes) for part, nodes in zip(window, seen.shape, strict=True))
         means = [np.zeros(size, np.float32) for _ in volumes]
         for lattice in lattices:
             at = spread(np.asarray(np.moveaxis(lattice, -1, 0) - first_column, np.float32), taps)
@@ -127,7 +127,7 @@ class SimulatedHead:
         if neck_mm:
             whole = np.concatenate([self.anatomy.exterior.below(neck_mm, self.filled), self.hu])
         for k in range(geometry.shape[0]):
-            sampled = self._sampled([whole], geometry, k, (low, high), np.array([-neck_mm, 0.0, 0.0]), "nearest")
+            sampled = self._sample([whole], geometry, k, (low, high), np.array([-neck_mm, 0.0, 0.0]), "nearest")
             if sampled is not None:
                 out[k][sampled[0]] = sampled[1][0]
         if self.anatomy.build.holder is not None:
@@ -153,7 +153,7 @@ class SimulatedHead:
             box = (blood.low - 1.0, blood.low + np.asarray(blood.fraction.shape, float))
             for k in range(geometry.shape[0]):
                 volumes = [blood.fraction, blood.rise, blood.hu]
-                sampled = self._sampled(volumes, geometry, k, box, blood.low, "constant")
+                sampled = self._sample(volumes, geometry, k, box, blood.low, "constant")
                 if sampled is not None:
                     window, means = sampled
                     means[2] = shown_hu(means[2], geometry.pixel_spacing_mm)

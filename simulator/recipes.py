@@ -107,7 +107,7 @@ def independent() -> tuple[Entry, ...]:
     return _deal("independent", INDEPENDENT_SEEDS.start, TEST_COHORT, 682 - 82, PARTS)
 
 
-def enriched() -> tuple[Entry, ...]:
+def enriched_cohort() -> tuple[Entry, ...]:
     """Return the cohort for figures by type, size and mechanism: at least 100 of each type, evenly from every part.
 
     Three tenths of each type are large, medium and small, a tenth is punctate: the paper found its network weakest
@@ -142,7 +142,7 @@ def pairs(count: int, population: Population | None = None) -> tuple[Entry, ...]
 SHIPPED_RECIPES: Final[dict[str, Callable[[], tuple[Entry, ...]]]] = {
     "validation": validation,
     "independent": independent,
-    "enriched": enriched,
+    "enriched": enriched_cohort,
 }
 """What each shipped manifest was written from."""
 

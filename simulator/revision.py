@@ -44,7 +44,7 @@ def stated_simulator(folder: Path, stated: str) -> str | None:
     ValueError
         If the file cannot be read.
     """
-    revision = _stated(folder / stated).get("simulator")
+    revision = _read_statement(folder / stated).get("simulator")
     return None if revision is None else str(revision)
 
 
@@ -63,7 +63,7 @@ def claim(folder: Path, stated: str, what: str, **made_with: object) -> None:
         If the folder holds files that were made with something else, or that do not say with what.
     """
     path = folder / stated
-    before = _stated(path)
+    before = _read_statement(path)
     changed = [name for name, value in made_with.items() if before.get(name) != value]
     if path.exists() and not changed:
         return
@@ -76,7 +76,7 @@ def claim(folder: Path, stated: str, what: str, **made_with: object) -> None:
     partial.replace(path)
 
 
-def _stated(path: Path) -> dict[str, object]:
+def _read_statement(path: Path) -> dict[str, object]:
     """Return what a folder says that its files are made with, nothing where it is silent."""
     if not path.exists():
         return {}

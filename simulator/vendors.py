@@ -120,12 +120,12 @@ def read_vendors(path: Path) -> Mapping[VendorName, Vendor]:
 
 def _vendor(file: str, name: VendorName, row: dict[str, Any]) -> Vendor:
     """Return the vendor that a row of the table says."""
-    habits = {key: _frozen(value) for key, value in row.items() if key not in ("series", "storage", "scouts")}
+    habits = {key: _freeze(value) for key, value in row.items() if key not in ("series", "storage", "scouts")}
     try:
         return Vendor(
-            storage=Storage(**{key: _frozen(value) for key, value in row["storage"].items()}),
+            storage=Storage(**{key: _freeze(value) for key, value in row["storage"].items()}),
             series={
-                kind: SeriesHabit(**{key: _frozen(value) for key, value in row["series"][kind].items()})
+                kind: SeriesHabit(**{key: _freeze(value) for key, value in row["series"][kind].items()})
                 for kind in SeriesKind
             },
             scouts=tuple(SeriesKind(kind) for kind in row["scouts"]),
@@ -135,9 +135,9 @@ def _vendor(file: str, name: VendorName, row: dict[str, Any]) -> Vendor:
         raise ValueError(f"{file}: {name}: {error}") from error
 
 
-def _frozen(value: Any) -> Any:
+def _freeze(value: Any) -> Any:
     """Return a value of the table with tuples for its lists."""
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+    return tuple(_freeze(item) for item in value) if isinstance(value, list) else value
 
 
 VENDORS: Final = read_vendors(Path(__file__).with_name("vendors.toml"))

@@ -93,7 +93,7 @@ def cut(
     at = first - corner - low
     if np.array_equal(steps, np.eye(2)) and np.array_equal(at, np.rint(at)):
         for plane, result in zip(window, out, strict=True):
-            _laid(plane, at.astype(int), result)
+            _lay(plane, at.astype(int), result)
         return out
     rows, columns = (np.arange(n, dtype=np.float32) for n in size)
     y, x = (
@@ -131,7 +131,7 @@ def _interpolate(
     result += upper
 
 
-def _laid(plane: NDArray[Any], at: NDArray[np.int_], result: NDArray[Any]) -> None:
+def _lay(plane: NDArray[Any], at: NDArray[np.int_], result: NDArray[Any]) -> None:
     """Copy the part of a plane that begins at the pixel `at` (which may lie outside) into `result`."""
     low = np.maximum(at, 0)
     high = np.minimum(at + result.shape, plane.shape)

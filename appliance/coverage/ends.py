@@ -117,7 +117,7 @@ class Ends:
     def of(cls, slices: int, plane: Callable[[int], Plane], pixel_spacing_mm: tuple[float, float]) -> Ends:
         """Return what the ends of a stack show, of which `plane` gives a slice [Y, X] in HU by its index."""
         read = lru_cache(None)(plane)
-        low, high = _shown(slices, lambda at: _is_empty(read(at), pixel_spacing_mm))
+        low, high = _shown_range(slices, lambda at: _is_empty(read(at), pixel_spacing_mm))
         base, middle, top = (intracranial_cm2(read(at), pixel_spacing_mm) for at in (low, (low + high + 1) // 2, high))
         return cls(base, middle, top, low, slices - 1 - high)
 
@@ -180,7 +180,7 @@ def _empty(slices: int, where: str) -> str:
     return f", and the slice {where} it is empty" if slices == 1 else f", and the {slices} slices {where} it are empty"
 
 
-def _shown(slices: int, is_empty: Callable[[int], bool]) -> tuple[int, int]:
+def _shown_range(slices: int, is_empty: Callable[[int], bool]) -> tuple[int, int]:
     """Return the lowest and the highest slice that show something, those of the stack when none is found.
 
     By halving, since each slice may have to be fetched: what shows something is taken to lie in one piece.

@@ -25,7 +25,7 @@ def check_state_folder(settings: Settings) -> Iterator[Check]:
     if nearest != folder:
         yield _not_made_yet(folder, nearest)
     else:
-        yield _written(folder)
+        yield _check_writing(folder)
     yield from check_disk(nearest, settings.disk_low_gb)
 
 
@@ -40,7 +40,7 @@ def _not_made_yet(folder: Path, nearest: Path) -> Check:
     )
 
 
-def _written(folder: Path) -> Check:
+def _check_writing(folder: Path) -> Check:
     strangers = owned_by_others(folder, (folder / name for name in FILES))
     if strangers:
         return Check(

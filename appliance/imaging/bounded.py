@@ -52,18 +52,18 @@ def bounded_file(data: bytes) -> bytes:
     """
     meta = _meta(data)
     if data[meta.end : meta.end + 2] == b"\0\0":
-        raise _refused(RefusalCode.NOT_DICOM, "the file holds a command, which stands in messages alone")
+        raise _refusal(RefusalCode.NOT_DICOM, "the file holds a command, which stands in messages alone")
     if meta.transfer_syntax != DeflatedExplicitVRLittleEndian:
         return data
     inflating = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         inflated = inflating.decompress(memoryview(data)[meta.end :], LARGEST_INFLATED)
     except zlib.error:
-        raise _refused(RefusalCode.NOT_DICOM, "the file is deflated and damaged") from None
+        raise _refusal(RefusalCode.NOT_DICOM, "the file is deflated and damaged") from None
     if len(inflated) >= LARGEST_INFLATED:
-        raise _refused(RefusalCode.TOO_LARGE, "the file is deflated and holds more than an image can")
+        raise _refusal(RefusalCode.TOO_LARGE, "the file is deflated and holds more than an image can")
     if not inflating.eof:
-        raise _refused(RefusalCode.NOT_DICOM, "the file is deflated and cut short")
+        raise _refusal(RefusalCode.NOT_DICOM, "the file is deflated and cut short")
     return bytes(_PREAMBLE - 4) + b"DICM" + _meta_element(ExplicitVRLittleEndian) + inflated
 
 
@@ -154,7 +154,7 @@ class _Walk:
             tag, representation, length, value = _element(
                 data, at, self._order, implicit=level.implicit or level.is_sequence
             )
-            self._counted(1)
+            self._count(1)
             if level.is_sequence:
                 at = value
                 if tag == _SEQUENCE_END:
@@ -182,7 +182,7 @@ class _Walk:
     def _enter(self, *, is_sequence: bool, at: int, length: int, implicit: bool) -> None:
         self._levels.append(_Level(is_sequence, None if length == _UNDEFINED else at + length, implicit))
         if len(self._levels) > 2 * DEEPEST:
-            raise _refused(RefusalCode.TOO_LARGE, f"the file holds sequences nested more than {DEEPEST} deep")
+            raise _refusal(RefusalCode.TOO_LARGE, f"the file holds sequences nested more than {DEEPEST} deep")
 
     def _is_sequence(self, tag: int, representation: bytes, length: int, value: int) -> bool:
         if representation == b"SQ":
@@ -204,14 +204,14 @@ class _Walk:
             return
         representation = representation or _dictionary(tag)
         if representation in _VALUE_BYTES:
-            self._counted(min(length, len(self._data) - value) // _VALUE_BYTES[representation])
+            self._count(min(length, len(self._data) - value) // _VALUE_BYTES[representation])
         elif representation not in _WHOLE:
-            self._counted(self._data.count(b"\\", value, value + length))
+            self._count(self._data.count(b"\\", value, value + length))
 
-    def _counted(self, more: int) -> None:
+    def _count(self, more: int) -> None:
         self.count += more
         if self.count > MOST_ELEMENTS:
-            raise _refused(RefusalCode.TOO_LARGE, f"the file holds more than {MOST_ELEMENTS} elements and values")
+            raise _refusal(RefusalCode.TOO_LARGE, f"the file holds more than {MOST_ELEMENTS} elements and values")
 
 
 def _explicit_at(data: bytes, at: int) -> bool:
@@ -228,5 +228,5 @@ def _dictionary(tag: int) -> bytes:
         return b"UN"
 
 
-def _refused(code: RefusalCode, reason: str) -> RefusedError:
+def _refusal(code: RefusalCode, reason: str) -> RefusedError:
     return RefusedError(Refusal(code, reason))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.pixels import AIR_HU
-from appliance.imaging.skull import Enclosed, enclosed
+from appliance.imaging.skull import Enclosed, measure_enclosed
 from appliance.imaging.volume import Volume
 
 # Shares of the voxels that are not padding.
@@ -55,46 +55,46 @@ _STEP = 4
 def check(volume: Volume) -> Enclosed:
     """Return what the skull encloses, or raise `RefusedError`: IMPLAUSIBLE_HU or NOT_HEAD, with the figures why."""
 
-    def refused(code: RefusalCode, reason: str) -> RefusedError:
+    def refusal(code: RefusalCode, reason: str) -> RefusedError:
         return RefusedError(Refusal(code, reason, volume.series_uid))
 
     # Every fourth pixel of every fourth row shows all of this as well.
     sparse = volume.hu[:, ::_STEP, ::_STEP]
     blank = [index for index, plane in enumerate(sparse) if plane.min() == plane.max()]
     if len(blank) == volume.slices:
-        raise refused(RefusalCode.IMPLAUSIBLE_HU, "every image has one value throughout")
+        raise refusal(RefusalCode.IMPLAUSIBLE_HU, "every image has one value throughout")
     shown = [index for index in range(volume.slices) if index not in set(blank)]
     between = [index for index in blank if shown[0] < index < shown[-1]]
     if between:
-        raise refused(
+        raise refusal(
             RefusalCode.IMPLAUSIBLE_HU,
             f"image {volume.instance_uids[between[0]]} between other slices has one value throughout",
         )
     measured = sparse[sparse > AIR_HU]
     if not measured.size:
-        raise refused(RefusalCode.IMPLAUSIBLE_HU, "every pixel is padding or less dense than air")
+        raise refusal(RefusalCode.IMPLAUSIBLE_HU, "every pixel is padding or less dense than air")
     low, high = _SOFT_TISSUE_HU
     soft = float(np.mean((measured >= low) & (measured <= high)))
     if soft < _LEAST_SOFT_TISSUE:
-        raise refused(RefusalCode.IMPLAUSIBLE_HU, f"only {soft:.1%} of the voxels are soft tissue ({low} to {high} HU)")
-    inside = enclosed(volume)
+        raise refusal(RefusalCode.IMPLAUSIBLE_HU, f"only {soft:.1%} of the voxels are soft tissue ({low} to {high} HU)")
+    inside = measure_enclosed(volume)
     air = float(np.mean(measured < _AIR_BELOW_HU))
     shows_brain = inside.height_mm >= _LEAST_BRAIN_MM
     mostly_brain = shows_brain and inside.height_mm >= _BRAIN_WITHOUT_AIR * volume.slice_spans_mm.sum()
     if air < _LEAST_AIR and not (mostly_brain and np.percentile(measured, 99.9) >= _LEAST_BONE_HU):
-        raise refused(
+        raise refusal(
             RefusalCode.IMPLAUSIBLE_HU, f"only {air:.1%} of the voxels are air: the values do not look like HU"
         )
     if not shows_brain:
-        raise refused(
+        raise refusal(
             RefusalCode.NOT_HEAD,
             f"{inside.height_mm:.0f} mm of the stack show brain in a skull, a head at least {_LEAST_BRAIN_MM:.0f} mm",
         )
     air_hu = _air_hu(measured)
     if air_hu is not None and air_hu > _AIR_MOST_HU:
-        raise refused(RefusalCode.IMPLAUSIBLE_HU, f"air measures {air_hu:.0f} HU: the values do not look like HU")
+        raise refusal(RefusalCode.IMPLAUSIBLE_HU, f"air measures {air_hu:.0f} HU: the values do not look like HU")
     if not _can_be_brain(inside, air_hu):
-        raise refused(
+        raise refusal(
             RefusalCode.IMPLAUSIBLE_HU,
             f"what the skull encloses has a median of {inside.median_hu:.0f} HU and an upper quartile of "
             f"{inside.upper_hu:.0f} HU, which no brain has: the values do not look like HU",

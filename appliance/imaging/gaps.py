@@ -72,7 +72,7 @@ def gaps(
     for segment in segments:
         found.update(_alone(intervals, segment))
     found.update(_across(intervals, segments))
-    for index, usual in _numbered(intervals, instance_numbers).items():
+    for index, usual in _number_jumps(intervals, instance_numbers).items():
         found.setdefault(index, usual)
     for index, usual in _throughout(intervals, thicknesses_mm, instance_numbers).items():
         found.setdefault(index, usual)
@@ -128,7 +128,7 @@ def _across(intervals: NDArray[np.float64], segments: list[range]) -> dict[int, 
     return found
 
 
-def _numbered(intervals: NDArray[np.float64], instance_numbers: Sequence[int | None]) -> dict[int, float]:
+def _number_jumps(intervals: NDArray[np.float64], instance_numbers: Sequence[int | None]) -> dict[int, float]:
     """Return the intervals over which the Instance Numbers jump just as the width does (rule 4)."""
     known = [number for number in instance_numbers if number is not None]
     if len(known) != len(instance_numbers):

@@ -71,29 +71,29 @@ def plane(header: Dataset) -> Plane:
     """
     series_uid = str(header.SeriesInstanceUID)
 
-    def refused(code: RefusalCode, what: str) -> RefusedError:
+    def refusal(code: RefusalCode, what: str) -> RefusedError:
         return RefusedError(Refusal(code, f"image {header.SOPInstanceUID}: {what}", series_uid))
 
     origin = numbers(header, "ImagePositionPatient")
     if len(origin) != 3 or max(map(abs, origin)) > _FARTHEST_MM:
-        raise refused(RefusalCode.NO_POSITION, "Image Position (Patient) is missing or not three sensible numbers")
+        raise refusal(RefusalCode.NO_POSITION, "Image Position (Patient) is missing or not three sensible numbers")
     directions = numbers(header, "ImageOrientationPatient")
     if len(directions) != 6:
-        raise refused(RefusalCode.NO_POSITION, "Image Orientation (Patient) is missing or not six numbers")
+        raise refusal(RefusalCode.NO_POSITION, "Image Orientation (Patient) is missing or not six numbers")
     along_row, along_column = np.array(directions[:3]), np.array(directions[3:])
     lengths = float(np.linalg.norm(along_row)), float(np.linalg.norm(along_column))
     if any(abs(length - 1) > _UNIT_TOLERANCE for length in lengths) or abs(along_row @ along_column) > _UNIT_TOLERANCE:
-        raise refused(RefusalCode.NO_POSITION, "Image Orientation (Patient) is not two unit vectors at a right angle")
+        raise refusal(RefusalCode.NO_POSITION, "Image Orientation (Patient) is not two unit vectors at a right angle")
     rows, columns = integer(header, "Rows"), integer(header, "Columns")
     low, high = _MATRIX_LIMITS
     if rows is None or columns is None or not (low <= rows <= high and low <= columns <= high):
-        raise refused(
+        raise refusal(
             RefusalCode.BAD_GEOMETRY, f"Rows and Columns are not both between {low} and {high}: {rows} x {columns}"
         )
     spacing = numbers(header, "PixelSpacing")
     least, most = _SPACING_LIMITS_MM
     if len(spacing) != 2 or not all(least <= mm <= most for mm in spacing):
-        raise refused(
+        raise refusal(
             RefusalCode.BAD_GEOMETRY, f"Pixel Spacing is missing or not two numbers between {least} and {most} mm"
         )
     return Plane(

@@ -202,7 +202,7 @@ def join(parts: list[Part]) -> list[Part]:
         *_, a, b = heappop(pairs)
         if a not in alive or b not in alive:
             continue
-        joined = _joined(alive.pop(a), alive.pop(b))
+        joined = _join_two(alive.pop(a), alive.pop(b))
         for c, other in alive.items():
             if _belong_together(other, joined):
                 heappush(pairs, (*_difference(other, joined), c, following))
@@ -243,9 +243,9 @@ def _belong_together(one: Part, other: Part) -> bool:
         if beside and (most <= _PARTLY or (shown.sum() <= 1 and covered.sum() <= 1)):
             together = shown.sum() + covered.sum() <= 2 or _one_phase(one, other)
         elif most == 0 or (_leave_holes(one, other) and not _overlap(one, other)):
-            together = not lie_among(list(one.slices), list(other.slices)) and _made_alike(one, other)
+            together = not lie_among(list(one.slices), list(other.slices)) and _are_alike(one, other)
         else:
-            together = least < _AGAIN and _made_alike(one, other) and (beside or one.series == other.series)
+            together = least < _AGAIN and _are_alike(one, other) and (beside or one.series == other.series)
     return together and is_straight([*one.slices, *other.slices])
 
 
@@ -268,7 +268,7 @@ def _may_be_one_head(one: Part, other: Part) -> bool:
             return False
         # A single image in a series of its own may be anything, such as one that a bolus is waited for in.
         if min(len(one.slices), len(other.slices)) == 1:
-            return _made_alike(one, other)
+            return _are_alike(one, other)
     return True
 
 
@@ -293,7 +293,7 @@ def _one_phase(one: Part, other: Part) -> bool:
     )
 
 
-def _made_alike(one: Part, other: Part) -> bool:
+def _are_alike(one: Part, other: Part) -> bool:
     """Return whether nothing says that two parts were made in different ways or in different frames of reference."""
     return _agree((*zip(one.making, other.making, strict=True), (one.frames, other.frames)))
 
@@ -303,7 +303,7 @@ def _agree(said: Iterable[tuple[frozenset[object], frozenset[object]]]) -> bool:
     return all(not here or not there or bool(here & there) for here, there in said)
 
 
-def _joined(one: Part, other: Part) -> Part:
+def _join_two(one: Part, other: Part) -> Part:
     """Return two parts as one: all slices of the winner, and of the other one what the winner does not show."""
     winner, loser = (one, other) if _wins(one, other) else (other, one)
     given_up = winner.covers(loser)

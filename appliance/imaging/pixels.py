@@ -95,34 +95,34 @@ def pixel_format(header: Dataset) -> PixelFormat:
     """
     grey = text(header, "PhotometricInterpretation")
     if grey != "MONOCHROME2":
-        raise _refused(header, RefusalCode.BAD_PIXELS, "Photometric Interpretation is not MONOCHROME2")
+        raise _refusal(header, RefusalCode.BAD_PIXELS, "Photometric Interpretation is not MONOCHROME2")
     for keyword in ("SamplesPerPixel", "NumberOfFrames"):
         if header.get(keyword) is not None and integer(header, keyword) != 1:
-            raise _refused(header, RefusalCode.BAD_PIXELS, f"{keyword} is not 1")
+            raise _refusal(header, RefusalCode.BAD_PIXELS, f"{keyword} is not 1")
     rows, columns = integer(header, "Rows"), integer(header, "Columns")
     if rows is None or columns is None or rows < 1 or columns < 1:
-        raise _refused(header, RefusalCode.BAD_GEOMETRY, "Rows or Columns is missing or not positive")
+        raise _refusal(header, RefusalCode.BAD_GEOMETRY, "Rows or Columns is missing or not positive")
     allocated, representation = integer(header, "BitsAllocated"), integer(header, "PixelRepresentation")
     if allocated not in (8, 16):
-        raise _refused(header, RefusalCode.BAD_PIXELS, f"Bits Allocated is {allocated}, not 8 or 16")
+        raise _refusal(header, RefusalCode.BAD_PIXELS, f"Bits Allocated is {allocated}, not 8 or 16")
     if representation not in (0, 1):
-        raise _refused(header, RefusalCode.BAD_PIXELS, "Pixel Representation says neither unsigned nor signed")
+        raise _refusal(header, RefusalCode.BAD_PIXELS, "Pixel Representation says neither unsigned nor signed")
     stored = integer(header, "BitsStored") if header.get("BitsStored") is not None else allocated
     if stored is None or not 1 < stored <= allocated:
-        raise _refused(header, RefusalCode.BAD_PIXELS, f"Bits Stored is {stored} of {allocated}")
+        raise _refusal(header, RefusalCode.BAD_PIXELS, f"Bits Stored is {stored} of {allocated}")
     high_bit = integer(header, "HighBit") if header.get("HighBit") is not None else stored - 1
     if high_bit is None or not stored - 1 <= high_bit < allocated:
-        raise _refused(header, RefusalCode.BAD_PIXELS, f"High Bit is {high_bit} with {stored} of {allocated} bits")
+        raise _refusal(header, RefusalCode.BAD_PIXELS, f"High Bit is {high_bit} with {stored} of {allocated} bits")
 
     slope, intercept = number(header, "RescaleSlope"), number(header, "RescaleIntercept")
     if slope is None or intercept is None or not 1e-4 <= slope <= 1e3 or abs(intercept) > 1e5:
-        raise _refused(
+        raise _refusal(
             header,
             RefusalCode.NO_RESCALE,
             "Rescale Slope and Intercept are missing, or not one sensible number each: the values are not HU",
         )
     if text(header, "RescaleType") not in _RESCALED_UNITS:
-        raise _refused(header, RefusalCode.NO_RESCALE, "Rescale Type is not HU")
+        raise _refusal(header, RefusalCode.NO_RESCALE, "Rescale Type is not HU")
     signed = representation == 1
     return PixelFormat(
         rows, columns, allocated, stored, high_bit, signed, slope, intercept, _padding(header, allocated, signed)
@@ -137,7 +137,7 @@ def hounsfield(data: bytes, instance: Instance) -> NDArray[np.int16]:
     """
     form = pixel_format(instance.header)
     values, padded = _stored_values(_words(data, instance, form), form)
-    hu = _rescaled(values, form)
+    hu = _rescale(values, form)
     if padded is not None:
         if (hu[padded] > _NO_TISSUE_HU).any():
             padded = (padded & (hu <= _NO_TISSUE_HU)) | _from_the_edge(padded)
@@ -156,7 +156,7 @@ def _from_the_edge(padded: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(ndimage.binary_propagation(padded & edge, mask=padded), np.bool_)
 
 
-def _refused(header: Dataset, code: RefusalCode, what: str) -> RefusedError:
+def _refusal(header: Dataset, code: RefusalCode, what: str) -> RefusedError:
     return RefusedError(Refusal(code, f"image {header.SOPInstanceUID}: {what}", str(header.SeriesInstanceUID)))
 
 
@@ -190,15 +190,15 @@ def _words(data: bytes, instance: Instance, form: PixelFormat) -> NDArray[np.uns
             specific_tags=list(_IMAGE_PIXEL_TAGS),
         )
         if str(image.get("SOPInstanceUID")) != instance.uid:
-            raise _refused(header, RefusalCode.BAD_PIXELS, "the file now holds another image")
+            raise _refusal(header, RefusalCode.BAD_PIXELS, "the file now holds another image")
         pixels = image.get("PixelData")
         if not isinstance(pixels, bytes) or not pixels:
-            raise _refused(header, RefusalCode.BAD_PIXELS, "there is no pixel data")
+            raise _refusal(header, RefusalCode.BAD_PIXELS, "there is no pixel data")
         syntax = UID(text(image.file_meta, "TransferSyntaxUID") or ImplicitVRLittleEndian)
         if not syntax.is_compressed:
             return _native_words(pixels, header, form, big_endian=syntax == ExplicitVRBigEndian)
         if form.high_bit != form.bits_stored - 1:
-            raise _refused(header, RefusalCode.BAD_PIXELS, "compressed, with the stored bits not the lowest ones")
+            raise _refusal(header, RefusalCode.BAD_PIXELS, "compressed, with the stored bits not the lowest ones")
         _look_before_decoding(get_frame(pixels, 0, number_of_frames=1), syntax, header, form)
         # CharLS refuses a damaged JPEG-LS stream; the next decoder in pydicom's list would make something of it.
         plugin = "pyjpegls" if syntax in JPEGLSTransferSyntaxes else ""
@@ -206,11 +206,11 @@ def _words(data: bytes, instance: Instance, form: PixelFormat) -> NDArray[np.uns
     except RefusedError:
         raise
     except Exception as error:  # decoders raise nearly anything on a damaged stream
-        raise _refused(
+        raise _refusal(
             header, RefusalCode.BAD_PIXELS, f"the pixel data cannot be decoded ({type(error).__name__})"
         ) from None
     if decoded.shape != (form.rows, form.columns) or decoded.dtype.itemsize * 8 != form.bits_allocated:
-        raise _refused(header, RefusalCode.BAD_PIXELS, "the pixel data decodes to another matrix than the header says")
+        raise _refusal(header, RefusalCode.BAD_PIXELS, "the pixel data decodes to another matrix than the header says")
     return np.asarray(decoded).view(f"u{decoded.dtype.itemsize}")
 
 
@@ -221,11 +221,11 @@ def _look_before_decoding(frame: bytes, syntax: UID, header: Dataset, form: Pixe
     if syntax in JPEGTransferSyntaxes or syntax in JPEGLSTransferSyntaxes:
         size = jpeg_size(frame)
         if not jpeg_is_whole(frame):
-            raise _refused(header, RefusalCode.BAD_PIXELS, "the compressed pixel data is cut short")
+            raise _refusal(header, RefusalCode.BAD_PIXELS, "the compressed pixel data is cut short")
     else:
         size = jpeg_2000_size(frame)
     if size != CodestreamSize(form.rows, form.columns, samples=1):
-        raise _refused(
+        raise _refusal(
             header, RefusalCode.BAD_PIXELS, "the compressed pixel data has another size than the header says"
         )
 
@@ -236,14 +236,14 @@ def _native_words(
     """Return uncompressed pixel data as words, [rows, columns]."""
     spare = len(pixels) - form.byte_count
     if not 0 <= spare < form.columns * form.bits_allocated // 8:  # less than a row: someone's alignment
-        raise _refused(
+        raise _refusal(
             header,
             RefusalCode.BAD_PIXELS,
             f"the pixel data has {len(pixels)} bytes where {form.rows} x {form.columns} pixels have {form.byte_count}",
         )
     if form.bits_allocated == 8:
         if big_endian:  # bytes swapped in pairs, or not, depending on the VR they were written with
-            raise _refused(header, RefusalCode.BAD_PIXELS, "8 bits allocated in big endian order are not read")
+            raise _refusal(header, RefusalCode.BAD_PIXELS, "8 bits allocated in big endian order are not read")
         kind = "u1"
     else:
         kind = ">u2" if big_endian else "<u2"
@@ -273,7 +273,7 @@ def _stored_values(
     return values, padded
 
 
-def _rescaled(values: NDArray[np.integer], form: PixelFormat) -> NDArray[np.int16]:
+def _rescale(values: NDArray[np.integer], form: PixelFormat) -> NDArray[np.int16]:
     """Return slope * value + intercept, rounded and clipped to int16 HU."""
     if form.slope == 1 and form.intercept == int(form.intercept):
         hu: NDArray[Any] = np.add(values, int(form.intercept), dtype=np.int32)

@@ -80,7 +80,7 @@ class Enclosed:
     slices: tuple[SkullSlice, ...] = ()
 
 
-def enclosed(volume: Volume) -> Enclosed:
+def measure_enclosed(volume: Volume) -> Enclosed:
     """Return what is enclosed by a skull in the volume."""
     looked_at = np.unique(np.linspace(0, volume.slices - 1, min(volume.slices, _MOST_SLICES)).round().astype(int))
     quartiles, slices = [], []

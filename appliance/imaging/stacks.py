@@ -123,10 +123,10 @@ def stacks(instances: Iterable[Instance]) -> tuple[Stack, ...]:
     Every instance is in one of them, as a slice, a copy, a repeat or refused, or is the damaged one that a refusal
     names.
     """
-    found = _sorted(sorted(instances, key=lambda instance: (instance.uid, instance.ref)))
+    found = _sort(sorted(instances, key=lambda instance: (instance.uid, instance.ref)))
     made: list[Stack] = []
     for group in in_one_geometry(found.slices):
-        made += _numbered([_stack(scan) for scan in _scans(group)])
+        made += _number_passes([_stack(scan) for scan in _scans(group)])
 
     aside = list(found.aside)
     for instance, refusal in found.damaged:
@@ -150,7 +150,7 @@ def _scans(group: list[Slice]) -> list[Part]:
     return join([part for uid in sorted(by_series) for scan in separate(by_series[uid]) for part in as_parts(scan)])
 
 
-def _sorted(members: list[Instance]) -> _Sorted:
+def _sort(members: list[Instance]) -> _Sorted:
     """Return images sorted by what they can be."""
     found = _Sorted()
     for instance in members:
@@ -189,10 +189,10 @@ def _no_slice(instance: Instance) -> Refusal | None:
 def _belongs_to(damaged: Instance, stack: Stack) -> bool:
     """Return whether a damaged image is of a stack, judged by what its header still says."""
     of_series = (instance.header for instance in stack.instances if instance.series_uid == damaged.series_uid)
-    return any(_made_alike(header, damaged.header) for header in of_series)
+    return any(_are_alike(header, damaged.header) for header in of_series)
 
 
-def _made_alike(one: Dataset, other: Dataset) -> bool:
+def _are_alike(one: Dataset, other: Dataset) -> bool:
     return texts(one, "ImageType")[:3] == texts(other, "ImageType")[:3] and texts(one, "ConvolutionKernel") == texts(
         other, "ConvolutionKernel"
     )
@@ -209,7 +209,7 @@ def _refused_stacks(refused: list[tuple[Instance, Refusal]]) -> list[Stack]:
     ]
 
 
-def _numbered(found: list[Stack]) -> list[Stack]:
+def _number_passes(found: list[Stack]) -> list[Stack]:
     """Return stacks of one geometry, each with how many scans of the same slices its series holds, and which it is."""
     by_making: dict[Hashable, list[Stack]] = {}
     for stack in sorted(found, key=_pass_order):
@@ -258,7 +258,7 @@ def _stack(scan: Part) -> Stack:
     geometry = Geometry(kept[0].plane, positions)
     instances = tuple(one.instance for one in kept)
     series_uid = instances[0].series_uid
-    refusal = _twice(kept, series_uid) or _shifted(kept, series_uid)
+    refusal = _duplicate_refusal(kept, series_uid) or _shift_refusal(kept, series_uid)
     return Stack(
         series_uid,
         instances,
@@ -274,7 +274,7 @@ def _stack(scan: Part) -> Stack:
     )
 
 
-def _twice(kept: list[Slice], series_uid: str) -> Refusal | None:
+def _duplicate_refusal(kept: list[Slice], series_uid: str) -> Refusal | None:
     """Return the refusal of a stack in which one UID stands for images at two positions."""
     uid, times = Counter(one.instance.uid for one in kept).most_common(1)[0]
     if times == 1:
@@ -284,7 +284,7 @@ def _twice(kept: list[Slice], series_uid: str) -> Refusal | None:
     )
 
 
-def _shifted(kept: list[Slice], series_uid: str) -> Refusal | None:
+def _shift_refusal(kept: list[Slice], series_uid: str) -> Refusal | None:
     """Return the refusal of a stack whose slices jump sideways: they do not show one head in one place."""
     worst = offsets_mm(kept)
     at = int(np.argmax(worst))

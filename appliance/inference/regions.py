@@ -39,7 +39,7 @@ def stem() -> str:
 
 def new_name() -> str:
     """Return a name for a region of this process."""
-    return f"{stem()}{os.getpid()}-{_started(os.getpid())}-{next(_NUMBERS)}"
+    return f"{stem()}{os.getpid()}-{_start_ticks(os.getpid())}-{next(_NUMBERS)}"
 
 
 def is_of_the_dead(name: str) -> bool:
@@ -49,7 +49,7 @@ def is_of_the_dead(name: str) -> bool:
     process, *rest = name.removeprefix(stem()).split("-")
     if not process.isdigit():
         return False
-    started = _started(int(process))
+    started = _start_ticks(int(process))
     if started is None:
         return True
     # Names of older versions do not tell when their process started.
@@ -153,7 +153,7 @@ def _is_settled(path: Path, settled_s: float) -> bool:
         return False
 
 
-def _started(process: int) -> int | None:
+def _start_ticks(process: int) -> int | None:
     """Return when a process started, in clock ticks since the boot, None when it has ended (a zombie has)."""
     try:
         text = (_PROC / str(process) / "stat").read_text(errors="replace")

@@ -72,7 +72,7 @@ class SeriesClassifier:
                 return False
             self._check()
         except (InferenceServerException, _UnfitError) as error:
-            self._failed(error)
+            self._note_fault(error)
             return False
         finally:
             self._lock.release()
@@ -89,9 +89,9 @@ class SeriesClassifier:
             if self._clock() < self._silent_until:
                 return None
             try:
-                probabilities = self._asked(thumbnails)
+                probabilities = self._ask(thumbnails)
             except (InferenceServerException, _UnfitError) as error:
-                self._failed(error)
+                self._note_fault(error)
                 return None
             if self._fault:
                 self._log.info("the series classifier answers again")
@@ -105,7 +105,7 @@ class SeriesClassifier:
         with self._lock:
             self._client.close()
 
-    def _asked(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _ask(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
         if not self._checked:
             self._check()
         tensor = InferInput(series.INPUT, thumbnails.shape, "UINT8").set_data_from_numpy(thumbnails)
@@ -134,7 +134,7 @@ class SeriesClassifier:
             raise _UnfitError(f"the served model is of another contract: {'; '.join(differences)}")
         self._checked = True
 
-    def _failed(self, error: Exception) -> None:
+    def _note_fault(self, error: Exception) -> None:
         """Log a new fault, be silent for a while, and let Triton load the model if that may help.
 
         A model whose process ended gives no answer in time, as a busy machine does: the second time it is loaded anew.

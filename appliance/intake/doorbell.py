@@ -101,7 +101,7 @@ class Bell:
             news.stamps.update((instance, at - ahead_s) for instance, at in ring.instances.items())
             keep_newest(news.stamps, _STAMPS_KEPT)
             for kept, told in ((news.deleted_studies, ring.studies), (news.deleted_series, ring.series)):
-                kept.update(dict.fromkeys(_deleted(told)))
+                kept.update(dict.fromkeys(_list_deleted(told)))
                 keep_newest(kept, _DELETED_KEPT)
             news.orthanc_started |= ring.orthanc == "started"
             self._any = True
@@ -131,5 +131,5 @@ def keep_newest(entries: dict[str, Any], most: int) -> None:
         del entries[oldest]
 
 
-def _deleted(told: Mapping[str, str]) -> Iterable[str]:
+def _list_deleted(told: Mapping[str, str]) -> Iterable[str]:
     return (identifier for identifier, what in told.items() if what == "deleted")

@@ -68,7 +68,7 @@ def judge(
     answered = {job.chosen_set for job in standing} | {job.answered_set for job in standing}
     found = stacks(snapshot.instances)
     selection = select(found, settings)
-    waiting_for = _awaited(select(found, settings, refuse_gaps=False))
+    waiting_for = _describe_awaited(select(found, settings, refuse_gaps=False))
     chosen = selection.chosen
     if chosen is None:
         refusals = (*snapshot.refusals, *selection.refusals)
@@ -101,7 +101,7 @@ def _ends(stack: Stack, missing_ends: Callable[[Stack], Sequence[str]]) -> str:
     return f"series {stack.series_uid}: {'; '.join(missing)}" if missing else ""
 
 
-def _awaited(selection: Selection) -> str:
+def _describe_awaited(selection: Selection) -> str:
     """Return which stack is better than all complete ones but not complete itself; "" when there is none."""
     best = selection.chosen
     if best is not None and not best.complete:
@@ -130,19 +130,19 @@ def _fuller(
 def _rescan(selection: Selection, before: Sequence[Stack]) -> Stack | None:
     """Return the best stack that was acquired after every answered one and ranks as high as one, None without."""
     scores = _scores(selection)
-    times = [span for span in map(_acquired, before) if span is not None]
+    times = [span for span in map(_acquisition_span, before) if span is not None]
     if not times:
         return None
     ended = max(end for _, end in times)
     least = min(scores[stack] for stack in before)
     for stack in selection.suitable:
-        span = _acquired(stack)
+        span = _acquisition_span(stack)
         if stack not in before and span is not None and span[0] > ended:
             return stack if scores[stack] >= least else None
     return None
 
 
-def _acquired(stack: Stack) -> tuple[float, float] | None:
+def _acquisition_span(stack: Stack) -> tuple[float, float] | None:
     """Return when the first and the last slice were acquired, None when that is not said."""
     times = [at for at in (acquired_at(instance.header) for instance in stack.instances) if at is not None]
     return (min(times), max(times)) if times else None

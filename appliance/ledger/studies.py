@@ -104,7 +104,7 @@ class Studies:
         """
         jobs = tables.jobs
         with self._database.writing() as connection:
-            row = _locked(connection, study)
+            row = _lock(connection, study)
             if row is None:
                 return 0
             self._move(connection, study, row.state, StudyEvent.DELETE)
@@ -137,7 +137,7 @@ class Studies:
 
 def record_arrival(connection: Connection, arrival: Arrival, now: float) -> None:
     """Record new instances of a study, which is followed from now on, or again."""
-    row = _locked(connection, arrival.study)
+    row = _lock(connection, arrival.study)
     if row is None:
         study = FollowedStudy(
             arrival.study,
@@ -167,7 +167,7 @@ def record_arrival(connection: Connection, arrival: Arrival, now: float) -> None
     )
 
 
-def _locked(connection: Connection, study: str) -> Any:
+def _lock(connection: Connection, study: str) -> Any:
     """Return the row of a study, which nobody else changes before this transaction ends; None when there is none."""
     return connection.execute(
         select(tables.studies).where(tables.studies.c.orthanc_id == study).with_for_update()
@@ -175,5 +175,5 @@ def _locked(connection: Connection, study: str) -> Any:
 
 
 def _is_unchanged(connection: Connection, study: FollowedStudy) -> bool:
-    row = _locked(connection, study.id)
+    row = _lock(connection, study.id)
     return row is not None and row.state == study.state and row.quiet_from == study.quiet_from

@@ -75,18 +75,18 @@ def chunk_detections(outputs: Outputs, number: int, slices: int) -> Iterator[Det
 
     Nothing of `outputs` is kept: the memory behind them may be used again.
     """
-    for i, slice_index in _told(outputs, "detection", number, slices):
+    for i, slice_index in _numbered_slots(outputs, "detection", number, slices):
         mask = np.array(outputs["detection_mask"][i], np.float32)
         yield Detection(slice_index, _box(outputs["detection_box"][i]), _scores(outputs["detection_score"][i]), mask)
 
 
 def chunk_dismissed(outputs: Outputs, number: int, slices: int) -> Iterator[DismissedProposal]:
     """Yield the dismissed proposals of chunk `number` of a study, as `chunk_detections` yields detections."""
-    for i, slice_index in _told(outputs, "dismissed", number, slices):
+    for i, slice_index in _numbered_slots(outputs, "dismissed", number, slices):
         yield DismissedProposal(slice_index, _box(outputs["dismissed_box"][i]), _scores(outputs["dismissed_score"][i]))
 
 
-def _told(outputs: Outputs, kind: str, number: int, slices: int) -> Iterator[tuple[int, int]]:
+def _numbered_slots(outputs: Outputs, kind: str, number: int, slices: int) -> Iterator[tuple[int, int]]:
     """Yield row and slice of the study for each entry of a chunk's list on the slices it answers for (see `chunks`)."""
     first = int(chunks(slices)[number][CONTEXT_SLICES])
     for i in range(int(outputs[f"{kind}_count"][0])):

@@ -123,7 +123,7 @@ def lesions(
     sure, unsure = criteria.may_count(patches)
     labels = np.zeros(shape, np.uint8)
     _claim(labels, sure)
-    found, extending = _found(labels, sure + unsure, coordinates_mm, criteria)
+    found, extending = _find_extents(labels, sure + unsure, coordinates_mm, criteria)
     if len({one.type for one in extending}) > 1:  # over a voxel that both extend to, one lesion gives way to the other
         _claim(labels, extending)
         for one in found:
@@ -156,7 +156,7 @@ def _claim(labels: NDArray[np.uint8], patches: Sequence[Patch]) -> None:
             labels[one.window][wins] = one.type.label
 
 
-def _found(
+def _find_extents(
     labels: NDArray[np.uint8], patches: list[Patch], coordinates_mm: CoordinatesMm, criteria: Criteria
 ) -> tuple[list[Extent], list[Patch]]:
     """Return the lesions of all types, and the patches below the threshold with what of them belongs to one.
@@ -179,7 +179,7 @@ def _found(
                 plane[...] = lesion_of[plane]
             confidence: dict[int, float] = {}
             for one in sure:
-                for number in _touched(one, crop, numbered):
+                for number in _touching_lesions(one, crop, numbered):
                     confidence[number] = max(confidence.get(number, 0.0), one.score)
             for one in (one for one in cluster if one.score < criteria.threshold):
                 # Only where it extends: a piece of it that reaches no lesion takes no voxel from another type's.
@@ -199,7 +199,7 @@ def _blood(labels: NDArray[np.uint8], patches: list[Patch], crop: Crop) -> NDArr
     return blood
 
 
-def _touched(one: Patch, crop: Crop, lesion_of: Numbers) -> list[int]:
+def _touching_lesions(one: Patch, crop: Crop, lesion_of: Numbers) -> list[int]:
     """Return the numbers of the lesions, in a block of the volume, that a patch's blood shares voxels with."""
     numbers = np.flatnonzero(np.bincount(lesion_of[one.window_in(crop)][one.blood]))
     return [int(number) for number in numbers if number]

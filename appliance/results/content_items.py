@@ -24,7 +24,7 @@ class Relation(StrEnum):
     ACQUIRED = "HAS ACQ CONTEXT"
 
 
-def coded(code: Code) -> Dataset:
+def code_item(code: Code) -> Dataset:
     """Return a code as the item of a code sequence."""
     item = Dataset()
     item.CodeValue = code.value
@@ -58,7 +58,7 @@ def text(name: Code, value: str, relation: Relation = Relation.CONTAINS) -> Data
 def code(name: Code, value: Code, relation: Relation = Relation.CONTAINS) -> Dataset:
     """Return a CODE item."""
     item = _item("CODE", name, relation)
-    item.ConceptCodeSequence = [coded(value)]
+    item.ConceptCodeSequence = [code_item(value)]
     return item
 
 
@@ -72,7 +72,7 @@ def uid(name: Code, value: str, relation: Relation = Relation.CONTAINS) -> Datas
 def number(name: Code, value: float, unit: Code, children: Iterable[Dataset]) -> Dataset:
     """Return a NUM item with what describes the measurement."""
     measured = Dataset()
-    measured.MeasurementUnitsCodeSequence = [coded(unit)]
+    measured.MeasurementUnitsCodeSequence = [code_item(unit)]
     measured.NumericValue = f"{value:.6g}"
     item = _item("NUM", name, Relation.CONTAINS)
     item.MeasuredValueSequence = [measured]
@@ -115,5 +115,5 @@ def _item(value_type: str, name: Code, relation: Relation | None) -> Dataset:
     if relation is not None:
         item.RelationshipType = relation.value
     item.ValueType = value_type
-    item.ConceptNameCodeSequence = [coded(name)]
+    item.ConceptNameCodeSequence = [code_item(name)]
     return item

@@ -141,7 +141,7 @@ def _draw_marks(pen: ImageDraw.ImageDraw, marks: list[tuple[Mark, Box]], size: t
         right, bottom = min(box.x2 + BOX_MARGIN, width - 1), min(box.y2 + BOX_MARGIN, height - 1) + STRIP
         rectangles.append((left, top, right, bottom))
         if mark.type is None:
-            _dashed(pen, (left, top, right, bottom), mark.colour)
+            _draw_dashed(pen, (left, top, right, bottom), mark.colour)
         else:
             pen.rectangle((left, top, right, bottom), outline=mark.colour, width=2)
     taken = list(rectangles)
@@ -179,7 +179,7 @@ def _overlap(a: Rectangle, b: Rectangle) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _dashed(pen: ImageDraw.ImageDraw, box: Rectangle, colour: Colour) -> None:
+def _draw_dashed(pen: ImageDraw.ImageDraw, box: Rectangle, colour: Colour) -> None:
     """Draw a dashed rectangle."""
     left, top, right, bottom = box
     dash, gap = 6, 4

@@ -211,7 +211,7 @@ def _marks(reading: Reading, finding: Finding, index: int) -> list[Mark]:
     """
     marks: list[Mark] = []
     for one in (one for one in finding.counted if one.slice_index == index):
-        if one.score >= finding.criteria.threshold or not _covered(one.box, marks):
+        if one.score >= finding.criteria.threshold or not _is_covered(one.box, marks):
             marks.append(Mark(one.box, f"{one.type.display} {one.score:.2f}", one.type))
     below = [
         (one.score, one.box) for one in reading.detections if one.slice_index == index and one not in finding.counted
@@ -219,12 +219,12 @@ def _marks(reading: Reading, finding: Finding, index: int) -> list[Mark]:
     below += [(max(one.scores), one.box) for one in reading.dismissed if one.slice_index == index]
     most = len(marks) + MOST_DISMISSED
     for score, box in sorted(below, key=lambda pair: -pair[0]):
-        if len(marks) < most and not _covered(box, marks):
+        if len(marks) < most and not _is_covered(box, marks):
             marks.append(Mark(box, f"dismissed {score:.2f}", None))
     return marks
 
 
-def _covered(box: Box, marks: Sequence[Mark]) -> bool:
+def _is_covered(box: Box, marks: Sequence[Mark]) -> bool:
     """Return whether a mark covers so much of a box that it says nothing of its own."""
     return any(_share(box, mark.box) > COVERED for mark in marks)
 

@@ -68,7 +68,7 @@ class Results:
     @property
     def seg(self) -> Dataset | None:
         """The segmentation, None when nothing was found."""
-        return self._announced(kinds.SEG)
+        return self._announcement(kinds.SEG)
 
     @property
     def key_images(self) -> tuple[KeyImage, ...]:
@@ -78,9 +78,9 @@ class Results:
     @property
     def key_object_selection(self) -> Dataset | None:
         """The selection that names the key images, None without them."""
-        return self._announced(kinds.KEY_OBJECTS)
+        return self._announcement(kinds.KEY_OBJECTS)
 
-    def _announced(self, kind: ResultKind) -> Dataset | None:
+    def _announcement(self, kind: ResultKind) -> Dataset | None:
         return self.objects[kind.name].announced if kind.name in self.objects else None
 
     def announced(self) -> list[tuple[str, Dataset]]:

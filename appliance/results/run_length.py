@@ -22,7 +22,7 @@ _STRIP_OFFSETS, _STRIP_SIZES = 273, 279
 
 def run_length_frame(picture: NDArray[np.uint8]) -> bytes:
     """Return the RLE frame of a picture, uint8 [rows, columns, samples]: its header and a segment for each sample."""
-    segments = [_packed(picture[..., sample]) for sample in range(picture.shape[2])]
+    segments = [_pack(picture[..., sample]) for sample in range(picture.shape[2])]
     offsets, at = [], 4 * (1 + _MOST_SEGMENTS)
     for segment in segments:
         offsets.append(at)
@@ -31,7 +31,7 @@ def run_length_frame(picture: NDArray[np.uint8]) -> bytes:
     return struct.pack(f"<{1 + _MOST_SEGMENTS}L", len(segments), *offsets, *unused) + b"".join(segments)
 
 
-def _packed(plane: NDArray[np.uint8]) -> bytes:
+def _pack(plane: NDArray[np.uint8]) -> bytes:
     """Return one sample's plane [rows, columns] packed row by row, of an even number of bytes."""
     file = BytesIO()
     Image.fromarray(np.ascontiguousarray(plane)).save(file, "TIFF", compression="packbits")

@@ -52,19 +52,19 @@ class Login:
             if reading and scope["path"] in _OPEN:
                 await self._app({**scope, "hemorrhage.account": NOBODY}, receive, send)
                 return
-            self._turned_away(scope, NOBODY, "no account")
+            self._turn_away(scope, NOBODY, "no account")
             answer = JSONResponse({"error": "an account is needed: its name and secret"}, 401, _CHALLENGE)
             await answer(scope, receive, send)
             return
         needed = Role.LOOK if reading else Role.ACT
         if not account.role.may(needed):
-            self._turned_away(scope, account.name, "role")
+            self._turn_away(scope, account.name, "role")
             refused = JSONResponse({"error": f"the role {needed} is needed, and this account has {account.role}"}, 403)
             await refused(scope, receive, send)
             return
         await self._app({**scope, "hemorrhage.account": account.name}, receive, send)
 
-    def _turned_away(self, scope: Scope, who: str, why: str) -> None:
+    def _turn_away(self, scope: Scope, who: str, why: str) -> None:
         self._metrics.turned_away.labels(why).inc()
         self._looks.note(AuditEvent.TURNED_AWAY, who, origin=str((scope.get("client") or ("",))[0]), why=why)
 

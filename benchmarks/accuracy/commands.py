@@ -91,7 +91,7 @@ def report(
             command=shlex.join(["python", "-m", "benchmarks.accuracy", *sys.argv[1:]]),
             model=asdict(shipped.identity),
             simulator=store.settings.simulator,
-            threshold=_said(threshold, criteria),
+            threshold=_threshold_words(threshold, criteria),
             calls=calls,
             conditions=scanned,
             failed=failed,
@@ -130,7 +130,7 @@ def choose(
         if failed:
             raise ValueError(f"{len(failed)} studies could not be read; a threshold is chosen on all or none")
         calls, _ = _readings(store, entries, (), 0)
-        choice = thresholds.chosen([one.record for one in calls], shipped.identity.sha256)
+        choice = thresholds.choose_threshold([one.record for one in calls], shipped.identity.sha256)
         path = out / "threshold.json"
         thresholds.write(choice, path)
     typer.echo(f"threshold {choice.threshold:g}, written to {path}; its groups, the worst first:")
@@ -235,7 +235,7 @@ def _criteria(given: str | None, entries: Sequence[Entry], model: Model) -> Crit
     return at_threshold(value, JOIN_MM)
 
 
-def _said(given: str | None, criteria: Criteria) -> str:
+def _threshold_words(given: str | None, criteria: Criteria) -> str:
     """Return the threshold in words."""
     source = "the model's own" if given is None else f"of {given}" if given.endswith(".json") else "given"
     return f"{criteria.threshold:g} ({source}); lesions extended from {min(EXTEND_SCORE, criteria.threshold):g}"
@@ -246,7 +246,7 @@ def _work(
 ) -> list[tuple[Entry, tuple[str, ...]]]:
     """Return what is still to be read: the first studies under every condition, the others as drawn."""
     some = entries[:condition_studies]
-    return store.missing(some, (AS_DRAWN, *conditions)) + store.missing(entries[len(some) :], (AS_DRAWN,))
+    return store.find_missing(some, (AS_DRAWN, *conditions)) + store.find_missing(entries[len(some) :], (AS_DRAWN,))
 
 
 def _read(

@@ -73,7 +73,7 @@ def with_slices(thickness_mm: float) -> Callable[[ScanGeometry], ScanGeometry]:
     return planes
 
 
-def turned(degrees: float, *, about: str) -> Callable[[ScanGeometry], ScanGeometry]:
+def turn(degrees: float, *, about: str) -> Callable[[ScanGeometry], ScanGeometry]:
     """Return what turns the planes about the long axis of the body ("z") or from ear to shoulder ("y")."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
 
@@ -132,9 +132,9 @@ ROBUSTNESS: Final = (
     Condition("tilt 0°", "no gantry tilt", planes=with_tilt(0.0)),
     Condition("tilt 15°", "a gantry tilt of 15 degrees", planes=with_tilt(15.0)),
     Condition("tilt 25°", "a gantry tilt of 25 degrees", planes=with_tilt(25.0)),
-    Condition("turned +10°", "the head turned by 10 degrees in the plane", planes=turned(10.0, about="z")),
-    Condition("turned -10°", "the head turned by 10 degrees the other way", planes=turned(-10.0, about="z")),
-    Condition("bent 10°", "the head bent by 10 degrees towards a shoulder", planes=turned(10.0, about="y")),
+    Condition("turned +10°", "the head turned by 10 degrees in the plane", planes=turn(10.0, about="z")),
+    Condition("turned -10°", "the head turned by 10 degrees the other way", planes=turn(-10.0, about="z")),
+    Condition("bent 10°", "the head bent by 10 degrees towards a shoulder", planes=turn(10.0, about="y")),
     Condition(
         "motion 2 mm",
         "a head that moves by 2 mm during a third of its slices",

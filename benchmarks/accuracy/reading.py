@@ -66,17 +66,17 @@ def records_of(
         scan = simulate(spec_of(entry))
     except Exception as error:
         for name in conditions:
-            yield _failed(entry, name, error)
+            yield _record_failure(entry, name, error)
         return
     simulated_s = time.perf_counter() - started
     for name in conditions:
         try:
             yield record_of(entry, CONDITIONS[name], scan, read, criteria, pictures, simulated_s)
         except Exception as error:
-            yield _failed(entry, name, error)
+            yield _record_failure(entry, name, error)
 
 
-def _failed(entry: Entry, condition: str, error: Exception) -> Record:
+def _record_failure(entry: Entry, condition: str, error: Exception) -> Record:
     return Record(
         entry.seed,
         str(entry.finding),
@@ -107,7 +107,7 @@ def record_of(
     find_s = time.perf_counter() - started
     one = Read3D(hu, labels, geometry, volume, reading, finding)
     lesions = list(true_lesions(labels, geometry))
-    found = list(_found(one, scan if not labels.any() else None))
+    found = list(_found_lesions(one, scan if not labels.any() else None))
     if pictures is not None and not condition.averaged and finding.present != bool(labels.any()):
         _draw(one, pictures / f"{record_name(entry, condition.name)}.png")
     any_ml = geometry.voxel_ml
@@ -133,7 +133,7 @@ def record_of(
         true_ml=float(np.count_nonzero(seen, axis=(1, 2)) @ any_ml),
         found=tuple(found),
         true=tuple(_true(one, lesions)),
-        operating=tuple(_operating(one, lesions)),
+        operating=tuple(_operating_points(one, lesions)),
         mimics=scan.head.anatomy.mimics.names,
         scanner={name: float(getattr(scan.scanner, name)) for name in ("noise_hu", "psf_mm", "motion_mm", "streaks")},
         seconds={
@@ -194,7 +194,7 @@ def _blood(one: Read3D) -> dict[str, Blood]:
     return out
 
 
-def _found(one: Read3D, healthy: SimulatedScan | None) -> Iterator[FoundLesion]:
+def _found_lesions(one: Read3D, healthy: SimulatedScan | None) -> Iterator[FoundLesion]:
     """Yield the lesions found; with their causes where the head is healthy."""
     voxel_ml = one.geometry.voxel_ml
     for lesion in one.finding.lesions:
@@ -226,7 +226,7 @@ def _true(one: Read3D, lesions: Sequence[Labelled]) -> Iterator[TrueLesion]:
         )
 
 
-def _operating(one: Read3D, lesions: Sequence[Labelled]) -> Iterator[Operating]:
+def _operating_points(one: Read3D, lesions: Sequence[Labelled]) -> Iterator[Operating]:
     """Yield what the service's lesions hit at each threshold of the free-response ROC."""
     for threshold in OPERATING:
         finding = find(one.reading, one.volume, at_threshold(threshold, one.finding.criteria.join_mm))

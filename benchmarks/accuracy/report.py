@@ -118,7 +118,7 @@ class Report:
         if self.failed:
             lines += [f"**{len(self.failed)} studies could not be made or read**, and are in no figure:", ""]
             lines += [f"- {name}: {error}" for name, error in self.failed.items()] + [""]
-        lines += self._detection() + self._balanced() + self._groups() + self._blood() + self._lesions()
+        lines += self._detection() + self._balanced_table() + self._groups() + self._blood() + self._lesions()
         lines += self._errors() + self._robustness()
         lines += ["## Plots", ""]
         for name, caption in plots:
@@ -159,7 +159,7 @@ class Report:
         ]
         return lines
 
-    def _balanced(self) -> list[str]:
+    def _balanced_table(self) -> list[str]:
         """Return Table 2."""
         lines = [
             "## Balanced set by type and size (Table 2)",

@@ -70,7 +70,9 @@ class Store:
         path = self.folder / f"{record_name(entry, condition.name)}.json"
         return records.read(path) if path.exists() else None
 
-    def missing(self, entries: Sequence[Entry], conditions: Sequence[Condition]) -> list[tuple[Entry, tuple[str, ...]]]:
+    def find_missing(
+        self, entries: Sequence[Entry], conditions: Sequence[Condition]
+    ) -> list[tuple[Entry, tuple[str, ...]]]:
         """Return the studies that lack records, with the conditions that they lack."""
         lacking = [(entry, tuple(c.name for c in conditions if not self._path(entry, c).exists())) for entry in entries]
         return [(entry, names) for entry, names in lacking if names]

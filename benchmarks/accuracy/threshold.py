@@ -84,7 +84,7 @@ def candidates(entries: Sequence[Entry]) -> None:
         raise ValueError(f"a threshold is chosen on at least {FEWEST_NEGATIVES} studies without blood, not {negatives}")
 
 
-def chosen(records: Sequence[Record], model_sha256: str) -> Choice:
+def choose_threshold(records: Sequence[Record], model_sha256: str) -> Choice:
     """Return the threshold that these records choose.
 
     Raises

@@ -187,7 +187,7 @@ def run(seed: int, out: Path) -> bool:
             for patient in patients(seed)
         ]
         with LocalAppliance(settings) as started:
-            sent, records = answered(started.settings, scans)
+            sent, records = collect_answers(started.settings, scans)
             results = {
                 study.truth.study_uid: stored_results(
                     started.settings.orthanc, study.truth.study_uid, out / "answers" / str(patient.spec.seed)
@@ -215,7 +215,7 @@ def run(seed: int, out: Path) -> bool:
     return good
 
 
-def answered(
+def collect_answers(
     settings: Settings, scans: list[tuple[Patient, Future[WrittenStudy]]]
 ) -> tuple[list[tuple[Patient, WrittenStudy]], dict[str, dict[str, Any]]]:
     """Send each patient's study as soon as it is scanned; return the studies and the service's record of each."""

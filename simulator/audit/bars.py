@@ -88,7 +88,7 @@ def failure_bar(cases: Sequence[Case], failed: Mapping[str, str]) -> Bar:
 
 def header_bars(cases: Sequence[Case], cohorts: Mapping[str, tuple[Sequence[Entry], Sequence[Features]]]) -> list[Bar]:
     """Return what headers alone tell: those of the written pairs, and planned ones of cohorts (entries, features)."""
-    found = trials(*_paired(cases, lambda seen: seen.headers))
+    found = trials(*_pair_up(cases, lambda seen: seen.headers))
     bars = _trial_bars("headers of the pairs", found, 2 * len(cases), _few(cases))
     differing = {
         name
@@ -112,7 +112,7 @@ def header_bars(cases: Sequence[Case], cohorts: Mapping[str, tuple[Sequence[Entr
 
 def image_bars(cases: Sequence[Case]) -> list[Bar]:
     """Return what the image around the bleed tells, and whether the heads of a pair are the same outside the brain."""
-    found = trials(*_paired(cases, lambda seen: seen.surroundings))
+    found = trials(*_pair_up(cases, lambda seen: seen.surroundings))
     changed = max(case.changed_bone for case in cases)
     return [
         *_trial_bars("image with the bleed masked out", found, 2 * len(cases), _few(cases)),
@@ -122,7 +122,7 @@ def image_bars(cases: Sequence[Case]) -> list[Bar]:
 
 def detector_bars(cases: Sequence[Case]) -> list[Bar]:
     """Return how well the 60 HU detector does: far below the network, beyond what chance gives it."""
-    _, bleeds, _ = _paired(cases, lambda seen: {"": seen.dense_ml})
+    _, bleeds, _ = _pair_up(cases, lambda seen: {"": seen.dense_ml})
     dense = np.array([seen.dense_ml for case in cases for seen in (case.bleeding, case.healthy)])
     area = float(roc_auc_score(bleeds, dense))
     # Hanley & McNeil, Radiology 1982: the standard error of an area.
@@ -194,7 +194,7 @@ def _few(cases: Sequence[Case]) -> float:
     return float(len(cases) < 200)
 
 
-def _paired(
+def _pair_up(
     cases: Iterable[Case], kept: Callable[[Seen], Features]
 ) -> tuple[list[Features], NDArray[np.bool_], NDArray[np.int64]]:
     """Return features, who bleeds, and whose head it is, of all scans."""

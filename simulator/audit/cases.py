@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from simulator.audit.headers import digests, features, written_headers
 from simulator.audit.physics import ScannerFigures, blood_hu, measure_scanner, tissue_hu
 from simulator.audit.reader import ReaderFigures, read_pair
-from simulator.audit.surroundings import masked_out, statistics_of
+from simulator.audit.surroundings import mask_blood, statistics_of
 from simulator.audit.threshold import largest_dense_ml
 from simulator.head import SimulatedHead
 from simulator.manifest import Entry
@@ -90,14 +90,14 @@ def cases(entries: Iterable[Entry], *, matrix: int, workers: int = 1) -> Iterato
             try:
                 yield entry, case_of(entry, matrix)
             except Exception as error:
-                yield entry, _said(error)
+                yield entry, _describe(error)
         return
     with ProcessPoolExecutor(workers) as pool:
         running = {pool.submit(case_of, entry, matrix): entry for entry in entries}
         try:
             for future in as_completed(running):
                 wrong = future.exception()
-                yield running[future], future.result() if wrong is None else _said(wrong)
+                yield running[future], future.result() if wrong is None else _describe(wrong)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -109,7 +109,7 @@ def case_of(entry: Entry, matrix: int) -> Case:
         for one in (entry, entry.without_blood)
     ]
     bleeding, healthy = (simulate(spec) for spec in specs)
-    hidden = masked_out(bleeding.labels, bleeding.geometry)
+    hidden = mask_blood(bleeding.labels, bleeding.geometry)
     volumes = {str(kind): volume for kind, volume in bleeding.volumes_ml.items()}
     return Case(
         entry=entry,
@@ -127,7 +127,7 @@ def case_of(entry: Entry, matrix: int) -> Case:
     )
 
 
-def _said(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     """Return an error in a line."""
     return f"{type(error).__name__}: {error}"
 

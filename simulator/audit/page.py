@@ -53,10 +53,10 @@ def draw(path: Path, cases: Sequence[Case], bars: Sequence[Bar], independent: Se
     _edges(plots[1][2], cases)
     _volumes(plots[2][0], cases, independent)
     _types(plots[2][1], independent)
-    _asked(plots[2][2], cases)
+    _plot_dense_pieces(plots[2][2], cases)
     _depths(plots[3][0], cases)
     _contrast(plots[3][1], cases)
-    _bright(plots[3][2], cases)
+    _plot_bright(plots[3][2], cases)
     _dura(plots[4][0], cases)
     _brains(plots[4][1], cases)
     _cisterns(plots[4][2], cases)
@@ -178,7 +178,7 @@ def _types(plot: Axes, independent: Sequence[Entry]) -> None:
     plot.set_title("types and sizes")
 
 
-def _asked(plot: Axes, cases: Sequence[Case]) -> None:
+def _plot_dense_pieces(plot: Axes, cases: Sequence[Case]) -> None:
     """Largest dense piece against the labelled volume: what the detector sees of the blood."""
     for finding in (Diagnosis.IPH, Diagnosis.EDH_SDH, Diagnosis.SAH):
         ours = [case for case in cases if case.entry.finding is finding]
@@ -239,7 +239,7 @@ def _contrast(plot: Axes, cases: Sequence[Case]) -> None:
     plot.set_title("extra-axial blood beside bone")
 
 
-def _bright(plot: Axes, cases: Sequence[Case]) -> None:
+def _plot_bright(plot: Axes, cases: Sequence[Case]) -> None:
     """Share of labelled voxels brighter than a clot can be, by type."""
     shares = [[case.reader.bright[str(kind)] for case in cases if str(kind) in case.reader.bright] for kind in TYPES]
     plot.boxplot([share or [0.0] for share in shares], tick_labels=[str(kind) for kind in TYPES], whis=(5, 95))

@@ -56,13 +56,18 @@ def reader_bars(cases: Sequence[Case]) -> list[Bar]:
     """Return what a reader sees of blood, dura, brain and fluid against what scans show."""
     extraaxial = str(HemorrhageType.EDH_SDH)
     thick = [case for case in cases if case.volumes_ml.get(extraaxial, 0.0) >= THICK_ML]
-    bars = [_bright(kind, cases) for kind in TYPES]
+    bars = [_bright_share(kind, cases) for kind in TYPES]
     depth = [
         case.reader.depth_mm / usual_depth_mm(case.volumes_ml[extraaxial]) for case in thick if case.reader.depth_mm
     ]
     bars += [
-        _median("extra-axial blood less brain, off bone's blur, HU", _known(thick, "contrast_hu"), CONTRAST_HU, cases),
-        _median("extra-axial blood off bone's blur, share", _known(thick, "clear"), (LEAST_CLEAR, 1.0), cases),
+        _median(
+            "extra-axial blood less brain, off bone's blur, HU",
+            _figures_of(thick, "contrast_hu"),
+            CONTRAST_HU,
+            cases,
+        ),
+        _median("extra-axial blood off bone's blur, share", _figures_of(thick, "clear"), (LEAST_CLEAR, 1.0), cases),
         _median("depth of extra-axial blood to the usual one for its volume", depth, DEPTH_FOR_VOLUME, cases),
         _median("dural sinus, HU", _dura(cases, "sinus"), SINUS_HU, cases),
         _median("tentorium in 5 mm slices, HU", _dura(cases, "tentorium"), TENTORIUM_HU, cases),
@@ -70,7 +75,7 @@ def reader_bars(cases: Sequence[Case]) -> list[Bar]:
     for name, allowed in FALX_SEEN.items():
         rises = [case.reader.dura_rise_hu[name] for case in cases if name in case.reader.dura_rise_hu]
         bars.append(_share(f"{name} seen, share of heads", rises, lambda rise: rise >= SEEN_HU, allowed, cases))
-    realistic = _known([case for case in cases if case.entry.population == REALISTIC.name], "brain_hu")
+    realistic = _figures_of([case for case in cases if case.entry.population == REALISTIC.name], "brain_hu")
     bars += [
         _median("brain above the base in realistic scans, HU", realistic, BRAIN_HU, cases),
         _share(
@@ -80,13 +85,13 @@ def reader_bars(cases: Sequence[Case]) -> list[Bar]:
             (0.1, 0.9),
             cases,
         ),
-        _median("fluid of the deep brain, share", _known(cases, "fluid"), FLUID, cases),
+        _median("fluid of the deep brain, share", _figures_of(cases, "fluid"), FLUID, cases),
     ]
     much = [case for case in cases if case.volumes_ml.get(str(HemorrhageType.SAH), 0.0) >= CISTERNAL_FROM_ML]
     bars.append(
         _share(
             "much subarachnoid blood mostly in cisterns and fissures, share of heads",
-            _known(much, "cisternal"),
+            _figures_of(much, "cisternal"),
             lambda share: share >= 0.5,
             MOSTLY_CISTERNAL,
             cases,
@@ -95,7 +100,7 @@ def reader_bars(cases: Sequence[Case]) -> list[Bar]:
     return bars
 
 
-def _bright(kind: HemorrhageType, cases: Sequence[Case]) -> Bar:
+def _bright_share(kind: HemorrhageType, cases: Sequence[Case]) -> Bar:
     """Return the share of a type's labelled voxels above 100 HU, all heads' together: a speck says little."""
     subject = f"{kind} voxels above 100 HU, share"
     shares = {case.entry.name: case.reader.bright.get(str(kind), 0.0) for case in cases}
@@ -108,7 +113,7 @@ def _bright(kind: HemorrhageType, cases: Sequence[Case]) -> Bar:
     return Bar(subject, pooled, 0.0, MOST_BRIGHT, sum(volume > 0 for volume in volumes.values()), note)
 
 
-def _known(cases: Sequence[Case], name: str) -> list[float]:
+def _figures_of(cases: Sequence[Case], name: str) -> list[float]:
     """Return a reader's figure of the cases that have it."""
     return [value for case in cases if (value := getattr(case.reader, name)) is not None]
 

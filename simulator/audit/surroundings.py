@@ -30,7 +30,7 @@ _BONE_HU: Final = 250
 _SMOOTH_PX: Final = 3
 
 
-def masked_out(labels: NDArray[np.uint8], geometry: ScanGeometry) -> Mask:
+def mask_blood(labels: NDArray[np.uint8], geometry: ScanGeometry) -> Mask:
     """Return where a pair of scans is not looked at, bool [Z, Y, X]: within `REACH_MM` of labelled blood."""
     if not labels.any():
         return np.zeros(labels.shape, bool)

@@ -167,7 +167,7 @@ def _levels(choice: Choice) -> tuple[int, list[Strip]]:
 
 def _scanners(choice: Choice) -> tuple[int, list[Strip]]:
     view = View(choice.seed, choice.finding or Diagnosis.IPH, SCANNED_ML, choice.population)
-    return choice.count, [partial(_scanned, view, choice.size_px, choice.count)]
+    return choice.count, [partial(_scan_tiles, view, choice.size_px, choice.count)]
 
 
 def _mimics(choice: Choice) -> tuple[int, list[Strip]]:
@@ -209,7 +209,7 @@ def _whole(view: View, size_px: int) -> list[Tile]:
     return [view.tile(shown, size_px) for shown in view.render(slices)]
 
 
-def _scanned(view: View, size_px: int, count: int) -> list[Tile]:
+def _scan_tiles(view: View, size_px: int, count: int) -> list[Tile]:
     """Return one slice as scanners of every population give it, a row of `count` for each kind of scanner.
 
     Captions say the noise at 5 mm and the width of the point spread.

@@ -206,11 +206,11 @@ def _harden(paths: Field, water: Field, bone: Field, cell_cm: float) -> Field:
     skull = bone > 0.05
     closed = np.stack([ndimage.binary_fill_holes(plane) for plane in skull]) & ~skull
     soft_tissue = (water > 1.0) & (water < 1.07)
-    lift, whole = _lifted(hu, soft_tissue & closed if (soft_tissue & closed).any() else soft_tissue)
+    lift, whole = _brain_medians(hu, soft_tissue & closed if (soft_tissue & closed).any() else soft_tissue)
     return np.asarray(hu - whole - (1 - np.float32(LIFT_LEFT)) * (lift - whole)[:, None, None], np.float32)
 
 
-def _lifted(hu: Field, brain: NDArray[np.bool_]) -> tuple[Field, float]:
+def _brain_medians(hu: Field, brain: NDArray[np.bool_]) -> tuple[Field, float]:
     """Return the medians of HU in the brain, about each slice [Z] and over all: medians, as bars are not lift.
 
     A slice's neighbours count with it; one with no brain near has the median of all.

@@ -105,7 +105,7 @@ class Scanner:
 
 def _wide(rng: np.random.Generator) -> Scanner:
     """Return a scanner of the range that training draws from, wider than life."""
-    between, sometimes = partial(_between, rng), partial(_sometimes, rng)
+    between, sometimes = partial(_draw_between, rng), partial(_sometimes, rng)
     psf = between(0.5, 1.2)
     return Scanner(
         noise_hu=float(np.exp(between(np.log(2.0), np.log(10.0)))),
@@ -133,7 +133,7 @@ def _wide(rng: np.random.Generator) -> Scanner:
 
 def _realistic(rng: np.random.Generator) -> Scanner:
     """Return a scanner such as clinics have."""
-    between, sometimes = partial(_between, rng), partial(_sometimes, rng)
+    between, sometimes = partial(_draw_between, rng), partial(_sometimes, rng)
     psf = between(0.6, 1.0)
     return Scanner(
         noise_hu=float(np.clip(np.exp(rng.normal(np.log(3.5), 0.25)), 2.0, 6.0)),
@@ -158,7 +158,7 @@ def _realistic(rng: np.random.Generator) -> Scanner:
     )
 
 
-def _between(rng: np.random.Generator, low: float, high: float) -> float:
+def _draw_between(rng: np.random.Generator, low: float, high: float) -> float:
     """Return a number between two."""
     return float(rng.uniform(low, high))
 

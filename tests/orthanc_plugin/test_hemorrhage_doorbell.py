@@ -147,7 +147,7 @@ def test_an_instance_deleted_before_it_was_told_is_not_told(plugin: ModuleType) 
     doorbell = plugin.Doorbell(plugin.Settings({}), print, print)
     for identifier in ("gone", "stays"):
         doorbell.new_instance(identifier)
-    doorbell.deleted("instances", "gone")
+    doorbell.note_deleted("instances", "gone")
     assert doorbell.status()["waiting"]["instances"] == 1
     assert doorbell.status()["deleted"] == 1
 

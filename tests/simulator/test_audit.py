@@ -33,7 +33,7 @@ from simulator.audit.headers import digests, features, header_features
 from simulator.audit.kept import claim, keep, read_kept
 from simulator.audit.physics import ScannerFigures, measure_scanner
 from simulator.audit.report import conclude
-from simulator.audit.surroundings import REACH_MM, masked_out, skull_cavity, statistics_of
+from simulator.audit.surroundings import REACH_MM, mask_blood, skull_cavity, statistics_of
 from simulator.audit.threshold import largest_dense_ml
 from simulator.cli import app
 from simulator.geometry import ScanGeometry
@@ -297,7 +297,7 @@ def test_headers_become_numbers_categories_and_digits_and_uids_are_left_out() ->
 
 def test_what_lies_under_the_mask_changes_no_statistic() -> None:
     labels = ball((6, 60, 60), 9).astype(np.uint8)
-    hidden = masked_out(labels, GEOMETRY)
+    hidden = mask_blood(labels, GEOMETRY)
     assert not (hidden & ~ball((6, 60, 60), 9 + REACH_MM)).any()
     assert not (~hidden & ball((6, 60, 60), 9 + REACH_MM - 5)).any()
     healthy = skull()
@@ -308,7 +308,7 @@ def test_what_lies_under_the_mask_changes_no_statistic() -> None:
 
 
 def test_noise_and_shift_away_from_the_mask_are_statistics() -> None:
-    quiet, hidden = skull(), masked_out(ball((6, 60, 60), 9).astype(np.uint8), GEOMETRY)
+    quiet, hidden = skull(), mask_blood(ball((6, 60, 60), 9).astype(np.uint8), GEOMETRY)
     noisy = np.rint(quiet + np.random.default_rng(1).normal(0, 4, quiet.shape)).astype(np.int16)
     before, noisier, higher = (statistics_of(hu, hidden) for hu in (quiet, noisy, quiet + np.int16(3)))
     assert noisier["low noise"] > 1.2 * before["low noise"]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from simulator import cohort, cohort_command
 from simulator.cli import app
-from simulator.cohort import Form, IncompleteCohortError, claim, make, missing, studies
+from simulator.cohort import Form, IncompleteCohortError, claim, find_missing, make, studies
 from simulator.diagnosis import Diagnosis
 from simulator.manifest import Entry, read, write
 from simulator.population import POPULATIONS
@@ -69,7 +69,7 @@ def test_a_folder_of_one_form_takes_no_studies_of_another(folder: Path) -> None:
 
 def test_a_half_written_study_counts_as_missing(tmp_path: Path) -> None:
     (tmp_path / ".iph-5000001.partial").mkdir()
-    assert missing([BLEEDING], tmp_path) == [BLEEDING]
+    assert find_missing([BLEEDING], tmp_path) == [BLEEDING]
 
 
 def test_one_study_that_fails_is_named_and_the_others_are_made(tmp_path: Path) -> None:

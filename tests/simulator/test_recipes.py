@@ -27,7 +27,7 @@ from simulator.recipes import (
     SHIPPED_RECIPES,
     TRAINING_SEEDS,
     draw_entries,
-    enriched,
+    enriched_cohort,
     independent,
     pairs,
     training,
@@ -112,7 +112,7 @@ def test_validation_has_at_least_300_negatives_and_each_type() -> None:
 
 
 def test_the_enriched_cohort_has_at_least_100_of_a_type_and_a_matched_negative_of_each() -> None:
-    entries = enriched()
+    entries = enriched_cohort()
     counts = Counter((entry.population, entry.finding) for entry in entries)
     for finding in (Diagnosis.IPH, Diagnosis.EDH_SDH, Diagnosis.SAH):
         assert all(counts[name, finding] == counts[PARTS[0], finding] for name in PARTS)

@@ -9,7 +9,7 @@ from benchmarks.accuracy.conditions import (
     CONDITIONS,
     ROBUSTNESS,
     conditions_named,
-    turned,
+    turn,
     with_coil,
     with_dose,
     with_slices,
@@ -34,7 +34,7 @@ def test_other_slices_cover_the_same_range_without_gaps(thickness: float) -> Non
 
 def test_turned_planes_are_planes_turned_by_the_angle() -> None:
     for about, axis in (("z", 0), ("y", 2)):
-        found = turned(10.0, about=about)(with_tilt(0.0)(GEOMETRY))
+        found = turn(10.0, about=about)(with_tilt(0.0)(GEOMETRY))
         axes = found.axes
         np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-9)
         assert axes[axis] @ with_tilt(0.0)(GEOMETRY).axes[axis] == pytest.approx(np.cos(np.deg2rad(10)))
