@@ -132,7 +132,9 @@ class TritonSettings(_Section):
         description="Folder of the detector versions that the site brought in (`appliance models load`), a second "
         "model repository of Triton; unset: `models` in the state folder",
     )
-    profile: Literal["cpu", "gpu"] = Field("cpu", description="Which configs/PROFILE.pbtxt of each model is used")
+    profile: Literal["cpu", "gpu", "gpu-datacentre"] = Field(
+        "cpu", description="Which configs/PROFILE.pbtxt of each model is used (docs/engines.md)"
+    )
     environment: PathName = Field(
         Path(".venv-triton"), description="Python environment with tritonserver and its model processes"
     )

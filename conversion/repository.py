@@ -4,15 +4,18 @@
 
     hemorrhage_detector/
         config.pbtxt          the CPU profile, which Triton takes when no other is named
-        configs/cpu.pbtxt     Python backend over ONNX Runtime; `hu` is INT16
-        configs/gpu.pbtxt     TensorRT backend over model.plan, which is built on the site; `hu` is FP32
+        configs/cpu.pbtxt     Python backend over OpenVINO or ONNX Runtime; `hu` is INT16
+        configs/gpu.pbtxt     TensorRT backend over model.plan, which is built on the site; `hu` is FP32: one study at a
+                              time, for a small card (8 GB)
+        configs/gpu-datacentre.pbtxt    the same with several instances, for a card that many senders share
         1/model.onnx          the exported detector
         1/model.int8.onnx     the same in 8 bits, if it passed the precision gate
         1/precisions.json     what the gate found; `model.py` serves only what passed
         1/model.py            a copy of conversion/triton_model.py
 
-Triton chooses a profile by `--model-config-name=cpu` or `gpu`. The `parameters` of every profile say what the ONNX
-file's metadata say, its sha256, and the answer to the golden chunk: a client on another machine reads them there.
+Triton chooses a profile by `--model-config-name=cpu`, `gpu` or `gpu-datacentre`. The `parameters` of every profile say
+what the ONNX file's metadata say, its sha256, and the answer to the golden chunk: a client on another machine reads
+them there.
 """
 
 from __future__ import annotations
@@ -36,6 +39,17 @@ from conversion.triton_model import BYTES, FULL, GATE
 TRITON_TYPES: Final[dict[type[np.generic], str]] = {np.int32: "TYPE_INT32", np.float32: "TYPE_FP32"}
 CPU: Final = "cpu"
 GPU: Final = "gpu"
+GPU_DATACENTRE: Final = "gpu-datacentre"
+INSTANCES: Final = {CPU: 1, GPU: 1, GPU_DATACENTRE: 4}
+"""How many chunks each profile works on at once. One more costs a small card the memory of the engine's activations."""
+ON_A_GPU: Final = """\
+# All shapes are fixed, so the launch of the whole network is recorded once and replayed. What is copied back has a
+# stream of its own, and copies go through pinned memory.
+optimization {
+  cuda { graphs: true output_copy_stream: true }
+  input_pinned_memory { enable: true }
+  output_pinned_memory { enable: true }
+}"""
 MODEL_CODE: Final = Path(__file__).parent / "triton_model.py"
 
 
@@ -53,7 +67,7 @@ def model_says(model: Path) -> dict[str, str]:
 
 
 def config(profile: str, said: Mapping[str, str]) -> str:
-    """Return the text of config.pbtxt for a profile: `CPU` or `GPU`, with what `model_says`."""
+    """Return the text of config.pbtxt for a profile, one of `INSTANCES`, with what `model_says`."""
     lines = [
         "# Written by `python -m conversion repository` from appliance/reading/contract.py; change it there.",
         f'name: "{contract.DETECTOR}"',
@@ -62,9 +76,11 @@ def config(profile: str, said: Mapping[str, str]) -> str:
         "max_batch_size: 0",
         _tensors("input", [(contract.INPUT, "TYPE_INT16" if profile == CPU else "TYPE_FP32", contract.INPUT_SHAPE)]),
         _tensors("output", [(out.name, TRITON_TYPES[out.dtype], out.shape) for out in contract.OUTPUTS]),
-        f"instance_group [ {{ count: 1 kind: KIND_{profile.upper()} }} ]",
+        f"instance_group [ {{ count: {INSTANCES[profile]} kind: KIND_{'CPU' if profile == CPU else 'GPU'} }} ]",
         "version_policy: { latest: { num_versions: 1 } }",
     ]
+    if profile != CPU:
+        lines.append(ON_A_GPU)
     parameters = dict(said)
     if profile == CPU:
         parameters["intra_op_threads"] = "0"  # 0: one a core
@@ -103,7 +119,7 @@ def lay_out(model: Path, out: Path, version: int = 1, precision: Path | None = N
     (folder / "configs").mkdir(parents=True, exist_ok=True)
     said = model_says(model)
     (folder / "config.pbtxt").write_text(config(CPU, said))
-    for profile in (CPU, GPU):
+    for profile in INSTANCES:
         (folder / "configs" / f"{profile}.pbtxt").write_text(config(profile, said))
     place = folder / str(version)
     place.mkdir(exist_ok=True)

@@ -37,7 +37,7 @@ MODEL_CODE: Final = Path(__file__).parent / "series_triton_model.py"
 OPSET: Final = 17
 MOST_DIFFERENCE: Final = 1e-4
 """Between the probabilities of Keras and of ONNX Runtime."""
-PROFILES: Final = ("cpu", "gpu")
+PROFILES: Final = ("cpu", "gpu", "gpu-datacentre")
 
 
 def onnx_model(network: keras.Model, metadata: Mapping[str, str]) -> onnx.ModelProto:
@@ -132,7 +132,7 @@ def config(profile: str, said: Mapping[str, str]) -> str:
         f"max_batch_size: {series.MOST_SERIES}",
         f'input [\n  {{ name: "{series.INPUT}" data_type: TYPE_UINT8 dims: [ {shape} ] }}\n]',
         f'output [\n  {{ name: "{series.OUTPUT}" data_type: TYPE_FP32 dims: [ {len(series.CLASSES)} ] }}\n]',
-        f"instance_group [ {{ count: 1 kind: KIND_{profile.upper()} }} ]",
+        f"instance_group [ {{ count: 1 kind: KIND_{'CPU' if profile == 'cpu' else 'GPU'} }} ]",
         "version_policy: { latest: { num_versions: 1 } }",
     ]
     lines += [

@@ -66,7 +66,7 @@ def check_model(settings: Settings) -> Iterator[Check]:
 def _engine(settings: Settings, detector: TritonDetector) -> Check:
     """Say what runs the model, and warn where another engine was asked for or none is known."""
     if settings.triton.profile != "cpu":
-        return Check("engine", "ok", "TensorRT, profile gpu")
+        return Check("engine", "ok", f"TensorRT, profile {settings.triton.profile}")
     engine, asked = detector.engine, settings.triton.engine
     if engine is None:
         return Check(

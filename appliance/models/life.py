@@ -129,7 +129,7 @@ class ModelLife:
 
     def _proven(self, model: ShelvedModel) -> Proven:
         facts = model.facts
-        if self._settings.triton.profile == "gpu" and not (model.place / PLAN).is_file():
+        if self._settings.triton.profile != "cpu" and not (model.place / PLAN).is_file():
             raise ModelLifeError(
                 f"version {facts.version} has no engine yet; `appliance models build {facts.version}` makes it"
             )

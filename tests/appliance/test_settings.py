@@ -40,7 +40,7 @@ def fault(toml: str) -> str:
     [
         ("[intake]\nquiet_s = 9000", "intake.quiet_s", "9000", "less than or equal to 600"),
         ("[service]\nport = 'high'", "service.port", "'high'", "valid integer"),
-        ("[triton]\nprofile = 'tpu'", "triton.profile", "'tpu'", "'cpu' or 'gpu'"),
+        ("[triton]\nprofile = 'tpu'", "triton.profile", "'tpu'", "'cpu', 'gpu' or 'gpu-datacentre'"),
         ("[intake]\nsince = '2026-01-01'", "intake.since", "'2026-01-01'", "YYYYMMDD"),
         ("state_dir = 7", "state_dir", "7", "path"),
         (

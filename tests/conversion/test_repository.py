@@ -17,13 +17,13 @@ from onnx import TensorProto, helper
 from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_matches
 from conversion.checks import UnfitModelError, check
-from conversion.repository import CPU, GPU, MODEL_CODE, config, lay_out, model_says
+from conversion.repository import CPU, GPU, GPU_DATACENTRE, INSTANCES, MODEL_CODE, config, lay_out, model_says
 from conversion.triton_model import BYTES, FULL, GATE, ContractError, Detector
 
 FOLDER = Path(__file__).parents[2] / "model_repository" / contract.DETECTOR
 
 
-@pytest.mark.parametrize("profile", [CPU, GPU])
+@pytest.mark.parametrize("profile", INSTANCES)
 def test_tritons_own_message_reads_the_config_and_it_is_the_contract(profile: str) -> None:
     messages = pytest.importorskip("tritonclient.grpc.model_config_pb2", reason="needs tritonclient")
     said = contract.metadata() | {contract.PARAMETER_GOLDEN: '{"quoted": "\\\\"}'}
@@ -31,13 +31,41 @@ def test_tritons_own_message_reads_the_config_and_it_is_the_contract(profile: st
     assert said.items() <= {key: value.string_value for key, value in parsed.parameters.items()}.items()
     assert parsed.name == contract.DETECTOR
     assert parsed.max_batch_size == 0
-    assert parsed.backend == {CPU: "python", GPU: "tensorrt"}[profile]
+    assert parsed.backend == ("python" if profile == CPU else "tensorrt")
     assert [(one.name, tuple(one.dims)) for one in parsed.input] == [(contract.INPUT, contract.INPUT_SHAPE)]
     dtype = {messages.TYPE_INT32: np.int32, messages.TYPE_FP32: np.float32}
     assert [(one.name, dtype[one.data_type], tuple(one.dims)) for one in parsed.output] == [
         (out.name, out.dtype, out.shape) for out in contract.OUTPUTS
     ]
-    assert parsed.input[0].data_type == {CPU: messages.TYPE_INT16, GPU: messages.TYPE_FP32}[profile]
+    assert parsed.input[0].data_type == (messages.TYPE_INT16 if profile == CPU else messages.TYPE_FP32)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(FOLDER.parent.glob("*/config*/*.pbtxt")) + sorted(FOLDER.parent.glob("*/config.pbtxt")), ids=str
+)
+def test_tritons_own_schema_takes_every_committed_configuration(path: Path) -> None:
+    messages = pytest.importorskip("tritonclient.grpc.model_config_pb2", reason="needs tritonclient")
+    parsed = text_format.Parse(path.read_text(), messages.ModelConfig())
+    folder = path.parent.parent if path.parent.name == "configs" else path.parent
+    assert parsed.name == folder.name
+    kind = messages.ModelInstanceGroup.KIND_GPU if "gpu" in path.stem else messages.ModelInstanceGroup.KIND_CPU
+    assert [group.kind for group in parsed.instance_group] == [kind]
+    with pytest.raises(text_format.ParseError):
+        text_format.Parse(path.read_text() + "optimisation { }\n", messages.ModelConfig())
+
+
+def test_profiles_of_a_gpu_replay_graphs_and_copy_by_pinned_memory_and_differ_in_instances_alone() -> None:
+    messages = pytest.importorskip("tritonclient.grpc.model_config_pb2", reason="needs tritonclient")
+    small, large = (text_format.Parse(config(one, {}), messages.ModelConfig()) for one in (GPU, GPU_DATACENTRE))
+    for parsed in (small, large):
+        assert parsed.optimization.cuda.graphs
+        assert parsed.optimization.cuda.output_copy_stream
+        assert parsed.optimization.input_pinned_memory.enable
+        assert parsed.optimization.output_pinned_memory.enable
+    assert (small.instance_group[0].count, large.instance_group[0].count) == (1, 4)
+    small.instance_group[0].count = 4
+    assert small == large
+    assert not text_format.Parse(config(CPU, {}), messages.ModelConfig()).HasField("optimization")
 
 
 def test_the_committed_repository_is_what_the_code_writes() -> None:
@@ -48,8 +76,9 @@ def test_the_committed_repository_is_what_the_code_writes() -> None:
     assert set(said) <= set(committed)
     said[contract.PARAMETER_GOLDEN] = committed[contract.PARAMETER_GOLDEN].string_value
     assert (FOLDER / "config.pbtxt").read_text() == config(CPU, said)
-    assert (FOLDER / "configs" / "cpu.pbtxt").read_text() == config(CPU, said)
-    assert (FOLDER / "configs" / "gpu.pbtxt").read_text() == config(GPU, said)
+    assert {path.stem for path in (FOLDER / "configs").iterdir()} == set(INSTANCES)
+    for profile in INSTANCES:
+        assert (FOLDER / "configs" / f"{profile}.pbtxt").read_text() == config(profile, said)
     assert (FOLDER / "1" / "model.py").read_bytes() == MODEL_CODE.read_bytes()
     detector = Detector(FOLDER / "1" / "model.onnx", str(contract.CONTRACT_VERSION))
     assert golden_matches(said[contract.PARAMETER_GOLDEN], detector(golden_chunk())) is None
