@@ -110,6 +110,12 @@ class ReadingAhead:
         with self._changed:
             return bool(self._offers) or self._begun is not None
 
+    @property
+    def is_live(self) -> bool:
+        """Whether a decided study is being answered, or another is read ahead or waits to be."""
+        with self._changed:
+            return bool(self._answering or self._offers) or self._begun is not None
+
     def offer(self, snapshot: Snapshot) -> None:
         """Let a study be read as it is in the snapshot; what was read of it before is thrown away if it differs."""
         if _volume_bytes(snapshot) > self._most:

@@ -101,6 +101,12 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.shadowed = Counter(
+            "hemorrhage_studies_shadowed",
+            "Answered studies that a shadow version of the detector has read too, or could not read (outcome=unread)",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.postponed = Counter(
             "hemorrhage_job_postponements",
             "Tries of a job that ended because Orthanc, Triton or the ledger did not answer",
@@ -160,6 +166,8 @@ class Metrics:
             self.turned_away.labels(why)
         for outcome in ("in_time", "in_vain"):
             self.read_ahead.labels(outcome)
+        for outcome in ("read", "unread"):
+            self.shadowed.labels(outcome)
         for answer in ("present", "absent"):
             self.answers.labels(answer)
         self.registry.register(_ByState("hemorrhage_jobs", "Jobs in the ledger, by state", job_counts))

@@ -48,6 +48,7 @@ from appliance.ledger.records import AuditEvent, NewJob, Origin
 from appliance.ledger.states import OPEN
 from appliance.log import describe, log_to
 from appliance.metrics import Metrics
+from appliance.models.shadow import Shadow
 from appliance.models.standing import targets
 from appliance.orthanc import Orthanc
 from appliance.orthanc_storage import check_storage
@@ -107,6 +108,15 @@ class ReadingRoom:
     def pipeline(self) -> Pipeline:
         """Return the pipeline; raises `UnavailableError` or `ModelContractError` as long as there is no detector."""
         return Pipeline(self._settings, self._ready_detector(), self._classifier)
+
+    @property
+    def classifier(self) -> SeriesClassifier:
+        """What says how series look."""
+        return self._classifier
+
+    def detector_of(self, target: Target) -> TritonDetector:
+        """Return a detector of its own on one model, which Triton is to load if it does not serve it."""
+        return TritonDetector(self._settings.triton, self._settings.triton.timeout_s, lambda: (target, target))
 
     def probe(self) -> None:
         """Return when the model answers rightly; raise why it does not."""
@@ -212,6 +222,16 @@ class Service:
             self._follow_clock,
         )
         self._orthanc_clock = intake.orthanc_clock
+        shadow = Shadow(
+            settings,
+            self._ledger,
+            self._orthanc,
+            snapshots,
+            self._ahead,
+            self._room.classifier,
+            self._metrics,
+            self._room.detector_of,
+        )
         trial = Trial(settings, self._room.trial_program, min(_LONGEST_TRIAL_S, settings.ledger.stall_s / 2))
         self._workers = [
             Worker(
@@ -243,6 +263,7 @@ class Service:
             _thread("audit", self._keep_audit),
             _thread("intake", lambda: intake.run(self._stopping)),
             _thread("ahead", lambda: self._ahead.run(self._stopping)),
+            _thread("shadow", lambda: shadow.run(self._stopping)),
             *(_thread(f"worker-{number}", self._working(worker)) for number, worker in enumerate(self._workers)),
         ]
         self._web_threads = [_thread(f"web-{number}", one.run) for number, one in enumerate(self._listeners)]

@@ -188,11 +188,11 @@ class Worker:
             self._refuse(job, (_GONE,), {})
             return
         if job.deaths >= _DEATHS:
-            self._trial.run(job.study_uid, [instance.ref for instance in self._instances(job, snapshot)])
+            self._trial.run(job.study_uid, [instance.ref for instance in instances_to_answer(job, snapshot)])
         whole = not job.requested and not job.left_out
         taken = self._ahead.take(job.orthanc_study, snapshot.instance_set) if whole else None
         older = self._predecessor(job, snapshot)
-        instances = self._instances(job, snapshot)
+        instances = instances_to_answer(job, snapshot)
         study = Study(job.study_uid, instances, self._fetching(job), supersedes=older, unread=snapshot.unread)
         with self._ahead.aside():
             answer = self._reader().answer(study, taken.read if taken else None)
@@ -208,18 +208,6 @@ class Worker:
             self._deliver(job, answer, refusals, clock)
         else:
             self._refuse(job, refusals, clock.timing_ms)
-
-    def _instances(self, job: Job, snapshot: Snapshot) -> tuple[Instance, ...]:
-        """Return the instances to answer: without the stacks that other jobs of the study answer."""
-        if not job.left_out:
-            return snapshot.instances
-        left_out = {
-            instance.ref
-            for stack in stacks(snapshot.instances)
-            if stack.slice_set_hash in job.left_out
-            for instance in (*stack.instances, *stack.repeats)
-        }
-        return tuple(instance for instance in snapshot.instances if instance.ref not in left_out)
 
     def _fetching(self, job: Job) -> Callable[[str], bytes]:
         def fetch(instance: str) -> bytes:
@@ -379,6 +367,19 @@ class Worker:
     def _pause_s(self, job: Job) -> float:
         longest = self._settings.intake.retry_longest_s
         return float(min(longest, self._settings.intake.retry_first_s * 2 ** min(job.tries - 1, 20)))
+
+
+def instances_to_answer(job: Job, snapshot: Snapshot) -> tuple[Instance, ...]:
+    """Return the instances that a job answers: without the stacks that other jobs of the study answer."""
+    if not job.left_out:
+        return snapshot.instances
+    left_out = {
+        instance.ref
+        for stack in stacks(snapshot.instances)
+        if stack.slice_set_hash in job.left_out
+        for instance in (*stack.instances, *stack.repeats)
+    }
+    return tuple(instance for instance in snapshot.instances if instance.ref not in left_out)
 
 
 def _series_to_read(job: Job, snapshot: Snapshot) -> str:

@@ -87,6 +87,11 @@ def model_processes(prefix: str) -> Iterator[tuple[int, int]]:
         yield process, int(arguments[5])
 
 
+def processes_of_model(prefix: str, model: str) -> list[int]:
+    """Return the process ids of the model processes of one model of a server, by its name in Triton."""
+    return [process for process, arguments in _model_processes(prefix) if f"/{model}/" in arguments[1]]
+
+
 def _model_processes(prefix: str) -> Iterator[tuple[int, list[str]]]:
     for path in _PROC.glob("[0-9]*/cmdline"):
         try:

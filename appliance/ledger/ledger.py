@@ -21,6 +21,7 @@ from appliance.ledger.jobs import Jobs
 from appliance.ledger.models import Models
 from appliance.ledger.series import Series
 from appliance.ledger.services import Services
+from appliance.ledger.shadows import Shadows
 from appliance.ledger.studies import Studies
 from appliance.ledger.sweeps import Sweeps
 from appliance.ledger.views import Views
@@ -47,6 +48,8 @@ class Ledger:
         The services that use the ledger, by their heartbeats.
     models
         Which version of the detector answers, and what was done to versions.
+    shadows
+        What a shadow version of the detector says of studies that another one answered.
     sweeps
         The sweep over all series that is under way, and the series that could not be looked at.
     audit
@@ -63,6 +66,7 @@ class Ledger:
         self.jobs = Jobs(self._database)
         self.models = Models(self._database)
         self.services = Services(self._database)
+        self.shadows = Shadows(self._database)
         self.sweeps = Sweeps(self._database)
         self.audit = Audit(self._database)
         self.views = Views(self._database)

@@ -57,6 +57,10 @@ class Models:
             )
             return standing(record_of(ModelChange, row) for row in rows)
 
+    def shadow(self) -> ModelChange | None:
+        """Return the change that made a version the shadow; None when there is none now, or it was promoted since."""
+        return shadowing(self.changes())
+
     def record(self, event: ModelEvent, facts: ModelFacts, who: str, note: str = "") -> None:
         """Keep something that does not change which version answers."""
         self._put(event, facts, who, note, None)
@@ -105,3 +109,18 @@ def standing(changes: Iterable[ModelChange]) -> list[ModelChange]:
         elif change.event is ModelEvent.ROLLED_BACK and found:
             found.pop()
     return found[::-1]
+
+
+def shadowing(changes: Iterable[ModelChange]) -> ModelChange | None:
+    """Return the change that made a version the shadow, None when it has ended, or the version was promoted."""
+    found: ModelChange | None = None
+    for change in changes:
+        if change.event is ModelEvent.SHADOWED:
+            found = change
+        elif change.event is ModelEvent.SHADOW_ENDED or (
+            change.event in (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
+            and found is not None
+            and change.sha256 == found.sha256
+        ):
+            found = None
+    return found

@@ -256,6 +256,10 @@ class ModelEvent(StrEnum):
     """It answers studies from now on."""
     ROLLED_BACK = "rolled_back"
     """It answers studies again, as it did before the newer one was promoted."""
+    SHADOWED = "shadowed"
+    """It reads the studies that another version answers; what it says is kept and not delivered."""
+    SHADOW_ENDED = "shadow_ended"
+    """It reads them no more."""
 
 
 @dataclass(frozen=True)
@@ -273,6 +277,18 @@ class ModelChange:
     version: Annotated[str, Kept(String(64))]
     sha256: Digest
     note: Prose = ""
+
+
+@dataclass(frozen=True)
+class ShadowAnswer:
+    """What a shadow version says of the study of a job: `answer` as in the job, or `unread`, why there is none."""
+
+    job: Annotated[int, Kept(Integer(), primary_key=True)]
+    sha256: Annotated[str, Kept(String(64), primary_key=True)]
+    version: Annotated[str, Kept(String(64))]
+    at: Time
+    answer: Annotated[dict[str, Any], Kept(JSON())] = field(default_factory=dict)
+    unread: Prose = ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from appliance.ledger.records import (
     ModelChange,
     Position,
     ResultObject,
+    ShadowAnswer,
     Sweep,
     UnseenSeries,
 )
@@ -78,3 +79,5 @@ audit_head = Table(
 """One row: the number and the digest of the newest entry. Who adds one locks it first."""
 
 model_changes = Table("model_changes", metadata, *columns_of(ModelChange))
+
+shadow_answers = Table("shadow_answers", metadata, *columns_of(ShadowAnswer))

@@ -62,6 +62,7 @@ def user_here() -> str:
 @contextmanager
 def _life(settings: Settings, who: str = "") -> Iterator[ModelLife]:
     """Yield the versions of a site; an error of ours, or of the system, ends the command with a sentence and 1."""
+    from appliance.ledger.engine import awaits_migration
     from appliance.ledger.ledger import Ledger
     from appliance.models.life import ModelLife
     from appliance.models.standing import ledger_file
@@ -74,6 +75,9 @@ def _life(settings: Settings, who: str = "") -> Iterator[ModelLife]:
                 f"{file} belongs to user {owner}: run this as that user (`setpriv --reuid={owner} --clear-groups "
                 "appliance models …`, or `runuser -u NAME`), or the service could not write it any more"
             )
+            raise typer.Exit(FAILED)
+        if (file is not None and not file.exists()) or awaits_migration(settings.ledger_url):
+            print_error("the ledger is not there yet, or of an older version: start the service first, which makes it")
             raise typer.Exit(FAILED)
         ledger = Ledger(settings.ledger_url, busy_s=settings.ledger.busy_s)
         try:
@@ -131,6 +135,8 @@ def state_words(row: dict[str, Any]) -> str:
         return "answers"
     if row["answers"]:
         return "answers in place of the promoted one"
+    if row["shadow"]:
+        return "shadow"
     if row["promoted"]:
         return "promoted" if row["answers"] is None else "promoted, does not answer (see `appliance doctor`)"
     return {True: "loaded", False: "on disk", None: "on disk, Triton does not answer"}[row["loaded"]]
@@ -176,6 +182,58 @@ def rollback(settings: SettingsOption = None, by: ByOption = "", as_json: JsonOp
     with _life(loaded, by) as life:
         proven = life.rollback()
     _tell(proven, f"is back: {_taken_over(loaded, proven)}", as_json)
+
+
+@models_app.command()
+def shadow(
+    version: VersionArgument, settings: SettingsOption = None, by: ByOption = "", as_json: JsonOption = False
+) -> None:
+    """Let a version read each answered study too, when there is nothing else to do; it delivers nothing."""
+    with _life(loaded_settings(settings), by) as life:
+        proven = life.shadow(life.shelf.version(version))
+    _tell(proven, "is the shadow; `appliance models compare` says in what it disagrees", as_json)
+
+
+@models_app.command()
+def unshadow(settings: SettingsOption = None, by: ByOption = "") -> None:
+    """Let the shadow read no more; what it said is kept."""
+    with _life(loaded_settings(settings), by) as life:
+        facts = life.end_shadow()
+    out.print(f"version {facts.version} is the shadow no more", highlight=False)
+
+
+@models_app.command()
+def compare(
+    version: Annotated[str, typer.Argument(metavar="[VERSION]", help="Default: the shadow, or the last one")] = "",
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+    examples: Annotated[int, typer.Option(min=0, help="How many studies that disagree are listed")] = 10,
+) -> None:
+    """Say in what a shadow version disagrees with what was answered: studies, lesions, volumes, with examples."""
+    from appliance.ledger.records import ModelEvent
+    from appliance.models.comparison import comparison, comparison_rows, example_words
+
+    with _life(loaded_settings(settings)) as life:
+        if version:
+            sha256 = life.shelf.version(version).facts.sha256
+        else:
+            shadows = [change for change in life.changes() if change.event is ModelEvent.SHADOWED]
+            if not shadows:
+                print_error("no version was a shadow yet: `appliance models shadow VERSION` makes it one")
+                raise typer.Exit(FAILED)
+            sha256 = shadows[-1].sha256
+        document = comparison(life.pairs(sha256), examples)
+    document = {"shadow_sha256": sha256, **document}
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    table = folding_table("", "")
+    for row in comparison_rows(document):
+        table.add_row(*row)
+    out.print(table)
+    for example in document["examples"]:
+        out.print(example["study_uid"], markup=False, highlight=False, soft_wrap=True)
+        out.print(f"  {example_words(example)}", markup=False, highlight=False, soft_wrap=True)
 
 
 @models_app.command()

@@ -9,6 +9,7 @@ is written last: whatever fails before it, or ends this process, leaves the vers
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,10 +23,12 @@ from appliance.errors import ApplianceError, ModelContractError, UnavailableErro
 from appliance.inference.client import triton_client
 from appliance.inference.detector import Target
 from appliance.inference.lanes import AWAY
-from appliance.inference.regions import close_regions
+from appliance.inference.regions import close_regions, processes_of_model, region_prefix
 from appliance.ledger.ledger import Ledger
-from appliance.ledger.models import ModelFacts, standing
+from appliance.ledger.models import ModelFacts, shadowing, standing
 from appliance.ledger.records import ModelChange, ModelEvent
+from appliance.ledger.shadows import Pair
+from appliance.models.priority import gives_way
 from appliance.models.proof import NotProvenError, prove
 from appliance.models.shelf import PLAN, Shelf, ShelvedModel
 from appliance.settings import Settings
@@ -33,6 +36,7 @@ from appliance.settings import Settings
 _CONTROL_TIMEOUT_S: Final = 10.0
 _LOAD_TIMEOUT_S: Final = 120.0
 _CHANNEL: Final = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+_FRESH_TRIES: Final = 3
 _MOVES: Final = (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
 
 
@@ -79,7 +83,7 @@ class ModelLife:
         stands = standing(changes)
         if (stands and _facts(stands[0]) == model.facts) or (not stands and model.shipped):
             raise ModelLifeError(f"version {model.facts.version} answers already")
-        proven = self._proven(model)
+        proven = self._ready_to_answer(model)
         note = _seconds(proven)
         self._ledger.models.take_over(ModelEvent.PROMOTED, model.facts, self._who, note, _newest_move(changes))
         return proven
@@ -99,21 +103,49 @@ class ModelLife:
         if model is None:
             lost = f"version {before.version} (sha256 {before.sha256[:12]}…)" if before else "the shipped version"
             raise ModelLifeError(f"{lost}, which answered before, is not on this machine; promote one that is")
-        proven = self._proven(model)
+        proven = self._ready_to_answer(model)
         note = f"instead of version {stands[0].version}"
         self._ledger.models.take_over(ModelEvent.ROLLED_BACK, model.facts, self._who, note, _newest_move(changes))
         return proven
 
+    def shadow(self, model: ShelvedModel) -> Proven:
+        """Let a version read what another one answers, from now on; what it says is kept and not delivered.
+
+        Raises `ModelLifeError` when it answers itself, is the shadow already, or does not load or prove itself.
+        """
+        changes = self._ledger.models.changes()
+        stands, now = standing(changes), shadowing(changes)
+        if (stands and _facts(stands[0]) == model.facts) or (not stands and model.shipped):
+            raise ModelLifeError(f"version {model.facts.version} answers; the shadow is another one")
+        if now is not None and _facts(now) == model.facts:
+            raise ModelLifeError(f"version {model.facts.version} is the shadow already")
+        proven = self._proven(model)
+        self._ledger.models.record(ModelEvent.SHADOWED, model.facts, self._who, _seconds(proven))
+        return proven
+
+    def end_shadow(self) -> ModelFacts:
+        """Let the shadow read no more, and return which it was. Raises `ModelLifeError` when there is none."""
+        now = self._ledger.models.shadow()
+        if now is None:
+            raise ModelLifeError("no version is the shadow")
+        self._ledger.models.record(ModelEvent.SHADOW_ENDED, _facts(now), self._who)
+        return _facts(now)
+
+    def pairs(self, sha256: str) -> list[Pair]:
+        """Return what a shadow has read beside what was answered."""
+        return self._ledger.shadows.pairs(sha256)
+
     def unload(self, model: ShelvedModel) -> None:
         """Let Triton give back the memory of a version that does not answer.
 
-        Raises `ModelLifeError` when it answers, or would be taken back to.
+        Raises `ModelLifeError` when it answers, is the shadow, or would be taken back to.
         """
-        stands = self._ledger.models.promoted()
-        needed = {change.served_as for change in stands[:2]}
+        stands, shadow = self._ledger.models.promoted(), self._ledger.models.shadow()
+        needed = {change.served_as for change in (*stands[:2], *((shadow,) if shadow else ()))}
         if model.facts.served_as in needed or (model.shipped and len(stands) < 2):
             raise ModelLifeError(
-                f"version {model.facts.version} answers, or is what `rollback` would go back to; it stays loaded"
+                f"version {model.facts.version} answers, is the shadow, or is what `rollback` would go back to: it "
+                "stays loaded"
             )
         with self._triton() as client:
             client.unload_model(model.facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
@@ -126,6 +158,36 @@ class ModelLife:
                 return {model.name for model in index.models if model.state == "READY"}
         except ModelLifeError:
             return None
+
+    def _ready_to_answer(self, model: ShelvedModel) -> Proven:
+        """Let a version prove itself in a process that gets the processor as others do.
+
+        That of the shadow gives way on the processor and cannot be brought back from that: it is started anew.
+        """
+        shadow = self._ledger.models.shadow()
+        if shadow is not None and _facts(shadow) == model.facts:
+            self.end_shadow()
+        prefix = region_prefix(self._settings.triton)
+        for _ in range(_FRESH_TRIES):  # a study that the shadow has just begun may make it give way once more
+            if gives_way(processes_of_model(prefix, model.facts.served_as)):
+                with self._triton() as client:
+                    client.unload_model(model.facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
+                self._await_unloaded(model.facts.served_as)
+            proven = self._proven(model)
+            if not gives_way(processes_of_model(prefix, model.facts.served_as)):
+                return proven
+        raise ModelLifeError(
+            f"version {model.facts.version} still gives way to other work, as a shadow does; try again"
+        )
+
+    def _await_unloaded(self, served_as: str) -> None:
+        """Return once a model is unloaded and its process has ended, which takes a while longer."""
+        prefix = region_prefix(self._settings.triton)
+        end = time.monotonic() + _LOAD_TIMEOUT_S
+        while served_as in (self.loaded() or ()) or processes_of_model(prefix, served_as):
+            if time.monotonic() > end:
+                raise ModelLifeError(f"Triton does not end {served_as}; restart Triton, and try again")
+            time.sleep(0.1)
 
     def _proven(self, model: ShelvedModel) -> Proven:
         facts = model.facts
@@ -189,6 +251,7 @@ def overview(life: ModelLife, changes: list[ModelChange], answers: str | None) -
     stands = standing(changes)
     versions = life.shelf.versions()
     loaded = life.loaded()
+    shadow = shadowing(changes)
     wanted = _facts(stands[0]) if stands else next((one.facts for one in versions if one.shipped), None)
     proven = {_facts(change): change.at for change in changes if change.event is not ModelEvent.FAILED}
     rows = [
@@ -199,6 +262,7 @@ def overview(life: ModelLife, changes: list[ModelChange], answers: str | None) -
             "threshold": one.threshold,
             "origin": "shipped" if one.shipped else "site",
             "promoted": one.facts == wanted,
+            "shadow": shadow is not None and one.facts == _facts(shadow),
             "loaded": None if loaded is None else one.facts.served_as in loaded,
             "answers": None if answers is None else one.facts.sha256 == answers,
             "proven": iso(proven[one.facts]) if one.facts in proven else None,

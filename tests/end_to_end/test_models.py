@@ -106,3 +106,29 @@ def test_a_model_is_promoted_and_rolled_back_under_a_stream_of_studies_and_none_
     for uid, sha256 in zip(stream.sent, read_by, strict=True):
         assert running.stored(uid).report.DeviceSerialNumber == sha256[:16]
     assert listed(running)["1"]["answers"] is True
+
+
+def test_a_shadow_reads_an_answered_study_too_and_delivers_nothing(
+    running: Running, healthy: Patient, release: Path, tmp_path: Path
+) -> None:
+    models(running, "load", release)
+    models(running, "shadow", "2")
+    try:
+        written = healthy.study(tmp_path)
+        running.send(written.all_files)
+        record = running.answered(written.truth.study_uid)
+        held = running.modalities(written.truth.study_uid)
+        until(
+            lambda: json.loads(models(running, "compare", "--json"))["studies"] == 1,
+            lambda: models(running, "compare", "--json"),
+        )
+        compared = json.loads(models(running, "compare", "--json"))
+        assert compared["answered_by"] == {record["model"]["version"]: 1}
+        assert compared["examples"] == []
+        assert compared["both_absent" if record["present"] is False else "both_present"] == 1
+        assert compared["unread"] == {}
+        assert running.modalities(written.truth.study_uid) == held
+        assert listed(running)["2"]["shadow"] is True
+    finally:
+        models(running, "unshadow")
+    assert listed(running)["2"]["shadow"] is False

@@ -24,11 +24,13 @@ from appliance.cli import app
 from appliance.errors import UnavailableError
 from appliance.inference.detections import Reading
 from appliance.inference.detector import TritonDetector
+from appliance.inference.regions import processes_of_model, region_prefix
 from appliance.inference.server import TritonServer
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.models import OvertakenError
 from appliance.ledger.records import AuditEvent, ModelEvent
 from appliance.models.life import ModelLife, ModelLifeError
+from appliance.models.priority import give_way_on_the_processor, gives_way
 from appliance.models.standing import targets, targets_of
 from appliance.reading import contract
 from appliance.settings import Settings
@@ -53,9 +55,9 @@ WRONG_GOLDEN = json.dumps(
 class Site:
     """A Triton with the shipped small detector, a ledger, and a detector that follows what is promoted."""
 
-    def __init__(self, folder: Path, pause_s: float = 0) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        write_repository(folder / "shipped", pause_s=pause_s, parameters={contract.PARAMETER_MODEL_VERSION: "1"})
+        write_repository(folder / "shipped", parameters={contract.PARAMETER_MODEL_VERSION: "1"})
         triton = triton_settings(folder / "shipped")
         (port,) = free_ports(1)
         settings = Settings(state_dir=folder / "state", triton=triton)
@@ -74,10 +76,10 @@ class Site:
     def promote(self, version: int) -> None:
         self.life.promote(self.life.shelf.version(str(version)))
 
-    def read(self, slices: int = 4) -> Reading:
+    def read(self, slices: int = 4, go_on: Callable[[], bool] | None = None) -> Reading:
         hu = np.full((slices, 512, 512), 33, np.int16)
         hu[:, 32:144, 32:144] = 66
-        return self.detector.read(hu)
+        return self.detector.read(hu, go_on)
 
     def answering(self) -> str:
         """Return the version that reads the next study."""
@@ -90,21 +92,10 @@ class Site:
 
 
 @pytest.fixture
-def open_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    opened: list[Site] = []
-
-    def one(**of_site: float) -> Site:
-        opened.append(Site(tmp_path, **of_site))
-        return opened[-1]
-
-    yield one
-    for site in opened:
-        site.close()
-
-
-@pytest.fixture
-def site(open_site: Callable[..., Site]) -> Site:
-    return open_site()
+def site(tmp_path: Path) -> Iterator[Site]:
+    opened = Site(tmp_path)
+    yield opened
+    opened.close()
 
 
 def events(site: Site) -> list[tuple[str, str]]:
@@ -145,18 +136,23 @@ def test_rollbacks_go_back_one_promotion_at_a_time(site: Site) -> None:
         site.life.rollback()
 
 
-def test_a_study_that_was_begun_is_read_to_its_end_by_the_version_that_began_it(open_site: Callable[..., Site]) -> None:
-    site = open_site(pause_s=0.4)
+def test_a_study_that_was_begun_is_read_to_its_end_by_the_version_that_began_it(site: Site) -> None:
     site.bring(2)
-    site.life.load(site.life.shelf.version("2"))
+    begun, promoted = threading.Event(), threading.Event()
     read: list[Reading] = []
-    begun = threading.Thread(target=lambda: read.append(site.read(slices=160)))
-    begun.start()
+
+    def hold() -> bool:
+        begun.set()
+        return promoted.wait(60)
+
+    reading = threading.Thread(target=lambda: read.append(site.read(slices=40, go_on=hold)))
+    reading.start()
+    assert begun.wait(60)
     site.promote(2)
-    assert begun.is_alive(), "the study ended before the promotion"
-    begun.join(60)
-    assert [reading.model.version for reading in read] == ["1"]
-    assert len(read[0].detections) == 160
+    promoted.set()
+    reading.join(60)
+    assert [one.model.version for one in read] == ["1"]
+    assert len(read[0].detections) == 40
     assert site.answering() == "2"
 
 
@@ -327,3 +323,46 @@ def test_a_command_that_cannot_be_done_says_why_in_a_sentence_and_ends_with_1(
     assert done.exit_code == 1
     assert why in done.stderr
     assert "Traceback" not in done.output
+
+
+def test_the_shadow_is_another_version_than_the_one_that_answers_and_ends_when_it_is_promoted(site: Site) -> None:
+    with pytest.raises(ModelLifeError, match="version 1 answers"):
+        site.life.shadow(site.life.shelf.version("1"))
+    site.bring(2)
+    site.life.shadow(site.life.shelf.version("2"))
+    with pytest.raises(ModelLifeError, match="is the shadow already"):
+        site.life.shadow(site.life.shelf.version("2"))
+    with pytest.raises(ModelLifeError, match="stays loaded"):
+        site.life.unload(site.life.shelf.version("2"))
+    assert site.answering() == "1"
+    site.promote(2)
+    assert site.ledger.models.shadow() is None
+    with pytest.raises(ModelLifeError, match="no version is the shadow"):
+        site.life.end_shadow()
+
+
+def test_a_shadow_that_is_promoted_answers_from_a_process_that_gives_way_to_nothing(site: Site) -> None:
+    site.bring(2)
+    site.life.shadow(site.life.shelf.version("2"))
+    prefix = region_prefix(site.settings.triton)
+    (process,) = processes_of_model(prefix, "hemorrhage_detector_2")
+    give_way_on_the_processor([process])
+    assert gives_way([process])
+    threads = list(Path(f"/proc/{process}/task").iterdir())
+    assert {os.sched_getscheduler(int(thread.name)) for thread in threads} == {os.SCHED_IDLE}
+    site.promote(2)
+    assert site.answering() == "2"
+    (fresh,) = processes_of_model(prefix, "hemorrhage_detector_2")
+    assert fresh != process
+    assert not gives_way([fresh])
+    assert not gives_way(processes_of_model(prefix, "hemorrhage_detector"))
+
+
+def test_commands_about_versions_make_no_ledger(tmp_path: Path) -> None:
+    write_repository(tmp_path / "shipped", parameters={contract.PARAMETER_MODEL_VERSION: "1"})
+    settings = Settings(state_dir=tmp_path / "state", triton=triton_settings(tmp_path / "shipped"))
+    file = write_settings(settings, tmp_path / "appliance.toml")
+    done = CliRunner().invoke(app, ["models", "list", "--settings", str(file)])
+    assert done.exit_code == 1
+    assert "start the service first" in done.stderr
+    assert not (tmp_path / "state").exists()
