@@ -19,6 +19,8 @@ import structlog
 from appliance.errors import ApplianceError
 from appliance.log import describe
 
+NOT_ASKED: Final = "not asked yet"
+"""The reason why a neighbour is not well before it was asked for the first time."""
 _ASKED_EVERY_S: Final = 5.0
 _ASKED_EVERY_S_WHILE_AWAY: Final = 1.0
 
@@ -44,7 +46,7 @@ class Health:
         self._probes = probes
         self._recovered = recovered
         self._clock = clock
-        self._states = {name: State(False, clock(), "not asked yet") for name in probes}
+        self._states = {name: State(False, clock(), NOT_ASKED) for name in probes}
         self._log = structlog.get_logger("health")
 
     @property

@@ -9,6 +9,7 @@ from typing import Final
 
 import httpx
 
+from appliance.health import NOT_ASKED
 from appliance.settings import Settings
 
 _ANSWER_S: Final = 5.0
@@ -48,7 +49,7 @@ def _fault(url: str, user: tuple[str, str] | None = None) -> str:
 
 
 def _as_the_service_sees(url: str, neighbour: str) -> str:
-    """Return why the service sees no answer of a neighbour that takes connections; empty when nothing is known.
+    """Return why the service sees no answer of a neighbour that takes connections; empty when it knows nothing (yet).
 
     A Triton whose model process hangs says that it is ready.
     """
@@ -57,4 +58,4 @@ def _as_the_service_sees(url: str, neighbour: str) -> str:
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return ""
     reason = reasons.get(neighbour, "") if isinstance(reasons, dict) else ""
-    return f"the service gets no answer: {reason}" if reason else ""
+    return f"the service gets no answer: {reason}" if reason not in ("", NOT_ASKED) else ""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.health import NOT_ASKED
 from appliance.settings import Settings
 from deploy.local.answering import not_ready, questions
 from deploy.local.ports import with_free_ports
@@ -80,7 +81,9 @@ def test_a_triton_that_calls_itself_ready_and_answers_no_study_gives_no_answer(
     assert questions(settings)["triton"]() == ""
 
 
-@pytest.mark.parametrize("told", [[], {}, {"reasons": []}, {"reasons": None}, "words"])
+@pytest.mark.parametrize(
+    "told", [[], {}, {"reasons": []}, {"reasons": None}, "words", {"reasons": {"triton": NOT_ASKED}}]
+)
 def test_a_service_that_says_nothing_of_triton_is_no_evidence_against_it(
     settings: Settings, triton: StandIn, service: StandIn, told: object
 ) -> None:

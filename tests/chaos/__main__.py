@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m tests.chaos --studies N --seed S`: the appliance under fire, and what is left to say of each study."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos.storm import run
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    studies: Annotated[int, typer.Option(min=1, max=1000, help="How many studies are sent")] = 40,
+    seed: Annotated[int, typer.Option(help="Which studies, senders and faults")] = 1,
+    report: Annotated[Path | None, typer.Option("--json", help="File for what was seen, as JSON")] = None,
+) -> None:
+    """Send studies while the appliance's parts are killed, paused and taken away; exit 1 unless all is well after.
+
+    The order of faults and the studies follow from the seed; how they meet does not.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of everything that is to be stopped
+    seen = run(studies, seed)
+    if report is not None:
+        report.write_text(json.dumps(seen, indent=2) + "\n")
+    _print(seen)
+    if not is_well(seen):
+        raise typer.Exit(1)
+
+
+def is_well(seen: dict[str, Any]) -> bool:
+    """Return whether every study was confirmed and has what it should, and nothing is left over."""
+    all_sent = seen["confirmed"] == seen["studies"]
+    return all_sent and seen["settled"] and not seen["wrong_studies"] and not seen["shared_memory_left"]
+
+
+def _print(seen: dict[str, Any]) -> None:
+    out = Console(highlight=False)
+    table = Table("what", "seen")
+    for name, value in seen.items():
+        if name == "wrong_studies":
+            continue
+        words = ", ".join(f"{key} {number}" for key, number in value.items()) if isinstance(value, dict) else str(value)
+        table.add_row(name.replace("_", " "), words)
+    table.add_row("faults survived", str(sum(seen["faults"].values())))
+    out.print(table)
+    for uid, faults in seen["wrong_studies"].items():
+        out.print(f"{uid}: {'; '.join(faults)}", style="red")
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m tests.chaos")

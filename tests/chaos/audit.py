@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is true afterwards of each study that Orthanc confirmed, asked of Orthanc and the service from outside."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pydicom
+from pydicom import Dataset
+
+from tests.chaos.bench import Bench
+from tests.chaos.senders import Sent
+
+ANSWER, REFUSAL = 9001, 9005
+
+
+def faults_of(bench: Bench, sent: Sent, told: dict[str, Any] | None) -> list[str]:
+    """Return what is wrong about a study; `told` is the service's record of it, None when it has none."""
+    if told is None:
+        return ["lost: the service does not know it"]
+    held = _held(bench, sent.uid)
+    images = [one for one in held if one.Modality == "CT"]
+    wrong = [] if len(images) == sent.images else [f"lost: {len(images)} of {sent.images} images are in Orthanc"]
+    reports = [one for one in held if one.Modality == "SR"]
+    replaced = {uid for report in reports for uid in _predecessors(report)}
+    current = [report for report in reports if report.SOPInstanceUID not in replaced]
+    if not current:
+        return [*wrong, f"unsaid: {told['state']}, and no report"]
+    if len(current) > 1:
+        wrong.append(f"twice: {len(current)} reports stand")
+    report = current[0]
+    if told["sr_uid"] != report.SOPInstanceUID:
+        wrong.append("unsaid: the service and Orthanc name different reports")
+    expected = (ANSWER, "done") if sent.readable else (REFUSAL, "refused")
+    if (int(report.SeriesNumber), told["state"]) != expected:
+        wrong.append(f"wrong: {told['state']} with report {report.SeriesNumber}")
+    if sent.readable:
+        wrong += _faults_of_answer(sent, told, report, held)
+    return wrong
+
+
+def _faults_of_answer(sent: Sent, told: dict[str, Any], report: Dataset, held: list[Dataset]) -> Iterator[str]:
+    there = {str(one.SOPInstanceUID) for one in held}
+    covered = told["coverage"]
+    if covered["slices_read"] != sent.images and not covered["partial"]:
+        yield f"part: {covered['slices_read']} of {sent.images} slices are called the whole head"
+    for named in _evidence(report):
+        if named not in there:
+            yield "orphan: the report names an object that is not there"
+            break
+    segmentations = [one for one in held if one.Modality == "SEG"]
+    if len(segmentations) != int(bool(told["lesions"])):
+        yield f"orphan: {len(segmentations)} segmentations beside {len(told['lesions'])} lesions"
+    if any(one.SOPInstanceUID not in set(_evidence(report)) for one in segmentations):
+        yield "orphan: a segmentation that the report does not name"
+    selections = [one for one in held if one.Modality == "KO"]
+    pictures = {str(one.SOPInstanceUID) for one in held if one.Modality == "OT"}
+    chosen = {uid for selection in selections for uid in _evidence(selection)}
+    if len(selections) != 1 or not pictures <= chosen or not chosen <= there:
+        yield f"orphan: {len(selections)} selections name {len(chosen)} of {len(pictures)} key images"
+
+
+def _held(bench: Bench, study_uid: str) -> list[Dataset]:
+    found = bench.orthanc.post("/tools/lookup", content=study_uid).raise_for_status().json()
+    headers = []
+    for entry in found:
+        if entry["Type"] == "Study":
+            for instance in bench.orthanc.get(f"/studies/{entry['ID']}/instances").raise_for_status().json():
+                data = bench.orthanc.get(f"/instances/{instance['ID']}/file").raise_for_status().content
+                headers.append(pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True))
+    return headers
+
+
+def _predecessors(report: Dataset) -> set[str]:
+    return set(_references(report.get("PredecessorDocumentsSequence", ())))
+
+
+def _evidence(document: Dataset) -> list[str]:
+    return list(_references(document.get("CurrentRequestedProcedureEvidenceSequence", ())))
+
+
+def _references(sequence: Iterable[Dataset]) -> Iterator[str]:
+    for study in sequence:
+        for series in study.ReferencedSeriesSequence:
+            for one in series.ReferencedSOPSequence:
+                yield str(one.ReferencedSOPInstanceUID)

@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is done to the appliance while studies come: one function a fault, and one table of them.
+
+A fault lasts as long as its function; what it took away, it gives back before it returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Final
+
+from tests.chaos.bench import Bench
+
+Fault = Callable[[Bench, Random], None]
+_LONGEST_PAUSE_S: Final = 12.0
+"""Above the patience of the watch, so that some of what is paused is taken for dead."""
+
+
+def _send(pids: list[int], blow: signal.Signals) -> list[int]:
+    """Send a signal to processes; return those that were there."""
+    reached = []
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            if pid:
+                os.kill(pid, blow)
+                reached.append(pid)
+    return reached
+
+
+@contextmanager
+def _stopped(pids: list[int]) -> Iterator[None]:
+    reached = _send(pids, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _send(reached, signal.SIGCONT)
+
+
+def _kill(server: str) -> Fault:
+    return lambda bench, _: void(_send([bench.pid(server)], signal.SIGKILL))
+
+
+def _restart(server: str) -> Fault:
+    return lambda bench, _: void(_send([bench.pid(server)], signal.SIGTERM))
+
+
+def _pause(server: str) -> Fault:
+    def pause(bench: Bench, random: Random) -> None:
+        with _stopped([bench.pid(server)]):
+            time.sleep(random.uniform(0.5, _LONGEST_PAUSE_S))
+
+    return pause
+
+
+def void(_: object) -> None:
+    """Take a value that nobody needs."""
+
+
+def _kill_model_process(bench: Bench, _: Random) -> None:
+    _send(bench.model_processes(), signal.SIGKILL)
+
+
+def _pause_model_process(bench: Bench, random: Random) -> None:
+    with _stopped(bench.model_processes()):
+        time.sleep(random.uniform(0.5, _LONGEST_PAUSE_S))
+
+
+def _lock_ledger(bench: Bench, random: Random) -> None:
+    with (
+        contextlib.closing(sqlite3.connect(bench.ledger_file, isolation_level=None, timeout=20)) as other,
+        contextlib.suppress(sqlite3.OperationalError),  # the disk may be full just now
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        time.sleep(random.uniform(0.5, _LONGEST_PAUSE_S))
+        other.execute("ROLLBACK")
+
+
+def _fill_disk(bench: Bench, random: Random) -> None:
+    filler = bench.disk / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(2**16))
+        time.sleep(random.uniform(0.5, _LONGEST_PAUSE_S))
+    finally:
+        filler.unlink(missing_ok=True)
+
+
+def _kill_all(bench: Bench, _: Random) -> None:
+    """Kill everything at once, as a power cut would, but for the supervisor."""
+    pids = [bench.pid(server) for server in ("orthanc", "triton", "service", "watch")]
+    _send([*pids, *bench.model_processes()], signal.SIGKILL)
+
+
+FAULTS: Final[dict[str, Fault]] = {
+    **{f"{server} killed": _kill(server) for server in ("orthanc", "triton", "service", "watch")},
+    **{f"{server} paused": _pause(server) for server in ("orthanc", "triton", "service")},
+    **{f"{server} restarted": _restart(server) for server in ("orthanc", "service")},
+    "model process killed": _kill_model_process,
+    "model process paused": _pause_model_process,
+    "all killed": _kill_all,
+    "ledger locked": _lock_ledger,
+    "disk filled": _fill_disk,
+}
+
+
+def faults_for(bench: Bench) -> dict[str, Fault]:
+    """Return the faults that can be made here: only a disk of its own is filled, and only a file is locked."""
+    apart = {"disk filled": bench.is_mounted, "ledger locked": not bench.settings.ledger.url}
+    return {name: fault for name, fault in FAULTS.items() if apart.get(name, True)}
