@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
-import tensorflow as tf
+from keras import ops
+
+from training.network.tensors import Tensor
 
 
 class Averages:
@@ -22,19 +24,22 @@ class Averages:
     def __init__(self, variables: Sequence[keras.Variable], decay: float):
         self.variables = list(variables)
         self.decay = decay
-        self.values = [tf.Variable(variable, trainable=False) for variable in variables]
+        self.values = [
+            keras.Variable(variable.numpy(), dtype=variable.dtype, trainable=False, name=f"average{i}")
+            for i, variable in enumerate(variables)
+        ]
 
     def reset(self) -> None:
         """Start again from the variables' values."""
         for average, variable in zip(self.values, self.variables, strict=True):
             average.assign(variable)
 
-    def update(self, step: tf.Tensor) -> None:
+    def update(self, step: Tensor) -> None:
         """Take the variables' values in; early in a run (`step`) the average reaches back less far."""
-        step = tf.cast(step, tf.float32)
-        share = 1.0 - tf.minimum(self.decay, (1.0 + step) / (10.0 + step))
+        step = ops.cast(step, "float32")
+        share = 1.0 - ops.minimum(self.decay, (1.0 + step) / (10.0 + step))
         for average, variable in zip(self.values, self.variables, strict=True):
-            average.assign_add(share * (tf.convert_to_tensor(variable) - average))
+            average.assign_add(share * (variable.value - average.value))
 
     @contextmanager
     def apply(self) -> Iterator[None]:

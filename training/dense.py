@@ -16,9 +16,10 @@ from __future__ import annotations
 from typing import Final
 
 import keras
-import tensorflow as tf
+from keras import ops
 
 from appliance.reading.contract import TYPES
+from training.network.tensors import Tensor
 from training.network.variants import Variant
 
 STRIDE: Final = 4
@@ -33,29 +34,31 @@ class DenseHead(keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, variant: Variant, name: str = "dense_head"):
         super().__init__(name=name)
         self.channels = variant.pyramid
-        self.convolution = keras.layers.Conv2D(KINDS, 1, name="logits")
+        self.convolution = keras.layers.Conv2D(
+            KINDS, 1, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), name="logits"
+        )
 
     def build(self, _shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
         self.convolution.build((None, None, None, self.channels))
         self.built = True
 
-    def call(self, finest: tf.Tensor) -> tf.Tensor:
+    def call(self, finest: Tensor) -> Tensor:
         """Return the logits for the finest map [S, H/4, W/4, C]."""
         return self.convolution(finest)
 
 
-def dense_term(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+def dense_term(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the loss, a scalar, of logits [S, H/4, W/4, 4] against labels [S, H, W]: 0 or the label of a type.
 
     The truth of a cell is the share of its pixels that each kind has. The Dice of a type counts where the batch
     holds some of it.
     """
-    shares = tf.nn.avg_pool2d(tf.one_hot(tf.cast(labels, tf.int32), KINDS), STRIDE, STRIDE, "VALID")
-    entropy = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=shares, logits=logits))
-    guess, truth = tf.nn.softmax(logits)[..., 1:], shares[..., 1:]
-    there = tf.reduce_sum(truth, axis=[0, 1, 2])
-    shared = 2.0 * tf.reduce_sum(guess * truth, axis=[0, 1, 2])
-    dice = (shared + 1.0) / (there + tf.reduce_sum(guess, axis=[0, 1, 2]) + 1.0)
-    counts = tf.cast(there > 0, tf.float32)
-    return entropy + tf.reduce_sum((1.0 - dice) * counts) / tf.maximum(tf.reduce_sum(counts), 1.0)
+    shares = ops.average_pool(ops.one_hot(ops.cast(labels, "int32"), KINDS), STRIDE, STRIDE, "valid")
+    entropy = ops.mean(ops.categorical_crossentropy(shares, logits, from_logits=True))
+    guess, truth = ops.softmax(logits)[..., 1:], shares[..., 1:]
+    there = ops.sum(truth, axis=[0, 1, 2])
+    shared = 2.0 * ops.sum(guess * truth, axis=[0, 1, 2])
+    dice = (shared + 1.0) / (there + ops.sum(guess, axis=[0, 1, 2]) + 1.0)
+    counts = ops.cast(there > 0, "float32")
+    return entropy + ops.sum((1.0 - dice) * counts) / ops.maximum(ops.sum(counts), 1.0)

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from typing import Final
 
+import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from appliance.reading.anchors import anchor_boxes
 from appliance.reading.contract import MASK_SIZE, TYPES
@@ -24,6 +25,7 @@ from training.network.detections import slice_numbers
 from training.network.detector import Detector
 from training.network.roi_align import align
 from training.network.rpn import Proposals
+from training.network.tensors import Tensor, take
 
 POSITIVE_ROIS: Final = 8
 # Negatives looked at in each slice, of which the hardest of the batch are learnt.
@@ -31,7 +33,7 @@ NEGATIVE_ROIS: Final = 40
 NEGATIVES_PER_POSITIVE: Final = 3
 POSITIVE_OVERLAP: Final = 0.5
 # Masks are learnt on this many of the batch's positive ROIs: they cost as much as everything else.
-MASK_ROIS: Final = 24
+MASK_ROIS_A_SLICE: Final = 1.5
 L2: Final = 1e-5
 # Means over all that was asked, of which few are positive, against means over positives: these bring them level.
 WEIGHTS: Final = {"objectness": 2.0, "anchor": 0.3, "class": 2.0, "box": 0.3, "mask": 1.0, "dense": 0.5, "l2": 1.0}
@@ -40,99 +42,113 @@ WEIGHTS: Final = {"objectness": 2.0, "anchor": 0.3, "class": 2.0, "box": 0.3, "m
 def losses(
     detector: Detector,
     dense: DenseHead,
-    slices: tf.Tensor,
-    labels: tf.Tensor,
-    boxes: tf.Tensor,
-    kinds: tf.Tensor,
-    anchor_labels: tf.Tensor,
-    moved_anchors: tf.Tensor,
+    slices: Tensor,
+    labels: Tensor,
+    boxes: Tensor,
+    kinds: Tensor,
+    anchor_labels: Tensor,
+    moved_anchors: Tensor,
     *,
     slabs: int,
     training: bool,
-) -> dict[str, tf.Tensor]:
+    chance: keras.random.SeedGenerator,
+) -> dict[str, Tensor]:
     """Return the terms of the loss for one batch (see `batches.Batch`), each a scalar, to be weighted by `WEIGHTS`.
 
-    `training` says whether batch normalisation uses (and learns) the batch's own statistics.
+    `training` says whether batch normalisation uses (and learns) the batch's own statistics; `chance` draws the regions
+    to learn from. The network may compute in half precision; its losses are fp32.
     """
     matrix = labels.shape[1]
-    truths: list[tf.Tensor] = []
+    truths: list[Tensor] = []
 
-    def choose(candidates: Proposals) -> tf.Tensor:
+    def choose(candidates: Proposals) -> Tensor:
         """Return the boxes to learn from, and keep what is true of them."""
         boxes_to_see, *true = _sampled(
-            tf.stop_gradient(candidates.boxes), tf.stop_gradient(candidates.valid), boxes, kinds, matrix
+            ops.stop_gradient(candidates.boxes), ops.stop_gradient(candidates.valid), boxes, kinds, matrix, chance
         )
         truths.extend(true)
         return boxes_to_see
 
     seen = detector.passage(slices, choose, slabs=slabs, training=training)
-    terms = _proposal_terms(seen.anchor_logits, seen.anchor_offsets, anchor_labels, moved_anchors, matrix)
+    terms = _proposal_terms(
+        _single(seen.anchor_logits), _single(seen.anchor_offsets), anchor_labels, moved_anchors, matrix
+    )
     count = seen.boxes.shape[0] * seen.boxes.shape[1]
     where = slice_numbers(seen.boxes.shape[0], seen.boxes.shape[1])
-    rois, roi_offsets = tf.reshape(seen.boxes, [count, 4]), tf.reshape(seen.box_offsets, [count, 4])
-    class_logits = tf.reshape(seen.class_logits, [count, seen.class_logits.shape[-1]])
-    roi_kinds, roi_boxes = tf.reshape(truths[0], [count]), tf.reshape(truths[1], [count, 4])
+    rois, roi_offsets = ops.reshape(seen.boxes, [count, 4]), _single(ops.reshape(seen.box_offsets, [count, 4]))
+    class_logits = _single(ops.reshape(seen.class_logits, [count, seen.class_logits.shape[-1]]))
+    roi_kinds, roi_boxes = ops.reshape(truths[0], [count]), ops.reshape(truths[1], [count, 4])
 
-    positive = tf.cast(roi_kinds > 0, tf.float32)
-    entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(roi_kinds, 0), class_logits)
-    asked = positive + _hardest(tf.stop_gradient(entropy), roi_kinds)
-    terms["class"] = tf.reduce_sum(entropy * asked) / tf.maximum(tf.reduce_sum(asked), 1.0)
+    positive = ops.cast(roi_kinds > 0, "float32")
+    entropy = ops.sparse_categorical_crossentropy(ops.maximum(roi_kinds, 0), class_logits, from_logits=True)
+    asked = positive + _hardest(ops.stop_gradient(entropy), roi_kinds)
+    terms["class"] = ops.sum(entropy * asked) / ops.maximum(ops.sum(asked), 1.0)
     miss = _smooth_l1(roi_offsets - encode(roi_boxes, rois))
-    terms["box"] = tf.reduce_sum(miss * positive) / tf.maximum(tf.reduce_sum(positive), 1.0)
+    terms["box"] = ops.sum(miss * positive) / ops.maximum(ops.sum(positive), 1.0)
 
-    drawn, index = tf.math.top_k(positive * (1.0 + tf.random.uniform([count])), MASK_ROIS)
+    luck = 1.0 + keras.random.uniform([count], seed=chance)
+    drawn, index = ops.top_k(positive * luck, max(1, int(MASK_ROIS_A_SLICE * labels.shape[0])))
     terms["mask"] = _mask_term(
         detector,
         seen.pyramid,
         labels,
-        tf.gather(rois, index),
-        tf.gather(where, index),
-        tf.gather(roi_kinds, index),
-        tf.cast(drawn > 0, tf.float32),
+        take(rois, index),
+        take(where, index),
+        take(roi_kinds, index),
+        ops.cast(drawn > 0, "float32"),
     )
-    terms["dense"] = dense_term(dense(seen.pyramid[0]), labels)
+    terms["dense"] = dense_term(_single(dense(seen.pyramid[0])), labels)
     kernels = [v for v in detector.trainable_variables if v.path.endswith("kernel")]
-    terms["l2"] = L2 * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
+    terms["l2"] = L2 * sum(0.5 * ops.sum(ops.square(kernel)) for kernel in kernels)
     return terms
 
 
-def _hardest(entropy: tf.Tensor, kinds: tf.Tensor) -> tf.Tensor:
+def _single(values: Tensor) -> Tensor:
+    """Return values in single precision."""
+    return ops.cast(values, "float32")
+
+
+def _hardest(entropy: Tensor, kinds: Tensor) -> Tensor:
     """Return 1 for the negatives to learn from, 0 for all else, [K]: `NEGATIVES_PER_POSITIVE` a positive of the batch.
 
     Those with the highest entropy come first.
     """
-    hardness = tf.where(kinds == 0, entropy, -1.0)
-    wanted = NEGATIVES_PER_POSITIVE * tf.maximum(tf.reduce_sum(tf.cast(kinds > 0, tf.int32)), POSITIVE_ROIS)
-    least = tf.math.top_k(hardness, tf.minimum(wanted, tf.size(hardness))).values[-1]
-    return tf.cast((hardness >= least) & (kinds == 0), tf.float32)
+    hardness = ops.where(kinds == 0, entropy, -1.0)
+    wanted = NEGATIVES_PER_POSITIVE * ops.maximum(ops.sum(ops.cast(kinds > 0, "int32")), POSITIVE_ROIS)
+    hardest_first = -ops.sort(-hardness)
+    least = take(hardest_first, ops.minimum(wanted, hardness.shape[0]) - 1)
+    return ops.cast((hardness >= least) & (kinds == 0), "float32")
 
 
-def _smooth_l1(error: tf.Tensor) -> tf.Tensor:
+def _smooth_l1(error: Tensor) -> Tensor:
     """Return the smooth L1 norm of errors [..., 4], summed over the four."""
-    size = tf.abs(error)
-    return tf.reduce_sum(tf.where(size < 1.0, 0.5 * size * size, size - 0.5), axis=-1)
+    size = ops.abs(error)
+    return ops.sum(ops.where(size < 1.0, 0.5 * size * size, size - 0.5), axis=-1)
 
 
-def _proposal_terms(
-    logits: tf.Tensor, offsets: tf.Tensor, asked: tf.Tensor, moved: tf.Tensor, matrix: int
-) -> dict[str, tf.Tensor]:
+def _proposal_terms(logits: Tensor, offsets: Tensor, asked: Tensor, moved: Tensor, matrix: int) -> dict[str, Tensor]:
     """Return the two terms of the region-proposal network."""
-    weight = tf.cast(asked >= 0, tf.float32)
-    positive = tf.cast(asked > 0, tf.float32)
-    entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=positive, logits=logits)
+    weight = ops.cast(asked >= 0, "float32")
+    positive = ops.cast(asked > 0, "float32")
+    entropy = ops.binary_crossentropy(positive, logits, from_logits=True)
     # Only positive anchors have a target; the others are given their own box, an offset of zero.
-    anchors = tf.constant(anchor_boxes(matrix))
+    anchors = anchor_boxes(matrix)
     target = encode(moved + (1.0 - positive)[..., None] * anchors, anchors)
     miss = _smooth_l1(offsets - target)
     return {
-        "objectness": tf.reduce_sum(entropy * weight) / tf.reduce_sum(weight),
-        "anchor": tf.reduce_sum(miss * positive) / tf.maximum(tf.reduce_sum(positive), 1.0),
+        "objectness": ops.sum(entropy * weight) / ops.sum(weight),
+        "anchor": ops.sum(miss * positive) / ops.maximum(ops.sum(positive), 1.0),
     }
 
 
 def _sampled(
-    candidates: tf.Tensor, valid: tf.Tensor, boxes: tf.Tensor, kinds: tf.Tensor, matrix: int
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    candidates: Tensor,
+    valid: Tensor,
+    boxes: Tensor,
+    kinds: Tensor,
+    matrix: int,
+    chance: keras.random.SeedGenerator,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the ROIs to look at, R a slice: boxes [S, R, 4], kinds [S, R] (-1: none) and true boxes [S, R, 4].
 
     They are drawn from the proposals and from the pieces themselves, slightly displaced: early on no proposal is
@@ -140,26 +156,26 @@ def _sampled(
     A proposal that touches a piece without fitting it is neither: where a large bleed is cut into pieces is arbitrary,
     and a box across two pieces, or inside one, is full of blood.
     """
-    there = tf.cast(kinds > 0, tf.float32)
+    there = ops.cast(kinds > 0, "float32")
     # A displacement of up to a tenth of the size keeps the overlap above the positive limit.
-    jitter = tf.random.uniform(tf.shape(boxes), -1.0, 1.0) * tf.constant([1.0, 1.0, 0.5, 0.5])
+    jitter = keras.random.uniform(boxes.shape, -1.0, 1.0, seed=chance) * np.array([1.0, 1.0, 0.5, 0.5], np.float32)
     displaced = decode(jitter, boxes, matrix)
-    pool = tf.concat([candidates, displaced], axis=1)
-    real = tf.concat([valid, there], axis=1)
+    pool = ops.concatenate([candidates, displaced], axis=1)
+    real = ops.concatenate([valid, there], axis=1)
     overlap = overlaps(pool, boxes) * there[:, None, :]
-    best, index = tf.math.top_k(overlap, 1)
+    best, index = ops.top_k(overlap, 1)
     best, index = best[..., 0], index[..., 0]
-    positive = real * tf.cast(best >= POSITIVE_OVERLAP, tf.float32)
-    negative = real * tf.cast(best <= 0.0, tf.float32)
-    chance = 1.0 + tf.random.uniform(tf.shape(best))
-    drawn_positive, first = tf.math.top_k(positive * chance, POSITIVE_ROIS)
-    drawn_negative, second = tf.math.top_k(negative * chance, NEGATIVE_ROIS)
-    chosen = tf.concat([first, second], axis=1)
+    positive = real * ops.cast(best >= POSITIVE_OVERLAP, "float32")
+    negative = real * ops.cast(best <= 0.0, "float32")
+    luck = 1.0 + keras.random.uniform(best.shape, seed=chance)
+    drawn_positive, first = ops.top_k(positive * luck, POSITIVE_ROIS)
+    drawn_negative, second = ops.top_k(negative * luck, NEGATIVE_ROIS)
+    chosen = ops.concatenate([first, second], axis=1)
     matched = rows(index, chosen)
-    kind = tf.concat(
+    kind = ops.concatenate(
         [
-            tf.where(drawn_positive > 0, rows(kinds, rows(index, first)), -1),
-            tf.where(drawn_negative > 0, 0, -1),
+            ops.where(drawn_positive > 0, rows(kinds, rows(index, first)), -1),
+            ops.where(drawn_negative > 0, 0, -1),
         ],
         axis=1,
     )
@@ -168,26 +184,26 @@ def _sampled(
 
 def _mask_term(
     detector: Detector,
-    pyramid: list[tf.Tensor],
-    labels: tf.Tensor,
-    rois: tf.Tensor,
-    where: tf.Tensor,
-    kinds: tf.Tensor,
-    drawn: tf.Tensor,
-) -> tf.Tensor:
+    pyramid: list[Tensor],
+    labels: Tensor,
+    rois: Tensor,
+    where: Tensor,
+    kinds: Tensor,
+    drawn: Tensor,
+) -> Tensor:
     """Return the mask term: cross-entropy and overlap with all blood of the ROI's type inside its box."""
-    one_hot = tf.one_hot(kinds - 1, len(TYPES))
-    logits = tf.reduce_sum(detector.masks(pyramid, rois, where) * one_hot[:, None, None, :], axis=-1)
-    by_type = tf.cast(labels[..., None] == np.arange(1, len(TYPES) + 1, dtype=np.uint8), tf.float32)
-    truth = tf.reduce_sum(_at_pixels(by_type, rois, where) * one_hot[:, None, None, :], axis=-1)
-    entropy = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=truth, logits=logits), axis=[1, 2])
-    guess = tf.sigmoid(logits)
-    shared = 2.0 * tf.reduce_sum(guess * truth, axis=[1, 2]) + 1.0
-    dice = 1.0 - shared / (tf.reduce_sum(guess + truth, axis=[1, 2]) + 1.0)
-    return tf.reduce_sum((entropy + 0.5 * dice) * drawn) / tf.maximum(tf.reduce_sum(drawn), 1.0)
+    one_hot = ops.one_hot(kinds - 1, len(TYPES))
+    logits = ops.sum(_single(detector.masks(pyramid, rois, where)) * one_hot[:, None, None, :], axis=-1)
+    by_type = ops.cast(labels[..., None] == np.arange(1, len(TYPES) + 1, dtype=np.uint8), "float32")
+    truth = ops.sum(_at_pixels(by_type, rois, where) * one_hot[:, None, None, :], axis=-1)
+    entropy = ops.mean(ops.binary_crossentropy(truth, logits, from_logits=True), axis=[1, 2])
+    guess = ops.sigmoid(logits)
+    shared = 2.0 * ops.sum(guess * truth, axis=[1, 2]) + 1.0
+    dice = 1.0 - shared / (ops.sum(guess + truth, axis=[1, 2]) + 1.0)
+    return ops.sum((entropy + 0.5 * dice) * drawn) / ops.maximum(ops.sum(drawn), 1.0)
 
 
-def _at_pixels(planes: tf.Tensor, rois: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
+def _at_pixels(planes: Tensor, rois: Tensor, where: Tensor) -> Tensor:
     """Return planes [S, H, W, C] of the pixel grid at the mask cells of each ROI: [K, 56, 56, C]."""
     stride = 4.0  # of the pyramid's finest level, which `align` takes its first map for
     return align([planes], rois * stride, where, MASK_SIZE)

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 import tensorflow as tf
@@ -30,20 +29,19 @@ import tensorflow as tf
 from appliance.reading.contract import CHUNK_INPUT_SLICES, MATRIX
 from appliance.reading.detections import Outputs
 from simulator.recipes import HELD_OUT
-from training.averages import Averages
 from training.batches import Batch, Shape, batch
 from training.checkpoints import Checkpoints
-from training.dense import DenseHead
 from training.false_alarms import FalseAlarms
 from training.heads import Head, find_heads
 from training.history import LOG, entries
 from training.lock import hold
-from training.losses import WEIGHTS, losses
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
 from training.pace import Pace
 from training.pool import validation_heads
 from training.reading import LabelledStudy, Quality, judge, read
+from training.step import Learner, compile_step
+from training.weight_file import store_weights
 
 log = logging.getLogger(__name__)
 
@@ -108,14 +106,12 @@ class Trainer:
         self.run = run
         self.detector = Detector(VARIANTS[run.variant])
         self.detector.build()
-        self.dense = DenseHead(self.detector.variant)
-        self.dense.build()
-        self.learnt = [*self.detector.trainable_variables, *self.dense.trainable_variables]
-        self.optimiser = keras.optimizers.Adam(run.rate, global_clipnorm=10.0, name="adam")
-        self.optimiser.build(self.learnt)
-        self.averages = Averages(self.detector.variables, run.average)
+        self.learner = Learner.build(self.detector, run.rate, run.average, run.seed)
+        self.averages = self.learner.averages
         self.progress = {"step": 0, "seconds": 0.0, "factor": 1.0, "best": float("inf"), "best_step": 0, "began": 0}
-        self.steps = {learning: self._step(learning) for learning in (True, False)}
+        self.steps = {
+            learning: compile_step(self.learner, run.shape.slabs, statistics=learning) for learning in (True, False)
+        }
         self.alarms = FalseAlarms(run.folder)
         self.checkpoints = Checkpoints(run.folder / "checkpoints")
         self.resumed = False
@@ -123,22 +119,6 @@ class Trainer:
         self._detect = detector_run(self.detector)
         self._restore()
         self.seconds_before = 0.0 if self.resumed else self.progress["seconds"]
-
-    def _step(self, statistics: bool) -> Callable[..., dict[str, tf.Tensor]]:
-        """Return the compiled training step; `statistics` is whether batch normalisation learns."""
-
-        def step(number: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
-            with tf.GradientTape() as tape:
-                terms = losses(self.detector, self.dense, *arrays, slabs=self.run.shape.slabs, training=statistics)
-                total = tf.add_n([WEIGHTS[name] * term for name, term in terms.items()])
-            gradients = tape.gradient(total, self.learnt)
-            # One batch that overflows must not spoil weights that took days.
-            fit = tf.math.is_finite(tf.linalg.global_norm(gradients))
-            self.optimiser.apply([tf.where(fit, gradient, 0.0) for gradient in gradients])
-            self.averages.update(number)
-            return terms | {"total": total, "fit": tf.cast(fit, tf.float32)}
-
-        return tf.function(step)  # type: ignore[no-any-return]
 
     @property
     def part(self) -> float:
@@ -184,9 +164,8 @@ class Trainer:
         for drawn in self._batches():
             if stop() or self.part >= 1.0:
                 break
-            self.optimiser.learning_rate.assign(self.learning_rate())
-            arrays = [tf.constant(a) for a in vars(drawn).values()]
-            terms = self.steps[not self.cooling](tf.constant(self.progress["step"]), *arrays)
+            step = self.steps[not self.cooling]
+            terms = step(int(self.progress["step"]), self.learning_rate(), list(vars(drawn).values()))
             recent.append({name: float(value) for name, value in terms.items()})
             self._check(recent[-1])
             self.progress["step"] += 1
@@ -299,7 +278,7 @@ class Trainer:
         """Return every variable of the run by its name in a checkpoint."""
         own = {
             variable.path: variable
-            for variable in (*self.detector.variables, *self.dense.variables, *self.optimiser.variables)
+            for variable in (*self.detector.variables, *self.learner.dense.variables, *self.learner.optimiser.variables)
         }
         averages = zip(self.detector.variables, self.averages.values, strict=True)
         return own | {f"average/{variable.path}": average for variable, average in averages}
@@ -379,35 +358,6 @@ def scan_heads(heads: Iterable[Head]) -> Iterator[LabelledStudy]:
     for head in heads:
         hu, labels = head.own_scan()
         yield LabelledStudy(hu, labels, (float(np.mean(head.scan.thickness_mm)), *head.scan.pixel_spacing_mm))
-
-
-def store_weights(detector: Detector, path: Path) -> None:
-    """Write a detector's weights to `path` (.weights.h5), small, and give the detector back what was written.
-
-    Kernels are stored in half precision: rounding them changes scores in the fourth place. As the detector takes the
-    rounded ones over, what is validated and exported afterwards is what lies in the file.
-    """
-    whole = path.with_name(f".whole-{path.name}")
-    detector.save_weights(whole)
-    with h5py.File(whole, "r") as full, h5py.File(path, "w") as small:
-        small.attrs.update(full.attrs)
-
-        def copied(name: str, item: Any) -> None:
-            if isinstance(item, h5py.Group):
-                small.require_group(name).attrs.update(item.attrs)
-            else:
-                values = item[()]
-                kernel = values.ndim > 1
-                small.create_dataset(
-                    name,
-                    data=values.astype(np.float16) if kernel else values,
-                    compression="gzip" if kernel else None,
-                    shuffle=kernel or None,
-                ).attrs.update(item.attrs)
-
-        full.visititems(copied)
-    whole.unlink()
-    detector.load_weights(path)
 
 
 def detector_run(detector: Detector) -> Callable[[np.ndarray[Any, Any]], Outputs]:

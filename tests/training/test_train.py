@@ -13,7 +13,6 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the training environment")
 
 import numpy as np
-import tensorflow as tf
 
 from simulator.diagnosis import Diagnosis
 from simulator.noise_free import NoiseFreeScan
@@ -22,7 +21,8 @@ from training.batches import Shape
 from training.false_alarms import FILE
 from training.history import LOG, entries
 from training.provenance import provenance
-from training.train import Run, Trainer, _to_learn_from, store_weights
+from training.train import Run, Trainer, _to_learn_from
+from training.weight_file import store_weights
 
 pytestmark = pytest.mark.training
 
@@ -84,7 +84,7 @@ def test_all_weights_were_learnt_but_not_the_statistics_of_the_last_part(trained
     moving = [v for v in trained.detector.non_trainable_variables if v.path.endswith("moving_mean")]
     known = [v.numpy() for v in moving]
     assert trained.cooling
-    trained.steps[False](tf.constant(12), *(np.asarray(a) for a in vars(next(trained._batches())).values()))
+    trained.steps[False](12, 1e-3, list(vars(next(trained._batches())).values()))
     for before, after in zip(known, moving, strict=True):
         np.testing.assert_array_equal(before, after)
 
@@ -96,7 +96,7 @@ def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(run: Run, trained: T
     again = Trainer(short)
     assert again.progress == stopped.progress
     for part in ("detector", "dense", "optimiser"):
-        kept, expected = getattr(again, part).variables, getattr(stopped, part).variables
+        kept, expected = getattr(again.learner, part).variables, getattr(stopped.learner, part).variables
         for restored, value in zip(kept, expected, strict=True):
             np.testing.assert_array_equal(restored, value)
     for restored, value in zip(again.averages.values, stopped.averages.values, strict=True):
@@ -132,12 +132,12 @@ def test_a_run_without_a_checkpoint_goes_on_from_published_weights(run: Run, tra
 def test_a_step_whose_losses_are_not_finite_changes_no_weight_and_twenty_end_the_run(run: Run, tmp_path: Path) -> None:
     trainer = Trainer(replace(run, folder=tmp_path))
     drawn = next(trainer._batches())
-    before = [variable.numpy() for variable in trainer.learnt]
+    before = [variable.numpy() for variable in trainer.learner.learnt]
     arrays = {name: np.asarray(value) for name, value in vars(drawn).items()}
     arrays["anchor_boxes"] = np.full_like(arrays["anchor_boxes"], np.nan)
-    terms = {k: float(v) for k, v in trainer.steps[False](tf.constant(0), *arrays.values()).items()}
+    terms = {k: float(v) for k, v in trainer.steps[False](0, 1e-3, list(arrays.values())).items()}
     assert not np.isfinite(terms["total"])
-    for value, expected in zip(trainer.learnt, before, strict=True):
+    for value, expected in zip(trainer.learner.learnt, before, strict=True):
         np.testing.assert_array_equal(value, expected)
     for _ in range(19):
         trainer._check(terms)

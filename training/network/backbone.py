@@ -16,8 +16,9 @@ index `z * slabs + b`. A 2D convolution on it is a 1 x k x k convolution, and th
 from __future__ import annotations
 
 import keras
-import tensorflow as tf
+from keras import ops
 
+from training.network.tensors import Tensor
 from training.network.variants import Variant
 
 EPSILON = 1e-3
@@ -40,7 +41,13 @@ class ConvBNReLU(keras.layers.Layer):  # type: ignore[misc]
             kernel_initializer="he_normal",
             name="convolution",
         )
-        self.normalisation = keras.layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name="normalisation")
+        # Statistics are single precision even where the convolutions are not.
+        self.normalisation = keras.layers.BatchNormalization(
+            momentum=MOMENTUM,
+            epsilon=EPSILON,
+            dtype=keras.config.dtype_policy().variable_dtype,
+            name="normalisation",
+        )
         self.relu = relu
 
     def build(self, shape: tuple[int | None, ...]) -> None:
@@ -48,13 +55,13 @@ class ConvBNReLU(keras.layers.Layer):  # type: ignore[misc]
         self.convolution.build(shape)
         self.normalisation.build((*shape[:-1], self.convolution.filters))
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return [N, H / stride, W / stride, channels]."""
         if self.stride > 1:
             # Padded alike on both sides, whatever the size: "same" depends on whether it is even.
-            x = tf.pad(x, [[0, 0], [self.pad, self.pad], [self.pad, self.pad], [0, 0]])
-        x = self.normalisation(self.convolution(x), training=training)
-        return tf.nn.relu(x) if self.relu else x
+            x = ops.pad(x, [[0, 0], [self.pad, self.pad], [self.pad, self.pad], [0, 0]])
+        x = ops.cast(self.normalisation(self.convolution(x), training=training), self.compute_dtype)
+        return ops.relu(x) if self.relu else x
 
 
 class ZConvolution(keras.layers.Layer):  # type: ignore[misc]
@@ -68,9 +75,9 @@ class ZConvolution(keras.layers.Layer):  # type: ignore[misc]
         """Build for input of `shape` [N, H, W, C]."""
         self.pointwise.build((*shape[:-1], 2 * int(shape[-1] or 0)))
 
-    def call(self, x: tf.Tensor, *, slabs: int, training: bool = False) -> tf.Tensor:
+    def call(self, x: Tensor, *, slabs: int, training: bool = False) -> Tensor:
         """Return [(depth - 1) * slabs, H, W, channels] of x [depth * slabs, H, W, C]."""
-        return self.pointwise(tf.concat([x[:-slabs], x[slabs:]], axis=-1), training=training)
+        return self.pointwise(ops.concatenate([x[:-slabs], x[slabs:]], axis=-1), training=training)
 
 
 class Bottleneck(keras.layers.Layer):  # type: ignore[misc]
@@ -90,10 +97,10 @@ class Bottleneck(keras.layers.Layer):  # type: ignore[misc]
         self.convolve.build(inner)
         self.expand.build(inner)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return x plus its residual, same shape."""
         y = self.convolve(self.reduce(x, training=training), training=training)
-        return tf.nn.relu(x + self.expand(y, training=training))
+        return ops.relu(x + self.expand(y, training=training))
 
 
 class Stage(keras.layers.Layer):  # type: ignore[misc]
@@ -114,7 +121,7 @@ class Stage(keras.layers.Layer):  # type: ignore[misc]
         for block in self.blocks:
             block.build(inner)
 
-    def call(self, x: tf.Tensor, *, slabs: int, training: bool = False) -> tf.Tensor:
+    def call(self, x: Tensor, *, slabs: int, training: bool = False) -> Tensor:
         """Return [(depth - 1) * slabs, H / 2, W / 2, channels] of x [depth * slabs, H, W, C]."""
         x = self.z(self.subsample(x, training=training), slabs=slabs, training=training)
         for block in self.blocks:
@@ -138,7 +145,7 @@ class Backbone(keras.layers.Layer):  # type: ignore[misc]
             stage.build((*shape[:-1], channels))
             channels = stage.channels
 
-    def call(self, x: tf.Tensor, *, slabs: int, training: bool = False) -> list[tf.Tensor]:
+    def call(self, x: Tensor, *, slabs: int, training: bool = False) -> list[Tensor]:
         """Return the maps of the four stages, finest first.
 
         x is [(targets + 4) * slabs, H, W, 1], scaled; the map of stage s (1 .. 4) is

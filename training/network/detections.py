@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import tensorflow as tf
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
 
 from appliance.reading.contract import DETECTION_OVERLAP, MATRIX, MAX_DETECTIONS, MAX_DISMISSED, SCORE_FLOOR
 from training.network.boxes import rows
 from training.network.nms import keep_best
 from training.network.rpn import Proposals
+from training.network.tensors import Tensor, take
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,17 @@ class Judged:
         [S, K] the highest of the three; 0 for entries that only fill the count.
     """
 
-    boxes: tf.Tensor
-    scores: tf.Tensor
-    best: tf.Tensor
+    boxes: Tensor
+    scores: Tensor
+    best: Tensor
 
 
-def slice_numbers(slices: int, count: int) -> tf.Tensor:
+def slice_numbers(slices: int, count: int) -> NDArray[np.int32]:
     """Return int32 [slices * count]: the slice of each row of a flattened [slices, count] list."""
-    return tf.repeat(tf.range(slices), count)
+    return np.repeat(np.arange(slices, dtype=np.int32), count)
 
 
-def detections(judged: Judged, masks: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+def detections(judged: Judged, masks: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Tensor]:
     """Return the contract's detection outputs.
 
     Suppression is within a slice and a type: boxes of different types may lie on one another. `masks(boxes, slices)`
@@ -50,41 +53,41 @@ def detections(judged: Judged, masks: Callable[[tf.Tensor, tf.Tensor], tf.Tensor
     the dearest part after the backbone.
     """
     slices, count, types = judged.scores.shape
-    best, order = tf.math.top_k(judged.best, count)
+    best, order = ops.top_k(judged.best, count)
     boxes, scores = rows(judged.boxes, order), rows(judged.scores, order)
-    kind = tf.math.top_k(scores, 1)[1][..., 0]
+    kind = ops.top_k(scores, 1)[1][..., 0]
     # Boxes of different types are moved apart, so that one suppression serves all types.
-    apart = boxes + tf.cast(kind, tf.float32)[..., None] * float(2 * MATRIX)
-    best = best * keep_best(apart, DETECTION_OVERLAP) * tf.cast(best >= SCORE_FLOOR, tf.float32)
+    apart = boxes + ops.cast(kind, "float32")[..., None] * float(2 * MATRIX)
+    best = best * keep_best(apart, DETECTION_OVERLAP) * ops.cast(best >= SCORE_FLOOR, "float32")
 
-    best, index = tf.math.top_k(tf.reshape(best, [slices * count]), MAX_DETECTIONS)
-    real = tf.cast(best > 0.0, tf.float32)
-    number = tf.gather(slice_numbers(slices, count), index)
-    box = tf.gather(tf.reshape(boxes, [slices * count, 4]), index)
-    score = tf.gather(tf.reshape(scores, [slices * count, types]), index)
-    of_kind = tf.one_hot(tf.gather(tf.reshape(kind, [slices * count]), index), types)
-    logits = tf.cast(masks(box, number), tf.float32)
-    mask = tf.sigmoid(tf.reduce_sum(logits * of_kind[:, None, None, :], axis=-1))
+    best, index = ops.top_k(ops.reshape(best, [slices * count]), MAX_DETECTIONS)
+    real = ops.cast(best > 0.0, "float32")
+    number = take(slice_numbers(slices, count), index)
+    box = take(ops.reshape(boxes, [slices * count, 4]), index)
+    score = take(ops.reshape(scores, [slices * count, types]), index)
+    of_kind = ops.one_hot(take(ops.reshape(kind, [slices * count]), index), types)
+    logits = ops.cast(masks(box, number), "float32")
+    mask = ops.sigmoid(ops.sum(logits * of_kind[:, None, None, :], axis=-1))
     return {
-        "detection_count": tf.cast(tf.reduce_sum(real, keepdims=True), tf.int32),
-        "detection_slice": number * tf.cast(real, tf.int32),
+        "detection_count": ops.cast(ops.sum(real, keepdims=True), "int32"),
+        "detection_slice": number * ops.cast(real, "int32"),
         "detection_box": box * real[:, None],
         "detection_score": score * real[:, None],
         "detection_mask": mask * real[:, None, None],
     }
 
 
-def dismissed_outputs(judged: Judged, candidates: Proposals) -> dict[str, tf.Tensor]:
+def dismissed_outputs(judged: Judged, candidates: Proposals) -> dict[str, Tensor]:
     """Return the contract's dismissed outputs: proposals of which no type reached the floor, by falling objectness."""
     slices, count, types = judged.scores.shape
-    below = candidates.valid * tf.cast(judged.best < SCORE_FLOOR, tf.float32)
-    objectness = tf.sigmoid(candidates.logits) * below
-    objectness, index = tf.math.top_k(tf.reshape(objectness, [slices * count]), MAX_DISMISSED)
-    real = tf.cast(objectness > 0.0, tf.float32)
-    number = tf.gather(slice_numbers(slices, count), index)
+    below = candidates.valid * ops.cast(judged.best < SCORE_FLOOR, "float32")
+    objectness = ops.sigmoid(candidates.logits) * below
+    objectness, index = ops.top_k(ops.reshape(objectness, [slices * count]), MAX_DISMISSED)
+    real = ops.cast(objectness > 0.0, "float32")
+    number = take(slice_numbers(slices, count), index)
     return {
-        "dismissed_count": tf.cast(tf.reduce_sum(real, keepdims=True), tf.int32),
-        "dismissed_slice": number * tf.cast(real, tf.int32),
-        "dismissed_box": tf.gather(tf.reshape(judged.boxes, [slices * count, 4]), index) * real[:, None],
-        "dismissed_score": tf.gather(tf.reshape(judged.scores, [slices * count, types]), index) * real[:, None],
+        "dismissed_count": ops.cast(ops.sum(real, keepdims=True), "int32"),
+        "dismissed_slice": number * ops.cast(real, "int32"),
+        "dismissed_box": take(ops.reshape(judged.boxes, [slices * count, 4]), index) * real[:, None],
+        "dismissed_score": take(ops.reshape(judged.scores, [slices * count, types]), index) * real[:, None],
     }

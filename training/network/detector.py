@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import keras
-import tensorflow as tf
+from keras import ops
 
 from appliance.reading.contract import CLIP_HU, MATRIX, SCALED_RANGE
 from training.network.backbone import Backbone
@@ -24,16 +24,17 @@ from training.network.feature_pyramid import FeaturePyramid
 from training.network.heads import CLASSIFIER_GRID, MASK_GRID, ClassifierHead, MaskHead
 from training.network.roi_align import align
 from training.network.rpn import Proposals, RegionProposalNetwork, proposals
+from training.network.tensors import Tensor
 from training.network.variants import Variant
 
 # Masks are read at stride 4 whatever the box: 28 cells of a 112 px box are 4 px each.
 MASK_LEVELS: Final = 1
 
 
-def scale(hu: tf.Tensor) -> tf.Tensor:
+def scale(hu: Tensor) -> Tensor:
     """Return HU as `contract.scale_hu` does, inside the graph: NaN is 0 HU, then clipped to +-240 HU, then [-3, 3]."""
-    hu = tf.where(tf.math.is_nan(hu), 0.0, hu)  # a scalar: zeros_like would stand in the exported graph as 21 MB
-    return tf.clip_by_value(hu, -CLIP_HU, CLIP_HU) * (SCALED_RANGE / CLIP_HU)
+    hu = ops.where(ops.isnan(hu), 0.0, hu)  # a scalar: zeros_like would stand in the exported graph as 21 MB
+    return ops.clip(hu, -CLIP_HU, CLIP_HU) * (SCALED_RANGE / CLIP_HU)
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,19 @@ class Passage:
         [S, R, 4], [S, R, 4] and [S, R, 4]: the boxes that the classifier looked at, and what it says of them.
     """
 
-    pyramid: list[tf.Tensor]
-    anchor_logits: tf.Tensor
-    anchor_offsets: tf.Tensor
+    pyramid: list[Tensor]
+    anchor_logits: Tensor
+    anchor_offsets: Tensor
     candidates: Proposals
-    boxes: tf.Tensor
-    class_logits: tf.Tensor
-    box_offsets: tf.Tensor
+    boxes: Tensor
+    class_logits: Tensor
+    box_offsets: Tensor
 
     def judge(self) -> Judged:
         """Return what the classifier makes of the proposals, where it looked at all of them."""
         boxes = decode(self.box_offsets, self.boxes, MATRIX)
-        scores = tf.nn.softmax(tf.cast(self.class_logits, tf.float32), axis=-1)[..., 1:]
-        return Judged(boxes, scores, tf.reduce_max(scores, axis=-1) * self.candidates.valid)
+        scores = ops.softmax(ops.cast(self.class_logits, "float32"), axis=-1)[..., 1:]
+        return Judged(boxes, scores, ops.max(scores, axis=-1) * self.candidates.valid)
 
 
 class Detector(keras.Model):  # type: ignore[misc]
@@ -85,7 +86,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         for layer in (self.feature_pyramid, self.rpn, self.classifier, self.mask_head):
             layer.build()
 
-    def call(self, hu: tf.Tensor) -> dict[str, tf.Tensor]:
+    def call(self, hu: Tensor) -> dict[str, Tensor]:
         """Return the contract's outputs for a chunk `hu` [targets + 4, 512, 512]."""
         seen = self.passage(scale(hu)[..., None], lambda candidates: candidates.boxes)
         judged = seen.judge()
@@ -93,7 +94,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         return found | dismissed_outputs(judged, seen.candidates)
 
     def passage(
-        self, slices: tf.Tensor, choose: Callable[[Proposals], tf.Tensor], slabs: int = 1, training: bool = False
+        self, slices: Tensor, choose: Callable[[Proposals], Tensor], slabs: int = 1, training: bool = False
     ) -> Passage:
         """Return all that lies between scaled slices [(targets + 4) * slabs, H, W, 1] and the detections.
 
@@ -106,28 +107,28 @@ class Detector(keras.Model):  # type: ignore[misc]
         boxes = choose(candidates)
         count, each = boxes.shape[:2]
         class_logits, box_offsets = self.classify(
-            pyramid, tf.reshape(boxes, [count * each, 4]), slice_numbers(count, each)
+            pyramid, ops.reshape(boxes, [count * each, 4]), slice_numbers(count, each)
         )
         return Passage(
             pyramid,
-            tf.concat(logits, axis=1),
-            tf.concat(offsets, axis=1),
+            ops.concatenate(logits, axis=1),
+            ops.concatenate(offsets, axis=1),
             candidates,
             boxes,
-            tf.reshape(class_logits, [count, each, class_logits.shape[-1]]),
-            tf.reshape(box_offsets, [count, each, 4]),
+            ops.reshape(class_logits, [count, each, class_logits.shape[-1]]),
+            ops.reshape(box_offsets, [count, each, 4]),
         )
 
-    def pyramid(self, slices: tf.Tensor, slabs: int = 1, training: bool = False) -> list[tf.Tensor]:
+    def pyramid(self, slices: Tensor, slabs: int = 1, training: bool = False) -> list[Tensor]:
         """Return the feature pyramid of scaled slices [(targets + 4) * slabs, H, W, 1], depth-major."""
         maps = self.backbone(slices, slabs=slabs, training=training)
         return list(self.feature_pyramid(maps, slabs=slabs))
 
-    def classify(self, pyramid: list[tf.Tensor], boxes: tf.Tensor, slices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def classify(self, pyramid: list[Tensor], boxes: Tensor, slices: Tensor) -> tuple[Tensor, Tensor]:
         """Return class logits [K, 4] and box offsets [K, 4] for `boxes` [K, 4] on `slices` [K]."""
         logits, offsets = self.classifier(align(pyramid, boxes, slices, CLASSIFIER_GRID))
         return logits, offsets
 
-    def masks(self, pyramid: list[tf.Tensor], boxes: tf.Tensor, slices: tf.Tensor) -> tf.Tensor:
+    def masks(self, pyramid: list[Tensor], boxes: Tensor, slices: Tensor) -> Tensor:
         """Return mask logits [K, 56, 56, 3] of the three types for `boxes` [K, 4] on `slices` [K]."""
         return self.mask_head(align(pyramid[:MASK_LEVELS], boxes, slices, MASK_GRID))

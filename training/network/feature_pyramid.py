@@ -10,8 +10,9 @@ N slices of a target are N shifted views of the stack, so a projection is a conc
 from __future__ import annotations
 
 import keras
-import tensorflow as tf
+from keras import ops
 
+from training.network.tensors import Tensor
 from training.network.variants import Variant
 
 
@@ -27,11 +28,11 @@ class Projection(keras.layers.Layer):  # type: ignore[misc]
         """Build for input of `shape` [N, H, W, C]."""
         self.pointwise.build((*shape[:-1], self.depth * int(shape[-1] or 0)))
 
-    def call(self, x: tf.Tensor, *, slabs: int) -> tf.Tensor:
+    def call(self, x: Tensor, *, slabs: int) -> Tensor:
         """Return [targets * slabs, H, W, channels] of x [(targets + depth - 1) * slabs, H, W, C]."""
         count = x.shape[0] - (self.depth - 1) * slabs
         windows = [x[i * slabs : i * slabs + count] for i in range(self.depth)]
-        return self.pointwise(tf.concat(windows, axis=-1) if self.depth > 1 else x)
+        return self.pointwise(ops.concatenate(windows, axis=-1) if self.depth > 1 else x)
 
 
 class FeaturePyramid(keras.layers.Layer):  # type: ignore[misc]
@@ -56,13 +57,13 @@ class FeaturePyramid(keras.layers.Layer):  # type: ignore[misc]
             projection.build((None, None, None, channels))
             smoothing.build((None, None, None, self.channels))
 
-    def call(self, maps: list[tf.Tensor], *, slabs: int) -> list[tf.Tensor]:
+    def call(self, maps: list[Tensor], *, slabs: int) -> list[Tensor]:
         """Return the pyramid, finest level first: [targets * slabs, H_l, W_l, channels] each."""
-        merged: list[tf.Tensor] = []
+        merged: list[Tensor] = []
         for i in reversed(range(len(maps))):
             lateral = self.projections[i](maps[i], slabs=slabs)
             if merged:
                 # Nearest-neighbour upsampling by repetition: a resize op would bring coordinate conventions along.
-                lateral = lateral + tf.repeat(tf.repeat(merged[0], 2, axis=1), 2, axis=2)
+                lateral = lateral + ops.repeat(ops.repeat(merged[0], 2, axis=1), 2, axis=2)
             merged.insert(0, lateral)
-        return [tf.nn.relu(smooth(x)) for smooth, x in zip(self.smoothings, merged, strict=True)]
+        return [ops.relu(smooth(x)) for smooth, x in zip(self.smoothings, merged, strict=True)]

@@ -7,9 +7,10 @@ from __future__ import annotations
 from typing import Final
 
 import keras
-import tensorflow as tf
+from keras import ops
 
 from appliance.reading.contract import MASK_SIZE, TYPES
+from training.network.tensors import Tensor
 from training.network.variants import Variant
 
 CLASSIFIER_GRID: Final = 7
@@ -40,9 +41,9 @@ class ClassifierHead(keras.layers.Layer):  # type: ignore[misc]
         for layer in (self.logits, self.offsets):
             layer.build((None, self.hidden.units))
 
-    def call(self, features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def call(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return class logits [K, 4] and box offsets [K, 4] of features [K, 7, 7, C]."""
-        x = self.hidden(tf.reshape(features, [-1, self.features]))
+        x = self.hidden(ops.reshape(features, [-1, self.features]))
         return self.logits(x), self.offsets(x)
 
 
@@ -79,7 +80,7 @@ class MaskHead(keras.layers.Layer):  # type: ignore[misc]
         self.upsample.build((None, MASK_GRID, MASK_GRID, self.width))
         self.logits.build((None, MASK_SIZE, MASK_SIZE, self.width))
 
-    def call(self, features: tf.Tensor) -> tf.Tensor:
+    def call(self, features: Tensor) -> Tensor:
         """Return mask logits [K, 56, 56, 3] of features [K, 28, 28, C]."""
         x = features
         for convolution in self.convolutions:

@@ -12,23 +12,24 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from training.network.boxes import overlaps
+from training.network.tensors import Tensor
 
 # 8 rounds equalled greedy suppression on 240 random sets of 256 boxes, 4 did not.
 ROUNDS: Final = 12
 
 
-def keep_best(boxes: tf.Tensor, threshold: float) -> tf.Tensor:
+def keep_best(boxes: Tensor, threshold: float) -> Tensor:
     """Return 1.0 for each box that greedy suppression keeps and 0.0 for the others: [S, K].
 
     `boxes` [S, K, 4] are ordered by falling score; a pair that overlaps by more than `threshold` is too close.
     """
     count = boxes.shape[1]
     upper = np.triu(np.ones((count, count), np.float32), k=1)
-    suppresses = tf.cast(overlaps(boxes, boxes) > threshold, tf.float32) * upper
-    keep = tf.ones_like(boxes[:, None, :, 0])
+    suppresses = ops.cast(overlaps(boxes, boxes) > threshold, "float32") * upper
+    keep = ops.ones_like(boxes[:, None, :, 0])
     for _ in range(ROUNDS):
-        keep = tf.cast(tf.matmul(keep, suppresses) < 0.5, tf.float32)
+        keep = ops.cast(ops.matmul(keep, suppresses) < 0.5, "float32")
     return keep[:, 0]

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import keras
-import tensorflow as tf
+from keras import ops
 
 from appliance.reading.anchors import PER_CELL, level_anchors
 from appliance.reading.contract import ANCHOR_SIZES_PX, PROPOSAL_OVERLAP, PROPOSALS_KEPT, PROPOSALS_PER_SLICE
 from training.network.boxes import decode, rows
 from training.network.nms import keep_best
+from training.network.tensors import Tensor, take
 from training.network.variants import Variant
 
 SUPPRESSED_LOGIT: Final = -1e4
@@ -36,13 +37,13 @@ class Proposals:
         [S, K] objectness; `SUPPRESSED_LOGIT` marks an entry that only fills the count.
     """
 
-    boxes: tf.Tensor
-    logits: tf.Tensor
+    boxes: Tensor
+    logits: Tensor
 
     @property
-    def valid(self) -> tf.Tensor:
+    def valid(self) -> Tensor:
         """[S, K] 1.0 where the entry is a proposal."""
-        return tf.cast(self.logits > 0.5 * SUPPRESSED_LOGIT, tf.float32)
+        return ops.cast(self.logits > 0.5 * SUPPRESSED_LOGIT, "float32")
 
 
 class RegionProposalNetwork(keras.layers.Layer):  # type: ignore[misc]
@@ -76,18 +77,18 @@ class RegionProposalNetwork(keras.layers.Layer):  # type: ignore[misc]
         for layer in (self.shared, self.objectness, self.offsets):
             layer.build((None, None, None, self.channels))
 
-    def call(self, pyramid: list[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    def call(self, pyramid: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return objectness logits [S, A_l] and box offsets [S, A_l, 4] of each level, in the anchors' order."""
         logits, offsets = [], []
         for level in pyramid:
             x = self.shared(level)
             slices, anchors = x.shape[0], x.shape[1] * x.shape[2] * PER_CELL
-            logits.append(tf.reshape(self.objectness(x), [slices, anchors]))
-            offsets.append(tf.reshape(self.offsets(x), [slices, anchors, 4]))
+            logits.append(ops.reshape(self.objectness(x), [slices, anchors]))
+            offsets.append(ops.reshape(self.offsets(x), [slices, anchors, 4]))
         return logits, offsets
 
 
-def proposals(logits: list[tf.Tensor], offsets: list[tf.Tensor], matrix: int) -> Proposals:
+def proposals(logits: list[Tensor], offsets: list[Tensor], matrix: int) -> Proposals:
     """Return the best proposals of each slice of a `matrix` x `matrix` grid, after suppression.
 
     The best of each level are drawn first (the best 256 of all levels are among the best 256 of each), so that
@@ -97,11 +98,11 @@ def proposals(logits: list[tf.Tensor], offsets: list[tf.Tensor], matrix: int) ->
     for level in range(len(ANCHOR_SIZES_PX)):
         anchors = level_anchors(matrix, level)
         count = min(PROPOSALS_PER_SLICE, anchors.shape[0])
-        score, index = tf.math.top_k(tf.cast(logits[level], tf.float32), count)
-        boxes.append(decode(rows(offsets[level], index), tf.gather(anchors, index), matrix))
+        score, index = ops.top_k(ops.cast(logits[level], "float32"), count)
+        boxes.append(decode(rows(offsets[level], index), take(anchors, index), matrix))
         scores.append(score)
-    score, index = tf.math.top_k(tf.concat(scores, axis=1), PROPOSALS_PER_SLICE)
-    best = rows(tf.concat(boxes, axis=1), index)
+    score, index = ops.top_k(ops.concatenate(scores, axis=1), PROPOSALS_PER_SLICE)
+    best = rows(ops.concatenate(boxes, axis=1), index)
     keep = keep_best(best, PROPOSAL_OVERLAP)
-    score, index = tf.math.top_k(keep * score + (1.0 - keep) * SUPPRESSED_LOGIT, PROPOSALS_KEPT)
+    score, index = ops.top_k(keep * score + (1.0 - keep) * SUPPRESSED_LOGIT, PROPOSALS_KEPT)
     return Proposals(rows(best, index), score)
