@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The processes that keep a burst supplied: each makes heads of its own and draws batches from them.
+
+A process opens its own heads only: what is found in a head once (where blood and mimics lie) is found once. Each
+goes on making heads between batches, so that the last minute's are not the first one's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+from dataclasses import dataclass
+from multiprocessing.context import ForkContext
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from simulator.fields import stream
+from simulator.population import CLEAR, REALISTIC, TRAINING, Population
+from simulator.recipes import TRAINING_SEEDS
+from training.batches import Shape, batch
+from training.burst.slots import Slots
+from training.heads import Head, find_heads, make_one
+
+log = logging.getLogger(__name__)
+
+FIRST_SEED: Final = TRAINING_SEEDS.start + 500_000
+"""Of the first process of a burst numbered 0."""
+SEEDS_A_BURST: Final = 20_000
+SEEDS_A_PROCESS: Final = 1_000
+SHARES: Final = ((CLEAR, 0.15), (REALISTIC, 0.5), (TRAINING, 0.35))
+
+
+@dataclass(frozen=True)
+class Supply:
+    """How a process divides its time.
+
+    Attributes
+    ----------
+    first: heads before the first batch.
+    batches_a_head: batches after which one more head is made.
+    most: heads that a process makes when nobody waits for a batch.
+    """
+
+    first: int = 10
+    batches_a_head: int = 25
+    most: int = 40
+
+
+def population_of(seed: int) -> Population:
+    """Return the population that a seed's head is drawn from."""
+    drawn = stream(seed, "population of a burst").choice(len(SHARES), p=[share for _, share in SHARES])
+    return SHARES[int(drawn)][0]
+
+
+def start_drawers(
+    count: int, burst: int, folder: Path, shape: Shape, slots: Slots, supply: Supply, context: ForkContext
+) -> list[Any]:
+    """Start `count` processes that fill `slots` with batches of a shape; they end with this process, or when told to.
+
+    Heads are kept in `folder`; the seeds of a burst (0, 1, ...) are its own.
+    """
+    drawers = []
+    for number in range(count):
+        seed = FIRST_SEED + burst * SEEDS_A_BURST + number * SEEDS_A_PROCESS
+        drawer = context.Process(
+            target=_draw,
+            args=(folder / f"{number:02}", seed, shape, slots, supply),
+            daemon=True,
+            name=f"drawer {number}",
+        )
+        drawer.start()
+        drawers.append(drawer)
+    return drawers
+
+
+def _draw(folder: Path, seed: int, shape: Shape, slots: Slots, supply: Supply) -> None:
+    """Make heads from `seed` on, and draw batches for ever."""
+    os.nice(19)  # the trainer, and its compilers, must never wait for a processor
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    heads: list[Head] = []
+    since = 0
+
+    def make_next() -> None:
+        nonlocal seed
+        try:
+            make_one(folder, seed, population_of(seed))
+        except Exception:  # one head in thousands that cannot be drawn is no reason to end
+            log.exception("the head of seed %d cannot be made", seed)
+        known = {head.seed for head in heads}
+        heads.extend(head for head in find_heads(folder) if head.seed not in known)
+        seed += 1
+
+    while len(heads) < supply.first:
+        make_next()
+    while True:
+        if since >= supply.batches_a_head:
+            make_next()
+            since = 0
+        try:
+            place = slots.free.get(block=len(heads) >= supply.most)
+        except queue.Empty:
+            make_next()
+            continue
+        slots.fill(place, batch(heads, shape, rng))
+        since += 1
