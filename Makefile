@@ -8,6 +8,7 @@ SEED ?= 1
 TRAIN ?= var/training/long
 PIP = -m pip install --quiet --disable-pip-version-check
 
+comma := ,
 # A lock that changed makes its environment again, and a second run needs no network.
 stamp = $(1)/.installed-$(shell sha256sum environments/$(2).lock | cut -c1-12)
 SERVICE := $(call stamp,.venv,development)
@@ -76,34 +77,20 @@ environments: $(SERVICE) $(TRITON) $(TRAINING) $(ENGINES)  ## the four Python en
 system:
 	@sh deploy/install-system-packages.sh
 
-.venv/.installed-%: environments/development.lock | system
-	@[ ! -L .venv ] || { echo '.venv is a link: update it where it lies, --clear would empty it'; exit 1; }
-	@echo "making .venv (service, simulator, benchmarks, tests) ..."
-	@$(PYTHON) -m venv --clear .venv
-	@.venv/bin/python $(PIP) --no-deps --require-hashes -r environments/development.lock
-	@.venv/bin/python $(PIP) --no-deps --no-build-isolation --editable .
-	@touch $@
-
-.venv-triton/.installed-%: environments/triton.lock | system
-	@[ ! -L .venv-triton ] || { echo '.venv-triton is a link: update it where it lies, --clear would empty it'; exit 1; }
-	@echo "making .venv-triton (tritonserver and its model processes) ..."
-	@$(PYTHON) -m venv --clear .venv-triton
-	@.venv-triton/bin/python $(PIP) --no-deps --require-hashes -r environments/triton.lock
-	@touch $@
-
-.venv-training/.installed-%: environments/training.lock | system
-	@[ ! -L .venv-training ] || { echo '.venv-training is a link: update it where it lies, --clear would empty it'; exit 1; }
-	@echo "making .venv-training (TensorFlow) ..."
-	@$(PYTHON) -m venv --clear .venv-training
-	@.venv-training/bin/python $(PIP) --no-deps --require-hashes -r environments/training.lock
-	@touch $@
-
-.venv-engines/.installed-%: environments/engines.lock | system
-	@[ ! -L .venv-engines ] || { echo '.venv-engines is a link: update it where it lies, --clear would empty it'; exit 1; }
-	@echo "making .venv-engines (TensorRT-RTX) ..."
-	@$(PYTHON) -m venv --clear .venv-engines
-	@.venv-engines/bin/python $(PIP) --no-deps --require-hashes -r environments/engines.lock
-	@touch $@
+# $(call environment,folder,lock,what it is for,package to install editable or none): made anew when its lock changes.
+define environment
+$(1)/.installed-%: environments/$(2).lock | system
+	@[ ! -L $(1) ] || { echo '$(1) is a link: update it where it lies, --clear would empty it'; exit 1; }
+	@echo "making $(1) ($(3)) ..."
+	@$$(PYTHON) -m venv --clear $(1)
+	@$(1)/bin/python $$(PIP) --no-deps --require-hashes -r environments/$(2).lock
+	$(if $(4),@$(1)/bin/python $$(PIP) --no-deps --no-build-isolation --editable $(4))
+	@touch $$@
+endef
+$(eval $(call environment,.venv,development,service$(comma) simulator$(comma) benchmarks$(comma) tests,.))
+$(eval $(call environment,.venv-triton,triton,tritonserver and its model processes))
+$(eval $(call environment,.venv-training,training,TensorFlow))
+$(eval $(call environment,.venv-engines,engines,TensorRT-RTX))
 
 locks: environments
 	.venv/bin/python environments/lock.py service

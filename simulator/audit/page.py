@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -63,6 +63,20 @@ def draw(path: Path, cases: Sequence[Case], bars: Sequence[Bar], independent: Se
     figure.savefig(path, dpi=80)
 
 
+_Corner = Literal["upper left", "upper right", "lower right"]
+
+
+def _frame(
+    plot: Axes, title: str, *, x: str = "", y: str = "", legend: _Corner | None = None, legend_size: int = 8
+) -> None:
+    """Give a plot its title, the names of its axes and, where `legend` says, a legend."""
+    plot.set_title(title)
+    plot.set_xlabel(x)
+    plot.set_ylabel(y)
+    if legend is not None:
+        plot.legend(fontsize=legend_size, loc=legend)
+
+
 def _areas(plot: Axes, bars: Sequence[Bar]) -> None:
     """Each classifier's area, with what is allowed."""
     shown = [bar for bar in bars if bar.subject.endswith("AUC") and "detector" not in bar.subject][::-1]
@@ -74,7 +88,7 @@ def _areas(plot: Axes, bars: Sequence[Bar]) -> None:
     )
     plot.axvline(0.5, color="grey", lw=0.8)
     plot.set_xlim(0.3, 1.0)
-    plot.set_title("told without seeing the blood (AUC)")
+    _frame(plot, "told without seeing the blood (AUC)")
 
 
 def _detector(plot: Axes, cases: Sequence[Case]) -> None:
@@ -85,9 +99,7 @@ def _detector(plot: Axes, cases: Sequence[Case]) -> None:
     plot.plot([(none >= cut).mean() for cut in cuts], [(blood >= cut).mean() for cut in cuts], color="tab:blue")
     plot.plot([0, 1], [0, 1], color="grey", lw=0.8)
     area = (np.sign(blood[:, None] - none).mean() + 1) / 2
-    plot.set_title(f"60 HU detector: AUC {area:.3f} (paper {PAPER_AUC})")
-    plot.set_xlabel("1 - specificity")
-    plot.set_ylabel("sensitivity")
+    _frame(plot, f"60 HU detector: AUC {area:.3f} (paper {PAPER_AUC})", x="1 - specificity", y="sensitivity")
 
 
 def _tissue(plot: Axes, cases: Sequence[Case]) -> None:
@@ -104,9 +116,7 @@ def _tissue(plot: Axes, cases: Sequence[Case]) -> None:
             alpha=0.7,
         )
         plot.axvspan(low, high, **_CITED)
-    plot.legend(fontsize=8, loc="upper left")
-    plot.set_xlabel("median HU of pure tissue in a head, before the scanner")
-    plot.set_title("tissue")
+    _frame(plot, "tissue", x="median HU of pure tissue in a head, before the scanner", legend="upper left")
 
 
 def _power(plot: Axes, cases: Sequence[Case]) -> None:
@@ -114,25 +124,26 @@ def _power(plot: Axes, cases: Sequence[Case]) -> None:
     for case in cases:
         figures, colour = case.scanner, _colour(case.entry.population)
         plot.plot(figures.frequency_per_mm, figures.power, color=colour, alpha=0.25, lw=0.7)
-    plot.set_xlabel("spatial frequency, 1/mm")
-    plot.set_ylabel("noise power, peak 1")
-    plot.set_title("noise power (blue: realistic scanners, orange: others)")
+    _frame(
+        plot,
+        "noise power (blue: realistic scanners, orange: others)",
+        x="spatial frequency, 1/mm",
+        y="noise power, peak 1",
+    )
 
 
 def _noise(plot: Axes, cases: Sequence[Case]) -> None:
     """Noise by scanner."""
     plot.axvspan(*NOISE_HU, **_CITED)
     _by_population(plot, cases, [case.scanner.noise_hu for case in cases], np.arange(0, 16, 0.5).tolist())
-    plot.set_xlabel("standard deviation in the middle of a phantom at 5 mm, HU")
-    plot.set_title("noise")
+    _frame(plot, "noise", x="standard deviation in the middle of a phantom at 5 mm, HU")
 
 
 def _edges(plot: Axes, cases: Sequence[Case]) -> None:
     """Edge spread by scanner."""
     plot.axvspan(*EDGE_MM, **_CITED)
     _by_population(plot, cases, [case.scanner.edge_mm for case in cases], np.arange(0.2, 2.0, 0.05).tolist())
-    plot.set_xlabel("full width at half maximum of a rod's edge, mm")
-    plot.set_title("edges")
+    _frame(plot, "edges", x="full width at half maximum of a rod's edge, mm")
 
 
 def _by_population(plot: Axes, cases: Sequence[Case], values: Sequence[float], bins: Sequence[float]) -> None:
@@ -159,9 +170,7 @@ def _volumes(plot: Axes, cases: Sequence[Case], independent: Sequence[Entry]) ->
         plot.step(drawn, np.arange(1, len(drawn) + 1) / len(drawn), where="post", label="audit, realistic heads")
     plot.plot(TEST_QUARTILES_ML, (0.25, 0.5, 0.75), "o", color="tab:green", label="the paper's quartiles")
     plot.set_xscale("log")
-    plot.set_xlabel("labelled volume, mL")
-    plot.legend(fontsize=8, loc="upper left")
-    plot.set_title("volumes")
+    _frame(plot, "volumes", x="labelled volume, mL", legend="upper left")
 
 
 def _types(plot: Axes, independent: Sequence[Entry]) -> None:
@@ -174,8 +183,7 @@ def _types(plot: Axes, independent: Sequence[Entry]) -> None:
     plot.bar(at - 0.2, [counts[place] for place in places], 0.4, label="independent cohort")
     plot.bar(at + 0.2, [TEST_COHORT[f][s] for f, s in places], 0.4, label="Table 1", color="tab:green", alpha=0.5)
     plot.set_xticks(at, [f"{finding} {size}" for finding, size in places], rotation=60, ha="right", fontsize=8)
-    plot.legend(fontsize=8, loc="upper right")
-    plot.set_title("types and sizes")
+    _frame(plot, "types and sizes", legend="upper right")
 
 
 def _plot_dense_pieces(plot: Axes, cases: Sequence[Case]) -> None:
@@ -190,10 +198,13 @@ def _plot_dense_pieces(plot: Axes, cases: Sequence[Case]) -> None:
         plot.axhspan(*np.percentile(healthy, [5, 95]), color="grey", alpha=0.2, label="without blood, 5-95 %")
     plot.set_xscale("log")
     plot.set_yscale("log")
-    plot.set_xlabel("labelled volume, mL")
-    plot.set_ylabel("largest piece above 60 HU, mL")
-    plot.legend(fontsize=8, loc="lower right")
-    plot.set_title("what a threshold sees of the blood")
+    _frame(
+        plot,
+        "what a threshold sees of the blood",
+        x="labelled volume, mL",
+        y="largest piece above 60 HU, mL",
+        legend="lower right",
+    )
 
 
 def _depths(plot: Axes, cases: Sequence[Case]) -> None:
@@ -208,10 +219,14 @@ def _depths(plot: Axes, cases: Sequence[Case]) -> None:
     plot.plot([30], [15], "s", color="tab:green", label="epidural, surgery from 30 mL or 15 mm (Bullock 2006)")
     plot.axhline(10, color="tab:green", ls=":", label="subdural, surgery from 10 mm (Bullock 2006)")
     plot.set_xscale("log")
-    plot.set_xlabel("labelled extra-axial volume, mL")
-    plot.set_ylabel("deepest in a slice, mm")
-    plot.legend(fontsize=7, loc="upper left")
-    plot.set_title("depth for volume")
+    _frame(
+        plot,
+        "depth for volume",
+        x="labelled extra-axial volume, mL",
+        y="deepest in a slice, mm",
+        legend="upper left",
+        legend_size=7,
+    )
 
 
 def _contrast(plot: Axes, cases: Sequence[Case]) -> None:
@@ -233,18 +248,20 @@ def _contrast(plot: Axes, cases: Sequence[Case]) -> None:
         )
     plot.axhspan(*CONTRAST_HU, **_CITED)
     plot.set_xlim(0, 1)
-    plot.set_xlabel("share of extra-axial blood more than 2.5 mm from bone")
-    plot.set_ylabel("HU above the brain beside it")
-    plot.legend(fontsize=8, loc="lower right")
-    plot.set_title("extra-axial blood beside bone")
+    _frame(
+        plot,
+        "extra-axial blood beside bone",
+        x="share of extra-axial blood more than 2.5 mm from bone",
+        y="HU above the brain beside it",
+        legend="lower right",
+    )
 
 
 def _plot_bright(plot: Axes, cases: Sequence[Case]) -> None:
     """Share of labelled voxels brighter than a clot can be, by type."""
     shares = [[case.reader.bright[str(kind)] for case in cases if str(kind) in case.reader.bright] for kind in TYPES]
     plot.boxplot([share or [0.0] for share in shares], tick_labels=[str(kind) for kind in TYPES], whis=(5, 95))
-    plot.set_ylabel("share of labelled voxels above 100 HU")
-    plot.set_title("labels on bone")
+    _frame(plot, "labels on bone", y="share of labelled voxels above 100 HU")
 
 
 def _dura(plot: Axes, cases: Sequence[Case]) -> None:
@@ -263,9 +280,12 @@ def _dura(plot: Axes, cases: Sequence[Case]) -> None:
         for name in ("falx behind", "falx in front")
     }
     seen = [float(np.mean(np.array(rise) >= SEEN_HU)) if rise else 0.0 for rise in rises.values()]
-    plot.legend(fontsize=8, loc="upper right")
-    plot.set_xlabel("HU in slices of 5 mm, before the scanner")
-    plot.set_title(f"dura; falx seen behind {seen[0]:.0%} (88 %), in front {seen[1]:.0%} (38 %)")
+    _frame(
+        plot,
+        f"dura; falx seen behind {seen[0]:.0%} (88 %), in front {seen[1]:.0%} (38 %)",
+        x="HU in slices of 5 mm, before the scanner",
+        legend="upper right",
+    )
 
 
 def _brains(plot: Axes, cases: Sequence[Case]) -> None:
@@ -284,10 +304,13 @@ def _brains(plot: Axes, cases: Sequence[Case]) -> None:
         plot.axhline(hu, color="tab:green", lw=0.8)
     for share in REAL_FLUID:
         plot.axvline(share, color="tab:green", lw=0.8)
-    plot.set_xlabel("fluid of the deep brain, share (lines: two real heads)")
-    plot.set_ylabel("median HU of the brain above the base")
-    plot.legend(fontsize=8, loc="upper right")
-    plot.set_title("brain and fluid")
+    _frame(
+        plot,
+        "brain and fluid",
+        x="fluid of the deep brain, share (lines: two real heads)",
+        y="median HU of the brain above the base",
+        legend="upper right",
+    )
 
 
 def _cisterns(plot: Axes, cases: Sequence[Case]) -> None:
@@ -296,6 +319,9 @@ def _cisterns(plot: Axes, cases: Sequence[Case]) -> None:
     ours = [case for case in cases if case.reader.cisternal is not None and case.volumes_ml.get(kind)]
     plot.plot([case.volumes_ml[kind] for case in ours], [case.reader.cisternal or 0 for case in ours], "o", ms=4)
     plot.set_xscale("log")
-    plot.set_xlabel("labelled subarachnoid volume, mL")
-    plot.set_ylabel("share in basal cisterns and fissures")
-    plot.set_title("where subarachnoid blood lies")
+    _frame(
+        plot,
+        "where subarachnoid blood lies",
+        x="labelled subarachnoid volume, mL",
+        y="share in basal cisterns and fissures",
+    )
