@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A small part of what `python -m tests.fuzz` does, and every input that once found something."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.campaign import SEEDS, campaign, replay, try_input
+from tests.fuzz.targets import TARGETS, Files, Target
+
+
+@pytest.mark.parametrize(("name", "inputs"), [("files", 600), ("http", 600), ("results", 6)])
+def test_spoiled_input_is_refused_and_what_comes_next_is_taken_as_before(name: str, inputs: int) -> None:
+    done, found = campaign(inputs, seed=20260301, only=name)
+    assert done == inputs
+    assert [(one.error, one.where) for one in found] == []
+
+
+@pytest.mark.parametrize("file", sorted(SEEDS.glob("*.bin")), ids=lambda file: file.name)
+def test_an_input_that_once_found_something_finds_nothing_any_more(file: Path) -> None:
+    assert replay(file) is None
+
+
+@pytest.fixture(scope="module")
+def files() -> Files:
+    return Files()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=400))
+def test_no_bytes_at_all_break_the_reading_of_a_file(files: Files, data: bytes) -> None:
+    for start in (b"", bytes(128) + b"DICM", b"\x08\x00\x05\x00CS\x0a\x00"):
+        assert try_input(files, b"\0\0" + start + data) is None
+
+
+def test_a_target_that_breaks_takes_long_or_grows_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        name = "files"
+
+        def __init__(self, do: Callable[[], object]) -> None:
+            self._do = do
+
+        def make(self, rng: random.Random) -> bytes:
+            return b"x"
+
+        def feed(self, data: bytes) -> None:
+            self._do()
+
+        def check_next(self) -> None: ...
+
+    def forever() -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr("tests.fuzz.campaign.LONGEST_S", 0.2)
+    monkeypatch.setattr("tests.fuzz.campaign.MOST_MIB", 100)
+    held: list[bytearray] = []
+    breaks: Target = Broken(lambda: 1 / 0)
+    for target, said in (
+        (breaks, "ZeroDivisionError"),
+        (Broken(forever), "TookLongError"),
+        (Broken(lambda: held.append(bytearray(2**30))), "grew by"),
+    ):
+        one = try_input(target, b"x")
+        assert one is not None
+        assert said in one.error
+
+
+def test_the_same_seed_makes_the_same_inputs() -> None:
+    for name, make in TARGETS.items():
+        if name != "http":  # its secret is new each time
+            one, other = make(), make()
+            assert one.make(random.Random(7)) == other.make(random.Random(7))
