@@ -147,6 +147,35 @@ class Metrics:
         self.doorbells = Counter(
             "hemorrhage_doorbells", "Messages of the Orthanc plugin that came in", registry=self.registry
         )
+        self.disk_free = Gauge(
+            "hemorrhage_disk_free_bytes",
+            "Room on the disk of the state folder (place=state) and of Orthanc's storage (place=orthanc)",
+            ["place"],
+            registry=self.registry,
+        )
+        self.disk_size = Gauge("hemorrhage_disk_size_bytes", "Size of these disks", ["place"], registry=self.registry)
+        self.archive_bytes = Gauge(
+            "hemorrhage_archive_bytes", "What Orthanc stores, by its own account", registry=self.registry
+        )
+        self.archive_over = Gauge(
+            "hemorrhage_archive_over_bytes",
+            "By how much Orthanc stores more than archive.most_gb, as only what is not finished is left",
+            registry=self.registry,
+        )
+        self.removed = Counter(
+            "hemorrhage_studies_removed",
+            "Studies that were removed from Orthanc, as the settings of the archive say",
+            ["why"],
+            registry=self.registry,
+        )
+        self.ledger_rows = Gauge(
+            "hemorrhage_ledger_rows", "Rows of the ledger's tables", ["table"], registry=self.registry
+        )
+        self.pruned = Counter(
+            "hemorrhage_ledger_pruned_studies",
+            "Studies that left the ledger, ledger.keep_days after they left Orthanc",
+            registry=self.registry,
+        )
         self.turned_away = Counter(
             "hemorrhage_requests_turned_away",
             "Requests from elsewhere that came without an account that is known, or whose role does not allow them",
@@ -162,6 +191,11 @@ class Metrics:
             self.flaws.labels(flaw.value)
         for kind in (SEG, KEY_IMAGES, KEY_OBJECTS, REFUSAL):
             self.unmade.labels(kind.name)
+        for place in ("state", "orthanc"):  # not known until it is looked at: no alert asks for 0
+            self.disk_free.labels(place).set(float("nan"))
+            self.disk_size.labels(place).set(float("nan"))
+        for why in ("age", "size"):
+            self.removed.labels(why)
         for why in ("no account", "role"):
             self.turned_away.labels(why)
         for outcome in ("in_time", "in_vain"):

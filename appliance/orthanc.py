@@ -287,6 +287,26 @@ class Orthanc:
         with contextlib.suppress(NotThereError):
             self._ask(lambda: self._client.delete_instances_id(identifier))
 
+    def delete_study(self, identifier: str) -> None:
+        """Delete a study with all its series; deleting one that is not there succeeds."""
+        with contextlib.suppress(NotThereError):
+            self._transfer("DELETE", f"/studies/{quote(identifier)}")
+
+    # Room
+
+    def stored_bytes(self) -> int:
+        """Return how much Orthanc's storage takes on its disk, bytes."""
+        told = json.loads(self._transfer("GET", "/statistics"))
+        try:
+            return int(told["TotalDiskSize"])
+        except (KeyError, TypeError, ValueError):
+            raise OrthancError(f"Orthanc at {self.url} does not tell how much it stores") from None
+
+    def is_protected(self, study: str) -> bool:
+        """Say whether the patient of a study is protected in Orthanc against being removed."""
+        parent = json.loads(self._transfer("GET", f"/studies/{quote(study)}"))["ParentPatient"]
+        return self._transfer("GET", f"/patients/{quote(parent)}/protected").strip() == b"1"
+
     # Transport
 
     def _ask(self, ask: Callable[[], Any]) -> Any:

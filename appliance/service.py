@@ -24,6 +24,7 @@ import structlog
 
 from appliance import __version__
 from appliance.ahead import ReadingAhead
+from appliance.archive import Archive
 from appliance.errors import ApplianceError, SettingsError, UnavailableError
 from appliance.health import Health
 from appliance.inference.detector import SHIPPED, Target, TritonDetector
@@ -250,6 +251,7 @@ class Service:
             for _ in range(settings.service.workers)
         ]
         trusted = settings.service.trusted_hosts
+        archive = Archive(settings, self._orthanc, self._ledger, self._metrics, clock)
         self._looks = Looks()
         web = WebApp(self, self._bell, self._ledger, self._health, self._metrics, trusted, self._looks)
         self._listeners = [Listener(web.asgi, sock)]
@@ -261,6 +263,7 @@ class Service:
             _thread("lease", self._keep_leases),
             _thread("tidying", self._keep_tidy),
             _thread("audit", self._keep_audit),
+            _thread("archive", lambda: archive.run(self._stopping)),
             _thread("intake", lambda: intake.run(self._stopping)),
             _thread("ahead", lambda: self._ahead.run(self._stopping)),
             _thread("shadow", lambda: shadow.run(self._stopping)),

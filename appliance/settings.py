@@ -250,6 +250,13 @@ class LedgerSettings(_Section):
         description="A worker that makes no step with its study for this long counts as stuck: the service is not live "
         "and its lease is renewed no more, s",
     )
+    keep_days: int = Field(
+        365,
+        ge=0,
+        le=36_500,
+        description="What concerns studies that left Orthanc longer ago than this is removed from the ledger, but for "
+        "the audit trail, days; 0: nothing is",
+    )
     busy_s: float = Field(
         10, ge=0.05, le=3600, description="Longest wait for another writer of the ledger before a try is given up, s"
     )
@@ -386,6 +393,25 @@ class FindingSettings(_Section):
         return value
 
 
+class ArchiveSettings(_Section):
+    """What stays in Orthanc: sources and results leave together, and only once nothing is waited for."""
+
+    keep_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Studies that were answered or refused are removed from Orthanc when their last image came longer "
+        "ago than this, days; 0: none is removed for its age",
+    )
+    most_gb: float = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="When Orthanc stores more than this, the oldest of those studies are removed, GB; 0: none is "
+        "removed for its size",
+    )
+
+
 class AuditSettings(_Section):
     """The audit trail."""
 
@@ -477,6 +503,7 @@ class Settings(BaseSettings):
     selection: SelectionSettings = SelectionSettings()
     finding: FindingSettings = FindingSettings()
     results: ResultsSettings = ResultsSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
     supervisor: SupervisorSettings = SupervisorSettings()

@@ -18,6 +18,7 @@ from appliance.ledger.database import Database
 from appliance.ledger.engine import BUSY_S
 from appliance.ledger.feed import Feed
 from appliance.ledger.jobs import Jobs
+from appliance.ledger.keeping import Keeping
 from appliance.ledger.models import Models
 from appliance.ledger.series import Series
 from appliance.ledger.services import Services
@@ -54,6 +55,8 @@ class Ledger:
         The sweep over all series that is under way, and the series that could not be looked at.
     audit
         Who asked and looked, what was decided, what went where.
+    keeping
+        What is old, and may leave the archive or the ledger.
     views
         What people and Prometheus look at.
     """
@@ -69,6 +72,7 @@ class Ledger:
         self.shadows = Shadows(self._database)
         self.sweeps = Sweeps(self._database)
         self.audit = Audit(self._database)
+        self.keeping = Keeping(self._database)
         self.views = Views(self._database)
 
     @property

@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps Orthanc's storage and the ledger from filling up: what is old leaves, by settings; nothing leaves without one.
+
+A study leaves as a whole, its results with it, and only once nothing is waited for: it was answered or refused, and
+none of its answers is on its way. One that is not finished stays, however old it is and however full the archive: when
+only such are left, the archive grows over its size and says so (`hemorrhage_archive_over_bytes`). What the ledger does
+not follow (older than the appliance) is never touched, and neither is the study of a patient that Orthanc protects.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from appliance.ledger.ledger import Ledger
+from appliance.ledger.records import FollowedStudy
+from appliance.log import describe
+from appliance.metrics import Metrics
+from appliance.orthanc import NotThereError, Orthanc
+from appliance.settings import Settings
+
+_EVERY_S: Final = 300.0
+_DAY_S: Final = 86_400
+_AT_ONCE: Final = 100
+
+
+class Archive:
+    """What is kept, and for how long."""
+
+    def __init__(
+        self, settings: Settings, orthanc: Orthanc, ledger: Ledger, metrics: Metrics, clock: Callable[[], float]
+    ) -> None:
+        self._settings = settings
+        self._orthanc = orthanc
+        self._ledger = ledger
+        self._metrics = metrics
+        self._clock = clock
+        self._log = structlog.get_logger("archive")
+
+    def run(self, stopping: threading.Event, every_s: float = _EVERY_S) -> None:
+        """Look every few minutes until `stopping` is set."""
+        while not stopping.is_set():
+            for look in (self.measure, self.tidy, self.prune):
+                try:
+                    look()
+                except Exception as error:  # it is looked at again, and nothing depends on it meanwhile
+                    self._log.warning("archive not looked through", step=look.__name__, error=describe(error))
+            stopping.wait(every_s)
+
+    def measure(self) -> None:
+        """Tell the metrics how much room there is, and how much Orthanc and the ledger take."""
+        for place, folder in (("state", self._settings.state_dir), ("orthanc", self._settings.orthanc.storage)):
+            if folder is not None:
+                self._measure_disk(place, folder)
+        for table, rows in self._ledger.keeping.rows().items():
+            self._metrics.ledger_rows.labels(table).set(rows)
+        self._metrics.archive_bytes.set(self._orthanc.stored_bytes())
+
+    def _measure_disk(self, place: str, folder: Path) -> None:
+        disk = os.statvfs(folder)
+        self._metrics.disk_free.labels(place).set(disk.f_bavail * disk.f_frsize)
+        self._metrics.disk_size.labels(place).set(disk.f_blocks * disk.f_frsize)
+
+    def tidy(self) -> int:
+        """Remove from Orthanc what its settings no longer keep; return how many studies that were."""
+        keep = self._settings.archive
+        removed = 0
+        if keep.keep_days:
+            before = self._clock() - keep.keep_days * _DAY_S
+            while studies := self._removable(before):
+                gone = sum(self._remove(study, "age") for study in studies)
+                removed += gone
+                if not gone:
+                    break
+        if keep.most_gb:
+            removed += self._make_room(int(keep.most_gb * 1e9))
+        return removed
+
+    def _make_room(self, most: int) -> int:
+        removed, over = 0, self._orthanc.stored_bytes() - most
+        for study in self._removable(None) if over > 0 else []:
+            removed += self._remove(study, "size")
+            over = self._orthanc.stored_bytes() - most
+            if over <= 0:
+                break
+        self._metrics.archive_over.set(max(0, over))
+        if over > 0:
+            self._log.warning("the archive is over archive.most_gb", bytes=over)
+        return removed
+
+    def _removable(self, before: float | None) -> list[FollowedStudy]:
+        return self._ledger.keeping.removable(before, _AT_ONCE)
+
+    def _remove(self, study: FollowedStudy, why: str) -> bool:
+        """Remove a study from Orthanc, unless something came of it meanwhile or its patient is protected."""
+        try:
+            if self._orthanc.is_protected(study.id):
+                return False
+        except NotThereError:
+            self._ledger.studies.delete(study.id)  # nobody told of it
+            return False
+        if not self._ledger.keeping.may_go(study, why):
+            return False
+        self._orthanc.delete_study(study.id)
+        self._ledger.studies.delete(study.id)
+        self._metrics.removed.labels(why).inc()
+        self._log.info("study removed from the archive", study=study.uid, why=why)
+        return True
+
+    def prune(self) -> None:
+        """Remove from the ledger what concerns studies that left Orthanc long ago."""
+        days = self._settings.ledger.keep_days
+        if not days:
+            return
+        gone = self._ledger.keeping.prune(self._clock() - days * _DAY_S)
+        if gone.studies:
+            self._metrics.pruned.inc(gone.studies)
+            self._log.info("ledger pruned", studies=gone.studies, jobs=gone.jobs, series=gone.series)

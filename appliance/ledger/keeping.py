@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is old: studies that may leave the archive, and rows that may leave the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, exists, func, select
+
+from appliance.ledger import tables
+from appliance.ledger.audit import append
+from appliance.ledger.columns import record_of
+from appliance.ledger.database import Database
+from appliance.ledger.records import AuditEvent, FollowedStudy
+from appliance.ledger.states import OPEN, StudyState
+
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """How many rows went, by table."""
+
+    studies: int = 0
+    jobs: int = 0
+    series: int = 0
+    services: int = 0
+
+
+class Keeping:
+    """What the ledger says of age."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def removable(self, before: float | None = None, limit: int = 100) -> list[FollowedStudy]:
+        """Return studies that nothing is waited for any more, the oldest first.
+
+        They are decided, none of their jobs will still change by itself, and, with `before` (Unix seconds), their last
+        instance came before then.
+        """
+        studies, jobs = tables.studies, tables.jobs
+        on_its_way = exists().where(jobs.c.orthanc_study == studies.c.orthanc_id, jobs.c.state.in_(OPEN))
+        wanted = select(studies).where(studies.c.state == StudyState.DECIDED, ~on_its_way)
+        if before is not None:
+            wanted = wanted.where(studies.c.last_instance_at < before)
+        with self._database.reading() as connection:
+            rows = connection.execute(wanted.order_by(studies.c.last_instance_at, studies.c.orthanc_id).limit(limit))
+            return [record_of(FollowedStudy, row) for row in rows]
+
+    def may_go(self, study: FollowedStudy, why: str) -> bool:
+        """Say whether a study is still as it was when it was found removable; note in the audit trail that it goes."""
+        studies, jobs = tables.studies, tables.jobs
+        with self._database.writing() as connection:
+            row = connection.execute(
+                select(studies).where(studies.c.orthanc_id == study.id).with_for_update()
+            ).one_or_none()
+            if row is None or row.state != StudyState.DECIDED or row.last_instance_at != study.last_instance_at:
+                return False
+            if connection.execute(
+                select(jobs.c.id).where(jobs.c.orthanc_study == study.id, jobs.c.state.in_(OPEN)).limit(1)
+            ).first():
+                return False
+            append(connection, self._database.clock(), AuditEvent.REMOVED, study_uid=study.uid, why=why)
+            return True
+
+    def prune(self, before: float) -> Pruned:
+        """Remove what concerns studies that left Orthanc before a time (Unix seconds), and services not seen since."""
+        studies, jobs, results = tables.studies, tables.jobs, tables.results
+        gone = Pruned()
+        while True:
+            with self._database.writing() as connection:
+                old = connection.execute(
+                    select(studies.c.orthanc_id)
+                    .where(studies.c.state == StudyState.DELETED, studies.c.since < before)
+                    .limit(_AT_ONCE)
+                    .with_for_update(skip_locked=True)
+                ).scalars()
+                names = list(old)
+                of_them = select(jobs.c.id).where(jobs.c.orthanc_study.in_(names))
+                connection.execute(delete(results).where(results.c.job.in_(of_them)))
+                gone = Pruned(
+                    gone.studies + len(names),
+                    gone.jobs + _count(connection.execute(delete(jobs).where(jobs.c.orthanc_study.in_(names)))),
+                    gone.series
+                    + _count(connection.execute(delete(tables.series).where(tables.series.c.orthanc_study.in_(names)))),
+                    gone.services
+                    + _count(connection.execute(delete(tables.services).where(tables.services.c.seen < before))),
+                )
+                connection.execute(delete(studies).where(studies.c.orthanc_id.in_(names)))
+            if len(names) < _AT_ONCE:
+                return gone
+
+    def rows(self) -> dict[str, int]:
+        """Return how many rows each table has."""
+        counted = (tables.studies, tables.series, tables.jobs, tables.results, tables.audit)
+        with self._database.reading() as connection:
+            return {
+                table.name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+                for table in counted
+            }
+
+
+def _count(done: object) -> int:
+    return max(0, int(getattr(done, "rowcount", 0)))
