@@ -83,6 +83,19 @@ def http_url(text: str) -> str:
     return text
 
 
+def endpoint(text: str) -> str:
+    """Return a host and a port, HOST:PORT. Raises `ValueError` for what is none."""
+    host, _, port = text.rpartition(":")
+    try:
+        host_name(host)
+        is_port = port.isascii() and port.isdigit() and 1 <= int(port) <= 65535
+    except ValueError:
+        is_port = False
+    if not is_port:
+        raise ValueError("HOST:PORT is allowed: 10.0.0.9:8401, triton2.example:8401")
+    return text
+
+
 def ae_title(text: str) -> str:
     """Return a DICOM application entity title (PS3.5, representation AE). Raises `ValueError` for what is none."""
     if not 1 <= len(text) <= _LONGEST_AE_TITLE or not text.isascii() or not text.isprintable() or "\\" in text:
@@ -164,6 +177,7 @@ def _is_database(text: str) -> bool:
     )
 
 
+Endpoint = Annotated[str, AfterValidator(endpoint)]
 HostName = Annotated[str, AfterValidator(host_name)]
 LoopbackHost = Annotated[str, AfterValidator(loopback_host)]
 ListeningHost = Annotated[str, AfterValidator(listening_host)]

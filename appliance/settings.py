@@ -34,6 +34,7 @@ from appliance.allowed import (
     DatabaseUrl,
     Date,
     DicomText,
+    Endpoint,
     HostName,
     HttpUrl,
     KnownHost,
@@ -123,6 +124,11 @@ class TritonSettings(_Section):
     """The Triton server that runs the network."""
 
     host: HostName = Field("127.0.0.1", description="Address of Triton")
+    others: tuple[Endpoint, ...] = Field(
+        (),
+        description="Further Tritons that serve the same models, HOST:PORT of their gRPC: each is asked while "
+        "those before it do not answer, with the same secret. Tensors go to one on another machine inside messages",
+    )
     http_port: Port = Field(8400, description="Triton's HTTP port")
     grpc_port: Port = Field(8401, description="Triton's gRPC port")
     metrics_port: Port = Field(8402, description="Triton's metrics port")

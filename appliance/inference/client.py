@@ -15,6 +15,7 @@ from tritonclient.grpc import InferenceServerClient, InferenceServerClientPlugin
 
 from appliance.settings import TritonSettings
 
+_THIS_MACHINE: Final = ("127.0.0.1", "localhost")
 HTTP_HEADER: Final = "x-hemorrhage-secret"
 """The header of Triton's HTTP that carries the secret; gRPC's has Triton's own prefix before it."""
 _GRPC_HEADER: Final = f"triton-grpc-protocol-{HTTP_HEADER}"
@@ -39,6 +40,16 @@ def triton_client(settings: TritonSettings, channel: Sequence[tuple[str, Any]]) 
     if settings.secret:
         client.register_plugin(_Secret(settings.secret))
     return client
+
+
+def endpoints(settings: TritonSettings) -> tuple[TritonSettings, ...]:
+    """Return the settings of each Triton that may be asked, the first one first."""
+    found = [settings]
+    for other in settings.others:
+        host, _, port = other.rpartition(":")
+        shared = settings.shared_memory and host in _THIS_MACHINE
+        found.append(settings.model_copy(update={"host": host, "grpc_port": int(port), "shared_memory": shared}))
+    return tuple(found)
 
 
 def http_headers(settings: TritonSettings) -> dict[str, str]:

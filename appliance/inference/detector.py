@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import structlog
@@ -25,7 +25,7 @@ from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from appliance.errors import GaveWayError, ModelContractError, UnavailableError
 from appliance.imaging.resize import to_matrix
-from appliance.inference.client import triton_client
+from appliance.inference.client import endpoints, triton_client
 from appliance.inference.detections import ModelIdentity, Reading
 from appliance.inference.engine import EngineMemory, ServedEngine
 from appliance.inference.golden import GoldenAnswer, Readiness, chunk
@@ -44,8 +44,14 @@ from appliance.reading import contract
 from appliance.reading.detections import Detection, DismissedProposal, chunk_detections, chunk_dismissed
 from appliance.settings import TritonSettings
 
+T = TypeVar("T")
+
 _CONTROL_TIMEOUT_S: Final = 10.0
 _LOAD_TIMEOUT_S: Final = 60.0
+_LIVE_TIMEOUT_S: Final = 1.0
+_FIRST_AGAIN_S: Final = 30.0
+"""How long after a fail-over the first Triton is asked again, s; doubled each time it fails anew."""
+_FIRST_AGAIN_LONGEST_S: Final = 900.0
 _UNFIT_FOR_S: Final = 60.0
 """How long a model that Triton could not load is not asked for again, s."""
 _MODEL_PROCESS_ENDED: Final = "is not healthy"  # Triton 2.51: "Stub process '...' is not healthy."
@@ -85,6 +91,10 @@ class ServedModel:
     served_as: str = contract.DETECTOR
 
 
+class NoAnswerError(UnavailableError):
+    """A Triton is away or did not answer in time; another one may."""
+
+
 class TritonDetector:
     """The hemorrhage detector behind Triton. One user at a time; `ready` may be asked from any thread.
 
@@ -115,12 +125,15 @@ class TritonDetector:
         first_wait_s: float = FIRST_S,
         targets: Callable[[], Sequence[Target]] = lambda: (SHIPPED,),
     ) -> None:
+        self._endpoints = endpoints(settings)
+        self._at = 0
+        self._first_again_at = 0.0
+        self._first_pause_s = _FIRST_AGAIN_S
         self._settings = settings
         self._targets = targets
         self._unfit: dict[str, tuple[str, float]] = {}
         self._passed_over = ""
         self._log = structlog.get_logger("detector")
-        self._address = f"{settings.host}:{settings.grpc_port}"
         self._lock = threading.Lock()
         self._lanes: list[Lane] = []
         self._golden = GoldenAnswer()
@@ -129,13 +142,21 @@ class TritonDetector:
         self._asked = contract.DETECTOR
         self._client = self._new_client()
         try:
-            with self._asking():
-                self._served = self._found()
-                if settings.shared_memory:
-                    remove_forsaken_regions(self._client)
+            self._served = self._failing_over(self._first_look)
         except BaseException:
             self._client.close()
             raise
+
+    def _first_look(self) -> ServedModel:
+        with self._asking():
+            served = self._found()
+            if self._settings.shared_memory:
+                remove_forsaken_regions(self._client)
+            return served
+
+    @property
+    def _address(self) -> str:
+        return f"{self._settings.host}:{self._settings.grpc_port}"
 
     @property
     def identity(self) -> ModelIdentity:
@@ -186,10 +207,14 @@ class TritonDetector:
         GaveWayError
             when `go_on` said no.
         """
+        with self._lock:
+            return self._failing_over(lambda: self._read(hu, go_on))
+
+    def _read(self, hu: NDArray[np.int16], go_on: Callable[[], bool] | None) -> Reading:
         answered = 0
         detections: list[Detection] = []
         dismissed: list[DismissedProposal] = []
-        with self._lock, self._asking():
+        with self._asking():
             served = self._connected()
             indices = contract.chunks(len(hu))
 
@@ -216,18 +241,67 @@ class TritonDetector:
         if not self._lock.acquire(timeout=0 if self._golden.last else _PATIENCE_S):
             return self._golden.last or Readiness(False, "a study is being read and the model is not yet proven")
         try:
-            with self._asking():
-                served = self._connected()
-                standing = self._golden.standing
-                if standing is not None:
-                    return standing
-                whole = np.arange(contract.CHUNK_INPUT_SLICES)
-                (outputs,) = self._answers(1, lambda _, target: write_chunk(chunk(), whole, target))
-                return self._golden.judge(served.golden, outputs)
+            return self._failing_over(self._ask_golden)
         except (UnavailableError, ModelContractError) as error:
             return self._golden.keep(Readiness(False, str(error)))
         finally:
             self._lock.release()
+
+    def _ask_golden(self) -> Readiness:
+        with self._asking():
+            served = self._connected()
+            standing = self._golden.standing
+            if standing is not None:
+                return standing
+            whole = np.arange(contract.CHUNK_INPUT_SLICES)
+            (outputs,) = self._answers(1, lambda _, target: write_chunk(chunk(), whole, target))
+            return self._golden.judge(served.golden, outputs)
+
+    def _failing_over(self, ask: Callable[[], T]) -> T:
+        """Return what `ask` returns; a Triton that does not answer gives way to the next, each asked once."""
+        for left in range(len(self._endpoints), 0, -1):
+            self._go_back()
+            try:
+                return ask()
+            except NoAnswerError as error:
+                if len(self._endpoints) > 1:
+                    self._move_on(str(error))
+                if left == 1:
+                    raise
+        raise AssertionError("there is one Triton at least")
+
+    def _move_on(self, why: str) -> None:
+        """Turn to the next Triton."""
+        if self._at == 0:
+            self._first_again_at = time.monotonic() + self._first_pause_s
+            self._first_pause_s = min(2 * self._first_pause_s, _FIRST_AGAIN_LONGEST_S)
+        self._turn_to((self._at + 1) % len(self._endpoints))
+        self._log.warning("another Triton is asked", address=self._address, why=why)
+
+    def _go_back(self) -> None:
+        """Turn to the first Triton when it is time and it lives."""
+        if not self._at or time.monotonic() < self._first_again_at:
+            return
+        self._first_again_at = time.monotonic() + self._first_pause_s
+        client = triton_client(self._endpoints[0], _CHANNEL)
+        try:
+            if not client.is_model_ready(contract.DETECTOR, client_timeout=_LIVE_TIMEOUT_S):
+                return
+        except InferenceServerException:
+            return
+        finally:
+            client.close()
+        self._turn_to(0)
+        self._log.info("the first Triton is asked again", address=self._address)
+
+    def _turn_to(self, at: int) -> None:
+        self._drop_lanes()
+        self._golden.forget()
+        self._client.close()
+        self._at = at
+        self._settings = self._endpoints[at]
+        self._unfit.clear()
+        self._client = self._new_client()
 
     def close(self) -> None:
         """Give back the shared memory and the connection.
@@ -259,7 +333,10 @@ class TritonDetector:
                 self._client = self._new_client()
             if _MODEL_PROCESS_ENDED in str(error.message()):
                 raise UnavailableError(f"Triton at {self._address}: {self._load_anew(self._asked)}") from error
-            raise UnavailableError(f"Triton at {self._address}: {_trouble(error)}") from error
+            trouble = f"Triton at {self._address}: {_trouble(error)}"
+            if error.status() in AWAY:
+                raise NoAnswerError(trouble) from error
+            raise UnavailableError(trouble) from error
         except BaseException:
             self._golden.forget()
             self._drop_lanes()

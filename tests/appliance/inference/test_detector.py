@@ -481,3 +481,62 @@ def test_a_model_without_an_output_is_refused() -> None:
     del model["outputs"]["dismissed_box"]
     with pytest.raises(ModelContractError, match="output dismissed_box is missing"):
         checked_model(**model)
+
+
+def other_of(settings: TritonSettings, *others: TritonSettings) -> TritonSettings:
+    """Return settings that ask `others` while the first does not answer."""
+    return settings.model_copy(update={"others": tuple(f"{one.host}:{one.grpc_port}" for one in others)})
+
+
+def test_a_study_goes_to_the_next_triton_when_the_first_is_away_from_the_start(
+    served: TritonSettings, repository: Path
+) -> None:
+    detector = TritonDetector(other_of(triton_settings(repository), served))
+    assert len(detector.read(head(4, (1, 1, 3))).detections) == 1
+    assert detector.ready()
+    detector.close()
+    assert shared_memory_of_this_process() == []
+
+
+def test_a_study_goes_to_the_next_triton_when_the_first_is_killed_in_the_middle_of_it(
+    served: TritonSettings, repository: Path, start: Callable[..., TritonServer]
+) -> None:
+    first = triton_settings(repository)
+    server = start(first)
+    detector = TritonDetector(other_of(first, served))
+
+    def kill() -> bool:
+        if server.pid is not None:
+            server.stop()
+        return True
+
+    reading = detector.read(head(70, *((z, z % 4, 2) for z in range(70))), go_on=kill)
+    assert [one.slice_index for one in reading.detections] == list(range(70))
+    detector.close()
+    assert shared_memory_of_this_process() == []
+
+
+def test_the_first_triton_is_asked_again_once_it_is_back(
+    served: TritonSettings, repository: Path, start: Callable[..., TritonServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector_module, "_FIRST_AGAIN_S", 0.0)
+    first = triton_settings(repository)
+    detector = TritonDetector(other_of(first, served))
+    start(first)
+    stolen = served.model_copy(update={"host": "127.0.0.1", "grpc_port": 1})
+    detector._endpoints = (detector._endpoints[0], stolen)  # the second one is away from now on
+    assert len(detector.read(head(4, (1, 1, 3))).detections) == 1
+    detector.close()
+
+
+def test_when_no_triton_answers_the_study_waits(repository: Path) -> None:
+    first, second = triton_settings(repository), triton_settings(repository)
+    with pytest.raises(UnavailableError, match="does not answer"):
+        TritonDetector(other_of(first, second))
+
+
+@pytest.mark.parametrize("wrong", ["10.0.0.9", "10.0.0.9:", "10.0.0.9:0", "10.0.0.9:70000", "http://a:8401", ":8401"])
+def test_another_triton_is_named_by_host_and_port(wrong: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        TritonSettings(others=(wrong,))
+    assert TritonSettings(others=("triton2.example:8401",)).others == ("triton2.example:8401",)
