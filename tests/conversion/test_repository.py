@@ -17,8 +17,9 @@ from onnx import TensorProto, helper
 from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_matches
 from conversion.checks import UnfitModelError, check
+from conversion.precision import FEWEST_POSITIVE, FEWEST_STUDIES, MOST_AUC
 from conversion.repository import CPU, GPU, GPU_DATACENTRE, INSTANCES, MODEL_CODE, config, lay_out, model_says
-from conversion.triton_model import BYTES, FULL, GATE, ContractError, Detector
+from conversion.triton_model import BYTES, FULL, GATE, REFERENCE, ContractError, Detector, cpu_flags, engines_of
 
 FOLDER = Path(__file__).parents[2] / "model_repository" / contract.DETECTOR
 
@@ -86,6 +87,23 @@ def test_the_committed_repository_is_what_the_code_writes() -> None:
 
 def test_the_committed_model_is_fit_to_be_served() -> None:
     check(onnx.load(str(FOLDER / "1" / "model.onnx")))
+
+
+def test_the_committed_gate_is_of_the_committed_files_and_what_it_let_pass_answers_the_golden_chunk() -> None:
+    place = FOLDER / "1"
+    gate = json.loads((place / GATE).read_text())
+    assert gate["sha256"] == {name: hashlib.sha256((place / name).read_bytes()).hexdigest() for name in (FULL, BYTES)}
+    said = gate["studies"]
+    assert (said["count"], said["with_blood"]) >= (FEWEST_STUDIES, FEWEST_POSITIVE)
+    check(onnx.load(str(place / BYTES)))
+    golden = model_says(place / FULL)[contract.PARAMETER_GOLDEN]
+    engines = engines_of(place, cpu_flags())
+    assert engines[-1] is REFERENCE
+    assert len(engines) > 1 or "avx2" not in cpu_flags()
+    for engine in engines:
+        assert engine is REFERENCE or gate["engines"][engine.name]["auc_fall"] <= MOST_AUC
+        outputs = Detector(place / engine.file, str(contract.CONTRACT_VERSION), 2, engine)(golden_chunk())
+        assert golden_matches(golden, outputs) is None, engine.name
 
 
 def judged(folder: Path, model: Path, *, passed: bool = True, **to: object) -> Path:
