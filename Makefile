@@ -15,9 +15,10 @@ SERVICE := $(call stamp,.venv,development)
 TRITON := $(call stamp,.venv-triton,triton)
 TRAINING := $(call stamp,.venv-training,training)
 ENGINES := $(call stamp,.venv-engines,engines)
+AUDIT := $(call stamp,.venv-audit,audit)
 
 .NOTPARALLEL:
-.PHONY: train train-stop train-status train-publish help demo gallery up down status test test-service test-training test-engines lint types environments system locks clean accuracy
+.PHONY: sbom audit train train-stop train-status train-publish help demo gallery up down status test test-service test-training test-engines lint types environments system locks clean accuracy
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -72,6 +73,15 @@ lint: $(SERVICE)  ## ruff and REUSE
 types: $(SERVICE)  ## mypy, strict
 	.venv/bin/mypy
 
+sbom: $(AUDIT)  ## what a site's machine gets, with hashes, as CycloneDX in var/sbom
+	@mkdir -p var/sbom
+	@for list in service triton; do .venv-audit/bin/cyclonedx-py requirements environments/$$list.lock \
+	  --of JSON --output-reproducible -o var/sbom/$$list.cdx.json && echo var/sbom/$$list.cdx.json || exit 1; done
+
+audit: $(AUDIT)  ## known vulnerabilities of what a site's machine gets; asks PyPI
+	@for list in service triton; do .venv-audit/bin/pip-audit --strict --require-hashes --disable-pip \
+	  -r environments/$$list.lock || exit 1; done
+
 environments: $(SERVICE) $(TRITON) $(TRAINING) $(ENGINES)  ## the four Python environments
 
 system:
@@ -92,13 +102,21 @@ $(eval $(call environment,.venv-triton,triton,tritonserver and its model process
 $(eval $(call environment,.venv-training,training,TensorFlow))
 $(eval $(call environment,.venv-engines,engines,TensorRT-RTX))
 
-locks: environments
+.venv-audit/.installed-%: environments/audit.lock | system
+	@[ ! -L .venv-audit ] || { echo '.venv-audit is a link: update it where it lies, --clear would empty it'; exit 1; }
+	@echo "making .venv-audit (SBOM and vulnerabilities) ..."
+	@$(PYTHON) -m venv --clear .venv-audit
+	@.venv-audit/bin/python $(PIP) --no-deps --require-hashes -r environments/audit.lock
+	@touch $@
+
+locks: environments $(AUDIT)
 	.venv/bin/python environments/lock.py service
 	.venv/bin/python environments/lock.py development
 	.venv-triton/bin/python environments/lock.py triton
 	.venv-training/bin/python environments/lock.py training
 	.venv-engines/bin/python environments/lock.py engines
+	.venv-audit/bin/python environments/lock.py audit
 
 clean:  ## stop what `make up` started, and remove the environments and all state (results of `make up` too)
 	@[ ! -x .venv/bin/python ] || .venv/bin/python -m deploy.local down
-	rm -rf .venv .venv-triton .venv-training .venv-engines var build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-triton .venv-training .venv-engines .venv-audit var build *.egg-info .mypy_cache .ruff_cache .pytest_cache
