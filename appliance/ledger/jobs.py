@@ -159,6 +159,7 @@ class Jobs:
                 sr_class_uid=sr_class_uid,
                 sr_uid=sr_uid,
             )
+            superseded: list[int] = []
             if sr_uid:
                 jobs = tables.jobs
                 older = connection.execute(
@@ -171,9 +172,12 @@ class Jobs:
                     )
                     .with_for_update()
                 ).all()
-                for row in older:
-                    self._move(connection, row.id, JobEvent.SUPERSEDE)
+                superseded = [row.id for row in older]
+                for identifier in superseded:
+                    self._move(connection, identifier, JobEvent.SUPERSEDE)
             append_refusal(connection, self._database.clock(), job.id, job.study_uid, reasons)
+            if sr_uid:
+                self._append_sent(connection, job, superseded, only=sr_uid)
 
     def confirm(self, job: Job) -> None:
         """Raise `LostJobError` unless the job is still this worker's, before something is done outside the ledger."""
@@ -258,13 +262,21 @@ class Jobs:
 
     def _append_answer(self, connection: Connection, job: Job, sr_uid: str, superseded: Sequence[int]) -> None:
         """Tell the audit trail of an answer that is stored: what it says, what it was made by, what went to Orthanc."""
-        now, told = self._database.clock(), (APPLIANCE, job.study_uid)
         answer = connection.execute(select(tables.jobs.c.answer).where(tables.jobs.c.id == job.id)).scalar_one()
+        told = _decision(answer)
+        now = self._database.clock()
+        append(connection, now, AuditEvent.DECIDED, APPLIANCE, job.study_uid, job=job.id, sr_uid=sr_uid, **told)
+        self._append_sent(connection, job, superseded)
+
+    def _append_sent(self, connection: Connection, job: Job, superseded: Sequence[int], only: str = "") -> None:
+        """Tell the audit trail which objects of a job went to Orthanc, `only` one if it is named, and what gave way."""
+        now, told = self._database.clock(), (APPLIANCE, job.study_uid)
         stored = connection.execute(
             select(tables.results.c.kind, tables.results.c.sop_instance_uid).where(tables.results.c.job == job.id)
         ).all()
-        append(connection, now, AuditEvent.DECIDED, *told, job=job.id, sr_uid=sr_uid, **_decision(answer))
-        objects = [{"kind": row.kind, "uid": row.sop_instance_uid} for row in stored]
+        objects = [
+            {"kind": row.kind, "uid": row.sop_instance_uid} for row in stored if only in ("", row.sop_instance_uid)
+        ]
         append(connection, now, AuditEvent.SENT, *told, job=job.id, to="Orthanc", objects=objects)
         for identifier in superseded:
             append(connection, now, AuditEvent.SUPERSEDED, *told, job=identifier, by=job.id)

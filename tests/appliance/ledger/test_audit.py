@@ -84,6 +84,19 @@ def test_a_refusal_tells_its_codes_and_a_deleted_study_that_it_waited_in_vain(le
     assert last.details["refusals"][0]["code"] == "source_deleted"
 
 
+def test_a_report_that_a_study_could_not_be_read_is_told_where_it_went_and_what_gave_way(ledger: Ledger) -> None:
+    jobs = []
+    for at, sr in ((50.0, "1.9"), (90.0, "1.10")):
+        job = claimed(ledger, "s1", at)
+        ledger.jobs.deliver(job, [ResultObject(f"i{sr}", "r", "refusal", sr)], {}, (), "", "")
+        ledger.jobs.refuse(job, (Refusal(RefusalCode.NOT_HEAD, "a foot"),), {}, "1.88", sr)
+        jobs.append(job.id)
+    entries = list(ledger.audit.entries())
+    assert [entry.event.value for entry in entries] == ["refused", "sent", "refused", "sent", "superseded"]
+    assert entries[3].details["objects"] == [{"kind": "refusal", "uid": "1.10"}]
+    assert entries[4].details == {"job": jobs[0], "by": jobs[1]}
+
+
 def test_who_asks_is_told_each_time_and_nobody_whose_wish_was_turned_down(ledger: Ledger) -> None:
     job = ledger.jobs.request("s1", "1.2.s1", NewJob("", "", series="x"), 1, "anna")
     ledger.jobs.request("s1", "1.2.s1", NewJob("", "", series="x"), 1, "carl")
