@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from appliance.errors import ApplianceError
-from appliance.settings import Settings, load_settings
+from appliance.settings import Settings
+from appliance.settings_sources import load_settings
 
 SettingsOption = Annotated[
     Path | None,

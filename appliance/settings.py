@@ -2,32 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every setting of the appliance: typed, with its default, unit and meaning, in this one place.
 
-Read from one TOML file (`--settings FILE`, else `$APPLIANCE_SETTINGS`, else `appliance.toml` in the working folder,
-else `/etc/hemorrhage-appliance/appliance.toml`) and from the environment (`APPLIANCE_INTAKE__QUIET_S=3`), which wins.
-Secrets may stand in files of their own too (`secrets_in_files`).
-A wrong value stops the start with the setting's name, its value and what is allowed.
+Where their values come from is in `settings_sources`.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import tomllib
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
-    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
-from pydantic_settings.exceptions import SettingsError as UnreadableSourceError
 
 from appliance.allowed import (
     AeTitle,
@@ -47,15 +36,7 @@ from appliance.allowed import (
     SystemUser,
     UserName,
 )
-from appliance.errors import SettingsError
 from appliance.reading.contract import EXTEND_SCORE, JOIN_MM
-
-CREDENTIALS_FILE = "credentials.toml"
-"""The file in the state folder with what `make up` generated: a user of Orthanc and a secret of Triton."""
-SECRETS = (("orthanc", "username"), ("orthanc", "password"), ("triton", "secret"), ("ledger", "url"))
-"""What may stand in a file of its own."""
-SYSTEM_FILE = Path("/etc/hemorrhage-appliance/appliance.toml")
-
 
 _DAY_S = 86_400
 
@@ -540,152 +521,3 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments win over the environment, the environment over the TOML file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
-
-
-def settings_file(given: Path | None = None) -> Path | None:
-    """Return the settings file that applies, None when there is none and the defaults stand.
-
-    Raises `SettingsError` when a file was named and is not there, or its folder cannot be looked into.
-    """
-    named = given or (Path(os.environ["APPLIANCE_SETTINGS"]) if os.environ.get("APPLIANCE_SETTINGS") else None)
-    try:
-        if named is not None and not named.is_file():
-            raise SettingsError(f"settings file {named}: not there; name an existing TOML file or leave it out")
-        return named or next((path for path in (Path("appliance.toml"), SYSTEM_FILE) if path.is_file()), None)
-    except OSError as error:
-        raise SettingsError(
-            f"settings file {error.filename}: cannot be looked for ({error.strerror}); check the rights of its folder"
-        ) from error
-
-
-def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
-    """Return the settings from file, environment and `overrides` (sections as dicts, which win).
-
-    Raises `SettingsError` with the name, the value and what is allowed of every wrong setting.
-    """
-    file = settings_file(given)
-    generated: dict[str, Any] = {}
-    from_files = secrets_in_files()
-
-    class FromFile(Settings):
-        model_config = SettingsConfigDict(toml_file=file)
-
-        @classmethod
-        def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: Any
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            arguments, environment, toml_file = super().settings_customise_sources(settings_cls, *sources, **named)
-            secret = InitSettingsSource(settings_cls, from_files)
-            return (
-                arguments,
-                environment,
-                secret,
-                toml_file,
-                InitSettingsSource(settings_cls, generated),
-            )  # what a site sets itself wins
-
-    wrong = _sections_that_are_none()
-    try:
-        loaded = FromFile(**overrides)
-        generated |= _credentials(loaded.state_dir)
-        if generated:
-            loaded = FromFile(**overrides)
-    except ValidationError as error:
-        wrong += [f"{'.'.join(map(str, item['loc']))}{_value(item)}: {_words(item)}" for item in error.errors()]
-    except UnreadableSourceError as error:  # an environment variable of a whole section, which would be JSON
-        raise SettingsError(f"the environment: {error}; write APPLIANCE_SECTION__NAME") from None
-    except ValueError as error:  # not TOML
-        raise SettingsError(f"settings file {file}: {error}") from error
-    except OSError as error:
-        raise SettingsError(f"settings file {file}: cannot be read ({error.strerror}); check its rights") from error
-    if wrong:
-        # Not chained: the framework's own text holds every value.
-        raise SettingsError("\n  ".join([f"wrong settings (file: {file or 'none'})", *wrong])) from None
-    return loaded
-
-
-def secrets_in_files() -> dict[str, Any]:
-    """Return the secret settings that stand in files of their own, by section.
-
-    The folder is `$APPLIANCE_SECRETS`, else systemd's `$CREDENTIALS_DIRECTORY`; a file's name is that of its setting
-    (`orthanc.password`), and of what stands in it the end of the line is left out. Raises `SettingsError` when one
-    cannot be read.
-    """
-    folder = os.environ.get("APPLIANCE_SECRETS") or os.environ.get("CREDENTIALS_DIRECTORY")
-    found: dict[str, dict[str, str]] = {}
-    for section, name in SECRETS if folder else ():
-        file = Path(folder or "") / f"{section}.{name}"
-        try:
-            found.setdefault(section, {})[name] = file.read_text().rstrip("\r\n")
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeError) as error:
-            raise SettingsError(f"{file}: cannot be read ({type(error).__name__}); check its rights") from None
-    return {section: values for section, values in found.items() if values}
-
-
-def _credentials(state_dir: Path) -> dict[str, Any]:
-    """Return what `make up` generated, by section; nothing where it made nothing or this user may not read it."""
-    try:
-        return tomllib.loads((state_dir / CREDENTIALS_FILE).read_text())
-    except (FileNotFoundError, PermissionError, NotADirectoryError):
-        return {}
-    except ValueError as error:
-        raise ValueError(f"{state_dir / CREDENTIALS_FILE} is no TOML ({error}); remove it while nothing runs") from None
-
-
-def _sections_that_are_none() -> list[str]:
-    """Return what is wrong with environment variables of sections that are not there; the framework passes them by."""
-    names = [name for name in os.environ if name.startswith("APPLIANCE_") and "__" in name]
-    sections = {name: name.removeprefix("APPLIANCE_").partition("__")[0].lower() for name in names}
-    return [
-        f"{name} (environment): no such section{_suggestion(section)}"
-        for name, section in sections.items()
-        if section not in Settings.model_fields
-    ]
-
-
-def _words(item: ErrorDetails) -> str:
-    """Return what is allowed instead of a wrong setting."""
-    *outer, name = (str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return "no such setting" + _suggestion(name, outer)
-    if item["type"] in ("model_type", "model_attributes_type"):
-        return f"this is a section: [{name}] is allowed, with its settings below it"
-    return item["msg"].removeprefix("Value error, ").removeprefix("Input ")
-
-
-def _suggestion(name: str, section: Sequence[str] = ()) -> str:
-    """Return the settings that may have been meant by a name, of its section or else of any, or all of the section."""
-    of_section = [".".join((*section, field)) for field in _fields_of(section)]
-    everywhere = [f"{outer}.{field}" for outer in Settings.model_fields for field in _fields_of([outer])]
-    for known in (of_section, everywhere):
-        last = {full: full.rpartition(".")[2] for full in known}
-        near = get_close_matches(name.lower(), set(last.values()), n=2, cutoff=0.7)
-        if near:
-            return f"; did you mean {' or '.join(full for full in known if last[full] in near)}?"
-    return f"; there are {', '.join(of_section or Settings.model_fields)}"
-
-
-def _fields_of(section: Sequence[str]) -> Mapping[str, Any]:
-    """Return the fields of a section, or of all settings when none is named; none when there is no such section."""
-    if not section:
-        return Settings.model_fields
-    field = Settings.model_fields.get(section[0])
-    return getattr(field.annotation, "model_fields", {}) if field is not None else {}
-
-
-def _value(item: ErrorDetails) -> str:
-    """Return the wrong value as it may be shown: only that of one known setting which holds no secret.
-
-    A misspelt name may stand before a password, a whole section that is wrong holds its password too, and a URL may
-    hold one in front of its host.
-    """
-    section, _, name = ".".join(map(str, item["loc"])).partition(".")
-    outer = Settings.model_fields.get(section)
-    inner = getattr(outer.annotation, "model_fields", None) if outer is not None else None
-    field = outer if inner is None else inner.get(name.partition(".")[0])
-    if field is None or not field.repr or (name == "url" and not isinstance(item["input"], str)):
-        return ""
-    shown = item["input"] if name != "url" else re.sub(r".*@", "***@", item["input"], flags=re.DOTALL)
-    return f" = {shown!r}"

@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from appliance.settings import Settings, load_settings
+from appliance.settings import Settings
+from appliance.settings_sources import load_settings
 from benchmarks.statistics import spread
 from benchmarks.turnaround import await_answer, specs
 from deploy.local.appliance import LocalAppliance

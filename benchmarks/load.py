@@ -35,7 +35,8 @@ from rich.table import Table
 
 from appliance.inference.regions import model_processes, region_prefix
 from appliance.ledger.states import OPEN, JobState
-from appliance.settings import Settings, load_settings
+from appliance.settings import Settings
+from appliance.settings_sources import load_settings
 from benchmarks.statistics import spread
 from benchmarks.turnaround import peak_mb, specs
 from deploy.local.appliance import LocalAppliance

@@ -32,7 +32,8 @@ from appliance.inference.server import TritonServer
 from appliance.reading import contract
 from appliance.reading.detections import chunk_detections
 from appliance.reading.golden import golden_chunk
-from appliance.settings import Settings, load_settings
+from appliance.settings import Settings
+from appliance.settings_sources import load_settings
 from benchmarks.statistics import spread
 from conversion.triton_model import ENGINES, REFERENCE, Detector, Engine, cpu_flags, engines_of, instruction_set
 from deploy.local.ports import with_free_ports

@@ -32,7 +32,7 @@ from appliance.pipeline import Pipeline, ReadAnswer
 from appliance.reading.contract import TYPES
 from appliance.reading.lesions import Criteria
 from appliance.reading.roc import area_under_curve
-from appliance.settings import load_settings
+from appliance.settings_sources import load_settings
 from benchmarks.statistics import Proportion, spread
 from deploy.local.ports import with_free_ports
 from simulator.diagnosis import Diagnosis

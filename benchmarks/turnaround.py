@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from appliance.settings import load_settings
+from appliance.settings_sources import load_settings
 from benchmarks.statistics import spread
 from deploy.local.appliance import LocalAppliance
 from deploy.local.orthanc import OrthancProcess

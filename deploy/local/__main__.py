@@ -18,7 +18,8 @@ from rich.table import Column, Table
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.inference.server import clear_shared_memory
 from appliance.private import be_private
-from appliance.settings import Settings, load_settings
+from appliance.settings import Settings
+from appliance.settings_sources import load_settings
 from deploy.local import records
 from deploy.local.answering import questions
 from deploy.local.service import ROOT

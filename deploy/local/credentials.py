@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A user of Orthanc and a secret of Triton for an appliance that is started here and whose site set none.
 
-They are made once and kept in the state folder, in a file that only its owner may read; `appliance.settings` reads it
+They are made once and kept in the state folder, in a file that only its owner may read; `settings_sources` reads it
 there, so that the commands of the same user know them too.
 """
 
@@ -13,7 +13,8 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from appliance.settings import CREDENTIALS_FILE, Settings
+from appliance.settings import Settings
+from appliance.settings_sources import CREDENTIALS_FILE
 from deploy.local.settings_file import toml
 
 _USER: Final = "appliance"

@@ -16,7 +16,7 @@ from pathlib import Path
 from appliance.errors import ApplianceError
 from appliance.inference.server import TritonServer
 from appliance.private import be_private
-from appliance.settings import load_settings
+from appliance.settings_sources import load_settings
 
 _LOOKED_AT_EVERY_S = 0.2
 

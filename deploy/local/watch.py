@@ -24,7 +24,7 @@ import structlog
 from appliance.errors import ApplianceError
 from appliance.log import describe, log_to
 from appliance.private import be_private
-from appliance.settings import load_settings
+from appliance.settings_sources import load_settings
 from deploy.local.answering import Asked, questions
 from deploy.local.supervisor import Control, ProgramState
 

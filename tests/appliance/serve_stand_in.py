@@ -16,7 +16,8 @@ from pathlib import Path
 
 from appliance import trial_process
 from appliance.service import serve
-from appliance.settings import Settings, load_settings
+from appliance.settings import Settings
+from appliance.settings_sources import load_settings
 from tests.appliance.stand_in import StandInDetector, StandInRoom
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from appliance.errors import SettingsError
 from appliance.ledger.ledger import Ledger
-from appliance.settings import Settings, load_settings
+from appliance.settings import Settings
+from appliance.settings_sources import load_settings
 from appliance.web.accounts import Role, new_account, write_accounts
 from deploy.local.ports import free_ports
 from tests.appliance.running import Running

@@ -35,7 +35,8 @@ from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Position, UnseenSeries
 from appliance.orthanc import Orthanc
 from appliance.reading.contract import DETECTOR, PARAMETER_ONNX_SHA256
-from appliance.settings import Settings, load_settings
+from appliance.settings import Settings
+from appliance.settings_sources import load_settings
 from appliance.state_folder import StateFolder
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports

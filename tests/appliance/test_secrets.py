@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from appliance.cli import app
 from appliance.errors import SettingsError
 from appliance.log import describe, log_to
-from appliance.settings import SECRETS, Settings, load_settings
+from appliance.settings import Settings
+from appliance.settings_sources import SECRETS, load_settings
 
 SECRET = "b7Zk-Geheim_0815"
 

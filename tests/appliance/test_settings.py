@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from appliance.cli import app
 from appliance.errors import SettingsError
-from appliance.settings import Settings, load_settings
+from appliance.settings import Settings
+from appliance.settings_sources import load_settings
 
 SECRET = "hunter2"
 

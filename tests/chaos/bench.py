@@ -17,7 +17,8 @@ import httpx
 
 from appliance.inference.regions import model_processes, region_prefix
 from appliance.ledger.states import OPEN
-from appliance.settings import Settings, SupervisorSettings, TritonSettings, load_settings
+from appliance.settings import Settings, SupervisorSettings, TritonSettings
+from appliance.settings_sources import load_settings
 from deploy.local import records
 from deploy.local.answering import not_ready, questions
 from deploy.local.ports import with_free_ports

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import SettingsError
-from appliance.settings import CREDENTIALS_FILE, OrthancSettings, Settings, TritonSettings, load_settings
+from appliance.settings import OrthancSettings, Settings, TritonSettings
+from appliance.settings_sources import CREDENTIALS_FILE, load_settings
 from deploy.local.credentials import with_credentials
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from appliance.settings import FindingSettings, LogSettings, OrthancSettings, ResultsSettings, Settings, load_settings
+from appliance.settings import FindingSettings, LogSettings, OrthancSettings, ResultsSettings, Settings
+from appliance.settings_sources import load_settings
 from deploy.local.settings_file import absolute, write_settings
 
 

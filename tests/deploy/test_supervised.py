@@ -18,7 +18,8 @@ import httpx
 import pytest
 
 from appliance.inference.regions import model_processes, region_prefix
-from appliance.settings import LogSettings, Settings, SupervisorSettings, TritonSettings, load_settings
+from appliance.settings import LogSettings, Settings, SupervisorSettings, TritonSettings
+from appliance.settings_sources import load_settings
 from deploy.local.answering import not_ready, questions
 from deploy.local.orthanc import ROOT
 from deploy.local.ports import with_free_ports
