@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from appliance.doctor.access import check_access
 from appliance.doctor.c_echo import check_c_echo
 from appliance.doctor.check import Check
 from appliance.doctor.ledger import check_ledger
@@ -31,6 +32,7 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Iterator[Check]]], ...] = (
     ("c-echo", check_c_echo),
     ("triton", check_triton),
     ("service", check_service),
+    ("access", check_access),
 )
 
 
