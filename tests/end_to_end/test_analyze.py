@@ -21,7 +21,7 @@ from tests.end_to_end.patient import Patient
 from tests.end_to_end.running import Running
 
 ANALYSED, FAILED, WRONG_CALL, REFUSED = 0, 1, 2, 3
-KEYS = {"present", "probability", "coverage", "lesions", "series", "refusals", "timing_ms", "model"}
+KEYS = {"present", "probability", "coverage", "flaws", "lesions", "series", "refusals", "timing_ms", "model"}
 LESION_KEYS = {"type", "volume_ml", "abc2_ml", "size_class", "confidence", "slices"}
 
 
