@@ -307,6 +307,13 @@ class IntakeSettings(_Section):
         le=65_536,
         description="Memory for studies that are read while their quiet time runs, MiB; 0 reads none ahead",
     )
+    lost_s: float = Field(
+        300.0,
+        ge=0,
+        le=_DAY_S,
+        description="How often all standing reports are looked for in Orthanc; a study that lost its own is answered "
+        "again; 0: never, s",
+    )
     retry_first_s: float = Field(
         2.0, ge=0.01, le=_DAY_S, description="First pause after a failed try, s; doubles with each try"
     )

@@ -28,11 +28,12 @@ from appliance.intake.doorbell import Bell, keep_newest
 from appliance.intake.handover import Handover
 from appliance.intake.headers import Headers
 from appliance.intake.judge import Verdict, judge
+from appliance.intake.lost import LostResults, lacks_results
 from appliance.intake.pace import Paces
 from appliance.intake.priority import priority
 from appliance.intake.snapshot import Snapshot, Snapshots
 from appliance.ledger.ledger import Ledger
-from appliance.ledger.records import FollowedStudy, Job, NewJob
+from appliance.ledger.records import FollowedStudy, Job, NewJob, Origin
 from appliance.ledger.states import JobState, StudyState
 from appliance.log import describe
 from appliance.metrics import Metrics
@@ -101,6 +102,7 @@ class Intake:
         self._feed = ChangeFeed(
             orthanc, ledger, snapshots, settings.intake.since, clock, settings.intake.retry_longest_s
         )
+        self._lost = LostResults(orthanc, ledger, settings.intake.lost_s, clock)
         self.orthanc_clock = self._feed.orthanc_clock
         self._log = structlog.get_logger("intake")
         self._connected = False
@@ -150,6 +152,7 @@ class Intake:
             if placed.quiet_from > soon and self._snapshots.is_read(placed.series):
                 self._to_fetch.append(placed.instance)
         swept = self._sweep()
+        self._lost.step()
         self._fetch_ahead()
         self._forget_deleted()
         if not taken.done:
@@ -198,6 +201,8 @@ class Intake:
             for series in self._ledger.series.known(news.deleted_series).values():
                 self._prepared.pop(series.study, None)  # what was judged is no longer what is there
                 self._ahead.withdraw(series.study)
+                if series.origin is Origin.OWN:
+                    self._lost.hurry()
         if news.orthanc_started:
             self._connected = False
 
@@ -347,11 +352,13 @@ class Intake:
                 return False
         elif job.state not in (JobState.DONE, JobState.SUPERSEDED):
             return False
-        return not all(
-            self._orthanc.holds_instance(result.orthanc_instance)
-            for result in self._ledger.jobs.results(job.id)
-            if result.sop_instance_uid == job.sr_uid
-        )
+        if job.state is JobState.SUPERSEDED:  # its segmentation was withdrawn
+            return not all(
+                self._orthanc.holds_instance(result.orthanc_instance)
+                for result in self._ledger.jobs.results(job.id)
+                if result.sop_instance_uid == job.sr_uid
+            )
+        return lacks_results(job, self._orthanc, self._ledger)
 
     def _decide(self, study: FollowedStudy) -> None:
         prepared = self._prepared.get(study.id)

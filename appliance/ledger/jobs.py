@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, or_, select, true, update
 
 from appliance.errors import ApplianceError, Refusal, refusals_json
 from appliance.ledger import tables
@@ -335,6 +335,28 @@ class Jobs:
                 select(tables.jobs).where(tables.jobs.c.orthanc_study == study).order_by(tables.jobs.c.id)
             )
             return [record_of(Job, row) for row in rows]
+
+    def standing(self, before: int | None, limit: int) -> list[Job]:
+        """Return the newest jobs with a report that stands, of studies that nothing new comes of; newest first.
+
+        `before` is the number of a job: of those that are older than it. What a person asked for is not among them.
+        """
+        jobs, studies = tables.jobs, tables.studies
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(jobs)
+                .join(studies, studies.c.orthanc_id == jobs.c.orthanc_study)
+                .where(
+                    jobs.c.state.in_((JobState.DONE, JobState.REFUSED)),
+                    jobs.c.sr_uid != "",
+                    jobs.c.orthanc_series == "",
+                    studies.c.state == StudyState.DECIDED,
+                    jobs.c.id < before if before is not None else true(),
+                )
+                .order_by(jobs.c.id.desc())
+                .limit(limit)
+            ).all()
+        return [record_of(Job, row) for row in rows]
 
     def results(self, job: int) -> list[ResultObject]:
         """Return the result objects of a job."""

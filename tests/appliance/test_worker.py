@@ -17,6 +17,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import MRImageStorage, generate_uid
 
 from appliance.errors import UnavailableError
+from appliance.intake.lost import MOST_ANSWERS
 from appliance.leases import Leases
 from appliance.ledger.records import Job, NewJob
 from appliance.ledger.states import JobState
@@ -131,6 +132,15 @@ def after(times: int, error: Exception, do: Callable[..., Any]) -> Callable[...,
     return counted
 
 
+def delete(bench: Bench, study: str, modality: str) -> None:
+    """Delete the results of a kind in Orthanc, as somebody else would."""
+    lost = {one.SOPInstanceUID for one in bench.held(study) if one.Modality == modality}
+    assert lost
+    for result in bench.desk.ledger.jobs.results(bench.job(study).id):
+        if result.sop_instance_uid in lost:
+            bench.desk.orthanc.delete_instance(result.orthanc_instance)
+
+
 def _away(_: str) -> None:
     raise UnavailableError("Orthanc is away")
 
@@ -225,6 +235,46 @@ class TestAnswering:
         bench.desk.wait(bench.desk.settings.intake.incomplete_s + 1)
         bench.worker.work()
         assert [one.SeriesNumber for one in bench.held(study)] == [9005]
+
+    @pytest.mark.parametrize("modality", ["SR", "SEG"])
+    def test_what_orthanc_has_lost_of_an_answer_is_noticed_and_stored_again(
+        self, bench: Bench, study: str, modality: str
+    ) -> None:
+        bench.send(*head_series(study))
+        bench.worker.work()
+        before = {one.SOPInstanceUID for one in bench.held(study)}
+        delete(bench, study, modality)
+        bench.desk.intake._lost.hurry()
+        bench.desk.quiet()
+        assert bench.worker.work()
+        assert {one.SOPInstanceUID for one in bench.held(study)} == before
+        first, again = bench.desk.jobs(study)
+        assert (again.state, again.sr_uid) == (JobState.DONE, first.sr_uid)
+        bench.desk.intake._lost.hurry()
+        bench.desk.quiet()
+        assert not bench.worker.work()
+
+    def test_results_that_somebody_deletes_again_and_again_are_left_alone_in_the_end(
+        self, bench: Bench, study: str
+    ) -> None:
+        bench.send(*head_series(study))
+        bench.worker.work()
+        for _ in range(MOST_ANSWERS):
+            delete(bench, study, "SR")
+            bench.desk.intake._lost.hurry()
+            bench.desk.quiet()
+            bench.worker.work()
+        assert len(bench.desk.jobs(study)) == MOST_ANSWERS
+        assert "SR" not in bench.kinds(study)
+
+    def test_a_study_that_was_deleted_with_its_results_is_not_answered_again(self, bench: Bench, study: str) -> None:
+        bench.send(*head_series(study))
+        bench.worker.work()
+        bench.desk.delete_study(bench.job(study).orthanc_study)
+        bench.desk.intake._lost.hurry()
+        bench.desk.quiet()
+        assert not bench.worker.work()
+        assert len(bench.desk.jobs(study)) == 1
 
     def test_a_study_with_an_answer_gets_no_report_that_it_could_not_be_read(self, bench: Bench, study: str) -> None:
         def poisoned(_asked: int) -> None:
