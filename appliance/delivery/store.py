@@ -12,8 +12,9 @@ import hashlib
 import io
 from collections.abc import Iterable, Sequence
 
-from pydicom import Dataset, dcmwrite
+from pydicom import Dataset, dcmread, dcmwrite
 
+from appliance.errors import UnavailableError
 from appliance.ledger.records import ResultObject
 from appliance.orthanc import Orthanc
 
@@ -41,8 +42,30 @@ def result_objects(named: Iterable[tuple[str, Dataset]]) -> list[ResultObject]:
 
 
 def store(orthanc: Orthanc, dataset: Dataset) -> str:
-    """Store a dataset, or find it stored already; return Orthanc's identifier of the instance."""
+    """Store a dataset and read it back; return Orthanc's identifier of the instance.
+
+    An object that is there already and differs is deleted and stored anew: it is of an earlier try, or Orthanc holds
+    half of it or nothing, as after a disk that was full.
+
+    Raises `UnavailableError` when Orthanc gives back something else than it was given.
+    """
     file = io.BytesIO()
     dcmwrite(file, dataset, enforce_file_format=True)
-    identifier, _ = orthanc.store(file.getvalue())
-    return identifier
+    for _ in range(2):
+        identifier, _status = orthanc.store(file.getvalue())
+        if _is_whole(orthanc.file(identifier), file.getvalue(), dataset):
+            return identifier
+        orthanc.delete_instance(identifier)
+    raise UnavailableError("Orthanc did not keep the whole of a result; see the room on its disk and its log")
+
+
+def _is_whole(held: bytes, sent: bytes, dataset: Dataset) -> bool:
+    """Return whether what is held is what was sent, or the same object as Orthanc compressed it."""
+    if held == sent:
+        return True
+    try:
+        read = dcmread(io.BytesIO(held))
+        is_compressed = read.file_meta.TransferSyntaxUID != dataset.file_meta.TransferSyntaxUID
+    except Exception:  # pydicom raises nearly anything on half a file
+        return False
+    return is_compressed and set(dataset.keys()) <= set(read.keys())

@@ -10,6 +10,7 @@ from typing import Any
 
 import pydicom
 from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
 
 from tests.chaos.bench import Bench
 from tests.chaos.senders import Sent
@@ -70,7 +71,10 @@ def _held(bench: Bench, study_uid: str) -> list[Dataset]:
         if entry["Type"] == "Study":
             for instance in bench.orthanc.get(f"/studies/{entry['ID']}/instances").raise_for_status().json():
                 data = bench.orthanc.get(f"/instances/{instance['ID']}/file").raise_for_status().content
-                headers.append(pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True))
+                try:
+                    headers.append(pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True))
+                except (InvalidDicomError, EOFError):  # Orthanc confirmed it and has kept half of it, or nothing
+                    continue
     return headers
 
 

@@ -16,6 +16,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
 
 from appliance.delivery.store import orthanc_ids, result_objects, store
+from appliance.errors import UnavailableError
 from appliance.orthanc import NotThereError, Orthanc
 from appliance.settings import Settings
 from deploy.local.orthanc import OrthancProcess
@@ -67,6 +68,24 @@ def test_storing_twice_keeps_one(orthanc: Orthanc) -> None:
     once, twice = store(orthanc, result), store(orthanc, result)
     assert once == twice
     assert orthanc.series(orthanc.series_of_instance(once)).instances == (once,)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("kind", ["sr", "seg", "key-image-1"])
+def test_a_result_of_which_orthanc_keeps_a_part_is_noticed_and_whole_after_the_next_try(
+    orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch, kind: str, part: float
+) -> None:
+    """As after a disk that was full: the object is in Orthanc's index, and half of it in its storage."""
+    result = dict(answered().results.named_datasets())[kind]
+    instance = store(orthanc, result)
+    whole = orthanc.file(instance)
+    with monkeypatch.context() as damaged:
+        damaged.setattr(orthanc, "file", lambda _: whole[: int(part * len(whole))])
+        with pytest.raises(UnavailableError, match="the whole of a result"):
+            store(orthanc, result)
+    assert not orthanc.holds_instance(instance)
+    assert store(orthanc, result) == instance
+    orthanc.delete_instance(instance)
 
 
 def test_the_ledger_is_told_each_object_by_its_kind(orthanc: Orthanc) -> None:
