@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from appliance import metrics as metrics_module
-from appliance import pipeline, settings
+from appliance import pipeline, settings_sources
 from appliance.analyze import folder_contents, result
 from appliance.cli import app
 from appliance.errors import Refusal, RefusalCode, RefusedError, SettingsError
@@ -109,7 +109,7 @@ class LaterSettings(Settings):
 def test_one_new_setting_is_read_shown_with_its_meaning_and_told_of_where_it_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "Settings", LaterSettings)
+    monkeypatch.setattr(settings_sources, "Settings", LaterSettings)
     file = tmp_path / "appliance.toml"
     file.write_text("[intake]\ncoffee_s = 90\n")
     assert load_settings(file).intake.coffee_s == 90  # type: ignore[attr-defined]
