@@ -109,5 +109,6 @@ def test_the_repository_has_every_file_triton_and_the_site_need(model: onnx.Mode
     onnx.save(model, str(tmp_path / "good.onnx"))
     folder = lay_out(tmp_path / "good.onnx", tmp_path / "repository", version=2)
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert names == {"config.pbtxt", "configs/cpu.pbtxt", "configs/gpu.pbtxt", "2/model.py", "2/model.onnx"}
+    configs = {"config.pbtxt", *(f"configs/{profile}.pbtxt" for profile in ("cpu", "gpu", "gpu-datacentre"))}
+    assert names == configs | {"2/model.py", "2/model.onnx"}
     np.testing.assert_equal((folder / "2" / "model.onnx").read_bytes(), (tmp_path / "good.onnx").read_bytes())
