@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--pupil",
         nargs="+",
-        default=["edge=training/run/edge.weights.h5", "full=training/run/full.weights.h5"],
+        default=["edge=training/run/edge.weights.h5", "full"],
         help="variants to train, each with the weights that it begins with",
     )
     parser.add_argument("--rate", type=float, default=4e-4, help="learning rate at its height")
