@@ -20,6 +20,11 @@ from appliance.ledger.shadows import Pair
 from appliance.reading.contract import TYPES
 from appliance.results.wording import millilitres
 
+SAME_PROBABILITY = 0.0005
+SAME_ML = 0.05
+"""Below these two readings agree: neither is shown with more digits, and one network run twice differs by about 1e-7,
+as threads sum in another order each time."""
+
 
 @dataclass(frozen=True)
 class _Compared:
@@ -38,7 +43,12 @@ class _Compared:
     def rank(self) -> tuple[bool, float, float]:
         """How much there is to look at: a different answer first, then other lesions and volumes, then the score."""
         unpaired = sum(None in lesion[1:] for lesion in self.lesions)
-        return self.disagree, unpaired + abs(self.volumes_ml[0] - self.volumes_ml[1]), self.apart
+        volume = abs(self.volumes_ml[0] - self.volumes_ml[1])
+        return (
+            self.disagree,
+            unpaired + (volume if volume > SAME_ML else 0.0),
+            self.apart if self.apart > SAME_PROBABILITY else 0.0,
+        )
 
 
 def comparison(pairs: Iterable[Pair], examples: int) -> dict[str, Any]:

@@ -63,3 +63,11 @@ def test_studies_that_agree_are_no_examples_and_nothing_read_is_no_fault() -> No
     assert nothing["studies"] == 0
     assert nothing["probability_apart"] is None
     assert ("studies that both read", "0") in comparison_rows(nothing)
+
+
+def test_two_readings_that_differ_by_rounding_agree() -> None:
+    rounded = pair(1, answer(0.2102702111, ("iph", 2.0)), answer(0.2102700471, ("iph", 2.0004)))
+    apart = pair(2, answer(0.21), answer(0.22))
+    assert comparison([rounded], examples=5)["examples"] == []
+    document = comparison([rounded, apart], examples=5)
+    assert [example["study_uid"] for example in document["examples"]] == ["1.2.2"]
