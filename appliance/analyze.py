@@ -37,8 +37,9 @@ from appliance.errors import (
     refusals_json,
 )
 from appliance.imaging.instances import Instance, parse_instance
-from appliance.inference.detector import Target, TritonDetector
+from appliance.inference.detector import TritonDetector
 from appliance.inference.series_classifier import SeriesClassifier
+from appliance.inference.served_model import Target
 from appliance.inference.server import TritonServer
 from appliance.models.standing import targets_of
 from appliance.pipeline import Answer, Pipeline, ReadAnswer, Study

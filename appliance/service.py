@@ -27,7 +27,7 @@ from appliance.ahead import ReadingAhead
 from appliance.archive import Archive
 from appliance.errors import ApplianceError, SettingsError, UnavailableError
 from appliance.health import Health
-from appliance.inference.detector import SHIPPED, Target, TritonDetector
+from appliance.inference.detector import TritonDetector
 from appliance.inference.regions import (
     SETTLED_S,
     free_regions_of_dead_models,
@@ -36,6 +36,7 @@ from appliance.inference.regions import (
     remove_stale_regions,
 )
 from appliance.inference.series_classifier import SeriesClassifier
+from appliance.inference.served_model import SHIPPED, Target
 from appliance.intake.doorbell import Bell
 from appliance.intake.files import Files
 from appliance.intake.handover import Handover

@@ -27,8 +27,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from appliance.inference.detector import TritonDetector, write_chunk
+from appliance.inference.detector import TritonDetector
 from appliance.inference.server import TritonServer
+from appliance.inference.stream import write_chunk
 from appliance.reading import contract
 from appliance.reading.detections import chunk_detections
 from appliance.reading.golden import golden_chunk

@@ -4,7 +4,7 @@
 
 A lane carries one request at a time and is used again for the next chunk; several lanes keep several chunks in
 flight. One 16 MiB tensor costs 101 ms inside gRPC messages and 9 ms by shared memory, which needs Triton on the same
-machine. What the tensors mean is `detector.py`'s business.
+machine. What the tensors mean is for `stream.py`.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ from tritonclient.utils import InferenceServerException
 from appliance.clocks import iso
 from appliance.errors import ApplianceError, ModelContractError, UnavailableError
 from appliance.inference.client import triton_client
-from appliance.inference.detector import Target
 from appliance.inference.lanes import AWAY
 from appliance.inference.regions import close_regions, processes_of_model, region_prefix
+from appliance.inference.served_model import Target
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.models import ModelFacts, shadowing, standing
 from appliance.ledger.records import ModelChange, ModelEvent

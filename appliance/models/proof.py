@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from appliance.errors import ApplianceError
 from appliance.inference.detections import Reading
-from appliance.inference.detector import Target, TritonDetector
+from appliance.inference.detector import TritonDetector
 from appliance.inference.golden import chunk
+from appliance.inference.served_model import Target
 from appliance.reading.contract import CHUNK_SLICES, CONTEXT_SLICES, MAX_DETECTIONS, SCORE_FLOOR, TYPES
 from appliance.settings import TritonSettings
 

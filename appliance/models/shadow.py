@@ -19,8 +19,9 @@ import structlog
 
 from appliance.ahead import ReadingAhead
 from appliance.errors import ApplianceError, GaveWayError, UnavailableError
-from appliance.inference.detector import Target, TritonDetector
+from appliance.inference.detector import TritonDetector
 from appliance.inference.regions import processes_of_model, region_prefix
+from appliance.inference.served_model import Target
 from appliance.intake.snapshot import Snapshots
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job, ModelChange, ShadowAnswer

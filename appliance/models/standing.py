@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from appliance.errors import ApplianceError
-from appliance.inference.detector import SHIPPED, Target
+from appliance.inference.served_model import SHIPPED, Target
 from appliance.ledger.engine import awaits_migration
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import ModelChange

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
 
 from appliance.inference.detections import ModelIdentity, Reading
-from appliance.inference.detector import checked_model, write_chunk
+from appliance.inference.served_model import checked_model
+from appliance.inference.stream import write_chunk
 from appliance.reading import contract
 from appliance.reading.detections import Detection, chunk_detections
 from conversion.triton_model import Detector

@@ -16,11 +16,13 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 
 from appliance.errors import ModelContractError, UnavailableError
-from appliance.inference import detector as detector_module
-from appliance.inference.detector import TritonDetector, checked_model, write_chunk
+from appliance.inference import choice, tritons
+from appliance.inference.detector import TritonDetector
 from appliance.inference.patience import LEAST_S, Patience
 from appliance.inference.regions import free_regions_of_dead_models, model_processes, region_prefix
+from appliance.inference.served_model import checked_model
 from appliance.inference.server import TritonServer
+from appliance.inference.stream import write_chunk
 from appliance.reading import contract
 from appliance.reading.contract import HemorrhageType
 from appliance.reading.detections import Box
@@ -277,7 +279,7 @@ def test_a_triton_killed_in_the_middle_of_a_study_is_unavailable_and_read_again_
     server = start(settings, pause_s=0.5)
     detector = TritonDetector(settings)
     hu = head(64, (63, 0, 3))
-    original = detector._answers
+    original = detector._stream.answers
 
     def kill_after_the_first(count: int, write: Any, go_on: Any = None) -> Iterator[Any]:
         for number, outputs in enumerate(original(count, write, go_on)):
@@ -286,11 +288,11 @@ def test_a_triton_killed_in_the_middle_of_a_study_is_unavailable_and_read_again_
                 assert server.pid is not None
                 os.kill(server.pid, signal.SIGKILL)
 
-    detector._answers = kill_after_the_first  # type: ignore[method-assign]
+    detector._stream.answers = kill_after_the_first  # type: ignore[method-assign]
     with pytest.raises(UnavailableError):
         detector.read(hu)
     assert not shared_memory_of_this_process()
-    detector._answers = original  # type: ignore[method-assign]
+    detector._stream.answers = original  # type: ignore[method-assign]
     server.stop()
     server.start()
     assert [one.slice_index for one in detector.read(hu).detections] == [63]
@@ -359,21 +361,21 @@ def test_a_model_that_takes_too_long_is_unavailable_not_a_hang(
 def test_a_triton_that_freezes_in_the_middle_of_a_study_is_unavailable_and_used_again_when_it_goes_on(
     start: Callable[..., TritonServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(detector_module, "_CONTROL_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(choice, "CONTROL_TIMEOUT_S", 1.0)
     settings = triton_settings(tmp_path / "models")
     pid = start(settings).pid or 0
     detector = TritonDetector(settings)
     assert detector.ready()
-    original = detector._answers
+    original = detector._stream.answers
 
     def freeze_after_the_first(count: int, write: Any, go_on: Any = None) -> Iterator[Any]:
         for number, outputs in enumerate(original(count, write, go_on)):
             yield outputs
             if number == 0:
-                detector._patience = Patience(longest_s=1)
+                detector._stream.patience = Patience(longest_s=1)
                 os.kill(pid, signal.SIGSTOP)
 
-    detector._answers = freeze_after_the_first  # type: ignore[method-assign]
+    detector._stream.answers = freeze_after_the_first  # type: ignore[method-assign]
     try:
         with pytest.raises(UnavailableError, match=r"no answer in time; it hangs"):
             detector.read(head(64))
@@ -383,8 +385,8 @@ def test_a_triton_that_freezes_in_the_middle_of_a_study_is_unavailable_and_used_
     finally:
         os.kill(pid, signal.SIGCONT)
     monkeypatch.undo()
-    detector._answers = original  # type: ignore[method-assign]
-    detector._patience = Patience(settings.timeout_s)
+    detector._stream.answers = original  # type: ignore[method-assign]
+    detector._stream.patience = Patience(settings.timeout_s)
     assert [one.slice_index for one in detector.read(head(40, (39, 0, 3))).detections] == [39]
     assert detector.ready()
     detector.close()
@@ -393,7 +395,7 @@ def test_a_triton_that_freezes_in_the_middle_of_a_study_is_unavailable_and_used_
 def test_the_pace_of_the_golden_chunk_says_how_long_the_next_is_waited_for(served: TritonSettings) -> None:
     detector = TritonDetector(served.model_copy(update={"timeout_s": 3600}), first_wait_s=3600)
     assert detector.ready()
-    assert LEAST_S <= detector._patience.seconds < 3600
+    assert LEAST_S <= detector._stream.patience.seconds < 3600
     detector.close()
 
 
@@ -519,12 +521,12 @@ def test_a_study_goes_to_the_next_triton_when_the_first_is_killed_in_the_middle_
 def test_the_first_triton_is_asked_again_once_it_is_back(
     served: TritonSettings, repository: Path, start: Callable[..., TritonServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(detector_module, "_FIRST_AGAIN_S", 0.0)
+    monkeypatch.setattr(tritons, "_FIRST_AGAIN_S", 0.0)
     first = triton_settings(repository)
     detector = TritonDetector(other_of(first, served))
     start(first)
     stolen = served.model_copy(update={"host": "127.0.0.1", "grpc_port": 1})
-    detector._endpoints = (detector._endpoints[0], stolen)  # the second one is away from now on
+    detector._tritons._endpoints = (first, stolen)  # the second one is away from now on
     assert len(detector.read(head(4, (1, 1, 3))).detections) == 1
     detector.close()
 

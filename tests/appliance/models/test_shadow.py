@@ -13,7 +13,7 @@ from pydicom.uid import generate_uid
 
 from appliance.errors import UnavailableError
 from appliance.inference.detections import ModelIdentity
-from appliance.inference.detector import Target
+from appliance.inference.served_model import Target
 from appliance.leases import Leases
 from appliance.ledger.models import ModelFacts
 from appliance.ledger.records import ModelEvent

@@ -1,0 +1,139 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which of the models that may answer does answer: the first that Triton serves, or loads, as it was promoted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+from tritonclient.utils import InferenceServerException
+
+from appliance.errors import ModelContractError
+from appliance.inference.lanes import AWAY
+from appliance.inference.regions import close_regions
+from appliance.inference.served_model import ServedModel, Target, checked_model
+from appliance.inference.tritons import Tritons
+from appliance.inference.trouble import describe, first_line
+from appliance.reading import contract
+
+CONTROL_TIMEOUT_S: Final = 10.0
+"""Longest wait for what Triton says of itself and its models, s."""
+_LOAD_TIMEOUT_S: Final = 60.0
+_UNFIT_FOR_S: Final = 60.0
+"""How long a model that Triton could not load is not asked for again, s."""
+
+
+class ModelChoice:
+    """The models that may answer, the wanted one first.
+
+    Parameters
+    ----------
+    tritons
+        Where they are served.
+    targets
+        Returns the models that may answer, the wanted one first; the others stand in for it.
+
+    Attributes
+    ----------
+    passed_over
+        Why the wanted model does not answer and another stands in for it; empty when it does.
+    """
+
+    def __init__(self, tritons: Tritons, targets: Callable[[], Sequence[Target]]) -> None:
+        self._tritons = tritons
+        self._targets = targets
+        self._unfit: dict[str, tuple[str, float]] = {}
+        self._last_asked = contract.DETECTOR
+        self._log = structlog.get_logger("detector")
+        self.passed_over = ""
+
+    def find(self) -> ServedModel:
+        """Return the first target that Triton serves as it was promoted; what Triton lacks it is told to load.
+
+        Raises `InferenceServerException` when Triton is away, `ModelContractError` when the last one is unfit too.
+        """
+        *preferred, last = self._targets()
+        faults: list[str] = []
+        for target in preferred:
+            fault, until = self._unfit.get(target.served_as, ("", 0.0))
+            if time.monotonic() >= until:
+                served = self._fit(target)
+                if isinstance(served, ServedModel):
+                    self._pass_over(faults)
+                    return served
+                fault = served
+                self._unfit[target.served_as] = fault, time.monotonic() + _UNFIT_FOR_S
+            faults.append(fault)
+        served = self.look(last.served_as)
+        self._pass_over(faults)
+        return served
+
+    def look(self, model: str) -> ServedModel:
+        """Return what Triton says of a model. Raises `InferenceServerException`, `ModelContractError`."""
+        self._last_asked = model
+        client = self._tritons.client
+        metadata = client.get_model_metadata(model, client_timeout=CONTROL_TIMEOUT_S)
+        config = client.get_model_config(model, client_timeout=CONTROL_TIMEOUT_S).config
+        return checked_model(
+            {tensor.name: (tensor.datatype, tuple(tensor.shape)) for tensor in metadata.inputs},
+            {tensor.name: (tensor.datatype, tuple(tensor.shape)) for tensor in metadata.outputs},
+            {name: value.string_value for name, value in config.parameters.items()},
+            model,
+        )
+
+    def forget(self) -> None:
+        """Ask for every model again: another Triton may have it."""
+        self._unfit.clear()
+
+    def load_anew(self) -> str:
+        """Let Triton start the model that was asked last again, and return how that went.
+
+        When a model process ends (killed for memory, say), Triton goes on calling the model ready, fails every request
+        and starts no other one. A load alone finds nothing changed, so the model is unloaded first.
+        """
+        client = self._tritons.client
+        try:
+            client.unload_model(self._last_asked, client_timeout=CONTROL_TIMEOUT_S)
+            client.load_model(self._last_asked, client_timeout=_LOAD_TIMEOUT_S)
+        except InferenceServerException as error:
+            return f"the model process had ended and does not start again: {describe(error)}; restart Triton"
+        close_regions(self._tritons.settings)
+        return "the model process had ended and was started again; what was asked can be asked again"
+
+    def _fit(self, target: Target) -> ServedModel | str:
+        """Return the served model of a target, or why it cannot answer; raises when Triton itself is away."""
+        client = self._tritons.client
+        try:
+            try:
+                served = self.look(target.served_as)
+            except InferenceServerException:
+                if not client.is_server_live(client_timeout=CONTROL_TIMEOUT_S):
+                    raise
+                client.load_model(target.served_as, client_timeout=_LOAD_TIMEOUT_S)
+                close_regions(self._tritons.settings)
+                served = self.look(target.served_as)
+        except ModelContractError as error:
+            return str(error)
+        except InferenceServerException as error:
+            if error.status() in AWAY:
+                raise
+            return f"Triton does not load {target.served_as}: {first_line(error)}"
+        if target.sha256 not in ("", served.identity.sha256):
+            return (
+                f"Triton serves {target.served_as} with sha256 {served.identity.sha256[:12]}…, and "
+                f"{target.sha256[:12]}… was promoted"
+            )
+        self._unfit.pop(target.served_as, None)
+        return served
+
+    def _pass_over(self, faults: Sequence[str]) -> None:
+        passed_over = "; ".join(faults)
+        if passed_over != self.passed_over:
+            self.passed_over = passed_over
+            if passed_over:
+                self._log.warning("an earlier version of the detector stands in for the promoted one", why=passed_over)
+            else:
+                self._log.info("the promoted version of the detector answers")

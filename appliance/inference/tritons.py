@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The Tritons that may be asked, and the connection to the one that is asked now.
+
+Where one does not answer the next is turned to. The first is asked again after a pause, which doubles each time it
+fails anew.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from tritonclient.utils import InferenceServerException
+
+from appliance.inference.client import endpoints, triton_client
+from appliance.reading import contract
+from appliance.settings import TritonSettings
+
+_FIRST_AGAIN_S: Final = 30.0
+"""How long after a fail-over the first Triton is asked again, s; doubled each time it fails anew."""
+_FIRST_AGAIN_LONGEST_S: Final = 900.0
+_LIVE_TIMEOUT_S: Final = 1.0
+_CHANNEL: Final = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # Each client has its own connections, so that a new one does not inherit the pauses after an old one's failure.
+    ("grpc.use_local_subchannel_pool", 1),
+    # A hospital's web proxy does not lead to a model server.
+    ("grpc.enable_http_proxy", 0),
+]
+
+
+class Tritons:
+    """The Tritons of the settings, the first one asked first.
+
+    Parameters
+    ----------
+    settings
+        Where they are.
+    leave
+        Called before another Triton is turned to, while the connection to the present one still stands.
+
+    Attributes
+    ----------
+    settings
+        Those of the Triton that is asked now.
+    client
+        The connection to it.
+    """
+
+    def __init__(self, settings: TritonSettings, leave: Callable[[], None]) -> None:
+        self._endpoints = endpoints(settings)
+        self._leave = leave
+        self._at = 0
+        self._first_again_at = 0.0
+        self._first_pause_s = _FIRST_AGAIN_S
+        self._log = structlog.get_logger("detector")
+        self.settings = self._endpoints[0]
+        self.client = triton_client(self.settings, _CHANNEL)
+
+    def __len__(self) -> int:
+        return len(self._endpoints)
+
+    @property
+    def address(self) -> str:
+        """Host and gRPC port of the Triton that is asked now."""
+        return f"{self.settings.host}:{self.settings.grpc_port}"
+
+    def reconnect(self) -> None:
+        """Make a new connection: one that failed answers from memory for a while."""
+        self.client.close()
+        self.client = triton_client(self.settings, _CHANNEL)
+
+    def move_on(self, why: str) -> None:
+        """Turn to the next Triton, where there is one."""
+        if len(self) == 1:
+            return
+        if self._at == 0:
+            self._first_again_at = time.monotonic() + self._first_pause_s
+            self._first_pause_s = min(2 * self._first_pause_s, _FIRST_AGAIN_LONGEST_S)
+        self._turn_to((self._at + 1) % len(self))
+        self._log.warning("another Triton is asked", address=self.address, why=why)
+
+    def go_back(self) -> None:
+        """Turn to the first Triton when it is time and it lives."""
+        if not self._at or time.monotonic() < self._first_again_at:
+            return
+        self._first_again_at = time.monotonic() + self._first_pause_s
+        client = triton_client(self._endpoints[0], _CHANNEL)
+        try:
+            if not client.is_model_ready(contract.DETECTOR, client_timeout=_LIVE_TIMEOUT_S):
+                return
+        except InferenceServerException:
+            return
+        finally:
+            client.close()
+        self._turn_to(0)
+        self._log.info("the first Triton is asked again", address=self.address)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.client.close()
+
+    def _turn_to(self, at: int) -> None:
+        self._leave()
+        self._at = at
+        self.settings = self._endpoints[at]
+        self.reconnect()
