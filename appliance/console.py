@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -63,3 +65,13 @@ def loaded_settings(path: Path | None) -> Settings:
     except ApplianceError as error:
         print_error(str(error))
         raise typer.Exit(USAGE) from error
+
+
+@contextmanager
+def faults_end_the_command() -> Iterator[None]:
+    """Print a fault of ours or of the system, and end the command with `FAILED`."""
+    try:
+        yield
+    except (ApplianceError, OSError) as error:
+        print_error(sentence_of(error))
+        raise typer.Exit(FAILED) from error

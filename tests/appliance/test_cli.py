@@ -16,6 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from appliance import cli
+from appliance.answer_text import print_result, status_lines
 
 UID = "1.2.826.0.1.3680043.8.498." + "7" * 38
 DOCUMENT: dict[str, Any] = {
@@ -85,13 +86,13 @@ def test_a_long_path_is_folded_in_a_table_and_not_cut(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(("present", "said"), [(True, "hemorrhage"), (False, "none found")])
 def test_an_answer_about_a_part_of_the_head_says_so_in_the_list_of_studies(present: bool, said: str) -> None:
     part = {"partial": True, "slices_read": 12, "slices_there": 30, "extent_mm": 60.0, "missing": ["no top"]}
-    _, line, missing = cli.status_lines({"study_uid": "1.2", "state": "done", "present": present, "coverage": part})
+    _, line, missing = status_lines({"study_uid": "1.2", "state": "done", "present": present, "coverage": part})
     assert line == f"  done, {said} in the part of the head that was read, 12 of 30 slices, 60 mm"
     assert missing.strip() == "no top"
 
 
 def test_an_answer_of_an_older_version_is_listed_without_what_it_covers() -> None:
-    assert cli.status_lines({"study_uid": "1.2", "state": "done", "present": False}) == ["1.2", "  done, none found"]
+    assert status_lines({"study_uid": "1.2", "state": "done", "present": False}) == ["1.2", "  done, none found"]
 
 
 def test_no_hemorrhage_found_in_a_part_is_printed_with_the_part(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +107,7 @@ def test_no_hemorrhage_found_in_a_part_is_printed_with_the_part(capsys: pytest.C
         "refusals": [],
         "flaws": [],
     }
-    cli._print_result(document)
+    print_result(document)
     printed = " ".join(capsys.readouterr().out.split())
     assert "no hemorrhage found in the part of the head that was read" in printed
     assert "PART OF THE HEAD ONLY. no top" in printed

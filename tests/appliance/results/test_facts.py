@@ -9,7 +9,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from appliance.analyze import folder_contents, result
-from appliance.cli import status_lines
+from appliance.answer_text import status_lines
 from appliance.coverage.coverage import Coverage
 from appliance.delivery.summary import summary
 from appliance.pipeline import Pipeline, ReadAnswer
