@@ -140,7 +140,8 @@ class SeriesClassifier:
         A model whose process ended gives no answer in time, as a busy machine does: the second time it is loaded anew.
         """
         self._checked = False
-        self._faults += 1
+        if not self._is_loading():  # no answer of a model that is just being loaded says nothing new about it
+            self._faults += 1
         self._silent_until = self._clock() + PAUSE_S
         fault = str(error.message() if isinstance(error, InferenceServerException) else error).partition("\n")[0]
         if not self._fault:
@@ -150,15 +151,25 @@ class SeriesClassifier:
             # A connection that failed answers from memory for a while; a new one looks whether Triton is back.
             self._client.close()
             self._client = triton_client(self._settings, _CHANNEL)
-            if self._loading is None or not self._loading.is_alive():
+            if not self._is_loading():
                 self._faults = 0
                 self._loading = threading.Thread(target=self._load_anew, name="series classifier", daemon=True)
                 self._loading.start()
 
+    def _is_loading(self) -> bool:
+        return self._loading is not None and self._loading.is_alive()
+
     def _load_anew(self) -> None:
-        """Let Triton load the model: one whose process ended counts as loaded until it is unloaded."""
+        """Let Triton load the model: one whose process ended counts as loaded until it is unloaded.
+
+        It is asked once, with patience: the first answer of a new process takes longest, and a model that misses
+        `TIMEOUT_S` with it on a busy machine would be loaded again and again.
+        """
+        tensor = InferInput(series.INPUT, (1, *series.INPUT_SHAPE), "UINT8")
+        tensor.set_data_from_numpy(np.zeros((1, *series.INPUT_SHAPE), np.uint8))
         with suppress(InferenceServerException), triton_client(self._settings, _CHANNEL) as client:
             if client.is_server_live(client_timeout=TIMEOUT_S):
                 client.unload_model(series.CLASSIFIER, client_timeout=_LOAD_TIMEOUT_S)
                 client.load_model(series.CLASSIFIER, client_timeout=_LOAD_TIMEOUT_S)
                 close_regions(self._settings)
+                client.infer(series.CLASSIFIER, [tensor], client_timeout=_LOAD_TIMEOUT_S)

@@ -24,6 +24,8 @@ from deploy.local.unprivileged import known_user, nobody
 from tests.appliance.inference.blob_detector import write_repository
 
 SYSTEM_PYTHON = Path("/usr/bin/python3.11")
+UNUSED = ("__pycache__", "dcmqi", "matplotlib", "mypy", "openvino", "pip", "sklearn")
+"""Packages that no server of this test needs, and that are large."""
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives rights away, which root alone can")
 
 
@@ -65,7 +67,8 @@ def test_what_root_owned_in_a_state_folder_is_given_away_and_nothing_behind_a_li
 @as_root
 @pytest.mark.end_to_end
 def test_up_as_root_runs_all_as_a_user_without_rights_who_owns_the_state(public: Path) -> None:
-    """The environments here may lie on a Python below /root: two are made that anybody can read."""
+    """The checkout, its environments and their Python may lie where root alone may enter: all are put elsewhere."""
+    checkout = checkout_in(public / "checkout")
     service = environment(public / "venv", Path(sys.prefix))
     triton = environment(public / "venv-triton", ROOT / ".venv-triton")
     write_repository(public / "models")
@@ -83,7 +86,7 @@ def test_up_as_root_runs_all_as_a_user_without_rights_who_owns_the_state(public:
 
     def run(name: str) -> subprocess.CompletedProcess[str]:
         call = [service / "bin" / "python", "-m", "deploy.local", name, "--settings", str(file)]
-        return subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(call, cwd=checkout, capture_output=True, text=True, timeout=300, check=False)
 
     games = known_user("games")
     assert games is not None
@@ -105,10 +108,30 @@ def test_up_as_root_runs_all_as_a_user_without_rights_who_owns_the_state(public:
         run("down")
 
 
+def checkout_in(folder: Path) -> Path:
+    """Return a copy of the code that `make up` runs."""
+    for name in ("appliance", "deploy", "orthanc_plugin", "simulator"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
 def environment(folder: Path, like: Path) -> Path:
     """Return an environment on the system's Python that has the packages of another one."""
     subprocess.run([SYSTEM_PYTHON, "-m", "venv", "--without-pip", folder], check=True)
-    packages = folder / "lib" / "python3.11" / "site-packages"
+    packages, original = (path / "lib" / "python3.11" / "site-packages" for path in (folder, like))
     shutil.rmtree(packages)
-    packages.symlink_to((like / "lib" / "python3.11" / "site-packages").resolve())
+    user = nobody()
+    if user is not None and not user.why_not(["ls", str(original.resolve())], Path("/")):
+        packages.symlink_to(original.resolve())
+    else:
+        shutil.copytree(original, packages, copy_function=link_or_copy, ignore=shutil.ignore_patterns(*UNUSED))
     return folder
+
+
+def link_or_copy(source: str, target: str) -> str:
+    """Give a file a second name, or a copy where that would lie on another disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
