@@ -62,8 +62,8 @@ def main(
         drawn = draw_geometry(seed, REALISTIC)
         pixel_mm = drawn.pixel_spacing_mm[0] * drawn.columns / MATRIX
         geometry = replace(drawn, rows=MATRIX, columns=MATRIX, pixel_spacing_mm=(pixel_mm, pixel_mm))
-        finding = list(Diagnosis)[seed % len(Diagnosis)]
-        scan = simulate_scan(seed, finding, geometry=geometry, population=REALISTIC)
+        diagnosis = list(Diagnosis)[seed % len(Diagnosis)]
+        scan = simulate_scan(seed, diagnosis, geometry=geometry, population=REALISTIC)
         quiet = replace(scan.scanner, motion_mm=0.0)
         lying = scan.hu if scan.scanner.motion_mm == 0 else scan.head.render(geometry, scanner=quiet)
         for flaw in (found := flaws_of(lying, geometry)):

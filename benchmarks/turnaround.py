@@ -46,8 +46,8 @@ def specs(slices: int) -> tuple[StudySpec, ...]:
     """Return four patients, two of them bleeding; the studies of the run are theirs, with new UIDs."""
     series = (SeriesKind.AXIAL,)
     return tuple(
-        StudySpec(seed, finding, volume_ml=volume_ml, series=series, slices=slices, new_uids=True)
-        for seed, finding, volume_ml in (
+        StudySpec(seed, diagnosis, volume_ml=volume_ml, series=series, slices=slices, new_uids=True)
+        for seed, diagnosis, volume_ml in (
             (6_000_000, Diagnosis.IPH, 40.0),
             (6_000_001, Diagnosis.NONE, None),
             (6_000_002, Diagnosis.EDH_SDH, 60.0),

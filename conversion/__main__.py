@@ -205,10 +205,10 @@ def _differences(detector: Detector, model: onnx.ModelProto) -> list[Difference]
     names = [output.name for output in session.get_outputs()]
     reference = detector_run(detector)
     inputs = {f"random {seed}": random_chunk(seed) for seed in range(3)}
-    for seed, finding in enumerate(("none", *TYPES), start=1):
-        hu = simulate_scan(seed, str(finding)).hu
+    for seed, diagnosis in enumerate(("none", *TYPES), start=1):
+        hu = simulate_scan(seed, str(diagnosis)).hu
         for number, index in enumerate(chunks(len(hu))[:2]):
-            inputs[f"{finding} {number}"] = hu[index].astype(np.float32)
+            inputs[f"{diagnosis} {number}"] = hu[index].astype(np.float32)
     return [
         difference(name, reference(hu), dict(zip(names, session.run(names, {"hu": hu}), strict=True)))
         for name, hu in inputs.items()

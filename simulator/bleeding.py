@@ -44,7 +44,7 @@ class UnlabelledBleedError(RuntimeError):
 
 def simulate_head(
     seed: int,
-    finding: Diagnosis | str,
+    diagnosis: Diagnosis | str,
     *,
     volume_ml: float | None = None,
     geometry: ScanGeometry | None = None,
@@ -53,7 +53,7 @@ def simulate_head(
     """Return the head of a seed, bleeding as asked for.
 
     Bleeds of other types, and others of this one, come with the main one at the rates of `blood/pattern.py` unless the
-    population has no companions. Without a finding it is the same head without any blood.
+    population has no companions. Without a diagnosis it is the same head without any blood.
 
     Parameters
     ----------
@@ -67,15 +67,15 @@ def simulate_head(
     UnlabelledBleedError
         If no bleed drawn for it has a labelled voxel of the type asked for on `geometry`.
     """
-    finding = Diagnosis(finding)
+    diagnosis = Diagnosis(diagnosis)
     geometry = geometry or draw_geometry(seed, population)
     # A tilted gantry follows the skull base, so the head lies about that much chin up or down.
     towards = geometry.tilt_deg * float(stream(seed, "lying").uniform(0.3, 1.0))
     anatomy = Anatomy.draw(seed, population, extra_pitch_deg=-towards)
-    kind = finding.type
+    kind = diagnosis.type
     if kind is None:
         return SimulatedHead(anatomy, anatomy.hu())
-    wanted = wanted_ml(seed, finding, volume_ml, population)
+    wanted = wanted_ml(seed, diagnosis, volume_ml, population)
     fractured_side = None if anatomy.mimics.fracture is None else anatomy.mimics.fracture.side
 
     def search(attempt: int) -> _Search:
@@ -99,16 +99,16 @@ def simulate_head(
         head, miss = search(attempt).head()
     if not np.isfinite(miss):
         raise UnlabelledBleedError(
-            f"seed {seed}: no voxel is labelled {finding} though {wanted:.4g} mL were asked for and bleeds were drawn "
-            f"{attempts + FURTHER_ATTEMPTS} times; ask for more blood or for slices that cover the head, or take "
+            f"seed {seed}: no voxel is labelled {diagnosis} though {wanted:.4g} mL were asked for and bleeds were "
+            f"drawn {attempts + FURTHER_ATTEMPTS} times; ask for more blood or for slices that cover the head, or take "
             "another seed"
         )
     return head
 
 
-def wanted_ml(seed: int, finding: Diagnosis, volume_ml: float | None, population: Population) -> float:
+def wanted_ml(seed: int, diagnosis: Diagnosis, volume_ml: float | None, population: Population) -> float:
     """Return the labelled volume (mL) that a bleeding head shall have: `volume_ml` where given, or the seed's own."""
-    return draw_volume_ml(stream(seed, "volume"), finding, population.sizes) if volume_ml is None else volume_ml
+    return draw_volume_ml(stream(seed, "volume"), diagnosis, population.sizes) if volume_ml is None else volume_ml
 
 
 def fits(wanted: float, labelled_ml: float) -> bool:

@@ -45,7 +45,7 @@ app.command()(gallery)
 @app.command()
 def study(
     seed: Annotated[int, typer.Option(min=0, help="The patient, the bleed and the scanner follow it.")],
-    finding: Annotated[Diagnosis, typer.Option(help="The type of blood in the head, or none.")],
+    diagnosis: Annotated[Diagnosis, typer.Option(help="The type of blood in the head, or none.")],
     out: Annotated[Path, typer.Option(help="Folder to write into; an earlier simulated study in it is replaced.")],
     volume_ml: Annotated[
         float | None, typer.Option("--volume-ml", min=0.001, help="How much blood, mL. Drawn if not given.")
@@ -92,12 +92,12 @@ def study(
     first; Y and X as stored in the files; 0 none, 1 iph, 2 edh_sdh, 3 sah. truth.json has the type, the mL wanted and
     labelled, the slices that hold blood and every series with its UIDs and files.
 
-    Example: python -m simulator study --seed 7 --finding iph --series full --out var/study
+    Example: python -m simulator study --seed 7 --diagnosis iph --series full --out var/study
     """
     try:
         spec = StudySpec(
             seed=seed,
-            finding=finding,
+            diagnosis=diagnosis,
             volume_ml=volume_ml,
             series=_kinds(series),
             vendor=vendor,

@@ -76,7 +76,10 @@ def usable_cores() -> int:
 def spec_of(entry: Entry) -> StudySpec:
     """Return what the entry's study is to be, everything else drawn from its seed."""
     return StudySpec(
-        seed=entry.seed, finding=entry.finding, volume_ml=entry.volume_ml, population=POPULATIONS[entry.population].name
+        seed=entry.seed,
+        diagnosis=entry.diagnosis,
+        volume_ml=entry.volume_ml,
+        population=POPULATIONS[entry.population].name,
     )
 
 
@@ -227,7 +230,7 @@ def _write_arrays(entry: Entry, folder: Path) -> None:
     np.save(folder / "labels.npy", scan.labels)
     stated = {
         "seed": entry.seed,
-        "finding": str(entry.finding),
+        "diagnosis": str(entry.diagnosis),
         "population": entry.population,
         "volumes_ml": scan.volumes_ml,
         "wanted_ml": spec_of(entry).wanted_ml,

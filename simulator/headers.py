@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a scanner writes beside the pixels, by the habits of a vendor (`vendors.toml`) and of an examination.
 
-Everything an `Examination` holds is drawn from the seed alone, never from the finding, so that no header tells whether
-there is blood. Every object says in Patient Comments that it is simulated.
+Everything an `Examination` holds is drawn from the seed alone, never from the diagnosis, so that no header tells
+whether there is blood. Every object says in Patient Comments that it is simulated.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class NoiseFreeScan:
     """
 
     seed: int
-    finding: Diagnosis
+    diagnosis: Diagnosis
     hu: NDArray[np.int16] = field(repr=False)
     labels: NDArray[np.uint8] = field(repr=False)
     pixel_spacing_mm: tuple[float, float]
@@ -103,8 +103,8 @@ class NoiseFreeScan:
         """
         if self.blood is not None:
             return self.blood.labels(slices, self.pixel_spacing_mm, self.hu, self.corner)
-        if self.finding is not Diagnosis.NONE:
-            raise ValueError(f"the planes of {self.finding}-{self.seed} were kept without what merged labels need")
+        if self.diagnosis is not Diagnosis.NONE:
+            raise ValueError(f"the planes of {self.diagnosis}-{self.seed} were kept without what merged labels need")
         return np.zeros((len(slices), *self.matrix), np.uint8)
 
     def slices(self, parts: int = 1, first: int = 0, step: int = 0) -> list[range]:
@@ -130,7 +130,7 @@ class NoiseFreeScan:
         partial.replace(stem.with_name(f"{stem.name}.rays.npz"))
         told = {
             "seed": self.seed,
-            "finding": str(self.finding),
+            "diagnosis": str(self.diagnosis),
             "population": self.population,
             "gapless": self.gapless,
             "pixel_spacing_mm": [float(v) for v in self.pixel_spacing_mm],
@@ -159,7 +159,8 @@ class NoiseFreeScan:
             blood = KeptBlood(tuple(HemorrhageType(kind) for kind in of_blood["types"]), matrix, starts, voxels)
         scan = cls(
             seed=told["seed"],
-            finding=Diagnosis(told["finding"]),
+            # Older heads, which a training pool may still hold, call it "finding".
+            diagnosis=Diagnosis(told["diagnosis"] if "diagnosis" in told else told["finding"]),
             hu=hu,
             labels=labels,
             pixel_spacing_mm=(told["pixel_spacing_mm"][0], told["pixel_spacing_mm"][1]),
@@ -176,7 +177,7 @@ class NoiseFreeScan:
 
 def simulate_noise_free(
     seed: int,
-    finding: Diagnosis | str,
+    diagnosis: Diagnosis | str,
     *,
     volume_ml: float | None = None,
     geometry: ScanGeometry | None = None,
@@ -191,13 +192,13 @@ def simulate_noise_free(
         only a part of the head: blood would else grow until the part holds all of it.
     """
     geometry = geometry or draw_geometry(seed, population)
-    head = simulate_head(seed, finding, volume_ml=volume_ml, geometry=geometry, population=population)
+    head = simulate_head(seed, diagnosis, volume_ml=volume_ml, geometry=geometry, population=population)
     geometry = kept or geometry
     bleeds = head.bleeds(geometry)
     gapless = bool(np.allclose(geometry.spans_mm, geometry.thickness_mm, rtol=0.02))
     return NoiseFreeScan(
         seed=seed,
-        finding=Diagnosis(finding),
+        diagnosis=Diagnosis(diagnosis),
         hu=np.rint(head.noise_free(geometry)).astype(np.int16),
         labels=label_voxels(bleeds, geometry.shape, geometry.pixel_spacing_mm),
         pixel_spacing_mm=geometry.pixel_spacing_mm,

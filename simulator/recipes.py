@@ -77,7 +77,7 @@ def draw_entries(studies: int, first_seed: int, population: Population = TRAININ
         rng = stream(first, "cohort")
         kinds = rng.permutation(len(_BLOCK))
         block = [Entry(first + i, _BLOCK[kind], population=population.name) for i, kind in enumerate(kinds)]
-        bleeding = [entry for entry in block if entry.finding is not Diagnosis.NONE]
+        bleeding = [entry for entry in block if entry.diagnosis is not Diagnosis.NONE]
         block += [entry.without_blood for entry in bleeding[:_TWINS]]
         entries += (block[i] for i in rng.permutation(len(block)))
     return tuple(entries[:studies])
@@ -95,7 +95,7 @@ def validation() -> tuple[Entry, ...]:
 
     Scanners are realistic; sizes are spread as in the paper's cross-validation cohort.
     """
-    table = {finding: _scale(CROSS_VALIDATION_COHORT[finding], 60) for finding in BLEEDING}
+    table = {diagnosis: _scale(CROSS_VALIDATION_COHORT[diagnosis], 60) for diagnosis in BLEEDING}
     return _deal("validation", VALIDATION_SEEDS.start, table, 300, (REALISTIC.name,))
 
 
@@ -116,7 +116,7 @@ def enriched_cohort() -> tuple[Entry, ...]:
     each = -(-100 // len(PARTS))
     sizes = {SizeClass.LARGE: 3 * each // 10, SizeClass.MEDIUM: 3 * each // 10, SizeClass.PUNCTATE: round(each / 10)}
     sizes[SizeClass.SMALL] = each - sum(sizes.values())
-    table = {finding: {size: count * len(PARTS) for size, count in sizes.items()} for finding in BLEEDING}
+    table = {diagnosis: {size: count * len(PARTS) for size, count in sizes.items()} for diagnosis in BLEEDING}
     positives = _deal("enriched", ENRICHED_SEEDS.start, table, 0, PARTS)
     both = [entry for positive in positives for entry in (positive, positive.without_blood)]
     order = stream(ENRICHED_SEEDS.start, "order").permutation(len(both))
@@ -167,10 +167,11 @@ def _deal(
     rng = stream(first_seed, purpose)
     positives: list[tuple[Diagnosis, float]] = []
     for size in SizeClass:
-        wanted = [finding for finding in BLEEDING for _ in range(table[finding].get(size, 0))]
+        wanted = [diagnosis for diagnosis in BLEEDING for _ in range(table[diagnosis].get(size, 0))]
         shares = spread_shares(len(wanted), rng)
         positives += [
-            (finding, volume_ml(finding, size, float(share))) for finding, share in zip(wanted, shares, strict=True)
+            (diagnosis, volume_ml(diagnosis, size, float(share)))
+            for diagnosis, share in zip(wanted, shares, strict=True)
         ]
     # By type, so that each population gets its share of every type; sizes follow one another within a type.
     positives.sort(key=lambda case: BLEEDING.index(case[0]))
@@ -179,8 +180,8 @@ def _deal(
     taken = np.floor((np.arange(len(positives)) + rng.random()) * whole / len(positives)).astype(int)
     bleeding = rng.permutation([seeds[i] for i in taken])
     entries = [
-        Entry(int(seed), finding, volume, populations[i % len(populations)])
-        for i, ((finding, volume), seed) in enumerate(zip(positives, bleeding, strict=True))
+        Entry(int(seed), diagnosis, volume, populations[i % len(populations)])
+        for i, ((diagnosis, volume), seed) in enumerate(zip(positives, bleeding, strict=True))
     ]
     healthy = rng.permutation(sorted(set(seeds) - set(bleeding.tolist())))
     entries += [

@@ -35,7 +35,7 @@ class SimulatedScan:
     """
 
     seed: int
-    finding: Diagnosis
+    diagnosis: Diagnosis
     hu: NDArray[np.int16] = field(repr=False)
     labels: NDArray[np.uint8] = field(repr=False)
     geometry: ScanGeometry
@@ -46,18 +46,18 @@ class SimulatedScan:
 
 def simulate_scan(
     seed: int,
-    finding: Diagnosis | str,
+    diagnosis: Diagnosis | str,
     *,
     volume_ml: float | None = None,
     geometry: ScanGeometry | None = None,
     scanner: Scanner | None = None,
     population: Population = TRAINING,
 ) -> SimulatedScan:
-    """Return the scan of a seed: the same head, scanner and mimics for each finding.
+    """Return the scan of a seed: the same head, scanner and mimics for each diagnosis.
 
     Parameters
     ----------
-    finding: iph, edh_sdh, sah or none.
+    diagnosis: iph, edh_sdh, sah or none.
     volume_ml: volume of the blood in labelled voxels; drawn from the paper's distribution by default.
     geometry, scanner: the seed's own by default.
     population: what head and scanner are drawn from.
@@ -65,15 +65,15 @@ def simulate_scan(
     Raises
     ------
     ValueError
-        If the finding is none of the four.
+        If the diagnosis is none of the four.
     """
     geometry = geometry or draw_geometry(seed, population)
     scanner = scanner or Scanner.draw(stream(seed, "scanner"), population)
-    head = simulate_head(seed, finding, volume_ml=volume_ml, geometry=geometry, population=population)
+    head = simulate_head(seed, diagnosis, volume_ml=volume_ml, geometry=geometry, population=population)
     labels = head.labels(geometry)
     return SimulatedScan(
         seed=seed,
-        finding=Diagnosis(finding),
+        diagnosis=Diagnosis(diagnosis),
         hu=head.render(geometry, scanner=scanner),
         labels=labels,
         geometry=geometry,

@@ -22,7 +22,7 @@ Table = dict[Diagnosis, dict[SizeClass, int]]
 def _table(iph: tuple[int, ...], edh_sdh: tuple[int, ...], sah: tuple[int, ...]) -> Table:
     """Return counts by type and size of three columns, large to punctate."""
     columns = {Diagnosis.IPH: iph, Diagnosis.EDH_SDH: edh_sdh, Diagnosis.SAH: sah}
-    return {finding: dict(zip(SizeClass, column, strict=True)) for finding, column in columns.items()}
+    return {diagnosis: dict(zip(SizeClass, column, strict=True)) for diagnosis, column in columns.items()}
 
 
 TEST_COHORT: Final = _table((13, 8, 1, 1), (19, 15, 4, 0), (9, 3, 6, 3))
@@ -44,12 +44,12 @@ LARGEST_SAH_ML: Final = 60.0
 """More blood than this finds no room in the subarachnoid space."""
 
 
-def volume_ml(finding: Diagnosis, size: SizeClass, share: float) -> float:
+def volume_ml(diagnosis: Diagnosis, size: SizeClass, share: float) -> float:
     """Return the volume (mL, four digits) that `share` of the bleeds of a type and size do not reach."""
     if size is SizeClass.LARGE or size is SizeClass.MEDIUM:
         shares, volumes = _LARGE if size is SizeClass.LARGE else _MEDIUM
         value = float(np.exp(np.interp(share, shares, np.log(volumes))))
-        value = min(value, LARGEST_SAH_ML) if finding is Diagnosis.SAH else value
+        value = min(value, LARGEST_SAH_ML) if diagnosis is Diagnosis.SAH else value
     else:
         low, high = np.cbrt(_SMALL_ML if size is SizeClass.SMALL else _PUNCTATE_ML)
         value = float((low + share * (high - low)) ** 3)

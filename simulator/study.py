@@ -57,7 +57,7 @@ _PHASES: Final = {
 _DOSE_PAGE_PX: Final = 512
 _THIN_MM, _THICK_MM = 2.5, 5.0
 _NAMED: Final[Mapping[str, type[StrEnum]]] = {
-    "finding": Diagnosis,
+    "diagnosis": Diagnosis,
     "vendor": VendorName,
     "orientation": PatientPosition,
     "transfer_syntax": TransferSyntax,
@@ -74,7 +74,7 @@ class StudySpec:
     Attributes
     ----------
     seed: of the patient, the bleed, the scanner and everything else that is not said below.
-    finding: the type of blood, or none.
+    diagnosis: the type of blood, or none.
     volume_ml: how much blood, mL; None draws it.
     series: kinds of series beside the axial soft-tissue one, which is always there; None leaves it to the vendor
         (some send their scout with every study).
@@ -91,7 +91,7 @@ class StudySpec:
     """
 
     seed: int
-    finding: Diagnosis
+    diagnosis: Diagnosis
     volume_ml: float | None = None
     series: tuple[SeriesKind, ...] | None = None
     vendor: VendorName | None = None
@@ -120,15 +120,15 @@ class StudySpec:
             raise ValueError(f"population is one of {', '.join(POPULATIONS)}, not {self.population!r}")
         if self.mixed_spacing and self.spacing_mm is not None:
             raise ValueError("mixed spacing is 2.5 and 5 mm; it takes no spacing beside it")
-        if self.finding is Diagnosis.NONE and self.volume_ml:
+        if self.diagnosis is Diagnosis.NONE and self.volume_ml:
             raise ValueError("a study without hemorrhage has no volume")
 
     @property
     def wanted_ml(self) -> float | None:
-        """How much blood of the type is to be labelled, mL: as asked for, or the seed's; None without a finding."""
-        if self.finding is Diagnosis.NONE:
+        """How much blood of the type is to be labelled, mL: as asked for, or the seed's; None without a diagnosis."""
+        if self.diagnosis is Diagnosis.NONE:
             return None
-        return wanted_ml(self.seed, self.finding, self.volume_ml, POPULATIONS[self.population])
+        return wanted_ml(self.seed, self.diagnosis, self.volume_ml, POPULATIONS[self.population])
 
     @property
     def vendor_name(self) -> VendorName:
@@ -200,7 +200,7 @@ def simulate(spec: StudySpec) -> SimulatedScan:
     """Return the scan whose study `spec` describes: the slow part of `write_study`."""
     return simulate_scan(
         spec.seed,
-        spec.finding,
+        spec.diagnosis,
         volume_ml=spec.volume_ml,
         geometry=axial_geometry(spec),
         population=POPULATIONS[spec.population],
@@ -244,7 +244,7 @@ def write_study(spec: StudySpec, folder: Path) -> WrittenStudy:
 
 
 def write_scan(scan: SimulatedScan, spec: StudySpec, folder: Path) -> WrittenStudy:
-    """Write a scan that `simulate` gave for this seed, finding and geometry; all else in `spec` may have changed."""
+    """Write a scan that `simulate` gave for this seed, diagnosis and geometry; all else in `spec` may have changed."""
     return write_stacks(stacks_of(scan, spec.kinds), spec, folder)
 
 
@@ -298,7 +298,7 @@ def write_stacks(stacks: Mapping[SeriesKind, Planes], spec: StudySpec, folder: P
     volumes = {kind: float(v.sum()) for kind, v in slice_volumes_ml(axial).items()}
     truth = Truth(
         seed=spec.seed,
-        type=str(spec.finding),
+        type=str(spec.diagnosis),
         volume_ml=sum(volumes.values()),
         volumes_ml=volumes,
         wanted_ml=spec.wanted_ml,

@@ -87,7 +87,7 @@ def batch(heads: Sequence[Head], shape: Shape, rng: np.random.Generator, alarms:
     any place, as often.
     """
     # A thin part of a bleeding head may hold none of its blood.
-    with_blood = [head for head in heads if head.finding != "none" and len(head.blood)]
+    with_blood = [head for head in heads if head.diagnosis != "none" and len(head.blood)]
     chances = np.array([chance(head) for head in with_blood])
     alarmed = [head for head in heads if alarms and len(alarms.of(head))]
     crops = []
@@ -114,7 +114,7 @@ def chance(head: Head) -> float:
     medium and small ones) half as often again and twice.
     """
     by_size = 2.0 if head.blood_ml < SMALL_ML else 1.5 if head.blood_ml < MEDIUM_ML else 1.0
-    return by_size * (2.0 if head.finding == HemorrhageType.SAH else 1.0)
+    return by_size * (2.0 if head.diagnosis == HemorrhageType.SAH else 1.0)
 
 
 def _crop(

@@ -46,7 +46,9 @@ class FalseAlarms:
         It ends early when `stop()` says so.
         """
         order = {name: place for place, name in enumerate(self._places)}
-        waiting = sorted((head for head in heads if head.finding == "none"), key=lambda head: order.get(head.name, -1))
+        waiting = sorted(
+            (head for head in heads if head.diagnosis == "none"), key=lambda head: order.get(head.name, -1)
+        )
         found = 0
         for head in waiting[:count]:
             if stop():

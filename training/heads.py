@@ -3,7 +3,7 @@
 """Simulated heads kept on disk for training: made once, in parallel, resumable, read by memory map.
 
 A head is kept before any scanner (`simulator.noise_free`), so that every crop of it is another scanner's. Its
-files are named after its finding and seed, `iph-1000012.hu.npy` and so on; they appear in one step each, the `.json`
+files are named after its diagnosis and seed, `iph-1000012.hu.npy` and so on; they appear in one step each, the `.json`
 last, so that a folder can be trained from while it is still being filled.
 """
 
@@ -28,7 +28,7 @@ from simulator.population import TRAINING, Population, ScannerRange
 from simulator.revision import claim, simulator_revision
 
 # Of ten heads four are without blood: a study without blood must stay without a detection on every slice.
-FINDING_OF_SEED: Final = ("none", "iph", "edh_sdh", "sah", "none", "sah", "edh_sdh", "none", "iph", "none")
+DIAGNOSIS_OF_SEED: Final = ("none", "iph", "edh_sdh", "sah", "none", "sah", "edh_sdh", "none", "iph", "none")
 # Seeds below this are left to demonstrations, tests and benchmarks.
 FIRST_TRAINING_SEED: Final = 1_000_000
 FIRST_VALIDATION_SEED: Final = 2_000_000
@@ -46,13 +46,13 @@ class Head:
     """One head on disk; its arrays are opened when asked for."""
 
     folder: Path
-    finding: str
+    diagnosis: str
     seed: int
 
     @property
     def name(self) -> str:
         """The stem of its files."""
-        return f"{self.finding}-{self.seed}"
+        return f"{self.diagnosis}-{self.seed}"
 
     @cached_property
     def scan(self) -> NoiseFreeScan:
@@ -118,8 +118,8 @@ def find_heads(folder: Path) -> list[Head]:
     """Return the heads in `folder` and its subfolders, by name."""
     heads = []
     for path in sorted([*folder.glob("*-*.json"), *folder.glob("*/*-*.json")], key=lambda path: path.name):
-        finding, seed = path.name.removesuffix(".json").rsplit("-", 1)
-        heads.append(Head(path.parent, finding, int(seed)))
+        diagnosis, seed = path.name.removesuffix(".json").rsplit("-", 1)
+        heads.append(Head(path.parent, diagnosis, int(seed)))
     return heads
 
 
@@ -131,7 +131,7 @@ def claim_for_heads(folder: Path) -> None:
 @cache
 def own_revision() -> str:
     """Return the revision of the simulator that heads made here are of, as it was when first asked for."""
-    own = Path(__file__)  # says which finding a seed has, and on which planes a head is kept
+    own = Path(__file__)  # says which diagnosis a seed has, and on which planes a head is kept
     return simulator_revision([own])
 
 
@@ -187,8 +187,8 @@ def kept_geometry(seed: int, population: Population) -> ScanGeometry:
 
 def make_one(folder: Path, seed: int, population: Population) -> None:
     """Simulate a seed's head and store it in `folder`."""
-    finding = FINDING_OF_SEED[seed % len(FINDING_OF_SEED)]
-    scan = simulate_noise_free(seed, finding, population=population, kept=kept_geometry(seed, population))
+    diagnosis = DIAGNOSIS_OF_SEED[seed % len(DIAGNOSIS_OF_SEED)]
+    scan = simulate_noise_free(seed, diagnosis, population=population, kept=kept_geometry(seed, population))
     if scan.matrix != (MATRIX, MATRIX):
         raise ValueError(f"head {seed} has a matrix of {scan.matrix}, training takes {MATRIX}")
-    scan.save(folder / Head(folder, finding, seed).name)
+    scan.save(folder / Head(folder, diagnosis, seed).name)

@@ -115,12 +115,12 @@ def _inside(anatomy: Anatomy) -> NDArray[np.float32]:
 
 def miss(record: Record) -> str:
     """Return why a study with blood was missed, by its largest lesion of the study's own type."""
-    own = [lesion for lesion in record.true if lesion.type == record.finding]
+    own = [lesion for lesion in record.true if lesion.type == record.diagnosis]
     contrast = max(own, key=lambda lesion: lesion.volume_ml).contrast_hu if own else None
     if record.size is SizeClass.PUNCTATE:
         return "punctate"
     if contrast is not None and contrast < FAINT_HU:
-        return "faint SAH" if record.finding == HemorrhageType.SAH else "isodense"
+        return "faint SAH" if record.diagnosis == HemorrhageType.SAH else "isodense"
     if record.size is SizeClass.SMALL:
         return "small"
     return "large enough and bright"

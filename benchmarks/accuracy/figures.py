@@ -122,12 +122,14 @@ def scores(calls: Sequence[Call]) -> Values:
 def of_stratum(calls: Iterable[Call], stratum: Stratum) -> list[Call]:
     """Return the calls of studies with blood of a type and size; None is any."""
     kind, size = stratum
-    return [one for one in with_blood(calls) if kind in (None, one.record.finding) and size in (None, one.record.size)]
+    return [
+        one for one in with_blood(calls) if kind in (None, one.record.diagnosis) and size in (None, one.record.size)
+    ]
 
 
 def table_1(calls: Sequence[Call]) -> dict[str, dict[str, int]]:
     """Return how many studies with blood there are, by type and size."""
-    count = Counter((one.record.finding, one.record.size) for one in with_blood(calls))
+    count = Counter((one.record.diagnosis, one.record.size) for one in with_blood(calls))
     return {str(kind): {str(size): count[str(kind), size] for size in SizeClass} for kind in TYPES}
 
 
@@ -154,7 +156,7 @@ def in_use(calls: Sequence[Call]) -> dict[str, Any]:
     negatives = without_blood(calls)
     alarms, missed = sum(one.is_positive for one in negatives), sum(one.wrong for one in with_blood(calls))
     rate = share(alarms, len(negatives))
-    over = [one for one in with_blood(calls) if one.record.blood[one.record.finding].true_ml >= 5.0]
+    over = [one for one in with_blood(calls) if one.record.blood[one.record.diagnosis].true_ml >= 5.0]
     return {
         "false_alarms_per_100": Estimate(100 * rate.value, 100 * rate.low, 100 * rate.high),
         "ppv": {p: predictive_value(whole.sensitivity, rate, p) for p in PREVALENCES},
@@ -236,7 +238,7 @@ def lesions(calls: Sequence[Call]) -> dict[str, Any]:
         for one in with_blood(calls)
         if one.is_positive and sum(blood.true_ml > 0 for blood in one.record.blood.values()) == 1
     ]
-    right = sum(max(record.found, key=lambda lesion: lesion.volume_ml).type == record.finding for record in single)
+    right = sum(max(record.found, key=lambda lesion: lesion.volume_ml).type == record.diagnosis for record in single)
     false = [sum(lesion.true_ml == 0 for lesion in one.record.found) for one in calls]
     return {
         "found": {f"{kind.display}, {size}": share(*count) for (kind, size), count in hit.items() if count[1]},
@@ -304,15 +306,15 @@ def calibration(calls: Sequence[Call]) -> dict[str, Any]:
 def errors(calls: Sequence[Call]) -> list[dict[str, Any]]:
     """Return every misread study with its cause: the missed, largest first, then false alarms by falling score."""
     missed = [one.record for one in with_blood(calls) if one.wrong]
-    missed.sort(key=lambda record: -record.blood[record.finding].true_ml)
+    missed.sort(key=lambda record: -record.blood[record.diagnosis].true_ml)
     alarms = [one.record for one in without_blood(calls) if one.wrong]
     alarms.sort(key=lambda record: -record.score)
     return [
         {
             "study": record.name,
             "kind": "missed",
-            "finding": record.finding,
-            "volume_ml": record.blood[record.finding].true_ml,
+            "type": record.diagnosis,
+            "volume_ml": record.blood[record.diagnosis].true_ml,
             "population": record.population,
             "score": record.score,
             "cause": causes.miss(record),
@@ -322,7 +324,7 @@ def errors(calls: Sequence[Call]) -> list[dict[str, Any]]:
         {
             "study": record.name,
             "kind": "false alarm",
-            "finding": surest.type,
+            "type": surest.type,
             "volume_ml": surest.volume_ml,
             "population": record.population,
             "score": record.score,
@@ -340,10 +342,10 @@ def robustness(calls: Sequence[Call], under: Mapping[str, Sequence[Call]]) -> li
     A row has the condition, its measures (`here`), those of the same studies as drawn (`drawn`), how many calls were
     lost or gained, and Dice of all blood in both.
     """
-    drawn = {(one.record.seed, one.record.finding, one.record.population): one for one in calls}
+    drawn = {(one.record.seed, one.record.diagnosis, one.record.population): one for one in calls}
     rows = []
     for name, group in under.items():
-        pairs = [(drawn.get((o.record.seed, o.record.finding, o.record.population)), o) for o in group]
+        pairs = [(drawn.get((o.record.seed, o.record.diagnosis, o.record.population)), o) for o in group]
         known = [(before, after) for before, after in pairs if before is not None]
         if not known:
             continue

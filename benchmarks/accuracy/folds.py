@@ -27,16 +27,16 @@ def split(entries: Sequence[Entry], folds: int) -> list[tuple[tuple[Entry, ...],
     Raises
     ------
     ValueError
-        If there are fewer heads than folds, or a finding has fewer studies than folds.
+        If there are fewer heads than folds, or a diagnosis has fewer studies than folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    kinds = [str(entry.finding) for entry in entries]
+    kinds = [str(entry.diagnosis) for entry in entries]
     heads = [entry.seed for entry in entries]
     rare = [kind for kind in set(kinds) if kinds.count(kind) < folds]
     if rare or len(set(heads)) < folds:
         raise ValueError(
-            f"{folds} folds need at least as many studies of each finding; there are too few {', '.join(rare)}"
+            f"{folds} folds need at least as many studies of each diagnosis; there are too few {', '.join(rare)}"
         )
     made = StratifiedGroupKFold(folds, shuffle=True, random_state=1).split(np.zeros(len(kinds)), kinds, heads)
     return [(tuple(entries[i] for i in learn), tuple(entries[i] for i in judge)) for learn, judge in made]

@@ -55,7 +55,7 @@ def _page(
             plot.axis("off")
         for plot, error in zip(row, group, strict=False):
             plot.imshow(np.asarray(Image.open(pictures[error["study"]])), interpolation="nearest")
-            called = HemorrhageType(error["finding"]).display
+            called = HemorrhageType(error["type"]).display
             what = f"{called} {error['volume_ml']:.2g} mL, score {error['score']:.3f}, {error['population']}"
             plot.set_title(f"{kind}: {cause} (n = {len(group)})\n{what}", fontsize=8)
     figure.savefig(path, dpi=90)

@@ -83,7 +83,7 @@ def _roc(path: Path, calls: Sequence[Call]) -> bool:
     low, high = np.percentile(bands, [2.5, 97.5], axis=0)
     plot.fill_between(at, low, high, color="0.85", label="95 % band (studies resampled)")
     for kind in TYPES:
-        own = [one for one in positives if one.record.finding == kind]
+        own = [one for one in positives if one.record.diagnosis == kind]
         if own:
             auc = area(figures.scores(own), quiet)
             label = f"{kind.display}: AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), n = {len(own)}"

@@ -79,7 +79,7 @@ def records_of(
 def _record_failure(entry: Entry, condition: str, error: Exception) -> Record:
     return Record(
         entry.seed,
-        str(entry.finding),
+        str(entry.diagnosis),
         entry.volume_ml,
         entry.population,
         condition,
@@ -114,7 +114,7 @@ def record_of(
     seen, marked = labels > 0, finding.lesion_map > 0
     return Record(
         seed=entry.seed,
-        finding=str(entry.finding),
+        diagnosis=str(entry.diagnosis),
         volume_ml=entry.volume_ml,
         population=entry.population,
         condition=condition.name,

@@ -80,7 +80,7 @@ class Record:
 
     Attributes
     ----------
-    seed, finding, volume_ml, population: the manifest's line.
+    seed, diagnosis, volume_ml, population: the manifest's line.
     condition: how it was scanned.
     error: why the study could not be made or read, "" elsewhere; nothing below means anything then.
     slices, spacing_mm, pixel_mm, thickness_mm, tilt_deg: the series.
@@ -96,7 +96,7 @@ class Record:
     """
 
     seed: int
-    finding: str
+    diagnosis: str
     volume_ml: float | None
     population: str
     condition: str
@@ -122,17 +122,17 @@ class Record:
     @property
     def bleeds(self) -> bool:
         """Whether the manifest's line has blood."""
-        return self.finding != Diagnosis.NONE
+        return self.diagnosis != Diagnosis.NONE
 
     @property
     def size(self) -> SizeClass | None:
         """The size class of the labelled blood of the study's own type, None without blood."""
-        return SizeClass.of(self.blood[self.finding].true_ml) if self.bleeds else None
+        return SizeClass.of(self.blood[self.diagnosis].true_ml) if self.bleeds else None
 
     @property
     def name(self) -> str:
         """What the record's file is called, without its ending."""
-        return record_name(Entry(self.seed, Diagnosis(self.finding), self.volume_ml, self.population), self.condition)
+        return record_name(Entry(self.seed, Diagnosis(self.diagnosis), self.volume_ml, self.population), self.condition)
 
 
 def record_name(entry: Entry, condition: str) -> str:

@@ -206,10 +206,10 @@ class Report:
             "|---|---|---|---|---|---|",
         ]
         for kind in TYPES:
-            both, finding = overlap[kind], Diagnosis(kind)
+            both, diagnosis = overlap[kind], Diagnosis(kind)
             lines.append(
-                f"| {kind.display} | {both['pooled']} | {both['mean']} | {paper.DICE[finding]:.3f} | "
-                f"{quantities['r'][kind]} | {paper.PEARSON[finding]:.3f} |"
+                f"| {kind.display} | {both['pooled']} | {both['mean']} | {paper.DICE[diagnosis]:.3f} | "
+                f"{quantities['r'][kind]} | {paper.PEARSON[diagnosis]:.3f} |"
             )
         both = overlap["all"]
         lines += [f"| all blood | {both['pooled']} | {both['mean']} | – | – | – |", ""]
@@ -265,7 +265,7 @@ class Report:
         ]
         lines += ["", "| study | | called or missed | mL | score | cause |", "|---|---|---|---|---|---|"]
         lines += [
-            f"| {one['study']} | {one['kind']} | {HemorrhageType(one['finding']).display} | {one['volume_ml']:.2g} | "
+            f"| {one['study']} | {one['kind']} | {HemorrhageType(one['type']).display} | {one['volume_ml']:.2g} | "
             f"{one['score']:.3f} | {one['cause']} |"
             for one in wrong
         ]

@@ -79,7 +79,7 @@ def candidates(entries: Sequence[Entry]) -> None:
     cohort = cohort_of_log(entries)
     if cohort is not None:
         raise ValueError(f"studies of the cohort {cohort} report figures and choose no threshold; take validation")
-    negatives = sum(entry.finding.type is None for entry in entries)
+    negatives = sum(entry.diagnosis.type is None for entry in entries)
     if negatives < FEWEST_NEGATIVES:
         raise ValueError(f"a threshold is chosen on at least {FEWEST_NEGATIVES} studies without blood, not {negatives}")
 
@@ -97,7 +97,7 @@ def choose_threshold(records: Sequence[Record], model_sha256: str) -> Choice:
         own = [record for record in records if record.population == population]
         quiet = np.array([record.score for record in own if not record.bleeds])
         for kind in TYPES:
-            told = np.array([r.score for r in own if r.finding == kind and r.blood[kind].true_ml >= LEAST_ML])
+            told = np.array([r.score for r in own if r.diagnosis == kind and r.blood[kind].true_ml >= LEAST_ML])
             if min(len(told), len(quiet)) >= FEWEST_OF_A_GROUP:
                 groups[f"{population}, {kind.display}"] = (told, quiet)
     if not groups:

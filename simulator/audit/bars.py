@@ -104,7 +104,7 @@ def header_bars(cases: Sequence[Case], cohorts: Mapping[str, tuple[Sequence[Entr
         Bar("attributes that differ within a pair", len(differing), 0, 0, 2 * len(cases), ", ".join(sorted(differing)))
     )
     for name, (entries, features) in cohorts.items():
-        bleeds = np.array([entry.finding is not Diagnosis.NONE for entry in entries])
+        bleeds = np.array([entry.diagnosis is not Diagnosis.NONE for entry in entries])
         heads = np.array([entry.seed for entry in entries])
         bars += _trial_bars(f"headers of {name}", trials(features, bleeds, heads), len(entries), 1.0)
     return bars
@@ -175,10 +175,12 @@ def size_bars(cases: Sequence[Case], independent: Sequence[Entry]) -> list[Bar]:
     """Return types and sizes of the independent cohort against Table 1, and how near bleeds grow to what is asked."""
     volumes = [entry.volume_ml for entry in independent if entry.volume_ml is not None]
     counts = Counter(
-        (entry.finding, SizeClass.of(entry.volume_ml)) for entry in independent if entry.volume_ml is not None
+        (entry.diagnosis, SizeClass.of(entry.volume_ml)) for entry in independent if entry.volume_ml is not None
     )
     off = sum(
-        abs(counts[finding, size] - count) for finding, sizes in TEST_COHORT.items() for size, count in sizes.items()
+        abs(counts[diagnosis, size] - count)
+        for diagnosis, sizes in TEST_COHORT.items()
+        for size, count in sizes.items()
     )
     bars = [Bar("independent cohort: positives off Table 1", off, 0, 0, len(independent))]
     for share, middle in zip((25, 50, 75), TEST_QUARTILES_ML, strict=True):

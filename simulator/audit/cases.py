@@ -105,7 +105,7 @@ def cases(entries: Iterable[Entry], *, matrix: int, workers: int = 1) -> Iterato
 def case_of(entry: Entry, matrix: int) -> Case:
     """Return the measured pair of a positive entry, on slices of a matrix."""
     specs = [
-        StudySpec(one.seed, one.finding, volume_ml=one.volume_ml, population=one.population, matrix=matrix)
+        StudySpec(one.seed, one.diagnosis, volume_ml=one.volume_ml, population=one.population, matrix=matrix)
         for one in (entry, entry.without_blood)
     ]
     bleeding, healthy = (simulate(spec) for spec in specs)
@@ -115,7 +115,7 @@ def case_of(entry: Entry, matrix: int) -> Case:
         entry=entry,
         bleeding=_cut_cells(bleeding, specs[0], hidden),
         healthy=_cut_cells(healthy, specs[1], hidden),
-        volume_ml=volumes.get(str(entry.finding), 0.0),
+        volume_ml=volumes.get(str(entry.diagnosis), 0.0),
         volumes_ml=volumes,
         masked=float(hidden.mean()),
         changed_bone=changed_outside(bleeding.head, healthy.head),

@@ -4,7 +4,7 @@
 
 Two views. `written_headers` reads the files of a written study. `header_features` asks for the headers of a study
 that nobody simulated, thousands in a minute: enough heads to see a small leak, and the shipped manifests as they are,
-where seed and finding could go together. UIDs are hashes and left out; numbers in names and identifiers stay in.
+where seed and diagnosis could go together. UIDs are hashes and left out; numbers in names and identifiers stay in.
 
 Features leave things out: sequences, the words of long texts, all slices but the first and the spread. `digests` does
 not, and says within a pair whether anything differs at all.
@@ -91,7 +91,7 @@ def header_features(entries: Iterable[Entry]) -> list[dict[str, float | str]]:
     """Return the features of the axial series' headers of studies that are not simulated."""
     found = []
     for entry in entries:
-        spec = StudySpec(entry.seed, entry.finding, volume_ml=entry.volume_ml, population=entry.population)
+        spec = StudySpec(entry.seed, entry.diagnosis, volume_ml=entry.volume_ml, population=entry.population)
         geometry = axial_geometry(spec)
         stack = Planes.on(geometry, np.broadcast_to(np.int16(0), geometry.shape))
         vendor, examination = VENDORS[spec.vendor_name], Examination.draw(spec.seed)

@@ -176,22 +176,22 @@ def _volumes(plot: Axes, cases: Sequence[Case], independent: Sequence[Entry]) ->
 def _types(plot: Axes, independent: Sequence[Entry]) -> None:
     """Types and sizes of the independent cohort beside Table 1."""
     counts = Counter(
-        (entry.finding, SizeClass.of(entry.volume_ml)) for entry in independent if entry.volume_ml is not None
+        (entry.diagnosis, SizeClass.of(entry.volume_ml)) for entry in independent if entry.volume_ml is not None
     )
-    places = [(finding, size) for finding in TEST_COHORT for size in SizeClass]
+    places = [(diagnosis, size) for diagnosis in TEST_COHORT for size in SizeClass]
     at = np.arange(len(places))
     plot.bar(at - 0.2, [counts[place] for place in places], 0.4, label="independent cohort")
     plot.bar(at + 0.2, [TEST_COHORT[f][s] for f, s in places], 0.4, label="Table 1", color="tab:green", alpha=0.5)
-    plot.set_xticks(at, [f"{finding} {size}" for finding, size in places], rotation=60, ha="right", fontsize=8)
+    plot.set_xticks(at, [f"{diagnosis} {size}" for diagnosis, size in places], rotation=60, ha="right", fontsize=8)
     _frame(plot, "types and sizes", legend="upper right")
 
 
 def _plot_dense_pieces(plot: Axes, cases: Sequence[Case]) -> None:
     """Largest dense piece against the labelled volume: what the detector sees of the blood."""
-    for finding in (Diagnosis.IPH, Diagnosis.EDH_SDH, Diagnosis.SAH):
-        ours = [case for case in cases if case.entry.finding is finding]
+    for diagnosis in (Diagnosis.IPH, Diagnosis.EDH_SDH, Diagnosis.SAH):
+        ours = [case for case in cases if case.entry.diagnosis is diagnosis]
         plot.scatter(
-            [c.volume_ml for c in ours], [max(c.bleeding.dense_ml, 1e-3) for c in ours], s=9, label=str(finding)
+            [c.volume_ml for c in ours], [max(c.bleeding.dense_ml, 1e-3) for c in ours], s=9, label=str(diagnosis)
         )
     healthy = [max(case.healthy.dense_ml, 1e-3) for case in cases]
     if healthy:

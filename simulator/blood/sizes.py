@@ -21,9 +21,9 @@ WIDE: Final[Table] = {
 """Shares (%) for training: what is hard to find is seen often enough to be learnt."""
 
 
-def draw_volume_ml(rng: np.random.Generator, finding: Diagnosis, sizes: BleedSizes = BleedSizes.PAPER) -> float:
+def draw_volume_ml(rng: np.random.Generator, diagnosis: Diagnosis, sizes: BleedSizes = BleedSizes.PAPER) -> float:
     """Return a volume (mL) of a type: the shares of the sizes are the population's, volumes within them the paper's."""
-    table = (TEST_COHORT if sizes is BleedSizes.PAPER else WIDE)[finding]
+    table = (TEST_COHORT if sizes is BleedSizes.PAPER else WIDE)[diagnosis]
     counts = np.array(list(table.values()), float)
     size = list(table)[int(rng.choice(len(counts), p=counts / counts.sum()))]
-    return volume_ml(finding, size, float(rng.random()))
+    return volume_ml(diagnosis, size, float(rng.random()))

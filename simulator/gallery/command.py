@@ -26,7 +26,7 @@ def gallery(
     page: Annotated[list[PageName] | None, typer.Option(help="Pages; may be repeated. All by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The first head's seed.")] = FIRST_SEED,
     count: Annotated[int, typer.Option(min=1, max=12, help="Heads in a row.")] = 4,
-    finding: Annotated[Diagnosis | None, typer.Option(help="Only this type of blood.")] = None,
+    diagnosis: Annotated[Diagnosis | None, typer.Option(help="Only this type of blood.")] = None,
     population: Annotated[
         str, typer.Option(help=f"Where heads and scanners are drawn from: {', '.join(POPULATIONS)}.")
     ] = REALISTIC.name,
@@ -36,11 +36,11 @@ def gallery(
 ) -> None:
     """Render pages of simulated slices to look at.
 
-    Example: python -m simulator gallery --page pairs --finding sah --workers 2
+    Example: python -m simulator gallery --page pairs --diagnosis sah --workers 2
     """
     if population not in POPULATIONS:
         raise typer.BadParameter(f"a population is one of {', '.join(POPULATIONS)}", param_hint="--population")
-    choice = Choice(seed=seed, count=count, finding=finding, population=population, size_px=tile)
+    choice = Choice(seed=seed, count=count, diagnosis=diagnosis, population=population, size_px=tile)
     planned = {name: plan_page(name, choice) for name in (page or list(PageName))}
     out.mkdir(parents=True, exist_ok=True)
     with Progress() as progress:

@@ -72,21 +72,21 @@ class Choice:
     ----------
     seed: the first head's; others follow.
     count: heads in each row.
-    finding: only this type where a page would show several; None shows all.
+    diagnosis: only this type where a page would show several; None shows all.
     population: the heads' where a page does not compare populations.
     size_px: of a tile.
     """
 
     seed: int = FIRST_SEED
     count: int = 4
-    finding: Diagnosis | None = None
+    diagnosis: Diagnosis | None = None
     population: str = REALISTIC.name
     size_px: int = 320
 
     @property
-    def findings(self) -> tuple[Diagnosis, ...]:
+    def diagnoses(self) -> tuple[Diagnosis, ...]:
         """The types of blood to show."""
-        return (self.finding,) if self.finding else tuple(kind for kind in Diagnosis if kind is not Diagnosis.NONE)
+        return (self.diagnosis,) if self.diagnosis else tuple(kind for kind in Diagnosis if kind is not Diagnosis.NONE)
 
 
 Strip = Callable[[], list[Tile]]
@@ -117,20 +117,20 @@ def plan_page(name: PageName, choice: Choice) -> Page:
 
 
 def _types(choice: Choice) -> tuple[int, list[Strip]]:
-    findings = choice.findings if choice.finding else tuple(Diagnosis)
+    diagnoses = choice.diagnoses if choice.diagnosis else tuple(Diagnosis)
     strips: list[Strip] = []
-    for row, finding in enumerate(findings):
+    for row, diagnosis in enumerate(diagnoses):
         for n in range(choice.count):
-            view = View(choice.seed + row * 100 + n, finding, None, choice.population)
+            view = View(choice.seed + row * 100 + n, diagnosis, None, choice.population)
             strips.append(partial(_one, view, choice.size_px, LEVELS[(2 + 3 * n) % len(LEVELS)]))
     return choice.count, strips
 
 
 def _sizes(choice: Choice) -> tuple[int, list[Strip]]:
     strips: list[Strip] = []
-    for row, finding in enumerate(choice.findings):
+    for row, diagnosis in enumerate(choice.diagnoses):
         for n, volume_ml in enumerate(SIZES_ML):
-            view = View(choice.seed + 1000 + row * 100 + n, finding, volume_ml, choice.population)
+            view = View(choice.seed + 1000 + row * 100 + n, diagnosis, volume_ml, choice.population)
             strips.append(partial(_one, view, choice.size_px, 0.5, outlined=volume_ml <= FAINT_ML))
     return len(SIZES_ML), strips
 
@@ -139,34 +139,36 @@ def _populations(choice: Choice) -> tuple[int, list[Strip]]:
     strips: list[Strip] = []
     for population in POPULATIONS:
         for n in range(choice.count):
-            finding = choice.finding or list(Diagnosis)[n % len(Diagnosis)]
-            view = View(choice.seed + 2000 + n, finding, None, population)
+            diagnosis = choice.diagnosis or list(Diagnosis)[n % len(Diagnosis)]
+            view = View(choice.seed + 2000 + n, diagnosis, None, population)
             strips.append(partial(_one, view, choice.size_px, 0.45))
     return choice.count, strips
 
 
 def _pairs(choice: Choice) -> tuple[int, list[Strip]]:
     views = [
-        View(choice.seed + 3000 + row * 100 + n, finding, None, choice.population)
-        for row, finding in enumerate(choice.findings)
+        View(choice.seed + 3000 + row * 100 + n, diagnosis, None, choice.population)
+        for row, diagnosis in enumerate(choice.diagnoses)
         for n in range(max(1, choice.count // 2))
     ]
     return 6 if len(views) > 3 else 3, [partial(_pair, view, choice.size_px) for view in views]
 
 
 def _windows(choice: Choice) -> tuple[int, list[Strip]]:
-    findings = choice.findings if choice.finding else tuple(Diagnosis)
-    views = [View(choice.seed + 4000 + row, finding, None, choice.population) for row, finding in enumerate(findings)]
+    diagnoses = choice.diagnoses if choice.diagnosis else tuple(Diagnosis)
+    views = [
+        View(choice.seed + 4000 + row, diagnosis, None, choice.population) for row, diagnosis in enumerate(diagnoses)
+    ]
     return len(Window), [partial(_in_windows, view, choice.size_px) for view in views]
 
 
 def _levels(choice: Choice) -> tuple[int, list[Strip]]:
-    view = View(choice.seed, choice.finding or Diagnosis.NONE, None, choice.population)
+    view = View(choice.seed, choice.diagnosis or Diagnosis.NONE, None, choice.population)
     return 5, [partial(_whole, view, choice.size_px)]
 
 
 def _scanners(choice: Choice) -> tuple[int, list[Strip]]:
-    view = View(choice.seed, choice.finding or Diagnosis.IPH, SCANNED_ML, choice.population)
+    view = View(choice.seed, choice.diagnosis or Diagnosis.IPH, SCANNED_ML, choice.population)
     return choice.count, [partial(_scan_tiles, view, choice.size_px, choice.count)]
 
 
@@ -180,14 +182,14 @@ def _mimics(choice: Choice) -> tuple[int, list[Strip]]:
 
 def _one(view: View, size_px: int, level: float, *, outlined: bool = False) -> list[Tile]:
     """Return the slice with the most blood, or that at a level where there is none."""
-    k = view.at(level) if view.finding is Diagnosis.NONE else view.bloodiest
+    k = view.at(level) if view.diagnosis is Diagnosis.NONE else view.bloodiest
     return [view.tile(shown, size_px, outlined=outlined) for shown in view.render([k])]
 
 
 def _pair(view: View, size_px: int) -> list[Tile]:
     """Return the bloodiest slice without its blood, with it, and with its labels outlined."""
     k = view.bloodiest
-    without = replace(view, finding=Diagnosis.NONE, volume_ml=None)
+    without = replace(view, diagnosis=Diagnosis.NONE, volume_ml=None)
     shown = view.render([k])[0]
     return [
         without.tile(without.render([k])[0], size_px),
@@ -198,7 +200,7 @@ def _pair(view: View, size_px: int) -> list[Tile]:
 
 def _in_windows(view: View, size_px: int) -> list[Tile]:
     """Return one slice in every window."""
-    k = view.at(0.45) if view.finding is Diagnosis.NONE else view.bloodiest
+    k = view.at(0.45) if view.diagnosis is Diagnosis.NONE else view.bloodiest
     shown = view.render([k])[0]
     return [view.tile(shown, size_px, window) for window in Window]
 
@@ -214,7 +216,7 @@ def _scan_tiles(view: View, size_px: int, count: int) -> list[Tile]:
 
     Captions say the noise at 5 mm and the width of the point spread.
     """
-    k = view.at(0.45) if view.finding is Diagnosis.NONE else view.bloodiest
+    k = view.at(0.45) if view.diagnosis is Diagnosis.NONE else view.bloodiest
     kinds = {(p.scanners, p.kernels): name for name, p in reversed(POPULATIONS.items())}
     tiles = []
     for name in reversed(kinds.values()):

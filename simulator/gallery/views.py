@@ -50,7 +50,7 @@ class View:
     """
 
     seed: int
-    finding: Diagnosis
+    diagnosis: Diagnosis
     volume_ml: float | None
     population: str
 
@@ -74,7 +74,7 @@ class View:
         """The head, its blood measured at half the resolution."""
         return simulate_head(
             self.seed,
-            self.finding,
+            self.diagnosis,
             volume_ml=self.volume_ml,
             geometry=coarser(self.geometry),
             population=self.drawn_from,
@@ -114,7 +114,7 @@ class View:
         )
         scan = NoiseFreeScan(
             seed=self.seed,
-            finding=self.finding,
+            diagnosis=self.diagnosis,
             hu=np.rint(self.head.noise_free(geometry)).astype(np.int16),
             labels=self.head.labels(geometry),
             pixel_spacing_mm=geometry.pixel_spacing_mm,

@@ -3,8 +3,8 @@
 """What looks like blood and is none, or hides it: in heads with and without hemorrhage at the same rates.
 
 `KINDS` states every kind and the share of heads that have it. Each is drawn from a stream of its own, so that neither
-the finding nor another kind moves it. Rates are about those of the literature each module cites, higher where learning
-needs them; they hold for each head alone (nothing is drawn by age).
+the diagnosis nor another kind moves it. Rates are about those of the literature each module cites, higher where
+learning needs them; they hold for each head alone (nothing is drawn by age).
 """
 
 from __future__ import annotations

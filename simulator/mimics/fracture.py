@@ -3,7 +3,7 @@
 """A broken skull: a thin dark line through both tables, straighter than a suture and without its turns.
 
 Some percent of head CTs after trauma show one (Stiell et al., Lancet 2001). It is drawn without regard to what bleeds,
-so that a fracture tells nothing of a finding; where there is epidural blood, it lies at the fracture.
+so that a fracture tells nothing of a diagnosis; where there is epidural blood, it lies at the fracture.
 """
 
 from __future__ import annotations

@@ -183,7 +183,7 @@ def test_chance_widens_no_area_of_a_whole_audit() -> None:
 
 
 def test_a_cohort_whose_seeds_tell_who_bleeds_is_named() -> None:
-    entries = sorted(read("validation"), key=lambda entry: (entry.finding, entry.seed))
+    entries = sorted(read("validation"), key=lambda entry: (entry.diagnosis, entry.seed))
     sorted_seeds = [replace(entry, seed=2_000_000 + i) for i, entry in enumerate(entries)]
     bars = header_bars(cases(10), {"a careless cohort": (sorted_seeds, header_features(sorted_seeds))})
     assert [bar.holds for bar in bars if "careless" in bar.subject] == [False, False]

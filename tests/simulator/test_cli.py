@@ -32,7 +32,7 @@ def run(*arguments: str) -> Result:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A full study of 30 mL, ten slices of 96 x 96."""
     out = tmp_path_factory.mktemp("study")
-    options = "--seed 7 --finding iph --volume-ml 30 --series every --slices 10 --matrix 96 --descriptions vendor"
+    options = "--seed 7 --diagnosis iph --volume-ml 30 --series every --slices 10 --matrix 96 --descriptions vendor"
     result = run(*options.split(), "--out", str(out))
     assert result.exit_code == 0, result.output
     assert "iph" in result.output
@@ -72,7 +72,7 @@ def test_every_series_of_a_real_head_passes_dciodvfy(folder: Path) -> None:
 
 def test_a_volume_that_finds_no_room_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "write_study", lambda spec, out: write_stacks(tiny_stacks(), spec, out))
-    options = ("--seed", "7", "--finding", "iph", "--series", "axial", "--out", str(tmp_path))
+    options = ("--seed", "7", "--diagnosis", "iph", "--series", "axial", "--out", str(tmp_path))
     labelled = run(*options, "--volume-ml", "900")
 
     assert labelled.exit_code == 0
@@ -89,7 +89,7 @@ def test_a_head_that_cannot_bleed_as_asked_ends_with_an_error_in_a_line(
         raise UnlabelledBleedError("seed 7: no voxel is labelled iph")
 
     monkeypatch.setattr(cli, "write_study", unlabelled)
-    result = run("--seed", "7", "--finding", "iph", "--out", str(tmp_path))
+    result = run("--seed", "7", "--diagnosis", "iph", "--out", str(tmp_path))
 
     assert result.exit_code == 1
     assert result.output == f"no study in {tmp_path}: seed 7: no voxel is labelled iph\n"
@@ -99,15 +99,15 @@ def test_the_module_runs_and_its_help_names_what_matters() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "simulator", "study", "--help"], capture_output=True, text=True, check=True
     ).stdout
-    for word in ("--seed", "--finding", "--out", "--new-uids", "--tilt", "--orientation", "truth.npy", "rheinwald"):
+    for word in ("--seed", "--diagnosis", "--out", "--new-uids", "--tilt", "--orientation", "truth.npy", "rheinwald"):
         assert word in shown
 
 
 @pytest.mark.parametrize(
-    "options", ["--series axial,mri", "--mixed-spacing --spacing-mm 5", "--finding tumour", "--vendor nobody"]
+    "options", ["--series axial,mri", "--mixed-spacing --spacing-mm 5", "--diagnosis tumour", "--vendor nobody"]
 )
 def test_options_that_cannot_be_met_end_with_a_usage_error_and_no_file(options: str, tmp_path: Path) -> None:
-    result = run("--seed", "1", "--finding", "iph", "--out", str(tmp_path / "out"), *options.split())
+    result = run("--seed", "1", "--diagnosis", "iph", "--out", str(tmp_path / "out"), *options.split())
     assert result.exit_code == 2
     assert not (tmp_path / "out").exists()
 

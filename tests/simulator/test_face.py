@@ -69,7 +69,7 @@ def test_a_scan_from_the_jaw_up_shows_teeth_airway_and_spine(population):
 
 
 def test_face_and_neck_do_not_tell_whether_the_head_bleeds():
-    bleeding, healthy = (simulate_head(6, finding, geometry=GEOMETRY) for finding in ("sah", "none"))
+    bleeding, healthy = (simulate_head(6, diagnosis, geometry=GEOMETRY) for diagnosis in ("sah", "none"))
     assert bleeding.blood
 
     np.testing.assert_array_equal(bleeding.noise_free(GEOMETRY)[:8], healthy.noise_free(GEOMETRY)[:8])

@@ -68,12 +68,12 @@ def test_every_page_has_strips_and_no_two_of_a_page_are_the_same(name: PageName)
 
 
 def test_a_page_of_one_type_shows_no_other() -> None:
-    shown = {view.args[0].finding for view in plan_page(PageName.TYPES, Choice(finding=Diagnosis.SAH)).strips}
+    shown = {view.args[0].diagnosis for view in plan_page(PageName.TYPES, Choice(diagnosis=Diagnosis.SAH)).strips}
     assert shown == {Diagnosis.SAH}
 
 
 def test_the_command_writes_a_page_of_pairs_in_which_blood_alone_differs(tmp_path: Path) -> None:
-    options = "gallery --page pairs --finding iph --count 2 --tile 96"
+    options = "gallery --page pairs --diagnosis iph --count 2 --tile 96"
     result = CliRunner().invoke(app, [*options.split(), "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     page = np.asarray(Image.open(tmp_path / "pairs.png")).astype(int)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The vendors' headers: valid to the standard's validator, telling nothing of the finding."""
+"""The vendors' headers: valid to the standard's validator, telling nothing of the diagnosis."""
 
 from __future__ import annotations
 

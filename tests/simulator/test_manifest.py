@@ -32,20 +32,20 @@ def test_a_manifest_is_read_back_as_it_was_written(tmp_path: Path) -> None:
         ("5,iph,0,training", "line 3: iph of 0"),
         ("5,iph,,somewhere", "line 3: population is one of training"),
         ("-5,iph,,training", "line 3: a seed is 0 or more"),
-        ("3,iph,7,training", "a seed once with each finding"),
+        ("3,iph,7,training", "a seed once with each diagnosis"),
     ],
 )
 def test_a_line_that_is_no_study_is_refused_by_its_number(line: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.csv"
-    path.write_text(f"seed,finding,volume_ml,population\n3,iph,12,training\n{line}\n")
+    path.write_text(f"seed,diagnosis,volume_ml,population\n3,iph,12,training\n{line}\n")
     with pytest.raises(ValueError, match=said):
         read(path)
 
 
 def test_a_file_of_other_columns_is_no_manifest(tmp_path: Path) -> None:
     path = tmp_path / "other.csv"
-    path.write_text("finding,seed\niph,3\n")
-    with pytest.raises(ValueError, match="first line of a manifest is seed,finding,volume_ml,population"):
+    path.write_text("diagnosis,seed\niph,3\n")
+    with pytest.raises(ValueError, match="first line of a manifest is seed,diagnosis,volume_ml,population"):
         read(path)
 
 

@@ -37,7 +37,7 @@ from simulator.sizes import TEST_COHORT, TEST_QUARTILES_ML, volume_ml
 
 
 def positives(entries: tuple[Entry, ...]) -> list[Entry]:
-    return [entry for entry in entries if entry.finding is not Diagnosis.NONE]
+    return [entry for entry in entries if entry.diagnosis is not Diagnosis.NONE]
 
 
 def volumes(entries: tuple[Entry, ...]) -> list[float]:
@@ -85,11 +85,13 @@ def test_every_held_out_part_has_a_mechanism_that_training_never_draws() -> None
 
 def test_the_independent_cohort_has_the_counts_of_table_1() -> None:
     entries = independent()
-    counts = Counter((entry.finding, SizeClass.of(entry.volume_ml)) for entry in entries if entry.volume_ml is not None)
+    counts = Counter(
+        (entry.diagnosis, SizeClass.of(entry.volume_ml)) for entry in entries if entry.volume_ml is not None
+    )
     assert len(entries) == 682
     assert len(positives(entries)) == len(volumes(entries)) == 82
     assert counts == Counter(
-        {(finding, size): count for finding, sizes in TEST_COHORT.items() for size, count in sizes.items() if count}
+        {(diagnosis, size): count for diagnosis, sizes in TEST_COHORT.items() for size, count in sizes.items() if count}
     )
 
 
@@ -98,33 +100,33 @@ def test_the_independent_cohorts_volumes_have_the_papers_quartiles() -> None:
 
 
 def test_every_part_of_the_independent_cohort_has_its_share_of_types_and_negatives() -> None:
-    counts = Counter((entry.population, entry.finding) for entry in independent())
-    for finding in Diagnosis:
-        shares = [counts[name, finding] for name in PARTS]
+    counts = Counter((entry.population, entry.diagnosis) for entry in independent())
+    for diagnosis in Diagnosis:
+        shares = [counts[name, diagnosis] for name in PARTS]
         assert min(shares) > 0
         assert max(shares) - min(shares) <= 1
 
 
 def test_validation_has_at_least_300_negatives_and_each_type() -> None:
-    counts = Counter(entry.finding for entry in validation())
+    counts = Counter(entry.diagnosis for entry in validation())
     assert counts[Diagnosis.NONE] >= 300
     assert min(counts.values()) >= 60
 
 
 def test_the_enriched_cohort_has_at_least_100_of_a_type_and_a_matched_negative_of_each() -> None:
     entries = enriched_cohort()
-    counts = Counter((entry.population, entry.finding) for entry in entries)
-    for finding in (Diagnosis.IPH, Diagnosis.EDH_SDH, Diagnosis.SAH):
-        assert all(counts[name, finding] == counts[PARTS[0], finding] for name in PARTS)
-        assert sum(counts[name, finding] for name in PARTS) >= 100
+    counts = Counter((entry.population, entry.diagnosis) for entry in entries)
+    for diagnosis in (Diagnosis.IPH, Diagnosis.EDH_SDH, Diagnosis.SAH):
+        assert all(counts[name, diagnosis] == counts[PARTS[0], diagnosis] for name in PARTS)
+        assert sum(counts[name, diagnosis] for name in PARTS) >= 100
     twins = {entry.without_blood for entry in positives(entries)}
-    assert twins == {entry for entry in entries if entry.finding is Diagnosis.NONE}
+    assert twins == {entry for entry in entries if entry.diagnosis is Diagnosis.NONE}
 
 
 @pytest.mark.parametrize("name", list(SHIPPED_RECIPES))
 def test_neither_the_order_nor_the_seed_of_a_shipped_study_tells_whether_it_bleeds(name: str) -> None:
     entries = read(name)
-    bleeds = np.array([entry.finding is not Diagnosis.NONE for entry in entries])
+    bleeds = np.array([entry.diagnosis is not Diagnosis.NONE for entry in entries])
     for place in (np.arange(len(entries)), np.array([entry.seed for entry in entries])):
         ahead = np.sign(place[bleeds][:, None] - place[~bleeds])
         above = (ahead.mean() + 1) / 2
@@ -139,12 +141,12 @@ def test_drawn_studies_are_the_same_however_many_are_asked_for() -> None:
 def test_of_ten_drawn_studies_six_bleed_and_two_are_matched_negatives() -> None:
     for first in range(0, 100, 10):
         ten = draw_entries(100, 5_000_000)[first : first + 10]
-        counts = Counter(entry.finding for entry in ten)
+        counts = Counter(entry.diagnosis for entry in ten)
         assert counts == {Diagnosis.IPH: 2, Diagnosis.EDH_SDH: 2, Diagnosis.SAH: 2, Diagnosis.NONE: 4}
         assert len({entry.seed for entry in ten}) == 8
 
 
 def test_every_volume_drawn_for_a_size_is_of_that_size_class() -> None:
-    for finding in (Diagnosis.IPH, Diagnosis.EDH_SDH, Diagnosis.SAH):
+    for diagnosis in (Diagnosis.IPH, Diagnosis.EDH_SDH, Diagnosis.SAH):
         for size in SizeClass:
-            assert {SizeClass.of(volume_ml(finding, size, share)) for share in (0.0, 0.5, 1.0)} == {size}
+            assert {SizeClass.of(volume_ml(diagnosis, size, share)) for share in (0.0, 0.5, 1.0)} == {size}

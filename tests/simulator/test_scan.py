@@ -35,8 +35,8 @@ GEOMETRY = ScanGeometry(
 @pytest.fixture(scope="module")
 def scans() -> dict[str, SimulatedScan]:
     return {
-        finding: simulate_scan(SEED, finding, volume_ml=volume, geometry=GEOMETRY, population=ALONE)
-        for finding, volume in VOLUMES.items()
+        diagnosis: simulate_scan(SEED, diagnosis, volume_ml=volume, geometry=GEOMETRY, population=ALONE)
+        for diagnosis, volume in VOLUMES.items()
     }
 
 
@@ -65,21 +65,21 @@ def test_a_slice_along_the_vault_shows_no_steps_of_the_grid():
     assert np.percentile(np.abs(off), 99) < 25
 
 
-@pytest.mark.parametrize("finding", ["iph", "edh_sdh", "sah"])
-def test_no_labelled_voxel_is_brighter_before_noise_than_a_clot_can_be(scans, finding):
-    scan = scans[finding]
+@pytest.mark.parametrize("diagnosis", ["iph", "edh_sdh", "sah"])
+def test_no_labelled_voxel_is_brighter_before_noise_than_a_clot_can_be(scans, diagnosis):
+    scan = scans[diagnosis]
     shown = np.stack([shown_hu(plane, GEOMETRY.pixel_spacing_mm) for plane in scan.head.noise_free(GEOMETRY)])
 
     assert shown[scan.labels > 0].max() < BRIGHTEST_CLOT_HU + 2  # blur of a bleed's box and of the slice
 
 
-@pytest.mark.parametrize("finding", ["iph", "edh_sdh", "sah"])
-def test_labelled_voxels_have_the_volume_asked_for(scans, finding):
-    scan = scans[finding]
-    counted = (scan.labels == HemorrhageType(finding).label).sum(axis=(1, 2)) @ GEOMETRY.voxel_ml
+@pytest.mark.parametrize("diagnosis", ["iph", "edh_sdh", "sah"])
+def test_labelled_voxels_have_the_volume_asked_for(scans, diagnosis):
+    scan = scans[diagnosis]
+    counted = (scan.labels == HemorrhageType(diagnosis).label).sum(axis=(1, 2)) @ GEOMETRY.voxel_ml
 
-    assert scan.volumes_ml == {HemorrhageType(finding): pytest.approx(counted)}
-    assert counted == pytest.approx(VOLUMES[finding], rel=0.1)
+    assert scan.volumes_ml == {HemorrhageType(diagnosis): pytest.approx(counted)}
+    assert counted == pytest.approx(VOLUMES[diagnosis], rel=0.1)
 
 
 def test_a_scan_without_a_finding_has_no_label(scans):
@@ -87,13 +87,13 @@ def test_a_scan_without_a_finding_has_no_label(scans):
     assert scans["none"].volumes_ml == {}
 
 
-@pytest.mark.parametrize("finding", ["iph", "edh_sdh", "sah"])
-def test_a_matched_pair_differs_inside_the_skull_only(scans, finding):
-    without, with_blood = scans["none"].head, scans[finding].head
+@pytest.mark.parametrize("diagnosis", ["iph", "edh_sdh", "sah"])
+def test_a_matched_pair_differs_inside_the_skull_only(scans, diagnosis):
+    without, with_blood = scans["none"].head, scans[diagnosis].head
     outside = without.anatomy.atlas.cavity_distance > 0.5
 
-    assert scans[finding].scanner == scans["none"].scanner
-    assert scans[finding].geometry == scans["none"].geometry
+    assert scans[diagnosis].scanner == scans["none"].scanner
+    assert scans[diagnosis].geometry == scans["none"].geometry
     np.testing.assert_array_equal(with_blood.hu[outside], without.hu[outside])
     assert (with_blood.hu[~outside] != without.hu[~outside]).any()
 
@@ -105,10 +105,10 @@ def test_subarachnoid_blood_changes_nothing_but_where_it_lies(scans):
     assert np.abs(with_blood - without)[seen.fraction == 0].max() < 0.01
 
 
-@pytest.mark.parametrize("finding", ["iph", "edh_sdh", "sah"])
-def test_labels_lie_where_blood_raises_the_scan(scans, finding):
-    without, with_blood = (scans[f].head.noise_free(GEOMETRY) for f in ("none", finding))
-    labels = scans[finding].labels > 0
+@pytest.mark.parametrize("diagnosis", ["iph", "edh_sdh", "sah"])
+def test_labels_lie_where_blood_raises_the_scan(scans, diagnosis):
+    without, with_blood = (scans[f].head.noise_free(GEOMETRY) for f in ("none", diagnosis))
+    labels = scans[diagnosis].labels > 0
     soft = labels & (without > -50) & (without < 120)
 
     assert np.median((with_blood - without)[soft]) > 10
@@ -218,7 +218,7 @@ def test_a_noise_free_scan_survives_the_disk_and_is_the_seeds_own_scan(tmp_path,
     assert back.hu.size < scan.hu.size  # only the box that holds the head is kept
     np.testing.assert_array_equal(labels, scans["iph"].labels)
     np.testing.assert_array_equal(hu, scans["iph"].hu)
-    assert (back.seed, back.finding, back.pixel_spacing_mm) == (SEED, Diagnosis.IPH, (1.2, 1.2))
+    assert (back.seed, back.diagnosis, back.pixel_spacing_mm) == (SEED, Diagnosis.IPH, (1.2, 1.2))
 
 
 def test_a_part_of_a_head_that_is_kept_bleeds_as_the_whole_head_does(scans):
@@ -319,21 +319,21 @@ def test_planes_of_a_bleeding_scan_that_was_kept_without_its_blood_are_not_merge
     scan = NoiseFreeScan(7, Diagnosis.SAH, hu, hu.astype(np.uint8), (0.5, 0.5), np.full(4, 1.25), gapless=True)
 
     assert not scan.mergeable
-    assert not replace(scan, finding=Diagnosis.NONE).mergeable
+    assert not replace(scan, diagnosis=Diagnosis.NONE).mergeable
     with pytest.raises(ValueError, match="sah-7"):
         scan_view(scan, View.whole((64, 64)), (64, 64), scan.slices(2), Scanner(), np.random.default_rng(0))
 
 
-@pytest.mark.parametrize(("finding", "parts"), [("iph", 2), ("edh_sdh", 4), ("sah", 4)])
-def test_merged_slices_have_the_labels_of_thick_slices_of_the_same_head(scans, finding, parts, tmp_path):
-    head, fullest = scans[finding].head, int((scans[finding].labels > 0).sum(axis=(1, 2)).argmax())
+@pytest.mark.parametrize(("diagnosis", "parts"), [("iph", 2), ("edh_sdh", 4), ("sah", 4)])
+def test_merged_slices_have_the_labels_of_thick_slices_of_the_same_head(scans, diagnosis, parts, tmp_path):
+    head, fullest = scans[diagnosis].head, int((scans[diagnosis].labels > 0).sum(axis=(1, 2)).argmax())
     middle = GEOMETRY.positions_mm[fullest]
     thick = replace(GEOMETRY, positions_mm=(middle - 5, middle, middle + 5), thickness_mm=(5.0,) * 3)
     thin = thick.thinner(parts)
     bleeds = head.bleeds(thin)
     kept = NoiseFreeScan(
         SEED,
-        Diagnosis(finding),
+        Diagnosis(diagnosis),
         np.rint(head.noise_free(thin)).astype(np.int16),
         label_voxels(bleeds, thin.shape, thin.pixel_spacing_mm),
         thin.pixel_spacing_mm,

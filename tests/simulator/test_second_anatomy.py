@@ -103,8 +103,8 @@ def test_its_vault_is_closed(hu):
     assert pieces[20, 120, 100] != pieces[20, 0, 0]
 
 
-@pytest.mark.parametrize("finding", [kind.value for kind in HemorrhageType])
-def test_every_type_of_bleed_can_be_drawn_in_it(finding):
-    scan = simulate_noise_free(21, finding, volume_ml=20.0, geometry=GEOMETRY, population=SECOND)
+@pytest.mark.parametrize("diagnosis", [kind.value for kind in HemorrhageType])
+def test_every_type_of_bleed_can_be_drawn_in_it(diagnosis):
+    scan = simulate_noise_free(21, diagnosis, volume_ml=20.0, geometry=GEOMETRY, population=SECOND)
 
-    assert (scan.labels == HemorrhageType(finding).label).sum() > 100
+    assert (scan.labels == HemorrhageType(diagnosis).label).sum() > 100

@@ -54,7 +54,7 @@ def test_the_same_spec_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_other_specs_have_other_uids(tmp_path: Path) -> None:
-    others = [SPEC, dataclasses.replace(SPEC, seed=8), dataclasses.replace(SPEC, finding="none")]
+    others = [SPEC, dataclasses.replace(SPEC, seed=8), dataclasses.replace(SPEC, diagnosis="none")]
     studies = [written(tmp_path / str(i), spec).truth for i, spec in enumerate(others)]
     assert len({truth.study_uid for truth in studies}) == 3
     assert len({uid for truth in studies for uid in truth.series[0].instance_uids}) == 3 * SLICES
@@ -118,7 +118,7 @@ def test_the_truth_says_what_volume_was_wanted_beside_what_is_labelled(tmp_path:
         written(tmp_path / name, dataclasses.replace(SPEC, volume_ml=times * labelled_ml))
         for name, times in (("near", 1.2), ("far", 2.0))
     )
-    none = written(tmp_path / "none", dataclasses.replace(SPEC, finding="none"))
+    none = written(tmp_path / "none", dataclasses.replace(SPEC, diagnosis="none"))
 
     assert json.loads((tmp_path / "far" / "truth.json").read_text())["wanted_ml"] == 2 * labelled_ml
     assert (near.volume_fits, far.volume_fits) == (True, False)
@@ -195,15 +195,15 @@ def test_some_vendors_send_one_or_two_scouts_unasked() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"finding": "tumour"},
+        {"diagnosis": "tumour"},
         {"vendor": "nobody"},
         {"mixed_spacing": True, "spacing_mm": 5.0},
-        {"finding": "none", "volume_ml": 3.0},
+        {"diagnosis": "none", "volume_ml": 3.0},
     ],
 )
 def test_a_spec_that_no_study_can_meet_is_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"finding|vendor|spacing|volume"):
-        StudySpec(**{"seed": 1, "finding": "iph", **options})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"diagnosis|vendor|spacing|volume"):
+        StudySpec(**{"seed": 1, "diagnosis": "iph", **options})  # type: ignore[arg-type]
 
 
 def test_axial_geometry_keeps_the_field_of_view_at_any_matrix() -> None:

@@ -46,29 +46,29 @@ def test_a_slice_without_blood_has_only_negative_anchors() -> None:
     assert (labels == 0).sum() == SAMPLED
 
 
-def kept(folder: Path, finding: str, seed: int, hu: np.ndarray, labels: np.ndarray) -> None:
+def kept(folder: Path, diagnosis: str, seed: int, hu: np.ndarray, labels: np.ndarray) -> None:
     planes = len(hu)
     scan = NoiseFreeScan(
         seed,
-        Diagnosis(finding),
+        Diagnosis(diagnosis),
         hu.astype(np.int16),
         labels,
         (0.45, 0.45),
         np.full(planes, 5.0),
         population="realistic",
     )
-    scan.save(folder / f"{finding}-{seed}")
+    scan.save(folder / f"{diagnosis}-{seed}")
 
 
 @pytest.fixture
 def heads(tmp_path: Path) -> list[Head]:
-    for seed, finding in enumerate(("none", "iph", "sah")):
+    for seed, diagnosis in enumerate(("none", "iph", "sah")):
         hu = np.full((10, 512, 512), 30.0)
         labels = np.zeros(hu.shape, np.uint8)
         if seed:
-            labels[4:7, 200:260, 240:300] = {"iph": 1, "sah": 3}[finding]
+            labels[4:7, 200:260, 240:300] = {"iph": 1, "sah": 3}[diagnosis]
             hu[labels > 0] += 40
-        kept(tmp_path, finding, seed, hu, labels)
+        kept(tmp_path, diagnosis, seed, hu, labels)
     return find_heads(tmp_path)
 
 
@@ -123,7 +123,7 @@ def test_the_same_step_of_a_run_draws_the_same_batch(heads: list[Head]) -> None:
 
 
 def test_each_crop_of_a_head_is_seen_by_another_scanner(heads: list[Head]) -> None:
-    none = [head for head in heads if head.finding == "none"]
+    none = [head for head in heads if head.diagnosis == "none"]
     made = batch(none, Shape(slabs=4, targets=1, size=128), np.random.default_rng(1))
     middle = made.slices.reshape(5, 4, 128, 128)[2, :, 40:88, 40:88]
     assert len({round(float(crop.std()), 4) for crop in middle}) == 4
@@ -131,7 +131,7 @@ def test_each_crop_of_a_head_is_seen_by_another_scanner(heads: list[Head]) -> No
 
 
 def test_a_stored_head_is_seen_by_its_own_scanner_the_same_way_every_time(heads: list[Head]) -> None:
-    first, again = (Head(head.folder, head.finding, head.seed).own_scan() for head in heads[:1] * 2)
+    first, again = (Head(head.folder, head.diagnosis, head.seed).own_scan() for head in heads[:1] * 2)
     assert first[0].shape == (10, 512, 512)
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
@@ -139,11 +139,11 @@ def test_a_stored_head_is_seen_by_its_own_scanner_the_same_way_every_time(heads:
 
 def test_small_bleeds_and_subarachnoid_blood_are_drawn_more_often(tmp_path: Path) -> None:
     side = {"iph": 150, "sah": 150, "edh_sdh": 60}  # 0.45 x 0.45 x 5 mm voxels on three slices: 68, 68 and 11 mL
-    for seed, (finding, label) in enumerate((("iph", 1), ("sah", 3), ("edh_sdh", 2))):
+    for seed, (diagnosis, label) in enumerate((("iph", 1), ("sah", 3), ("edh_sdh", 2))):
         hu = np.full((5, 512, 512), 30.0)
         labels = np.zeros(hu.shape, np.uint8)
-        labels[1:4, 200 : 200 + side[finding], 200 : 200 + side[finding]] = label
-        kept(tmp_path, finding, seed, hu, labels)
+        labels[1:4, 200 : 200 + side[diagnosis], 200 : 200 + side[diagnosis]] = label
+        kept(tmp_path, diagnosis, seed, hu, labels)
     labels[labels > 0] = 0
     labels[2, 200:220, 200:220] = 3
     kept(tmp_path, "sah", 9, hu, labels)

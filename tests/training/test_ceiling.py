@@ -132,7 +132,7 @@ def test_slices_of_another_grid_are_refused() -> None:
 
 def test_studies_are_of_every_type_size_and_slice_distance() -> None:
     orders = simulated_orders(48, 7)
-    assert {(one.finding, one.size) for one in orders} == {
+    assert {(one.diagnosis, one.size) for one in orders} == {
         (str(kind), size) for kind in TYPES for size in ("drawn", "small", "punctate")
     }
     assert {(one.size, one.spacing_mm) for one in orders} >= {(PUNCTATE, None), (PUNCTATE, 2.5), (PUNCTATE, 1.25)}

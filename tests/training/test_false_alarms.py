@@ -42,14 +42,14 @@ def detect(hu: np.ndarray) -> Outputs:
     }
 
 
-def keep_head(folder: Path, seed: int, finding: str = "none", dense_hu: int = 300) -> None:
+def keep_head(folder: Path, seed: int, diagnosis: str = "none", dense_hu: int = 300) -> None:
     hu = np.full((8, 512, 512), 30, np.int16)
     hu[SLICE, ROWS, COLUMNS] = dense_hu
     labels = np.zeros(hu.shape, np.uint8)
-    if finding != "none":
+    if diagnosis != "none":
         labels[5, 100:140, 100:140] = 1
-    scan = NoiseFreeScan(seed, Diagnosis(finding), hu, labels, (0.45, 0.45), np.full(8, 5.0), population="realistic")
-    scan.save(folder / f"{finding}-{seed}")
+    scan = NoiseFreeScan(seed, Diagnosis(diagnosis), hu, labels, (0.45, 0.45), np.full(8, 5.0), population="realistic")
+    scan.save(folder / f"{diagnosis}-{seed}")
 
 
 @pytest.fixture

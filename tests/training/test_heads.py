@@ -94,12 +94,12 @@ def test_a_head_that_is_only_half_written_is_not_there(tmp_path: Path) -> None:
     assert find_heads(tmp_path) == []
 
 
-def scan_of_all_but_seven(seed: int, finding: str, **_: object) -> NoiseFreeScan:
+def scan_of_all_but_seven(seed: int, diagnosis: str, **_: object) -> NoiseFreeScan:
     """Return an empty scan; seed 7 cannot be simulated."""
     if seed == 7:
         raise RuntimeError("no room")
     air = np.full((1, 512, 512), -1000, np.int16)
-    return NoiseFreeScan(seed, Diagnosis(finding), air, air.astype(np.uint8), (0.5, 0.5), np.full(1, 5.0))
+    return NoiseFreeScan(seed, Diagnosis(diagnosis), air, air.astype(np.uint8), (0.5, 0.5), np.full(1, 5.0))
 
 
 def test_a_seed_that_fails_is_named_and_the_others_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,3 +139,11 @@ def test_held_out_heads_have_seeds_for_figures_and_one_folder(tmp_path: Path, mo
     seeds = [seed for part in made.values() for seed in part]
     assert len(set(seeds)) == 50 * len(HELD_OUT)
     assert all(seed in HELD_OUT_SEEDS and seed in FIGURE_SEEDS for seed in seeds)
+
+
+def test_a_head_that_was_kept_when_its_diagnosis_was_called_finding_is_still_read(tmp_path: Path) -> None:
+    scan_of_all_but_seven(4, "none").save(tmp_path / "none-4")
+    stated = tmp_path / "none-4.json"
+    stated.write_text(stated.read_text().replace('"diagnosis"', '"finding"'))
+
+    assert NoiseFreeScan.load(tmp_path / "none-4").diagnosis is Diagnosis.NONE

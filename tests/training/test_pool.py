@@ -26,12 +26,18 @@ SIZES = Sizes(first=2, pool=4, validation=3, rest=5.0)
 def made(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Heads of air, and a way to say which simulator makes them."""
 
-    def simulate(seed: int, finding: str, *, population: Population, **_: object) -> NoiseFreeScan:
+    def simulate(seed: int, diagnosis: str, *, population: Population, **_: object) -> NoiseFreeScan:
         if seed == FIRST_SEED + 1:
             raise RuntimeError("no room")
         air = np.full((1, 512, 512), -1000, np.int16)
         return NoiseFreeScan(
-            seed, Diagnosis(finding), air, air.astype(np.uint8), (0.5, 0.5), np.full(1, 5.0), population=population.name
+            seed,
+            Diagnosis(diagnosis),
+            air,
+            air.astype(np.uint8),
+            (0.5, 0.5),
+            np.full(1, 5.0),
+            population=population.name,
         )
 
     monkeypatch.setattr(heads, "simulate_noise_free", simulate)

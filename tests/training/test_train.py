@@ -32,14 +32,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("training")
     for part, first in (("heads", 0), ("validation", 100)):
         (folder / part).mkdir()
-        for seed, finding in enumerate(("none", "iph"), start=first):
+        for seed, diagnosis in enumerate(("none", "iph"), start=first):
             hu = np.full((8, 512, 512), 30)
             labels = np.zeros(hu.shape, np.uint8)
-            if finding != "none":
+            if diagnosis != "none":
                 labels[2:6, 200:300, 220:320] = 1
                 hu[labels > 0] += 60
-            scan = NoiseFreeScan(seed, Diagnosis(finding), hu.astype(np.int16), labels, (0.45, 0.45), np.full(8, 5.0))
-            scan.save(folder / part / f"{finding}-{seed}")
+            scan = NoiseFreeScan(seed, Diagnosis(diagnosis), hu.astype(np.int16), labels, (0.45, 0.45), np.full(8, 5.0))
+            scan.save(folder / part / f"{diagnosis}-{seed}")
     return Run(
         variant="edge",
         heads=folder / "heads",

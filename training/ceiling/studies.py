@@ -41,7 +41,7 @@ class Order:
     """A study to be had: one on disk, or one to simulate."""
 
     seed: int
-    finding: str
+    diagnosis: str
     size: str = DRAWN
     spacing_mm: float | None = None
     folder: Path | None = None
@@ -53,7 +53,7 @@ class Order:
     def _stored(self, folder: Path) -> Labelled:
         from training.heads import Head
 
-        head = Head(folder, self.finding, self.seed)
+        head = Head(folder, self.diagnosis, self.seed)
         dy, dx = head.scan.pixel_spacing_mm
         return Labelled(head.name, np.asarray(head.labels), head.scan.thickness_mm * dy * dx / 1000)
 
@@ -71,9 +71,9 @@ class Order:
         if self.size != DRAWN:
             low, high = np.log(VOLUMES_ML[self.size])
             volume = float(np.exp(stream(self.seed, "ceiling").uniform(low, high)))
-        head = simulate_head(self.seed, self.finding, volume_ml=volume, geometry=geometry)
+        head = simulate_head(self.seed, self.diagnosis, volume_ml=volume, geometry=geometry)
         spacing = "own" if self.spacing_mm is None else f"{self.spacing_mm:g}mm"
-        return Labelled(f"{self.finding}-{self.seed}-{self.size}-{spacing}", head.labels(geometry), geometry.voxel_ml)
+        return Labelled(f"{self.diagnosis}-{self.seed}-{self.size}-{spacing}", head.labels(geometry), geometry.voxel_ml)
 
 
 def simulated_orders(count: int, seed: int) -> list[Order]:
@@ -99,9 +99,9 @@ def stored_orders(folder: Path, count: int | None = None) -> list[Order]:
 
     by_type: dict[str, list[Order]] = {}
     for head in find_heads(folder):
-        if head.finding != "none":
-            by_type.setdefault(head.finding, []).append(Order(head.seed, head.finding, folder=folder))
-    turns = sorted((turn, finding, one) for finding, of in by_type.items() for turn, one in enumerate(of))
+        if head.diagnosis != "none":
+            by_type.setdefault(head.diagnosis, []).append(Order(head.seed, head.diagnosis, folder=folder))
+    turns = sorted((turn, diagnosis, one) for diagnosis, of in by_type.items() for turn, one in enumerate(of))
     if not turns:
         raise FileNotFoundError(f"no heads with blood in {folder}; `python -m training heads` makes some")
     return [one for *_, one in turns[:count]]

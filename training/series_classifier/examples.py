@@ -105,14 +105,14 @@ def head_examples(seed: int) -> Iterator[Example]:
     """Yield the kinds of series of one head, those that are told apart with most care by two scanners."""
     rng = stream(seed, "series examples")
     population = (TRAINING, TRAINING, REALISTIC, CLEAR)[seed % 4]
-    finding = list(Diagnosis)[int(rng.integers(len(Diagnosis)))] if rng.random() < 0.25 else Diagnosis.NONE
+    diagnosis = list(Diagnosis)[int(rng.integers(len(Diagnosis)))] if rng.random() < 0.25 else Diagnosis.NONE
     axial = draw_geometry(seed, population)
     matrix = int(rng.choice(_MATRICES))
     pixel = axial.rows * axial.pixel_spacing_mm[0] / matrix
     axial = replace(axial, rows=matrix, columns=matrix, pixel_spacing_mm=(pixel, pixel))
     try:
         # On the planes that are rendered alone: where blood is labelled does not matter here.
-        head = simulate_head(seed, finding, geometry=_thinned_out(axial, KEPT), population=population)
+        head = simulate_head(seed, diagnosis, geometry=_thinned_out(axial, KEPT), population=population)
     except UnlabelledBleedError:
         head = simulate_head(seed, Diagnosis.NONE, geometry=axial, population=population)
     protocol = Protocol.draw(rng)

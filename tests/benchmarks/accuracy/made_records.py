@@ -15,7 +15,7 @@ THRESHOLD = 0.9
 
 def record(
     seed: int,
-    finding: str = "none",
+    diagnosis: str = "none",
     score: float = 0.1,
     true_ml: float = 10.0,
     found_ml: float | None = None,
@@ -26,17 +26,17 @@ def record(
     **more: Any,
 ) -> Record:
     """Return the record of a study with one lesion of its type, found where the score says so."""
-    bleeds = finding != "none"
+    bleeds = diagnosis != "none"
     called = score >= THRESHOLD
     found = (true_ml if called else 0.0) if found_ml is None else found_ml
     blood = {kind: Blood(0.0, 0.0, 0.0) for kind in ("iph", "edh_sdh", "sah")}
     if bleeds:
-        blood[finding] = Blood(true_ml, found, min(true_ml, found))
-    lesions = (FoundLesion(finding if bleeds else "sah", found or 1.0, None, score, found if bleeds else 0.0),)
+        blood[diagnosis] = Blood(true_ml, found, min(true_ml, found))
+    lesions = (FoundLesion(diagnosis if bleeds else "sah", found or 1.0, None, score, found if bleeds else 0.0),)
     return Record(
         **{
             "seed": seed,
-            "finding": finding,
+            "diagnosis": diagnosis,
             "volume_ml": None,
             "population": population,
             "condition": condition,
@@ -46,7 +46,7 @@ def record(
             "found_ml": found,
             "true_ml": true_ml if bleeds else 0.0,
             "found": lesions if called else (),
-            "true": (TrueLesion(finding, true_ml, None, contrast_hu, score),) if bleeds else (),
+            "true": (TrueLesion(diagnosis, true_ml, None, contrast_hu, score),) if bleeds else (),
             "operating": tuple(
                 Operating(at, int(bleeds and score >= at), int(not bleeds and score >= at)) for at in OPERATING
             ),

@@ -72,7 +72,7 @@ def test_what_lies_in_the_air_is_outside_the_skull(scan: SimulatedScan) -> None:
 
 
 @pytest.mark.parametrize(
-    ("finding", "true_ml", "contrast", "cause"),
+    ("diagnosis", "true_ml", "contrast", "cause"),
     [
         ("sah", 3.0, 8.0, "faint SAH"),
         ("edh_sdh", 30.0, 4.0, "isodense"),
@@ -81,5 +81,5 @@ def test_what_lies_in_the_air_is_outside_the_skull(scan: SimulatedScan) -> None:
         ("edh_sdh", 30.0, 30.0, "large enough and bright"),
     ],
 )
-def test_a_miss_is_explained_by_size_and_contrast(finding: str, true_ml: float, contrast: float, cause: str) -> None:
-    assert miss(record(1, finding, 0.2, true_ml, contrast_hu=contrast)) == cause
+def test_a_miss_is_explained_by_size_and_contrast(diagnosis: str, true_ml: float, contrast: float, cause: str) -> None:
+    assert miss(record(1, diagnosis, 0.2, true_ml, contrast_hu=contrast)) == cause

@@ -19,7 +19,7 @@ def test_every_study_is_judged_once_and_no_head_is_on_both_sides() -> None:
     assert sorted(entry.name for entry in judged) == sorted(entry.name for entry in entries)
     for learn, judge in made:
         assert not {entry.seed for entry in learn} & {entry.seed for entry in judge}
-        assert {entry.finding for entry in judge} == {entry.finding for entry in entries}
+        assert {entry.diagnosis for entry in judge} == {entry.diagnosis for entry in entries}
 
 
 def test_fewer_studies_of_a_finding_than_folds_are_refused() -> None:
