@@ -57,7 +57,7 @@ test: test-service test-training test-engines  ## every test, those with a real 
 
 test-service: $(SERVICE) $(TRITON)
 	@sh deploy/install-system-packages.sh tests
-	.venv/bin/python -m pytest -m "not training and not engines"
+	.venv/bin/python -m pytest -n 2 --dist loadfile -m "not training and not engines"
 
 test-training: $(TRAINING)
 	.venv-training/bin/python -m pytest -m training tests/training tests/conversion

@@ -4,25 +4,13 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
 from appliance.settings import TritonSettings
+from deploy.local.ports import free_ports
 
 ENVIRONMENT = Path(__file__).parents[3] / ".venv-triton"
-
-
-def free_ports(count: int) -> list[int]:
-    """Return `count` ports of loopback that are free now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def triton_settings(model_repository: Path, **changed: Any) -> TritonSettings:

@@ -18,7 +18,8 @@ from appliance.inference.server import TritonServer
 from appliance.reading.contract import DETECTOR
 from appliance.settings import Engine, TritonSettings
 from conversion import triton_model
-from tests.appliance.inference.ports import free_ports, triton_settings
+from deploy.local.ports import free_ports
+from tests.appliance.inference.ports import triton_settings
 
 LABELS = 'model="hemorrhage_detector",version="{version}",engine="{engine}",instructions="AVX2",threads="2"'
 

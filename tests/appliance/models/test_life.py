@@ -34,9 +34,10 @@ from appliance.models.priority import give_way_on_the_processor, gives_way
 from appliance.models.standing import targets, targets_of
 from appliance.reading import contract
 from appliance.settings import Settings
+from deploy.local.ports import free_ports
 from deploy.local.settings_file import write_settings
 from tests.appliance.inference.blob_detector import write_repository
-from tests.appliance.inference.ports import free_ports, triton_settings
+from tests.appliance.inference.ports import triton_settings
 from tests.appliance.models.released import write_release
 from tests.appliance.running import until
 
