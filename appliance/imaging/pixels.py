@@ -46,6 +46,10 @@ that what is lower is padding that nobody declared, and would ring when the imag
 _HIGHEST_HU = 32767
 _NO_TISSUE_HU = -500
 """Padding up to here cannot be confused with anything in a head, wherever it stands."""
+_BELOW_ALL_AIR_HU = -1150
+_MUCH_OF_AN_IMAGE = 0.1
+_ONE_VALUE = 0.5
+"""Padding has one value, or one nearly throughout. What is less dense than vacuum and noisy is air, wrongly scaled."""
 
 _IMAGE_PIXEL_TAGS = [
     Tag(keyword)
@@ -133,11 +137,20 @@ def hounsfield(data: bytes, instance: Instance) -> NDArray[np.int16]:
     """Return the HU of one image, int16 [rows, columns] as stored, padding as air.
 
     `data` is the file, `instance` what was parsed of it before. Raises `RefusedError`: as `pixel_format`, and
-    BAD_PIXELS when the pixel data is missing, too short, too long or cannot be decoded.
+    BAD_PIXELS when the pixel data is missing, too short, too long or cannot be decoded, IMPLAUSIBLE_HU when air measures
+    less than vacuum.
     """
     form = pixel_format(instance.header)
     values, padded = _stored_values(_words(data, instance, form), form)
-    hu = _rescale(values, form)
+    rescaled = _rescale(values, form)
+    air_hu = air_below_vacuum_hu(rescaled, padded)
+    if air_hu is not None:
+        raise _refusal(
+            instance.header,
+            RefusalCode.IMPLAUSIBLE_HU,
+            f"air measures {air_hu:.0f} HU, less than a vacuum: the values do not look like HU",
+        )
+    hu = np.asarray(np.clip(rescaled, AIR_HU, _HIGHEST_HU, out=rescaled), np.int16)
     if padded is not None:
         if (hu[padded] > _NO_TISSUE_HU).any():
             padded = (padded & (hu <= _NO_TISSUE_HU)) | _from_the_edge(padded)
@@ -273,10 +286,23 @@ def _stored_values(
     return values, padded
 
 
-def _rescale(values: NDArray[np.integer], form: PixelFormat) -> NDArray[np.int16]:
-    """Return slope * value + intercept, rounded and clipped to int16 HU."""
+def _rescale(values: NDArray[np.integer], form: PixelFormat) -> NDArray[Any]:
+    """Return slope * value + intercept, rounded, as whatever holds them."""
     if form.slope == 1 and form.intercept == int(form.intercept):
-        hu: NDArray[Any] = np.add(values, int(form.intercept), dtype=np.int32)
-    else:
-        hu = np.rint(values * form.slope + form.intercept)
-    return np.asarray(np.clip(hu, AIR_HU, _HIGHEST_HU, out=hu), np.int16)
+        return np.add(values, int(form.intercept), dtype=np.int32)
+    return np.asarray(np.rint(values * form.slope + form.intercept))
+
+
+def air_below_vacuum_hu(hu: NDArray[Any], padded: NDArray[np.bool_] | None = None) -> float | None:
+    """Return the median of what is less dense than vacuum and no padding; None unless that is much of the image.
+
+    A wrong slope moves the air around the head to such values (1.5 times -1000 HU), and clipping would hide it.
+    """
+    below = hu < _BELOW_ALL_AIR_HU
+    if padded is not None:
+        below &= ~padded
+    if np.count_nonzero(below) < _MUCH_OF_AN_IMAGE * hu.size:
+        return None
+    found = hu[below]
+    _, counts = np.unique(found, return_counts=True)
+    return None if counts.max() > _ONE_VALUE * found.size else float(np.median(found))

@@ -82,10 +82,10 @@ class Enclosed:
 
 def measure_enclosed(volume: Volume) -> Enclosed:
     """Return what is enclosed by a skull in the volume."""
-    looked_at = np.unique(np.linspace(0, volume.slices - 1, min(volume.slices, _MOST_SLICES)).round().astype(int))
+    looked_at = slices_to_look_at(volume)
     quartiles, slices = [], []
     for z in looked_at:
-        found = _enclosed_values(int(z), *_blocks(volume.hu[z], volume.pixel_spacing_mm))
+        found = _enclosed_values(int(z), *blocks(volume.hu[z], volume.pixel_spacing_mm))
         if found is not None:
             values, one = found
             quartiles.append([values[len(values) * quarter // 4] for quarter in (1, 2, 3)])
@@ -97,7 +97,12 @@ def measure_enclosed(volume: Volume) -> Enclosed:
     return Enclosed(share * float(volume.slice_spans_mm.sum()), lower, median, upper, tuple(slices))
 
 
-def _blocks(
+def slices_to_look_at(volume: Volume) -> NDArray[np.int64]:
+    """Return which slices of a volume tell all that there is to be told, rising."""
+    return np.unique(np.linspace(0, volume.slices - 1, min(volume.slices, _MOST_SLICES)).round().astype(np.int64))
+
+
+def blocks(
     plane: NDArray[np.int16], pixel_spacing_mm: tuple[float, float]
 ) -> tuple[NDArray[np.float32], tuple[float, float]]:
     """Return the means of blocks of about `_BLOCK_MM` of a slice [Y, X], and the distance of blocks, mm."""

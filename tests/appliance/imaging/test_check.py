@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset
+from scipy import ndimage
 
 from appliance.errors import RefusalCode, RefusedError
 from appliance.imaging.check import check
@@ -107,6 +108,12 @@ def one_side_denser(hu: NDArray[np.integer], by: int) -> NDArray[np.integer]:
     return np.where((hu > -20) & (hu < 80) & side, hu + by, hu)
 
 
+def with_fat(hu: NDArray[np.integer], fat_hu: int = -100) -> NDArray[np.integer]:
+    """Return the volume with fat between skull and skin."""
+    closed = np.stack([ndimage.binary_fill_holes(plane > 150) for plane in hu])
+    return np.where((hu > -500) & ~closed, hu - 20 + fat_hu, hu)
+
+
 HEADS = {
     "as it is": (MADE, MADE_MM),
     "newborn": (MADE, MADE_MM * 0.5),
@@ -119,6 +126,8 @@ HEADS = {
     "with a padding ring": (with_padding_ring(MADE), MADE_MM),
     "with the air around it masked": (np.where(MADE < -500, AIR_HU, MADE), MADE_MM),
     "with air that a scanner shows as -1020": (np.where(MADE < -500, -1020, MADE), MADE_MM),
+    "with fat, and the air around it masked": (np.where(MADE < -500, AIR_HU, with_fat(MADE)), MADE_MM),
+    "with thin fat, and the air around it masked": (np.where(MADE < -500, AIR_HU, with_fat(MADE, -115)), MADE_MM),
     "in a field of view within it": (MADE[:, 8:-8, 16:-16], MADE_MM),
     "with the neck below it": (np.concatenate([np.where(MADE > 150, 50, MADE)[:1].repeat(20, 0), MADE]), MADE_MM),
 }
@@ -175,6 +184,15 @@ def test_values_that_cannot_be_a_heads_are_refused_whatever_the_reason(
     hu = change(MADE.astype(int))
     code = code_of(with_padding_ring(hu) if ring else hu, MADE_MM)
     assert code in (RefusalCode.IMPLAUSIBLE_HU, RefusalCode.NOT_HEAD)
+
+
+@pytest.mark.parametrize("slope", [1.5, 1.7])
+def test_fat_tells_a_wrong_slope_where_no_air_can_be_measured(slope: float) -> None:
+    """Brain of 24 HU becomes 36 or 41 HU, which a brain may have; air stands where 12 stored bits end."""
+    thin = np.where((MADE > 20) & (MADE < 60), MADE - 10, MADE)
+    hu = np.maximum(with_fat(thin) * slope, AIR_HU)
+    with pytest.raises(RefusedError, match="fat is"):
+        check(volume(hu, MADE_MM))
 
 
 def test_padding_does_not_pass_for_the_air_of_an_image_without_its_intercept() -> None:

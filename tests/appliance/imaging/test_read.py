@@ -222,6 +222,28 @@ def test_undeclared_padding_far_below_air_is_air() -> None:
     assert (volume_of(images).hu[:, 0] == -1024).all()
 
 
+@pytest.mark.parametrize("slope", [1.25, 1.5, 2])
+def test_noisy_air_that_measures_less_than_a_vacuum_is_refused_and_not_clipped(slope: float) -> None:
+    noisy = head(3) + np.random.default_rng(1).normal(0, 9, head(3).shape)
+    values = np.rint(noisy * slope).astype(int)
+    images = [image(values[z] & 0xFFFF, (0, 0, 5 * z), number=z, intercept=0, PixelRepresentation=1) for z in range(3)]
+    with pytest.raises(RefusedError, match="less than a vacuum") as caught:
+        volume_of(images)
+    assert caught.value.refusals[0].code is RefusalCode.IMPLAUSIBLE_HU
+
+
+def test_declared_padding_that_is_noisy_is_padding() -> None:
+    values = head(3).astype(int)
+    values[:, :8] = -1500 - np.arange(8 * values.shape[2]).reshape(8, -1) % 300
+    images = []
+    for z in range(3):
+        dataset = image(values[z] & 0xFFFF, (0, 0, 5 * z), number=z, intercept=0, PixelRepresentation=1)
+        dataset.add_new("PixelPaddingValue", "SS", -1800)
+        dataset.add_new("PixelPaddingRangeLimit", "SS", -1500)
+        images.append(dataset)
+    assert (volume_of(images).hu[:, :8] == -1024).all()
+
+
 def test_padding_in_implicit_vr_is_read_by_its_bits() -> None:
     values = head(3).astype(int)
     values[:, :4] = -2000
