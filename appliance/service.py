@@ -220,9 +220,11 @@ class Service:
             self._handover,
             self._ahead,
             self._metrics,
+            self._leases.owner,
             clock,
             self._follow_clock,
         )
+        self._intake = intake
         self._orthanc_clock = intake.orthanc_clock
         shadow = Shadow(
             settings,
@@ -299,6 +301,7 @@ class Service:
             thread.join(_STOPPING_S)
         try:
             self._leases.give_up()
+            self._ledger.studies.leave(self._leases.owner)
             self._looks.write(self._ledger.audit.record)
             self._ledger.audit.record(AuditEvent.STOPPED, service=self._leases.owner)
         except ApplianceError as error:
@@ -314,7 +317,7 @@ class Service:
             return []
         threads = (*self._web_threads, *self._threads)
         ended = [thread.name for thread in threads if thread.ident is not None and not thread.is_alive()]
-        return ended + self._leases.stalled()
+        return ended + ["intake"] * self._intake.is_stuck() + self._leases.stalled()
 
     def model(self) -> dict[str, str] | None:
         """Return which model answers and what runs it, None while that is not known."""

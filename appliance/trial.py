@@ -21,6 +21,8 @@ from typing import Final
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.settings import Settings
 
+MOST_DEATHS: Final = 2
+"""So many times the service may end in the middle of a study before that is first read in a process of its own."""
 UNAVAILABLE: Final = os.EX_TEMPFAIL
 """Exit status of a trial in which a neighbour did not answer."""
 
@@ -44,8 +46,10 @@ class Trial:
         self._program = tuple(program)
         self._longest_s = longest_s
 
-    def run(self, study_uid: str, instances: Sequence[str]) -> None:
+    def run(self, study_uid: str, instances: Sequence[str], left_out: Sequence[str] = ()) -> None:
         """Return when the study, given by Orthanc's identifiers of its instances, was read without a death.
+
+        `left_out` are the stacks, by their slice-set hashes, that are not to be read.
 
         Raises
         ------
@@ -58,6 +62,7 @@ class Trial:
             "settings": self._settings.model_dump(mode="json"),
             "study": study_uid,
             "instances": list(instances),
+            "left_out": list(left_out),
         }
         killed_for_memory = _killed_for_memory()
         with subprocess.Popen(

@@ -25,6 +25,7 @@ from appliance.pipeline import Study
 from appliance.service import ReadingRoom
 from appliance.settings import Settings
 from appliance.trial import UNAVAILABLE
+from appliance.worker import without_stacks
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LARGEST_HEADER = 16 * 2**20
@@ -40,7 +41,7 @@ def main(room_of: Callable[[Settings], ReadingRoom] = ReadingRoom) -> int:
     room = room_of(settings)
     try:
         with closing(Orthanc(settings.orthanc)) as orthanc, closing(room):
-            instances = _instances(orthanc, request["instances"])
+            instances = without_stacks(_instances(orthanc, request["instances"]), request["left_out"])
             room.pipeline().answer(Study(request["study"], instances, orthanc.file))
     except (UnavailableError, ModelContractError) as error:
         print(describe(error), file=sys.stderr)

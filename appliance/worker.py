@@ -15,6 +15,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
@@ -38,11 +39,9 @@ from appliance.orthanc import NotThereError, Orthanc
 from appliance.pipeline import Answer, ReadAnswer, ReadStudy, Study, UnreadAnswer
 from appliance.settings import Settings
 from appliance.steps import Step, StepClock
-from appliance.trial import KillsReaderError
+from appliance.trial import MOST_DEATHS, KillsReaderError
 
 _LONGEST_WAIT_S: Final = 5.0
-_DEATHS: Final = 2
-"""So many times the service may end in the middle of a study before that is first read in a process of its own."""
 _KILLS: Final = 2
 """A study that kills so many processes that did nothing but read it is set aside."""
 _OF_THE_MACHINE: Final = frozenset(
@@ -67,7 +66,7 @@ _GONE: Final = Refusal(RefusalCode.SOURCE_DELETED, "the study or series was dele
 class TriesApart(Protocol):
     """What a worker needs of `Trial`."""
 
-    def run(self, study_uid: str, instances: Sequence[str]) -> None:
+    def run(self, study_uid: str, instances: Sequence[str], left_out: Sequence[str] = ()) -> None:
         """Read a study in a process of its own; raises `KillsReaderError` or `UnavailableError`."""
         ...
 
@@ -182,13 +181,16 @@ class Worker:
 
     def _answer(self, job: Job) -> None:
         started = self._clock()
+        if job.kills >= _KILLS:  # the service ended while it told of that
+            self._set_aside(job, job.error, report=False)
+            return
         try:
+            if job.deaths >= MOST_DEATHS:  # before anything looks at its images here
+                self._try_apart(job)
             snapshot = self._handover.take(job.id) or self._snapshots.of(job.orthanc_study, job.orthanc_series)
         except NotThereError:
             self._refuse(job, (_GONE,), {})
             return
-        if job.deaths >= _DEATHS:
-            self._trial.run(job.study_uid, [instance.ref for instance in instances_to_answer(job, snapshot)])
         whole = not job.requested and not job.left_out
         taken = self._ahead.take(job.orthanc_study, snapshot.instance_set) if whole else None
         older = self._predecessor(job, snapshot)
@@ -309,8 +311,10 @@ class Worker:
     def _holds_all(self, sources: tuple[str, ...]) -> bool:
         return all(self._orthanc.holds_instance(source) for source in sources)
 
-    def _refuse(self, job: Job, refusals: tuple[Refusal, ...], timing_ms: dict[str, float]) -> None:
-        report = self._refusal_reports.deliver(job, refusals)
+    def _refuse(
+        self, job: Job, refusals: tuple[Refusal, ...], timing_ms: dict[str, float], *, reported: bool = True
+    ) -> None:
+        report = self._refusal_reports.deliver(job, refusals) if reported else None
         self._remove_leftovers(job, () if report is None else report[:1])
         self._ledger.jobs.refuse(job, refusals, timing_ms, *(("", "") if report is None else report[1:]))
         self._record_timing(timing_ms)
@@ -357,12 +361,21 @@ class Worker:
     def _record_kill(self, job: Job, error: KillsReaderError) -> None:
         self._metrics.crashes.inc()
         if job.kills + 1 >= _KILLS:
-            reason = f"{error}, {job.kills + 1} times; the service had ended {job.deaths} times in the middle of it"
-            self._log.error("study set aside", error=describe(error), tries=job.tries)
-            self._refuse(job, (Refusal(RefusalCode.BREAKS_READER, reason),), {})
+            self._ledger.jobs.note_kill(job, str(error))
+            self._set_aside(replace(job, kills=job.kills + 1), str(error), report=True)
         else:
             self._ledger.jobs.postpone(job, describe(error), self._clock() + self._pause_s(job), killed=True)
             self._log.error("a study killed the process that read it", error=describe(error), tries=job.tries)
+
+    def _set_aside(self, job: Job, evidence: str, *, report: bool) -> None:
+        """Refuse a study that kills its reader; without a `report` in Orthanc where making that may have killed too."""
+        reason = f"{evidence}, {job.kills} times; the service had ended {job.deaths} times in the middle of it"
+        self._log.error("study set aside", error=reason, tries=job.tries)
+        self._refuse(job, (Refusal(RefusalCode.BREAKS_READER, reason),), {}, reported=report)
+
+    def _try_apart(self, job: Job) -> None:
+        listed = self._snapshots.listed(job.orthanc_study, job.orthanc_series)
+        self._trial.run(job.study_uid, listed.to_read, job.left_out)
 
     def _pause_s(self, job: Job) -> float:
         longest = self._settings.intake.retry_longest_s
@@ -371,15 +384,20 @@ class Worker:
 
 def instances_to_answer(job: Job, snapshot: Snapshot) -> tuple[Instance, ...]:
     """Return the instances that a job answers: without the stacks that other jobs of the study answer."""
-    if not job.left_out:
-        return snapshot.instances
+    return without_stacks(snapshot.instances, job.left_out)
+
+
+def without_stacks(instances: tuple[Instance, ...], slice_set_hashes: Collection[str]) -> tuple[Instance, ...]:
+    """Return the instances that belong to none of these stacks."""
+    if not slice_set_hashes:
+        return instances
     left_out = {
         instance.ref
-        for stack in stacks(snapshot.instances)
-        if stack.slice_set_hash in job.left_out
+        for stack in stacks(instances)
+        if stack.slice_set_hash in slice_set_hashes
         for instance in (*stack.instances, *stack.repeats)
     }
-    return tuple(instance for instance in snapshot.instances if instance.ref not in left_out)
+    return tuple(instance for instance in instances if instance.ref not in left_out)
 
 
 def _series_to_read(job: Job, snapshot: Snapshot) -> str:

@@ -72,19 +72,30 @@ HEADS: Final[dict[str, Change]] = {
 }
 """By what is done to them, heads that must be read."""
 
+
+def scaled(slope: float, *, clipped: bool = False, cut: bool = False) -> Change:
+    """Return what multiplies all HU; `clipped` as 12 stored bits would, `cut` to a field of view within the head."""
+
+    def change(hu: Planes) -> NDArray[np.number]:
+        wrong = np.maximum(hu * slope, AIR_HU) if clipped else hu * slope
+        return wrong[:, 40:-40, 60:-60] if cut else wrong
+
+    return change
+
+
+def shifted(offset: int) -> Change:
+    """Return what adds so many HU to all."""
+    return lambda hu: hu + np.int16(offset)
+
+
 WRONG: Final[dict[str, Change]] = {
-    **{f"HU times {slope:g}": lambda hu, slope=slope: hu * slope for slope in (0.5, 0.75, 1.25, 1.5, 2.0)},
-    **{
-        f"HU times {slope:g}, air clipped": lambda hu, slope=slope: np.maximum(hu * slope, AIR_HU)
-        for slope in (1.25, 1.5, 2.0)
-    },
-    **{
-        f"HU times {slope:g}, cut to the brain": lambda hu, slope=slope: (hu * slope)[:, 40:-40, 60:-60]
-        for slope in (0.5, 0.75, 1.25, 1.5, 2.0)
-    },
-    **{f"HU {offset:+}": lambda hu, offset=offset: hu + offset for offset in (-100, -50, -24, 24, 50, 100)},
+    **{f"HU times {slope:g}": scaled(slope) for slope in (0.5, 0.75, 1.25, 1.5, 2.0)},
+    **{f"HU times {slope:g}, air clipped": scaled(slope, clipped=True) for slope in (1.25, 1.5, 2.0)},
+    **{f"HU times {slope:g}, cut to the brain": scaled(slope, cut=True) for slope in (0.5, 0.75, 1.25, 1.5, 2.0)},
+    "HU times 1.5, air clipped, cut to the brain": scaled(1.5, clipped=True, cut=True),
+    **{f"HU {offset:+}": shifted(offset) for offset in (-100, -50, -24, 24, 50, 100)},
     "HU +24, air clipped": lambda hu: np.where(hu < -900, AIR_HU, hu + 24),
-    "intercept lost": lambda hu: hu + 1024,
+    "intercept lost": shifted(1024),
     "intercept lost, padding ring": lambda hu: np.where(hu == AIR_HU, AIR_HU, hu + 1024),
 }
 """What no head's values are."""

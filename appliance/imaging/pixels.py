@@ -137,8 +137,8 @@ def hounsfield(data: bytes, instance: Instance) -> NDArray[np.int16]:
     """Return the HU of one image, int16 [rows, columns] as stored, padding as air.
 
     `data` is the file, `instance` what was parsed of it before. Raises `RefusedError`: as `pixel_format`, and
-    BAD_PIXELS when the pixel data is missing, too short, too long or cannot be decoded, IMPLAUSIBLE_HU when air measures
-    less than vacuum.
+    BAD_PIXELS when the pixel data is missing, too short, too long or cannot be decoded, IMPLAUSIBLE_HU when air
+    measures less than vacuum.
     """
     form = pixel_format(instance.header)
     values, padded = _stored_values(_words(data, instance, form), form)
@@ -289,7 +289,7 @@ def _stored_values(
 def _rescale(values: NDArray[np.integer], form: PixelFormat) -> NDArray[Any]:
     """Return slope * value + intercept, rounded, as whatever holds them."""
     if form.slope == 1 and form.intercept == int(form.intercept):
-        return np.add(values, int(form.intercept), dtype=np.int32)
+        return np.asarray(np.add(values, int(form.intercept), dtype=np.int32))
     return np.asarray(np.rint(values * form.slope + form.intercept))
 
 

@@ -5,6 +5,10 @@
 One turn of its loop takes in what came, fetches a few headers ahead, and attends to the studies that are due; then it
 waits for the doorbell, the next deadline or the next look at the change log, whichever is first. A study is judged
 while its quiet time runs, so that nothing but the decision is left when it ends.
+
+Judging means looking at images, and an image may end the process that looks at it. So the ledger is told of a study
+before the first of its images is looked at; one in whose middle the service has ended more than once is not looked at
+here any more: its job says so, and a worker has it read in a process of its own first (`trial`).
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ from appliance.log import describe
 from appliance.metrics import Metrics
 from appliance.orthanc import NotThereError, Orthanc, OrthancError
 from appliance.settings import Settings
+from appliance.trial import MOST_DEATHS
 
 _FETCHED_A_TURN: Final = 8
 _JUDGED_AFTER_S: Final = 0.25  # into the quiet time: most studies that go on have gone on by then
@@ -85,10 +90,15 @@ class Intake:
         handover: Handover,
         ahead: ReadingAhead,
         metrics: Metrics,
+        owner: str,
         clock: Callable[[], float] = time.time,
         when_idle: Callable[[], None] = lambda: None,
     ) -> None:
         self._when_idle = when_idle
+        self._owner = owner
+        self._counted_deaths = False
+        self._deaths: dict[str, int] = {}
+        self._got_on_at: float | None = None
         self._settings = settings
         self._orthanc = orthanc
         self._ledger = ledger
@@ -112,7 +122,7 @@ class Intake:
         self._is_told_of_clocks = False
         self._stamps: dict[str, float] = {}
         self._unstamped: dict[str, _Unstamped] = {}
-        self._to_fetch: deque[str] = deque()
+        self._to_fetch: deque[tuple[str, str]] = deque()
         self._prepared: dict[str, _Prepared] = {}
         self._paces = Paces(settings.intake.quiet_s, settings.intake.quiet_longest_s)
         self._failing = ""
@@ -121,17 +131,32 @@ class Intake:
         """Notice and decide until `stopping` is set (and the bell rung)."""
         while not stopping.is_set():
             try:
-                self._bell.wait(self.turn())
+                self._got_on_at = time.monotonic()
+                pause_s = self.turn()
+                self._got_on_at = None
+                self._bell.wait(pause_s)
                 self._failing = ""
             except Exception as error:  # whatever happens, intake goes on: it is what loses no study
                 self._connected = self._connected and not isinstance(error, UnavailableError)
                 if describe(error) != self._failing:
                     self._failing = describe(error)
                     self._log.error("intake waits", error=self._failing)
+                self._got_on_at = None
                 stopping.wait(self._settings.intake.poll_s)
+
+    def is_stuck(self) -> bool:
+        """Say whether intake has made no step for `ledger.stall_s`: it does not come to the end of a study."""
+        got_on_at = self._got_on_at
+        return got_on_at is not None and time.monotonic() - got_on_at > self._settings.ledger.stall_s
 
     def turn(self) -> float:
         """Do what is due now; return how long there is nothing to do, s."""
+        if not self._counted_deaths:
+            for study in self._ledger.studies.count_deaths(self._owner):
+                self._log.warning(
+                    "the service ended while it looked at a study", study=study.uid, deaths=study.deaths + 1
+                )
+            self._counted_deaths = True
         self._hear()
         if not self._connected:
             self._feed.connect()
@@ -150,7 +175,7 @@ class Intake:
             self._stamps.pop(placed.instance, None)
             # Those of a backlog are fetched when their study is judged, or they would drive each other out.
             if placed.quiet_from > soon and self._snapshots.is_read(placed.series):
-                self._to_fetch.append(placed.instance)
+                self._to_fetch.append((placed.series.study, placed.instance))
         swept = self._sweep()
         self._lost.step()
         self._fetch_ahead()
@@ -253,11 +278,22 @@ class Intake:
         self._paces.forget(study)
         self._first_seen.pop(study, None)
         self._came.discard(study)
+        self._deaths.pop(study, None)
+
+    def _may_look_at(self, study: str) -> bool:
+        """Tell the ledger that a study is looked at, once; return whether it may be, in this process."""
+        if self._got_on_at is not None:
+            self._got_on_at = time.monotonic()
+        if study not in self._deaths:
+            self._deaths[study] = self._ledger.studies.look(study, self._owner)
+        return self._deaths[study] < MOST_DEATHS
 
     def _fetch_ahead(self) -> None:
         for _ in range(min(_FETCHED_A_TURN, len(self._to_fetch))):
+            study, instance = self._to_fetch.popleft()
             try:
-                self._headers.of(self._to_fetch.popleft())
+                if self._may_look_at(study):
+                    self._headers.of(instance)
             except (RefusedError, NotThereError, UnavailableError):
                 continue  # it is met again when the study is judged
 
@@ -312,6 +348,8 @@ class Intake:
         """Judge a study ahead and keep the verdict; None when the study is gone."""
         snapshot = None
         try:
+            if not self._may_look_at(study.id):
+                return self._prepare_unseen(study)
             snapshot = self._snapshots.of(study.id)
             verdict = judge(snapshot, self._standing_jobs(study.id), self._settings.selection, self._missing_ends)
         except NotThereError:
@@ -323,11 +361,23 @@ class Intake:
                 self._orthanc.system()  # when that does not answer either, every study waits and not only this one
             self._log.error("study cannot be judged", study=study.uid, error=describe(error))
             verdict = Verdict(NewJob(snapshot.instance_set if snapshot else "", ""))
-        # One that came in an earlier life of the service may have ended that: only a job counts such deaths.
+        # One that came in an earlier life of the service may have ended that: no need to try again so soon.
         is_whole = verdict.new is not None and not verdict.wait and not verdict.new.left_out
         if snapshot is not None and is_whole and study.id in self._came:
             self._ahead.offer(snapshot)
         prepared = self._prepared[study.id] = _Prepared(study.quiet_from, snapshot, verdict)
+        return prepared
+
+    def _prepare_unseen(self, study: FollowedStudy) -> _Prepared:
+        """Have a study that was there when the service ended answered without a look at it, unless it was already."""
+        instance_set = self._snapshots.listed(study.id).instance_set
+        is_answered = any(
+            job.instance_set == instance_set and job.state is not JobState.WITHDRAWN and not job.requested
+            for job in self._standing_jobs(study.id)
+        )
+        verdict = Verdict(None if is_answered else NewJob(instance_set, ""))
+        prepared = self._prepared[study.id] = _Prepared(study.quiet_from, None, verdict)
+        self._log.warning("not looked at: the service ended in its middle", study=study.uid, deaths=study.deaths)
         return prepared
 
     def _missing_ends(self, stack: Stack) -> tuple[str, ...]:
@@ -370,8 +420,11 @@ class Intake:
         if verdict.new is not None and verdict.wait and study.state is StudyState.RECEIVING:
             if self._ledger.studies.miss(study, verdict.why, verdict.refusals):
                 self._log.info("study is not complete", study=study.uid, why=verdict.why)
+                self._deaths.pop(study.id, None)
             return
         new = verdict.new
+        if new is not None:
+            new = replace(new, deaths=self._deaths.get(study.id, 0))
         if new is not None and prepared.snapshot is not None:
             headers = [instance.header for instance in prepared.snapshot.instances]
             new = replace(new, priority=priority(headers, study.last_instance_at, self._settings.priority))

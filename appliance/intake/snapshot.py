@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -45,6 +46,14 @@ class Snapshot:
     """How many instances of CT series cannot be read as DICOM."""
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A study at one moment, none of whose images was looked at: which would be, and its `instance_set`."""
+
+    to_read: tuple[str, ...]
+    instance_set: str
+
+
 class Snapshots:
     """Takes snapshots of studies in one Orthanc."""
 
@@ -62,23 +71,17 @@ class Snapshots:
         Raises `NotThereError` when there is no such study or nothing in it, `UnavailableError` as `Orthanc` does.
         """
         held = self._orthanc.study(study)
-        known = self._ledger.series.known(held.series)
         names: list[str] = []
         instances: list[Instance] = []
         refusals: list[Refusal] = []
         unread = 0
-        for identifier in held.series if not only_series else (only_series,):
-            if identifier in known and known[identifier].origin is Origin.OWN:
-                continue
+        for series in self._from_outside(held.series, only_series):
             try:
-                series = self._orthanc.series(identifier)
-                if identifier not in known and self.is_own(series):
-                    continue
+                to_read = self._to_read(series)
                 names += series.instances
                 if series.modality == _CT and not self.is_read(series):
                     refusals.append(self._too_large(series))
-                    continue
-                for instance in series.instances if self._holds_ct(series) else series.instances[:1]:
+                for instance in to_read:
                     try:
                         instances.append(self._headers.of(instance))
                     except RefusedError as error:
@@ -88,8 +91,40 @@ class Snapshots:
                 continue  # deleted while we looked
         if not names:
             raise NotThereError(f"study {held.uid} holds nothing any more")
-        digest = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
-        return Snapshot(study, held.uid, tuple(instances), tuple(refusals), digest, unread)
+        return Snapshot(study, held.uid, tuple(instances), tuple(refusals), _digest(names), unread)
+
+    def listed(self, study: str, only_series: str = "") -> Listed:
+        """Return what `of` would look at, without a look at any image. Raises what `of` does."""
+        names: list[str] = []
+        to_read: list[str] = []
+        for series in self._from_outside(self._orthanc.study(study).series, only_series):
+            try:
+                to_read += self._to_read(series)
+                names += series.instances
+            except NotThereError:
+                continue
+        if not names:
+            raise NotThereError("the study holds nothing any more")
+        return Listed(tuple(to_read), _digest(names))
+
+    def _from_outside(self, series_there: Iterable[str], only_series: str) -> Iterator[HeldSeries]:
+        """Yield the series of a study, or the one, that are not results of an appliance."""
+        known = self._ledger.series.known(series_there)
+        for identifier in (only_series,) if only_series else series_there:
+            if identifier in known and known[identifier].origin is Origin.OWN:
+                continue
+            try:
+                series = self._orthanc.series(identifier)
+                if identifier in known or not self.is_own(series):
+                    yield series
+            except NotThereError:
+                continue  # deleted while we looked
+
+    def _to_read(self, series: HeldSeries) -> tuple[str, ...]:
+        """Return which instances of a series are looked at."""
+        if series.modality == _CT and not self.is_read(series):
+            return ()
+        return tuple(series.instances if self._holds_ct(series) else series.instances[:1])
 
     def file(self, instance: str) -> bytes:
         """Return the file of an instance of a snapshot. Raises what `Orthanc.file` does."""
@@ -132,3 +167,7 @@ class Snapshots:
         return any(
             series_uid_of(self._orthanc.sop_instance_uid(instance)) == series.uid for instance in series.instances
         )
+
+
+def _digest(names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()

@@ -137,6 +137,14 @@ class Jobs:
                 kills=tables.jobs.c.kills + int(killed),
             )
 
+    def note_kill(self, job: Job, why: str) -> None:
+        """Count a process that the job's study has killed, while the job stays this worker's."""
+        jobs = tables.jobs
+        with self._database.writing() as connection:
+            row = connection.execute(select(jobs.c.owner, jobs.c.tries).where(jobs.c.id == job.id).with_for_update())
+            _require_token(row.one(), job)
+            connection.execute(update(jobs).where(jobs.c.id == job.id).values(kills=jobs.c.kills + 1, error=why))
+
     def refuse(
         self,
         job: Job,
@@ -429,6 +437,7 @@ def insert_job(
                 chosen_set=new.chosen_set,
                 left_out=new.left_out,
                 priority=new.priority,
+                deaths=new.deaths,
             )
             .returning(tables.jobs.c.id)
         ).scalar_one()

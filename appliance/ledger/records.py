@@ -105,7 +105,8 @@ class FollowedStudy:
     """A study as intake follows it.
 
     `since` is when it came into its state, `live` says that it was seen as it came (its turnaround means something),
-    `why` what an incomplete study is waiting for.
+    `why` what an incomplete study is waiting for. `looker` is the service (`IDENTITY/SESSION`) whose intake is looking
+    at its images, empty for none; `deaths` is how often a service ended while its intake did.
     """
 
     id: Annotated[str, Kept(String(44), "orthanc_id", primary_key=True)]
@@ -117,17 +118,23 @@ class FollowedStudy:
     live: YesNo
     why: Prose = ""
     refusals: Refusals = field(default_factory=list)
+    looker: Annotated[str, Kept(String(80))] = ""
+    deaths: Number = 0
 
 
 @dataclass(frozen=True)
 class NewJob:
-    """A decision: which answer a study needs. `series` names the one that was asked for, empty for the whole study."""
+    """A decision: which answer a study needs. `series` names the one that was asked for, empty for the whole study.
+
+    `deaths` is how often a service has ended in the middle of the study before it was decided.
+    """
 
     instance_set: str
     chosen_set: str
     left_out: tuple[str, ...] = ()
     series: str = ""
     priority: int = ROUTINE
+    deaths: int = 0
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,43 @@ class Studies:
                 .values(last_instance_at=at, quiet_from=at)
             )
 
+    def look(self, study: str, looker: str) -> int:
+        """Record that the service `looker` is about to look at a study's images; return the study's `deaths`.
+
+        The mark stands until the study is decided or found incomplete. One that is still there when the service has
+        ended tells what it was at.
+        """
+        studies = tables.studies
+        with self._database.writing() as connection:
+            row = _lock(connection, study)
+            if row is None:
+                return 0
+            connection.execute(update(studies).where(studies.c.orthanc_id == study).values(looker=looker))
+            return int(row.deaths)
+
+    def count_deaths(self, looker: str) -> list[FollowedStudy]:
+        """Count a death for each study that an earlier session of the service `looker` was looking at; return them."""
+        studies = tables.studies
+        earlier = f"{looker.partition('/')[0]}/"
+        with self._database.writing() as connection:
+            left = connection.execute(
+                select(studies)
+                .where(studies.c.looker.startswith(earlier, autoescape=True), studies.c.looker != looker)
+                .with_for_update()
+            ).all()
+            for row in left:
+                connection.execute(
+                    update(studies)
+                    .where(studies.c.orthanc_id == row.orthanc_id)
+                    .values(looker="", deaths=studies.c.deaths + 1)
+                )
+            return [record_of(FollowedStudy, row) for row in left]
+
+    def leave(self, looker: str) -> None:
+        """Record that a service looks at nothing any more: it ends in order."""
+        with self._database.writing() as connection:
+            connection.execute(update(tables.studies).where(tables.studies.c.looker == looker).values(looker=""))
+
     def miss(self, study: FollowedStudy, why: str, refusals: Iterable[Refusal]) -> bool:
         """Record that a quiet study is not complete; False when it changed since it was looked at."""
         with self._database.writing() as connection:
@@ -131,7 +168,13 @@ class Studies:
         connection.execute(
             update(tables.studies)
             .where(tables.studies.c.orthanc_id == study)
-            .values(state=study_after(state, event), since=self._database.clock(), why=why, refusals=list(refusals))
+            .values(
+                state=study_after(state, event),
+                since=self._database.clock(),
+                why=why,
+                refusals=list(refusals),
+                looker="",
+            )
         )
 
 

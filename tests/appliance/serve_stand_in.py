@@ -3,7 +3,8 @@
 """The service as a process of its own, over the stand-in room: `serve_stand_in.py SETTINGS HOLD`.
 
 A study is held in the network as long as the file HOLD is there; HOLD.reached says that one is. As long as the file
-HOLD.poison is there, a study kills the process that reads it. With `try` for a third argument it is the process of a
+HOLD.poison is there, a study kills the process that reads it in the network; as long as HOLD.venom is there, one that
+decodes any of its pixels. With `try` for a third argument it is the process of a
 trial.
 """
 
@@ -14,7 +15,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from appliance import trial_process
+from appliance.coverage import ends
+from appliance.imaging import read
+from appliance.imaging.instances import Instance
+from appliance.imaging.pixels import hounsfield
+from appliance.selection import look
 from appliance.service import serve
 from appliance.settings import Settings
 from appliance.settings_sources import load_settings
@@ -36,8 +45,21 @@ def room_of(settings: Settings, settings_file: Path, hold: Path) -> StandInRoom:
     return room
 
 
+def let_pixels_kill(venom: Path) -> None:
+    """Let every decoding of pixels end this process while the file is there, as a fault of a decoder does."""
+
+    def decode(data: bytes, instance: Instance) -> NDArray[np.int16]:
+        if venom.exists():
+            os.abort()
+        return hounsfield(data, instance)
+
+    for module in (ends, read, look):
+        vars(module)["hounsfield"] = decode
+
+
 def main(settings_file: Path, hold: Path, is_trial: bool) -> None:
     """Serve until told to stop, or try one study."""
+    let_pixels_kill(hold.with_suffix(".venom"))
     if is_trial:
         sys.exit(trial_process.main(lambda settings: room_of(settings, settings_file, hold)))
     settings = load_settings(settings_file)

@@ -123,6 +123,34 @@ def test_a_study_that_kills_its_reader_is_set_aside_with_the_evidence_and_the_ne
     running.until_state(other, "done")
 
 
+def test_a_study_that_kills_the_service_while_intake_looks_at_it_is_set_aside_with_the_evidence(
+    running: Running, study: str
+) -> None:
+    venom = running.hold.with_suffix(".venom")
+    venom.touch()
+    for file in head_series(study):
+        running.orthanc.store(file)
+    ends: list[int] = []
+
+    def is_refused() -> bool:
+        assert running.process is not None
+        if running.process.poll() is not None:
+            ends.append(running.process.returncode)
+            running.launch()
+        return running.study(study)["state"] == "refused"
+
+    until(is_refused, "refused")
+    assert ends == [-signal.SIGABRT] * 2
+    told = running.study(study)
+    assert [refusal["code"] for refusal in told["refusals"]] == ["breaks_reader"]
+    assert "SIGABRT, 2 times; the service had ended 2 times" in told["refusals"][0]["reason"]
+    venom.unlink()
+    other = str(generate_uid())
+    for file in head_series(other):
+        running.orthanc.store(file)
+    running.until_state(other, "done")
+
+
 def test_a_study_in_whose_middle_the_service_was_killed_again_and_again_is_answered(
     running: Running, study: str
 ) -> None:

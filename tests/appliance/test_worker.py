@@ -16,6 +16,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import MRImageStorage, generate_uid
 
+from appliance.delivery.refusals import RefusalReports
 from appliance.errors import UnavailableError
 from appliance.intake.lost import MOST_ANSWERS
 from appliance.leases import Leases
@@ -38,7 +39,7 @@ class StandInTrial:
         self.faults: list[Exception] = []
         self.tried: list[int] = []
 
-    def run(self, study_uid: str, instances: Sequence[str]) -> None:
+    def run(self, study_uid: str, instances: Sequence[str], left_out: Sequence[str] = ()) -> None:
         self.tried.append(len(instances))
         if self.faults:
             raise self.faults.pop(0)
@@ -507,6 +508,50 @@ class TestWaiting:
         bench.send(*head_series(other))
         bench.worker.work()
         assert bench.job(other).state is JobState.DONE
+
+    def test_no_image_of_such_a_study_is_looked_at_before_it_was_tried(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.worker = bench.another("worker/0")
+        bench.send(*head_series(study))
+        self.die(bench, 1)
+        self.die(bench, 2)
+        bench.desk.start_again("desk/2")
+        bench.worker = bench.another("worker/2")
+        looked_at_untried = []
+        of = bench.desk.headers.of
+        monkeypatch.setattr(
+            bench.desk.headers, "of", lambda one: (bench.trial.tried or looked_at_untried.append(one), of(one))[1]
+        )
+        bench.worker.work()
+        assert bench.job(study).state is JobState.DONE
+        assert bench.trial.tried == [14]
+        assert not looked_at_untried
+
+    def test_a_service_that_ends_while_it_reports_such_a_study_ends_by_it_no_more(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.worker = bench.another("worker/0")
+        bench.send(*head_series(study))
+        self.die(bench, 1)
+        self.die(bench, 2)
+        bench.trial.faults = [KillsReaderError("it died by SIGSEGV")] * 2
+
+        def end(*_: object) -> None:
+            raise SystemExit
+
+        monkeypatch.setattr(RefusalReports, "deliver", end)
+        bench.worker.work()
+        bench.desk.clock.now += 400
+        with pytest.raises(SystemExit):
+            bench.worker.work()
+        bench.worker = bench.another("worker/3")
+        bench.leases.take_up()
+        bench.worker.work()
+        job = bench.job(study)
+        assert job.state is JobState.REFUSED
+        assert "SIGSEGV, 2 times" in job.refusals[0]["reason"]
+        assert not job.sr_uid
 
     def test_a_line_of_the_log_names_the_step_that_was_under_way(
         self,

@@ -51,6 +51,13 @@ class Desk:
         # No thread runs it here: what is offered is read by a test that asks for it.
         self.reader: ReadsStudies | None = None
         self.ahead = ReadingAhead(self.read_with, self.snapshots.file, self.metrics, settings.intake.ahead_mib)
+        self.start_again("desk/1")
+
+    def start_again(self, owner: str) -> None:
+        """Let the next life of the service begin, as `owner`: what was in the memory of intake is gone."""
+        settings = self.settings
+        self.headers = Headers(self.files, settings.intake.headers_kept)
+        self.snapshots = Snapshots(self.orthanc, self.files, self.headers, self.ledger, settings.intake.largest_series)
         self.intake = Intake(
             settings,
             self.orthanc,
@@ -61,6 +68,7 @@ class Desk:
             self.handover,
             self.ahead,
             self.metrics,
+            owner,
             self.clock,
         )
 

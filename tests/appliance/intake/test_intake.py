@@ -25,6 +25,7 @@ from pydicom.uid import (
 from appliance.errors import Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.imaging.instances import Instance
 from appliance.imaging.stacks import stacks
+from appliance.intake import intake as intake_module
 from appliance.intake.doorbell import Ring
 from appliance.ledger.records import OLD, URGENT, Arrival, NewJob, Origin, Position
 from appliance.ledger.states import JobState, StudyState
@@ -718,6 +719,109 @@ class TestDeciding:
         desk.send(*head_series(study))
         desk.quiet()
         assert len(desk.jobs(study)) == 1
+
+
+class TestDeathsOfTheService:
+    """The service ends while intake looks at a study: the next one has the same ledger and is of the same identity."""
+
+    def end_while_looking(self, desk: Desk, monkeypatch: pytest.MonkeyPatch, life: int, where: str) -> None:
+        """Let intake come as far as `where` in a study and no farther, as a process does that dies there."""
+
+        def die(*_: object) -> None:
+            raise SystemExit
+
+        with monkeypatch.context() as patch:
+            patch.setattr(*{"headers": (desk.headers, "of"), "pixels": (intake_module, "ends_of")}[where], die)
+            with pytest.raises(SystemExit):
+                desk.quiet()
+        desk.start_again(f"desk/{life}")
+
+    @pytest.mark.parametrize("where", ["headers", "pixels"])
+    def test_a_study_in_whose_middle_the_service_ended_twice_is_looked_at_no_more_and_its_job_says_so(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch, where: str
+    ) -> None:
+        desk.send(*head_series(study))
+        self.end_while_looking(desk, monkeypatch, 2, where)
+        self.end_while_looking(desk, monkeypatch, 3, where)
+
+        def fail(*_: object) -> None:
+            raise AssertionError("looked at")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.headers, "of", fail)
+            desk.quiet()
+        (job,) = desk.jobs(study)
+        assert (job.state, job.deaths) == (JobState.QUEUED, 2)
+        assert not desk.ledger.studies.followed()
+
+    def test_one_death_does_not_keep_a_study_from_being_looked_at(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        desk.send(*head_series(study))
+        self.end_while_looking(desk, monkeypatch, 2, "pixels")
+        desk.quiet()
+        (job,) = desk.jobs(study)
+        assert job.deaths == 1
+        assert job.chosen_set
+
+    def test_a_death_counts_for_no_study_that_was_not_looked_at(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        decided = str(generate_uid())
+        desk.send(*head_series(decided))
+        desk.quiet()
+        desk.send(*head_series(study))
+        self.end_while_looking(desk, monkeypatch, 2, "pixels")
+        desk.send(bystander(decided))
+        desk.quiet()
+        assert {job.deaths for job in desk.jobs(decided)} == {0}
+
+    def test_a_service_that_ends_in_order_leaves_no_death(self, desk: Desk, study: str) -> None:
+        desk.send(*head_series(study))
+        desk.take_in()
+        desk.ledger.studies.leave("desk/1")
+        desk.start_again("desk/2")
+        desk.quiet()
+        (job,) = desk.jobs(study)
+        assert job.deaths == 0
+
+    def test_what_was_answered_of_such_a_study_is_not_answered_again(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        files = head_series(study)
+        desk.send(*files[:-1])
+        self.end_while_looking(desk, monkeypatch, 2, "pixels")
+        self.end_while_looking(desk, monkeypatch, 3, "pixels")
+        desk.quiet()
+        ids = desk.send(files[-1])
+        desk.quiet()
+        assert len([job for job in desk.jobs(study) if job.state is JobState.QUEUED]) == 1
+        httpx.delete(f"{desk.settings.orthanc.url}/instances/{ids[0]}", trust_env=False).raise_for_status()
+        desk.send(files[-1])
+        desk.quiet()
+        assert len(desk.jobs(study)) == 2
+
+    def test_intake_that_does_not_come_to_the_end_of_a_study_is_stuck(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = [0.0]
+        monkeypatch.setattr(intake_module.time, "monotonic", lambda: now[0])
+        stopping, stuck = threading.Event(), []
+
+        def hang(*_: object) -> None:
+            stuck.append(desk.intake.is_stuck())
+            now[0] += desk.settings.ledger.stall_s + 1
+            stuck.append(desk.intake.is_stuck())
+            stopping.set()
+
+        desk.send(*head_series(study))
+        desk.take_in()
+        desk.clock.now += desk.settings.intake.quiet_s + 1
+        monkeypatch.setattr(intake_module, "ends_of", hang)
+        desk.bell.wake()
+        desk.intake.run(stopping)
+        assert stuck == [False, True]
+        assert not desk.intake.is_stuck()
 
 
 def companion(series: bytes, kind: str) -> bytes:
