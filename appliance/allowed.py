@@ -117,6 +117,22 @@ def sender(text: str) -> str:
     return text
 
 
+def receiver(text: str) -> str:
+    """Return whom Orthanc may send to by DICOM, as NAME=AET@ADDRESS:PORT. Raises `ValueError` otherwise."""
+    name, _, rest = text.partition("=")
+    title, _, place = rest.rpartition("@")
+    try:
+        if not _LABEL.fullmatch(name):
+            raise ValueError
+        ae_title(title)
+        endpoint(place)
+    except ValueError:
+        raise ValueError(
+            'a name of letters, digits, _ and -, AE title, address and port are allowed, "PACS=PACS1@10.0.0.5:104"'
+        ) from None
+    return text
+
+
 def one_line(text: str) -> str:
     """Return text that holds no control character. Raises `ValueError` otherwise."""
     if not text.isprintable():
@@ -185,6 +201,7 @@ KnownHost = Annotated[str, AfterValidator(known_host)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 AeTitle = Annotated[str, AfterValidator(ae_title)]
 Sender = Annotated[str, AfterValidator(sender)]
+Receiver = Annotated[str, AfterValidator(receiver)]
 UserName = Annotated[str, AfterValidator(user_name)]
 DicomText = Annotated[str, Field(max_length=64), AfterValidator(dicom_text)]
 Date = Annotated[str, AfterValidator(date)]

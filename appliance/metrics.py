@@ -94,6 +94,11 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.unmarked = Counter(
+            "hemorrhage_unmarked_answers",
+            "Answers that stand without their mark, which routing works on, because Orthanc did not take it",
+            registry=self.registry,
+        )
         self.read_ahead = Counter(
             "hemorrhage_studies_read_ahead",
             "Studies read while their quiet time ran; in_time: the answer was made of it, in_vain: it was thrown away, "

@@ -253,6 +253,19 @@ class Orthanc:
             return False
         return True
 
+    # Metadata
+
+    def metadata(self, resource: str, number: int) -> str | None:
+        """Return a metadata of `studies/ID` or `series/ID`; None where there is none."""
+        try:
+            return self._transfer("GET", f"/{quote(resource)}/metadata/{number}").decode("utf-8", "replace")
+        except NotThereError:
+            return None
+
+    def set_metadata(self, resource: str, number: int, value: str) -> None:
+        """Write a metadata of `studies/ID` or `series/ID`."""
+        self._transfer("PUT", f"/{quote(resource)}/metadata/{number}", value.encode())
+
     # Files
 
     def file(self, identifier: str, limit: int | None = None) -> bytes:

@@ -31,6 +31,7 @@ from appliance.allowed import (
     LoopbackHost,
     PathName,
     Port,
+    Receiver,
     Secret,
     Sender,
     SystemUser,
@@ -66,6 +67,15 @@ class OrthancSettings(_Section):
         description="Who may send to the Orthanc of `make up`, each as AE title and IP address, CT1@10.0.0.21; none: "
         "this machine alone; *: everybody, for a network that holds nobody else",
     )
+    receivers: tuple[Receiver, ...] = Field(
+        (),
+        description="Whom the Orthanc of `make up` may send to, for its scripts and its pages, each as "
+        "NAME=AET@ADDRESS:PORT, PACS=PACS1@10.0.0.5:104",
+    )
+    scripts: tuple[PathName, ...] = Field(
+        (),
+        description="Lua scripts of the site for the Orthanc of `make up`; they can route on answers (docs/routing.md)",
+    )
     dicom_host: HostName = Field("127.0.0.1", description="Address where Orthanc's DICOM port is reached")
     dicom_port: Port = Field(4243, description="Orthanc's DICOM port")
     dicom_tls_ca: PathName | None = Field(
@@ -88,6 +98,17 @@ class OrthancSettings(_Section):
         description="A longer answer of Orthanc is not taken, a larger image is refused; a CT image has 0.5 to 2, the "
         "list of a million series 45, MiB",
     )
+
+    @field_validator("receivers")
+    @classmethod
+    def _name_each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = [one.partition("=")[0] for one in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"each name is allowed once, and {name} is there twice")
+            if name.startswith("sender-"):
+                raise ValueError(f"{name} is a name of the appliance's own: those of orthanc.senders begin so")
+        return value
 
     @field_validator("password")
     @classmethod

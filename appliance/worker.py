@@ -21,6 +21,7 @@ from typing import Final, Protocol
 import structlog
 
 from appliance.ahead import ReadingAhead
+from appliance.delivery.marks import Marks
 from appliance.delivery.refusals import RefusalReports
 from appliance.delivery.store import result_objects, store
 from appliance.delivery.summary import summary
@@ -110,6 +111,7 @@ class Worker:
         self._trial = trial
         self._metrics = metrics
         self._refusal_reports = RefusalReports(settings, orthanc, ledger, snapshots, metrics)
+        self._marks = Marks(orthanc, ledger, metrics)
         self._clock = clock
         self._log = structlog.get_logger("worker")
 
@@ -242,8 +244,9 @@ class Worker:
         if not self._holds_all(sources):
             self._refuse(job, (*refusals, _GONE), clock.timing_ms)
             return
+        facts = summary(answer)
         self._ledger.jobs.deliver(
-            job, result_objects(results.announced()), summary(answer), refusals, stack.slice_set_hash, stack.series_uid
+            job, result_objects(results.announced()), facts, refusals, stack.slice_set_hash, stack.series_uid
         )
         stored, sr_stored_at = [], begun
         try:
@@ -268,6 +271,7 @@ class Worker:
             return
         self._remove_leftovers(job, stored)
         self._withdraw_superseded(job, str(results.sr.SOPInstanceUID), stack.series_uid, stored)
+        self._marks.answered(job, facts, refusals, stack.series_uid, stored)
         turnaround_s = sr_stored_at - job.last_instance_at if job.live and not job.requested else None
         if turnaround_s is not None and turnaround_s < 0:  # noted by a service whose clock was ahead
             turnaround_s = None
@@ -316,6 +320,7 @@ class Worker:
     ) -> None:
         report = self._refusal_reports.deliver(job, refusals) if reported else None
         self._remove_leftovers(job, () if report is None else report[:1])
+        self._marks.refused(job, refusals, () if report is None else report[:1])
         self._ledger.jobs.refuse(job, refusals, timing_ms, *(("", "") if report is None else report[1:]))
         self._record_timing(timing_ms)
         for refusal in refusals:

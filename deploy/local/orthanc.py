@@ -44,16 +44,25 @@ def template() -> dict[str, Any]:
 
 
 def modalities(settings: Settings) -> dict[str, Any]:
-    """Return who may send: this machine, and the senders of the settings."""
+    """Return who may send (this machine, and the senders of the settings) and, by name, whom Orthanc may send to."""
     orthanc = settings.orthanc
     here = _address(orthanc.dicom_host)
     known = [(title, here) for title in LOCAL_SENDERS]
     known += [(title, address) for title, _, address in (sender.rpartition("@") for sender in orthanc.senders) if title]
     refused = {f"Allow{what}": False for what in ("Find", "FindWorklist", "Get", "Move")}
-    return {
+    named = {
         f"sender-{number}": {"AET": title, "Host": address, "Port": 104, **refused}
         for number, (title, address) in enumerate(known, start=1)
     }
+    for receiver in orthanc.receivers:
+        name, _, rest = receiver.partition("=")
+        title, _, place = rest.rpartition("@")
+        host, _, port = place.rpartition(":")
+        # Orthanc knows who calls by the title alone: one that sends as well must find itself allowed to by either name.
+        sends = title in (sender for sender, _ in known)
+        allowed = {"AllowStore": sends, "AllowEcho": sends}
+        named[name] = {"AET": title, "Host": _address(host), "Port": int(port), **refused, **allowed}
+    return named
 
 
 def _address(host: str) -> str:
@@ -77,7 +86,7 @@ def configuration(settings: Settings, folder: Path, *, doorbell: bool = True) ->
         "DicomAlwaysAllowEcho": from_everybody,
         "HttpBindAddresses": [_address(urlsplit(orthanc.url).hostname or "")],
         "TrustedHosts": [f"[{host}]" if ":" in host else host for host in settings.service.trusted_hosts],
-        "LuaScripts": [str(TRUSTED_HOSTS)],
+        "LuaScripts": [str(TRUSTED_HOSTS), *(str(script.absolute()) for script in orthanc.scripts)],
         "AuthenticationEnabled": bool(orthanc.username),
         "RegisteredUsers": {orthanc.username: orthanc.password} if orthanc.username else {},
     }
@@ -171,6 +180,9 @@ class OrthancProcess(Server):
         for program in (PROGRAM, PYTHON_PLUGIN):
             if not program.exists():
                 raise SettingsError(f"{program} is not there; deploy/install-system-packages.sh installs it")
+        for script in self.settings.orthanc.scripts:
+            if not script.is_file():
+                raise SettingsError(f"orthanc.scripts: {script} is not there")
         (self._folder / "storage").mkdir(parents=True, exist_ok=True)
         file = self._folder / "orthanc.json"
         file.touch(mode=stat.S_IRUSR | stat.S_IWUSR)  # a password may stand in it

@@ -6,104 +6,26 @@ from __future__ import annotations
 
 import errno
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from pydicom import Dataset, dcmread
 from pydicom.uid import MRImageStorage, generate_uid
 
 from appliance.delivery.refusals import RefusalReports
 from appliance.errors import UnavailableError
 from appliance.intake.lost import MOST_ANSWERS
-from appliance.leases import Leases
-from appliance.ledger.records import Job, NewJob
+from appliance.ledger.records import NewJob
 from appliance.ledger.states import JobState
-from appliance.metrics import Metrics
 from appliance.results import key_images, report
 from appliance.settings import FindingSettings, Settings
 from appliance.trial import KillsReaderError
-from appliance.worker import Worker
+from tests.appliance.bench import Bench, exposition
 from tests.appliance.intake.desk import Desk
 from tests.appliance.log_lines import lines
-from tests.appliance.stand_in import StandInDetector, StandInRoom, head_series
-
-
-class StandInTrial:
-    """A trial in this process: `faults` are what the next ones end with."""
-
-    def __init__(self) -> None:
-        self.faults: list[Exception] = []
-        self.tried: list[int] = []
-
-    def run(self, study_uid: str, instances: Sequence[str], left_out: Sequence[str] = ()) -> None:
-        self.tried.append(len(instances))
-        if self.faults:
-            raise self.faults.pop(0)
-
-
-class Bench:
-    """A worker, worked by hand, behind an intake turned by hand."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        self.detector = StandInDetector()
-        self.room = StandInRoom(desk.settings, self.detector)
-        self.metrics = desk.metrics
-        desk.reader = self.room.pipeline()
-        self.trial = StandInTrial()
-        self.worker = self.another("worker")
-
-    def another(self, owner: str) -> Worker:
-        desk = self.desk
-        self.leases = Leases(desk.ledger, owner, desk.settings.ledger.lease_s, desk.settings.ledger.stall_s)
-        return Worker(
-            self.leases,
-            desk.settings,
-            desk.orthanc,
-            desk.ledger,
-            desk.snapshots,
-            desk.handover,
-            desk.ahead,
-            self.room.pipeline,
-            self.trial,
-            self.metrics,
-            desk.clock,
-        )
-
-    def send(self, *files: bytes) -> list[str]:
-        """Send a study and let it be decided."""
-        ids = self.desk.send(*files)
-        self.desk.quiet()
-        return ids
-
-    def job(self, study: str) -> Job:
-        """Return the newest job of a study."""
-        return self.desk.jobs(study)[-1]
-
-    def held(self, study: str) -> list[Dataset]:
-        """Return the headers of everything that Orthanc holds of a study and that is no CT, by series number."""
-        ids = self._get("POST", "/tools/lookup", content=study)
-        found = []
-        for item in ids:
-            for instance in self._get("GET", f"/studies/{item['ID']}/instances"):
-                found.append(dcmread(io.BytesIO(self.desk.orthanc.file(instance["ID"])), stop_before_pixels=True))
-        return sorted((one for one in found if one.Modality not in ("CT", "MR")), key=lambda one: int(one.SeriesNumber))
-
-    def named_by(self, job: Job) -> str:
-        """Return the SOP Instance UID of the report that a job's report names as the one it replaces."""
-        (report,) = [one for one in self.held(job.study_uid) if one.SOPInstanceUID == job.sr_uid]
-        named = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
-        return str(named.ReferencedSOPInstanceUID)
-
-    def kinds(self, study: str) -> set[str]:
-        return {str(one.Modality) for one in self.held(study)}
-
-    def _get(self, method: str, path: str, **body: Any) -> Any:
-        return httpx.request(method, self.desk.settings.orthanc.url + path, trust_env=False, **body).json()
+from tests.appliance.stand_in import StandInRoom, head_series
 
 
 @pytest.fixture
@@ -744,12 +666,6 @@ class TestDeletedSource:
         bench.worker.work()
         assert bench.job(study).state is JobState.REFUSED
         assert bench.held(study) == []
-
-
-def exposition(metrics: Metrics) -> str:
-    from prometheus_client import generate_latest
-
-    return generate_latest(metrics.registry).decode()
 
 
 def test_what_was_read_in_the_quiet_time_is_reported_without_reading_again(bench: Bench) -> None:

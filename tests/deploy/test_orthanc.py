@@ -12,7 +12,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import JPEGLSLossless
 
-from appliance.errors import UnavailableError
+from appliance.errors import SettingsError, UnavailableError
 from appliance.settings import OrthancSettings, Settings
 from deploy.local.orthanc import DOORBELL, TRUSTED_HOSTS, OrthancProcess, configuration
 from deploy.local.ports import with_free_ports
@@ -48,6 +48,39 @@ def test_where_orthanc_wants_an_address_it_gets_one(tmp_path: Path) -> None:
     assert written["HttpBindAddresses"] == ["127.0.0.1"]
     hosts = {modality["AET"]: modality["Host"] for modality in written["DicomModalities"].values()}
     assert hosts == {"SCANNER": "127.0.0.1", "APPLIANCE_DOCTOR": "127.0.0.1", "CT1": "10.0.0.21"}
+
+
+def test_a_receiver_may_be_sent_to_by_its_name_and_may_send_only_where_it_is_a_sender_too(tmp_path: Path) -> None:
+    receivers = ("PACS=PACS1@10.0.0.5:104", "CT=CT1@ct1.hospital.example:11112")
+    orthanc = OrthancSettings(senders=("CT1@10.0.0.21",), receivers=receivers)
+    written = configuration(Settings(orthanc=orthanc), tmp_path)["DicomModalities"]
+    assert (written["PACS"]["AET"], written["PACS"]["Host"], written["PACS"]["Port"]) == ("PACS1", "10.0.0.5", 104)
+    assert written["PACS"]["AllowStore"] is False
+    assert written["CT"]["AllowStore"] is True
+    assert written["CT"]["AllowFind"] is False
+
+
+def test_a_script_of_the_site_is_loaded_after_our_own_and_one_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    script = tmp_path / "site.lua"
+    settings = Settings(orthanc=OrthancSettings(scripts=(script,)))
+    assert configuration(settings, tmp_path)["LuaScripts"] == [str(TRUSTED_HOSTS), str(script)]
+    with pytest.raises(SettingsError, match=r"orthanc\.scripts: .*site\.lua is not there"):
+        OrthancProcess(settings, tmp_path).prepare()
+
+
+@pytest.mark.parametrize(
+    ("receivers", "words"),
+    [
+        (("PACS1@10.0.0.5:104",), "PACS=PACS1@10.0.0.5:104"),
+        (("PACS=PACS1@10.0.0.5",), "PACS=PACS1@10.0.0.5:104"),
+        (("a/b=PACS1@10.0.0.5:104",), "PACS=PACS1@10.0.0.5:104"),
+        (("PACS=A@10.0.0.5:104", "PACS=B@10.0.0.5:105"), "PACS is there twice"),
+        (("sender-1=A@10.0.0.5:104",), "a name of the appliance's own"),
+    ],
+)
+def test_a_receiver_that_could_not_work_is_refused(receivers: tuple[str, ...], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        OrthancSettings(receivers=receivers)
 
 
 def test_without_the_doorbell_no_plugin_is_loaded(tmp_path: Path) -> None:

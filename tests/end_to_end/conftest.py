@@ -16,7 +16,8 @@ import pytest
 
 from appliance.settings import Settings
 from deploy.local.appliance import LocalAppliance
-from deploy.local.ports import with_free_ports
+from deploy.local.orthanc import OrthancProcess
+from deploy.local.ports import free_ports, with_free_ports
 from simulator.diagnosis import Diagnosis
 from simulator.population import CLEAR
 from simulator.study import StudySpec
@@ -25,6 +26,7 @@ from tests.end_to_end.patient import Patient
 from tests.end_to_end.running import Running
 
 HERE = Path(__file__).parent
+PRESENT_FIRST = HERE.parents[1] / "deploy" / "routing" / "present_first.lua"
 INCOMPLETE_S = 4.0
 
 # Twenty slices are two chunks of the network and cover a head from the skull base to the crown.
@@ -49,11 +51,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAppliance]:
-    """Orthanc with the plugin, Triton and the service, running; it does not wait long for missing slices."""
+def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancProcess]:
+    """Another Orthanc, which takes what the appliance's Orthanc sends by its script."""
+    folder = tmp_path_factory.mktemp("pacs")
+    settings = with_free_ports(Settings(), folder)
+    orthanc = settings.orthanc.model_copy(update={"aet": "PACS1", "senders": ("HEMORRHAGE@127.0.0.1",)})
+    with OrthancProcess(settings.model_copy(update={"orthanc": orthanc}), folder, doorbell=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory: pytest.TempPathFactory, pacs: OrthancProcess) -> Iterator[LocalAppliance]:
+    """Orthanc with the plugin, Triton and the service, running.
+
+    It does not wait long for missing slices. Orthanc sends the answers to `pacs` by the shipped script, and knows a
+    second receiver, to which nothing listens.
+    """
     settings = with_free_ports(Settings(), tmp_path_factory.mktemp("stack"))
     intake = settings.intake.model_copy(update={"incomplete_s": INCOMPLETE_S, "ends_s": INCOMPLETE_S})
-    with LocalAppliance(settings.model_copy(update={"intake": intake})) as started:
+    receivers = (f"PACS=PACS1@127.0.0.1:{pacs.dicom_port}", f"READING=READING1@127.0.0.1:{free_ports(1)[0]}")
+    orthanc = settings.orthanc.model_copy(update={"receivers": receivers, "scripts": (PRESENT_FIRST,)})
+    with LocalAppliance(settings.model_copy(update={"intake": intake, "orthanc": orthanc})) as started:
         yield started
 
 

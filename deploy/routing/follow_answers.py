@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Follows the answers in an Orthanc and sends them to a PACS: what present_first.lua does, tried until it is done.
+
+    python follow_answers.py --url http://127.0.0.1:8043 --user NAME:PASSWORD --receiver PACS --state answers.json
+
+Orthanc's change log names each study whose mark was written (docs/routing.md). The receiver is a name of Orthanc's
+"DicomModalities". Studies with hemorrhage go first; what the receiver does not take is tried again, with growing
+pauses, and holds up nothing else. `--state` keeps the place in the log and what is still to be sent, so that a restart
+forgets neither. Needs pyorthanc alone; an example to begin from, not a part of the service.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyorthanc
+
+METADATA = 4310
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0
+
+
+class Router:
+    """Sends the answers of one Orthanc to one receiver."""
+
+    def __init__(self, orthanc: pyorthanc.Orthanc, receiver: str, state: Path) -> None:
+        self.orthanc, self.receiver, self.state = orthanc, receiver, state
+        if state.exists():
+            kept = json.loads(state.read_text())
+        else:  # what was answered before is not sent
+            kept = {"since": orthanc.get_changes(params={"last": ""})["Last"], "waiting": {}}
+        self.since: int = kept["since"]
+        self.waiting: dict[str, dict[str, Any]] = kept["waiting"]
+        """What is still to be sent, by study: its mark, how often it was tried, and when it is tried next."""
+
+    def turn(self) -> None:
+        """Take in what is new, and send what is due."""
+        while True:
+            page = self.orthanc.get_changes(params={"since": self.since, "limit": 100})
+            for change in page["Changes"]:
+                if change["ChangeType"] == "UpdatedMetadata" and change["ResourceType"] == "Study":
+                    self.notice(change["ID"])
+            self.since = page["Last"]
+            self.keep()
+            if page["Done"]:
+                break
+        due = [study for study, one in self.waiting.items() if one["next"] <= time.time()]
+        for study in sorted(due, key=lambda study: self.waiting[study]["mark"]["answer"] != "present"):
+            self.send(study)
+
+    def notice(self, study: str) -> None:
+        """Note that a study's mark was written. A newer one takes the place of one that waits."""
+        found = self.orthanc.get(f"{self.orthanc.url}/studies/{study}/metadata/{METADATA}")
+        if found.status_code == httpx.codes.NOT_FOUND:  # another metadata, or the study is gone
+            return
+        mark = json.loads(found.raise_for_status().text)
+        self.waiting[study] = {"mark": mark, "tries": 0, "next": 0.0}
+
+    def send(self, study: str) -> None:
+        """Send the series of an answer: all of one with hemorrhage, of others the report."""
+        one = self.waiting[study]
+        series = one["mark"]["series"]
+        is_urgent = one["mark"]["answer"] == "present"
+        wanted = list(series.values()) if is_urgent else [series[kind] for kind in ("sr", "refusal") if kind in series]
+        try:
+            if self.orthanc.get(f"{self.orthanc.url}/studies/{study}").status_code == httpx.codes.NOT_FOUND:
+                print(f"{study}: deleted", flush=True)
+            elif wanted:
+                self.orthanc.post_modalities_id_store(self.receiver, json={"Resources": wanted, "Synchronous": True})
+                print(f"{study}: {one['mark']['answer']}, sent to {self.receiver}", flush=True)
+            del self.waiting[study]
+        except httpx.HTTPError:
+            one["tries"] += 1
+            one["next"] = time.time() + min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(one["tries"] - 1, 10))
+            print(f"{study}: {self.receiver} did not take it, try {one['tries']}", flush=True)
+        self.keep()
+
+    def keep(self) -> None:
+        """Write the state aside and rename it."""
+        aside = self.state.with_suffix(".new")
+        aside.write_text(json.dumps({"since": self.since, "waiting": self.waiting}))
+        aside.replace(self.state)
+
+
+def main() -> int:
+    """Follow the answers until interrupted."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--url", required=True, help="address of the appliance's Orthanc")
+    asked.add_argument("--user", default=":", help="NAME:PASSWORD")
+    asked.add_argument("--receiver", required=True, help="name of the PACS among Orthanc's modalities")
+    asked.add_argument("--state", type=Path, required=True, help="file that keeps the place and what waits")
+    asked.add_argument("--every", type=float, default=1.0, help="seconds between two looks")
+    given = asked.parse_args()
+    name, _, password = given.user.partition(":")
+    orthanc = pyorthanc.Orthanc(given.url, name, password, timeout=60, trust_env=False)
+    router = Router(orthanc, given.receiver, given.state)
+    while True:
+        try:
+            router.turn()
+        except httpx.HTTPError as error:
+            print(f"Orthanc does not answer ({type(error).__name__})", flush=True)
+        time.sleep(given.every)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

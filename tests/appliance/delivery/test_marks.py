@@ -1,0 +1,210 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The marks that answered studies bear in a real Orthanc."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydicom.uid import MRImageStorage, generate_uid
+
+from appliance.delivery.marks import METADATA, NAME, Call, mark, most_urgent
+from appliance.errors import UnavailableError
+from appliance.ledger.states import JobState
+from appliance.orthanc import OrthancError
+from appliance.settings import FindingSettings, Settings
+from deploy.local.orthanc import template
+from tests.appliance.bench import Bench, exposition
+from tests.appliance.intake.desk import Desk
+from tests.appliance.stand_in import head_series
+
+
+@pytest.fixture
+def bench(settings: Settings, tmp_path: Path) -> Iterator[Bench]:
+    desk = Desk(settings, tmp_path / "ledger.sqlite")
+    desk.take_in()
+    yield Bench(desk)
+    desk.close()
+
+
+@pytest.fixture
+def study() -> str:
+    return str(generate_uid())
+
+
+def borne(bench: Bench, resource: str) -> dict[str, Any]:
+    """Return the mark of `studies/ID` or `series/ID`."""
+    text = bench.desk.orthanc.metadata(resource, METADATA)
+    assert text is not None
+    read: dict[str, Any] = json.loads(text)
+    return read
+
+
+def of_study(bench: Bench, study: str) -> dict[str, Any]:
+    return borne(bench, f"studies/{bench.job(study).orthanc_study}")
+
+
+def series_numbers(bench: Bench, marked: dict[str, Any]) -> dict[str, str]:
+    """Return the series numbers behind the series that a mark names."""
+    url = bench.desk.settings.orthanc.url
+    return {
+        kind: httpx.get(f"{url}/series/{series}", trust_env=False).json()["MainDicomTags"]["SeriesNumber"]
+        for kind, series in marked["series"].items()
+    }
+
+
+def test_an_answered_study_and_its_report_bear_the_same_mark(bench: Bench, study: str) -> None:
+    bench.send(*head_series(study))
+    bench.worker.work()
+    marked = of_study(bench, study)
+    assert marked["answer"] == "present"
+    assert marked["probability"] == 0.9
+    assert set(marked["volume_ml"]) == {"iph"}
+    (lesion,) = bench.job(study).answer["lesions"]
+    assert marked["volume_ml"]["iph"] == round(lesion["volume_ml"], 1)
+    assert (marked["partial"], marked["refusals"], marked["job"]) == (False, [], bench.job(study).id)
+    numbers = series_numbers(bench, marked)
+    assert numbers == {"sr": "9001", "seg": "9002", "key-image": "9003", "key-objects": "9004"}
+    assert borne(bench, f"series/{marked['series']['sr']}") == marked
+
+
+def test_a_study_without_hemorrhage_is_absent_and_a_part_of_one_undetermined(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings = settings.model_copy(update={"finding": FindingSettings(threshold=0.95)})
+    desk = Desk(settings, tmp_path / "ledger.sqlite")
+    desk.take_in()
+    bench = Bench(desk)
+    whole, part = str(generate_uid()), str(generate_uid())
+    bench.send(*head_series(whole))
+    bench.worker.work()
+    assert of_study(bench, whole)["answer"] == "absent"
+    assert of_study(bench, whole)["volume_ml"] == {}
+    bench.send(*head_series(part, 20)[:12])
+    bench.desk.wait(bench.desk.settings.intake.ends_s + 1)
+    bench.worker.work()
+    marked = of_study(bench, part)
+    assert (marked["answer"], marked["partial"]) == ("undetermined", True)
+    desk.close()
+
+
+def test_a_study_that_could_not_be_read_bears_the_codes(bench: Bench, study: str) -> None:
+    bench.send(*head_series(study, 2))
+    bench.desk.wait(bench.desk.settings.intake.incomplete_s + 1)
+    bench.worker.work()
+    marked = of_study(bench, study)
+    assert marked["answer"] == "unread"
+    assert marked["refusals"] == [refusal["code"] for refusal in bench.job(study).refusals]
+    assert marked["refusals"]
+    assert series_numbers(bench, marked) == {"refusal": "9005"}
+    assert borne(bench, f"series/{marked['series']['refusal']}") == marked
+
+
+def test_a_study_without_a_ct_image_bears_a_mark_too(bench: Bench, study: str) -> None:
+    bench.send(*head_series(study, 9, Modality="MR", SOPClassUID=MRImageStorage))
+    bench.worker.work()
+    assert of_study(bench, study)["answer"] == "unread"
+    assert of_study(bench, study)["series"] == {}
+
+
+def test_the_newer_answer_takes_the_place_of_the_older_one(bench: Bench, study: str) -> None:
+    files = head_series(study, 20)
+    bench.send(*files[:14])
+    bench.worker.work()
+    older = of_study(bench, study)
+    bench.send(*files[14:])
+    bench.worker.work()
+    newer = of_study(bench, study)
+    assert newer["job"] > older["job"]
+    assert newer["series"]["seg"] != older["series"]["seg"]
+
+
+def test_a_refusal_after_an_answer_leaves_the_answer_on_the_study(bench: Bench, study: str) -> None:
+    def poisoned(_asked: int) -> None:
+        raise ZeroDivisionError
+
+    files = head_series(study, 20)
+    bench.send(*files[:14])
+    bench.worker.work()
+    bench.send(*files[14:])
+    bench.detector.conduct = poisoned
+    for _ in range(bench.desk.settings.intake.poison_tries):
+        bench.worker.work()
+        bench.desk.clock.now += 400
+    assert bench.job(study).state is JobState.REFUSED
+    assert of_study(bench, study)["answer"] == "present"
+
+
+def test_the_mark_of_the_study_is_written_once_however_often_the_try_is_made(
+    bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    write = bench.desk.orthanc.set_metadata
+
+    def count(resource: str, number: int, value: str) -> None:
+        written.append(resource)
+        write(resource, number, value)
+
+    def away(*_: Any) -> None:
+        raise UnavailableError("the ledger is away")
+
+    monkeypatch.setattr(bench.desk.orthanc, "set_metadata", count)
+    bench.send(*head_series(study))
+    finish = bench.desk.ledger.jobs.finish
+    monkeypatch.setattr(bench.desk.ledger.jobs, "finish", away)
+    bench.worker.work()
+    assert bench.job(study).state is JobState.WAITING
+    monkeypatch.setattr(bench.desk.ledger.jobs, "finish", finish)
+    bench.desk.clock.now += 400
+    bench.worker.work()
+    assert bench.job(study).state is JobState.DONE
+    assert [resource.partition("/")[0] for resource in written].count("studies") == 1
+
+
+def test_an_orthanc_that_is_away_is_asked_again_and_one_that_takes_no_mark_keeps_the_answer(
+    bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults: list[Exception] = [UnavailableError("away"), OrthancError("no such metadata", 400)]
+
+    def fail(*_: Any) -> None:
+        raise faults.pop(0)
+
+    monkeypatch.setattr(bench.desk.orthanc, "set_metadata", fail)
+    bench.send(*head_series(study))
+    bench.worker.work()
+    assert bench.job(study).state is JobState.WAITING
+    bench.desk.clock.now += 400
+    bench.worker.work()
+    assert bench.job(study).state is JobState.DONE
+    assert "hemorrhage_unmarked_answers_total 1.0" in exposition(bench.metrics)
+
+
+def test_a_study_bears_its_most_urgent_answer() -> None:
+    answers = [
+        {"answer": Call.PRESENT, "job": 3},
+        {"answer": Call.ABSENT, "job": 5},
+        {"answer": Call.UNDETERMINED, "job": 6},
+        {"answer": Call.UNREAD, "job": 7},
+    ]
+    assert most_urgent(answers)["job"] == 3
+    assert most_urgent(answers[1:])["job"] == 6
+    assert most_urgent([answers[1], answers[3]])["job"] == 5
+    assert most_urgent([{"answer": Call.ABSENT, "job": 8}, answers[1]])["job"] == 8
+
+
+def test_volumes_are_summed_by_type() -> None:
+    lesions = [{"type": kind, "volume_ml": ml} for kind, ml in (("sah", 1.26), ("iph", 4.0), ("sah", 2.0))]
+    facts = {"present": True, "probability": 0.99, "lesions": lesions, "coverage": {"partial": True}}
+    marked = mark(1, {**facts, "model": {"version": "7"}}, ["too_few_slices"], {})
+    assert marked["volume_ml"] == {"sah": 3.3, "iph": 4.0}
+    assert (marked["answer"], marked["partial"], marked["model"]) == ("present", True, "7")
+    assert json.loads(json.dumps(marked)) == marked
+
+
+def test_the_shipped_configuration_names_the_metadata() -> None:
+    assert template()["UserMetadata"] == {NAME: METADATA}
