@@ -139,6 +139,11 @@ class Metrics:
             "Series in Orthanc that could not be looked at so far; each is looked at again",
             registry=self.registry,
         )
+        self.postponed_studies = Gauge(
+            "hemorrhage_postponed_studies",
+            "Studies that wait because the queue is full; each is queued when there is room",
+            registry=self.registry,
+        )
         self.orthanc_clock_ahead = Gauge(
             "hemorrhage_orthanc_clock_ahead_seconds",
             "How far Orthanc's clock is ahead of the service's; 0 when they may agree",

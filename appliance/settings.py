@@ -335,6 +335,13 @@ class IntakeSettings(_Section):
         description="How often all standing reports are looked for in Orthanc; a study that lost its own is answered "
         "again; 0: never, s",
     )
+    queue_most: int = Field(
+        500,
+        ge=1,
+        le=1_000_000,
+        description="So many answers may wait or be on their way; a study that finds no room is decided when there is, "
+        "emergencies first, and none is dropped",
+    )
     retry_first_s: float = Field(
         2.0, ge=0.01, le=_DAY_S, description="First pause after a failed try, s; doubles with each try"
     )

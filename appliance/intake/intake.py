@@ -35,6 +35,7 @@ from appliance.intake.judge import Verdict, judge
 from appliance.intake.lost import LostResults, lacks_results
 from appliance.intake.pace import Paces
 from appliance.intake.priority import priority
+from appliance.intake.room import Room
 from appliance.intake.snapshot import Snapshot, Snapshots
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import FollowedStudy, Job, NewJob, Origin
@@ -124,6 +125,7 @@ class Intake:
         self._unstamped: dict[str, _Unstamped] = {}
         self._to_fetch: deque[tuple[str, str]] = deque()
         self._prepared: dict[str, _Prepared] = {}
+        self._room = Room(ledger, settings.intake.queue_most, metrics)
         self._paces = Paces(settings.intake.quiet_s, settings.intake.quiet_longest_s)
         self._failing = ""
 
@@ -303,7 +305,8 @@ class Intake:
         followed = self._ledger.studies.followed()
         if not followed:
             self._when_idle()
-        for study in followed:
+        left: int | None = None
+        for study in self._room.in_order(followed):
             quiet_from = self._quiet_from(study)
             due = quiet_from + self._paces.quiet_s(study.id)
             if study.state is StudyState.INCOMPLETE:
@@ -311,7 +314,9 @@ class Intake:
             judged_at = min(quiet_from + _JUDGED_AFTER_S, due)
             now = self._clock()
             if now >= due:
-                self._decide(study)
+                left = self._room.left() if left is None else left
+                if left > 0 or not self._room.is_postponed(study):
+                    left -= self._decide(study, left > 0)
             elif study.state is StudyState.INCOMPLETE or self._is_prepared(study):
                 next_due = min(next_due, due - now)
             elif now >= judged_at and not self._to_fetch:
@@ -410,24 +415,31 @@ class Intake:
             )
         return lacks_results(job, self._orthanc, self._ledger)
 
-    def _decide(self, study: FollowedStudy) -> None:
+    def _decide(self, study: FollowedStudy, has_room: bool) -> bool:
+        """Decide a quiet study, or let it wait where it needs room in the queue; return whether it took some."""
         prepared = self._prepared.get(study.id)
         if prepared is None or prepared.quiet_from != study.quiet_from or study.state is StudyState.INCOMPLETE:
             prepared = self._prepare(study)
         if prepared is None:
-            return
+            return False
         verdict = prepared.verdict
         if verdict.new is not None and verdict.wait and study.state is StudyState.RECEIVING:
             if self._ledger.studies.miss(study, verdict.why, verdict.refusals):
                 self._log.info("study is not complete", study=study.uid, why=verdict.why)
                 self._deaths.pop(study.id, None)
-            return
+            return False
         new = verdict.new
         if new is not None:
             new = replace(new, deaths=self._deaths.get(study.id, 0))
         if new is not None and prepared.snapshot is not None:
             headers = [instance.header for instance in prepared.snapshot.instances]
             new = replace(new, priority=priority(headers, study.last_instance_at, self._settings.priority))
+        if new is not None and not has_room and not self._room.is_in(study):
+            self._room.postpone(study, new.priority)
+            self._prepared.pop(study.id, None)  # its headers would fill the memory with those of all that wait
+            self._ahead.withdraw(study.id)
+            self._deaths.pop(study.id, None)
+            return False
         job = self._ledger.studies.decide(study, new)
         self._forget(study.id)
         if job is not None:
@@ -438,3 +450,4 @@ class Intake:
         elif verdict.new is None:
             self._handover.wake()  # a job of this study may have been waiting for the quiet
             self._log.info("study has nothing new to answer", study=study.uid)
+        return job is not None

@@ -63,7 +63,7 @@ class Studies:
     def look(self, study: str, looker: str) -> int:
         """Record that the service `looker` is about to look at a study's images; return the study's `deaths`.
 
-        The mark stands until the study is decided or found incomplete. One that is still there when the service has
+        The mark stands until the study is decided, found incomplete or postponed. One that is still there when the service has
         ended tells what it was at.
         """
         studies = tables.studies
@@ -104,6 +104,14 @@ class Studies:
                 return False
             self._move(connection, study.id, study.state, StudyEvent.MISS, why=why, refusals=refusals_json(refusals))
             return True
+
+    def explain(self, study: FollowedStudy, why: str) -> None:
+        """Note why a study that is followed waits, and that nobody looks at it; nothing when it changed meanwhile."""
+        with self._database.writing() as connection:
+            if _is_unchanged(connection, study):
+                connection.execute(
+                    update(tables.studies).where(tables.studies.c.orthanc_id == study.id).values(why=why, looker="")
+                )
 
     def decide(self, study: FollowedStudy, new: NewJob | None) -> int | None:
         """Record what was decided about a quiet study and return its new job; None without one.
@@ -201,6 +209,7 @@ def record_arrival(connection: Connection, arrival: Arrival, now: float) -> None
         .values(
             state=after,
             since=row.since if row.state == after else now,
+            why="",
             last_instance_at=max(row.last_instance_at, arrival.last_instance_at)
             if going_on
             else arrival.last_instance_at,

@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The bound on the queue: how many answers may wait, and which study is let in first once there is room.
+
+A study that finds the queue full is not dropped: it goes on being followed in the ledger, with the reason, and is
+decided as soon as an answer has left the queue. Only what orders those studies is kept in memory, two numbers each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from appliance.ledger.ledger import Ledger
+from appliance.ledger.records import ROUTINE, FollowedStudy
+from appliance.ledger.states import OPEN
+from appliance.metrics import Metrics
+
+
+class Room:
+    """Room in the queue of one ledger, for at most `most` answers; used by the one thread of intake."""
+
+    def __init__(self, ledger: Ledger, most: int, metrics: Metrics) -> None:
+        self._ledger = ledger
+        self._most = most
+        self._metrics = metrics
+        self._postponed: dict[str, tuple[float, int]] = {}
+
+    def left(self) -> int:
+        """Return how many more answers may be queued."""
+        counts = self._ledger.views.job_counts()
+        return max(0, self._most - sum(counts[state] for state in OPEN))
+
+    def in_order(self, followed: Sequence[FollowedStudy]) -> list[FollowedStudy]:
+        """Return the studies in the order in which they are let in.
+
+        As the queue itself is ordered: those seen as they came first, then by priority, then by their last instance.
+        """
+        self._postponed = {study.id: self._postponed[study.id] for study in followed if self.is_postponed(study)}
+        self._metrics.postponed_studies.set(len(self._postponed))
+        return sorted(
+            followed,
+            key=lambda study: (not study.live, -self._postponed.get(study.id, (0.0, ROUTINE))[1], study.quiet_from),
+        )
+
+    def is_postponed(self, study: FollowedStudy) -> bool:
+        """Return whether a study found the queue full and has not changed since."""
+        kept = self._postponed.get(study.id)
+        return kept is not None and kept[0] == study.quiet_from
+
+    def is_in(self, study: FollowedStudy) -> bool:
+        """Return whether an answer about a study is in the queue already: the next one takes its place.
+
+        It must not wait for room: the one in the queue is not read before the study is decided.
+        """
+        return any(job.state in OPEN and not job.requested for job in self._ledger.jobs.of_study(study.id))
+
+    def postpone(self, study: FollowedStudy, priority: int) -> None:
+        """Let a study wait for room, and say so where people look."""
+        if not self.is_postponed(study):
+            self._postponed[study.id] = study.quiet_from, priority
+            self._ledger.studies.explain(study, f"the queue is full ({self._most} studies): decided when there is room")
+            self._metrics.postponed_studies.set(len(self._postponed))
