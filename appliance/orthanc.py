@@ -279,19 +279,24 @@ class Orthanc:
             raise RefusedError(Refusal(RefusalCode.TOO_LARGE, f"an image: {error}")) from None
 
     def store(self, file: bytes) -> tuple[str, StoreStatus]:
-        """Store a DICOM file; return Orthanc's identifier of the instance and whether it was there already."""
+        """Store a DICOM file; return Orthanc's identifier of the instance and whether it was there already.
+
+        Raises `UnavailableError` also when Orthanc answers and does not keep it: its filter turns down a study's
+        results, not the study.
+        """
         try:
             answer = json.loads(self._transfer("POST", "/instances", file))
         except UnavailableError as error:
             self.store_refusal = StoreRefusal(time.monotonic(), str(error))
             raise
-        self.store_refusal = None
         try:
-            return str(answer["ID"]), StoreStatus(answer["Status"])
+            stored = str(answer["ID"]), StoreStatus(answer["Status"])
         except ValueError as error:
-            raise OrthancError(
-                f"Orthanc did not keep a result ({answer['Status']}); look for a filter in its Lua scripts or plugins"
-            ) from error
+            why = f"Orthanc did not keep a result ({answer['Status']}); look for a filter in its Lua scripts or plugins"
+            self.store_refusal = StoreRefusal(time.monotonic(), why)
+            raise UnavailableError(why) from error
+        self.store_refusal = None
+        return stored
 
     # Deleting
 

@@ -158,6 +158,109 @@ def test_an_orthanc_whose_disk_is_full_is_not_ready_and_takes_the_answer_when_th
             assert_answered_once_by_the_living(running, study)
 
 
+TURNS_DOWN = """
+function IncomingHttpRequestFilter(method, uri, ip, username, httpHeaders)
+  return method ~= 'POST' or uri ~= '/instances'
+end
+"""
+FILTERS_OUT = """
+function ReceivedInstanceFilter(dicom, origin, info)
+  return dicom['Modality'] == 'CT'
+end
+"""
+DIES_OF = """
+function OnStoredInstance(instanceId, tags, metadata)
+  if tags['Modality'] == '{modality}' then os.execute('kill -9 $PPID') end
+end
+"""
+
+
+@contextmanager
+def held_in_the_network(running: Running, study: str) -> Iterator[None]:
+    """Let a study come as far as the network, and go on afterwards."""
+    running.hold.touch()
+    for file in head_series(study):
+        running.orthanc.store(file)
+    until(running.hold.with_suffix(".reached").exists, "in the network")
+    yield
+    running.hold.unlink()
+
+
+@pytest.mark.parametrize("script", [TURNS_DOWN, FILTERS_OUT], ids=["turns down", "filters out"])
+def test_an_orthanc_that_takes_no_results_has_them_once_when_it_takes_them_again(
+    tmp_path: Path, study: str, script: str
+) -> None:
+    settings = with_free_ports(Settings(), tmp_path / "ports")
+    (tmp_path / "script.lua").write_text(script)
+    usual = OrthancProcess(settings, tmp_path / "orthanc", doorbell=False)
+    scripts = {"LuaScripts": [str(tmp_path / "script.lua")]}
+    read_only = OrthancProcess(settings, tmp_path / "orthanc", doorbell=False, overrides=scripts)
+    running = service_of(settings, tmp_path, tmp_path / "state")
+    with usual, started(running):
+        with held_in_the_network(running, study):
+            usual.stop()
+            read_only.start()
+        try:
+            running.until_state(study, "waiting")
+            until(lambda: running.study(study)["tries"] > running.settings.intake.poison_tries, "tried often")
+            until(lambda: "did not take" in running.get("/health/ready").get("reasons", {}).get("orthanc", ""), "told")
+            modalities = [running.orthanc.series(one).modality for one in series_of(running, study)]
+            assert modalities == ["CT"]
+        finally:
+            read_only.stop()
+        usual.start()
+        assert_answered_once_by_the_living(running, study)
+
+
+@pytest.mark.parametrize("modality", ["SEG", "SR", "KO"])
+def test_results_are_there_once_and_whole_after_an_orthanc_that_died_while_it_took_them(
+    tmp_path: Path, study: str, modality: str
+) -> None:
+    settings = with_free_ports(Settings(), tmp_path / "ports")
+    (tmp_path / "script.lua").write_text(DIES_OF.format(modality=modality))
+    scripts = {"LuaScripts": [str(tmp_path / "script.lua")]}
+    mortal = OrthancProcess(settings, tmp_path / "orthanc", doorbell=False, overrides=scripts)
+    usual = OrthancProcess(settings, tmp_path / "orthanc", doorbell=False)
+    running = service_of(settings, tmp_path, tmp_path / "state")
+    with mortal, started(running):
+        with held_in_the_network(running, study):
+            pass
+        until(lambda: mortal.ended() is not None, "dead")
+        with usual:
+            assert_answered_once_by_the_living(running, study)
+
+
+def series_of(running: Running, study: str) -> tuple[str, ...]:
+    return running.orthanc.study(str(running.study(study)["orthanc_id"])).series
+
+
+def test_two_services_on_one_ledger_share_the_work_and_one_may_die(settings: Settings, tmp_path: Path) -> None:
+    server = PostgresServer()
+    server.start()
+    first, second = (
+        service_of(settings, tmp_path / name, tmp_path / name / "state", server.url, lease_s=5)
+        for name in ("first", "second")
+    )
+    studies = [str(generate_uid()) for _ in range(5)]
+    try:
+        with started(first), started(second):
+            for service in (first, second):
+                service.hold.touch()
+            for study in studies:
+                for file in head_series(study):
+                    first.orthanc.store(file)
+            for service in (first, second):
+                until(service.hold.with_suffix(".reached").exists, "in the network")
+            assert sorted(second.study(study)["state"] for study in studies).count("running") == 2
+            first.end(signal.SIGKILL)
+            second.hold.unlink()
+            for study in studies:
+                assert_answered_once_by_the_living(second, study)
+        server.stop()
+    finally:
+        server.remove()
+
+
 def test_a_study_whose_end_met_a_stopped_postgresql_is_answered_when_that_is_back(
     settings: Settings, tmp_path: Path, study: str
 ) -> None:
