@@ -63,8 +63,8 @@ class Studies:
     def look(self, study: str, looker: str) -> int:
         """Record that the service `looker` is about to look at a study's images; return the study's `deaths`.
 
-        The mark stands until the study is decided, found incomplete or postponed. One that is still there when the service has
-        ended tells what it was at.
+        The mark stands until the study is decided, found incomplete or postponed. One that is still there when the
+        service has ended tells what it was at.
         """
         studies = tables.studies
         with self._database.writing() as connection:
