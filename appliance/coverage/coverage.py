@@ -14,6 +14,7 @@ from typing import Any
 
 from appliance.coverage.ends import ends_of_volume, plane_of, shows_something
 from appliance.coverage.neighbours import count_slices, neighbours
+from appliance.coverage.spaces import describe_spaces
 from appliance.imaging.stacks import Stack
 from appliance.imaging.volume import Volume
 
@@ -74,9 +75,15 @@ def coverage(
         slices,
         slices + count_slices(beyond),
         extent_mm,
-        (*ends.missing(extent_mm), *(one.sentence for one in beyond), *_unread(unread)),
+        (*ends.missing(extent_mm), *_spaces(stack), *(one.sentence for one in beyond), *_unread(unread)),
         volume.slices - slices,
     )
+
+
+def _spaces(stack: Stack) -> Iterator[str]:
+    spaces = describe_spaces(stack)
+    if spaces:
+        yield spaces
 
 
 def _unread(images: int) -> Iterator[str]:

@@ -25,6 +25,7 @@ import structlog
 
 from appliance.ahead import ReadingAhead
 from appliance.coverage.ends import ends_of
+from appliance.coverage.spaces import describe_spaces
 from appliance.errors import RefusalCode, RefusedError, UnavailableError
 from appliance.imaging.stacks import Stack
 from appliance.intake.change_feed import ChangeFeed, Placed
@@ -386,9 +387,12 @@ class Intake:
         return prepared
 
     def _missing_ends(self, stack: Stack) -> tuple[str, ...]:
-        """Return which ends of the head a stack lacks, as its images show."""
+        """Return what a stack lacks of the head: its ends, as its images show, and what lies between its slices."""
         if stack.geometry is None:
             return ()
+        spaces = describe_spaces(stack)
+        if spaces:  # the other slices may be on their way
+            return (spaces,)
         try:
             ends = ends_of(stack, self._snapshots.file)
         except NotThereError:  # deleted while we looked: the worker meets it too

@@ -63,6 +63,27 @@ def test_a_slice_that_base_and_vertex_share_is_read_once_and_not_counted_twice()
     assert len(answer.stack.repeats) == 1
 
 
+def test_every_other_slice_of_a_head_is_a_part_though_nothing_but_the_thickness_tells() -> None:
+    answer = answer_of(images(whole(10), SliceThickness=5))
+    assert answer.covered.missing == ("slices 5.0 mm thick lie 10.0 mm apart: 75 mm between them were not read",)
+    assert summary(answer)["coverage"]["partial"]
+
+
+@pytest.mark.parametrize(
+    ("step_mm", "thickness_mm"),
+    [(5, 5), (5, 4), (5, 3.75), (3, 5), (10, 10), (5, None)],
+    ids=["close", "apart", "a quarter apart", "overlapping", "thick", "not said"],
+)
+def test_slices_that_lie_close_or_do_not_say_are_no_part(step_mm: float, thickness_mm: float | None) -> None:
+    assert not answer_of(images(whole(step_mm), SliceThickness=thickness_mm)).covered.partial
+
+
+def test_halves_of_a_head_by_turns_in_two_series_leave_no_spaces() -> None:
+    positions = whole()
+    turns = [*images(positions[::2]), *images(positions[1::2], group=2, SeriesInstanceUID=f"{ROOT}.77")]
+    assert not answer_of(turns).covered.partial
+
+
 @pytest.mark.parametrize(
     "vertex",
     [

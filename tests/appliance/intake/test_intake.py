@@ -968,6 +968,22 @@ class TestEnds:
         assert snapshot is not None
         assert len(snapshot.instances) == 20
 
+    def test_the_slices_between_are_waited_for_where_nothing_but_the_thickness_tells_of_them(
+        self, desk: Desk, study: str
+    ) -> None:
+        files = head_series(study, 20, SliceThickness=4)
+        desk.send(*files[::2])
+        desk.quiet()
+        (followed,) = desk.ledger.studies.followed()
+        assert followed.state is StudyState.INCOMPLETE
+        assert "mm apart" in followed.why
+        desk.send(*files[1::2])
+        desk.quiet_after_a_pause()
+        (job,) = desk.jobs(study)
+        snapshot = desk.handover.take(job.id)
+        assert snapshot is not None
+        assert len(snapshot.instances) == 20
+
     def test_a_sender_that_broke_off_is_waited_for_and_then_answered(self, desk: Desk, study: str) -> None:
         desk.send(*head_series(study, 16)[:13])
         desk.quiet()
