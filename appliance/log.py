@@ -69,8 +69,9 @@ def _without_exception_text(
 
 
 _CREDENTIALS: Final = (
-    (re.compile(r"(?<=://)[^\s'\"<>]*@"), "***@"),  # user and password of a URL; either may hold a slash or an @
-    (re.compile(r"(?i)(authorization\W+(?:basic|bearer)\s+)[^\s'\",]+"), r"\1***"),
+    (re.compile(r"(?<=://)\S*@"), "***@"),  # user and password of a URL; either may hold a slash, an @ or a quote
+    (re.compile(r"(?i)((?<![a-z])(?:password|passwd|pwd|secret|token|api_?key)=)[^\s&;]+"), r"\1***"),
+    (re.compile(r"(?i)(authorization\W+(?:b['\"])?(?:(?:basic|bearer|digest|token)\s+))[^\s'\",]+"), r"\1***"),
 )
 
 

@@ -49,9 +49,10 @@ _AIR_IF_THIN_HU = -992
 _GAS_BELOW_HU = -300
 _MUCH_GAS = 0.15
 _AIR_MOST_HU = -850
-# Where no air can be measured (masked, clipped, outside the field of view), fat tells the scale: in heads of 80 seeds
-# its quarter least dense lies 94 to 147 HU below the upper quartile of brain; 1.5 times that is 141 to 220.
-_FAT_HU = (-320, -25)
+# Where no air can be measured (masked, clipped, outside the field of view), fat tells the scale: in heads of 51 seeds
+# its quarter least dense lies 94 to 147 HU below the upper quartile of brain; 1.5 times that is 141 to 220. What comes
+# of it is in docs/quality.md. What is less dense than `_FAT_HU` is foam of a holder.
+_FAT_HU = (-245, -25)
 _FAT_FLAT_HU = 30
 _LEAST_FAT_BLOCKS = 400
 _FAT_BELOW_BRAIN_MOST_HU = 155

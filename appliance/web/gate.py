@@ -67,7 +67,7 @@ class Gate:
         origins = headers.getlist("origin")
         if any(_authority(origin) != hosts[0].lower() for origin in origins):
             return 403, "this was sent by a page of another site"
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        if any(site not in ("none", "same-origin") for site in headers.getlist("sec-fetch-site")):
             return 403, "this was sent by a page of another site"
         return None
 
@@ -90,4 +90,6 @@ def _authority(origin: str) -> str | None:
         parts = urlsplit(origin)
     except ValueError:
         return None
-    return parts.netloc.lower() if parts.scheme in ("http", "https") and not parts.path else None
+    if parts.scheme not in ("http", "https") or origin.lower() != f"{parts.scheme}://{parts.netloc}".lower():
+        return None  # an origin has nothing else: no path, no query, no fragment
+    return parts.netloc.lower()

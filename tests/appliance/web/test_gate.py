@@ -84,6 +84,11 @@ def test_a_request_to_what_is_no_host_is_a_bad_one(client: TestClient, host: str
         "http://evil.example/localhost:8044",
         "http://localhost:8044/",
         "file://localhost:8044",
+        "http://localhost:8044?x",
+        "http://localhost:8044#x",
+        "http:localhost:8044",
+        "http://me@localhost:8044",
+        "http://localhost:8044, http://evil.example",
         "http://\x7f",
     ],
 )
@@ -98,6 +103,11 @@ def test_what_a_browser_says_comes_from_another_site_is_turned_down_without_an_o
     assert client.post("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert client.post("/", headers={"Sec-Fetch-Site": "same-site"}).status_code == 403
     assert client.post("/", headers={"Sec-Fetch-Site": "same-origin", "Origin": HERE}).text == "passed"
+
+
+def test_of_two_words_on_where_it_comes_from_the_worse_is_believed(client: TestClient) -> None:
+    told = [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")]
+    assert client.post("/", headers=told).status_code == 403
 
 
 def test_a_page_of_ours_and_a_program_may_send_and_any_page_may_link_to_us(client: TestClient) -> None:
