@@ -27,7 +27,7 @@ from rich.console import Console
 from appliance.reading import contract
 from appliance.reading.contract import chunks
 from appliance.reading.detections import Run
-from conversion import precision, studies
+from conversion import precision, studies, triton_model
 from conversion.checks import check
 from conversion.half import halved
 from conversion.precision import KINDS, Outcome, Verdict
@@ -53,6 +53,8 @@ TENSORRT_FP16: Final = Engine("tensorrt-fp16", HALF, None, frozenset())
 """The graph that TensorRT is given; ONNX Runtime stands in for it, so that no GPU is needed."""
 CANDIDATES: Final = (*(engine for engine in ENGINES if engine is not REFERENCE), TENSORRT_FP16)
 TABLE: Final = "precisions.md"
+_READING_CODE: Final = (Path(precision.__file__), Path(triton_model.__file__))
+"""With `appliance/reading`, the code whose change makes earlier readings void."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ class Readings:
             "runtime": version(runtime),
             "instructions": instruction_set(cpu_flags()),
             "threshold": threshold,
-            "code": simulator_revision([*sorted((ROOT / "appliance/reading").glob("*.py")), Path(precision.__file__)]),
+            "code": simulator_revision([*sorted((ROOT / "appliance/reading").glob("*.py")), *_READING_CODE]),
         }
         self._folder = folder / f"{engine.name}-{_sha256(json.dumps(key).encode())[:12]}"
         self._folder.mkdir(parents=True, exist_ok=True)

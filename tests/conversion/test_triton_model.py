@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from appliance.reading import contract
+from appliance.reading.golden import golden_chunk, golden_matches, golden_summary
 from conversion.triton_model import (
     BYTES,
     ENGINES,
@@ -24,7 +25,9 @@ from conversion.triton_model import (
     ContractError,
     Detector,
     EngineError,
+    cpu_flags,
     engines_of,
+    exact_values,
     instruction_set,
     served_detector,
 )
@@ -32,6 +35,9 @@ from conversion.triton_model import (
 AVX2 = frozenset({"avx", "avx2", "fma"})
 AVX512 = AVX2 | {"avx512f", "avx512_vnni", "avx512_bf16"}
 EVERY = [engine.name for engine in ENGINES]
+SHIPPED = Path(__file__).parents[2] / "model_repository" / contract.DETECTOR / "1" / FULL
+PRODUCTS = ("Convolution", "ConvolutionBackpropData", "MatMul")
+"""What OpenVINO computes in bfloat16 wherever it stands; from an output back to the first of them nothing else is."""
 
 
 def summing_model(path: Path, factor: float = 1, version: str = "1") -> None:
@@ -171,3 +177,45 @@ def test_a_model_of_another_contract_does_not_give_way_to_another_engine(
     monkeypatch.setattr("conversion.triton_model.cpu_flags", lambda: AVX2)
     with pytest.raises(ContractError):
         served_detector(folder, "2", 1)
+
+
+def kept_exact(model: Any) -> set[str]:
+    """Return the names of the nodes that lie between an output and the first product on the way back from it."""
+    found: set[str] = set()
+    pending = [value.get_node() for output in model.outputs for value in output.get_node().input_values()]
+    while pending:
+        node = pending.pop()
+        if node.get_name() not in found and node.get_type_name() not in PRODUCTS:
+            found.add(node.get_name())
+            pending.extend(value.get_node() for value in node.input_values())
+    return found
+
+
+def test_in_bfloat16_no_coordinate_no_overlap_and_no_rank_is_rounded() -> None:
+    openvino = pytest.importorskip("openvino")
+    model = openvino.Core().read_model(SHIPPED)
+    fine = {"Exp", "Floor", "Less", "Greater", "GreaterEqual", "Divide", "Sqrt", "Softmax", "Sigmoid", "TopK"}
+    exact = [node for node in model.get_ordered_ops() if node.get_type_name() in fine]
+    # What is compared with the results of the suppression's own products counts whole numbers, and may be rounded.
+    counted = {
+        node.get_name() for node in exact for one in node.input_values() if one.get_node().get_type_name() == "MatMul"
+    }
+    rounded = {node.get_name() for node in exact} - kept_exact(model)
+    assert any(node.get_type_name() == "Floor" and node.get_name() in rounded for node in exact), "nothing to mend"
+    values = exact_values(model)
+    assert all(value.get_node().get_type_name() not in PRODUCTS for value in values)
+    model.add_outputs(values)
+    assert {node.get_name() for node in exact} - kept_exact(model) - counted == set()
+
+
+@pytest.mark.skipif(not {"avx512_bf16"} <= cpu_flags(), reason="this CPU has no bfloat16")
+def test_the_shipped_detector_in_bfloat16_answers_the_golden_chunk_with_the_same_outputs() -> None:
+    pytest.importorskip("openvino")
+    full, brief = (
+        Detector(SHIPPED, str(contract.CONTRACT_VERSION), 1, one)
+        for one in (REFERENCE, next(one for one in ENGINES if one.name == "openvino-bf16"))
+    )
+    found, expected = brief(golden_chunk()), full(golden_chunk())
+    assert list(found) == list(expected)
+    assert golden_matches(golden_summary(expected), found) is None
+    assert not np.array_equal(found["detection_score"], expected["detection_score"])

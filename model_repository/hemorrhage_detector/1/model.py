@@ -45,6 +45,13 @@ INSTRUCTIONS: Final = (
 )
 """The flags of /proc/cpuinfo that matter most to speed, and what they are called."""
 
+FEATURE_STEPS: Final = frozenset(
+    {"Add", "Broadcast", "Concat", "Convert", "FakeQuantize", "Gather", "Interpolate", "Multiply", "ReduceMax", "Relu"}
+    | {"Reshape", "Slice", "Squeeze", "Subtract", "Transpose", "Unsqueeze"}
+)
+"""OpenVINO's operators that features go through between two products with weights."""
+CONVOLUTIONS: Final = frozenset({"Convolution", "ConvolutionBackpropData"})
+
 Outputs = dict[str, NDArray[np.generic]]
 
 
@@ -165,6 +172,54 @@ class _OnnxRuntime:
         return dict(zip(self._outputs, self._session.run(self._outputs, {self.input: hu}), strict=True))
 
 
+def exact_values(model: Any) -> list[Any]:
+    """Return the outputs of an OpenVINO model's nodes that bfloat16 must not round.
+
+    They are what features are looked up, weighted and counted by: coordinates of RoIs, whose pixels bfloat16 holds to
+    two at the far edge of a slice, and overlaps. A node is of features where it multiplies by weights, or stands
+    between two that do with nothing but `FEATURE_STEPS` to either side.
+    """
+    nodes = model.get_ordered_ops()
+    sources = {one.get_name(): [value.get_node() for value in one.input_values()] for one in nodes}
+    computed: set[str] = set()  # from what is asked, and not from constants alone
+    for node in nodes:
+        follows = any(one.get_name() in computed for one in sources[node.get_name()])
+        if node.get_type_name() == "Parameter" or (follows and node.get_type_name() != "ShapeOf"):  # shapes are fixed
+            computed.add(node.get_name())
+    read = {name: [one for one in found if one.get_name() in computed] for name, found in sources.items()}
+    products = {
+        one.get_name()
+        for one in nodes
+        if one.get_type_name() in CONVOLUTIONS or (one.get_type_name() == "MatMul" and len(read[one.get_name()]) == 1)
+    }
+    steps = [one.get_name() for one in nodes if one.get_type_name() in FEATURE_STEPS and one.get_name() in computed]
+    behind, after, before = set(products), set(products), set(products)
+    for node in nodes:
+        if any(one.get_name() in behind for one in read[node.get_name()]):
+            behind.add(node.get_name())
+    for name in steps:
+        if any(one.get_name() in after for one in read[name]):
+            after.add(name)
+    leading = {one.get_name() for name in products for one in read[name]}
+    for name in reversed(steps):
+        if name in leading:
+            before.add(name)
+            leading.update(one.get_name() for one in read[name])
+    features = after & before
+    readers = [
+        one
+        for one in nodes
+        if one.get_name() in features or (one.get_type_name() == "MatMul" and one.get_name() in behind)
+    ]
+    values = {}
+    for node in readers:
+        for value in node.input_values():
+            name = value.get_node().get_name()
+            if name in behind and name not in features:
+                values[name, value.get_index()] = value
+    return list(values.values())
+
+
 class _OpenVino:
     """A graph in OpenVINO."""
 
@@ -186,6 +241,9 @@ class _OpenVino:
         self.input, self.shape = taken.get_any_name(), list(taken.get_shape())
         # Named before it is compiled: then a tensor has the names of all that were fused into it.
         self._outputs = [output.get_any_name() for output in model.outputs]
+        if precision == "bf16":
+            # OpenVINO keeps full precision from an output back to the products that lie behind it.
+            model.add_outputs(exact_values(model))
         self._request = core.compile_model(model, "CPU", settings).create_infer_request()
 
     def __call__(self, hu: NDArray[np.float32]) -> Outputs:
