@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from appliance.clocks import SteadyClock
 from appliance.errors import UnavailableError
 from appliance.ledger.engine import open_engine, reading
+from appliance.ledger.place import Place
 
 _DRIFT_S: Final = 0.5
 _RIGHTS: Final = "give this user the ledger's file, those beside it and their folder (`chown`), or a disk to write to"
@@ -43,12 +44,14 @@ class Database:
     def __init__(self, url: str, clock: Callable[[], float] | None, busy_s: float) -> None:
         self._engine = open_engine(url, busy_s=busy_s)
         self._reader = reading(self._engine)
+        self._place = Place(url)
         self._steady = SteadyClock(self._server_time) if clock is None else None
         self.clock: Callable[[], float] = clock or self._steady or time.time
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Begin a transaction that may write."""
+        """Begin a transaction that may write; one of which nothing would stay is refused."""
+        self._place.check()
         with _transaction(self._engine) as connection:
             yield connection
 

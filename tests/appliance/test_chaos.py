@@ -135,6 +135,29 @@ def test_a_study_whose_end_met_a_full_disk_is_answered_when_there_is_room_again(
         assert_answered_once_by_the_living(running, study)
 
 
+@pytest.mark.parametrize("put", ["renamed", "replaced"])
+def test_a_ledger_whose_file_was_moved_away_takes_nothing_until_it_is_put_back(
+    settings: Settings, tmp_path: Path, study: str, put: str
+) -> None:
+    state = tmp_path / "state"
+
+    @contextmanager
+    def moved_away() -> Iterator[None]:
+        files = sorted(state.glob("ledger.sqlite*"))
+        for file in files:
+            file.rename(state / f"away-{file.name}")
+        if put == "replaced":
+            (state / "ledger.sqlite").write_bytes((state / "away-ledger.sqlite").read_bytes())
+        yield
+        for file in files:
+            (state / f"away-{file.name}").replace(file)
+
+    with started(service_of(settings, tmp_path / "service", state)) as running:
+        end_a_try_while(running, study, moved_away)
+        assert "removed, renamed or replaced" in "".join(line.get("error", "") for line in running.lines())
+        assert_answered_once_by_the_living(running, study)
+
+
 def test_an_orthanc_whose_disk_is_full_is_not_ready_and_takes_the_answer_when_there_is_room(
     tmp_path: Path, small_disk: Path, study: str
 ) -> None:
