@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.faults import FAULTS
 from tests.chaos.storm import run
 
 app = typer.Typer(add_completion=False)
@@ -23,16 +24,26 @@ app = typer.Typer(add_completion=False)
 def main(
     studies: Annotated[int, typer.Option(min=1, max=1000, help="How many studies are sent")] = 40,
     seed: Annotated[int, typer.Option(help="Which studies, senders and faults")] = 1,
+    postgres: Annotated[bool, typer.Option(help="Keep the ledger in a PostgreSQL of its own, not in SQLite")] = False,
+    minutes: Annotated[float, typer.Option(help="Send no further study after so long; 0: send all")] = 0,
+    only: Annotated[str, typer.Option(help=f"Faults that are made, by comma; all of {', '.join(FAULTS)}")] = "",
     report: Annotated[Path | None, typer.Option("--json", help="File for what was seen, as JSON")] = None,
 ) -> None:
-    """Send studies while the appliance's parts are killed, paused and taken away; exit 1 unless all is well after.
+    """Send studies while the appliance's parts are killed, paused, cut off and taken away; exit 1 unless all is well.
 
     The order of faults and the studies follow from the seed; how they meet does not.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of everything that is to be stopped
-    seen = run(studies, seed)
-    if report is not None:
-        report.write_text(json.dumps(seen, indent=2) + "\n")
+
+    def note(seen: dict[str, Any]) -> None:
+        if report is not None:
+            report.write_text(json.dumps(seen, indent=2) + "\n")
+
+    chosen = tuple(name.strip() for name in only.split(",") if name.strip())
+    if unknown := set(chosen) - set(FAULTS):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: not one of {', '.join(FAULTS)}")
+    seen = run(studies, seed, only=chosen, on_postgres=postgres, minutes=minutes, note=note)
+    note(seen)
     _print(seen)
     if not is_well(seen):
         raise typer.Exit(1)

@@ -8,9 +8,9 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import httpx
 import pydicom
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
 
 from tests.chaos.bench import Bench
 from tests.chaos.senders import Sent
@@ -22,9 +22,13 @@ def faults_of(bench: Bench, sent: Sent, told: dict[str, Any] | None) -> list[str
     """Return what is wrong about a study; `told` is the service's record of it, None when it has none."""
     if told is None:
         return ["lost: the service does not know it"]
-    held = _held(bench, sent.uid)
+    held, broken = _held(bench, sent.uid)
     images = [one for one in held if one.Modality == "CT"]
-    wrong = [] if len(images) == sent.images else [f"lost: {len(images)} of {sent.images} images are in Orthanc"]
+    wrong = []
+    if len(images) != sent.images:
+        half = f", {broken.count('CT')} more are broken"
+        wrong.append(f"lost: {len(images)} of {sent.images} images are in Orthanc{half}; {told['state']}")
+    wrong += [f"orphan: a broken {modality} stands in Orthanc" for modality in broken if modality != "CT"]
     reports = [one for one in held if one.Modality == "SR"]
     replaced = {uid for report in reports for uid in _predecessors(report)}
     current = [report for report in reports if report.SOPInstanceUID not in replaced]
@@ -64,18 +68,27 @@ def _faults_of_answer(sent: Sent, told: dict[str, Any], report: Dataset, held: l
         yield f"orphan: {len(selections)} selections name {len(chosen)} of {len(pictures)} key images"
 
 
-def _held(bench: Bench, study_uid: str) -> list[Dataset]:
-    found = bench.orthanc.post("/tools/lookup", content=study_uid).raise_for_status().json()
-    headers = []
-    for entry in found:
-        if entry["Type"] == "Study":
-            for instance in bench.orthanc.get(f"/studies/{entry['ID']}/instances").raise_for_status().json():
-                data = bench.orthanc.get(f"/instances/{instance['ID']}/file").raise_for_status().content
-                try:
-                    headers.append(pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True))
-                except (InvalidDicomError, EOFError):  # Orthanc confirmed it and has kept half of it, or nothing
-                    continue
-    return headers
+def _held(bench: Bench, study_uid: str) -> tuple[list[Dataset], list[str]]:
+    """Return the headers of what Orthanc holds of a study, and the modality of each object that it broke.
+
+    Orthanc may have confirmed an object and kept half of it, or nothing.
+    """
+    headers: list[Dataset] = []
+    broken: list[str] = []
+    for instance in bench.orthanc.get(f"/studies/{bench.study(study_uid)}/instances").raise_for_status().json():
+        try:
+            data = bench.orthanc.get(f"/instances/{instance['ID']}/file").raise_for_status().content
+            header = pydicom.dcmread(io.BytesIO(data))
+            str(header)  # pydicom reads values when they are asked for
+            if not header.Modality or not header.SOPInstanceUID:
+                raise ValueError("cut off")
+            headers.append(header)
+        except httpx.TransportError:
+            raise
+        except Exception:  # pydicom raises nearly anything on half a file
+            series = bench.orthanc.get(f"/series/{instance['ParentSeries']}").raise_for_status().json()
+            broken.append(str(series["MainDicomTags"].get("Modality", "?")))
+    return headers, broken
 
 
 def _predecessors(report: Dataset) -> set[str]:

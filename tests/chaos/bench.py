@@ -2,41 +2,95 @@
 # SPDX-License-Identifier: Apache-2.0
 """The appliance that chaos is made in: real Orthanc, Triton and service under the supervisor, on a disk of its own.
 
-Only the network is small (it answers from its input, in milliseconds); what is tried is all the rest.
+Only the detector is small (it answers from its input, in milliseconds); what is tried is all the rest. Between the
+parts are links that can be cut off: from the service and the watch to Orthanc, to Triton and to PostgreSQL, and from
+Orthanc's plugin to the service.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 
 from appliance.inference.regions import model_processes, region_prefix
 from appliance.ledger.states import OPEN
 from appliance.settings import Settings, SupervisorSettings, TritonSettings
-from appliance.settings_sources import load_settings
 from deploy.local import records
 from deploy.local.answering import not_ready, questions
+from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
+from deploy.local.service import ServiceProcess
+from deploy.local.settings_file import write_settings
 from deploy.local.supervised import SupervisedAppliance, stop_s
-from deploy.local.supervisor import Control
+from deploy.local.supervisor import Control, Program
+from deploy.local.unprivileged import User
 from deploy.local.watch import Seen, read_seen
 from tests.appliance.inference.blob_detector import write_repository
+from tests.appliance.ledger.postgres import PostgresServer
+from tests.chaos import serve_by_clock
+from tests.chaos.links import Link
 
-STARTING_S = 180.0
+STARTING_S: Final = 600.0
+"""How patient the watch is with a server that starts, and people are with all of them: others use this machine too."""
+
+
+class _LinkedAppliance(SupervisedAppliance):
+    """The appliance whose parts reach each other by links only; Triton's own ports stay its own."""
+
+    def __init__(self, settings: Settings, by_links: Settings, clock: Path) -> None:
+        self._by_links = by_links
+        self._clock = clock
+        super().__init__(settings)
+
+    def _programs(self) -> list[Program]:
+        # What `complete` added, a password among it, holds on both sides of a link.
+        linked = {
+            "orthanc": self.settings.orthanc.model_copy(update={"url": self._by_links.orthanc.url}),
+            "triton": self.settings.triton.model_copy(update={"grpc_port": self._by_links.triton.grpc_port}),
+            "ledger": self._by_links.ledger,
+        }
+        rung = self.settings.service.model_copy(update={"port": self._by_links.service.port})
+        self._service = ServiceProcess(self.settings.model_copy(update=linked), self.state_dir / "service")
+        self._orthanc = OrthancProcess(self.settings.model_copy(update={"service": rung}), self.state_dir / "orthanc")
+        return [self._changed(program) for program in super()._programs()]
+
+    def _changed(self, program: Program) -> Program:
+        if program.name == "triton":
+            return dataclasses.replace(program, command=[*program.command[:-1], str(self._triton_file)])
+        if program.name == "service":
+            command = [serve_by_clock.__name__ if word == "appliance" else word for word in program.command]
+            environment = {**program.environment, serve_by_clock.CLOCK: str(self._clock)}
+            return dataclasses.replace(program, command=command, environment=environment)
+        return program
+
+    @property
+    def _triton_file(self) -> Path:
+        return self.state_dir / "triton" / "appliance.toml"
+
+    def start(self, user: User | None = None) -> int:
+        write_settings(self._service.settings.model_copy(update={"triton": self.settings.triton}), self._triton_file)
+        return super().start(user)
 
 
 class Bench:
     """The appliance, and who looks at it from outside; `up` and `down` once each."""
 
-    def __init__(self, folder: Path, disk_mib: int, ledger_url: str = "") -> None:
+    def __init__(self, folder: Path, disk_mib: int, *, on_postgres: bool = False) -> None:
+        self._opened = ExitStack()
         self.disk = folder / "disk"
         self.disk.mkdir(parents=True)
         self.is_mounted = disk_mib > 0 and _mount(self.disk, disk_mib)
+        self.clock = folder / "clock"
+        self.set_clock(0)
         write_repository(folder / "models")
         settings = Settings(
             triton=TritonSettings(model_repository=folder / "models"),
@@ -44,8 +98,28 @@ class Bench:
         )
         settings = with_free_ports(settings, self.disk / "state")
         intake = settings.intake.model_copy(update={"incomplete_s": 6.0, "ends_s": 6.0, "retry_longest_s": 5.0})
-        ledger = settings.ledger.model_copy(update={"url": ledger_url, "busy_s": 1.0, "lease_s": 10.0})
-        self._local = SupervisedAppliance(settings.model_copy(update={"intake": intake, "ledger": ledger}))
+        ledger = settings.ledger.model_copy(update={"busy_s": 1.0, "lease_s": 10.0})
+        settings = settings.model_copy(update={"intake": intake, "ledger": ledger})
+        self.links: dict[str, Link] = {}
+        orthanc = self._linked("orthanc", urlsplit(settings.orthanc.url).port or 0)
+        triton = self._linked("triton", settings.triton.grpc_port)
+        plugin = self._linked("plugin", settings.service.port)
+        self.postgres: PostgresServer | None = None
+        if on_postgres:
+            self.postgres = PostgresServer()
+            self._opened.callback(self.postgres.remove)
+            port = urlsplit(self.postgres.url).port or 0
+            url = self.postgres.url.replace(f":{port}/", f":{self._linked('ledger', port)}/")
+            ledger = ledger.model_copy(update={"url": url})
+        by_links = settings.model_copy(
+            update={
+                "orthanc": settings.orthanc.model_copy(update={"url": f"http://127.0.0.1:{orthanc}"}),
+                "triton": settings.triton.model_copy(update={"grpc_port": triton}),
+                "service": settings.service.model_copy(update={"port": plugin}),
+                "ledger": ledger,
+            }
+        )
+        self._local = _LinkedAppliance(settings, by_links, self.clock)
         self.settings = self._local.settings
         self.control = Control(self._local.folder / "control.sock")
         self.ledger_file = self.settings.state_dir / "ledger.sqlite"
@@ -55,7 +129,20 @@ class Bench:
             base_url=f"http://127.0.0.1:{self.settings.service.port}", timeout=30, trust_env=False
         )
 
+    def _linked(self, name: str, port: int) -> int:
+        """Put a link before a port of this machine and return the port of the link."""
+        self.links[name] = self._opened.enter_context(Link(port))
+        return self.links[name].port
+
+    def set_clock(self, ahead_s: float) -> None:
+        """Move the clock of the service."""
+        aside = self.clock.with_suffix(".new")
+        aside.write_text(f"{ahead_s}\n")
+        aside.replace(self.clock)
+
     def up(self) -> None:
+        if self.postgres is not None:
+            self.postgres.start()
         pid = self._local.start()
         log = self._local.supervisor.log
         records.write([records.record_of("supervisor", pid, "", log)], self.settings.state_dir)
@@ -64,10 +151,13 @@ class Bench:
     def down(self) -> None:
         for record in records.read(self.settings.state_dir):
             records.end(record, stop_s(self.settings))
+        if self.postgres is not None:
+            self.postgres.stop()
         self.orthanc.close()
         self.service.close()
         if self.is_mounted:
             subprocess.run(["umount", "--lazy", self.disk], check=True)
+        self._opened.close()
 
     def pid(self, server: str) -> int:
         """The process id of `orthanc`, `service`, `watch`, or `triton`, which is the server below its keeper; or 0."""
@@ -88,21 +178,51 @@ class Bench:
         return read_seen(self._local.seen)
 
     def is_well(self) -> bool:
-        settings = load_settings(self.settings.state_dir / "service" / "appliance.toml")
+        settings = self.settings
         return not any(ask() for ask in questions(settings).values()) and not not_ready(settings)
 
-    def status(self) -> dict[str, Any]:
-        document: dict[str, Any] = self.service.get("/status", params={"limit": 1000}).raise_for_status().json()
+    def status(self, study: str = "") -> dict[str, Any]:
+        """What the service says of itself and of the newest studies, or of one by Orthanc's identifier."""
+        asked = {"study": study} if study else {"limit": "1000"}
+        document: dict[str, Any] = self.service.get("/status", params=asked).raise_for_status().json()
         return document
+
+    def study(self, uid: str) -> str:
+        """Return Orthanc's identifier of a study; empty when it holds none."""
+        found = self.orthanc.post("/tools/lookup", content=uid).raise_for_status().json()
+        return next((str(entry["ID"]) for entry in found if entry["Type"] == "Study"), "")
+
+    def burden(self) -> dict[str, dict[str, int]]:
+        """The memory (MiB) and the descriptors of each server; of one that is just being started, nothing."""
+        found = {}
+        for server in ("orthanc", "triton", "service"):
+            process = Path(f"/proc/{self.pid(server)}")
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                pages = int((process / "statm").read_text().split()[1])
+                descriptors = len(list((process / "fd").iterdir()))
+                found[server] = {"memory_mib": round(pages * 4096 / 2**20), "descriptors": descriptors}
+        return found
 
     def has_settled(self) -> bool:
         """Whether all is well, no study is received and no job is on its way."""
+        return self.is_idle() and self.is_well()
+
+    def is_idle(self) -> bool:
+        """Whether the service answers, receives no study and has no job on its way."""
         try:
             told = self.status()
         except httpx.HTTPError:
             return False
         waits = any(study["state"] in ("receiving", "incomplete") for study in told["studies"])
-        return not waits and not any(told["jobs"].get(state) for state in OPEN) and self.is_well()
+        return not waits and not any(told["jobs"].get(state) for state in OPEN)
+
+    def waiting(self) -> int:
+        """How many answers are on their way; 0 while the service does not say."""
+        try:
+            jobs = self.service.get("/status", params={"limit": "1"}, timeout=5).raise_for_status().json()["jobs"]
+        except httpx.HTTPError:
+            return 0
+        return sum(jobs.get(state, 0) for state in OPEN)
 
     def wait_until(self, holds: Callable[[], bool], patience_s: float) -> bool:
         """Wait until something holds; return whether it did in time."""

@@ -18,6 +18,7 @@ from random import Random
 from typing import Final
 
 from tests.chaos.bench import Bench
+from tests.chaos.links import Conduct
 
 Fault = Callable[[Bench, Random], None]
 _LONGEST_PAUSE_S: Final = 12.0
@@ -100,6 +101,43 @@ def _kill_all(bench: Bench, _: Random) -> None:
     _send([*pids, *bench.model_processes()], signal.SIGKILL)
 
 
+def _link(conduct: Conduct) -> Fault:
+    """One link, or all of them, behaves so for a while."""
+
+    def misbehave(bench: Bench, random: Random) -> None:
+        links = [*bench.links.values()]
+        chosen = random.choice([*([link] for link in links), links])
+        try:
+            for link in chosen:
+                link.behave(conduct)
+            time.sleep(random.uniform(0.5, _LONGEST_PAUSE_S))
+        finally:
+            for link in chosen:
+                link.behave(Conduct.OPEN)
+
+    return misbehave
+
+
+def _move_clock(bench: Bench, random: Random) -> None:
+    """Move the service's clock by up to a day; half of the time the service starts anew meanwhile."""
+    try:
+        bench.set_clock(random.choice((-1, 1)) * random.choice((30.0, 3600.0, 86_400.0)))
+        if random.random() < 0.5:
+            _send([bench.pid("service")], signal.SIGKILL)
+        time.sleep(random.uniform(0.5, _LONGEST_PAUSE_S))
+    finally:
+        bench.set_clock(0)
+
+
+def _stop_postgres(bench: Bench, random: Random) -> None:
+    assert bench.postgres is not None
+    bench.postgres.stop()
+    try:
+        time.sleep(random.uniform(0.5, _LONGEST_PAUSE_S))
+    finally:
+        bench.postgres.start()
+
+
 FAULTS: Final[dict[str, Fault]] = {
     **{f"{server} killed": _kill(server) for server in ("orthanc", "triton", "service", "watch")},
     **{f"{server} paused": _pause(server) for server in ("orthanc", "triton", "service")},
@@ -108,11 +146,21 @@ FAULTS: Final[dict[str, Fault]] = {
     "model process paused": _pause_model_process,
     "all killed": _kill_all,
     "ledger locked": _lock_ledger,
+    "ledger stopped": _stop_postgres,
     "disk filled": _fill_disk,
+    **{f"network {conduct.value}": _link(conduct) for conduct in Conduct if conduct is not Conduct.OPEN},
+    "clock moved": _move_clock,
 }
 
 
 def faults_for(bench: Bench) -> dict[str, Fault]:
-    """Return the faults that can be made here: only a disk of its own is filled, and only a file is locked."""
-    apart = {"disk filled": bench.is_mounted, "ledger locked": not bench.settings.ledger.url}
+    """Return the faults that can be made here.
+
+    Only a disk of its own is filled, only a file is locked, and only PostgreSQL is stopped.
+    """
+    apart = {
+        "disk filled": bench.is_mounted,
+        "ledger locked": bench.postgres is None,
+        "ledger stopped": bench.postgres is not None,
+    }
     return {name: fault for name, fault in FAULTS.items() if apart.get(name, True)}

@@ -18,8 +18,9 @@ from tests.chaos.storm import run
 
 
 @pytest.mark.end_to_end
-def test_no_study_is_lost_or_answered_twice_while_all_parts_are_killed() -> None:
-    faults = ("orthanc killed", "triton killed", "model process killed", "service killed", "ledger locked")
+def test_no_study_is_lost_or_answered_twice_while_all_parts_are_killed_and_cut_off() -> None:
+    killed = ("orthanc killed", "triton killed", "model process killed", "service killed")
+    faults = (*killed, "ledger locked", "network cut", "clock moved")
     seen = run(studies=8, seed=3, gap_s=(0.2, 1.0), only=faults)
     assert is_well(seen), seen
     assert set(seen["faults"]) == set(faults)
@@ -44,7 +45,7 @@ class TestAudit:
     def kinds(
         self, held: list[Dataset], told: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch, readable: bool = True
     ) -> set[str]:
-        monkeypatch.setattr(audit, "_held", lambda *_: held)
+        monkeypatch.setattr(audit, "_held", lambda *_: (held, []))
         sent = Sent("1.2", 12, "at once", readable)
         return {fault.partition(":")[0] for fault in audit.faults_of(None, sent, told)}  # type: ignore[arg-type]
 
