@@ -58,7 +58,11 @@ def _folder(text: str) -> Path:
     if not text.strip():
         raise typer.BadParameter("it is empty and names no folder; . is the present one")
     path = Path(text)
-    if path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:  # a name that is too long, or leads in a circle
+        raise typer.BadParameter(f"{text} can be no folder: {error.strerror}") from error
+    if is_file:
         raise typer.BadParameter(f"{text} is a file")
     return path
 

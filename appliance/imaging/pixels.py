@@ -46,6 +46,9 @@ that what is lower is padding that nobody declared, and would ring when the imag
 _HIGHEST_HU = 32767
 _NO_TISSUE_HU = -500
 """Padding up to here cannot be confused with anything in a head, wherever it stands."""
+_RLE_AT_MOST = 1.25
+"""Run-length coding makes pixels longer by a 128th and a byte or two a row at most (PS3.5 Annex G)."""
+_RLE_HEADERS = 1024
 _BELOW_ALL_AIR_HU = -1150
 _MUCH_OF_AN_IMAGE = 0.1
 _ONE_VALUE = 0.5
@@ -230,7 +233,12 @@ def _words(data: bytes, instance: Instance, form: PixelFormat) -> NDArray[np.uns
 def _look_before_decoding(frame: bytes, syntax: UID, header: Dataset, form: PixelFormat) -> None:
     """Refuse a compressed frame that was cut short or is not of the size that the header says."""
     if syntax == RLELossless:
-        return  # its decoder counts the bytes that it is to make
+        # Its decoder makes all that the frame holds before it compares that with the matrix: 64 bytes of each.
+        if len(frame) > _RLE_AT_MOST * form.byte_count + _RLE_HEADERS:
+            raise _refusal(
+                header, RefusalCode.BAD_PIXELS, "the run-length coded pixel data is longer than any such image"
+            )
+        return
     if syntax in JPEGTransferSyntaxes or syntax in JPEGLSTransferSyntaxes:
         size = jpeg_size(frame)
         if not jpeg_is_whole(frame):

@@ -114,6 +114,14 @@ def test_no_hemorrhage_found_in_a_part_is_printed_with_the_part(capsys: pytest.C
     assert "12 of 30 slices, 60 mm" in printed
 
 
+def test_a_name_that_is_too_long_for_any_folder_is_told_in_a_sentence(tmp_path: Path) -> None:
+    for words in (["analyze", str(tmp_path), "--out", "a" * 300], ["analyze", "a" * 300, "--out", str(tmp_path)]):
+        done = CliRunner().invoke(cli.app, words, env={"COLUMNS": "600"})
+        assert done.exit_code == cli.USAGE
+        assert "File name too long" in done.stderr
+        assert isinstance(done.exception, SystemExit)
+
+
 @pytest.mark.parametrize("where", ["", " "])
 def test_an_empty_name_of_a_folder_is_not_the_present_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str

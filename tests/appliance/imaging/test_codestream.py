@@ -102,3 +102,25 @@ def test_a_stream_that_claims_to_be_huge_is_refused_and_not_decoded(
         at = frame.index(b"\xff\xf7" if syntax == "JPEG-LS" else b"\xff\xc3")
         huge = frame[: at + 5] + struct.pack(">2H", 60_000, 60_000) + frame[at + 9 :]
     assert refusal_with(dataset, huge) is RefusalCode.BAD_PIXELS
+
+
+def test_run_lengths_that_make_more_than_the_image_are_refused_before_they_are_made(
+    compressed: Callable[[str], Dataset],
+) -> None:
+    """16 MB of runs of 128 zeros would make 1 GB."""
+    dataset = compressed("RLE")
+    bomb = struct.pack("<16I", 2, 64, 64 + 10, *[0] * 13) + b"\x81\x00" * 8_000_000
+    dataset.PixelData = encapsulate([bomb])
+    dataset["PixelData"].is_undefined_length = True
+    data = file(dataset)
+    with pytest.raises(RefusedError, match="longer than any such image") as caught:
+        hounsfield(data, parse_instance("ref", data))
+    assert caught.value.refusals[0].code is RefusalCode.BAD_PIXELS
+
+
+def test_run_lengths_of_the_least_compressible_image_are_read() -> None:
+    noise = np.random.default_rng(0).integers(0, 65536, (130, 130))
+    dataset = image(noise, (0, 0, 0), BitsStored=16, HighBit=15)
+    dataset.compress(RLELossless)
+    data = file(dataset)
+    assert hounsfield(data, parse_instance("ref", data)).shape == (130, 130)
