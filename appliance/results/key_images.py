@@ -106,14 +106,17 @@ def key_images(
     covered: Coverage,
     *,
     compressed: bool = True,
+    burned_in: bool = False,
 ) -> tuple[KeyImage, ...]:
     """Return a key image of each of `slices` (Z indices), numbered in their order.
+
+    With `burned_in` text was seen in the pixels of the source, and all key images say so of theirs.
 
     Until they are drawn they hold on to the HU of their own slices, not to the volume.
     """
     return tuple(
         KeyImage(
-            _capture(volume, heading, index, number),
+            _capture(volume, heading, index, number, burned_in),
             partial(
                 _picture,
                 volume.hu[index].copy(),
@@ -237,7 +240,7 @@ def _share(box: Box, other: Box) -> float:
     return max(high, 0) * max(wide, 0) / area if area > 0 else 0.0
 
 
-def _capture(volume: Volume, heading: Heading, index: int, number: int) -> Dataset:
+def _capture(volume: Volume, heading: Heading, index: int, number: int, burned_in: bool) -> Dataset:
     """Return the Secondary Capture of a slice without its pixels, Rows and Columns."""
     capture = Dataset()
     heading.write(capture, kinds.KEY_IMAGES, SecondaryCaptureImageStorage, instance=number)
@@ -246,8 +249,9 @@ def _capture(volume: Volume, heading: Heading, index: int, number: int) -> Datas
     capture.DateOfSecondaryCapture = capture.ContentDate
     capture.TimeOfSecondaryCapture = capture.ContentTime
     capture.BodyPartExamined = "HEAD"
-    # What the source has drawn into it is drawn here too.
-    capture.BurnedInAnnotation = "YES" if text(volume.headers[index], "BurnedInAnnotation").upper() == "YES" else "NO"
+    # What the source has drawn into it is drawn here too, a name perhaps, whether its header says so or not.
+    declared = text(volume.headers[index], "BurnedInAnnotation").upper() == "YES"
+    capture.BurnedInAnnotation = "YES" if burned_in or declared else "NO"
     capture.RecognizableVisualFeatures = "NO"
     capture.LossyImageCompression = "00"
     capture.PatientOrientation = ["L", "P"]

@@ -16,7 +16,7 @@ from pydicom import Dataset
 
 from appliance.coverage.coverage import Coverage
 from appliance.findings.finding import Finding
-from appliance.imaging.flaws import Flaw
+from appliance.imaging.flaws import Flaw, FlawCode
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
 from appliance.log import describe
@@ -165,6 +165,7 @@ def _key_images(draft: Draft) -> Iterable[KeyImage]:
         draft.slices,
         draft.covered,
         compressed=draft.settings.results.compress_key_images,
+        burned_in=any(flaw.code is FlawCode.BURNED_IN for flaw in draft.flaws),
     )
 
 

@@ -18,6 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from appliance.errors import DrawingError
 from appliance.findings.find import find
+from appliance.imaging.flaws import Flaw, FlawCode
 from appliance.imaging.volume import Turn
 from appliance.reading.contract import HemorrhageType
 from appliance.reading.detections import Box, DismissedProposal
@@ -267,6 +268,19 @@ def test_no_identity_is_in_the_pixels() -> None:
         assert capture.BurnedInAnnotation == "NO"
         assert capture.Modality == "OT"
         assert capture.ImageType == ["DERIVED", "SECONDARY"]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+@pytest.mark.parametrize("declared", ["YES", "NO", ""])
+def test_text_that_was_seen_or_declared_in_the_source_is_said_to_be_in_the_key_images(
+    seen: bool, declared: str
+) -> None:
+    volume = made_volume()
+    for header in volume.headers:
+        header.BurnedInAnnotation = declared
+    flaws = [Flaw(FlawCode.BURNED_IN, "text or marks seem to be drawn into 1 of 12 slices")] if seen else []
+    told = {capture.BurnedInAnnotation for capture in captures(answered(volume, flaws=flaws))}
+    assert told == {"YES" if seen or declared == "YES" else "NO"}
 
 
 def test_pictures_are_the_same_whichever_way_planes_are_stored() -> None:
