@@ -164,6 +164,11 @@ class Metrics:
             registry=self.registry,
         )
         self.disk_size = Gauge("hemorrhage_disk_size_bytes", "Size of these disks", ["place"], registry=self.registry)
+        self.certificate_expires = Gauge(
+            "hemorrhage_certificate_expires_timestamp_seconds",
+            "When the certificate that others are shown ends; not a number without one",
+            registry=self.registry,
+        )
         self.archive_bytes = Gauge(
             "hemorrhage_archive_bytes", "What Orthanc stores, by its own account", registry=self.registry
         )
@@ -204,6 +209,7 @@ class Metrics:
         for place in ("state", "orthanc"):  # not known until it is looked at: no alert asks for 0
             self.disk_free.labels(place).set(float("nan"))
             self.disk_size.labels(place).set(float("nan"))
+        self.certificate_expires.set(float("nan"))
         for why in ("age", "size"):
             self.removed.labels(why)
         for why in ("no account", "role"):

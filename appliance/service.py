@@ -411,6 +411,8 @@ class Service:
                 self._log.info("certificate renewed")
         except SettingsError as error:  # the older one is answered with until the new one can be used
             self._log.error("certificate not renewed", error=describe(error))
+        if self._certificate is not None and self._certificate.expires is not None:
+            self._metrics.certificate_expires.set(self._certificate.expires)
 
     def _take_up(self) -> None:
         left = self._leases.take_up()

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +21,8 @@ class Certificate:
     ----------
     context
         What a server needs of it.
+    expires
+        Unix time after which others no longer trust it; None where the file does not say it as certificates do.
     """
 
     def __init__(self, certificate: Path, key: Path) -> None:
@@ -52,6 +56,7 @@ class Certificate:
             # Tried on another context first: a load that fails would leave this one with half of a pair.
             for context in (_context(), self.context):
                 context.load_cert_chain(certificate, key, _no_password)
+            self.expires = _expires(certificate.read_text(errors="replace"))
         except OSError as error:
             raise SettingsError(
                 f"access.certificate = {certificate}, access.key = {key}: cannot be used "
@@ -68,6 +73,41 @@ class Certificate:
             except OSError:
                 found.append(None)
         return found
+
+
+def _expires(pem: str) -> float | None:
+    """Return the end of the validity of the first certificate in PEM text, Unix time.
+
+    The field stands in the order of RFC 5280, 4.1: version (tagged 0, may be absent), serial number, signature, issuer,
+    validity.
+    """
+    begin, end = pem.find("-----BEGIN CERTIFICATE"), pem.find("-----END CERTIFICATE-----")
+    try:
+        der = ssl.PEM_cert_to_DER_cert(pem[begin:end] + "-----END CERTIFICATE-----")
+        _, certificate = next(_elements(der))
+        _, body = next(_elements(certificate))
+        fields = [element for element in _elements(body) if element[0] != 0xA0]
+        _, (tag, told) = _elements(fields[3][1])
+        form = "%y%m%d%H%M%SZ" if tag == 0x17 else "%Y%m%d%H%M%SZ"  # UTCTime, GeneralizedTime
+        return datetime.strptime(told.decode("ascii"), form).replace(tzinfo=UTC).timestamp()
+    except (ValueError, IndexError, StopIteration):
+        return None
+
+
+def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield tag and content of each element of DER, one after the other. Raises `IndexError` where it is cut off."""
+    at = 0
+    while at < len(der):
+        tag, length = der[at], der[at + 1]
+        at += 2
+        if length & 0x80:
+            size = length & 0x7F
+            length = int.from_bytes(der[at : at + size], "big")
+            at += size
+        if at + length > len(der):
+            raise IndexError("cut off")
+        yield tag, der[at : at + length]
+        at += length
 
 
 def _context() -> ssl.SSLContext:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 import ssl
+import time
 from pathlib import Path
 
 import httpx
@@ -17,7 +18,7 @@ from appliance.settings import Settings
 from appliance.settings_sources import load_settings
 from appliance.web.accounts import Role, new_account, write_accounts
 from deploy.local.ports import free_ports
-from tests.appliance.running import Running
+from tests.appliance.running import Running, until
 from tests.certificates import Authority
 
 
@@ -45,6 +46,14 @@ def test_others_are_let_in_over_tls_by_account_and_the_trail_says_who_looked(
                 others.post(f"/series/{'-'.join(['0a1b2c3d'] * 5)}/analyze", auth=("anna", secret)).status_code == 403
             )
             assert others.get("/health/live").json() == {"live": True}
+            name = "hemorrhage_certificate_expires_timestamp_seconds "
+
+            def told_end() -> float:
+                lines = others.get("/metrics", auth=("anna", secret)).text.splitlines()
+                return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+
+            until(lambda: told_end() > 0, "told when the certificate ends")
+            assert 0 < told_end() - time.time() <= 86_400
         assert running.get("/status")["version"]
     finally:
         assert running.end(signal.SIGTERM) == 0
