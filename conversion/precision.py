@@ -135,8 +135,11 @@ class Verdict:
         }
 
 
-def judge(reference: Sequence[Outcome], engine: Sequence[Outcome]) -> Verdict:
+def judge(reference: Sequence[Outcome], engine: Sequence[Outcome], golden_fault: str | None = None) -> Verdict:
     """Return the verdict on an engine by what it and the reference found in the same studies, in the same order.
+
+    `golden_fault` is how its answer to the golden chunk differs from the recorded one (`golden_matches`): a server that
+    gives such an answer never becomes ready.
 
     Raises
     ------
@@ -162,6 +165,8 @@ def judge(reference: Sequence[Outcome], engine: Sequence[Outcome]) -> Verdict:
         # Blood of a kind that no study has, and that neither finds, has no Dice.
         if not fall <= MOST_DICE + _ROUNDING and not (math.isnan(before.dice[kind]) and math.isnan(after.dice[kind])):
             faults.append(f"Dice of {kind} falls by {fall:.4f}, more than {MOST_DICE:g}")
+    if golden_fault is not None:
+        faults.append(f"the golden chunk: {golden_fault}")
     auc_95, dice_95 = _intervals(reference, engine)
     return Verdict(after, auc_fall, auc_95, dice_fall, dice_95, tuple(faults))
 

@@ -27,6 +27,7 @@ from rich.console import Console
 from appliance.reading import contract
 from appliance.reading.contract import chunks
 from appliance.reading.detections import Run
+from appliance.reading.golden import golden_chunk, golden_matches, golden_summary
 from conversion import precision, studies, triton_model
 from conversion.checks import check
 from conversion.half import halved
@@ -124,7 +125,15 @@ def run(wanted: Wanted, console: Console) -> dict[str, Any]:
         )
     outcomes = {name: [one.kept(entry) for entry in entries] for name, one in readings.items()}
     reference = outcomes[REFERENCE.name]
-    verdicts = {engine.name: precision.judge(reference, outcomes[engine.name]) for engine in engines}
+    golden = golden_summary(readings[REFERENCE.name].load(wanted.threads)(golden_chunk()))
+    verdicts = {
+        engine.name: precision.judge(
+            reference,
+            outcomes[engine.name],
+            golden_matches(golden, readings[engine.name].load(wanted.threads)(golden_chunk())),
+        )
+        for engine in engines
+    }
     files = {FULL, *(engine.file for engine in engines)}
     report = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),

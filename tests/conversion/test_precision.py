@@ -44,6 +44,12 @@ def test_an_engine_that_answers_as_the_reference_does_passes() -> None:
     assert verdict.figures.dice == dict.fromkeys(KINDS, pytest.approx(0.8))
 
 
+def test_an_engine_that_answers_the_golden_chunk_otherwise_does_not_pass() -> None:
+    verdict = judge(studies(), studies(), "a score is 0.5, not 0.3 ± 0.1")
+    assert not verdict.passed
+    assert verdict.faults == ("the golden chunk: a score is 0.5, not 0.3 ± 0.1",)
+
+
 @pytest.mark.parametrize(("missed", "passes"), [(20, True), (21, False)])
 def test_auc_may_fall_by_two_thousandths(missed: int, passes: bool) -> None:
     # Of 100 x 100 pairs: a study with blood scores below so many without.
