@@ -76,8 +76,8 @@ REFERENCE: Final = Engine("onnxruntime-fp32", FULL, None, frozenset())
 """What every other engine is judged by, and what runs where no other may."""
 ENGINES: Final = (
     Engine("openvino-int8-bf16", BYTES, "bf16", frozenset({"avx512_bf16", "avx512_vnni"})),
-    Engine("openvino-int8", BYTES, "f32", frozenset({"avx2"})),
     Engine("openvino-bf16", FULL, "bf16", frozenset({"avx512_bf16"})),
+    Engine("openvino-int8", BYTES, "f32", frozenset({"avx2"})),
     Engine("openvino-fp32", FULL, "f32", frozenset({"avx2"})),
     REFERENCE,
 )

@@ -118,7 +118,7 @@ def test_an_engine_that_is_asked_for_serves_alone(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "flags", "says"),
     [
-        ("int8", AVX512, "is none of auto, openvino-int8-bf16, openvino-int8, "),
+        ("int8", AVX512, "is none of auto, openvino-int8-bf16, openvino-bf16, "),
         ("openvino-bf16", AVX2, "this CPU has no avx512_bf16"),
         ("openvino-int8", AVX2, "has not passed the precision gate"),
     ],
