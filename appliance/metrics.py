@@ -96,7 +96,7 @@ class Metrics:
         )
         self.unmarked = Counter(
             "hemorrhage_unmarked_answers",
-            "Answers that stand without their mark, which routing works on, because Orthanc did not take it",
+            "Answers that stand without their mark, so that nothing routes them, because Orthanc did not take it",
             registry=self.registry,
         )
         self.read_ahead = Counter(
@@ -112,9 +112,9 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
-        self.postponed = Counter(
+        self.job_postponements = Counter(
             "hemorrhage_job_postponements",
-            "Tries of a job that ended because Orthanc, Triton or the ledger did not answer",
+            "Tries of a job that ended because Orthanc, Triton or the ledger did not answer; the job is tried again",
             registry=self.registry,
         )
         self.reachable = Gauge(
@@ -139,9 +139,10 @@ class Metrics:
             "Series in Orthanc that could not be looked at so far; each is looked at again",
             registry=self.registry,
         )
-        self.postponed_studies = Gauge(
-            "hemorrhage_postponed_studies",
-            "Studies that wait because the queue is full; each is queued when there is room",
+        self.studies_without_room = Gauge(
+            "hemorrhage_studies_without_room",
+            "Studies that found the queue full (intake.queue_most) and have no job yet; each is decided when there is "
+            "room",
             registry=self.registry,
         )
         self.orthanc_clock_ahead = Gauge(

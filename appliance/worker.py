@@ -348,7 +348,7 @@ class Worker:
             self._metrics.step.labels(step).observe(ms / 1000)
 
     def _postpone(self, job: Job, error: Exception) -> None:
-        self._metrics.postponed.inc()
+        self._metrics.job_postponements.inc()
         next_try = self._clock() + self._pause_s(job)
         self._ledger.jobs.postpone(job, describe(error), next_try)
         self._log.warning("job waits", error=describe(error), tries=job.tries)

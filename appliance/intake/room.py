@@ -36,7 +36,7 @@ class Room:
         As the queue itself is ordered: those seen as they came first, then by priority, then by their last instance.
         """
         self._postponed = {study.id: self._postponed[study.id] for study in followed if self.is_postponed(study)}
-        self._metrics.postponed_studies.set(len(self._postponed))
+        self._metrics.studies_without_room.set(len(self._postponed))
         return sorted(
             followed,
             key=lambda study: (not study.live, -self._postponed.get(study.id, (0.0, ROUTINE))[1], study.quiet_from),
@@ -59,4 +59,4 @@ class Room:
         if not self.is_postponed(study):
             self._postponed[study.id] = study.quiet_from, priority
             self._ledger.studies.explain(study, f"the queue is full ({self._most} studies): decided when there is room")
-            self._metrics.postponed_studies.set(len(self._postponed))
+            self._metrics.studies_without_room.set(len(self._postponed))

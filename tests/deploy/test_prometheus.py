@@ -12,6 +12,10 @@ from prometheus_client import Metric
 
 from appliance.ledger.states import JobState
 from appliance.metrics import Metrics
+from appliance.settings import Settings
+from deploy.local.orthanc import OrthancProcess
+from deploy.local.ports import with_free_ports
+from tests.appliance.stand_in import head_series
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -21,7 +25,7 @@ RULES = FOLDER / "rules" / "hemorrhage.rules.yml"
 def promtool(*arguments: str | Path) -> str:
     """Return what promtool says; a fault fails the test with it."""
     done = subprocess.run(
-        ["promtool", *arguments], capture_output=True, text=True, cwd=FOLDER, check=False, timeout=120
+        ["promtool", *arguments], capture_output=True, text=True, cwd=FOLDER, check=False, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -65,6 +69,20 @@ def test_every_metric_and_label_that_a_rule_names_exists() -> None:
     for name, labels in named:
         assert name in known, name
         assert set(re.findall(r"(\w+)=", labels)) <= known[name], (name, labels)
+
+
+def test_orthanc_counts_a_job_that_failed_under_the_name_that_the_rules_ask_for(tmp_path: Path) -> None:
+    named = set(re.findall(r"\borthanc_\w+", RULES.read_text()))
+    assert named == {"orthanc_jobs_failed"}
+    settings = with_free_ports(Settings(), tmp_path)
+    away = settings.orthanc.model_copy(update={"receivers": ("AWAY=AWAY@127.0.0.1:1",)})
+    settings = settings.model_copy(update={"orthanc": away})
+    with OrthancProcess(settings, tmp_path / "orthanc", doorbell=False) as orthanc, orthanc.client() as client:
+        assert "orthanc_jobs_failed 0 " in client.get("/tools/metrics-prometheus").text
+        stored = client.post("/instances", content=head_series("1.2.3")[0]).raise_for_status().json()["ID"]
+        sent = client.post("/modalities/AWAY/store", json={"Resources": [stored], "Synchronous": True})
+        assert sent.is_server_error
+        assert "orthanc_jobs_failed 1 " in client.get("/tools/metrics-prometheus").text
 
 
 def test_every_state_and_bucket_that_a_rule_names_exists() -> None:

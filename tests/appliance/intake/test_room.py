@@ -57,14 +57,14 @@ def test_a_study_that_finds_the_queue_full_waits_and_is_answered_when_there_is_r
         send(narrow, study)
         narrow.quiet()
         assert len(queued(narrow)) <= 2
-    assert "hemorrhage_postponed_studies 3.0" in generate_latest(narrow.metrics.registry).decode()
+    assert "hemorrhage_studies_without_room 3.0" in generate_latest(narrow.metrics.registry).decode()
     answered = []
     for left in (2, 2, 2, 2, 1):
         assert len(queued(narrow)) == left
         answered.append(answer_next(narrow))
     assert answered == studies
     assert narrow.ledger.jobs.claim("tester", 60) is None
-    assert "hemorrhage_postponed_studies 0.0" in generate_latest(narrow.metrics.registry).decode()
+    assert "hemorrhage_studies_without_room 0.0" in generate_latest(narrow.metrics.registry).decode()
 
 
 def test_an_emergency_is_let_in_before_those_that_waited_longer(narrow: Desk) -> None:
