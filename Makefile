@@ -79,6 +79,7 @@ sbom: $(AUDIT)  ## what a site's machine gets, with hashes, as CycloneDX in var/
 	  --of JSON --output-reproducible -o var/sbom/$$list.cdx.json && echo var/sbom/$$list.cdx.json || exit 1; done
 
 audit: $(AUDIT)  ## known vulnerabilities of what a site's machine gets; asks PyPI
+	@.venv-audit/bin/python environments/advisories.py
 	@for list in service triton; do .venv-audit/bin/pip-audit --strict --require-hashes --disable-pip \
 	  -r environments/$$list.lock || exit 1; done
 
