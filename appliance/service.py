@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Final
 
+import httpx
 import structlog
 
 from appliance import __version__
@@ -59,6 +60,8 @@ from appliance.private import be_private, close_to_others
 from appliance.results.warm_up import warm_up
 from appliance.settings import Settings
 from appliance.state_folder import StateFolder
+from appliance.systemd import READY, STOPPING, be_watched, notify
+from appliance.transport import bounded_client
 from appliance.trial import Trial
 from appliance.web.accounts import Accounts
 from appliance.web.app import OwnResultError, WebApp
@@ -69,6 +72,7 @@ from appliance.web.looks import Looks
 from appliance.worker import Worker
 
 _STOPPING_S: Final = 5.0
+_LIVE_S: Final = 5.0
 _REQUEST_S: Final = 5.0
 """About how long one answer that was asked for takes."""
 _CLOCK_FOLLOWED_EVERY_S: Final = 60.0
@@ -319,6 +323,21 @@ class Service:
         ended = [thread.name for thread in threads if thread.ident is not None and not thread.is_alive()]
         return ended + ["intake"] * self._intake.is_stuck() + self._leases.stalled()
 
+    def fault(self) -> str:
+        """Return why the service is not live, asked as others ask it, over HTTP; empty when it is."""
+        host = self._settings.service.host
+        named = f"[{host}]" if ":" in host else host
+        try:
+            with bounded_client(f"http://{named}:{self._settings.service.port}", timeout_s=_LIVE_S) as client:
+                answer = client.get("/health/live")
+        except (httpx.HTTPError, ApplianceError) as error:
+            return f"/health/live does not answer ({type(error).__name__})"
+        return "" if answer.status_code == httpx.codes.OK else f"/health/live answers {answer.status_code}"
+
+    def log_fault(self, fault: str) -> None:
+        """Log why the service is not live."""
+        self._log.error("not live", fault=fault)
+
     def model(self) -> dict[str, str] | None:
         """Return which model answers and what runs it, None while that is not known."""
         return self._room.model()
@@ -473,9 +492,11 @@ def serve(settings: Settings, room: ReadingRoom | None = None) -> None:
         signal.signal(number, lambda *_: stopping.set())
     service = Service(settings, room)
     service.start()
+    notify(READY)
     try:
-        stopping.wait()
+        be_watched(service.fault, stopping, service.log_fault)
     finally:
+        notify(STOPPING)
         service.stop()
 
 

@@ -14,7 +14,7 @@ from appliance.settings import Settings
 def check_settings(settings: Settings) -> Iterator[Check]:
     """Look for environment variables that were meant as settings."""
     file = type(settings).model_config.get("toml_file")
-    known = {"APPLIANCE_SETTINGS"}
+    known = {"APPLIANCE_SETTINGS", "APPLIANCE_SECRETS"}
     for name in type(settings).model_fields:
         section = getattr(settings, name)
         fields = getattr(type(section), "model_fields", {})

@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A copy of the ledger from before an upgrade, and which migration it has had.
+
+An SQLite ledger is copied by SQLite's own means, whoever writes it meanwhile. One on PostgreSQL is the site's, with
+backups of the site: other machines may work on it, so that taking it back would undo their work.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from appliance.errors import UnavailableError
+from appliance.settings import Settings
+
+
+def ledger_file(settings: Settings) -> Path | None:
+    """Return the file of an SQLite ledger, None when it is on a server."""
+    scheme, _, path = settings.ledger_url.partition(":///")
+    return Path(path) if scheme.startswith("sqlite") else None
+
+
+def revision(file: Path) -> str:
+    """Return which migration a ledger has had last, empty when it has none or is not there."""
+    if not file.exists():
+        return ""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as ledger, suppress(sqlite3.Error):
+        row = ledger.execute("SELECT version_num FROM alembic_version").fetchone()
+        return str(row[0]) if row else ""
+    return ""
+
+
+def copy_ledger(file: Path, folder: Path, version: str) -> Path:
+    """Copy a ledger into `folder`, named after the version that wrote it, and return the copy.
+
+    Raises `UnavailableError` when it cannot be copied or the copy is not whole.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    copy = folder / f"ledger-{version}-{stamp}.sqlite"
+    try:
+        with closing(sqlite3.connect(file)) as ledger, closing(sqlite3.connect(copy)) as target:
+            ledger.backup(target)
+            whole = target.execute("PRAGMA quick_check").fetchone()
+    except sqlite3.Error as error:
+        copy.unlink(missing_ok=True)
+        raise UnavailableError(f"{file} cannot be copied to {folder}: {error}") from error
+    if whole != ("ok",):
+        raise UnavailableError(f"{file} is damaged: {whole[0] if whole else 'nothing can be read'}")
+    copy.chmod(0o600)
+    return copy
+
+
+def take_back(copy: Path, file: Path) -> None:
+    """Put a copy in the ledger's place, with the owner that the ledger has; nobody may have it open."""
+    owner = file.stat() if file.exists() else file.parent.stat()
+    aside = file.with_name(f".{file.name}.back")
+    shutil.copyfile(copy, aside)
+    aside.chmod(0o600)
+    shutil.chown(aside, owner.st_uid, owner.st_gid)
+    for part in ("-wal", "-shm"):
+        file.with_name(file.name + part).unlink(missing_ok=True)
+    aside.replace(file)

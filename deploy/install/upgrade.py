@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Puts a new version in the place of the one that runs, and takes it back when it is not well.
+
+The new version lies beside the old one before anything is stopped. Orthanc goes on taking studies while the ledger is
+copied, and is down only for its own restart; what comes meanwhile is answered afterwards.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from appliance.errors import ApplianceError, UnavailableError
+from appliance.settings import Settings
+from deploy.install.accounts import make_folders, make_secrets, make_users, share_settings
+from deploy.install.console import say, warn
+from deploy.install.layout import TARGET, UNITS, Layout
+from deploy.install.ledger_copy import copy_ledger, ledger_file, revision, take_back
+from deploy.install.units import systemctl, write_units
+from deploy.install.wellness import await_well, journal_of
+
+_READERS = ("hemorrhage-service.service", "hemorrhage-triton.service")
+
+
+def upgrade(layout: Layout, settings: Settings, new: str, patience_s: float, *, ledger_has_backup: bool) -> None:
+    """Let version `new`, which lies beside the one that runs, take over.
+
+    Raises `UnavailableError` when it is not well within `patience_s`: then the old version runs again, with the ledger
+    as it was when the new one had changed its tables.
+    """
+    old = layout.current_version()
+    file = ledger_file(settings)
+    if file is None and not ledger_has_backup:
+        raise UnavailableError(
+            "the ledger is on a server (ledger.url), which other machines may use: back it up by its own means, and "
+            "then call this with --ledger-has-backup. Nothing has been changed"
+        )
+    say(f"stopping the service of {old}; Orthanc goes on taking studies")
+    systemctl("stop", *_READERS)
+    copy, before = None, ""
+    try:
+        if file is not None and file.exists():
+            copy, before = copy_ledger(file, layout.backups, old), revision(file)
+            say(f"the ledger is copied to {copy}")
+        make_users()
+        make_folders(layout)
+        make_secrets(layout)
+        share_settings(layout)
+        layout.switch(new)
+        write_units(layout, settings)
+        systemctl("daemon-reload")
+        say(f"starting {new}, which has {patience_s:.0f} s to get well")
+        systemctl("restart", "--no-block", *UNITS)
+        seen = await_well(layout, settings, patience_s)
+        if seen.fault:
+            warn(f"{seen.report}\n{journal_of()}")
+            raise UnavailableError(seen.fault)
+    except BaseException as error:
+        warn(f"{new} is not well: {error if isinstance(error, ApplianceError | OSError) else type(error).__name__}")
+        _go_back(layout, settings, old, copy if file is not None and revision(file) != before else None, file)
+        raise UnavailableError(f"{new} was taken back; {old} runs again, and no study is lost") from error
+    say(f"{new} runs and is well")
+    forget_older(layout, keep={old, new})
+
+
+def _go_back(layout: Layout, settings: Settings, old: str, copy: Path | None, file: Path | None) -> None:
+    """Let the old version run again; `copy` is the ledger's, None when its tables are still the old ones."""
+    warn(f"going back to {old}")
+    systemctl("stop", *_READERS, check=False)
+    layout.switch(old)
+    if copy is not None and file is not None:
+        take_back(copy, file)
+        warn(f"the ledger is again as it was before: {copy}; what the new version answered since is found in Orthanc")
+    # The old version writes its own units: the new one does not know what they were.
+    python = layout.current / "service/bin/python"
+    subprocess.run([str(python), "-m", "deploy.install", "units"], check=True, env=layout.environment(), cwd="/")
+    systemctl("restart", "--no-block", *UNITS)
+    seen = await_well(layout, settings, settings.supervisor.starting_s)
+    if seen.fault:
+        warn(f"{seen.report}\n{journal_of()}")
+        raise UnavailableError(
+            f"{old} is back and not well either: {seen.fault}\nsee `systemctl status {TARGET}` and `appliance doctor`"
+        )
+
+
+def forget_older(layout: Layout, keep: set[str]) -> None:
+    """Remove versions that are neither the one that runs nor the one before it."""
+    for version in set(layout.versions()) - keep - {layout.current_version()}:
+        shutil.rmtree(layout.version_folder(version))
+        say(f"{version}, which was older still, is removed")

@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The bundle: one file, a checksum of everything in it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import UnavailableError
+from deploy.install import bundle, debian_packages
+from deploy.install.bundle import PARTS, ROOT, is_complete, pack, sha256, tracked_files, wanted_wheels, write_sums
+
+INSTALLER = (ROOT / "deploy/install.sh").read_text()
+
+
+def filled(folder: Path) -> Path:
+    (folder / "deploy").mkdir(parents=True)
+    (folder / "deploy/install.sh").write_text("#!/bin/sh\n")
+    (folder / "appliance").mkdir()
+    (folder / "appliance/__init__.py").write_text("")
+    (folder / "VERSION").write_text("1\n")
+    write_sums(folder)
+    return folder
+
+
+def test_every_file_has_a_checksum_that_sha256sum_agrees_with(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "laid-out")
+    command = ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"]
+    assert subprocess.run(command, cwd=folder, check=False).returncode == 0
+    named = {line.split("  ", 1)[1] for line in (folder / "SHA256SUMS").read_text().splitlines()}
+    assert named == {"deploy/install.sh", "appliance/__init__.py", "VERSION"}
+    (folder / "VERSION").write_text("2\n")
+    assert subprocess.run(command, cwd=folder, check=False, capture_output=True).returncode != 0
+
+
+def test_two_bundles_of_the_same_files_are_the_same_and_the_installer_comes_first(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.bundle", tmp_path / "b.bundle"
+    pack(filled(tmp_path / "one"), first)
+    pack(filled(tmp_path / "two"), second)
+    assert sha256(first) == sha256(second)
+    assert (tmp_path / "a.bundle.sha256").read_text() == f"{sha256(first)}  a.bundle\n"
+    with tarfile.open(first) as tar:
+        assert tar.getnames()[0] == "deploy/install.sh"
+
+
+def test_a_bundle_that_is_too_large_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "LARGEST", 100)
+    with pytest.raises(UnavailableError, match="are allowed"):
+        pack(filled(tmp_path / "one"), tmp_path / "a.bundle")
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_script_and_bundle_agree_on_what_a_site_gets() -> None:
+    parts = re.search(r'^PARTS="(.*)"$', INSTALLER, re.MULTILINE)
+    assert parts is not None
+    assert tuple(parts[1].split()) == PARTS
+    wanted = re.search(r'wanted="(orthanc .*)"$', INSTALLER, re.MULTILINE)
+    assert wanted is not None
+    assert tuple(wanted[1].split()) == debian_packages.WANTED
+
+
+def test_only_what_belongs_to_the_checkout_goes_in() -> None:
+    files = {str(path) for path in tracked_files(ROOT)}
+    for wanted in ("deploy/install.sh", "appliance/cli.py", "model_repository/hemorrhage_detector/1/model.onnx"):
+        assert wanted in files
+    assert not [name for name in files if name.startswith(("tests/", "training/", "var/")) or "__pycache__" in name]
+
+
+def test_a_wheel_that_no_lock_names_stays_out(tmp_path: Path) -> None:
+    (tmp_path / "numpy-1.0-py3-none-any.whl").write_text("not the one that was tested")
+    assert wanted_wheels(ROOT, tmp_path) == []
+
+
+def test_what_the_cache_has_by_its_hash_is_not_fetched_again(tmp_path: Path) -> None:
+    (tmp_path / "a-1-py3-none-any.whl").write_text("a")
+    digest = sha256(tmp_path / "a-1-py3-none-any.whl")
+    lock = f"# of a list\na==1 \\\n    --hash=sha256:{'0' * 64} \\\n    --hash=sha256:{digest}\n"
+    assert is_complete(lock, tmp_path)
+    assert not is_complete(lock + f"b==2 \\\n    --hash=sha256:{'1' * 64}\n", tmp_path)

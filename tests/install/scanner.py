@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m tests.install.scanner SETTINGS SECRETS COMMAND ...`: what stands on a machine's network and asks it.
+
+Run where the machine's network is, with the machine's own settings; prints JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from appliance.settings import Settings
+from appliance.settings_sources import load_settings
+from deploy.local.demo import stored_results
+from deploy.local.storescu import send
+
+_UNDECIDED_S = 0.5
+
+
+def send_study(settings: Settings, folder: Path) -> dict[str, Any]:
+    """Send every DICOM file of a folder, trying again as a scanner does while the box starts."""
+    files = sorted(folder.rglob("*.dcm"))
+    begin = time.monotonic()
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            images = send(files, settings.orthanc)
+        except Exception:
+            if time.monotonic() - begin > 600:
+                raise
+            time.sleep(2)
+        else:
+            return {"images": images, "tries": tries}
+
+
+def await_answer(settings: Settings, study_uid: str, timeout_s: float) -> dict[str, Any]:
+    """Return the service's record of a study once it is answered; ask on while the box starts."""
+    end = time.monotonic() + timeout_s
+    seen: dict[str, Any] = {"state": "not known"}
+    while time.monotonic() < end:
+        try:
+            document = _service(settings, "/status?limit=100").json()
+            seen = next((study for study in document["studies"] if study["study_uid"] == study_uid), seen)
+        except (httpx.HTTPError, ValueError):
+            pass
+        if seen["state"] in ("done", "refused", "failed"):
+            return seen
+        time.sleep(_UNDECIDED_S)
+    raise RuntimeError(f"the study is {seen['state']} after {timeout_s:.0f} s: {json.dumps(seen)[:2000]}")
+
+
+def results(settings: Settings, study_uid: str, out: Path) -> dict[str, Any]:
+    """Return the result objects of a study in Orthanc, as files by kind."""
+    return {name: str(file) for name, file in stored_results(settings.orthanc, study_uid, out).items()}
+
+
+def counts(settings: Settings) -> dict[str, Any]:
+    """Return how many series Orthanc holds by modality, and how many studies the service knows."""
+    user = (settings.orthanc.username, settings.orthanc.password)
+    found: dict[str, int] = {}
+    with httpx.Client(base_url=settings.orthanc.url, auth=user, timeout=60, trust_env=False) as orthanc:
+        for series in orthanc.get("/series?expand").raise_for_status().json():
+            modality = series["MainDicomTags"].get("Modality", "")
+            found[modality] = found.get(modality, 0) + len(series["Instances"])
+    studies = _service(settings, "/status?limit=100").json()["studies"]
+    return {"instances": found, "studies": len(studies)}
+
+
+def _service(settings: Settings, path: str) -> httpx.Response:
+    address = f"http://{settings.service.host}:{settings.service.port}{path}"
+    return httpx.get(address, timeout=30, trust_env=False).raise_for_status()
+
+
+def main(settings_file: str, secrets: str, command: str, *arguments: str) -> Any:
+    """Run one command and return what it found."""
+    os.environ["APPLIANCE_SECRETS"] = secrets
+    settings = load_settings(Path(settings_file))
+    if command == "send":
+        return send_study(settings, Path(arguments[0]))
+    if command == "await":
+        return await_answer(settings, arguments[0], float(arguments[1]))
+    if command == "results":
+        return results(settings, arguments[0], Path(arguments[1]))
+    if command == "counts":
+        return counts(settings)
+    raise SystemExit(f"{command}: send, await, results and counts are the commands")
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(*sys.argv[1:])))
