@@ -176,11 +176,11 @@ def detector_at_hand(settings: Settings, say: Callable[[str], None]) -> Iterator
     triton = settings.triton
     promoted = targets_of(settings, say)
 
-    def wanted() -> Sequence[Target]:
+    def current_targets() -> Sequence[Target]:
         return promoted
 
     if _listens(triton.host, triton.grpc_port):
-        detector = patiently(lambda: TritonDetector(triton, targets=wanted), say)
+        detector = patiently(lambda: TritonDetector(triton, targets=current_targets), say)
         try:
             yield detector
         finally:
@@ -196,7 +196,7 @@ def detector_at_hand(settings: Settings, say: Callable[[str], None]) -> Iterator
             "the folder, make room on its disk, or set state_dir to another one"
         ) from error
     with server:  # which runs already, and is stopped at the end
-        detector = TritonDetector(triton, targets=wanted)
+        detector = TritonDetector(triton, targets=current_targets)
         try:
             yield detector
         finally:

@@ -64,7 +64,7 @@ class Trial:
             "instances": list(instances),
             "left_out": list(left_out),
         }
-        killed_for_memory = _killed_for_memory()
+        killed_for_memory = _count_killed_for_memory()
         with subprocess.Popen(
             [sys.executable, "-m", *self._program],
             stdin=subprocess.PIPE,
@@ -81,7 +81,7 @@ class Trial:
                 raise KillsReaderError(
                     f"the process that did nothing but read it had not ended after {self._longest_s:.0f} s"
                 ) from None
-        self._judge(process.returncode, told, _killed_for_memory() - killed_for_memory)
+        self._judge(process.returncode, told, _count_killed_for_memory() - killed_for_memory)
 
     def _judge(self, status: int, told: bytes, killed_for_memory: int) -> None:
         if status >= 0:
@@ -102,7 +102,7 @@ def _last_line(told: bytes) -> str:
     return lines[-1][:500] if lines else ""
 
 
-def _killed_for_memory() -> int:
+def _count_killed_for_memory() -> int:
     """Return how many processes the kernel has killed for lack of memory since the boot."""
     try:
         lines = _VM_STATISTICS.read_text().splitlines()

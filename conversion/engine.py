@@ -27,7 +27,7 @@ from typing import Any, Final
 import onnx
 
 from conversion.gpu import Gpu
-from conversion.half import halved
+from conversion.half import halve
 from conversion.tensorrt_build import BuildOptions, Watch, build_engine
 
 PLAN: Final = "model.plan"
@@ -98,7 +98,7 @@ def standing(plan: Path) -> Engine | None:
 def engine_graph(model: Path, options: BuildOptions) -> bytes:
     """Return the ONNX graph that an engine is built from: the exported one in the precision of the options."""
     graph = onnx.load(str(model))
-    return bytes((halved(graph) if options.precision == "fp16" else graph).SerializeToString())
+    return bytes((halve(graph) if options.precision == "fp16" else graph).SerializeToString())
 
 
 def settle_engine(

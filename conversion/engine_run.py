@@ -84,11 +84,11 @@ class EngineRun:
         if self.engine is None:
             raise EngineError(f"{plan.name} does not load in {tensorrt.__name__} {tensorrt.__version__} on this GPU")
         self.context = self.engine.create_execution_context()
-        self.stream = self._asked(runtime.cudaStreamCreate())
+        self.stream = self._require(runtime.cudaStreamCreate())
         self.outputs = {output.name: np.empty(output.shape, output.dtype) for output in contract.OUTPUTS}
         sizes = {contract.INPUT: 4 * int(np.prod(contract.INPUT_SHAPE))}
         sizes |= {name: array.nbytes for name, array in self.outputs.items()}
-        self.memory = {name: self._asked(runtime.cudaMalloc(size)) for name, size in sizes.items()}
+        self.memory = {name: self._require(runtime.cudaMalloc(size)) for name, size in sizes.items()}
         for name, address in self.memory.items():
             self.context.set_tensor_address(name, int(address))
 
@@ -97,15 +97,15 @@ class EngineRun:
         to_device = self.cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
         to_host = self.cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
         hu = np.ascontiguousarray(hu, np.float32)
-        self._asked(self.cuda.cudaMemcpy(self.memory[contract.INPUT], hu.ctypes.data, hu.nbytes, to_device))
+        self._require(self.cuda.cudaMemcpy(self.memory[contract.INPUT], hu.ctypes.data, hu.nbytes, to_device))
         if not self.context.execute_async_v3(int(self.stream)):
             raise EngineError("the engine does not run")
-        self._asked(self.cuda.cudaStreamSynchronize(self.stream))
+        self._require(self.cuda.cudaStreamSynchronize(self.stream))
         for name, array in self.outputs.items():
-            self._asked(self.cuda.cudaMemcpy(array.ctypes.data, self.memory[name], array.nbytes, to_host))
+            self._require(self.cuda.cudaMemcpy(array.ctypes.data, self.memory[name], array.nbytes, to_host))
         return {name: array.copy() for name, array in self.outputs.items()}
 
-    def _asked(self, answer: tuple[Any, ...]) -> Any:
+    def _require(self, answer: tuple[Any, ...]) -> Any:
         """Return what a call of CUDA gives, or raise `EngineError` with its code."""
         error, *values = answer
         if error != self.cuda.cudaError_t.cudaSuccess:

@@ -19,7 +19,7 @@ import tensorflow as tf
 import tf2onnx
 
 from appliance.reading import contract
-from conversion.simplify import simplified
+from conversion.simplify import simplify
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
 
@@ -47,7 +47,7 @@ def onnx_model(detector: Detector, metadata: Mapping[str, str]) -> onnx.ModelPro
     model.graph.name = contract.DETECTOR
     model.producer_name, model.producer_version = PRODUCER, ""
     onnx.helper.set_model_props(model, dict(metadata))
-    return simplified(model)
+    return simplify(model)
 
 
 def model_metadata(variant: str, weights: Path, version: int, origin: Mapping[str, Any]) -> dict[str, str]:

@@ -34,7 +34,7 @@ FIRST_INPUT_ONLY: Final = frozenset({"Gather", "Slice", "Reshape", "Tile", "Unsq
 """Operators whose further inputs are shapes and indices, not features."""
 
 
-def halved(model: onnx.ModelProto) -> onnx.ModelProto:
+def halve(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of a detector with features in FP16; its inputs, outputs and metadata are those of the original.
 
     Raises
@@ -46,7 +46,7 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     made.CopyFrom(model)
     graph = made.graph
     chosen = feature_nodes(graph.node)
-    graph.CopyFrom(_retyped(graph, chosen))
+    graph.CopyFrom(_retype(graph, chosen))
     made = onnx.shape_inference.infer_shapes(made, strict_mode=True)
     onnx.checker.check_model(made, full_check=True)
     return made
@@ -79,7 +79,7 @@ def features(node: onnx.NodeProto) -> list[str]:
     return [name for name in node.input if name][: 1 if node.op_type in FIRST_INPUT_ONLY else None]
 
 
-def _retyped(graph: onnx.GraphProto, chosen: set[str]) -> onnx.GraphProto:
+def _retype(graph: onnx.GraphProto, chosen: set[str]) -> onnx.GraphProto:
     """Return the graph with the `chosen` nodes in half precision and a cast wherever a tensor passes the border."""
     weights = {one.name: one for one in graph.initializer if one.data_type == TensorProto.FLOAT}
     half_made = {output for node in graph.node if node.name in chosen for output in node.output}
@@ -87,7 +87,7 @@ def _retyped(graph: onnx.GraphProto, chosen: set[str]) -> onnx.GraphProto:
     cast: dict[str, str] = {}
     copies: dict[str, onnx.TensorProto] = {}
 
-    def passed(name: str, to: int) -> str:
+    def cast_name(name: str, to: int) -> str:
         """Return the name of a tensor as the other precision has it, and see that it is made."""
         if name not in cast:
             cast[name] = f"{name}/{TensorProto.DataType.Name(to).lower()}"
@@ -104,7 +104,7 @@ def _retyped(graph: onnx.GraphProto, chosen: set[str]) -> onnx.GraphProto:
         taken = set(features(node)) if halves else set(node.input)
         for i, name in enumerate(node.input):
             if name in taken and (name in half_made) != halves:
-                node.input[i] = passed(name, TensorProto.FLOAT16 if halves else TensorProto.FLOAT)
+                node.input[i] = cast_name(name, TensorProto.FLOAT16 if halves else TensorProto.FLOAT)
         nodes.append(node)
     outputs = {output.name for output in graph.output} & half_made
     if outputs:

@@ -30,7 +30,7 @@ from appliance.reading.detections import Run
 from appliance.reading.golden import golden_chunk, golden_matches, golden_summary
 from conversion import precision, studies, triton_model
 from conversion.checks import check
-from conversion.half import halved
+from conversion.half import halve
 from conversion.precision import KINDS, Outcome, Verdict
 from conversion.quantise import calibrate, quantised
 from conversion.triton_model import (
@@ -182,7 +182,7 @@ def make_graphs(
     folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, Callable[[], bytes]] = {
         FULL: source.read_bytes,
-        HALF: lambda: halved(model).SerializeToString(),
+        HALF: lambda: halve(model).SerializeToString(),
         BYTES: lambda: quantised(model, calibrate(model, middle_chunks(calibration, scans))).SerializeToString(),
     }
     for name in {FULL, *(engine.file for engine in engines)}:

@@ -114,7 +114,7 @@ def lay_out(model: Path, out: Path, version: int = 1, precision: Path | None = N
         If `model` is not an exported detector of this contract, or `precision` judged another one.
     """
     check(onnx.load(str(model)))
-    laid = {} if precision is None else _passed(model, precision)
+    laid = {} if precision is None else _gate_files(model, precision)
     folder = out / contract.DETECTOR
     (folder / "configs").mkdir(parents=True, exist_ok=True)
     said = model_says(model)
@@ -134,7 +134,7 @@ def lay_out(model: Path, out: Path, version: int = 1, precision: Path | None = N
     return folder
 
 
-def _passed(model: Path, precision: Path) -> dict[str, bytes]:
+def _gate_files(model: Path, precision: Path) -> dict[str, bytes]:
     """Return the files of the precision gate that are laid out beside a model: its verdict, and the graphs that passed.
 
     Raises `UnfitModelError` if it judged another model, or is damaged.

@@ -26,7 +26,7 @@ REORDERING: Final = frozenset({"Unsqueeze", "Squeeze", "Tile", "Transpose", "Res
 _TWICE: Final = "upsampling/twice"
 
 
-def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
+def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of a detector that computes the same with fewer nodes; one without detours comes back as it is."""
     made = onnx.ModelProto()
     made.CopyFrom(model)

@@ -42,7 +42,7 @@ def requirements(path: Path) -> tuple[list[Requirement], set[str]]:
     return found, alone
 
 
-def locked(wanted: list[Requirement], alone: set[str]) -> dict[str, str]:
+def resolve(wanted: list[Requirement], alone: set[str]) -> dict[str, str]:
     """Return name and installed version of all that `wanted` needs, dependencies included but for those of `alone`."""
     versions: dict[str, str] = {}
     queue = [(requirement, extra) for requirement in wanted for extra in ("", *requirement.extras)]
@@ -84,6 +84,6 @@ def with_hashes(versions: dict[str, str]) -> str:
 
 if __name__ == "__main__":
     name = sys.argv[1]
-    versions = locked(*requirements(HERE / f"{name}.in"))
+    versions = resolve(*requirements(HERE / f"{name}.in"))
     (HERE / f"{name}.lock").write_text(HEADER.format(name=name) + with_hashes(versions))
     print(f"environments/{name}.lock: {len(versions)} packages")

@@ -41,7 +41,7 @@ def sources(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
-def imported(path: Path) -> Iterator[str]:
+def imports_of(path: Path) -> Iterator[str]:
     """Yield every module that a file imports; of `from a import b` it is `a.b`, which may be a module too."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -63,7 +63,7 @@ def test_a_folder_imports_only_what_it_may(folder: str) -> None:
     against = [
         f"{path.relative_to(ROOT)} imports {module}"
         for path in files
-        for module in imported(path)
+        for module in imports_of(path)
         if module.partition(".")[0] in OURS and not is_within(module, MAY_IMPORT[folder])
     ]
     assert not against
@@ -75,7 +75,7 @@ def test_every_folder_with_code_has_its_rule() -> None:
 
 
 def test_the_rules_that_everybody_shares_need_numpy_and_scipy_alone() -> None:
-    needed = {module.partition(".")[0] for path in sources("appliance/reading") for module in imported(path)}
+    needed = {module.partition(".")[0] for path in sources("appliance/reading") for module in imports_of(path)}
     assert needed - set(sys.stdlib_module_names) - {"appliance"} <= READING_NEEDS
 
 
@@ -83,7 +83,7 @@ def test_what_tests_share_is_no_test() -> None:
     against = [
         f"{path.relative_to(ROOT)} imports {module}"
         for path in sources("tests")
-        for module in imported(path)
+        for module in imports_of(path)
         if module.startswith("tests.") and any(part.startswith(("test_", "conftest")) for part in module.split("."))
     ]
     assert not against
@@ -94,7 +94,7 @@ def test_no_module_of_the_appliance_is_imported_in_a_circle() -> None:
     imports = {
         module: {
             found
-            for name in imported(path)
+            for name in imports_of(path)
             for found in (name, name.rpartition(".")[0])
             if found in modules and found != module
         }

@@ -20,7 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from appliance.reading.contract import TYPES
-from training.reading import Outcome, Quality, judge, rounded
+from training.reading import Outcome, Quality, judge, round_figure
 
 RESAMPLES: Final = 2000
 INTERVAL: Final = (2.5, 97.5)
@@ -53,9 +53,9 @@ class Row:
             "weights": self.weights,
             "population": self.population,
             **self.figures.report(),
-            "auc_interval": [rounded(end) for end in self.auc_interval],
-            "ahead": rounded(self.ahead),
-            "ahead_interval": [rounded(end) for end in self.ahead_interval],
+            "auc_interval": [round_figure(end) for end in self.auc_interval],
+            "ahead": round_figure(self.ahead),
+            "ahead_interval": [round_figure(end) for end in self.ahead_interval],
         }
 
 
@@ -75,7 +75,7 @@ def compare(readings: Mapping[str, Sequence[Outcome]], populations: Sequence[str
 
 def _rows(population: str, figures: Mapping[str, Quality]) -> list[Row]:
     """Return the rows of one population."""
-    areas = {weights: resampled_areas(one) for weights, one in figures.items()}
+    areas = {weights: resample_areas(one) for weights, one in figures.items()}
     first = next(iter(figures))
     return [
         Row(
@@ -90,7 +90,7 @@ def _rows(population: str, figures: Mapping[str, Quality]) -> list[Row]:
     ]
 
 
-def resampled_areas(figures: Quality) -> NDArray[np.float64]:
+def resample_areas(figures: Quality) -> NDArray[np.float64]:
     """Return areas under the ROC curve [RESAMPLES] of studies drawn again, the same draws for the same truths.
 
     They are NaN where no study has blood, or every one.

@@ -93,13 +93,13 @@ def _cut(
         for x1, x2 in pairwise(columns):
             y, x = np.nonzero(blood[y1:y2, x1:x2])
             if len(y):
-                low_y, high_y = _padded(top + y1 + y.min(), top + y1 + y.max() + 1)
-                low_x, high_x = _padded(left + x1 + x.min(), left + x1 + x.max() + 1)
+                low_y, high_y = _pad(top + y1 + y.min(), top + y1 + y.max() + 1)
+                low_x, high_x = _pad(left + x1 + x.min(), left + x1 + x.max() + 1)
                 result.append((len(y), (low_y, low_x, high_y, high_x)))
     return result
 
 
-def _padded(low: float, high: float) -> tuple[float, float]:
+def _pad(low: float, high: float) -> tuple[float, float]:
     """Return the interval widened about its centre to at least `MIN_BOX_PX`."""
     missing = max(0.0, MIN_BOX_PX - (high - low)) / 2
     return low - missing, high + missing

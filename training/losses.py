@@ -63,7 +63,7 @@ def losses(
 
     def choose(candidates: Proposals) -> Tensor:
         """Return the boxes to learn from, and keep what is true of them."""
-        boxes_to_see, *true = _sampled(
+        boxes_to_see, *true = _sample(
             ops.stop_gradient(candidates.boxes), ops.stop_gradient(candidates.valid), boxes, kinds, matrix, chance
         )
         truths.extend(true)
@@ -141,7 +141,7 @@ def _proposal_terms(logits: Tensor, offsets: Tensor, asked: Tensor, moved: Tenso
     }
 
 
-def _sampled(
+def _sample(
     candidates: Tensor,
     valid: Tensor,
     boxes: Tensor,

@@ -92,11 +92,11 @@ class Quality:
         return {
             "studies": len(self.scores),
             "with_blood": int((self.truths > 0).sum()),
-            "auc": rounded(self.auc),
+            "auc": round_figure(self.auc),
             "threshold": self.threshold,
-            "sensitivity": rounded(self.sensitivity(self.threshold)),
-            "specificity": rounded(self.specificity(self.threshold)),
-            "dice": {kind: rounded(value) for kind, value in self.dice.items()},
+            "sensitivity": round_figure(self.sensitivity(self.threshold)),
+            "specificity": round_figure(self.specificity(self.threshold)),
+            "dice": {kind: round_figure(value) for kind, value in self.dice.items()},
         }
 
 
@@ -157,7 +157,7 @@ def label_volume(
     return type_labels(extents, shape)
 
 
-def rounded(value: float) -> float | None:
+def round_figure(value: float) -> float | None:
     """Return a figure as JSON can say it: four places, None for NaN."""
     return None if np.isnan(value) else round(value, 4)
 

@@ -209,7 +209,7 @@ class Trainer:
         """Yield the batches from the current step on, each made while the step before it runs."""
         heads: dict[Path, Head] = {}
 
-        def drawn_from(heads: Mapping[Path, Head], step: int) -> Batch:
+        def draw_from(heads: Mapping[Path, Head], step: int) -> Batch:
             rng = np.random.default_rng([self.run.seed, step])
             return batch(list(heads.values()), self.run.shape, rng, self.alarms)
 
@@ -218,10 +218,10 @@ class Trainer:
             if step % 100 == 0 or not heads:  # the folder may still be filling
                 heads = _to_learn_from(self.run.heads, heads)
             try:
-                return drawn_from(heads, step)
+                return draw_from(heads, step)
             except FileNotFoundError:  # a head was given up before it was opened
                 heads = _to_learn_from(self.run.heads, heads)
-                return drawn_from(heads, step)
+                return draw_from(heads, step)
 
         with ThreadPoolExecutor(1) as pool:
             step = int(self.progress["step"])

@@ -24,7 +24,7 @@ def store_weights(detector: Detector, path: Path) -> None:
     with h5py.File(whole, "r") as full, h5py.File(path, "w") as small:
         small.attrs.update(full.attrs)
 
-        def copied(name: str, item: Any) -> None:
+        def copy_value(name: str, item: Any) -> None:
             if isinstance(item, h5py.Group):
                 small.require_group(name).attrs.update(item.attrs)
             else:
@@ -37,6 +37,6 @@ def store_weights(detector: Detector, path: Path) -> None:
                     shuffle=kernel or None,
                 ).attrs.update(item.attrs)
 
-        full.visititems(copied)
+        full.visititems(copy_value)
     whole.unlink()
     detector.load_weights(path)

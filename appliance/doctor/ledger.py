@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from appliance.doctor.check import Check
-from appliance.doctor.state_folder import owned_by_others
+from appliance.doctor.state_folder import find_files_of_others
 from appliance.errors import ApplianceError
 from appliance.ledger.engine import awaits_migration
 from appliance.ledger.ledger import Ledger
@@ -39,7 +39,7 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
     if url.get_backend_name() == "sqlite" and url.database:
         file = Path(url.database)
         beside = (file.with_name(f"{file.name}{end}") for end in ("", "-wal", "-shm"))
-        strangers = owned_by_others(file.parent, beside)
+        strangers = find_files_of_others(file.parent, beside)
         if strangers:
             yield Check(
                 "ledger",

@@ -41,7 +41,7 @@ def _not_made_yet(folder: Path, nearest: Path) -> Check:
 
 
 def _check_writing(folder: Path) -> Check:
-    strangers = owned_by_others(folder, (folder / name for name in FILES))
+    strangers = find_files_of_others(folder, (folder / name for name in FILES))
     if strangers:
         return Check(
             "state folder",
@@ -62,7 +62,7 @@ def _check_writing(folder: Path) -> Check:
     return Check("state folder", "ok", f"{folder} can be written")
 
 
-def owned_by_others(folder: Path, files: Iterable[Path]) -> list[Path]:
+def find_files_of_others(folder: Path, files: Iterable[Path]) -> list[Path]:
     """Return those of the files that are there and belong to another user than the folder they lie in."""
     owner = folder.stat().st_uid
     return [file for file in files if file.exists() and file.stat().st_uid != owner]

@@ -132,7 +132,7 @@ class Lane(ABC):
         self._call = None
         if error is not None:
             raise error
-        return self._taken(result)
+        return self._take_outputs(result)
 
     def is_known(self) -> bool:
         """Say whether Triton still knows what this lane needs; not after Triton was started anew."""
@@ -153,7 +153,7 @@ class Lane(ABC):
         """Return which outputs are asked for, and where to."""
 
     @abstractmethod
-    def _taken(self, result: InferResult) -> dict[str, NDArray[Any]]:
+    def _take_outputs(self, result: InferResult) -> dict[str, NDArray[Any]]:
         """Return the outputs by name out of Triton's answer."""
 
 
@@ -171,7 +171,7 @@ class MessageLane(Lane):
     def _request_outputs(self) -> list[InferRequestedOutput]:
         return [InferRequestedOutput(output.name) for output in OUTPUTS]
 
-    def _taken(self, result: InferResult) -> dict[str, NDArray[Any]]:
+    def _take_outputs(self, result: InferResult) -> dict[str, NDArray[Any]]:
         arrays = {output.name: result.as_numpy(output.name) for output in OUTPUTS}
         return {name: array for name, array in arrays.items() if array is not None}
 
@@ -231,7 +231,7 @@ class SharedMemoryLane(Lane):
     def _request_outputs(self) -> list[InferRequestedOutput]:
         return self._output_tensors
 
-    def _taken(self, result: InferResult) -> dict[str, NDArray[Any]]:
+    def _take_outputs(self, result: InferResult) -> dict[str, NDArray[Any]]:
         answered = {output.name: output for output in result.get_response().outputs}
         return {
             name: array

@@ -32,11 +32,11 @@ class Patience:
         """How long the next chunk is waited for, s."""
         return min(self._wanted_s, self._longest_s)
 
-    def answered(self, took_s: float) -> None:
+    def note_answer(self, took_s: float) -> None:
         """Learn that a chunk took so long, s."""
         # It falls slowly: an answer that lay ready because the worker came late tells little of the next one.
         self._wanted_s = max(LEAST_S, TIMES * took_s, self.seconds / 2)
 
-    def ran_out(self) -> None:
+    def note_timeout(self) -> None:
         """Learn that a chunk did not come in time."""
         self._wanted_s = 2 * self.seconds

@@ -84,10 +84,10 @@ class ChunkStream:
                 taken = on_their_way.popleft().outputs()
             except InferenceServerException as error:
                 if error.status() == TOO_LATE:
-                    self.patience.ran_out()
+                    self.patience.note_timeout()
                 raise
             now = time.monotonic()
-            self.patience.answered(now - free_since)
+            self.patience.note_answer(now - free_since)
             free_since = now
             return _require_contract(taken)
 

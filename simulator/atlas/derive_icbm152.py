@@ -95,7 +95,7 @@ def ventricle_mask(t1: Field, mask: Mask) -> Mask:
     return np.isin(pieces, 1 + np.flatnonzero(sizes > 60))
 
 
-def carved_sulci(hull: Mask) -> tuple[Field, Field, Field]:
+def carve_sulci(hull: Mask) -> tuple[Field, Field, Field]:
     """Return additional sulci [Z, Y, X]: mm from their mid-sheet, how deep they go, and mm below the hull.
 
     Each is a zero of a smooth random field on the hull, carried straight inwards.
@@ -125,7 +125,7 @@ def brain_of(t1: Field, gm: Field, wm: Field) -> Brain:
     brain = np.clip((clear - 120) / 30, 0, 1) * mask
     white = np.clip(0.5 + (sharper(wm, 0.3, 0.5) - sharper(gm, 0.3, 0.5) - 10) / 60, 0, 1)
     hull = mask | np.where(z < -8, closing(mask, 4), closing(mask, 10))
-    away, reach, depth = carved_sulci(hull)
+    away, reach, depth = carve_sulci(hull)
     cortex = np.broadcast_to(((z > -18) | (abs(x) > 24)) & ~((y < -35) & (z < -10)), t1.shape)
     bank = np.clip(3.4 - away, 0, 1) * np.clip((reach + 2.5 - depth) / 1.5, 0, 1) * cortex
     brain = brain * (1 - np.clip(1.15 - away, 0, 1) * np.clip((reach - depth) / 2, 0, 1) * cortex)
@@ -138,7 +138,7 @@ def brain_of(t1: Field, gm: Field, wm: Field) -> Brain:
     return Brain((brain - white).astype(np.float32), white.astype(np.float32), ventricles, mask, hull)
 
 
-def bent_to(colin: Atlas, cavity_distance: Field) -> Field:
+def map_skull(colin: Atlas, cavity_distance: Field) -> Field:
     """Return where in the first anatomy each voxel's skull lies: its coordinates, float32 [3, Z, Y, X].
 
     A place as deep below this inner table comes from a place as deep below that one.
@@ -221,7 +221,7 @@ def derive(source: Path) -> dict[str, NDArray[np.generic]]:
     cavity_distance = signed_distance(cavity, 1.0)
     cavity_distance += vault * (ndimage.gaussian_filter(cavity_distance, 4.0) - cavity_distance)
 
-    where = bent_to(colin, cavity_distance)
+    where = map_skull(colin, cavity_distance)
     thickness, scalp = vault_thickness(shape)
     base_skull = _at(colin.skull_distance, where)
     skull_distance = base_skull + vault * ((cavity_distance - thickness) - base_skull)

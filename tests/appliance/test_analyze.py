@@ -25,7 +25,7 @@ from appliance.settings import Settings
 from tests.appliance.stand_in import StandInDetector, head_series
 
 
-def answered(folder: Path) -> Answer:
+def answer_folder(folder: Path) -> Answer:
     """The answer about a study that is written to `folder` and read from there."""
     folder.mkdir()
     uid = str(generate_uid())
@@ -101,7 +101,7 @@ def test_a_damaged_dicom_file_may_be_a_slice_and_other_files_are_none(tmp_path: 
 
 def test_an_answer_does_not_stand_beside_the_objects_of_an_earlier_one(tmp_path: Path) -> None:
     out, said = tmp_path / "out", list[str]()
-    answer = answered(tmp_path / "study")
+    answer = answer_folder(tmp_path / "study")
     written = write_answer(out, answer, result(answer, (), None), said.append)
     assert {path.name for path in out.iterdir()} == {path.name for path in written}
     assert {pydicom.dcmread(path).Modality for path in out.glob("*.dcm")} == {"SEG", "SR", "OT", "KO"}
@@ -115,11 +115,11 @@ def test_an_answer_does_not_stand_beside_the_objects_of_an_earlier_one(tmp_path:
 def test_an_answer_is_written_without_the_key_image_that_cannot_be_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise ValueError
 
-    answer, said = answered(tmp_path / "study"), list[str]()
-    monkeypatch.setattr(key_images, "draw_slice", broken)
+    answer, said = answer_folder(tmp_path / "study"), list[str]()
+    monkeypatch.setattr(key_images, "draw_slice", fail)
     written = write_answer(tmp_path / "out", answer, result(answer, (), None), said.append)
     assert [path.name for path in written] == ["result.json", "seg.dcm", "sr.dcm"]
     assert said == ["key image 1 could not be drawn (ValueError): the answer is written without all its key images"]
@@ -127,7 +127,7 @@ def test_an_answer_is_written_without_the_key_image_that_cannot_be_drawn(
 
 def test_an_answer_in_the_folder_of_the_study_leaves_the_study_as_it_was(tmp_path: Path) -> None:
     folder, said = tmp_path / "study", list[str]()
-    answer = answered(folder)
+    answer = answer_folder(folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     for _ in range(2):  # the second time an earlier answer is there
         write_answer(folder, answer, result(answer, (), None), said.append)
@@ -140,7 +140,7 @@ def test_an_answer_in_the_folder_of_the_study_leaves_the_study_as_it_was(tmp_pat
 def test_a_file_of_the_user_with_one_of_our_names_is_neither_written_over_nor_removed(
     tmp_path: Path, name: str
 ) -> None:
-    answer, out = answered(tmp_path / "study"), tmp_path / "out"
+    answer, out = answer_folder(tmp_path / "study"), tmp_path / "out"
     out.mkdir()
     source = next((tmp_path / "study").iterdir()).read_bytes()
     mine = {".dcm": source, ".png": b"\x89PNG\r\n\x1a\n", ".json": b'{"present": "my own"}'}[(out / name).suffix]
@@ -154,7 +154,7 @@ def test_a_file_of_the_user_with_one_of_our_names_is_neither_written_over_nor_re
 
 
 def test_a_file_whose_name_only_begins_like_one_of_ours_stays(tmp_path: Path) -> None:
-    answer, out = answered(tmp_path / "study"), tmp_path / "out"
+    answer, out = answer_folder(tmp_path / "study"), tmp_path / "out"
     write_answer(out, answer, result(answer, (), None), print)
     mine = {"key-image-1-annotated.dcm", "key-image-10.png.bak", "seg.dcm.old", "segment.dcm"}
     for name in mine:
@@ -164,7 +164,7 @@ def test_a_file_whose_name_only_begins_like_one_of_ours_stays(tmp_path: Path) ->
 
 
 def test_an_answer_that_does_not_fit_on_the_disk_leaves_the_earlier_one_whole(tmp_path: Path) -> None:
-    answer, out = answered(tmp_path / "study"), tmp_path / "out"
+    answer, out = answer_folder(tmp_path / "study"), tmp_path / "out"
     write_answer(out, None, result(None, (), None), print)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

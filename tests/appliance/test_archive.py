@@ -69,7 +69,7 @@ class Site:
         assert job.orthanc_study == study
         self.desk.ledger.jobs.refuse(job, (Refusal(RefusalCode.NOT_HEAD, "a foot"),), {})
 
-    def held(self) -> set[str]:
+    def list_studies(self) -> set[str]:
         with httpx.Client(base_url=self.desk.orthanc.url, trust_env=False) as client:
             return set(client.get("/studies").json())
 
@@ -102,7 +102,7 @@ def test_without_a_setting_nothing_ever_leaves(make: Any) -> None:
     site.answer(study)
     site.later_s += 5000 * DAY_S
     assert site.archive.tidy() == 0
-    assert site.held() == {study}
+    assert site.list_studies() == {study}
 
 
 def test_what_was_answered_or_refused_leaves_with_its_age_and_what_is_not_finished_stays(make: Any) -> None:
@@ -116,7 +116,7 @@ def test_what_was_answered_or_refused_leaves_with_its_age_and_what_is_not_finish
     assert site.archive.tidy() == 0
     site.later_s += 2 * DAY_S
     assert site.archive.tidy() == 2
-    assert site.held() == {waiting}
+    assert site.list_studies() == {waiting}
     assert (site.state(answered), site.state(waiting)) == (StudyState.DELETED, StudyState.DECIDED)
     removed = [entry for entry in site.desk.ledger.audit.entries() if entry.event is AuditEvent.REMOVED]
     assert [entry.details for entry in removed] == [{"why": "age"}] * 2
@@ -137,7 +137,7 @@ def test_an_archive_over_its_size_loses_its_oldest_and_no_more_than_it_must(make
     ages = [(one.last_instance_at, one.id) for one in site.desk.ledger.keeping.removable()]
     assert ages == sorted(ages)
     assert archive.tidy() == 1
-    assert site.held() == set(studies) - {ages[0][1]}
+    assert site.list_studies() == set(studies) - {ages[0][1]}
     assert archive.tidy() == 0
 
 
@@ -145,7 +145,7 @@ def test_an_archive_of_what_is_not_finished_grows_over_its_size_and_says_so(make
     site = make(most_gb=1e-6)
     study = site.comes()
     assert site.archive.tidy() == 0
-    assert site.held() == {study}
+    assert site.list_studies() == {study}
     told = generate_latest(site.desk.metrics.registry).decode()
     over = float(told.split("\nhemorrhage_archive_over_bytes ")[1].split()[0])
     assert over == site.desk.orthanc.stored_bytes() - 1000
@@ -167,7 +167,7 @@ def test_a_protected_patient_and_a_study_that_receives_again_stay(make: Any) -> 
     site.desk.take_in()
     assert site.desk.ledger.keeping.removable() == []
     assert site.desk.ledger.keeping.may_go(old, "age") is False
-    assert site.held() == {study}
+    assert site.list_studies() == {study}
 
 
 def test_the_ledger_forgets_what_left_orthanc_long_ago_and_keeps_its_audit_trail(make: Any) -> None:
@@ -221,4 +221,4 @@ def test_a_step_that_fails_does_not_keep_the_others_from_being_done(make: Any, m
     monkeypatch.setattr(site.archive, "prune", stopping.set)
     away.__name__ = "measure"
     site.archive.run(stopping)
-    assert site.held() == set()
+    assert site.list_studies() == set()

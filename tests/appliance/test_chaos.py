@@ -43,7 +43,7 @@ def service_of(settings: Settings, folder: Path, state: Path, url: str = "", lea
 
 
 @contextmanager
-def started(running: Running) -> Iterator[Running]:
+def start(running: Running) -> Iterator[Running]:
     running.start()
     try:
         yield running
@@ -89,7 +89,7 @@ def test_a_study_whose_end_met_a_locked_ledger_is_answered_without_a_restart(
     )
 
     @contextmanager
-    def locked() -> Iterator[None]:
+    def lock() -> Iterator[None]:
         command = [sys.executable, "-c", program, str(tmp_path / "state" / "ledger.sqlite")]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
             assert other.stdout is not None
@@ -98,8 +98,8 @@ def test_a_study_whose_end_met_a_locked_ledger_is_answered_without_a_restart(
             yield
             other.stdin.close()
 
-    with started(running):
-        end_a_try_while(running, study, locked)
+    with start(running):
+        end_a_try_while(running, study, lock)
         assert_answered_once_by_the_living(running, study)
 
 
@@ -130,7 +130,7 @@ def test_a_study_whose_end_met_a_full_disk_is_answered_when_there_is_room_again(
         assert running.get("/health/ready")["reasons"].keys() >= {"state folder"}
         filler.unlink()
 
-    with started(running):
+    with start(running):
         end_a_try_while(running, study, full)
         assert_answered_once_by_the_living(running, study)
 
@@ -152,7 +152,7 @@ def test_a_ledger_whose_file_was_moved_away_takes_nothing_until_it_is_put_back(
         for file in files:
             (state / f"away-{file.name}").replace(file)
 
-    with started(service_of(settings, tmp_path / "service", state)) as running:
+    with start(service_of(settings, tmp_path / "service", state)) as running:
         end_a_try_while(running, study, moved_away)
         assert "removed, renamed or replaced" in "".join(line.get("error", "") for line in running.lines())
         assert_answered_once_by_the_living(running, study)
@@ -164,7 +164,7 @@ def test_an_orthanc_whose_disk_is_full_is_not_ready_and_takes_the_answer_when_th
     settings = with_free_ports(Settings(), tmp_path / "ports")
     with OrthancProcess(settings, small_disk / "orthanc", doorbell=False):
         running = service_of(settings, tmp_path, tmp_path / "state")
-        with started(running):
+        with start(running):
             running.hold.touch()
             for file in head_series(study):
                 running.orthanc.store(file)
@@ -219,7 +219,7 @@ def test_an_orthanc_that_takes_no_results_has_them_once_when_it_takes_them_again
     scripts = {"LuaScripts": [str(tmp_path / "script.lua")]}
     read_only = OrthancProcess(settings, tmp_path / "orthanc", doorbell=False, overrides=scripts)
     running = service_of(settings, tmp_path, tmp_path / "state")
-    with usual, started(running):
+    with usual, start(running):
         with held_in_the_network(running, study):
             usual.stop()
             read_only.start()
@@ -245,7 +245,7 @@ def test_results_are_there_once_and_whole_after_an_orthanc_that_died_while_it_to
     mortal = OrthancProcess(settings, tmp_path / "orthanc", doorbell=False, overrides=scripts)
     usual = OrthancProcess(settings, tmp_path / "orthanc", doorbell=False)
     running = service_of(settings, tmp_path, tmp_path / "state")
-    with mortal, started(running):
+    with mortal, start(running):
         with held_in_the_network(running, study):
             pass
         until(lambda: mortal.ended() is not None, "dead")
@@ -266,7 +266,7 @@ def test_two_services_on_one_ledger_share_the_work_and_one_may_die(settings: Set
     )
     studies = [str(generate_uid()) for _ in range(5)]
     try:
-        with started(first), started(second):
+        with start(first), start(second):
             for service in (first, second):
                 service.hold.touch()
             for study in studies:
@@ -291,15 +291,15 @@ def test_a_study_whose_end_met_a_stopped_postgresql_is_answered_when_that_is_bac
     running = service_of(settings, tmp_path, tmp_path / "state", server.url)
 
     @contextmanager
-    def stopped() -> Iterator[None]:
+    def stop() -> Iterator[None]:
         server.stop()
         yield
         server.start()
 
     try:
         server.start()
-        with started(running):
-            end_a_try_while(running, study, stopped)
+        with start(running):
+            end_a_try_while(running, study, stop)
             assert_answered_once_by_the_living(running, study)
         server.stop()
     finally:
@@ -317,14 +317,14 @@ def test_a_study_is_answered_by_the_other_service_when_its_reader_is_cut_off_and
         for name in ("first", "second")
     )
     try:
-        with started(first):
+        with start(first):
             first.hold.touch()
             for file in head_series(study):
                 first.orthanc.store(file)
             until(first.hold.with_suffix(".reached").exists, "in the network")
             assert first.process is not None
             first.process.send_signal(signal.SIGSTOP)
-            with started(second):
+            with start(second):
                 told = second.until_state(study, "done")
                 first.hold.unlink()
                 first.process.send_signal(signal.SIGCONT)

@@ -48,7 +48,7 @@ FIRST_SCHEMA = Path(__file__).parent / "ledger" / "first_schema.sql"
 PASSWORD = "a-secret-of-the-site"
 
 
-def changed(settings: Settings, section: str, **values: Any) -> Settings:
+def change(settings: Settings, section: str, **values: Any) -> Settings:
     return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
 
 
@@ -86,8 +86,8 @@ def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     folder = tmp_path_factory.mktemp("neighbours")
     write_repository(folder / "models")
     settings = with_free_ports(Settings(), folder / "state")
-    settings = changed(settings, "triton", model_repository=folder / "models", environment=ENVIRONMENT)
-    settings = changed(settings, "orthanc", username="reader", password=PASSWORD)
+    settings = change(settings, "triton", model_repository=folder / "models", environment=ENVIRONMENT)
+    settings = change(settings, "orthanc", username="reader", password=PASSWORD)
     # How full this machine's disk is says nothing of the appliance; that the disk is watched has its own test.
     settings = settings.model_copy(update={"disk_low_gb": 0})
     with OrthancProcess(settings, folder / "orthanc"), TritonServer(settings.triton, folder / "triton"):
@@ -196,7 +196,7 @@ def test_a_clock_that_is_not_orthancs_is_told(
 
 
 def test_the_scores_from_which_detections_count_are_told(neighbours: Settings) -> None:
-    checks = by_name(changed(neighbours, "finding", threshold=0.9))
+    checks = by_name(change(neighbours, "finding", threshold=0.9))
     assert checks["model"].what.endswith("threshold 0.9 (set by the site), lesions extended from 0.5")
 
 
@@ -209,7 +209,7 @@ def test_a_whole_appliance_in_health_has_no_word_of_advice(neighbours: Settings,
 
 
 def test_a_wrong_password_is_a_fault_of_the_settings_and_is_not_told(neighbours: Settings) -> None:
-    wrong = changed(neighbours, "orthanc", password="guessed")
+    wrong = change(neighbours, "orthanc", password="guessed")
     checks = by_name(wrong)
     assert checks["orthanc"].state == "fail"
     assert "orthanc.username and orthanc.password" in checks["orthanc"].remedy
@@ -217,8 +217,8 @@ def test_a_wrong_password_is_a_fault_of_the_settings_and_is_not_told(neighbours:
 
 
 def test_no_secret_is_told_even_when_it_stands_in_an_address(settings: Settings) -> None:
-    told = changed(settings, "orthanc", url=f"http://reader:{PASSWORD}@127.0.0.1:{settings.orthanc.dicom_port}")
-    told = changed(told, "ledger", url=f"postgresql+psycopg://reader:{PASSWORD}@127.0.0.1:1/ledger")
+    told = change(settings, "orthanc", url=f"http://reader:{PASSWORD}@127.0.0.1:{settings.orthanc.dicom_port}")
+    told = change(told, "ledger", url=f"postgresql+psycopg://reader:{PASSWORD}@127.0.0.1:1/ledger")
     checks = by_name(told)
     assert checks["ledger"].state == "fail"
     assert checks["orthanc"].state == "fail"
@@ -226,14 +226,14 @@ def test_no_secret_is_told_even_when_it_stands_in_an_address(settings: Settings)
 
 @pytest.mark.parametrize("password", ["b", "Orthanc", "the", "127.0.0.1"])
 def test_a_password_is_not_told_by_masking_it_where_it_stands_by_chance(settings: Settings, password: str) -> None:
-    named = changed(settings, "orthanc", username="reader", password=password)
+    named = change(settings, "orthanc", username="reader", password=password)
     with_it = [asdict(check) for check in diagnose(named)]
-    assert with_it == [asdict(check) for check in diagnose(changed(named, "orthanc", password="another"))]
+    assert with_it == [asdict(check) for check in diagnose(change(named, "orthanc", password="another"))]
     assert "***" not in json.dumps(with_it)
 
 
 def test_a_doorbell_that_rings_elsewhere_is_told_with_both_addresses(neighbours: Settings) -> None:
-    moved = changed(neighbours, "service", port=1234)
+    moved = change(neighbours, "service", port=1234)
     doorbell = by_name(moved)["doorbell"]
     assert doorbell.state == "warn"
     assert f"http://127.0.0.1:{neighbours.service.port}" in doorbell.what
@@ -259,7 +259,7 @@ def test_a_doorbell_that_stays_off_is_a_warning_for_studies_are_still_found(sett
 
 def test_an_orthanc_that_checks_the_called_title_shows_a_wrong_one(settings: Settings, tmp_path: Path) -> None:
     with OrthancProcess(settings, tmp_path / "orthanc", overrides={"DicomCheckCalledAet": True}):
-        checks = by_name(changed(settings, "orthanc", aet="SOMEONE_ELSE"))
+        checks = by_name(change(settings, "orthanc", aet="SOMEONE_ELSE"))
     assert checks["orthanc dicom"].state == "warn"
     assert "orthanc.aet = 'SOMEONE_ELSE' but Orthanc has 'HEMORRHAGE'" in checks["orthanc dicom"].what
     assert checks["c-echo"].state == "fail"
@@ -269,9 +269,9 @@ def test_an_orthanc_that_checks_the_called_title_shows_a_wrong_one(settings: Set
 def test_another_program_on_a_port_is_not_taken_for_orthanc_triton_or_the_service(
     settings: Settings, other_program: int
 ) -> None:
-    elsewhere = changed(settings, "orthanc", url=f"http://127.0.0.1:{other_program}", dicom_port=other_program)
-    elsewhere = changed(elsewhere, "triton", http_port=other_program)
-    elsewhere = changed(elsewhere, "service", port=other_program)
+    elsewhere = change(settings, "orthanc", url=f"http://127.0.0.1:{other_program}", dicom_port=other_program)
+    elsewhere = change(elsewhere, "triton", http_port=other_program)
+    elsewhere = change(elsewhere, "service", port=other_program)
     checks = by_name(elsewhere)
     assert "answers 418, but not as an Orthanc" in checks["orthanc"].what
     assert "does not speak DICOM" in checks["c-echo"].what
@@ -283,14 +283,14 @@ def test_a_model_file_newer_than_the_served_one_asks_for_a_restart(neighbours: S
     write_repository(tmp_path / "models")
     file = tmp_path / "models" / DETECTOR / "1" / "model.onnx"
     file.write_bytes(file.read_bytes() + b"\x00")
-    check = by_name(changed(neighbours, "triton", model_repository=tmp_path / "models"))["model repository"]
+    check = by_name(change(neighbours, "triton", model_repository=tmp_path / "models"))["model repository"]
     assert check.state == "warn"
     assert "restart Triton" in check.remedy
 
 
 def test_a_served_model_of_another_contract_is_told_with_what_differs(settings: Settings, tmp_path: Path) -> None:
     write_repository(tmp_path / "models", parameters={PARAMETER_ONNX_SHA256: None})
-    settings = changed(settings, "triton", model_repository=tmp_path / "models", environment=ENVIRONMENT)
+    settings = change(settings, "triton", model_repository=tmp_path / "models", environment=ENVIRONMENT)
     with TritonServer(settings.triton, tmp_path / "triton"):
         model = by_name(settings)["model"]
     assert model.state == "fail"
@@ -298,10 +298,10 @@ def test_a_served_model_of_another_contract_is_told_with_what_differs(settings: 
 
 
 def test_shared_memory_is_missed_where_it_would_help_and_questioned_where_it_cannot(neighbours: Settings) -> None:
-    check = by_name(changed(neighbours, "triton", shared_memory=False))["shared memory"]
+    check = by_name(change(neighbours, "triton", shared_memory=False))["shared memory"]
     assert check.state == "warn"
     assert "off, though Triton runs on this machine" in check.what
-    (elsewhere,) = check_shared_memory(changed(neighbours, "triton", host="triton.example"))
+    (elsewhere,) = check_shared_memory(change(neighbours, "triton", host="triton.example"))
     assert elsewhere.state == "warn"
     assert "on, though Triton runs on triton.example" in elsewhere.what
 
@@ -326,9 +326,9 @@ def test_a_folder_that_is_a_file_and_a_ledger_that_is_no_database_are_faults(
     (tmp_path / "file").write_text("not a database, not a folder")
     checks = by_name(settings.model_copy(update={"state_dir": tmp_path / "file"}))
     assert checks["state folder"].state == "fail"
-    checks = by_name(changed(settings, "ledger", url=f"sqlite:///{tmp_path / 'file'}"))
+    checks = by_name(change(settings, "ledger", url=f"sqlite:///{tmp_path / 'file'}"))
     assert checks["ledger"].state == "fail"
-    checks = by_name(changed(settings, "ledger", url="no address"))
+    checks = by_name(change(settings, "ledger", url="no address"))
     assert checks["ledger"].state == "fail"
 
 
@@ -382,7 +382,7 @@ def test_orthancs_storage_is_watched_where_it_is_known(
     neighbours: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "orthanc storage" not in by_name(neighbours)
-    watched = changed(neighbours, "orthanc", storage=tmp_path)
+    watched = change(neighbours, "orthanc", storage=tmp_path)
     monkeypatch.setattr(orthanc_storage, "ROOM_FOR_A_STUDY", 1)
     assert by_name(watched)["orthanc storage"].state == "ok"
     monkeypatch.setattr(orthanc_storage, "ROOM_FOR_A_STUDY", 10**18)
@@ -417,7 +417,7 @@ def test_a_ledger_of_an_older_version_is_left_for_the_service_to_migrate(setting
     file = tmp_path / "ledger.sqlite"
     with sqlite3.connect(file) as ledger:
         ledger.executescript(FIRST_SCHEMA.read_text().format(number="INTEGER"))
-    check = by_name(changed(settings, "ledger", url=f"sqlite:///{file}"))["ledger"]
+    check = by_name(change(settings, "ledger", url=f"sqlite:///{file}"))["ledger"]
     assert (check.state, "the next start of the service migrates it" in check.what) == ("ok", True)
     with sqlite3.connect(file) as ledger:
         assert ledger.execute("SELECT version FROM schema").fetchall() == [(1,)]

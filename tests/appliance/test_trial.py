@@ -50,7 +50,7 @@ def test_a_process_that_somebody_ended_is_none(program: Path, name: str) -> None
 
 def test_a_kill_while_the_kernel_killed_for_memory_is_one(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = iter((4, 5))
-    monkeypatch.setattr(trial, "_killed_for_memory", lambda: next(counts))
+    monkeypatch.setattr(trial, "_count_killed_for_memory", lambda: next(counts))
     program.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     with pytest.raises(KillsReaderError, match="memory"):
         run()

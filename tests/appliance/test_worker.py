@@ -45,14 +45,14 @@ def after(times: int, error: Exception, do: Callable[..., Any]) -> Callable[...,
     """Return `do`, which raises `error` once it was called `times` times, and only then."""
     calls = 0
 
-    def counted(*arguments: Any, **named: Any) -> Any:
+    def count_calls(*arguments: Any, **named: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == times + 1:
             raise error
         return do(*arguments, **named)
 
-    return counted
+    return count_calls
 
 
 def delete(bench: Bench, study: str, modality: str) -> None:
@@ -201,14 +201,14 @@ class TestAnswering:
         assert len(bench.desk.jobs(study)) == 1
 
     def test_a_study_with_an_answer_gets_no_report_that_it_could_not_be_read(self, bench: Bench, study: str) -> None:
-        def poisoned(_asked: int) -> None:
+        def poison(_asked: int) -> None:
             raise ZeroDivisionError
 
         files = head_series(study, 20)
         bench.send(*files[:14])
         bench.worker.work()
         bench.send(*files[14:])
-        bench.detector.conduct = poisoned
+        bench.detector.conduct = poison
         for _ in range(bench.desk.settings.intake.poison_tries):
             bench.worker.work()
             bench.desk.clock.now += 400
@@ -348,11 +348,11 @@ class TestWaiting:
         assert bench.job(study).state is JobState.DONE
 
     def test_a_study_that_breaks_the_pipeline_is_given_up_and_others_go_on(self, bench: Bench, study: str) -> None:
-        def poisoned(_asked: int) -> None:
+        def poison(_asked: int) -> None:
             raise ZeroDivisionError("Doe^Jane")
 
         bench.send(*head_series(study))
-        bench.detector.conduct = poisoned
+        bench.detector.conduct = poison
         bench.worker.work()
         assert bench.job(study).state is JobState.WAITING
         bench.detector.conduct = lambda _: None
@@ -360,7 +360,7 @@ class TestWaiting:
         bench.send(*head_series(other))
         bench.worker.work()
         assert bench.job(other).state is JobState.DONE
-        bench.detector.conduct = poisoned
+        bench.detector.conduct = poison
         for _ in range(bench.desk.settings.intake.poison_tries - 1):
             bench.desk.clock.now += 400
             bench.worker.work()
@@ -482,11 +482,11 @@ class TestWaiting:
         study: str,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def poisoned(_asked: int) -> None:
+        def poison(_asked: int) -> None:
             raise ZeroDivisionError
 
         bench.send(*head_series(study))
-        bench.detector.conduct = poisoned
+        bench.detector.conduct = poison
         bench.worker.work()
         bench.detector.conduct = lambda _: None
         away = UnavailableError("the disk is full")
@@ -521,11 +521,11 @@ class TestWaiting:
     def test_an_answer_whose_key_images_cannot_be_drawn_stands_without_them(
         self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def broken(*_: object) -> None:
+        def fail(*_: object) -> None:
             raise ZeroDivisionError
 
         bench.send(*head_series(study))
-        monkeypatch.setattr(key_images, "draw_slice", broken)
+        monkeypatch.setattr(key_images, "draw_slice", fail)
         bench.worker.work()
         assert bench.job(study).state is JobState.DONE
         assert bench.kinds(study) == {"SEG", "SR"}
@@ -534,11 +534,11 @@ class TestWaiting:
     def test_a_study_whose_segmentation_cannot_be_made_is_answered_without_it_and_counted(
         self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def broken(*_: object) -> None:
+        def fail(*_: object) -> None:
             raise ValueError
 
         bench.send(*head_series(study))
-        monkeypatch.setattr(report, "segmentation", broken)
+        monkeypatch.setattr(report, "segmentation", fail)
         bench.worker.work()
         assert bench.job(study).state is JobState.DONE
         assert bench.kinds(study) == {"SR", "OT", "KO"}
@@ -604,15 +604,15 @@ class TestWaiting:
     ) -> None:
         """Killed: no code of it runs any more, so that nothing is recorded either."""
 
-        def killed(*_: Any, **__: Any) -> None:
+        def kill(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
         bench.send(*head_series(study))
         with monkeypatch.context() as patch:
             if killed_before == "infer":
-                patch.setattr(bench.detector, "conduct", killed)
+                patch.setattr(bench.detector, "conduct", kill)
             else:
-                patch.setattr(bench.desk.ledger.jobs, killed_before, killed)
+                patch.setattr(bench.desk.ledger.jobs, killed_before, kill)
             with pytest.raises(KeyboardInterrupt):
                 bench.worker.work()
         worker = bench.another("worker")

@@ -50,11 +50,11 @@ def test_a_study_is_read_in_process_chunk_by_chunk(tmp_path: Path) -> None:
     asked: list[tuple[int, ...]] = []
     detector = Detector(tmp_path / FULL, str(contract.CONTRACT_VERSION), 1)
 
-    def watched(hu: np.ndarray) -> dict[str, np.ndarray]:
+    def watch(hu: np.ndarray) -> dict[str, np.ndarray]:
         asked.append(hu.shape)
         return detector(hu)
 
-    found = in_process(watched)(study(32))  # type: ignore[arg-type]
+    found = in_process(watch)(study(32))  # type: ignore[arg-type]
     assert asked == [contract.INPUT_SHAPE] * 2
     assert found > 0
 

@@ -37,7 +37,7 @@ def _send(pids: list[int], blow: signal.Signals) -> list[int]:
 
 
 @contextmanager
-def _stopped(pids: list[int]) -> Iterator[None]:
+def _stop(pids: list[int]) -> Iterator[None]:
     reached = _send(pids, signal.SIGSTOP)
     try:
         yield
@@ -55,7 +55,7 @@ def _restart(server: str) -> Fault:
 
 def _pause(server: str) -> Fault:
     def pause(bench: Bench, random: Random) -> None:
-        with _stopped([bench.pid(server)]):
+        with _stop([bench.pid(server)]):
             time.sleep(random.uniform(0.5, _LONGEST_PAUSE_S))
 
     return pause
@@ -70,7 +70,7 @@ def _kill_model_process(bench: Bench, _: Random) -> None:
 
 
 def _pause_model_process(bench: Bench, random: Random) -> None:
-    with _stopped(bench.model_processes()):
+    with _stop(bench.model_processes()):
         time.sleep(random.uniform(0.5, _LONGEST_PAUSE_S))
 
 

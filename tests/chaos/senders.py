@@ -44,7 +44,7 @@ def _slow(files: Sequence[Path], random: Random) -> list[Sequence[Path]]:
     return [files[:cut], files[cut:]]
 
 
-def _shuffled(files: Sequence[Path], random: Random) -> list[Sequence[Path]]:
+def _shuffle(files: Sequence[Path], random: Random) -> list[Sequence[Path]]:
     return [random.sample(files, len(files))]
 
 
@@ -56,7 +56,7 @@ def _broken_off(files: Sequence[Path], random: Random) -> list[Sequence[Path]]:
 WAYS: Final[dict[str, Callable[[Sequence[Path], Random], list[Sequence[Path]]]]] = {
     "at once": _at_once,
     "slow": _slow,
-    "shuffled": _shuffled,
+    "shuffled": _shuffle,
     "broken off": _broken_off,
 }
 

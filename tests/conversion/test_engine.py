@@ -99,7 +99,7 @@ def refuse(plan: Path) -> dict[str, Any]:
     raise EngineError(f"{plan.stat().st_size} bytes that answer differently")
 
 
-def built(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def let_builds_give(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let builds give `data`: what happens around a build does not need minutes of building."""
     monkeypatch.setattr(engines, "build_engine", lambda *_, **__: (data, b"timings"))
 
@@ -108,10 +108,10 @@ def test_an_engine_that_fails_its_comparison_leaves_the_old_one_serving(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = tmp_path / PLAN
-    built(b"old", monkeypatch)
+    let_builds_give(b"old", monkeypatch)
     old = settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), compare=lambda _: {"chunks": 3})
     assert (tmp_path / TIMING).read_bytes() == b"timings"
-    built(b"new", monkeypatch)
+    let_builds_give(b"new", monkeypatch)
     with pytest.raises(EngineError, match="3 bytes that answer differently"):
         settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), compare=refuse, anew=True)
     assert plan.read_bytes() == b"old"
@@ -126,7 +126,7 @@ def test_a_plan_that_is_not_the_one_its_facts_tell_of_is_built_again(
     harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = tmp_path / PLAN
-    built(b"right", monkeypatch)
+    let_builds_give(b"right", monkeypatch)
     settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), compare=None)
     if harm == "plan":
         plan.write_bytes(b"torn")
@@ -153,7 +153,7 @@ def test_a_second_builder_waits_for_the_first(tmp_path: Path, monkeypatch: pytes
     other.start()
     assert locked.wait(30)
     order: list[str] = []
-    built(b"plan", monkeypatch)
+    let_builds_give(b"plan", monkeypatch)
 
     def see(plan: Path) -> dict[str, Any]:
         order.append("built")

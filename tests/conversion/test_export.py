@@ -20,7 +20,7 @@ from conversion.checks import UnfitModelError, check
 from conversion.export import load_detector, model_metadata, onnx_model
 from conversion.parity import difference, random_chunk
 from conversion.repository import lay_out
-from conversion.simplify import simplified
+from conversion.simplify import simplify
 from tests.training.network.random_detector import random_detector
 from training.network.detector import Detector
 from training.train import detector_run
@@ -47,7 +47,7 @@ def model(detector: Detector, weights: Path) -> onnx.ModelProto:
     return onnx_model(detector, model_metadata("edge", weights, 3, ORIGIN))
 
 
-def changed(model: onnx.ModelProto) -> onnx.ModelProto:
+def change(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     return copy
@@ -59,7 +59,7 @@ def test_the_exported_model_is_valid_static_and_free_of_forbidden_nodes(model: o
 
 
 def test_the_exporters_detours_are_taken_out(model: onnx.ModelProto) -> None:
-    assert simplified(model).graph.node == model.graph.node
+    assert simplify(model).graph.node == model.graph.node
     assert [node.op_type for node in model.graph.node].count("Resize") == 3
 
 
@@ -84,21 +84,21 @@ def test_the_model_carries_contract_version_and_origin(model: onnx.ModelProto) -
 
 
 def test_a_forbidden_node_is_found(model: onnx.ModelProto) -> None:
-    bad = changed(model)
+    bad = change(model)
     bad.graph.node.append(onnx.helper.make_node("NonZero", [contract.INPUT], ["somewhere"]))
     with pytest.raises(UnfitModelError, match="NonZero"):
         check(bad)
 
 
 def test_a_dimension_that_is_not_fixed_is_found(model: onnx.ModelProto) -> None:
-    bad = changed(model)
+    bad = change(model)
     bad.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "slices"
     with pytest.raises(UnfitModelError, match="inputs are"):
         check(bad)
 
 
 def test_a_model_of_another_contract_is_not_laid_out(model: onnx.ModelProto, tmp_path: Path) -> None:
-    bad = changed(model)
+    bad = change(model)
     onnx.helper.set_model_props(bad, contract.metadata() | {"contract_version": "99"})
     onnx.save(bad, str(tmp_path / "bad.onnx"))
     with pytest.raises(UnfitModelError, match="contract_version = '99'"):

@@ -15,7 +15,7 @@ from appliance.reading import contract
 from appliance.reading.golden import golden_chunk
 from conversion.checks import check
 from conversion.engine_run import compare, onnx_run
-from conversion.half import COUNTING, WEIGHTED, feature_nodes, halved
+from conversion.half import COUNTING, WEIGHTED, feature_nodes, halve
 from conversion.tensorrt_build import EngineError
 
 SHIPPED = Path(__file__).parents[2] / "model_repository" / contract.DETECTOR / "1" / "model.onnx"
@@ -28,7 +28,7 @@ def exported() -> onnx.ModelProto:
 
 @pytest.fixture(scope="module")
 def half(exported: onnx.ModelProto) -> onnx.ModelProto:
-    return halved(exported)
+    return halve(exported)
 
 
 def types(model: onnx.ModelProto) -> dict[str, int]:
@@ -70,12 +70,12 @@ def test_it_answers_as_the_exported_detector_does(half: onnx.ModelProto) -> None
 def test_an_engine_that_answers_differently_is_told_by_the_chunk_and_the_detection() -> None:
     shipped = onnx_run(SHIPPED.read_bytes())
 
-    def moved(hu: np.ndarray) -> dict[str, np.ndarray]:
+    def move(hu: np.ndarray) -> dict[str, np.ndarray]:
         outputs = dict(shipped(hu))
         return outputs | {"detection_box": np.clip(outputs["detection_box"] + 60, 0, 512).astype(np.float32)}
 
     with pytest.raises(EngineError, match=r"golden chunk: the .* detection .* did not come back"):
-        compare(moved, shipped)
+        compare(move, shipped)
 
 
 def test_a_chunk_of_values_that_no_scanner_gives_does_not_spoil_the_answer(half: onnx.ModelProto) -> None:
@@ -112,4 +112,4 @@ def test_a_weight_that_half_precision_cannot_hold_is_refused(exported: onnx.Mode
             values.flat[0] = 1e6
             one.CopyFrom(numpy_helper.from_array(values, name))
     with pytest.raises(ValueError, match="which half precision cannot"):
-        halved(spoilt)
+        halve(spoilt)

@@ -31,7 +31,7 @@ def studies(bleeding: int = 100, healthy: int = 100) -> list[Outcome]:
     ]
 
 
-def changed(outcomes: list[Outcome], at: int, **to: object) -> list[Outcome]:
+def change(outcomes: list[Outcome], at: int, **to: object) -> list[Outcome]:
     return [replace(one, **to) if i == at else one for i, one in enumerate(outcomes)]  # type: ignore[arg-type]
 
 
@@ -53,7 +53,7 @@ def test_an_engine_that_answers_the_golden_chunk_otherwise_does_not_pass() -> No
 @pytest.mark.parametrize(("missed", "passes"), [(20, True), (21, False)])
 def test_auc_may_fall_by_two_thousandths(missed: int, passes: bool) -> None:
     # Of 100 x 100 pairs: a study with blood scores below so many without.
-    verdict = judge(studies(), changed(studies(), 0, score=0.1 + 0.3 * (100 - missed - 0.5) / 100))
+    verdict = judge(studies(), change(studies(), 0, score=0.1 + 0.3 * (100 - missed - 0.5) / 100))
     assert verdict.auc_fall == pytest.approx(missed / 10_000)
     assert verdict.passed is passes
     assert passes or verdict.faults == ("AUC falls by 0.0021, more than 0.002",)
@@ -62,7 +62,7 @@ def test_auc_may_fall_by_two_thousandths(missed: int, passes: bool) -> None:
 def test_dice_of_one_type_must_not_fall_behind_a_figure_of_all_blood_that_holds() -> None:
     outcomes = studies()
     at = next(i for i, one in enumerate(outcomes) if one.true[KINDS.index("sah")])
-    verdict = judge(outcomes, changed(outcomes, at, shared=(600, 0, 0, 600)))
+    verdict = judge(outcomes, change(outcomes, at, shared=(600, 0, 0, 600)))
     assert verdict.dice_fall["any"] == pytest.approx(0.002)
     assert verdict.dice_fall["sah"] == pytest.approx(200 / 33_000)
     assert verdict.faults == (f"Dice of sah falls by {200 / 33_000:.4f}, more than 0.005",)
@@ -70,7 +70,7 @@ def test_dice_of_one_type_must_not_fall_behind_a_figure_of_all_blood_that_holds(
 
 def test_a_better_engine_passes() -> None:
     outcomes = studies()
-    verdict = judge(changed(outcomes, 0, score=0.05), outcomes)
+    verdict = judge(change(outcomes, 0, score=0.05), outcomes)
     assert verdict.passed
     assert verdict.auc_fall == pytest.approx(-0.01)
 

@@ -109,7 +109,7 @@ def test_the_committed_gate_is_of_the_committed_files_and_what_it_let_pass_answe
         assert golden_matches(golden, outputs) is None, engine.name
 
 
-def judged(folder: Path, model: Path, *, passed: bool = True, **to: object) -> Path:
+def write_verdict(folder: Path, model: Path, *, passed: bool = True, **to: object) -> Path:
     """Write what the precision gate writes, about a model and an 8-bit graph of it."""
     folder.mkdir(exist_ok=True)
     (folder / BYTES).write_bytes(b"8 bits")
@@ -123,27 +123,27 @@ def judged(folder: Path, model: Path, *, passed: bool = True, **to: object) -> P
     return folder
 
 
-def laid(repository: Path) -> set[str]:
+def list_files(repository: Path) -> set[str]:
     return {path.name for path in (repository / contract.DETECTOR / "1").iterdir()}
 
 
 def test_what_passed_the_precision_gate_is_laid_out_and_what_failed_is_not(tmp_path: Path) -> None:
     model = FOLDER / "1" / "model.onnx"
-    lay_out(model, tmp_path, precision=judged(tmp_path / "gate", model))
-    assert laid(tmp_path) == {"model.py", FULL, BYTES, GATE}
-    lay_out(model, tmp_path, precision=judged(tmp_path / "gate", model, passed=False))
-    assert laid(tmp_path) == {"model.py", FULL, GATE}
-    lay_out(model, tmp_path, precision=judged(tmp_path / "gate", model))
+    lay_out(model, tmp_path, precision=write_verdict(tmp_path / "gate", model))
+    assert list_files(tmp_path) == {"model.py", FULL, BYTES, GATE}
+    lay_out(model, tmp_path, precision=write_verdict(tmp_path / "gate", model, passed=False))
+    assert list_files(tmp_path) == {"model.py", FULL, GATE}
+    lay_out(model, tmp_path, precision=write_verdict(tmp_path / "gate", model))
     lay_out(model, tmp_path)
-    assert laid(tmp_path) == {"model.py", FULL}, "nothing is left of what another model passed"
+    assert list_files(tmp_path) == {"model.py", FULL}, "nothing is left of what another model passed"
 
 
 @pytest.mark.parametrize("what", ["another model", "another graph", "damaged", "missing"])
 def test_a_gate_that_judged_something_else_lays_nothing_out(tmp_path: Path, what: str) -> None:
     model = FOLDER / "1" / "model.onnx"
-    gate = judged(tmp_path / "gate", model)
+    gate = write_verdict(tmp_path / "gate", model)
     if what == "another model":
-        judged(gate, MODEL_CODE)
+        write_verdict(gate, MODEL_CODE)
     elif what == "another graph":
         (gate / BYTES).write_bytes(b"other bits")
     elif what == "damaged":

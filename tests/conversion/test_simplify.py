@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from appliance.reading import contract
-from conversion.simplify import simplified
+from conversion.simplify import simplify
 
 SHIPPED = Path(__file__).parents[2] / "model_repository" / contract.DETECTOR / "1" / "model.onnx"
 
@@ -66,7 +66,7 @@ def answer(model: onnx.ModelProto) -> np.ndarray:
 
 def test_rows_and_columns_that_are_tiled_twice_are_resized_to_the_same_numbers() -> None:
     model = tiled_upsampling()
-    made = simplified(model)
+    made = simplify(model)
     assert [node.op_type for node in made.graph.node] == ["Resize", "Relu"]
     assert {one.name for one in made.graph.initializer} == {"upsampling/twice"}
     np.testing.assert_array_equal(answer(made), answer(model))
@@ -75,7 +75,7 @@ def test_rows_and_columns_that_are_tiled_twice_are_resized_to_the_same_numbers()
 @pytest.mark.parametrize("other", [{"rows": 3}, {"axis": 2}])  # three times; the whole map twice, and not each row
 def test_tiles_that_do_something_else_stay(other: dict[str, int]) -> None:
     model = tiled_upsampling(**other)
-    made = simplified(model)
+    made = simplify(model)
     assert [node.op_type for node in made.graph.node] == [node.op_type for node in model.graph.node]
 
 
@@ -90,11 +90,11 @@ def test_a_transposition_goes_where_it_undoes_the_one_before_it(second: list[int
         ],
         [2, 3, 6, 4] if left else [2, 6, 4, 3],
     )
-    made = simplified(model)
+    made = simplify(model)
     assert [node.op_type for node in made.graph.node] == (left or ["Transpose", "Transpose", "Relu", "Transpose"])
     np.testing.assert_array_equal(answer(made), answer(model))
 
 
 def test_the_shipped_detector_has_no_detours_left() -> None:
     shipped = onnx.load(str(SHIPPED))
-    assert [node.name for node in simplified(shipped).graph.node] == [node.name for node in shipped.graph.node]
+    assert [node.name for node in simplify(shipped).graph.node] == [node.name for node in shipped.graph.node]

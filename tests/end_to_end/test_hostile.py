@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from deploy.local.storescu import send
-from tests.appliance.imaging.hostile import nested, small_image
+from tests.appliance.imaging.hostile import nest_sequences, small_image
 from tests.end_to_end.patient import Patient
 from tests.end_to_end.running import Running
 
@@ -27,7 +27,7 @@ def test_a_head_is_answered_though_sequences_nested_without_end_came_with_it(
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = written.truth.study_uid, generate_uid()
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     hostile = tmp_path / "nested.dcm"
-    hostile.write_bytes(nested(levels, defined=False, dataset=dataset))
+    hostile.write_bytes(nest_sequences(levels, defined=False, dataset=dataset))
     before = running.local.orthanc.pid
 
     send([hostile, *written.all_files], running.settings.orthanc)

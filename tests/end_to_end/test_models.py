@@ -74,7 +74,7 @@ def models(running: Running, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def listed(running: Running) -> dict[str, dict[str, object]]:
+def list_versions(running: Running) -> dict[str, dict[str, object]]:
     return {row["version"]: row for row in json.loads(models(running, "list", "--json"))["versions"]}
 
 
@@ -88,13 +88,13 @@ def test_a_model_is_promoted_and_rolled_back_under_a_stream_of_studies_and_none_
         models(running, "promote", "2")
         promoted = len(stream.sent)
         stream.more(4)
-        assert listed(running)["2"]["answers"] is True
+        assert list_versions(running)["2"]["answers"] is True
         going_back = len(stream.sent)
         models(running, "rollback")
         back = len(stream.sent)
         stream.more(2)
     records = [running.answered(uid) for uid in stream.sent]
-    shas = {version: row["sha256"] for version, row in listed(running).items()}
+    shas = {version: row["sha256"] for version, row in list_versions(running).items()}
     read_by = [record["model"]["sha256"] for record in records]
     # Of the two that are on their way when a version takes over, either may read them.
     assert set(read_by[: before - 2]) <= {shas["1"]}
@@ -105,7 +105,7 @@ def test_a_model_is_promoted_and_rolled_back_under_a_stream_of_studies_and_none_
         assert (record["tries"], record["error"], record["refusals"]) == (1, None, [])
     for uid, sha256 in zip(stream.sent, read_by, strict=True):
         assert running.stored(uid).report.DeviceSerialNumber == sha256[:16]
-    assert listed(running)["1"]["answers"] is True
+    assert list_versions(running)["1"]["answers"] is True
 
 
 def test_a_shadow_reads_an_answered_study_too_and_delivers_nothing(
@@ -128,7 +128,7 @@ def test_a_shadow_reads_an_answered_study_too_and_delivers_nothing(
         assert compared["both_absent" if record["present"] is False else "both_present"] == 1
         assert compared["unread"] == {}
         assert running.modalities(written.truth.study_uid) == held
-        assert listed(running)["2"]["shadow"] is True
+        assert list_versions(running)["2"]["shadow"] is True
     finally:
         models(running, "unshadow")
-    assert listed(running)["2"]["shadow"] is False
+    assert list_versions(running)["2"]["shadow"] is False

@@ -55,7 +55,7 @@ def detector(running: Running) -> Iterator[TritonDetector]:
 def told(running: Running, detector: TritonDetector, bleeding: Patient, tmp_path: Path) -> Any:
     """Answers the bleeding scan, stored as asked for."""
 
-    def answered(name: str, **changes: Any) -> Told:
+    def answer_by(name: str, **changes: Any) -> Told:
         written = bleeding.study(tmp_path / name, **changes)
         study = folder_contents(written.folder).study(written.truth.study_uid)
         assert study is not None
@@ -68,7 +68,7 @@ def told(running: Running, detector: TritonDetector, bleeding: Patient, tmp_path
         finding = answer.finding
         return Told(finding.present, finding.probability, lesions, dice(np.any(list(masks.values()), axis=0), truth))
 
-    return answered
+    return answer_by
 
 
 def test_every_orientation_transfer_syntax_and_number_format_of_one_scan_gets_one_answer_on_its_own_planes(

@@ -35,11 +35,11 @@ def main(
     with Progress(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task("", total=inputs, found=0)
 
-        def told(done: int, found: int) -> bool:
+        def print_report(done: int, found: int) -> bool:
             progress.update(task, completed=done, found=found)
             return not minutes or time.monotonic() < began + 60 * minutes
 
-        done, found = campaign(inputs, seed, only, told)
+        done, found = campaign(inputs, seed, only, print_report)
     typer.echo(f"{done} inputs, {len(found)} findings, {(time.monotonic() - began) / 60:.1f} minutes, seed {seed}")
     for one in found:
         keep.mkdir(parents=True, exist_ok=True)

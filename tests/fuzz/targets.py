@@ -74,12 +74,12 @@ def sound_files() -> list[list[bytes]]:
                 image.file_meta.TransferSyntaxUID = syntax
             else:
                 image.file_meta.TransferSyntaxUID = syntax
-            files.append(_written(image))
+            files.append(_write(image))
         made.append(files)
     return made
 
 
-def _written(image: Dataset) -> bytes:
+def _write(image: Dataset) -> bytes:
     try:
         return scans.file(image)
     except Exception:  # pydicom writes a byte order of its own choice only when asked

@@ -86,7 +86,7 @@ def noisy(seen: Seen, rng: np.random.Generator) -> Seen:
     return replace(seen, surroundings={name: float(rng.normal()) for name in seen.surroundings})
 
 
-def broken(bars: list[Bar]) -> list[str]:
+def broken_bars(bars: list[Bar]) -> list[str]:
     return [bar.subject for bar in bars if not bar.holds]
 
 
@@ -134,7 +134,7 @@ def test_a_pair_that_fails_stops_no_other_and_says_why(workers: int) -> None:
 
 def test_pairs_that_could_not_be_made_are_named_and_break_a_bar() -> None:
     bar = failure_bar(cases(10), {"iph-8000003": "ValueError: no room"})
-    assert broken([bar]) == ["pairs that could not be made"]
+    assert broken_bars([bar]) == ["pairs that could not be made"]
     assert bar.note == "iph-8000003: ValueError: no room"
     assert failure_bar(cases(10), {}).holds
 
@@ -142,18 +142,18 @@ def test_pairs_that_could_not_be_made_are_named_and_break_a_bar() -> None:
 def test_pairs_that_differ_in_the_blood_alone_break_nothing() -> None:
     found = cases(60)
     bars = [*header_bars(found, {}), *image_bars(found), *detector_bars(found), *physics_bars(found)]
-    assert broken(bars) == []
+    assert broken_bars(bars) == []
 
 
 def test_a_header_that_follows_the_finding_is_named() -> None:
     bars = header_bars(cases(60, lambda seen, _: replace(seen, headers=seen.headers | {"0 KVP 0": 140.0})), {})
-    assert "attributes that differ within a pair" in broken(bars)
-    assert len(broken(bars)) == 3
+    assert "attributes that differ within a pair" in broken_bars(bars)
+    assert len(broken_bars(bars)) == 3
     assert all("0 KVP 0" in bar.note for bar in bars)
 
 
 def test_what_features_leave_out_of_a_header_is_named_within_a_pair() -> None:
-    def written(word: str) -> Dataset:
+    def write_header(word: str) -> Dataset:
         item = Dataset()
         item.CodeMeaning = word
         dataset = Dataset()
@@ -162,7 +162,7 @@ def test_what_features_leave_out_of_a_header_is_named_within_a_pair() -> None:
         dataset.ProcedureCodeSequence = [item]
         return dataset
 
-    one, other = written("scores"), written("dozens")
+    one, other = write_header("scores"), write_header("dozens")
     assert features([one]) == features([other])
     found = [
         replace(
@@ -191,22 +191,22 @@ def test_a_cohort_whose_seeds_tell_who_bleeds_is_named() -> None:
 
 @pytest.mark.parametrize("shift", [1.0, -1.0])
 def test_an_image_that_differs_away_from_the_blood_is_named(shift: float) -> None:
-    def shifted(seen: Seen, rng: np.random.Generator) -> Seen:
+    def shift(seen: Seen, rng: np.random.Generator) -> Seen:
         return replace(seen, surroundings=seen.surroundings | {"figure 3": seen.surroundings["figure 3"] + shift})
 
-    bars = image_bars(cases(100, shifted))
-    assert any("bleed masked out" in name for name in broken(bars))
+    bars = image_bars(cases(100, shift))
+    assert any("bleed masked out" in name for name in broken_bars(bars))
     assert "figure 3" in bars[0].note
 
 
 def test_bone_that_changes_with_the_finding_is_named() -> None:
     found = [replace(case, changed_bone=1e-6) for case in cases(10)]
-    assert any("outside the cavity" in name for name in broken(image_bars(found)))
+    assert any("outside the cavity" in name for name in broken_bars(image_bars(found)))
 
 
 def test_blood_that_a_threshold_finds_is_named() -> None:
     bright = cases(200, lambda seen, rng: replace(seen, dense_ml=float(rng.uniform(8, 80))))
-    assert broken(detector_bars(bright)) == ["60 HU detector, AUC"]
+    assert broken_bars(detector_bars(bright)) == ["60 HU detector, AUC"]
 
 
 def test_tissue_noise_and_edges_that_nobody_measured_are_named() -> None:
@@ -215,7 +215,7 @@ def test_tissue_noise_and_edges_that_nobody_measured_are_named() -> None:
         replace(case, tissue_hu={"grey": 45.0, "white": 44.0, "CSF": 20.0}, blood_hu=95.0, scanner=wrong)
         for case in cases(30)
     ]
-    assert len(broken(physics_bars(found))) == len(physics_bars(found))
+    assert len(broken_bars(physics_bars(found))) == len(physics_bars(found))
 
 
 def test_heads_outside_a_cited_range_are_named_with_their_mimics() -> None:
@@ -228,8 +228,8 @@ def test_heads_outside_a_cited_range_are_named_with_their_mimics() -> None:
 
 def test_a_cohort_off_table_1_and_a_positive_without_blood_are_named() -> None:
     found = [replace(case, volume_ml=0.0) for case in cases(10)]
-    assert broken(size_bars(found, read("independent"))) == ["positives without a labelled voxel of their type"]
-    assert "independent cohort: positives off Table 1" in broken(size_bars(cases(10), read("validation")))
+    assert broken_bars(size_bars(found, read("independent"))) == ["positives without a labelled voxel of their type"]
+    assert "independent cohort: positives off Table 1" in broken_bars(size_bars(cases(10), read("validation")))
 
 
 def test_a_broken_bar_ends_the_command_loudly(capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,12 +134,12 @@ def cases(change: Callable[[int], dict[str, object]] = lambda _: {}, count: int 
     return found
 
 
-def broken(bars: list[Bar]) -> list[str]:
+def broken_bars(bars: list[Bar]) -> list[str]:
     return [bar.subject for bar in bars if not bar.holds]
 
 
 def test_figures_of_life_break_no_bar():
-    assert broken(reader_bars(cases())) == []
+    assert broken_bars(reader_bars(cases())) == []
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,13 @@ def test_figures_of_life_break_no_bar():
     ],
 )
 def test_what_no_scan_shows_breaks_its_bar(change, subject):
-    assert subject in broken(reader_bars(cases(lambda _: change)))
+    assert subject in broken_bars(reader_bars(cases(lambda _: change)))
 
 
 def test_a_whole_audit_without_extraaxial_blood_is_broken_and_a_small_one_is_not():
     def without(count: int) -> list[str]:
         heads = [replace(case, volumes_ml={"sah": 20.0}) for case in cases(count=count)]
-        return broken(reader_bars(heads))
+        return broken_bars(reader_bars(heads))
 
     assert "extra-axial blood off bone's blur, share" in without(200)
     assert without(20) == []

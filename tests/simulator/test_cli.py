@@ -85,10 +85,10 @@ def test_a_volume_that_finds_no_room_is_warned_of(tmp_path: Path, monkeypatch: p
 def test_a_head_that_cannot_bleed_as_asked_ends_with_an_error_in_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unlabelled(*_: object) -> NoReturn:
+    def fail_to_label(*_: object) -> NoReturn:
         raise UnlabelledBleedError("seed 7: no voxel is labelled iph")
 
-    monkeypatch.setattr(cli, "write_study", unlabelled)
+    monkeypatch.setattr(cli, "write_study", fail_to_label)
     result = run("--seed", "7", "--diagnosis", "iph", "--out", str(tmp_path))
 
     assert result.exit_code == 1

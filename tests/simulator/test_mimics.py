@@ -84,7 +84,7 @@ def outside(looked) -> Outside:
     return replace(looked.outside[0], hu=looked.outside[0].hu.copy())
 
 
-def changed(plain: Anatomy, mimic: Mimic) -> np.ndarray:
+def change_of(plain: Anatomy, mimic: Mimic) -> np.ndarray:
     return with_mimic(plain, mimic).intracranial - plain.intracranial
 
 
@@ -92,7 +92,7 @@ def examples(name: str) -> list[Mimic]:
     return [{**KINDS, **HELD_OUT}[name].draw(stream(seed, f"an example of {name}")) for seed in range(EXAMPLES)]
 
 
-def laid(inside: Inside, mimic: Mimic) -> np.ndarray:
+def added_hu(inside: Inside, mimic: Mimic) -> np.ndarray:
     """Return what a mimic adds to the HU of the cavity."""
     here = replace(inside, hu=inside.hu.copy())
     mimic.lay_in_brain(here)
@@ -160,7 +160,7 @@ def test_no_kind_moves_another(monkeypatch):
 def test_what_is_bright_is_bright_in_its_place_alone(inside, name):
     where, highest = BRIGHT[name]
     place = np.broadcast_to(where(inside.at), inside.hu.shape)
-    changes = [laid(inside, mimic) for mimic in examples(name)]
+    changes = [added_hu(inside, mimic) for mimic in examples(name)]
 
     assert max(change.max() for change in changes) > 12
     for change in changes:
@@ -172,7 +172,7 @@ def test_what_is_bright_is_bright_in_its_place_alone(inside, name):
 @pytest.mark.parametrize("name", DARK)
 def test_what_is_filled_with_csf_is_dark_in_its_place_alone(inside, name):
     place = np.broadcast_to(DARK[name](inside.at), inside.hu.shape)
-    changes = [laid(inside, mimic) for mimic in examples(name)]
+    changes = [added_hu(inside, mimic) for mimic in examples(name)]
 
     assert min(change.min() for change in changes) < -12
     for change in changes:
@@ -184,7 +184,7 @@ def test_what_is_filled_with_csf_is_dark_in_its_place_alone(inside, name):
 @pytest.mark.parametrize("name", ["old infarct", "fresh infarct", "brain tumour"])
 def test_a_lesion_of_one_hemisphere_leaves_the_other_alone(inside, name):
     for mimic in examples(name):
-        change = laid(inside, mimic)
+        change = added_hu(inside, mimic)
         side = np.sign((np.abs(change) * inside.at.falx).sum())
 
         assert np.abs(change).max() > 4
@@ -195,7 +195,7 @@ def test_a_lesion_of_one_hemisphere_leaves_the_other_alone(inside, name):
 @pytest.mark.parametrize("name", ["aneurysm clip", "aneurysm coil"])
 def test_metal_is_small_and_above_the_scale(inside, name):
     for mimic in examples(name):
-        change = laid(inside, mimic)
+        change = added_hu(inside, mimic)
 
         assert 3 < (change > 1500).sum() < 1000
         assert (inside.hu + change).max() > 3000
@@ -212,7 +212,7 @@ def test_thick_blood_and_contrast_change_vessels_alone(plain):
 
 def test_a_meningioma_is_even_and_between_45_and_60_hu(inside):
     mimic = Meningioma((0.8, 0.2, 0.55), False, 15.0, 0.8, 52.0, 0.0, 5.0, 0.0)
-    change = laid(inside, mimic)
+    change = added_hu(inside, mimic)
     whole = (inside.hu + change)[change > 15]
 
     assert whole.size > 1500
@@ -290,7 +290,7 @@ def test_a_ball_makes_room_for_its_share_of_volume_and_none_at_the_skull(share):
 
 
 def test_a_calcified_pineal_is_one_bright_spot_at_the_midline(plain):
-    change = changed(plain, Pineal((((1.0, -28.0, 0.0), 2.0, 200.0),)))
+    change = change_of(plain, Pineal((((1.0, -28.0, 0.0), 2.0, 200.0),)))
     z, y, x = (centre.mean() for centre in np.nonzero(change > 50))
     at = plain.landmarks
 
@@ -302,7 +302,7 @@ def test_a_calcified_pineal_is_one_bright_spot_at_the_midline(plain):
 
 def test_staining_of_cortex_follows_the_cortex_and_keeps_to_its_side(inside):
     mimic = ContrastStaining(1.0, 30.0, 0.0, 0.0, Territory("middle cerebral", 1.0, 0.8), 0.0)
-    change, at = laid(inside, mimic), inside.at
+    change, at = added_hu(inside, mimic), inside.at
     stained = np.broadcast_to(mimic.cortex.share(inside)[1].max() > 0, change.shape) & (change > 0)
     cortex, white = (stained & (part > 0.95) for part in (at.brain - at.white, at.white))
 
@@ -336,7 +336,7 @@ def test_flowing_blood_goes_with_the_heads_haematocrit_and_is_never_as_dense_as_
 
 
 def test_a_dense_falx_is_bright_along_the_midline_only(plain):
-    change = changed(plain, DenseDura(25.0, 12.0, 0.5))
+    change = change_of(plain, DenseDura(25.0, 12.0, 0.5))
     at = plain.landmarks
     away = (np.abs(at.falx) > 4) & (np.abs(at.tentorium) > 4)
 
@@ -345,7 +345,7 @@ def test_a_dense_falx_is_bright_along_the_midline_only(plain):
 
 
 def test_white_matter_disease_darkens_beside_the_ventricles(plain):
-    change = changed(plain, WhiteMatterDisease(8.0, 7.0))
+    change = change_of(plain, WhiteMatterDisease(8.0, 7.0))
     at = plain.landmarks
 
     assert change.max() <= 0.01
@@ -354,7 +354,7 @@ def test_white_matter_disease_darkens_beside_the_ventricles(plain):
 
 
 def test_an_old_infarct_is_nearly_as_dark_as_csf_and_keeps_to_its_side(plain):
-    change = changed(plain, OldInfarct(Territory("middle cerebral, upper", 1.0, 0.8), 0.9, 0.0))
+    change = change_of(plain, OldInfarct(Territory("middle cerebral, upper", 1.0, 0.8), 0.9, 0.0))
 
     assert (change < -12).sum() > 5000
     assert change.max() < 12
@@ -415,6 +415,6 @@ def test_one_new_mimic_is_in_every_head_it_is_drawn_for_in_its_hu_its_record_and
     assert "pearl" in Mimics.draw(6).names
     assert Mimics.draw(6).without("pearl").names == tuple(name for name in Mimics.draw(6).names if name != "pearl")
     assert Mimics((("pearl", mimic),)).confusing
-    added = changed(plain, mimic)
+    added = change_of(plain, mimic)
     assert 300 < np.count_nonzero(added > 5) < 700  # about 524 mm3 on a grid of 1 mm
     assert "pearl" in [strip.args[0] for strip in plan_page(PageName.MIMICS, Choice()).strips]

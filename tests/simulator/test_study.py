@@ -24,7 +24,7 @@ SPEC = StudySpec(7, "iph", vendor="northway", series=())
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
 
 
-def written(folder: Path, spec: StudySpec = SPEC, tilt_deg: float = 0.0, **stacks: object) -> WrittenStudy:
+def write(folder: Path, spec: StudySpec = SPEC, tilt_deg: float = 0.0, **stacks: object) -> WrittenStudy:
     return write_stacks(tiny_stacks(tilt_deg, **stacks), spec, folder)  # type: ignore[arg-type]
 
 
@@ -47,7 +47,7 @@ def hu(datasets: list[Dataset]) -> np.ndarray:
 
 def test_the_same_spec_gives_the_same_bytes(tmp_path: Path) -> None:
     spec = dataclasses.replace(SPEC, series=EVERY_SERIES)
-    first, second = written(tmp_path / "a", spec), written(tmp_path / "b", spec)
+    first, second = write(tmp_path / "a", spec), write(tmp_path / "b", spec)
     names = sorted(path.name for path in first.folder.iterdir())
     assert names == sorted(path.name for path in second.folder.iterdir())
     assert [name for name in names if (first.folder / name).read_bytes() != (second.folder / name).read_bytes()] == []
@@ -55,15 +55,15 @@ def test_the_same_spec_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_other_specs_have_other_uids(tmp_path: Path) -> None:
     others = [SPEC, dataclasses.replace(SPEC, seed=8), dataclasses.replace(SPEC, diagnosis="none")]
-    studies = [written(tmp_path / str(i), spec).truth for i, spec in enumerate(others)]
+    studies = [write(tmp_path / str(i), spec).truth for i, spec in enumerate(others)]
     assert len({truth.study_uid for truth in studies}) == 3
     assert len({uid for truth in studies for uid in truth.series[0].instance_uids}) == 3 * SLICES
 
 
 def test_new_uids_change_nothing_but_uids(tmp_path: Path) -> None:
-    first = written(tmp_path / "a")
-    second = written(tmp_path / "b", dataclasses.replace(SPEC, new_uids=True))
-    third = written(tmp_path / "c", dataclasses.replace(SPEC, new_uids=True))
+    first = write(tmp_path / "a")
+    second = write(tmp_path / "b", dataclasses.replace(SPEC, new_uids=True))
+    third = write(tmp_path / "c", dataclasses.replace(SPEC, new_uids=True))
     assert len({study.truth.study_uid for study in (first, second, third)}) == 3
     for one, other in zip(first.all_files, second.all_files, strict=True):
         pair = [pydicom.dcmread(path) for path in (one, other)]
@@ -81,7 +81,7 @@ def test_new_uids_change_nothing_but_uids(tmp_path: Path) -> None:
 def test_labelled_voxels_times_pixel_area_times_distance_is_the_volume_in_truth_json(
     tilt_deg: float, steps_mm: tuple[float, ...], tmp_path: Path
 ) -> None:
-    study = written(tmp_path, tilt_deg=tilt_deg, steps_mm=steps_mm)
+    study = write(tmp_path, tilt_deg=tilt_deg, steps_mm=steps_mm)
     truth = json.loads((tmp_path / "truth.json").read_text())
     labels = np.load(tmp_path / "truth.npy")
     datasets = axial_foot_first(study)
@@ -98,7 +98,7 @@ def test_labelled_voxels_times_pixel_area_times_distance_is_the_volume_in_truth_
 
 
 def test_truth_names_the_slices_that_hold_blood(tmp_path: Path) -> None:
-    study = written(tmp_path, dataclasses.replace(SPEC, vendor="rheinwald"))
+    study = write(tmp_path, dataclasses.replace(SPEC, vendor="rheinwald"))
     truth = json.loads((tmp_path / "truth.json").read_text())
     labels = np.load(tmp_path / "truth.npy")
     datasets = axial_foot_first(study)
@@ -113,12 +113,12 @@ def test_truth_names_the_slices_that_hold_blood(tmp_path: Path) -> None:
 
 
 def test_the_truth_says_what_volume_was_wanted_beside_what_is_labelled(tmp_path: Path) -> None:
-    labelled_ml = written(tmp_path / "drawn").truth.volumes_ml["iph"]
+    labelled_ml = write(tmp_path / "drawn").truth.volumes_ml["iph"]
     near, far = (
-        written(tmp_path / name, dataclasses.replace(SPEC, volume_ml=times * labelled_ml))
+        write(tmp_path / name, dataclasses.replace(SPEC, volume_ml=times * labelled_ml))
         for name, times in (("near", 1.2), ("far", 2.0))
     )
-    none = written(tmp_path / "none", dataclasses.replace(SPEC, diagnosis="none"))
+    none = write(tmp_path / "none", dataclasses.replace(SPEC, diagnosis="none"))
 
     assert json.loads((tmp_path / "far" / "truth.json").read_text())["wanted_ml"] == 2 * labelled_ml
     assert (near.volume_fits, far.volume_fits) == (True, False)
@@ -126,7 +126,7 @@ def test_the_truth_says_what_volume_was_wanted_beside_what_is_labelled(tmp_path:
 
 
 def test_the_volume_wanted_is_the_seeds_own_where_none_is_asked_for(tmp_path: Path) -> None:
-    wanted = [written(tmp_path / str(seed), dataclasses.replace(SPEC, seed=seed)).truth.wanted_ml for seed in (7, 8)]
+    wanted = [write(tmp_path / str(seed), dataclasses.replace(SPEC, seed=seed)).truth.wanted_ml for seed in (7, 8)]
 
     assert wanted == [dataclasses.replace(SPEC, seed=seed).wanted_ml for seed in (7, 8)]
     assert wanted[0] != wanted[1]
@@ -134,7 +134,7 @@ def test_the_volume_wanted_is_the_seeds_own_where_none_is_asked_for(tmp_path: Pa
 
 @pytest.mark.parametrize("position", PatientPosition)
 def test_truth_lies_on_the_pixels_as_stored_in_every_orientation(position: PatientPosition, tmp_path: Path) -> None:
-    study = written(tmp_path, dataclasses.replace(SPEC, orientation=position), tilt_deg=10.0)
+    study = write(tmp_path, dataclasses.replace(SPEC, orientation=position), tilt_deg=10.0)
     values, labels = hu(axial_foot_first(study)), np.load(tmp_path / "truth.npy")
     assert labels.dtype == np.uint8
     assert values[labels == 1].mean() > 60
@@ -145,7 +145,7 @@ def test_truth_lies_on_the_pixels_as_stored_in_every_orientation(position: Patie
 def test_headers_put_the_blood_at_the_same_millimetres_in_every_orientation(
     position: PatientPosition, tmp_path: Path
 ) -> None:
-    study = written(tmp_path, dataclasses.replace(SPEC, orientation=position), tilt_deg=10.0, steps_mm=(6.0,) * 20)
+    study = write(tmp_path, dataclasses.replace(SPEC, orientation=position), tilt_deg=10.0, steps_mm=(6.0,) * 20)
     labels = np.load(tmp_path / "truth.npy")
     points = []
     for plane, dataset in zip(labels, axial_foot_first(study), strict=True):
@@ -159,7 +159,7 @@ def test_headers_put_the_blood_at_the_same_millimetres_in_every_orientation(
 
 
 def test_vendors_number_formats_and_transfer_syntaxes_hold_the_same_hu(tmp_path: Path) -> None:
-    reference = hu(axial_foot_first(written(tmp_path / "reference")))
+    reference = hu(axial_foot_first(write(tmp_path / "reference")))
     specs = [
         *(
             dataclasses.replace(SPEC, vendor=vendor, signed=signed)
@@ -169,7 +169,7 @@ def test_vendors_number_formats_and_transfer_syntaxes_hold_the_same_hu(tmp_path:
         *(dataclasses.replace(SPEC, transfer_syntax=syntax) for syntax in TransferSyntax),
     ]
     for number, spec in enumerate(specs):
-        datasets = axial_foot_first(written(tmp_path / str(number), spec))
+        datasets = axial_foot_first(write(tmp_path / str(number), spec))
         np.testing.assert_array_equal(hu(datasets), reference)
         assert spec.signed is None or datasets[0].PixelRepresentation == spec.signed
         assert datasets[0].file_meta.TransferSyntaxUID == spec.transfer_syntax.uid
@@ -177,8 +177,8 @@ def test_vendors_number_formats_and_transfer_syntaxes_hold_the_same_hu(tmp_path:
 
 def test_a_shorter_study_leaves_no_file_of_the_longer_one_before_it(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    written(tmp_path, dataclasses.replace(SPEC, series=EVERY_SERIES))
-    study = written(tmp_path)
+    write(tmp_path, dataclasses.replace(SPEC, series=EVERY_SERIES))
+    study = write(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [*(path.name for path in study.all_files), "notes.txt", "truth.json", "truth.npy"]
     )

@@ -46,7 +46,7 @@ def test_a_slice_without_blood_has_only_negative_anchors() -> None:
     assert (labels == 0).sum() == SAMPLED
 
 
-def kept(folder: Path, diagnosis: str, seed: int, hu: np.ndarray, labels: np.ndarray) -> None:
+def keep_head(folder: Path, diagnosis: str, seed: int, hu: np.ndarray, labels: np.ndarray) -> None:
     planes = len(hu)
     scan = NoiseFreeScan(
         seed,
@@ -68,7 +68,7 @@ def heads(tmp_path: Path) -> list[Head]:
         if seed:
             labels[4:7, 200:260, 240:300] = {"iph": 1, "sah": 3}[diagnosis]
             hu[labels > 0] += 40
-        kept(tmp_path, diagnosis, seed, hu, labels)
+        keep_head(tmp_path, diagnosis, seed, hu, labels)
     return find_heads(tmp_path)
 
 
@@ -99,7 +99,7 @@ def test_mimics_are_dense_tissue_inside_the_skull_that_is_no_blood(tmp_path: Pat
     hu[0, 300:320, 250:270] = 300  # calcification
     labels = np.zeros(hu.shape, np.uint8)
     labels[0, 200:220, 150:170] = 1
-    kept(tmp_path, "iph", 1, hu, labels)
+    keep_head(tmp_path, "iph", 1, hu, labels)
     (head,) = find_heads(tmp_path)
     assert len(head.mimics) > 0
     assert (np.abs(head.mimics[:, 1] - 310) <= 16).all()
@@ -143,10 +143,10 @@ def test_small_bleeds_and_subarachnoid_blood_are_drawn_more_often(tmp_path: Path
         hu = np.full((5, 512, 512), 30.0)
         labels = np.zeros(hu.shape, np.uint8)
         labels[1:4, 200 : 200 + side[diagnosis], 200 : 200 + side[diagnosis]] = label
-        kept(tmp_path, diagnosis, seed, hu, labels)
+        keep_head(tmp_path, diagnosis, seed, hu, labels)
     labels[labels > 0] = 0
     labels[2, 200:220, 200:220] = 3
-    kept(tmp_path, "sah", 9, hu, labels)
+    keep_head(tmp_path, "sah", 9, hu, labels)
     by_name = {head.name: head for head in find_heads(tmp_path)}
     assert by_name["iph-0"].blood_ml == pytest.approx(3 * 150 * 150 * 0.45 * 0.45 * 5 / 1000)
     assert {name: chance(head) for name, head in by_name.items()} == {

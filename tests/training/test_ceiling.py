@@ -29,7 +29,7 @@ def passage(labels: np.ndarray, **choice: object) -> Passage:
     return one
 
 
-def measured(one: Passage) -> Figures:
+def measure(one: Passage) -> Figures:
     return figures([one], [np.full(one.truth.shape[1], VOXEL_ML)])
 
 
@@ -45,7 +45,7 @@ def ball() -> np.ndarray:
     [(ball(), HemorrhageType.IPH), (crescent(5), HemorrhageType.EDH_SDH), (strands(4.5), HemorrhageType.SAH)],
 )
 def test_blood_of_every_type_comes_back_above_its_bar(labels: np.ndarray, kind: HemorrhageType) -> None:
-    found = measured(passage(labels))
+    found = measure(passage(labels))
     assert BARS[kind] <= found.per_study[kind].mean <= 1
     assert found.per_slice[kind].count == np.count_nonzero(labels.any(axis=(1, 2)))
     assert found.missed == []
@@ -55,7 +55,7 @@ def test_a_long_thin_crescent_in_one_box_is_lost_to_a_coarse_mask() -> None:
     uncut = replace(TAUGHT, longest_px=math.inf)
     kind = HemorrhageType.EDH_SDH
     coarse, today = (
-        measured(passage(crescent(5), cutting=cutting, mask_size=size)).per_study[kind].mean
+        measure(passage(crescent(5), cutting=cutting, mask_size=size)).per_study[kind].mean
         for cutting, size in ((uncut, 28), (TAUGHT, 56))
     )
     assert coarse < 0.75
@@ -65,7 +65,7 @@ def test_a_long_thin_crescent_in_one_box_is_lost_to_a_coarse_mask() -> None:
 def test_a_punctate_bleed_has_an_anchor_and_comes_back() -> None:
     labels = planes(3)
     labels[1, 300:302, 200:202] = HemorrhageType.IPH.label
-    found = measured(passage(labels))
+    found = measure(passage(labels))
     assert found.pieces["punctate"] == 1
     assert found.anchored["punctate"] == found.asked["punctate"] == 1
     assert found.by_size["iph"]["punctate"].mean == 1
@@ -114,7 +114,7 @@ def test_boxes_of_one_type_that_lie_on_one_another_are_suppressed_and_of_two_typ
 def test_figures_say_what_misses_its_bar() -> None:
     labels = planes(1)
     labels[0, 100:400, 100:400:6] = HemorrhageType.SAH.label  # sheets of a pixel, cut to 128 px
-    (line,) = measured(passage(labels, mask_size=28)).missed
+    (line,) = measure(passage(labels, mask_size=28)).missed
     assert line.startswith("SAH: mean Dice 0.")
     assert line.endswith(" is below 0.92")
 
@@ -122,7 +122,7 @@ def test_figures_say_what_misses_its_bar() -> None:
 def test_a_bleed_of_a_pixel_on_a_slice_comes_back() -> None:
     labels = planes(3)
     labels[:2, 300, 200] = HemorrhageType.EDH_SDH.label
-    assert measured(passage(labels)).per_study["edh_sdh"].mean == 1
+    assert measure(passage(labels)).per_study["edh_sdh"].mean == 1
 
 
 def test_slices_of_another_grid_are_refused() -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from appliance.reading.contract import MATRIX
 from appliance.reading.masks import patch
 from tests.training.made_detections import SPACING_MM, detection
-from training.comparison import EVERY, RESAMPLES, compare, resampled_areas, table
+from training.comparison import EVERY, RESAMPLES, compare, resample_areas, table
 from training.reading import Outcome, Quality
 
 
@@ -58,7 +58,7 @@ def test_heads_of_one_population_have_one_row_a_network() -> None:
 def test_intervals_are_as_wide_as_areas_scatter() -> None:
     rng = np.random.default_rng(5)
     scatter = np.std([normal_scores(rng, 1.2, 100).auc for _ in range(400)])
-    told = np.mean([np.std(resampled_areas(normal_scores(rng, 1.2, 100))) for _ in range(10)])
+    told = np.mean([np.std(resample_areas(normal_scores(rng, 1.2, 100))) for _ in range(10)])
 
     assert told == pytest.approx(scatter, rel=0.2)
 
@@ -67,9 +67,9 @@ def test_what_two_networks_err_in_together_is_not_between_them() -> None:
     rng = np.random.default_rng(5)
     first = normal_scores(rng, 1.0, 100)
     second = Quality(first.scores + rng.normal(size=100) * 0.1, first.truths, {}, 0.5)
-    between = resampled_areas(second) - resampled_areas(first)
+    between = resample_areas(second) - resample_areas(first)
 
-    assert np.std(between) < 0.3 * np.std(resampled_areas(first))
+    assert np.std(between) < 0.3 * np.std(resample_areas(first))
 
 
 def test_a_network_that_is_ahead_has_its_interval_about_what_it_is_ahead_by() -> None:
@@ -90,11 +90,11 @@ def test_a_network_that_is_ahead_has_its_interval_about_what_it_is_ahead_by() ->
     for row in (first, second):
         low, high = row.auc_interval
         # 95 % of a bell is 1.96 standard deviations to each side.
-        assert high - low == pytest.approx(2 * 1.96 * np.std(resampled_areas(row.figures)), rel=0.1)
+        assert high - low == pytest.approx(2 * 1.96 * np.std(resample_areas(row.figures)), rel=0.1)
 
 
 def test_without_blood_there_is_no_area() -> None:
-    assert np.isnan(resampled_areas(Quality(np.zeros(3), np.zeros(3), {}, 0.5))).sum() == RESAMPLES
+    assert np.isnan(resample_areas(Quality(np.zeros(3), np.zeros(3), {}, 0.5))).sum() == RESAMPLES
     (row,) = compare({"one": [reading(0.9, 0), reading(0.1, 0)]}, ["clear", "clear"])
     assert np.isnan(row.figures.auc)
     assert row.figures.threshold == 0.5

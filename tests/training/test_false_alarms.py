@@ -105,7 +105,7 @@ def test_batches_come_back_to_false_alarms_half_of_the_time(heads: list[Head], t
     negative = [by_seed(heads, 0), by_seed(heads, 1)]
     shape = Shape(slabs=2, targets=1, size=64)
 
-    def shown(alarms: FalseAlarms | None) -> int:
+    def count_shown(alarms: FalseAlarms | None) -> int:
         """Count the crops off the bleed that show what was found; a crop of 64 px seldom does by chance."""
         crops = [batch(negative, shape, np.random.default_rng([1, i]), alarms).slices for i in range(40)]
         middle = [slices.reshape(5, 2, 64, 64)[2, 1] for slices in crops]
@@ -113,4 +113,4 @@ def test_batches_come_back_to_false_alarms_half_of_the_time(heads: list[Head], t
 
     alarms = FalseAlarms(tmp_path)
     alarms.read_next(detect, negative, 9, lambda: False)
-    assert shown(alarms) > 12 > 8 > shown(None)
+    assert count_shown(alarms) > 12 > 8 > count_shown(None)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.losses import NEGATIVES_PER_POSITIVE, POSITIVE_ROIS, _hardest, _sampled
+from training.losses import NEGATIVES_PER_POSITIVE, POSITIVE_ROIS, _hardest, _sample
 
 pytestmark = pytest.mark.training
 
@@ -34,7 +34,7 @@ def test_a_proposal_that_touches_blood_without_fitting_it_is_not_learnt_as_a_fal
     clear, fitting = [300, 300, 340, 340], [102, 98, 230, 226]
     candidates = tf.constant([[inside, across, clear, fitting, *[[0, 0, 1, 1]] * 60]], tf.float32)
     valid = tf.constant([[1.0] * 4 + [0.0] * 60])
-    rois, kinds, _ = _sampled(
+    rois, kinds, _ = _sample(
         candidates, valid, tf.constant([[piece]]), tf.constant([[3]]), 512, keras.random.SeedGenerator(1)
     )
 

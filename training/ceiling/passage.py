@@ -138,7 +138,7 @@ def _boxes_passed(labels: Labels, cutting: Cutting, rng: np.random.Generator) ->
         cut = _Slice(boxes, kinds, np.array([_blood(labels[z], *one).sum() for one in zip(boxes, kinds, strict=True)]))
         after[Stage.CUT][z] = cut
         after[Stage.PIECES][z] = taught = cut.only(slice(cutting.most))
-        proposed, at = _proposed(taught, rng, counts)
+        proposed, at = _propose(taught, rng, counts)
         # The classifier's offsets start from the proposal and are clipped alike.
         target = taught.only(at).boxes
         refined = decode(encode(target, proposed.boxes), proposed.boxes)
@@ -148,8 +148,8 @@ def _boxes_passed(labels: Labels, cutting: Cutting, rng: np.random.Generator) ->
         # Types do not suppress one another.
         apart = judged.boxes + np.float32(2 * MATRIX) * judged.kinds[:, None].astype(np.float32)
         after[Stage.DETECTIONS][z] = judged.only(suppress(apart, DETECTION_OVERLAP))
-    after[Stage.CHUNK], most_listed = _listed(after[Stage.DETECTIONS], len(labels))
-    covered = {step: _covered(labels, slices) for step, slices in after.items()}
+    after[Stage.CHUNK], most_listed = _list_detections(after[Stage.DETECTIONS], len(labels))
+    covered = {step: _count_covered(labels, slices) for step, slices in after.items()}
     passage = Passage(
         truth=np.stack([np.count_nonzero(labels == kind.label, axis=(1, 2)) for kind in TYPES]),
         told=covered,
@@ -163,7 +163,7 @@ def _boxes_passed(labels: Labels, cutting: Cutting, rng: np.random.Generator) ->
     return passage, after[Stage.CHUNK]
 
 
-def _proposed(taught: _Slice, rng: np.random.Generator, counts: Counts) -> tuple[_Slice, NDArray[np.intp]]:
+def _propose(taught: _Slice, rng: np.random.Generator, counts: Counts) -> tuple[_Slice, NDArray[np.intp]]:
     """Return what the positive anchors of a slice propose, one box a piece, and the pieces they are for.
 
     Of several anchors of a piece the first stands for it. `counts` [3, types] is raised by the pieces, by those with a
@@ -183,7 +183,7 @@ def _proposed(taught: _Slice, rng: np.random.Generator, counts: Counts) -> tuple
     return _Slice(boxes, taught.kinds, taught.areas).only(found), np.flatnonzero(found)
 
 
-def _listed(found: dict[int, _Slice], depth: int) -> tuple[dict[int, _Slice], int]:
+def _list_detections(found: dict[int, _Slice], depth: int) -> tuple[dict[int, _Slice], int]:
     """Return the detections of each slice that the lists of a study's chunks hold, and the most a chunk had to list."""
     listed: dict[int, _Slice] = {}
     most = 0
@@ -213,7 +213,7 @@ def _blood(plane: Labels, box: NDArray[np.float32], kind: np.int32) -> NDArray[n
     return np.asarray(plane[_window(box)] == kind)
 
 
-def _covered(labels: Labels, slices: dict[int, _Slice]) -> Counts:
+def _count_covered(labels: Labels, slices: dict[int, _Slice]) -> Counts:
     """Return the pixels [types, Z] of true blood that lie in a box of their type."""
     count = np.zeros((len(TYPES), len(labels)), np.int64)
     for z, one in slices.items():

@@ -48,16 +48,16 @@ class Order:
 
     def labelled(self) -> Labelled:
         """Return its labels."""
-        return self._simulated() if self.folder is None else self._stored(self.folder)
+        return self._simulate() if self.folder is None else self._read_stored(self.folder)
 
-    def _stored(self, folder: Path) -> Labelled:
+    def _read_stored(self, folder: Path) -> Labelled:
         from training.heads import Head
 
         head = Head(folder, self.diagnosis, self.seed)
         dy, dx = head.scan.pixel_spacing_mm
         return Labelled(head.name, np.asarray(head.labels), head.scan.thickness_mm * dy * dx / 1000)
 
-    def _simulated(self) -> Labelled:
+    def _simulate(self) -> Labelled:
         from simulator.bleeding import simulate_head
         from simulator.fields import stream
         from simulator.geometry import draw_geometry

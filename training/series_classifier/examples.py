@@ -112,7 +112,7 @@ def head_examples(seed: int) -> Iterator[Example]:
     axial = replace(axial, rows=matrix, columns=matrix, pixel_spacing_mm=(pixel, pixel))
     try:
         # On the planes that are rendered alone: where blood is labelled does not matter here.
-        head = simulate_head(seed, diagnosis, geometry=_thinned_out(axial, KEPT), population=population)
+        head = simulate_head(seed, diagnosis, geometry=_thin_out(axial, KEPT), population=population)
     except UnlabelledBleedError:
         head = simulate_head(seed, Diagnosis.NONE, geometry=axial, population=population)
     protocol = Protocol.draw(rng)
@@ -125,7 +125,7 @@ def head_examples(seed: int) -> Iterator[Example]:
             continue
         geometry = series_geometry(kind, axial, protocol)
         whole = kind in SCOUTS or kind is SeriesKind.MIP
-        planes = geometry if whole else _thinned_out(geometry, KEPT)
+        planes = geometry if whole else _thin_out(geometry, KEPT)
         shown = with_agent if kind in phase_kinds else head
         for _ in range(2 if kind in _TWICE else 1):
             noise += 1
@@ -170,7 +170,7 @@ def other_examples(seed: int) -> Iterator[Example]:
         )
 
 
-def _thinned_out(geometry: ScanGeometry, count: int) -> ScanGeometry:
+def _thin_out(geometry: ScanGeometry, count: int) -> ScanGeometry:
     """Return `count` planes of a stack, at even places between `PLACES`."""
     slices = len(geometry.positions_mm)
     places = np.unique(np.rint(np.linspace(*PLACES, count) * (slices - 1)).astype(int))

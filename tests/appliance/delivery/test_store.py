@@ -22,7 +22,7 @@ from appliance.settings import Settings
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import free_ports, with_free_ports
 from tests.appliance.imaging import scans
-from tests.appliance.results.answers import answered
+from tests.appliance.results.answers import answer_of
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_result_of_which_orthanc_keeps_a_part_is_noticed_and_whole_after_the_n
     orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch, kind: str, part: float
 ) -> None:
     """As after a disk that was full: the object is in Orthanc's index, and half of it in its storage."""
-    result = dict(answered().results.named_datasets())[kind]
+    result = dict(answer_of().results.named_datasets())[kind]
     instance = store(orthanc, result)
     whole = orthanc.file(instance)
     with monkeypatch.context() as damaged:
@@ -111,7 +111,7 @@ def test_a_result_that_was_deleted_can_be_deleted_again(orthanc: Orthanc) -> Non
 def test_orthanc_shows_compressed_key_images_and_sends_them_as_their_destination_takes_them(
     orthanc: Orthanc, tmp_path: Path, takes: list[str], arrives_as: set[UID]
 ) -> None:
-    image = answered().results.key_images[0]
+    image = answer_of().results.key_images[0]
     instance = store(orthanc, image.capture)
     with httpx.Client(base_url=orthanc.url, trust_env=False, timeout=30) as client:
         preview = client.get(f"/instances/{instance}/preview", headers={"Accept": "image/png"}).raise_for_status()

@@ -39,7 +39,7 @@ def with_elements(*elements: bytes, dataset: Dataset | None = None) -> bytes:
     return data[:at] + b"".join(elements) + data[at:]
 
 
-def nested(levels: int, *, defined: bool, dataset: Dataset | None = None) -> bytes:
+def nest_sequences(levels: int, *, defined: bool, dataset: Dataset | None = None) -> bytes:
     """Return a file with sequences nested in one another, of defined or of undefined length."""
     if not defined:
         start = element(REQUEST, b"SQ", b"", UNDEFINED) + ITEM
@@ -50,7 +50,7 @@ def nested(levels: int, *, defined: bool, dataset: Dataset | None = None) -> byt
     return with_elements(inner, dataset=dataset)
 
 
-def deflated(data: bytes, *, group_length: bool = True, preamble: bool = True) -> bytes:
+def deflate(data: bytes, *, group_length: bool = True, preamble: bool = True) -> bytes:
     """Return a deflated file of an explicit one, whose meta information may lack its length, or the preamble."""
     meta_end = 144 + struct.unpack_from("<L", data, 140)[0]
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)

@@ -25,9 +25,9 @@ from tests.appliance.imaging.hostile import (
     REQUEST,
     SEQUENCE_END,
     UNDEFINED,
-    deflated,
+    deflate,
     element,
-    nested,
+    nest_sequences,
     small_image,
     with_elements,
 )
@@ -55,23 +55,23 @@ def peak_mib(do: Callable[[], object]) -> float:
 @pytest.mark.parametrize("defined", [False, True], ids=["undefined length", "defined length"])
 @pytest.mark.parametrize("levels", [60, 2_000])
 def test_sequences_nested_deep_are_refused_before_anything_recurses(levels: int, defined: bool) -> None:
-    assert refusal(nested(levels, defined=defined)) is RefusalCode.TOO_LARGE
+    assert refusal(nest_sequences(levels, defined=defined)) is RefusalCode.TOO_LARGE
 
 
 @pytest.mark.parametrize("defined", [False, True], ids=["undefined length", "defined length"])
 def test_sequences_nested_as_deep_as_anybody_nests_them_are_read(defined: bool) -> None:
-    instance = parse_instance("ref", nested(DEEPEST - 1, defined=defined))
+    instance = parse_instance("ref", nest_sequences(DEEPEST - 1, defined=defined))
     assert instance.uid == small_image().SOPInstanceUID
 
 
 @pytest.mark.parametrize("group_length", [True, False])
 @pytest.mark.parametrize("preamble", [True, False])
 def test_a_deflated_file_is_read_without_its_metas_length_and_a_bomb_is_not(group_length: bool, preamble: bool) -> None:
-    good = deflated(file(small_image()), group_length=group_length, preamble=preamble)
+    good = deflate(file(small_image()), group_length=group_length, preamble=preamble)
     instance = parse_instance("ref", good)
     assert hounsfield(good, instance).max() == 0
     zeros = element((0x0042, 0x0011), b"OB", bytes(2 * LARGEST_INFLATED))
-    bomb = deflated(with_elements(zeros), group_length=group_length, preamble=preamble)
+    bomb = deflate(with_elements(zeros), group_length=group_length, preamble=preamble)
     assert len(bomb) < MIB
     assert peak_mib(lambda: refusal(bomb)) < 3 * LARGEST_INFLATED / MIB
     assert refusal(bomb) is RefusalCode.TOO_LARGE
@@ -80,7 +80,7 @@ def test_a_deflated_file_is_read_without_its_metas_length_and_a_bomb_is_not(grou
 
 
 def test_a_deflated_file_that_is_damaged_or_cut_short_is_no_dicom() -> None:
-    good = deflated(file(small_image()))
+    good = deflate(file(small_image()))
     assert refusal(good[:-20]) is RefusalCode.NOT_DICOM
     assert refusal(good[:-200] + b"\xff" * 200) is RefusalCode.NOT_DICOM
 

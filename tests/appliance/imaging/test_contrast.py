@@ -141,7 +141,7 @@ def test_agent_in_blood_or_cerebrospinal_fluid_is(route: str) -> None:
     assert contrast_given(header)
 
 
-def coded(meaning: str, route: str = "", **more: object) -> Dataset:
+def code_agent(meaning: str, route: str = "", **more: object) -> Dataset:
     """Return a header with the coded form of an agent."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "1", "99TEST", meaning
@@ -157,12 +157,12 @@ def coded(meaning: str, route: str = "", **more: object) -> Dataset:
 
 
 def test_the_coded_form_is_read_as_the_text_is() -> None:
-    assert contrast_given(coded("Iohexol"))
-    assert contrast_given(coded("", ContrastBolusVolume=70))
-    assert contrast_given(coded("Diatrizoate", "Intravenous route"))
-    assert not contrast_given(coded("No contrast"))
-    assert not contrast_given(coded("None"))
-    assert not contrast_given(coded("Diatrizoate", "Oral route"))
+    assert contrast_given(code_agent("Iohexol"))
+    assert contrast_given(code_agent("", ContrastBolusVolume=70))
+    assert contrast_given(code_agent("Diatrizoate", "Intravenous route"))
+    assert not contrast_given(code_agent("No contrast"))
+    assert not contrast_given(code_agent("None"))
+    assert not contrast_given(code_agent("Diatrizoate", "Oral route"))
     empty = Dataset()
     empty.ContrastBolusAgentSequence = []
     assert not contrast_given(empty)

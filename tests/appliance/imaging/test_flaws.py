@@ -45,7 +45,9 @@ def head() -> Head:
     return Head()
 
 
-def found(head: Head, hu: HU, tilt_deg: float = 0.0, positions_mm: Any = None, **header: Any) -> dict[FlawCode, str]:
+def find_flaws(
+    head: Head, hu: HU, tilt_deg: float = 0.0, positions_mm: Any = None, **header: Any
+) -> dict[FlawCode, str]:
     """Return what is said of these HU, as slices of the head's geometry."""
     headers = []
     for number in range(len(hu)):
@@ -83,11 +85,11 @@ def middle(head: Head) -> tuple[int, int]:
 
 
 def test_an_ordinary_head_has_no_flaw(head: Head) -> None:
-    assert found(head, head.still) == {}
+    assert find_flaws(head, head.still) == {}
 
 
 def test_a_head_that_moves_during_slices_is_said_to_have_moved(head: Head) -> None:
-    assert set(found(head, head.moved)) == {FlawCode.MOTION}
+    assert set(find_flaws(head, head.moved)) == {FlawCode.MOTION}
 
 
 def test_a_head_that_moves_between_slices_is_said_to_have_moved(head: Head) -> None:
@@ -95,7 +97,7 @@ def test_a_head_that_moves_between_slices_is_said_to_have_moved(head: Head) -> N
     shifted = head.still.copy()
     pixels = round(5.0 / head.geometry.pixel_spacing_mm[1])
     shifted[z] = np.roll(shifted[z], pixels, axis=1)
-    assert "beside those above and below" in found(head, shifted)[FlawCode.MOTION]
+    assert "beside those above and below" in find_flaws(head, shifted)[FlawCode.MOTION]
 
 
 def test_metal_at_the_height_of_the_brain_is_told_and_a_calcification_is_none(head: Head) -> None:
@@ -103,7 +105,7 @@ def test_metal_at_the_height_of_the_brain_is_told_and_a_calcification_is_none(he
     for hu, expected in ((3071, {FlawCode.METAL}), (1900, set())):
         changed = head.still.copy()
         changed[z][disc(head, y - 10, x + 12, 3.0)] = hu
-        assert set(found(head, changed)) == expected
+        assert set(find_flaws(head, changed)) == expected
 
 
 def test_metal_below_the_brain_is_not_told(head: Head) -> None:
@@ -114,7 +116,7 @@ def test_metal_below_the_brain_is_not_told(head: Head) -> None:
     below = min(seen) - 1
     assert below >= 0
     changed[below][inside] = 3071
-    assert FlawCode.METAL not in found(head, changed)
+    assert FlawCode.METAL not in find_flaws(head, changed)
 
 
 def _volume(head: Head, hu: HU) -> Volume:
@@ -130,13 +132,13 @@ def test_an_image_that_cuts_brain_off_is_told_and_a_skull_that_is_open_is_not_ta
     _, columns = np.nonzero(head.still[brain_slice(head)] > 300)
     edge = int(columns.max() - (columns.max() - columns.min()) * 0.2)
     cut[:, :, edge:] = -1024  # outside the field of view
-    assert FlawCode.CUT_OFF in found(head, cut)
+    assert FlawCode.CUT_OFF in find_flaws(head, cut)
     opened = head.still.copy()
     flap = np.zeros((MATRIX, MATRIX), bool)
     flap[y - 25 : y + 25, x + 10 :] = True
     bone = ndimage.binary_dilation(opened > 150, iterations=1) & flap
     opened[bone] = np.int16(35)
-    assert FlawCode.CUT_OFF not in found(head, opened)
+    assert FlawCode.CUT_OFF not in find_flaws(head, opened)
 
 
 @pytest.mark.parametrize(("value", "y"), [(3071, 4), (255, 70), (1200, 4)])
@@ -160,26 +162,26 @@ def test_staples_on_the_skin_are_metal_and_no_text(head: Head) -> None:
         for y in range(int(rows.mean()) - 24, int(rows.mean()) + 24, 8):
             staples[y, columns[rows == y].max()] = 60_000
         stapled[z] += ndimage.gaussian_filter(staples, 0.9)
-    assert set(found(head, np.clip(stapled, -1024, 3071).astype(np.int16))) == {FlawCode.METAL}
+    assert set(find_flaws(head, np.clip(stapled, -1024, 3071).astype(np.int16))) == {FlawCode.METAL}
 
 
 def test_what_the_header_says_is_told(head: Head) -> None:
-    assert set(found(head, head.still, BurnedInAnnotation="YES")) == {FlawCode.BURNED_IN}
-    assert found(head, head.still, BurnedInAnnotation="NO") == {}
-    assert set(found(head, head.still, ConvolutionKernel="DETAIL")) == {FlawCode.KERNEL}
-    assert found(head, head.still, ConvolutionKernel=["H31s", "3"]) == {}
+    assert set(find_flaws(head, head.still, BurnedInAnnotation="YES")) == {FlawCode.BURNED_IN}
+    assert find_flaws(head, head.still, BurnedInAnnotation="NO") == {}
+    assert set(find_flaws(head, head.still, ConvolutionKernel="DETAIL")) == {FlawCode.KERNEL}
+    assert find_flaws(head, head.still, ConvolutionKernel=["H31s", "3"]) == {}
 
 
 def test_a_steep_tilt_is_told_and_a_usual_one_is_not(head: Head) -> None:
-    assert set(found(head, head.still, tilt_deg=30)) == {FlawCode.STEEP_TILT}
-    assert found(head, head.still, tilt_deg=20) == {}
+    assert set(find_flaws(head, head.still, tilt_deg=30)) == {FlawCode.STEEP_TILT}
+    assert find_flaws(head, head.still, tilt_deg=20) == {}
 
 
 def test_many_distances_are_told_and_two_are_a_protocol(head: Head) -> None:
     slices = len(head.still)
     fine_then_coarse = np.cumsum([2.5] * (slices // 2) + [5.0] * (slices - slices // 2))
-    assert found(head, head.still, positions_mm=fine_then_coarse) == {}
+    assert find_flaws(head, head.still, positions_mm=fine_then_coarse) == {}
     uneven = np.cumsum(np.linspace(3.0, 7.0, slices))
     jittered = np.cumsum(5 + 0.3 * np.sin(np.arange(slices)))
-    assert found(head, head.still, positions_mm=jittered) == {}
-    assert set(found(head, head.still, positions_mm=uneven)) == {FlawCode.UNEVEN_SPACING}
+    assert find_flaws(head, head.still, positions_mm=jittered) == {}
+    assert set(find_flaws(head, head.still, positions_mm=uneven)) == {FlawCode.UNEVEN_SPACING}

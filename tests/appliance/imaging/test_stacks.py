@@ -20,7 +20,7 @@ def stacks_of(images: list) -> tuple[Stack, ...]:
     return stacks(headers_only(images))
 
 
-def renamed(images: list, group: str, **attributes: Any) -> list:
+def rename(images: list, group: str, **attributes: Any) -> list:
     """Return the images with UIDs of their own and other attributes."""
     for dataset in images:
         dataset.SOPInstanceUID = f"{dataset.SOPInstanceUID}.{group}"
@@ -44,7 +44,7 @@ def test_one_scan_is_one_stack_foot_first() -> None:
 
 
 def test_the_stacks_do_not_depend_on_the_order_of_the_instances() -> None:
-    images = series() + renamed(series(), "2", SeriesInstanceUID=f"{ROOT}.2", SeriesNumber=2)
+    images = series() + rename(series(), "2", SeriesInstanceUID=f"{ROOT}.2", SeriesNumber=2)
     expected = [[i.uid for i in stack.instances] for stack in stacks_of(images)]
     for seed in range(5):
         random.Random(seed).shuffle(images)
@@ -76,7 +76,7 @@ def test_the_slice_set_hash_follows_the_slices_and_nothing_else() -> None:
     ids=lambda other: next(iter(other)),
 )
 def test_two_scans_in_one_series_are_two_stacks(other: dict) -> None:
-    found = stacks_of(series() + renamed(series(), "2", **other))
+    found = stacks_of(series() + rename(series(), "2", **other))
     assert [len(stack.instances) for stack in found] == [8, 8]
     assert all(not stack.copies and stack.complete and stack.refusal is None for stack in found)
 
@@ -90,12 +90,12 @@ def test_reformats_in_the_series_of_their_source_are_a_stack_of_their_own() -> N
 
 def test_another_matrix_is_another_stack() -> None:
     small = series(head(8, 24))
-    found = stacks_of(series() + renamed(small, "2"))
+    found = stacks_of(series() + rename(small, "2"))
     assert sorted(stack.geometry.plane.rows for stack in found if stack.geometry) == [24, 32]
 
 
 def test_two_phases_are_told_apart_by_time_though_each_slice_has_its_own() -> None:
-    images = series() + renamed(series(), "2")
+    images = series() + rename(series(), "2")
     for second, dataset in enumerate(images):
         dataset.AcquisitionTime = f"1200{second:02}.5"
     found = stacks_of(images)
@@ -113,18 +113,18 @@ def test_an_acquisition_number_for_every_rotation_does_not_split_a_scan() -> Non
 
 def test_two_acquisitions_whose_slices_lie_among_each_other_are_two_stacks() -> None:
     later = series(positions_mm=np.arange(8) * 5 + 2.0)
-    found = stacks_of(series() + renamed(later, "2", AcquisitionNumber=2))
+    found = stacks_of(series() + rename(later, "2", AcquisitionNumber=2))
     assert [len(stack.instances) for stack in found] == [8, 8]
 
 
 def test_most_of_a_scan_scanned_again_is_a_stack_of_its_own() -> None:
-    found = stacks_of(series() + renamed(series()[2:], "2", AcquisitionNumber=2))
+    found = stacks_of(series() + rename(series()[2:], "2", AcquisitionNumber=2))
     assert [len(stack.instances) for stack in found] == [8, 6]
 
 
 def test_twenty_phases_are_twenty_passes() -> None:
     images = [
-        dataset for phase in range(20) for dataset in renamed(series(head(3)), str(phase), AcquisitionNumber=phase)
+        dataset for phase in range(20) for dataset in rename(series(head(3)), str(phase), AcquisitionNumber=phase)
     ]
     found = stacks_of(images)
     assert [stack.pass_number for stack in found] == list(range(1, 21))

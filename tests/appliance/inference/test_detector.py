@@ -215,14 +215,14 @@ def test_what_a_killed_client_left_behind_is_cleared_by_the_next(served: TritonS
     assert killed.wait(60) == -signal.SIGKILL
     client = InferenceServerClient(f"127.0.0.1:{served.grpc_port}")
 
-    def left() -> list[str]:
+    def list_regions_left() -> list[str]:
         names = [path.name for path in Path("/dev/shm").iterdir()]
         names += client.get_system_shared_memory_status().regions
         return [name for name in names if name.startswith("hemorrhage-") and f"-{killed.pid}-" in name]
 
-    assert left()
+    assert list_regions_left()
     TritonDetector(served).close()
-    assert not left()
+    assert not list_regions_left()
     client.close()
 
 

@@ -142,12 +142,12 @@ def test_a_right_server_is_ready_and_is_asked_once(served: TritonSettings) -> No
     sent = 0
     original = detector._stream.answers
 
-    def counted(*arguments: object) -> object:
+    def count_calls(*arguments: object) -> object:
         nonlocal sent
         sent += 1
         return original(*arguments)  # type: ignore[arg-type]
 
-    detector._stream.answers = counted  # type: ignore[assignment, method-assign]
+    detector._stream.answers = count_calls  # type: ignore[assignment, method-assign]
     assert all(detector.ready() for _ in range(5))
     assert sent == 0
     detector.close()

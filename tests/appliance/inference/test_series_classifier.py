@@ -38,7 +38,7 @@ class Clock:
         return self.now
 
 
-def named(probabilities: np.ndarray | None) -> list[SeriesClass] | None:
+def name_classes(probabilities: np.ndarray | None) -> list[SeriesClass] | None:
     return None if probabilities is None else [CLASSES[index] for index in probabilities.argmax(axis=1)]
 
 
@@ -76,7 +76,7 @@ def ask_until_answered(classifier: SeriesClassifier, clock: Clock, server: Trito
     while time.monotonic() < end:
         clock.now += PAUSE_S + 1
         if (found := classifier.classify(SHOWN)) is not None:
-            return named(found)
+            return name_classes(found)
         if server.ended() is not None:
             server.stop()
             server.start()
@@ -105,7 +105,7 @@ def test_a_started_server_has_the_classifier_loaded_and_it_says_what_each_series
         found = classifier.classify(shown)
         assert found is not None
         assert found.shape == (len(shown), len(CLASSES))
-        assert named(found) == [SeriesClass.SHARP, SeriesClass.SOFT_TISSUE, SeriesClass.CONTRAST][: len(shown)]
+        assert name_classes(found) == [SeriesClass.SHARP, SeriesClass.SOFT_TISSUE, SeriesClass.CONTRAST][: len(shown)]
         assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
     classifier.close()
 
@@ -120,7 +120,7 @@ def test_a_model_process_that_ended_is_no_answer_for_a_while_and_then_there_is_a
     with TritonServer(settings, tmp_path / "state") as server:
         clock = Clock()
         classifier = SeriesClassifier(settings, clock)
-        assert named(classifier.classify(SHOWN)) is not None
+        assert name_classes(classifier.classify(SHOWN)) is not None
         dead = model_process(settings)
         os.kill(dead, signal.SIGKILL)
         with monkeypatch.context() as impatient:
@@ -142,7 +142,7 @@ def test_a_server_that_ended_with_its_model_process_is_asked_again_once_it_was_s
     with TritonServer(settings, tmp_path / "state") as server:
         clock = Clock()
         classifier = SeriesClassifier(settings, clock)
-        assert named(classifier.classify(SHOWN)) is not None
+        assert name_classes(classifier.classify(SHOWN)) is not None
         assert server.pid is not None
         os.kill(server.pid, signal.SIGKILL)
         while server.ended() is None:

@@ -22,7 +22,7 @@ def orthanc(settings: Settings) -> Iterator[Orthanc]:
     client.close()
 
 
-def stored(orthanc: Orthanc, count: int = 1) -> list[tuple[str, bytes]]:
+def store_slices(orthanc: Orthanc, count: int = 1) -> list[tuple[str, bytes]]:
     """Return Orthanc's identifiers of some slices, with their files."""
     files = head_series(str(generate_uid()))[:count]
     return [(orthanc.store(file)[0], file) for file in files]
@@ -30,7 +30,7 @@ def stored(orthanc: Orthanc, count: int = 1) -> list[tuple[str, bytes]]:
 
 def test_a_file_that_came_for_its_header_is_not_fetched_again(orthanc: Orthanc) -> None:
     files = Files(orthanc, 10 * LOOK)
-    ((instance, file),) = stored(orthanc)
+    ((instance, file),) = store_slices(orthanc)
     assert files.beginning(instance, LOOK) == file
     orthanc.delete_instance(instance)
     assert files.whole(instance) == file
@@ -39,7 +39,7 @@ def test_a_file_that_came_for_its_header_is_not_fetched_again(orthanc: Orthanc) 
 
 def test_what_is_forgotten_is_fetched_again(orthanc: Orthanc) -> None:
     files = Files(orthanc, 10 * LOOK)
-    (one, file), (other, _) = stored(orthanc, 2)
+    (one, file), (other, _) = store_slices(orthanc, 2)
     for instance in (one, other):
         files.beginning(instance, LOOK)
     files.forget([one, "never seen"])
@@ -52,7 +52,7 @@ def test_what_is_forgotten_is_fetched_again(orthanc: Orthanc) -> None:
 
 
 def test_no_more_is_kept_than_was_set_aside_and_the_newest_stays(orthanc: Orthanc) -> None:
-    held = stored(orthanc, 3)
+    held = store_slices(orthanc, 3)
     most = len(held[1][1]) + len(held[2][1])
     files = Files(orthanc, most)
     for instance, _ in (*held, held[2]):
@@ -66,7 +66,7 @@ def test_no_more_is_kept_than_was_set_aside_and_the_newest_stays(orthanc: Orthan
 
 
 def test_nothing_is_kept_of_a_file_that_is_too_large_for_the_look_or_for_what_was_set_aside(orthanc: Orthanc) -> None:
-    ((instance, file),) = stored(orthanc)
+    ((instance, file),) = store_slices(orthanc)
     files = Files(orthanc, 10 * LOOK)
     assert files.beginning(instance, 500) == file[:500]
     assert files.kept_bytes == 0

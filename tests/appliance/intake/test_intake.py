@@ -292,11 +292,11 @@ class TestRings:
         asked: list[str] = []
         ask = desk.orthanc.study
 
-        def counted(identifier: str) -> HeldStudy:
+        def count_calls(identifier: str) -> HeldStudy:
             asked.append(identifier)
             return ask(identifier)
 
-        monkeypatch.setattr(desk.orthanc, "study", counted)
+        monkeypatch.setattr(desk.orthanc, "study", count_calls)
         desk.bell.ring(Ring(studies={orthanc_id(number): "deleted" for number in range(20_000)}))
         desk.send(*head_series(study))
         desk.take_in()
@@ -353,7 +353,7 @@ class TestSweeping:
         return sorted(desk.orthanc.series_of_instance(one) for one in ids)
 
     @staticmethod
-    def found(desk: Desk, old: list[str]) -> int:
+    def count_found(desk: Desk, old: list[str]) -> int:
         return len(desk.ledger.series.known(old))
 
     @pytest.mark.parametrize("error", [OrthancError("HTTP 400", 400), UnavailableError("HTTP 500"), KeyError("Tags")])
@@ -468,11 +468,11 @@ class TestSweeping:
         time.sleep(1.1)
         ids = desk.send(*head_series(study))
 
-        def broken(identifier: str) -> str:
+        def fail(identifier: str) -> str:
             raise UnavailableError("Orthanc answered HTTP 500")
 
         with monkeypatch.context() as patch:
-            patch.setattr(desk.orthanc, "series_of_instance", broken)
+            patch.setattr(desk.orthanc, "series_of_instance", fail)
             desk.take_in()
         desk.quiet()
         assert len(desk.jobs(study)) == 1

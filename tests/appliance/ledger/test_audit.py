@@ -33,7 +33,7 @@ ANSWER: dict[str, Any] = {
 }
 
 
-def claimed(ledger: Ledger, study: str, at: float = 50.0) -> Job:
+def claim_job(ledger: Ledger, study: str, at: float = 50.0) -> Job:
     ledger.feed.notice([Arrival(study, f"1.2.{study}", at, at, True, (KnownSeries("s", study, Origin.SOURCE, 3),))])
     followed = next(one for one in ledger.studies.followed() if one.id == study)
     ledger.studies.decide(followed, NewJob(f"set of {study} at {at}", "c"))
@@ -42,21 +42,21 @@ def claimed(ledger: Ledger, study: str, at: float = 50.0) -> Job:
     return job
 
 
-def answered(ledger: Ledger, study: str, sr: str = "1.9", at: float = 50.0) -> Job:
-    job = claimed(ledger, study, at)
+def answer_study(ledger: Ledger, study: str, sr: str = "1.9", at: float = 50.0) -> Job:
+    job = claim_job(ledger, study, at)
     results = [ResultObject(f"i{sr}", "r", "sr", sr), ResultObject(f"g{sr}", "q", "seg", f"{sr}.1")]
     ledger.jobs.deliver(job, results, ANSWER, (), "c", "1.2.3.4")
     ledger.jobs.finish(job, "1.88", sr, {}, 2.5)
     return job
 
 
-def told(ledger: Ledger, **where: Any) -> list[tuple[str, str, str]]:
+def list_events(ledger: Ledger, **where: Any) -> list[tuple[str, str, str]]:
     return [(entry.event.value, entry.who, entry.study_uid) for entry in ledger.audit.entries(**where)]
 
 
 def test_an_answer_tells_what_was_decided_by_what_and_what_went_where(ledger: Ledger) -> None:
-    first = answered(ledger, "s1")
-    second = answered(ledger, "s1", "1.10", at=90.0)
+    first = answer_study(ledger, "s1")
+    second = answer_study(ledger, "s1", "1.10", at=90.0)
     entries = list(ledger.audit.entries())
     assert [entry.event.value for entry in entries] == ["decided", "sent", "decided", "sent", "superseded"]
     decided, sent = entries[0].details, entries[1].details
@@ -73,10 +73,10 @@ def test_an_answer_tells_what_was_decided_by_what_and_what_went_where(ledger: Le
 
 
 def test_a_refusal_tells_its_codes_and_a_deleted_study_that_it_waited_in_vain(ledger: Ledger) -> None:
-    ledger.jobs.refuse(claimed(ledger, "s1"), (Refusal(RefusalCode.LOCALIZER, NAME, "1.2.3.5"),), {})
+    ledger.jobs.refuse(claim_job(ledger, "s1"), (Refusal(RefusalCode.LOCALIZER, NAME, "1.2.3.5"),), {})
     (entry,) = ledger.audit.entries()
     assert entry.details["refusals"] == [{"code": "localizer", "series_uid": "1.2.3.5"}]
-    job = claimed(ledger, "s2")
+    job = claim_job(ledger, "s2")
     ledger.jobs.postpone(job, "Orthanc is away", 1e9)
     ledger.studies.delete("s2")
     last = list(ledger.audit.entries())[-1]
@@ -87,7 +87,7 @@ def test_a_refusal_tells_its_codes_and_a_deleted_study_that_it_waited_in_vain(le
 def test_a_report_that_a_study_could_not_be_read_is_told_where_it_went_and_what_gave_way(ledger: Ledger) -> None:
     jobs = []
     for at, sr in ((50.0, "1.9"), (90.0, "1.10")):
-        job = claimed(ledger, "s1", at)
+        job = claim_job(ledger, "s1", at)
         ledger.jobs.deliver(job, [ResultObject(f"i{sr}", "r", "refusal", sr)], {}, (), "", "")
         ledger.jobs.refuse(job, (Refusal(RefusalCode.NOT_HEAD, "a foot"),), {}, "1.88", sr)
         jobs.append(job.id)
@@ -101,13 +101,13 @@ def test_who_asks_is_told_each_time_and_nobody_whose_wish_was_turned_down(ledger
     job = ledger.jobs.request("s1", "1.2.s1", NewJob("", "", series="x"), 1, "anna")
     ledger.jobs.request("s1", "1.2.s1", NewJob("", "", series="x"), 1, "carl")
     ledger.jobs.request("s1", "1.2.s1", NewJob("", "", series="y"), 1, "carl")
-    assert told(ledger) == [("asked", "anna", "1.2.s1"), ("asked", "carl", "1.2.s1")]
+    assert list_events(ledger) == [("asked", "anna", "1.2.s1"), ("asked", "carl", "1.2.s1")]
     assert {entry.details["job"] for entry in ledger.audit.entries()} == {job}
 
 
 def test_nothing_in_the_trail_was_written_by_a_scanner(ledger: Ledger) -> None:
-    answered(ledger, "s1")
-    ledger.jobs.refuse(claimed(ledger, "s2"), (Refusal(RefusalCode.NOT_HEAD, NAME, "1.2.3.5"),), {})
+    answer_study(ledger, "s1")
+    ledger.jobs.refuse(claim_job(ledger, "s2"), (Refusal(RefusalCode.NOT_HEAD, NAME, "1.2.3.5"),), {})
     assert NAME not in json.dumps([entry.details for entry in ledger.audit.entries()])
 
 
@@ -115,9 +115,9 @@ def test_entries_are_found_by_time_and_by_study_however_many_there_are(ledger: L
     for number in range(1500):
         clock.now = 1000.0 + number
         ledger.audit.record(AuditEvent.LOOKED, "anna", "1.2.odd" if number % 2 else "1.2.even")
-    assert len(told(ledger)) == 1500
-    assert len(told(ledger, study_uid="1.2.odd")) == 750
-    assert len(told(ledger, since=1100.0, until=1300.0)) == 200
+    assert len(list_events(ledger)) == 1500
+    assert len(list_events(ledger, study_uid="1.2.odd")) == 750
+    assert len(list_events(ledger, since=1100.0, until=1300.0)) == 200
     verdict = ledger.audit.verify()
     assert (verdict.entries, verdict.fault) == (1500, "")
 
@@ -202,7 +202,7 @@ def settings(tmp_path: Path) -> Path:
     file = tmp_path / "appliance.toml"
     file.write_text(f"state_dir = '{tmp_path}'\n")
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", Clock())
-    answered(ledger, "s1")
+    answer_study(ledger, "s1")
     ledger.audit.record(AuditEvent.LOOKED, "anna", origin="10.0.0.9")
     ledger.close()
     return file

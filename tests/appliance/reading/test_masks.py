@@ -14,7 +14,7 @@ from appliance.reading.masks import only_clot, patch
 from tests.appliance.phantom import detection, full
 
 
-def pasted(
+def paste(
     box: tuple[float, float, float, float],
     mask: NDArray[np.float32],
     matrix: tuple[int, int],
@@ -27,7 +27,7 @@ def pasted(
 
 
 def test_a_full_mask_fills_the_pixels_whose_centres_lie_in_the_box() -> None:
-    plane = pasted((100, 60, 110.4, 63.5), full(), (512, 512))
+    plane = paste((100, 60, 110.4, 63.5), full(), (512, 512))
     expected = np.zeros((512, 512), bool)
     expected[100:110, 60:63] = True
     np.testing.assert_array_equal(plane, expected)
@@ -35,7 +35,7 @@ def test_a_full_mask_fills_the_pixels_whose_centres_lie_in_the_box() -> None:
 
 @pytest.mark.parametrize("matrix", [(256, 256), (512, 384), (300, 768)])
 def test_a_box_covers_the_same_share_of_any_matrix_of_a_square_field(matrix: tuple[int, int]) -> None:
-    plane = pasted((128, 64, 384, 320), full(), matrix, (200 / matrix[0], 200 / matrix[1]))
+    plane = paste((128, 64, 384, 320), full(), matrix, (200 / matrix[0], 200 / matrix[1]))
     rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
     assert (rows[0], rows[-1] + 1) == (matrix[0] // 4, matrix[0] * 3 // 4)
     assert columns[0] == pytest.approx(matrix[1] / 8, abs=0.5)
@@ -46,7 +46,7 @@ def test_a_box_covers_the_same_share_of_any_matrix_of_a_square_field(matrix: tup
 def test_a_box_on_a_field_that_was_padded_keeps_its_shape_and_place(
     matrix: tuple[int, int], top: int, left: int
 ) -> None:
-    plane = pasted((200, 240, 260, 280), full(), matrix)
+    plane = paste((200, 240, 260, 280), full(), matrix)
     expected = np.zeros(matrix, bool)
     expected[200 - top : 260 - top, 240 - left : 280 - left] = True
     np.testing.assert_array_equal(plane, expected)
@@ -62,14 +62,14 @@ def test_probability_runs_linearly_between_the_centres_of_cells() -> None:
 
 
 def test_a_box_that_reaches_over_the_edge_is_cut_off_there() -> None:
-    plane = pasted((-20, 500, 12, 530), full(), (512, 512))
+    plane = paste((-20, 500, 12, 530), full(), (512, 512))
     assert plane.sum() == 12 * 12
     assert plane[:12, 500:].all()
 
 
 @pytest.mark.parametrize("box", [(100.6, 100.6, 100.9, 100.9), (511.9, 511.9, 512, 512), (0, 0, 0.1, 0.1)])
 def test_a_box_between_pixel_centres_marks_the_pixel_it_lies_in(box: tuple[float, float, float, float]) -> None:
-    plane = pasted(box, full(), (512, 512))
+    plane = paste(box, full(), (512, 512))
     assert plane.sum() == 1
     assert plane[int(box[0]), int(box[1])]
 
@@ -77,7 +77,7 @@ def test_a_box_between_pixel_centres_marks_the_pixel_it_lies_in(box: tuple[float
 def test_a_mask_below_one_half_everywhere_marks_its_most_probable_voxel() -> None:
     mask = np.full((MASK_SIZE, MASK_SIZE), 0.1, np.float32)
     mask[10, 40] = 0.4
-    plane = pasted((0, 0, 56, 56), mask, (512, 512))
+    plane = paste((0, 0, 56, 56), mask, (512, 512))
     assert plane.sum() == 1
     assert plane[10, 40]
 

@@ -35,7 +35,7 @@ class Answered:
     results: Results
 
 
-def answered(
+def answer_of(
     volume: Volume | None = None,
     reading: Reading | None = None,
     threshold: float = 0.5,
@@ -55,7 +55,7 @@ def answered(
 
 def negative(**more: Any) -> Answered:
     """Return an answer without a finding, with dismissed proposals."""
-    return answered(reading=reading_of(dismissed=stroke_reading().dismissed), **more)
+    return answer_of(reading=reading_of(dismissed=stroke_reading().dismissed), **more)
 
 
 def volumes() -> dict[str, Volume]:

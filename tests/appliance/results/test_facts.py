@@ -26,7 +26,7 @@ from appliance.results.facts import (
 )
 from appliance.results.wording import millilitres
 from appliance.settings import Settings
-from tests.appliance.results.answers import answered
+from tests.appliance.results.answers import answer_of
 from tests.appliance.stand_in import StandInDetector, head_series
 
 SURFACE = LesionFact(
@@ -57,7 +57,7 @@ def test_a_lesion_has_the_same_facts_in_the_ledger_and_in_result_json_where_slic
 
 
 def test_status_and_key_image_name_a_lesion_in_the_same_words() -> None:
-    finding = answered().finding
+    finding = answer_of().finding
     for lesion in finding.lesions:
         headline = lesion_headline(lesion_facts(lesion))
         assert headline == f"{lesion.type.display} {millilitres(lesion.volume_ml)}"
@@ -73,7 +73,7 @@ def test_a_speck_is_not_said_to_have_no_volume() -> None:
 
 
 def test_a_fact_that_a_lesion_does_not_have_is_an_empty_cell_and_has_no_words() -> None:
-    (lesion, *_) = [one for one in answered().finding.lesions if one.abc2_ml is None]
+    (lesion, *_) = [one for one in answer_of().finding.lesions if one.abc2_ml is None]
     row = dict(zip((fact.name for fact in LESION_FACTS), lesion_row(lesion_facts(lesion)), strict=True))
     assert row["abc2_ml"] == ""
     assert row["volume_ml"] == f"{lesion.volume_ml:.2f}"
@@ -95,6 +95,6 @@ def test_one_new_fact_stands_in_the_ledger_the_page_the_table_result_json_and_th
 
 
 def test_a_lesion_that_was_kept_before_a_fact_existed_is_shown_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = lesion_facts(answered().finding.lesions[0])
+    kept = lesion_facts(answer_of().finding.lesions[0])
     monkeypatch.setattr(facts, "LESION_FACTS", (*LESION_FACTS, SURFACE))
     assert lesion_words(kept, Place.DETAIL) == [kept["size_class"], f"confidence {kept['confidence']:.2f}"]

@@ -19,7 +19,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from appliance.imaging.volume import Volume
 from appliance.settings import ResultsSettings, Settings
 from tests.appliance.phantom import made_volume, reading_of, stroke_reading
-from tests.appliance.results.answers import answered
+from tests.appliance.results.answers import answer_of
 
 NO_YES = (False, True)
 CHARSETS = {
@@ -77,7 +77,7 @@ def test_names_keep_their_bytes_in_every_character_set(charset: tuple[str | list
     ascii_words = {"ReferringPhysicianName": "Doe^Jane", "StudyDescription": "CT head"}
     volume = with_headers(made_volume(), SpecificCharacterSet=charset[0], PatientName=charset[1], **ascii_words)
     expected = raw(volume.headers[0], "PatientName")
-    for name, dataset in answered(volume).results.named_datasets():
+    for name, dataset in answer_of(volume).results.named_datasets():
         assert raw(dataset, "PatientName") == expected, name
         assert dataset.get("SpecificCharacterSet") == volume.headers[0].get("SpecificCharacterSet")
 
@@ -109,7 +109,7 @@ def test_every_text_of_ours_is_ascii_and_the_same_in_every_character_set(bleeds:
             SeriesDescription="Head 5.0",
         )
         reading = stroke_reading() if bleeds else reading_of()
-        answer = answered(volume, reading, selection_reasons=reasons)
+        answer = answer_of(volume, reading, selection_reasons=reasons)
         found[charset] = [
             (kind, place, text)
             for kind, dataset in answer.results.named_datasets()
@@ -141,7 +141,7 @@ def test_words_of_others_keep_the_letters_that_the_character_set_has(charset: st
     volume = with_headers(
         made_volume(), SpecificCharacterSet=charset, PatientName="A^B", ReferringPhysicianName="", StudyDescription="CT"
     )
-    sr = answered(volume, selection_reasons=["Schädel – голова 頭 5.0"]).results.sr
+    sr = answer_of(volume, selection_reasons=["Schädel – голова 頭 5.0"]).results.sr
     assert any(text.count(f"Why this series: {written}\n") for _, text in texts(reread(sr)))
 
 
@@ -172,7 +172,7 @@ def test_names_keep_their_bytes_when_the_header_claims_another_character_set(
         ReferringPhysicianName="",
         StudyDescription="CT",
     )
-    for name, dataset in answered(volume).results.named_datasets():
+    for name, dataset in answer_of(volume).results.named_datasets():
         file = BytesIO()
         pydicom.dcmwrite(file, dataset, enforce_file_format=True)
         assert b"PN\x06\x00" + stored in file.getvalue(), name
@@ -198,7 +198,7 @@ def test_attributes_of_patient_and_study_are_unchanged_in_every_result() -> None
         "ReferringPhysicianName": "Доктор^Тест",
     }
     volume = with_headers(made_volume(), **carried)
-    for name, dataset in answered(volume).results.named_datasets():
+    for name, dataset in answer_of(volume).results.named_datasets():
         for keyword in (*carried, "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "PatientAge", "PatientID"):
             assert dataset[keyword] == volume.headers[0][keyword], (name, keyword)
 
@@ -206,7 +206,7 @@ def test_attributes_of_patient_and_study_are_unchanged_in_every_result() -> None
 def test_what_the_source_leaves_out_is_there_and_empty() -> None:
     left_out = ("PatientID", "PatientSex", "PatientBirthDate", "StudyID", "AccessionNumber", "ReferringPhysicianName")
     volume = with_headers(made_volume(), **dict.fromkeys(left_out))
-    for _, dataset in answered(volume).results.named_datasets():
+    for _, dataset in answer_of(volume).results.named_datasets():
         assert [dataset[keyword].value for keyword in left_out] == [""] * len(left_out)
 
 
@@ -218,13 +218,13 @@ def test_what_the_source_leaves_out_is_there_and_empty() -> None:
 )
 def test_odd_values_of_the_source_are_handed_on_and_stop_nothing(oddity: dict[str, object]) -> None:
     volume = with_headers(made_volume(), **oddity)
-    for _, dataset in answered(volume).results.named_datasets():
+    for _, dataset in answer_of(volume).results.named_datasets():
         for keyword, value in oddity.items():
             assert value is None or str(dataset[keyword].value) == value
 
 
 def test_series_are_our_own_with_one_instance_of_sr_and_seg() -> None:
-    results = answered().results
+    results = answer_of().results
     assert results.seg is not None
     assert results.key_object_selection is not None
     numbers = [results.sr.SeriesNumber, results.seg.SeriesNumber, results.key_object_selection.SeriesNumber]
@@ -239,7 +239,7 @@ def test_series_are_our_own_with_one_instance_of_sr_and_seg() -> None:
 @pytest.mark.parametrize(("offset", "local"), [("+0900", "173112"), ("-0530", "030112"), ("+0000", "083112")])
 def test_times_are_in_the_zone_that_the_source_says_its_times_are_in(offset: str, local: str) -> None:
     volume = with_headers(made_volume(), TimezoneOffsetFromUTC=offset)
-    results = answered(volume, created=datetime(2026, 3, 1, 8, 31, 12, tzinfo=UTC)).results
+    results = answer_of(volume, created=datetime(2026, 3, 1, 8, 31, 12, tzinfo=UTC)).results
     for _, dataset in results.named_datasets():
         assert dataset.ContentTime[:6] == dataset.InstanceCreationTime[:6] == local
         assert dataset.TimezoneOffsetFromUTC == offset
@@ -261,7 +261,7 @@ def test_the_institution_is_written_as_the_sources_character_set_allows(
         made_volume(), SpecificCharacterSet=charset, PatientName="A^B", ReferringPhysicianName="", StudyDescription="CT"
     )
     settings = Settings(results=ResultsSettings(institution="Universitätsklinikum 東京"))
-    for _, dataset in answered(volume, settings=settings).results.named_datasets():
+    for _, dataset in answer_of(volume, settings=settings).results.named_datasets():
         assert reread(dataset).InstitutionName == written
 
 
@@ -274,12 +274,12 @@ def test_words_of_the_source_stand_in_the_report_in_its_own_letters() -> None:
         StudyDescription="CT",
         SeriesDescription="頭部単純",
     )
-    report = json.dumps(reread(answered(volume).results.sr).to_json_dict(), ensure_ascii=False)
+    report = json.dumps(reread(answer_of(volume).results.sr).to_json_dict(), ensure_ascii=False)
     assert "Read: series 2 頭部単純, 12 of 12 slices, 60 mm." in report
 
 
 def test_equipment_names_the_appliance_and_the_model() -> None:
-    for _, dataset in answered().results.named_datasets():
+    for _, dataset in answer_of().results.named_datasets():
         assert dataset.ManufacturerModelName == "Hemorrhage appliance"
         assert dataset.SoftwareVersions[1] == "hemorrhage_detector 1"
         assert dataset.file_meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID

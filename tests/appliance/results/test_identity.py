@@ -21,7 +21,7 @@ from appliance.results import identity
 from appliance.results.report import Results, report
 from appliance.settings import FindingSettings, ResultsSettings, Settings
 from tests.appliance.phantom import made_volume, stroke_reading
-from tests.appliance.results.answers import CREATED, Answered, answered
+from tests.appliance.results.answers import CREATED, Answered, answer_of
 
 
 def uids(results: Results) -> set[str]:
@@ -42,7 +42,7 @@ def as_file(dataset: Dataset) -> bytes:
 
 @pytest.fixture(scope="module")
 def first() -> Answered:
-    return answered()
+    return answer_of()
 
 
 def test_every_object_and_series_has_a_uid_of_its_own(first: Answered) -> None:
@@ -53,40 +53,40 @@ def test_every_object_and_series_has_a_uid_of_its_own(first: Answered) -> None:
 
 
 def test_a_repeat_at_the_same_time_is_the_same_to_the_byte(first: Answered) -> None:
-    again = answered().results
+    again = answer_of().results
     for (name, one), (other_name, other) in zip(first.results.named_datasets(), again.named_datasets(), strict=True):
         assert name == other_name
         assert as_file(one) == as_file(other)
 
 
 def test_a_repeat_at_another_time_has_the_same_uids(first: Answered) -> None:
-    later = answered(created=CREATED + timedelta(days=1)).results
+    later = answer_of(created=CREATED + timedelta(days=1)).results
     assert uids(later) == uids(first.results)
 
 
-def described(**attributes: str) -> Answered:
+def other_words(**attributes: str) -> Answered:
     """An answer about the same slices, with other words in the headers."""
     volume = made_volume()
     for header in volume.headers:
         for keyword, value in attributes.items():
             setattr(header, keyword, value)
-    return answered(volume, stroke_reading())
+    return answer_of(volume, stroke_reading())
 
 
 CHANGES = {
-    "a corrected Patient ID": described(PatientID="CORRECTED"),
-    "no Patient ID": described(PatientID=""),
-    "another issuer of the Patient ID": described(IssuerOfPatientID="OTHER HOSPITAL"),
-    "another study": described(StudyInstanceUID="1.2.3.99"),
-    "another series": answered(made_volume(series=2)),
-    "one slice more": answered(made_volume(slices=13), stroke_reading()),
-    "another threshold": answered(threshold=0.51),
-    "another score that extends": answered(settings=Settings(finding=FindingSettings(extend_score=0.45))),
-    "another joining distance": answered(settings=Settings(finding=FindingSettings(join_mm=11))),
-    "another SOP class": answered(settings=Settings(results=ResultsSettings(sr_sop_class="comprehensive"))),
-    "fewer key images": answered(settings=Settings(results=ResultsSettings(key_images=2))),
-    "another institution": answered(settings=Settings(results=ResultsSettings(institution="X"))),
-    "another model": answered(reading=replace(stroke_reading(), model=ModelIdentity("x", "1", "cd" * 32))),
+    "a corrected Patient ID": other_words(PatientID="CORRECTED"),
+    "no Patient ID": other_words(PatientID=""),
+    "another issuer of the Patient ID": other_words(IssuerOfPatientID="OTHER HOSPITAL"),
+    "another study": other_words(StudyInstanceUID="1.2.3.99"),
+    "another series": answer_of(made_volume(series=2)),
+    "one slice more": answer_of(made_volume(slices=13), stroke_reading()),
+    "another threshold": answer_of(threshold=0.51),
+    "another score that extends": answer_of(settings=Settings(finding=FindingSettings(extend_score=0.45))),
+    "another joining distance": answer_of(settings=Settings(finding=FindingSettings(join_mm=11))),
+    "another SOP class": answer_of(settings=Settings(results=ResultsSettings(sr_sop_class="comprehensive"))),
+    "fewer key images": answer_of(settings=Settings(results=ResultsSettings(key_images=2))),
+    "another institution": answer_of(settings=Settings(results=ResultsSettings(institution="X"))),
+    "another model": answer_of(reading=replace(stroke_reading(), model=ModelIdentity("x", "1", "cd" * 32))),
 }
 
 
@@ -97,7 +97,7 @@ def test_a_change_of_the_answer_shares_no_uid_with_the_one_before(first: Answere
 
 def test_a_new_result_format_shares_no_uid_with_the_old(first: Answered, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "RESULT_FORMAT", identity.RESULT_FORMAT + 1)
-    assert not uids(answered().results) & uids(first.results)
+    assert not uids(answer_of().results) & uids(first.results)
 
 
 def test_the_order_in_which_slices_came_does_not_matter() -> None:
@@ -111,7 +111,7 @@ def test_the_order_in_which_slices_came_does_not_matter() -> None:
 
 def test_padding_of_the_patient_id_changes_no_uid(first: Answered) -> None:
     there = str(first.volume.headers[0].PatientID)
-    assert uids(described(PatientID=f"{there} ").results) == uids(first.results)
+    assert uids(other_words(PatientID=f"{there} ").results) == uids(first.results)
 
 
 def test_superseding_an_older_report_changes_no_uid(first: Answered) -> None:

@@ -29,8 +29,8 @@ from appliance.results.drawing import STRIP, Mark, draw_slice
 from appliance.results.key_slices import key_slices
 from appliance.settings import ResultsSettings, Settings
 from tests.appliance.phantom import detection, made_volume, reading_of
-from tests.appliance.results.answers import Answered, answered, negative
-from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, written
+from tests.appliance.results.answers import Answered, answer_of, negative
+from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, write_dicom
 
 NO_YES = (False, True)
 IPH, EDH_SDH, SAH = HemorrhageType.IPH, HemorrhageType.EDH_SDH, HemorrhageType.SAH
@@ -54,21 +54,21 @@ def captures(answer: Answered) -> list[Dataset]:
     return [one.capture for one in answer.results.key_images]
 
 
-def shown(answer: Answered) -> list[int]:
+def slices_shown(answer: Answered) -> list[int]:
     """The Z indices that the key images show."""
     uids = answer.volume.instance_uids
     return [uids.index(capture.SourceImageSequence[0].ReferencedSOPInstanceUID) for capture in captures(answer)]
 
 
-@pytest.mark.parametrize("answer", [answered(), negative()], ids=["positive", "negative"])
+@pytest.mark.parametrize("answer", [answer_of(), negative()], ids=["positive", "negative"])
 def test_dciodvfy_finds_no_error_in_key_images_and_selection(answer: Answered, tmp_path: Path) -> None:
     assert captures(answer)
     assert answer.results.key_object_selection is not None
     for dataset in (*captures(answer), answer.results.key_object_selection):
-        assert dciodvfy_errors(written(dataset, tmp_path)) == []
+        assert dciodvfy_errors(write_dicom(dataset, tmp_path)) == []
 
 
-@pytest.mark.parametrize(("answer", "title"), [(answered(), "113000"), (negative(), "113013")])
+@pytest.mark.parametrize(("answer", "title"), [(answer_of(), "113000"), (negative(), "113013")])
 def test_the_selection_names_every_key_image_and_nothing_else(answer: Answered, title: str, tmp_path: Path) -> None:
     selection = answer.results.key_object_selection
     assert selection is not None
@@ -83,13 +83,13 @@ def test_the_selection_names_every_key_image_and_nothing_else(answer: Answered, 
     (series,) = study.ReferencedSeriesSequence
     evidence = [one.ReferencedSOPInstanceUID for one in series.ReferencedSOPSequence]
     assert named == evidence == wanted
-    text = dsrdump_text(written(selection, tmp_path))
+    text = dsrdump_text(write_dicom(selection, tmp_path))
     assert not [line for line in text.splitlines() if line.startswith(("E:", "F:"))]
 
 
 def test_the_selection_of_a_negative_says_of_which_set_its_images_are_the_best() -> None:
     titles = {}
-    for name, answer in (("positive", answered()), ("negative", negative())):
+    for name, answer in (("positive", answer_of()), ("negative", negative())):
         selection = answer.results.key_object_selection
         assert selection is not None
         modifiers = [
@@ -103,41 +103,41 @@ def test_the_selection_of_a_negative_says_of_which_set_its_images_are_the_best()
 
 
 def test_key_images_are_compressed_without_loss_as_others_read_them(tmp_path: Path) -> None:
-    for image in answered().results.key_images:
+    for image in answer_of().results.key_images:
         capture = image.capture
         assert capture.file_meta.TransferSyntaxUID == RLELossless
         np.testing.assert_array_equal(pixels(capture), image.picture)
         assert len(capture.PixelData) < 0.6 * image.picture.nbytes
         assert capture.SOPInstanceUID == image.undrawn.SOPInstanceUID
         plain = tmp_path / "plain.dcm"
-        subprocess.run(["dcmdrle", str(written(capture, tmp_path)), str(plain)], check=True)
+        subprocess.run(["dcmdrle", str(write_dicom(capture, tmp_path)), str(plain)], check=True)
         np.testing.assert_array_equal(pixels(dcmread(plain)), image.picture)
 
 
 def test_a_site_can_have_its_key_images_uncompressed(tmp_path: Path) -> None:
     settings = Settings(results=ResultsSettings(compress_key_images=False))
-    for image in answered(settings=settings).results.key_images:
+    for image in answer_of(settings=settings).results.key_images:
         assert image.capture.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
         np.testing.assert_array_equal(pixels(image.capture), image.picture)
-        assert dciodvfy_errors(written(image.capture, tmp_path)) == []
+        assert dciodvfy_errors(write_dicom(image.capture, tmp_path)) == []
 
 
 def test_each_lesion_is_shown_on_the_slice_with_most_of_it() -> None:
-    answer = answered()
+    answer = answer_of()
     for lesion in answer.finding.lesions:
         areas = (answer.finding.lesion_map == lesion.number).sum(axis=(1, 2))
-        assert int(np.argmax(areas)) in shown(answer)
-    assert shown(answer) == sorted(shown(answer))
+        assert int(np.argmax(areas)) in slices_shown(answer)
+    assert slices_shown(answer) == sorted(slices_shown(answer))
 
 
 def test_the_largest_lesions_come_first_when_the_site_wants_few_images() -> None:
-    answer = answered(settings=Settings(results=ResultsSettings(key_images=1)))
+    answer = answer_of(settings=Settings(results=ResultsSettings(key_images=1)))
     areas = (answer.finding.lesion_map == 1).sum(axis=(1, 2))
-    assert shown(answer) == [int(np.argmax(areas))]
+    assert slices_shown(answer) == [int(np.argmax(areas))]
 
 
 def test_a_site_that_wants_no_key_images_gets_none_and_no_selection() -> None:
-    results = answered(settings=Settings(results=ResultsSettings(key_images=0))).results
+    results = answer_of(settings=Settings(results=ResultsSettings(key_images=0))).results
     assert results.key_images == ()
     assert results.key_object_selection is None
 
@@ -150,13 +150,13 @@ def test_a_negative_study_shows_what_came_closest() -> None:
 
 
 def test_a_negative_study_without_any_proposal_shows_its_middle_slice() -> None:
-    answer = answered(reading=reading_of())
-    assert shown(answer) == [answer.volume.slices // 2]
+    answer = answer_of(reading=reading_of())
+    assert slices_shown(answer) == [answer.volume.slices // 2]
 
 
 def test_findings_have_the_colour_of_their_type_and_dismissed_proposals_another() -> None:
-    answer = answered()
-    pictures = dict(zip(shown(answer), (image_part(one) for one in captures(answer)), strict=True))
+    answer = answer_of()
+    pictures = dict(zip(slices_shown(answer), (image_part(one) for one in captures(answer)), strict=True))
     for z, picture in pictures.items():
         on_slice = {lesion.type for lesion in answer.finding.lesions if z in lesion.slices}
         assert {type_ for type_, colour in COLOURS.items() if has(picture, colour)} == on_slice
@@ -166,7 +166,7 @@ def test_findings_have_the_colour_of_their_type_and_dismissed_proposals_another(
 
 
 def test_a_detection_below_the_threshold_is_drawn_as_dismissed() -> None:
-    answer = answered(reading=reading_of(detection(5, (200, 200, 260, 260), score=0.4)))
+    answer = answer_of(reading=reading_of(detection(5, (200, 200, 260, 260), score=0.4)))
     (capture,) = captures(answer)
     assert has(image_part(capture), DISMISSED)
     assert not any(has(image_part(capture), colour) for colour in COLOURS.values())
@@ -176,7 +176,7 @@ def test_a_detection_that_extends_a_lesion_is_drawn_as_part_of_it_and_one_that_d
     sure, extending = detection(5, (200, 100, 260, 160), SAH), detection(5, (200, 170, 260, 230), SAH, 0.7)
     elsewhere = detection(5, (200, 400, 260, 460), SAH, 0.7)
     one_lesion, two_places = (
-        image_part(captures(answered(reading=reading_of(*found), threshold=0.8))[0])
+        image_part(captures(answer_of(reading=reading_of(*found), threshold=0.8))[0])
         for found in ((sure, extending), (sure, elsewhere))
     )
     assert not has(one_lesion, DISMISSED)
@@ -188,20 +188,21 @@ def test_a_detection_that_extends_a_lesion_is_drawn_as_part_of_it_and_one_that_d
 def test_a_detection_that_extends_a_lesion_under_the_box_of_another_has_no_box_of_its_own() -> None:
     sure, under = detection(5, (200, 200, 300, 300), SAH), detection(5, (220, 220, 280, 280), SAH, 0.7)
     pictures = [
-        captures(answered(reading=reading_of(*found), threshold=0.8))[0].PixelData for found in ((sure, under), (sure,))
+        captures(answer_of(reading=reading_of(*found), threshold=0.8))[0].PixelData
+        for found in ((sure, under), (sure,))
     ]
     assert pictures[0] == pictures[1]
 
 
 def test_proposals_that_a_detection_covers_are_not_drawn() -> None:
     covered = DismissedProposal(5, Box(210, 210, 250, 250), (0.04, 0.0, 0.0))
-    answer = answered(reading=reading_of(detection(5, (200, 200, 260, 260)), dismissed=(covered,)))
+    answer = answer_of(reading=reading_of(detection(5, (200, 200, 260, 260)), dismissed=(covered,)))
     assert not has(image_part(captures(answer)[0]), DISMISSED)
 
 
 def test_lines_leave_the_voxels_of_a_lesion_and_of_the_box_free() -> None:
-    answer = answered(made_volume(matrix=(640, 640), spacing_mm=(0.36, 0.36)))
-    z = shown(answer)[0]
+    answer = answer_of(made_volume(matrix=(640, 640), spacing_mm=(0.36, 0.36)))
+    z = slices_shown(answer)[0]
     picture = image_part(captures(answer)[0])
     inside = answer.finding.lesion_map[z] > 0
     assert inside.any()
@@ -258,11 +259,11 @@ def test_the_blood_window_runs_from_0_to_80_hu() -> None:
 
 def test_no_identity_is_in_the_pixels() -> None:
     volume = made_volume()
-    one = captures(answered(volume))
+    one = captures(answer_of(volume))
     for header in volume.headers:
         header.PatientName, header.PatientID, header.AccessionNumber = "Someone^Else", "ANOTHER-2", "OTHER-9"
         header.PatientBirthDate, header.StudyDate = "19000101", "20000101"
-    other = captures(answered(replace(volume)))
+    other = captures(answer_of(replace(volume)))
     assert [capture.PixelData for capture in one] == [capture.PixelData for capture in other]
     for capture in other:
         assert capture.BurnedInAnnotation == "NO"
@@ -285,21 +286,21 @@ def test_text_that_was_seen_or_declared_in_the_source_is_said_to_be_in_the_key_i
 
 def test_pictures_are_the_same_whichever_way_planes_are_stored() -> None:
     turns = [Turn(transpose, flip_y, flip_x) for transpose in NO_YES for flip_y in NO_YES for flip_x in NO_YES]
-    pictures = {tuple(capture.PixelData for capture in captures(answered(made_volume(turn=turn)))) for turn in turns}
+    pictures = {tuple(capture.PixelData for capture in captures(answer_of(made_volume(turn=turn)))) for turn in turns}
     assert len(pictures) == 1
 
 
 def test_an_image_that_cannot_be_drawn_says_which_and_quotes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise ValueError("Doe^Jane")
 
-    monkeypatch.setattr(key_images, "draw_slice", broken)
+    monkeypatch.setattr(key_images, "draw_slice", fail)
     with pytest.raises(DrawingError, match=r"^key image 1 could not be drawn \(ValueError\)$"):
-        captures(answered())
+        captures(answer_of())
 
 
 def test_png_files_hold_the_same_pixels() -> None:
-    answer = answered()
+    answer = answer_of()
     pngs = answer.results.key_image_pngs()
     assert [name for name, _ in pngs] == [f"key-image-{number}" for number in range(1, 7)]
     for capture, (_, data) in zip(captures(answer), pngs, strict=True):
@@ -310,5 +311,5 @@ def test_a_sure_reading_of_every_type_fits_one_slice() -> None:
     boxes = [(100, 60, 180, 140), (100, 200, 180, 280), (100, 340, 180, 420), (300, 60, 380, 140), (300, 200, 380, 280)]
     types = [IPH, EDH_SDH, SAH, IPH, SAH]
     reading = reading_of(*(detection(5, box, type_) for box, type_ in zip(boxes, types, strict=True)))
-    (capture,) = captures(answered(made_volume(matrix=(128, 128), spacing_mm=(3, 3)), reading))
+    (capture,) = captures(answer_of(made_volume(matrix=(128, 128), spacing_mm=(3, 3)), reading))
     assert all(has(image_part(capture), COLOURS[type_]) for type_ in types)

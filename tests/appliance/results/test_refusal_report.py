@@ -16,7 +16,7 @@ from appliance.imaging.instances import Instance, parse_instance
 from appliance.results.refusal_report import NOT_READ, refusal_report
 from appliance.settings import ResultsSettings, Settings
 from tests.appliance.results.answers import CREATED
-from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, tid1500, written
+from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, tid1500, write_dicom
 from tests.appliance.stand_in import head_series
 
 GAP = Refusal(RefusalCode.MISSING_SLICE, "no slice between 30 and 40 mm", "1.2.3")
@@ -28,7 +28,7 @@ def instances(study: str = "1.2.826.0.1.7", series: str = "1.2.826.0.1.7.1", **a
     return [parse_instance(str(number), data) for number, data in enumerate(files)]
 
 
-def refused(*refusals: Refusal, of: list[Instance] | None = None, **more: Any) -> Dataset:
+def report_of(*refusals: Refusal, of: list[Instance] | None = None, **more: Any) -> Dataset:
     made = {"instance_set": "a", "settings": Settings(), "created": CREATED, **more}
     report = refusal_report(instances() if of is None else of, refusals or (GAP,), **made)
     assert report is not None
@@ -58,8 +58,8 @@ def test_other_peoples_programs_take_it_without_a_word(
 ) -> None:
     settings = Settings(results=ResultsSettings(sr_sop_class=sop_class))
     many = tuple(Refusal(RefusalCode.BAD_PIXELS, f"slice {n} – cut off after 5 µs", "1.2") for n in range(60))
-    report = refused(GAP, *many, of=instances(**attributes), settings=settings, supersedes=("1.2.840.1", "1.2.9"))
-    path = written(report, tmp_path)
+    report = report_of(GAP, *many, of=instances(**attributes), settings=settings, supersedes=("1.2.840.1", "1.2.9"))
+    path = write_dicom(report, tmp_path)
     assert dciodvfy_errors(path) == []
     told = dsrdump_text(path)
     assert not [line for line in told.splitlines() if line.startswith(("E:", "F:", "W:"))]
@@ -70,7 +70,7 @@ def test_other_peoples_programs_take_it_without_a_word(
 
 
 def test_it_says_that_no_algorithm_succeeded_and_nothing_of_hemorrhage() -> None:
-    report = refused(GAP)
+    report = report_of(GAP)
     assert {"111245", "111235", "373068000"} <= codes(report)
     assert not {"52101004", "272519000", "111241", "111242"} & codes(report)
     assert report.CompletionFlag == "PARTIAL"
@@ -78,13 +78,13 @@ def test_it_says_that_no_algorithm_succeeded_and_nothing_of_hemorrhage() -> None
 
 
 def test_only_images_that_are_at_fault_are_called_unusable() -> None:
-    assert "111235" not in codes(refused(NOT_A_HEAD))
-    assert "111235" in codes(refused(NOT_A_HEAD, GAP))
+    assert "111235" not in codes(report_of(NOT_A_HEAD))
+    assert "111235" in codes(report_of(NOT_A_HEAD, GAP))
 
 
 def test_it_is_about_the_same_patient_and_study_and_names_an_image_of_each_ct_series() -> None:
     of = [*instances(PatientID="P 1"), *instances(series="1.2.826.0.1.7.2", PatientID="P 1")]
-    report = refused(GAP, of=of)
+    report = report_of(GAP, of=of)
     assert (report.PatientID, report.StudyInstanceUID) == ("P 1", "1.2.826.0.1.7")
     (evidence,) = report.CurrentRequestedProcedureEvidenceSequence
     named = {one.SeriesInstanceUID for one in evidence.ReferencedSeriesSequence}
@@ -92,13 +92,13 @@ def test_it_is_about_the_same_patient_and_study_and_names_an_image_of_each_ct_se
 
 
 def test_the_same_refusal_of_the_same_images_has_the_same_uids_and_any_other_does_not() -> None:
-    first = refused(GAP)
-    assert refused(GAP).SOPInstanceUID == first.SOPInstanceUID
+    first = report_of(GAP)
+    assert report_of(GAP).SOPInstanceUID == first.SOPInstanceUID
     others = [
-        refused(NOT_A_HEAD),
-        refused(GAP, instance_set="b"),
-        refused(GAP, of=instances(PatientID="another")),
-        refused(GAP, settings=Settings(results=ResultsSettings(institution="Elsewhere"))),
+        report_of(NOT_A_HEAD),
+        report_of(GAP, instance_set="b"),
+        report_of(GAP, of=instances(PatientID="another")),
+        report_of(GAP, settings=Settings(results=ResultsSettings(institution="Elsewhere"))),
     ]
     uids = {report.SOPInstanceUID for report in (first, *others)}
     assert len(uids) == 5

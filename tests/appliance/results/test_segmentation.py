@@ -13,13 +13,13 @@ from pydicom import Dataset
 
 from appliance.imaging.volume import Turn, Volume
 from tests.appliance.phantom import made_volume
-from tests.appliance.results.answers import MIXED_MM, Answered, answered, negative, volumes
-from tests.appliance.results.validators import dciodvfy_errors, itk_segments, written
+from tests.appliance.results.answers import MIXED_MM, Answered, answer_of, negative, volumes
+from tests.appliance.results.validators import dciodvfy_errors, itk_segments, write_dicom
 
 
 @pytest.fixture(params=volumes().items(), ids=lambda item: item[0], scope="module")
 def answer(request: pytest.FixtureRequest) -> Answered:
-    return answered(request.param[1])
+    return answer_of(request.param[1])
 
 
 def test_a_negative_study_has_no_segmentation() -> None:
@@ -28,12 +28,12 @@ def test_a_negative_study_has_no_segmentation() -> None:
 
 def test_dciodvfy_finds_no_error(answer: Answered, tmp_path: Path) -> None:
     assert answer.results.seg is not None
-    assert dciodvfy_errors(written(answer.results.seg, tmp_path)) == []
+    assert dciodvfy_errors(write_dicom(answer.results.seg, tmp_path)) == []
 
 
 def test_every_segment_is_its_lesion_frame_by_frame_on_the_source_planes(answer: Answered, tmp_path: Path) -> None:
     assert answer.results.seg is not None
-    seg = hd.seg.segread(written(answer.results.seg, tmp_path))
+    seg = hd.seg.segread(write_dicom(answer.results.seg, tmp_path))
     assert seg.SegmentationType == "BINARY"
     assert seg.number_of_segments == len(answer.finding.lesions) == 3
     by_segment = seg.get_pixels_by_source_instance(
@@ -85,10 +85,10 @@ def test_orientations_that_stacking_tolerates_make_a_segmentation(
     volume = made_volume()
     for header in volume.headers[which]:
         header.ImageOrientationPatient = spelling
-    answer = answered(volume)
+    answer = answer_of(volume)
     assert answer.results.unmade == {}
     assert answer.results.seg is not None
-    path = written(answer.results.seg, tmp_path)
+    path = write_dicom(answer.results.seg, tmp_path)
     assert dciodvfy_errors(path) == []
     directions = hd.seg.segread(path).SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
     np.testing.assert_allclose(directions.ImageOrientationPatient, [1, 0, 0, 0, 1, 0], atol=4e-3)
@@ -101,10 +101,10 @@ def test_a_head_of_several_parts_is_one_segmentation_that_names_the_series_of_ea
         header.FrameOfReferenceUID += ".7"
         header.PixelSpacing = ["2.4000001", "2.40"]
     del volume.headers[0].FrameOfReferenceUID
-    answer = answered(volume)
+    answer = answer_of(volume)
     assert answer.results.unmade == {}
     assert answer.results.seg is not None
-    assert dciodvfy_errors(written(answer.results.seg, tmp_path)) == []
+    assert dciodvfy_errors(write_dicom(answer.results.seg, tmp_path)) == []
     series_of = {header.SOPInstanceUID: header.SeriesInstanceUID for header in volume.headers}
     named = {
         instance.ReferencedSOPInstanceUID: series.SeriesInstanceUID
@@ -136,9 +136,9 @@ def test_every_frame_is_as_thick_as_its_slice(tmp_path: Path) -> None:
     volume = made_volume(positions_mm=MIXED_MM)
     for z, header in enumerate(volume.headers):
         header.SliceThickness = "2.5" if z < 6 else "5"
-    answer = answered(volume)
+    answer = answer_of(volume)
     assert answer.results.seg is not None
-    path = written(answer.results.seg, tmp_path)
+    path = write_dicom(answer.results.seg, tmp_path)
     assert dciodvfy_errors(path) == []
     seg = hd.seg.segread(path)
     found = thicknesses_of_frames(seg)
@@ -153,7 +153,7 @@ def test_every_frame_is_as_thick_as_its_slice(tmp_path: Path) -> None:
 
 
 def test_frames_of_one_thickness_share_it() -> None:
-    seg = answered().results.seg
+    seg = answer_of().results.seg
     assert seg is not None
     assert seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SliceThickness == 5
     assert not [frame for frame in seg.PerFrameFunctionalGroupsSequence if "PixelMeasuresSequence" in frame]
@@ -162,7 +162,7 @@ def test_frames_of_one_thickness_share_it() -> None:
 def test_a_spacing_between_slices_is_given_only_where_there_is_one() -> None:
     spacings = {}
     for name, volume in volumes().items():
-        seg = answered(volume).results.seg
+        seg = answer_of(volume).results.seg
         assert seg is not None
         measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
         spacings[name] = measures.get("SpacingBetweenSlices")
@@ -181,9 +181,9 @@ EVEN_UNTILTED = {
 
 @pytest.mark.parametrize("volume", EVEN_UNTILTED.values(), ids=EVEN_UNTILTED.keys())
 def test_dcmqi_gives_back_the_exact_mask_on_an_even_untilted_series(volume: Volume, tmp_path: Path) -> None:
-    answer = answered(volume)
+    answer = answer_of(volume)
     assert answer.results.seg is not None
-    segments = itk_segments(written(answer.results.seg, tmp_path), tmp_path)
+    segments = itk_segments(write_dicom(answer.results.seg, tmp_path), tmp_path)
     assert sorted(segments) == [1, 2, 3]
     positions = np.array([header.ImagePositionPatient for header in answer.volume.headers], float)
     for number, (voxels, origin, step) in segments.items():
@@ -196,7 +196,7 @@ def test_dcmqi_gives_back_the_exact_mask_on_an_even_untilted_series(volume: Volu
 
 
 def test_segments_say_what_they_are_and_who_found_them() -> None:
-    answer = answered()
+    answer = answer_of()
     assert answer.results.seg is not None
     segments = answer.results.seg.SegmentSequence
     assert [segment.SegmentLabel for segment in segments] == ["Lesion 1: IPH", "Lesion 2: EDH/SDH", "Lesion 3: SAH"]

@@ -22,8 +22,8 @@ from appliance.reading.contract import HemorrhageType
 from appliance.results.identity import series_uid_of
 from appliance.settings import ResultsSettings, Settings
 from tests.appliance.phantom import detection, made_volume, reading_of
-from tests.appliance.results.answers import Answered, answered, negative
-from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, tid1500, written
+from tests.appliance.results.answers import Answered, answer_of, negative
+from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, tid1500, write_dicom
 
 SrClass = Literal["comprehensive-3d", "comprehensive"]
 
@@ -40,15 +40,15 @@ def many_lesions() -> Answered:
         detection(3, (y, x, y + 12 + index, x + 16), HemorrhageType.SAH, 0.6 + index / 100)
         for index, (y, x) in enumerate(boxes)
     ]
-    return answered(volume, reading_of(*spots))
+    return answer_of(volume, reading_of(*spots))
 
 
 ANSWERS = {
-    "positive": answered(),
+    "positive": answer_of(),
     "negative": negative(),
-    "positive, comprehensive": answered(settings=settings_for("comprehensive")),
+    "positive, comprehensive": answer_of(settings=settings_for("comprehensive")),
     "negative, comprehensive": negative(settings=settings_for("comprehensive")),
-    "superseding": answered(supersedes=(Comprehensive3DSRStorage, "2.25.1234567")),
+    "superseding": answer_of(supersedes=(Comprehensive3DSRStorage, "2.25.1234567")),
     "many lesions": many_lesions(),
 }
 
@@ -66,29 +66,29 @@ def items(item: Dataset) -> Iterator[Dataset]:
         yield from items(child)
 
 
-def named(item: Dataset, code: str) -> list[Dataset]:
+def children(item: Dataset, code: str) -> list[Dataset]:
     """The children of an item with a concept name."""
     return [child for child in item.ContentSequence if child.ConceptNameCodeSequence[0].CodeValue == code]
 
 
 def groups(sr: Dataset) -> list[Dataset]:
-    (measurements,) = named(sr, "126010")
+    (measurements,) = children(sr, "126010")
     return list(measurements.ContentSequence)
 
 
 def test_dciodvfy_finds_no_error(answer: Answered, tmp_path: Path) -> None:
-    assert dciodvfy_errors(written(answer.results.sr, tmp_path)) == []
+    assert dciodvfy_errors(write_dicom(answer.results.sr, tmp_path)) == []
 
 
 def test_dsrdump_prints_the_whole_document_without_complaint(answer: Answered, tmp_path: Path) -> None:
-    text = dsrdump_text(written(answer.results.sr, tmp_path))
+    text = dsrdump_text(write_dicom(answer.results.sr, tmp_path))
     assert not [line for line in text.splitlines() if line.startswith(("E:", "F:"))]
     assert text.count("contains NUM:") == sum(item.ValueType == "NUM" for item in items(answer.results.sr))
     assert "Research use only, trained on simulated scans" in text
 
 
 def test_tid1500reader_reads_the_volumes_and_the_segments_they_belong_to(answer: Answered, tmp_path: Path) -> None:
-    read = tid1500(written(answer.results.sr, tmp_path), tmp_path)
+    read = tid1500(write_dicom(answer.results.sr, tmp_path), tmp_path)
     volumes = {
         group["ReferencedSegment"]: float(item["value"])
         for group in read["Measurements"]
@@ -102,7 +102,7 @@ def test_tid1500reader_reads_the_volumes_and_the_segments_they_belong_to(answer:
 
 
 def test_highdicom_reads_it_as_a_measurement_report(answer: Answered, tmp_path: Path) -> None:
-    document = hd.sr.srread(written(answer.results.sr, tmp_path))
+    document = hd.sr.srread(write_dicom(answer.results.sr, tmp_path))
     content = document.content
     assert isinstance(content, hd.sr.MeasurementReport)
     lesions = answer.finding.lesions[:20]
@@ -122,26 +122,26 @@ def test_the_study_group_answers_for_the_study() -> None:
         (ANSWERS["negative"], "272519000", "111241"),
     ):
         group = groups(answer.results.sr)[0]
-        assert named(group, "121071")[0].ConceptCodeSequence[0].CodeValue == "1386000"
-        assert named(group, "121052")[0].ConceptCodeSequence[0].CodeValue == presence
-        assert named(group, "111017")[0].ConceptCodeSequence[0].CodeValue == status
-        measured = named(group, "122157")[0].MeasuredValueSequence[0]
+        assert children(group, "121071")[0].ConceptCodeSequence[0].CodeValue == "1386000"
+        assert children(group, "121052")[0].ConceptCodeSequence[0].CodeValue == presence
+        assert children(group, "111017")[0].ConceptCodeSequence[0].CodeValue == status
+        measured = children(group, "122157")[0].MeasuredValueSequence[0]
         assert float(measured.NumericValue) == pytest.approx(answer.finding.probability)
 
 
 def test_every_group_is_tracked_and_every_number_has_its_algorithm(answer: Answered) -> None:
     for group in groups(answer.results.sr):
-        assert len(named(group, "112039")) == len(named(group, "112040")) == 1
-        assert named(group, "111001")[0].TextValue == "hemorrhage_detector"
+        assert len(children(group, "112039")) == len(children(group, "112040")) == 1
+        assert children(group, "111001")[0].TextValue == "hemorrhage_detector"
     numbers = [item for item in items(answer.results.sr) if item.ValueType == "NUM"]
     assert numbers
     for number in numbers:
-        (parameters,) = named(number, "111002")
+        (parameters,) = children(number, "111002")
         assert (
             parameters.TextValue
             == f"threshold=0.5,extend_score=0.5,join_mm=10,model_sha256={answer.reading.model.sha256}"
         )
-        assert named(number, "111003")[0].TextValue == "1"
+        assert children(number, "111003")[0].TextValue == "1"
 
 
 def test_a_lesion_is_tracked_by_the_same_uid_in_the_segmentation() -> None:
@@ -150,18 +150,18 @@ def test_a_lesion_is_tracked_by_the_same_uid_in_the_segmentation() -> None:
     in_seg = {segment.SegmentNumber: segment.TrackingUID for segment in answer.results.seg.SegmentSequence}
     in_sr = {}
     for group in groups(answer.results.sr)[1:]:
-        (segment,) = named(group, "121191")
+        (segment,) = children(group, "121191")
         assert segment.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == answer.results.seg.SOPInstanceUID
-        in_sr[segment.ReferencedSOPSequence[0].ReferencedSegmentNumber] = named(group, "112040")[0].UID
+        in_sr[segment.ReferencedSOPSequence[0].ReferencedSegmentNumber] = children(group, "112040")[0].UID
     assert in_sr == in_seg
 
 
 def test_a_lesion_names_its_site_and_the_slices_it_stands_on() -> None:
     answer = ANSWERS["positive"]
     for group, lesion in zip(groups(answer.results.sr)[1:], answer.finding.lesions, strict=True):
-        sources = [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in named(group, "121233")]
+        sources = [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in children(group, "121233")]
         assert sources == [answer.volume.instance_uids[z] for z in lesion.slices]
-        site = named(group, "363698007")[0].ConceptCodeSequence[0].CodeValue
+        site = children(group, "363698007")[0].ConceptCodeSequence[0].CodeValue
         assert site == {"iph": "12738006", "edh_sdh": "1231004", "sah": "35951006"}[lesion.type]
 
 
@@ -186,23 +186,23 @@ def test_twenty_lesions_have_a_group_and_the_rest_is_summed() -> None:
     assert len(answer.finding.lesions) == 24
     found = groups(answer.results.sr)
     assert len(found) == 1 + 20 + 1
-    (rest,) = named(found[-1], "118565006")
+    (rest,) = children(found[-1], "118565006")
     total = sum(lesion.volume_ml for lesion in answer.finding.lesions[20:])
     assert float(rest.MeasuredValueSequence[0].NumericValue) == pytest.approx(total, rel=1e-5)
-    assert named(found[-1], "121106")[0].TextValue.startswith("4 smaller lesions")
+    assert children(found[-1], "121106")[0].TextValue.startswith("4 smaller lesions")
     assert answer.results.seg is not None
     assert len(answer.results.seg.SegmentSequence) == 24
 
 
 def test_the_words_say_what_was_found_and_why_this_series() -> None:
-    answer = answered(selection_reasons=("axial planes, soft-tissue kernel H30",))
-    text = named(groups(answer.results.sr)[0], "121106")[0].TextValue
+    answer = answer_of(selection_reasons=("axial planes, soft-tissue kernel H30",))
+    text = children(groups(answer.results.sr)[0], "121106")[0].TextValue
     total = sum(lesion.volume_ml for lesion in answer.finding.lesions)
     assert "Research use only, trained on simulated scans. Not for diagnosis." in text
     assert f"Intracranial hemorrhage found: 3 lesions, {total:.1f} mL together." in text
     assert "Why this series: axial planes, soft-tissue kernel H30" in text
     assert answer.reading.model.sha256 in text
-    iph = named(groups(answer.results.sr)[1], "121106")[0].TextValue
+    iph = children(groups(answer.results.sr)[1], "121106")[0].TextValue
     lesion = answer.finding.lesions[0]
     assert lesion.abc2_ml is not None
     assert iph.startswith(f"IPH, medium: {lesion.volume_ml:.1f} mL (ABC/2 {lesion.abc2_ml:.1f} mL), confidence 0.90")
@@ -214,27 +214,27 @@ def test_each_flaw_of_the_images_is_a_quality_finding_where_there_is_a_code_and_
         Flaw(FlawCode.METAL, "metal on 3 of 30 slices"),
         Flaw(FlawCode.KERNEL, "kernel DETAIL lies between soft and sharp"),
     )
-    group = groups(answered(flaws=seen).results.sr)[0]
-    codes_said = [item.ConceptCodeSequence[0].CodeValue for item in named(group, "111052")]
+    group = groups(answer_of(flaws=seen).results.sr)[0]
+    codes_said = [item.ConceptCodeSequence[0].CodeValue for item in children(group, "111052")]
     assert codes_said == ["111210", "111215"]
-    lines = named(group, "121106")[0].TextValue.split("\n")
+    lines = children(group, "121106")[0].TextValue.split("\n")
     for flaw in seen:
         assert f"IMAGE QUALITY: {flaw.code.value}: {flaw.reason}." in lines
-    assert "IMAGE QUALITY" not in named(groups(answered().results.sr)[0], "121106")[0].TextValue
+    assert "IMAGE QUALITY" not in children(groups(answer_of().results.sr)[0], "121106")[0].TextValue
 
 
 def test_the_words_and_the_parameters_say_from_which_scores_detections_counted() -> None:
-    group = groups(answered(threshold=0.6).results.sr)[0]
-    assert named(group, "111002")[0].TextValue.startswith("threshold=0.6,extend_score=0.5,join_mm=10,")
+    group = groups(answer_of(threshold=0.6).results.sr)[0]
+    assert children(group, "111002")[0].TextValue.startswith("threshold=0.6,extend_score=0.5,join_mm=10,")
     sentence = "Highest score 0.90, threshold 0.60. Lesions are extended by what scores 0.50 or more."
-    assert sentence in named(group, "121106")[0].TextValue.split("\n")
-    alone = named(groups(answered(threshold=0.5).results.sr)[0], "121106")[0].TextValue
+    assert sentence in children(group, "121106")[0].TextValue.split("\n")
+    alone = children(groups(answer_of(threshold=0.5).results.sr)[0], "121106")[0].TextValue
     assert "Highest score 0.90, threshold 0.50." in alone.split("\n")
 
 
 def test_a_superseding_report_names_the_older_one_in_the_series_it_stood_in() -> None:
     older = ANSWERS["positive"].results.sr
-    newer = answered(
+    newer = answer_of(
         threshold=0.55, supersedes=(older.SOPClassUID, older.SOPInstanceUID), selection_reasons=()
     ).results.sr
     (study,) = newer.PredecessorDocumentsSequence
@@ -271,8 +271,8 @@ def test_codes_have_the_meanings_of_the_dictionary() -> None:
 
 def test_a_study_of_320_slices_lists_key_slices_alone_in_the_image_library() -> None:
     volume = made_volume(positions_mm=np.arange(320) * 0.5, matrix=(32, 32), spacing_mm=(7.2, 7.2))
-    sr = answered(volume).results.sr
-    (library,) = named(sr, "111028")
+    sr = answer_of(volume).results.sr
+    (library,) = children(sr, "111028")
     assert sum(item.ValueType == "IMAGE" for item in items(library)) == 6
 
 
@@ -281,34 +281,34 @@ PART = Coverage(12, 30, 60.0, ("the top of the head is missing: the highest slic
 
 @pytest.mark.parametrize("found", [True, False], ids=["positive", "negative"])
 def test_a_report_about_a_part_of_the_head_says_so_in_codes_and_in_words(found: bool, tmp_path: Path) -> None:
-    results = (answered if found else negative)(covered=PART).results
+    results = (answer_of if found else negative)(covered=PART).results
     report = results.sr
     assert report.CompletionFlag == "PARTIAL"
     assert report.CompletionFlagDescription == "Part of the head: 12 of 30 slices, 60 mm"
     group = groups(report)[0]
-    coded = {name: named(group, name)[0].ConceptCodeSequence[0].CodeValue for name in ("121052", "111052", "111017")}
+    coded = {name: children(group, name)[0].ConceptCodeSequence[0].CodeValue for name in ("121052", "111052", "111017")}
     assert coded == {
         "121052": "52101004" if found else "373068000",
         "111052": "130576",
         "111017": "111244" if found else "111243",
     }
-    lines = named(group, "121106")[0].TextValue.split("\n")
+    lines = children(group, "121106")[0].TextValue.split("\n")
     assert lines[1].startswith("Intracranial hemorrhage found" if found else "No intracranial hemorrhage found")
     assert "in the part of the head that was read" in lines[1]
     assert lines[2] == f"PART OF THE HEAD ONLY. {PART.missing[0]}."
     assert any(line.endswith("12 of 30 slices, 60 mm.") for line in lines)
-    assert dciodvfy_errors(written(report, tmp_path)) == []
+    assert dciodvfy_errors(write_dicom(report, tmp_path)) == []
     selection = results.key_object_selection
     assert selection is not None
-    assert "in the part of the head that was read" in named(selection, "113012")[0].TextValue
+    assert "in the part of the head that was read" in children(selection, "113012")[0].TextValue
 
 
 def test_a_report_about_a_whole_head_states_what_it_covers() -> None:
     report = negative().results.sr
     assert report.CompletionFlag == "COMPLETE"
     group = groups(report)[0]
-    assert named(group, "111052") == []
-    assert any(line.endswith("12 of 12 slices, 60 mm.") for line in named(group, "121106")[0].TextValue.split("\n"))
+    assert children(group, "111052") == []
+    assert any(line.endswith("12 of 12 slices, 60 mm.") for line in children(group, "121106")[0].TextValue.split("\n"))
 
 
 def test_the_same_slices_as_a_whole_and_as_a_part_are_two_reports() -> None:

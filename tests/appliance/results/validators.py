@@ -19,7 +19,7 @@ from pydicom import Dataset
 DCMQI = Path(sys.executable).parent
 
 
-def written(dataset: Dataset, folder: Path, name: str = "object") -> Path:
+def write_dicom(dataset: Dataset, folder: Path, name: str = "object") -> Path:
     """Return where the dataset was written as a DICOM file."""
     path = folder / f"{name}.dcm"
     pydicom.dcmwrite(path, dataset, enforce_file_format=True)

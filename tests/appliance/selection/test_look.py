@@ -62,7 +62,7 @@ def study(*series: list[Dataset]) -> tuple[tuple[Stack, ...], Callable[[str], by
     return stacks(instances), files.__getitem__
 
 
-def headed(found: Iterable[Stack], looks: dict[Stack, Look] | None = None) -> Selection:
+def by_headers(found: Iterable[Stack], looks: dict[Stack, Look] | None = None) -> Selection:
     return select(found, SelectionSettings(), looks=looks)
 
 
@@ -71,7 +71,7 @@ def by_number(selection: Selection, number: int) -> Judgement:
     return one
 
 
-def looked(*series: tuple[dict[str, Any], SeriesClass | None], probability: float = 0.95) -> Selection:
+def by_look(*series: tuple[dict[str, Any], SeriesClass | None], probability: float = 0.95) -> Selection:
     """Return the selection among head series with these headers, numbered from 1, that look like these classes."""
     found, _ = study(*(scan(number, **attributes) for number, (attributes, _) in enumerate(series, start=1)))
     classes = [one for _, one in series]
@@ -80,20 +80,20 @@ def looked(*series: tuple[dict[str, Any], SeriesClass | None], probability: floa
         for stack in found
         if (looks_like := classes[int(stack.header.SeriesNumber) - 1]) is not None
     }
-    return headed(found, looks)
+    return by_headers(found, looks)
 
 
-def chosen(selection: Selection) -> int | None:
+def chosen_number(selection: Selection) -> int | None:
     return None if selection.chosen is None else int(selection.chosen.header.SeriesNumber)
 
 
 def test_a_look_is_one_piece_of_evidence_with_points_and_a_sentence() -> None:
-    plain, seen = looked(({}, None)), looked(({}, SOFT))
+    plain, seen = by_look(({}, None)), by_look(({}, SOFT))
     assert by_number(seen, 1).score > by_number(plain, 1).score
     assert set(by_number(seen, 1).reasons_for) - set(by_number(plain, 1).reasons_for) == {
         "the images look like axial soft tissue of a head without contrast agent (95%)"
     }
-    against = looked(({}, SHARP))
+    against = by_look(({}, SHARP))
     assert "the images look like a bone or lung kernel (95%)" in by_number(against, 1).reasons_against
     assert by_number(against, 1).score < by_number(plain, 1).score
 
@@ -103,20 +103,20 @@ def test_a_look_is_one_piece_of_evidence_with_points_and_a_sentence() -> None:
 def test_of_two_series_with_each_others_words_the_one_that_looks_right_is_read(
     words: dict[str, Any], other: SeriesClass
 ) -> None:
-    assert chosen(looked((words, None), ({}, None))) == 2
-    seen = looked((words, SOFT), ({}, other))
-    assert chosen(seen) == 1
+    assert chosen_number(by_look((words, None), ({}, None))) == 2
+    seen = by_look((words, SOFT), ({}, other))
+    assert chosen_number(seen) == 1
     assert any(reason.endswith("whatever the header says") for reason in by_number(seen, 1).reasons_for)
 
 
 def test_thick_slices_that_look_right_go_before_thin_ones_though_their_words_are_those_of_bone() -> None:
     thin = {"slices": 150, "spacing_mm": 1}
-    assert chosen(looked((BONE, None), (thin, None))) == 2
-    assert chosen(looked((BONE, SOFT), (thin, SOFT))) == 1
+    assert chosen_number(by_look((BONE, None), (thin, None))) == 2
+    assert chosen_number(by_look((BONE, SOFT), (thin, SOFT))) == 1
 
 
 def test_a_look_that_is_only_likely_makes_up_for_no_words() -> None:
-    assert chosen(looked((BONE, SOFT), probability=0.8)) is None
+    assert chosen_number(by_look((BONE, SOFT), probability=0.8)) is None
 
 
 def test_a_dynamic_study_stays_one_however_its_images_look() -> None:
@@ -129,13 +129,13 @@ def test_a_dynamic_study_stays_one_however_its_images_look() -> None:
         image.SOPInstanceUID = f"{image.SOPInstanceUID}.{number}"
     found, _ = study(images)
     assert {stack.passes for stack in found} == {5}
-    assert chosen(headed(found, {stack: Look(SOFT, 1.0) for stack in found})) is None
+    assert chosen_number(by_headers(found, {stack: Look(SOFT, 1.0) for stack in found})) is None
 
 
 @pytest.mark.parametrize("looks_like", [SHARP, CONTRAST, SeriesClass.REFORMAT, SeriesClass.SCOUT, SeriesClass.NOT_HEAD])
 def test_a_look_alone_never_refuses_what_the_header_says_is_the_series_to_read(looks_like: SeriesClass) -> None:
     attributes = {"SeriesDescription": "Head w/o contrast"}
-    assert chosen(looked((attributes, looks_like), probability=1.0)) == 1
+    assert chosen_number(by_look((attributes, looks_like), probability=1.0)) == 1
 
 
 @pytest.mark.parametrize(
@@ -149,17 +149,20 @@ def test_a_look_alone_never_refuses_what_the_header_says_is_the_series_to_read(l
 def test_where_the_header_is_silent_a_clear_look_refuses_and_an_unclear_one_does_not(
     looks_like: SeriesClass, code: RefusalCode
 ) -> None:
-    refused = looked((SILENT, looks_like))
+    refused = by_look((SILENT, looks_like))
     assert [refusal.code for refusal in refused.refusals] == [code]
     assert "the images look like" in refused.refusals[0].reason
-    assert chosen(looked((SILENT, looks_like), probability=0.7)) == 1
-    assert chosen(looked((SILENT, looks_like), probability=0.4)) == 1
+    assert chosen_number(by_look((SILENT, looks_like), probability=0.7)) == 1
+    assert chosen_number(by_look((SILENT, looks_like), probability=0.4)) == 1
 
 
 def test_a_look_does_not_make_readable_what_geometry_or_image_type_refuse() -> None:
     derived = {"ImageType": ["DERIVED", "SECONDARY", "MIP"]}
-    assert chosen(looked((derived, SOFT), probability=1.0)) is None
-    assert chosen(looked(({"BodyPartExamined": "ABDOMEN", "slices": 70, "matrix": 128}, SOFT), probability=1.0)) is None
+    assert chosen_number(by_look((derived, SOFT), probability=1.0)) is None
+    assert (
+        chosen_number(by_look(({"BodyPartExamined": "ABDOMEN", "slices": 70, "matrix": 128}, SOFT), probability=1.0))
+        is None
+    )
 
 
 def test_only_stacks_that_a_look_can_help_are_fetched_and_of_each_the_slices_of_the_contract() -> None:
@@ -171,12 +174,12 @@ def test_only_stacks_that_a_look_can_help_are_fetched_and_of_each_the_slices_of_
     )
     fetched = []
 
-    def counted(ref: str) -> bytes:
+    def count_calls(ref: str) -> bytes:
         fetched.append(ref)
         return fetch(ref)
 
     classifier = Said(SOFT, SHARP)
-    looks = look_at(headed(found).candidates, counted, classifier)
+    looks = look_at(by_headers(found).candidates, count_calls, classifier)
     assert {int(stack.header.SeriesNumber): look.series_class for stack, look in looks.items()} == {1: SOFT, 2: SHARP}
     wanted = {
         stack.instances[index].ref
@@ -191,8 +194,8 @@ def test_only_stacks_that_a_look_can_help_are_fetched_and_of_each_the_slices_of_
 
 def test_no_answer_leaves_the_choice_to_the_headers() -> None:
     found, fetch = study(scan(1, **BONE), scan(2))
-    assert look_at(headed(found).candidates, fetch, Away(there=True)) == {}
-    assert chosen(headed(found, {})) == 2
+    assert look_at(by_headers(found).candidates, fetch, Away(there=True)) == {}
+    assert chosen_number(by_headers(found, {})) == 2
 
 
 def test_no_image_is_fetched_for_a_classifier_that_is_not_there() -> None:
@@ -201,14 +204,14 @@ def test_no_image_is_fetched_for_a_classifier_that_is_not_there() -> None:
     def fetch(_: str) -> bytes:
         raise AssertionError("an image was fetched")
 
-    assert look_at(headed(found).candidates, fetch, Away(there=False)) == {}
+    assert look_at(by_headers(found).candidates, fetch, Away(there=False)) == {}
 
 
 def test_a_stack_whose_pixels_cannot_be_read_is_judged_by_its_header_and_the_others_are_looked_at() -> None:
     found, fetch = study(scan(1), scan(2))
     broken = next(stack for stack in found if int(stack.header.SeriesNumber) == 1)
     refs = {instance.ref for instance in broken.instances}
-    looks = look_at(headed(found).candidates, lambda ref: b"" if ref in refs else fetch(ref), Said(SOFT, SOFT))
+    looks = look_at(by_headers(found).candidates, lambda ref: b"" if ref in refs else fetch(ref), Said(SOFT, SOFT))
     assert [int(stack.header.SeriesNumber) for stack in looks] == [2]
 
 
@@ -219,18 +222,18 @@ def test_an_orthanc_that_does_not_answer_is_not_hidden() -> None:
         raise UnavailableError("Orthanc is away")
 
     with pytest.raises(UnavailableError):
-        look_at(headed(found).candidates, away, Said(SOFT))
+        look_at(by_headers(found).candidates, away, Said(SOFT))
 
 
 def test_once_the_time_is_used_up_no_further_stack_is_begun_with_and_those_seen_count() -> None:
     found, fetch = study(*(scan(number) for number in range(1, 5)))
     times = iter([0.0, 0.0, 0.8 * BUDGET_S, 1.1 * BUDGET_S, 9.0])
-    looks = look_at(headed(found).candidates, fetch, Said(SOFT, SOFT), clock=lambda: next(times))
+    looks = look_at(by_headers(found).candidates, fetch, Said(SOFT, SOFT), clock=lambda: next(times))
     assert len(looks) == 2
 
 
 def test_of_very_many_stacks_the_best_by_header_are_looked_at() -> None:
     found, fetch = study(*(scan(number, slices=12) for number in range(1, MOST_SERIES + 3)))
-    candidates = headed(found).candidates
+    candidates = by_headers(found).candidates
     looks = look_at(candidates, fetch, Said(*[SOFT] * MOST_SERIES), clock=lambda: 0.0)
     assert list(looks) == [candidate.stack for candidate in candidates[:MOST_SERIES]]

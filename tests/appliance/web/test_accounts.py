@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "accounts.toml"
 
 
-def made(file: Path, *named: tuple[str, Role]) -> list[str]:
+def make_accounts(file: Path, *named: tuple[str, Role]) -> list[str]:
     """Write accounts of these names and roles, and return their secrets."""
     pairs = [new_account(name, role) for name, role in named]
     write_accounts(file, [account for account, _ in pairs])
@@ -32,7 +32,7 @@ def made(file: Path, *named: tuple[str, Role]) -> list[str]:
 
 
 def test_an_account_is_known_by_its_secret_with_its_own_name_or_alone(file: Path) -> None:
-    anna, carl = made(file, ("anna", Role.ACT), ("carl.k_1", Role.LOOK))
+    anna, carl = make_accounts(file, ("anna", Role.ACT), ("carl.k_1", Role.LOOK))
     accounts = Accounts(file)
 
     def name(header: str) -> str | None:
@@ -58,7 +58,7 @@ def test_no_header_is_a_fault_and_none_that_is_made_up_is_an_account(header: str
 
 
 def test_the_file_holds_no_secret_and_nobody_else_may_read_it(file: Path) -> None:
-    (secret,) = made(file, ("anna", Role.ACT))
+    (secret,) = make_accounts(file, ("anna", Role.ACT))
     assert secret not in file.read_text()
     assert file.stat().st_mode & 0o077 == 0
     file.chmod(0o640)
@@ -68,9 +68,9 @@ def test_the_file_holds_no_secret_and_nobody_else_may_read_it(file: Path) -> Non
 
 def test_a_change_of_the_file_counts_at_once(file: Path) -> None:
     accounts = Accounts(file)
-    (anna,) = made(file, ("anna", Role.ACT))
+    (anna,) = make_accounts(file, ("anna", Role.ACT))
     assert accounts.who(f"Bearer {anna}") is not None
-    made(file, ("carl", Role.LOOK))
+    make_accounts(file, ("carl", Role.LOOK))
     assert accounts.who(f"Bearer {anna}") is None
 
 
@@ -87,7 +87,7 @@ def test_a_change_of_the_file_counts_at_once(file: Path) -> None:
     ],
 )
 def test_a_file_that_is_none_is_told_of_without_what_stands_in_it_and_lets_nobody_in(file: Path, text: str) -> None:
-    (anna,) = made(file, ("anna", Role.ACT))
+    (anna,) = make_accounts(file, ("anna", Role.ACT))
     accounts = Accounts(file)
     file.write_text(text)
     with pytest.raises(SettingsError, match="no file of accounts") as raised:

@@ -23,7 +23,7 @@ class Now:
         return self.at
 
 
-def written(looks: Looks) -> list[tuple[Any, ...]]:
+def list_entries(looks: Looks) -> list[tuple[Any, ...]]:
     told: list[tuple[Any, ...]] = []
     looks.write(lambda event, who, **details: told.append((event, who, details)))
     return told
@@ -36,8 +36,8 @@ def test_who_goes_on_looking_is_told_of_once_in_a_while() -> None:
         now.at = float(second)
         looks.note(AuditEvent.LOOKED, "anna", origin="10.0.0.9")
         looks.note(AuditEvent.LOOKED, "carl", origin="10.0.0.9")
-    assert len(written(looks)) == 4
-    assert written(looks) == []
+    assert len(list_entries(looks)) == 4
+    assert list_entries(looks) == []
 
 
 def test_what_the_ledger_does_not_take_waits_and_a_flood_of_it_is_bounded() -> None:
@@ -50,7 +50,7 @@ def test_what_the_ledger_does_not_take_waits_and_a_flood_of_it_is_bounded() -> N
 
     with pytest.raises(UnavailableError):
         looks.write(away)
-    told = written(looks)
+    told = list_entries(looks)
     assert len(told) == 2000
     assert told[0] == (AuditEvent.TURNED_AWAY, "nobody", {"origin": "10.0.0.0"})
 
