@@ -65,7 +65,7 @@ class OrthancSettings(_Section):
     senders: tuple[Sender, ...] = Field(
         (),
         description="Who may send to the Orthanc of `make up`, each as AE title and IP address, CT1@10.0.0.21; none: "
-        "this machine alone; *: everybody, for a network that holds nobody else",
+        "this machine alone; *: everybody, only for a network without other machines",
     )
     receivers: tuple[Receiver, ...] = Field(
         (),
@@ -80,14 +80,14 @@ class OrthancSettings(_Section):
     dicom_port: Port = Field(4243, description="Orthanc's DICOM port")
     dicom_tls_ca: PathName | None = Field(
         None,
-        description="PEM file of the authority that signed Orthanc's DICOM certificate: `doctor` then asks over TLS",
+        description="PEM file of the authority that signed Orthanc's DICOM certificate; if set, `doctor` uses TLS",
     )
     dicom_tls_certificate: PathName | None = Field(
-        None, description="PEM file of the certificate with its key that `doctor` shows an Orthanc which asks for one"
+        None, description="PEM file of the certificate and key that `doctor` presents when Orthanc asks for one"
     )
     storage: PathName | None = Field(
         None,
-        description="Orthanc's StorageDirectory when it is on this machine: without room there the service is not "
+        description="Orthanc's StorageDirectory, if it is on this machine: when it is full the service is not "
         "ready; `make up` sets it; unset: not watched",
     )
     timeout_s: float = Field(30, ge=0.1, le=3600, description="Longest wait for one answer of Orthanc, s")
@@ -95,8 +95,8 @@ class OrthancSettings(_Section):
         64,
         ge=1,
         le=1024,
-        description="A longer answer of Orthanc is not taken, a larger image is refused; a CT image has 0.5 to 2, the "
-        "list of a million series 45, MiB",
+        description="Largest answer that is accepted from Orthanc; a larger image is refused. A CT image has 0.5 to 2, "
+        "the list of a million series 45, MiB",
     )
 
     @field_validator("receivers")
@@ -128,8 +128,8 @@ class TritonSettings(_Section):
     host: HostName = Field("127.0.0.1", description="Address of Triton")
     others: tuple[Endpoint, ...] = Field(
         (),
-        description="Further Tritons that serve the same models, HOST:PORT of their gRPC: each is asked while "
-        "those before it do not answer, with the same secret. Tensors go to one on another machine inside messages",
+        description="Further Tritons that serve the same models, HOST:PORT of their gRPC: each is used while those "
+        "before it do not answer, with the same secret. A Triton on another machine gets tensors inside messages",
     )
     http_port: Port = Field(8400, description="Triton's HTTP port")
     grpc_port: Port = Field(8401, description="Triton's gRPC port")
@@ -137,7 +137,7 @@ class TritonSettings(_Section):
     model_repository: PathName = Field(Path("model_repository"), description="Folder of models that Triton serves")
     site_models: PathName | None = Field(
         None,
-        description="Folder of the detector versions that the site brought in (`appliance models load`), a second "
+        description="Folder of the detector versions that the site has loaded (`appliance models load`), a second "
         "model repository of Triton; unset: `models` in the state folder",
     )
     profile: Literal["cpu", "gpu", "gpu-datacentre"] = Field(
@@ -151,15 +151,15 @@ class TritonSettings(_Section):
         120,
         ge=0.1,
         le=3600,
-        description="Longest wait for one chunk (16 slices), s; the first is waited for 30 s, later ones 20 times as "
-        "long as the last one took, but at least 10 s, so that a Triton that hangs is noticed soon; each wait in vain "
-        "doubles the next",
+        description="Longest wait for one chunk (16 slices), s. The wait is 30 s for the first chunk, then 20 times "
+        "the duration of the last one, but at least 10 s, so that a Triton that hangs is noticed soon. Each timeout "
+        "doubles the next wait",
     )
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of the network, 0 for all cores")
     engine: Engine = Field(
         "auto",
-        description="What runs the network under profile cpu; auto: the fastest that the CPU has and that passed the "
-        "precision gate (docs/engines.md). A Triton that is started otherwise takes HEMORRHAGE_ENGINE",
+        description="What runs the network under profile cpu; auto: the fastest that the CPU supports and that passed "
+        "the precision gate (docs/engines.md). A Triton that is started in another way uses HEMORRHAGE_ENGINE",
     )
     secret: Secret = Field(
         "",
@@ -173,45 +173,52 @@ class ServiceSettings(_Section):
     """The service's own HTTP address on this machine: status page, doorbell, health and metrics."""
 
     host: LoopbackHost = Field(
-        "127.0.0.1", description="Address of this machine's own that the service listens on; for others see access.host"
+        "127.0.0.1",
+        description="Address of this machine that the service listens on; for other machines see access.host",
     )
     port: Port = Field(8044, description="Port the service listens on")
     trusted_hosts: tuple[KnownHost, ...] = Field(
         (),
-        description="Host names and addresses, without port, by which others call the service and the Orthanc of "
-        "`make up`; a request to another one is refused. localhost, 127.0.0.1, ::1 and the address that a request to "
-        "the service arrives at always count",
+        description="Host names and addresses, without port, by which clients address the service and the Orthanc of "
+        "`make up`; requests to any other name are refused. localhost, 127.0.0.1, ::1 and the address that a request "
+        "to the service arrives at are always trusted",
     )
     workers: int = Field(
-        1, ge=1, le=16, description="Studies answered at a time; more than one pays only with a GPU and many cores"
+        1,
+        ge=1,
+        le=16,
+        description="Studies answered at the same time; more than one helps only with a GPU and many cores",
     )
     requests_waiting: int = Field(
         20,
         ge=1,
         le=10_000,
-        description="At most this many answers that people asked for are on their way; more are turned down (429)",
+        description="Most requested answers that may be open at a time; further requests get status 429",
     )
     requests_a_minute: int = Field(
-        30, ge=1, le=10_000, description="At most this many answers may be asked for within a minute; more: 429"
+        30,
+        ge=1,
+        le=10_000,
+        description="Most answers that may be requested within a minute; further requests get status 429",
     )
     stop_s: float = Field(
-        30, gt=0, le=3600, description="Longest wait for a study that was begun when the service stops, s"
+        30, gt=0, le=3600, description="Longest wait for the study in progress when the service stops, s"
     )
 
 
 class AccessSettings(_Section):
-    """Where others than this machine reach the service: over TLS, and with an account (docs/security.md)."""
+    """Where other machines reach the service: over TLS, and with an account (docs/security.md)."""
 
     host: ListeningHost = Field(
-        "", description="Address the service listens on for others, 0.0.0.0 for all of them; empty: this machine alone"
+        "", description="Address the service listens on for other machines, 0.0.0.0 for all; empty: this machine alone"
     )
-    port: Port = Field(8443, description="Port the service listens on for others")
+    port: Port = Field(8443, description="Port the service listens on for other machines")
     clear_text: bool = Field(
-        False, description="Answer without TLS: where a proxy or a network of containers encrypts what leaves the box"
+        False, description="Serve without TLS, where a proxy or a network of containers encrypts what leaves the box"
     )
     certificate: PathName | None = Field(
         None,
-        description="PEM file of the certificate with its chain, for access.host; read again when it is renewed",
+        description="PEM file of the certificate with its chain, for access.host; reloaded when it is renewed",
         validate_default=True,
     )
     key: PathName | None = Field(None, description="PEM file of the certificate's key", validate_default=True)
@@ -249,55 +256,53 @@ class LedgerSettings(_Section):
         60,
         ge=5,
         le=_DAY_S,
-        description="A job whose worker gave no sign for this long is taken up by another service, s",
+        description="When the worker of a job gives no sign for this long, another service takes the job over, s",
     )
     stall_s: float = Field(
         900,
         ge=30,
         le=_DAY_S,
-        description="A worker that makes no step with its study for this long counts as stuck: the service is not live "
-        "and its lease is renewed no more, s",
+        description="A worker without progress on its study for this long counts as stuck: the service is no longer "
+        "live, and the job's lease is not renewed, s",
     )
     keep_days: int = Field(
         365,
         ge=0,
         le=36_500,
-        description="What concerns studies that left Orthanc longer ago than this is removed from the ledger, but for "
-        "the audit trail, days; 0: nothing is",
+        description="Rows about studies that left Orthanc longer ago than this are removed from the ledger, except "
+        "for the audit trail, days; 0: nothing is removed",
     )
     busy_s: float = Field(
-        10, ge=0.05, le=3600, description="Longest wait for another writer of the ledger before a try is given up, s"
+        10, ge=0.05, le=3600, description="Longest wait for another writer of the ledger before a try fails, s"
     )
 
 
 class IntakeSettings(_Section):
-    """When a study is looked at."""
+    """When a study is decided and read."""
 
     quiet_s: float = Field(
         2.0,
         ge=0.2,
         le=600,
-        description="A study is decided when no instance has come for this long, s; for four times the longest pause "
-        "that a series of it has made so far, where that is longer",
+        description="A study is decided when no instance has arrived for this long, s; or for four times the longest "
+        "pause within one of its series so far, if that is longer",
     )
-    quiet_longest_s: float = Field(
-        30.0, ge=0.2, le=600, description="A slow sender prolongs the quiet time to no more than this, s"
-    )
+    quiet_longest_s: float = Field(30.0, ge=0.2, le=600, description="Longest quiet time for a slow sender, s")
     incomplete_s: float = Field(
         120.0,
         ge=1,
         le=_DAY_S,
-        description="A series with a gap or too few slices is waited for this long, then refused, s",
+        description="How long a series with a gap or too few slices may wait for the rest before it is refused, s",
     )
     ends_s: float = Field(
         30.0,
         ge=1,
         le=_DAY_S,
-        description="A head whose lowest or highest slice shows that its base or top is missing is waited for this "
-        "long, then read and marked as a part, s",
+        description="How long a head may wait when its lowest or highest slice shows that the base or top is missing; "
+        "then it is read and marked as a part, s",
     )
     poll_s: float = Field(
-        1.0, ge=0.1, le=3600, description="How often Orthanc's change log is read without a doorbell, s"
+        1.0, ge=0.1, le=3600, description="Interval at which Orthanc's change log is read without a doorbell, s"
     )
     since: Date = Field(
         "",
@@ -307,20 +312,20 @@ class IntakeSettings(_Section):
         2000,
         ge=100,
         le=1_000_000,
-        description="Headers of instances kept in memory until their study is decided (about 40 kB each)",
+        description="Most headers of instances kept in memory until their study is decided (about 40 kB each)",
     )
     files_kept_mib: int = Field(
         256,
         ge=0,
         le=65536,
-        description="Files of instances kept in memory until their study is answered, so that none is fetched twice, "
+        description="Memory for the files of instances until their study is answered, so that none is fetched twice, "
         "MiB; a routine head CT has 150",
     )
     largest_series: int = Field(
         2000,
         ge=50,
         le=1_000_000,
-        description="A CT series of more images is refused unread; a perfusion may have ten thousand",
+        description="A CT series with more images is refused unread; a perfusion series may have ten thousand",
     )
     ahead_mib: int = Field(
         192,
@@ -332,8 +337,8 @@ class IntakeSettings(_Section):
         300.0,
         ge=0,
         le=_DAY_S,
-        description="How often all standing reports are looked for in Orthanc; a study that lost its own is answered "
-        "again; 0: never, s",
+        description="Interval at which all current reports are looked for in Orthanc; a study without its report is "
+        "answered again; 0: never, s",
     )
     queue_most: int = Field(
         500,
@@ -346,15 +351,15 @@ class IntakeSettings(_Section):
         2.0, ge=0.01, le=_DAY_S, description="First pause after a failed try, s; doubles with each try"
     )
     retry_longest_s: float = Field(
-        300.0, ge=0.01, le=_DAY_S, description="Longest pause between tries, s; tries do not end"
+        300.0, ge=0.01, le=_DAY_S, description="Longest pause between tries, s; tries never end"
     )
     poison_tries: int = Field(
-        5, ge=1, le=1000, description="A study on which the pipeline breaks this often is refused"
+        5, ge=1, le=1000, description="A study is refused after it has broken the pipeline this often"
     )
 
 
 class PrioritySettings(_Section):
-    """Which of several studies that wait is read first."""
+    """Which of several waiting studies is read first."""
 
     urgent: tuple[DicomText, ...] = Field(
         ("emergency", "stat", "urgent", "trauma", "stroke", "notfall", "urgences"),
@@ -362,7 +367,10 @@ class PrioritySettings(_Section):
         "reason for visit): such a study goes first",
     )
     recent_days: int = Field(
-        2, ge=1, le=36_500, description="A study that was scanned more days ago when it came goes after all others, d"
+        2,
+        ge=1,
+        le=36_500,
+        description="A study that was scanned more days before it arrived is read after all others, d",
     )
 
     @field_validator("urgent")
@@ -381,7 +389,7 @@ class SelectionSettings(_Section):
         60.0, gt=0, le=1000, description="Least extent of a head series along its normal, mm"
     )
     max_volume_mib: int = Field(
-        512, ge=16, le=65_536, description="A stack whose HU need more memory than this is refused, MiB"
+        512, ge=16, le=65_536, description="A stack is refused when its HU need more memory than this, MiB"
     )
 
 
@@ -392,18 +400,18 @@ class FindingSettings(_Section):
         None,
         ge=0.05,
         le=1.0,
-        description="Class score from which a detection makes the study positive; unset: the model's own suggestion",
+        description="Class score from which a detection makes the study positive; unset: the model's suggestion",
     )
     extend_score: float = Field(
         # A site that lowers the threshold below it need not lower this too.
         default_factory=lambda known: min(EXTEND_SCORE, known.get("threshold") or EXTEND_SCORE),
         ge=0.05,
         le=1.0,
-        description="Class score from which a detection extends a lesion that holds one at the threshold; at most the "
-        f"threshold, equal to it for no extension; unset: {EXTEND_SCORE}, or a lower threshold",
+        description="Class score from which a detection extends a lesion that has another at the threshold. At most "
+        f"the threshold; equal to it: no extension; unset: {EXTEND_SCORE}, or the threshold if that is lower",
     )
     join_mm: float = Field(
-        JOIN_MM, ge=0, le=300, description="Pieces of one type within this distance are one lesion, mm"
+        JOIN_MM, ge=0, le=300, description="Pieces of one type within this distance form one lesion, mm"
     )
 
     @field_validator("extend_score")
@@ -416,30 +424,27 @@ class FindingSettings(_Section):
 
 
 class ArchiveSettings(_Section):
-    """What stays in Orthanc: sources and results leave together, and only once nothing is waited for."""
+    """What stays in Orthanc: sources and results are removed together, and only when nothing is waited for."""
 
     keep_days: int = Field(
         0,
         ge=0,
         le=36_500,
-        description="Studies that were answered or refused are removed from Orthanc when their last image came longer "
-        "ago than this, days; 0: none is removed for its age",
+        description="Answered and refused studies are removed from Orthanc when their last image arrived longer ago "
+        "than this, days; 0: none is removed for its age",
     )
     most_gb: float = Field(
         0,
         ge=0,
         le=1_000_000,
-        description="When Orthanc stores more than this, the oldest of those studies are removed, GB; 0: none is "
-        "removed for its size",
+        description="When Orthanc stores more than this, the oldest of those studies are removed, GB; 0: no limit",
     )
 
 
 class AuditSettings(_Section):
     """The audit trail."""
 
-    keep_days: int = Field(
-        0, ge=0, le=36_500, description="Entries older than this are removed, days; 0: every one is kept"
-    )
+    keep_days: int = Field(0, ge=0, le=36_500, description="Entries older than this are removed, days; 0: all are kept")
 
 
 class ResultsSettings(_Section):
@@ -448,15 +453,15 @@ class ResultsSettings(_Section):
     sr_sop_class: Literal["comprehensive-3d", "comprehensive"] = Field(
         "comprehensive-3d", description="SOP class of the SR"
     )
-    key_images: int = Field(6, ge=0, le=40, description="At most this many key images a study")
+    key_images: int = Field(6, ge=0, le=40, description="Most key images of a study")
     refusals: bool = Field(
         True,
-        description="Write a report, without an answer, into a study with CT images that could not be read: why not",
+        description="Store a report without an answer in a study with CT images that could not be read: it says why",
     )
     compress_key_images: bool = Field(
         True,
-        description="Write key images in RLE Lossless, half the size or less; false for an archive that takes only "
-        "uncompressed ones and an Orthanc that may not transcode",
+        description="Write key images in RLE Lossless, half the size or less; false for an archive that accepts only "
+        "uncompressed images, with an Orthanc that may not transcode",
     )
     institution: DicomText = Field(
         "", description="Institution name written to the results' equipment module, empty for none"
@@ -464,32 +469,32 @@ class ResultsSettings(_Section):
 
 
 class LogSettings(_Section):
-    """The log files that the supervisor of `make up` keeps small; journald or a container does so elsewhere."""
+    """The log files that the supervisor of `make up` rotates; elsewhere journald or the container does."""
 
     max_mib: float = Field(
         20,
         ge=0.01,
         le=100_000,
-        description="Size from which a log is moved to its first older file, MiB; five older ones are kept",
+        description="Size at which a log is rotated, MiB; five older files are kept",
     )
 
 
 class SupervisorSettings(_Section):
-    """What `make up` does with a server that has died or hangs."""
+    """How `make up` treats a server that has died or hangs."""
 
     patience_s: float = Field(
         60,
         ge=5,
         le=_DAY_S,
-        description="A server that runs and gives no answer for this long is taken for dead and started again, s",
+        description="A running server that does not answer for this long counts as dead and is restarted, s",
     )
     starting_s: float = Field(
-        180, ge=5, le=_DAY_S, description="Longest wait for the first answer of a server that was started, s"
+        180, ge=5, le=_DAY_S, description="Longest wait for the first answer of a server after its start, s"
     )
     user: SystemUser = Field(
         "hemorrhage",
-        description="User that the three servers run as when root starts them: made when it is not there, and given "
-        "the state folder; empty: root",
+        description="User that the three servers run as when root starts them: created if it does not exist, and made "
+        "the owner of the state folder; empty: root",
     )
 
 
@@ -512,8 +517,8 @@ class Settings(BaseSettings):
         10,
         ge=0,
         le=1_000_000,
-        description="With less than this free at the state folder `doctor` warns; with less than a tenth of it, and "
-        "with less than 1 GB, it reports a fault; 0: not watched, GB. For Orthanc's storage see orthanc.storage",
+        description="`doctor` warns when less than this is free at the state folder, and reports a fault below a tenth "
+        "of it or below 1 GB; 0: not watched, GB. For Orthanc's storage see orthanc.storage",
     )
     orthanc: OrthancSettings = OrthancSettings()
     triton: TritonSettings = TritonSettings()

@@ -36,7 +36,7 @@ _DAY_S: Final = 86_400
 
 audit_app = typer.Typer(
     no_args_is_help=True,
-    help="Who asked and looked, what was decided by which model and threshold, and what went where.",
+    help="Who asked and looked, what was decided by which model and threshold, and where results went.",
 )
 DayOption = Annotated[str, typer.Option(metavar="YYYYMMDD", help="UTC date")]
 
@@ -49,7 +49,7 @@ def export_audit(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the audit trail of the days from `--since` up to and with `--until`, oldest first; no patient is named."""
+    """Print the audit trail from `--since` to `--until`, inclusive, oldest entry first. It names no patient."""
     with faults_end_the_command(), _ledger(loaded_settings(settings)) as ledger:
         begin, end = _day(since), _day(until)
         entries = ledger.audit.entries(begin or 0.0, None if end is None else end + _DAY_S, study)
@@ -67,11 +67,11 @@ def export_audit(
 
 @audit_app.command("verify")
 def verify_audit(
-    digest: Annotated[str, typer.Option(help="A digest that the service logged: is it in the trail?")] = "",
+    digest: Annotated[str, typer.Option(help="A digest that the service logged, to be looked for in the trail")] = "",
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether the audit trail is whole: exit 0 when it is, 1 with the entry at fault when not."""
+    """Check whether the audit trail is whole. Exit 0 if it is; else 1, with the first bad entry."""
     with faults_end_the_command(), _ledger(loaded_settings(settings)) as ledger:
         verdict = ledger.audit.verify()
         fault = verdict.fault
@@ -89,7 +89,7 @@ def verify_audit(
 
 @contextmanager
 def _ledger(settings: Settings) -> Iterator[Ledger]:
-    """Open the ledger that is there. Raises `SettingsError` where there is none: looking makes no file."""
+    """Open the existing ledger. Raises `SettingsError` if there is none: reading must not create a file."""
     from appliance.ledger.engine import awaits_migration
     from appliance.ledger.ledger import Ledger
 
@@ -97,7 +97,7 @@ def _ledger(settings: Settings) -> Iterator[Ledger]:
     if not settings.ledger.url and not file.is_file():
         raise SettingsError(f"{file}: no ledger is there; state_dir or ledger.url names another than the service's")
     if awaits_migration(settings.ledger_url):
-        raise SettingsError("the ledger is that of an older version; the next start of the service brings it forward")
+        raise SettingsError("the ledger is of an older version; the next start of the service migrates it")
     opened = Ledger(settings.ledger_url, busy_s=settings.ledger.busy_s)
     try:
         yield opened
@@ -106,7 +106,7 @@ def _ledger(settings: Settings) -> Iterator[Ledger]:
 
 
 def _day(text: str) -> float | None:
-    """Return when a day begins (Unix seconds, UTC), None for no day. Raises `SettingsError` for what is none."""
+    """Return when a day begins (Unix seconds, UTC), None for an empty text. Raises `SettingsError` for a bad date."""
     if not text:
         return None
     try:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`appliance accounts`: who may reach the service from elsewhere."""
+"""`appliance accounts`: who may use the service from other machines."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from appliance.errors import SettingsError
 from appliance.web.accounts import Role, new_account, read_accounts, write_accounts
 
 accounts_app = typer.Typer(
-    no_args_is_help=True, help="Who may reach the service from elsewhere (access.host): names, roles and secrets."
+    no_args_is_help=True, help="Who may use the service from other machines (access.host): names, roles and secrets."
 )
 
 
 @accounts_app.command("add")
 def add_account(name: str, role: Role, settings: SettingsOption = None) -> None:
-    """Make an account and print its secret, once: the appliance keeps a sha256 of it alone. An older one ends."""
+    """Create an account and print its secret once. Only a sha256 of it is stored; an older secret becomes invalid."""
     file = loaded_settings(settings).accounts_file
     with faults_end_the_command():
         account, secret = new_account(name, role)
@@ -39,7 +39,7 @@ def add_account(name: str, role: Role, settings: SettingsOption = None) -> None:
 
 @accounts_app.command("remove")
 def remove_account(name: str, settings: SettingsOption = None) -> None:
-    """End an account: a running service lets it in no more."""
+    """Delete an account. A running service rejects it from then on."""
     file = loaded_settings(settings).accounts_file
     with faults_end_the_command():
         accounts = read_accounts(file)
@@ -50,7 +50,7 @@ def remove_account(name: str, settings: SettingsOption = None) -> None:
 
 @accounts_app.command("list")
 def list_accounts(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
-    """Show the accounts and their roles; nobody can be shown a secret."""
+    """Show the accounts and their roles. Secrets cannot be shown."""
     with faults_end_the_command():
         accounts = read_accounts(loaded_settings(settings).accounts_file)
     if as_json:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
-from tests.appliance.results.answers import answered
+from tests.appliance.results.answers import answer_of
 from tests.chaos import audit
 from tests.chaos.__main__ import is_well
 from tests.chaos.senders import Sent
@@ -32,7 +32,7 @@ class TestAudit:
 
     @pytest.fixture
     def held(self) -> list[Dataset]:
-        answer = answered()
+        answer = answer_of()
         return [*answer.volume.headers, *(dataset for _, dataset in answer.results.named_datasets())]
 
     @pytest.fixture

@@ -280,7 +280,7 @@ def test_text_that_was_seen_or_declared_in_the_source_is_said_to_be_in_the_key_i
     for header in volume.headers:
         header.BurnedInAnnotation = declared
     flaws = [Flaw(FlawCode.BURNED_IN, "text or marks seem to be drawn into 1 of 12 slices")] if seen else []
-    told = {capture.BurnedInAnnotation for capture in captures(answered(volume, flaws=flaws))}
+    told = {capture.BurnedInAnnotation for capture in captures(answer_of(volume, flaws=flaws))}
     assert told == {"YES" if seen or declared == "YES" else "NO"}
 
 
