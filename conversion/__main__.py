@@ -153,6 +153,7 @@ def _engine(given: argparse.Namespace) -> int:
 
     from conversion.engine import PLAN, settle_engine
     from conversion.engine_run import comparison
+    from conversion.gate import gate_fault
     from conversion.gpu import Gpu, NoGpuError, present_gpu
     from conversion.tensorrt_build import BuildOptions, EngineError
 
@@ -179,8 +180,11 @@ def _engine(given: argparse.Namespace) -> int:
     except (EngineError, NoGpuError, OSError, ValueError) as error:
         print(f"no engine: {error}; {plan} is as it was", file=sys.stderr)
         return 1
+    fault = gate_fault(given.onnx, options.precision)
+    if fault is not None:
+        print(f"this engine has not passed the precision gate: {fault}", file=sys.stderr)
     if given.json:
-        print(json.dumps(engine.report(), indent=2))
+        print(json.dumps(engine.report() | {"gate_passed": fault is None, "gate_fault": fault}, indent=2))
     else:
         compared = f"compared on {engine.compared['chunks']} chunks" if engine.compared else "not compared here"
         print(

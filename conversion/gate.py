@@ -1,0 +1,35 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the precision gate found of the graph that a TensorRT engine is built from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Final
+
+from conversion.triton_model import FULL, GATE
+
+JUDGED_AS: Final = "tensorrt-fp16"
+"""The name under which the gate judges the half-precision graph."""
+
+
+def gate_fault(model: Path, precision: str) -> str | None:
+    """Return why an engine of a model in a precision does not count as judged, None where it passed or needs no pass.
+
+    The verdict is that of `precisions.json` beside `model`, of a model with the same bytes. Full precision needs none.
+    """
+    if precision == "fp32":
+        return None
+    try:
+        report = json.loads((model.parent / GATE).read_text(encoding="utf-8"))
+        judged = report["engines"].get(JUDGED_AS)
+        same = report["sha256"].get(FULL) == hashlib.sha256(model.read_bytes()).hexdigest()
+        if judged is not None and same:
+            return None if judged["passed"] is True else "; ".join(map(str, judged["faults"])) or "it failed"
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{GATE} cannot be read ({type(error).__name__}: {error})"
+    return f"it was not judged (`python -m conversion precision --engines {JUDGED_AS}`)"

@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the graph that a TensorRT engine is built from has passed the precision gate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from conversion.gate import JUDGED_AS, gate_fault
+from conversion.precision_command import TENSORRT_FP16
+from conversion.triton_model import FULL, GATE
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / FULL
+    path.write_bytes(b"a model")
+    return path
+
+
+def judge(model: Path, of: bytes = b"a model", **verdict: object) -> None:
+    report = {"sha256": {FULL: hashlib.sha256(of).hexdigest()}, "engines": {JUDGED_AS: verdict} if verdict else {}}
+    (model.parent / GATE).write_text(json.dumps(report))
+
+
+def test_the_verdict_is_looked_for_under_the_name_that_the_gate_gives() -> None:
+    assert TENSORRT_FP16.name == JUDGED_AS
+
+
+def test_half_precision_that_passed_and_full_precision_have_no_fault(model: Path) -> None:
+    assert gate_fault(model, "fp32") is None
+    judge(model, passed=True, faults=[])
+    assert gate_fault(model, "fp16") is None
+
+
+def test_half_precision_that_failed_says_in_what(model: Path) -> None:
+    judge(model, passed=False, faults=["AUC falls by 0.0100, more than 0.002"])
+    assert gate_fault(model, "fp16") == "AUC falls by 0.0100, more than 0.002"
+
+
+def test_what_was_never_judged_or_only_as_another_model_says_how_to_have_it_judged(model: Path) -> None:
+    assert "--engines tensorrt-fp16" in str(gate_fault(model, "fp16"))
+    judge(model)
+    assert "it was not judged" in str(gate_fault(model, "fp16"))
+    judge(model, of=b"another model", passed=True, faults=[])
+    assert "it was not judged" in str(gate_fault(model, "fp16"))
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", "null", '{"engines": 1}', '{"engines": {"tensorrt-fp16": 1}}'])
+def test_a_damaged_verdict_is_said_to_be_unreadable(model: Path, damaged: str) -> None:
+    (model.parent / GATE).write_text(damaged)
+    assert f"{GATE} cannot be read" in str(gate_fault(model, "fp16"))
