@@ -217,12 +217,13 @@ class Bench:
         return not waits and not any(told["jobs"].get(state) for state in OPEN)
 
     def waiting(self) -> int:
-        """How many answers are on their way; 0 while the service does not say."""
+        """How many studies are received or on their way to their answer; 0 while the service does not say."""
         try:
-            jobs = self.service.get("/status", params={"limit": "1"}, timeout=5).raise_for_status().json()["jobs"]
+            told = self.status()
         except httpx.HTTPError:
             return 0
-        return sum(jobs.get(state, 0) for state in OPEN)
+        received = sum(study["state"] in ("receiving", "incomplete") for study in told["studies"])
+        return received + sum(told["jobs"].get(state, 0) for state in OPEN)
 
     def wait_until(self, holds: Callable[[], bool], patience_s: float) -> bool:
         """Wait until something holds; return whether it did in time."""
