@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command `appliance`: serve, analyze, status, models, doctor, accounts, audit, settings.
+"""The command `appliance`: serve, analyze, status, models, doctor, accounts, audit, settings, backup, restore.
 
 It parses, calls, prints; it decides nothing.
 """
@@ -38,6 +38,7 @@ from appliance.console import (
 from appliance.errors import ApplianceError
 from appliance.ledger.command import audit_app
 from appliance.models.command import models_app
+from appliance.settings_sources import settings_file
 from appliance.transport import bounded_client
 from appliance.web.command import accounts_app
 
@@ -168,6 +169,44 @@ def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None
             table.add_row(state, check.name, escape(check.what), escape(check.remedy))
         out.print(table)
     raise typer.Exit(FAILED if any(check.state == "fail" for check in checks) else ANALYSED)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The backup to write; it must not be there yet")],
+    settings: SettingsOption = None,
+) -> None:
+    """Write ledger, settings, accounts and the site's models into one file; the service may go on.
+
+    Not in it: the studies (Orthanc's) and secrets, which each installation makes. docs/backup.md.
+    """
+    from appliance.backup import back_up
+
+    with faults_end_the_command():
+        contents = back_up(loaded_settings(settings), settings_file(settings), file)
+    for name in contents.files:
+        say(f"  {name}")
+    if not contents.has_ledger:
+        say("the ledger is not in it: it is on a server (ledger.url), which has backups of its own, or not there yet")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A backup")],
+    settings: SettingsOption = None,
+    with_settings: Annotated[
+        bool, typer.Option("--with-settings/--without-settings", help="Restore the settings file too")
+    ] = True,
+    replace: Annotated[bool, typer.Option("--replace", help="A ledger that knows studies gives way")] = False,
+) -> None:
+    """Put a backup in its place; the service must not run. What gives way is kept beside it."""
+    from appliance.backup import restore as put_back
+
+    with faults_end_the_command():
+        contents = put_back(
+            file, loaded_settings(settings), settings_file(settings), with_settings=with_settings, replace=replace
+        )
+    say(f"restored what version {contents.version} had at {contents.made}; start the service now")
 
 
 @app.command("settings")

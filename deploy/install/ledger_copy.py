@@ -14,14 +14,7 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.errors import UnavailableError
-from appliance.settings import Settings
-
-
-def ledger_file(settings: Settings) -> Path | None:
-    """Return the file of an SQLite ledger, None when it is on a server."""
-    scheme, _, path = settings.ledger_url.partition(":///")
-    return Path(path) if scheme.startswith("sqlite") else None
+from appliance.backup import copy_ledger as copy_whole
 
 
 def revision(file: Path) -> str:
@@ -37,20 +30,11 @@ def revision(file: Path) -> str:
 def copy_ledger(file: Path, folder: Path, version: str) -> Path:
     """Copy a ledger into `folder`, named after the version that wrote it, and return the copy.
 
-    Raises `UnavailableError` when it cannot be copied or the copy is not whole.
+    Raises `BackupError` when it cannot be copied or the copy is not whole.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     copy = folder / f"ledger-{version}-{stamp}.sqlite"
-    try:
-        with closing(sqlite3.connect(file)) as ledger, closing(sqlite3.connect(copy)) as target:
-            ledger.backup(target)
-            whole = target.execute("PRAGMA quick_check").fetchone()
-    except sqlite3.Error as error:
-        copy.unlink(missing_ok=True)
-        raise UnavailableError(f"{file} cannot be copied to {folder}: {error}") from error
-    if whole != ("ok",):
-        raise UnavailableError(f"{file} is damaged: {whole[0] if whole else 'nothing can be read'}")
-    copy.chmod(0o600)
+    copy_whole(file, copy)
     return copy
 
 

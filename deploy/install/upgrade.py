@@ -12,12 +12,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from appliance.backup import ledger_file
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.settings import Settings
 from deploy.install.accounts import make_folders, make_secrets, make_users, share_settings
 from deploy.install.console import say, warn
 from deploy.install.layout import TARGET, UNITS, Layout
-from deploy.install.ledger_copy import copy_ledger, ledger_file, revision, take_back
+from deploy.install.ledger_copy import copy_ledger, revision, take_back
 from deploy.install.units import systemctl, write_units
 from deploy.install.wellness import await_well, journal_of
 

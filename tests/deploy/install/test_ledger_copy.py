@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import UnavailableError
+from appliance.backup import BackupError, ledger_file
 from appliance.ledger.ledger import Ledger
 from appliance.settings import LedgerSettings, Settings
-from deploy.install.ledger_copy import copy_ledger, ledger_file, revision, take_back
+from deploy.install.ledger_copy import copy_ledger, revision, take_back
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_taking_back_undoes_a_migration(file: Path, tmp_path: Path) -> None:
 def test_what_is_no_ledger_is_not_copied(tmp_path: Path) -> None:
     file = tmp_path / "ledger.sqlite"
     file.write_text("no database")
-    with pytest.raises(UnavailableError, match="cannot be copied"):
+    with pytest.raises(BackupError, match="cannot be copied"):
         copy_ledger(file, tmp_path, "1.0.0")
     assert [path.name for path in tmp_path.iterdir()] == ["ledger.sqlite"]
     assert revision(file) == revision(tmp_path / "not-there") == ""
