@@ -36,7 +36,7 @@ from appliance.errors import (
     UnavailableError,
     refusals_json,
 )
-from appliance.imaging.instances import Instance, parse_instance
+from appliance.imaging.instances import LARGEST_HEADER, Instance, parse_instance
 from appliance.inference.detector import TritonDetector
 from appliance.inference.series_classifier import SeriesClassifier
 from appliance.inference.served_model import Target
@@ -46,7 +46,6 @@ from appliance.pipeline import Answer, Pipeline, ReadAnswer, Study
 from appliance.settings import Settings
 
 _FILE_META_WITHIN: Final = 2048
-_LARGEST_HEADER: Final = 16 * 2**20
 _LARGEST_FILE: Final = 64 * 2**20
 """More of a file is not read, bytes: a CT image has half a megabyte to two."""
 
@@ -95,7 +94,7 @@ def folder_contents(folder: Path) -> FolderContents:
     for path in sorted(_files_under(folder)):
         files += 1
         name = str(path.relative_to(folder))
-        data = _read(path, _LARGEST_HEADER)
+        data = _read(path, LARGEST_HEADER)
         try:
             instance = parse_instance(str(path), data)
         except RefusedError as error:

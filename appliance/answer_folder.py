@@ -22,6 +22,7 @@ from pydicom import dcmread
 
 from appliance.errors import ApplianceError
 from appliance.results.heading import IMPLEMENTATION_UID, MODEL_NAME
+from appliance.results.identity import OWN_UID_ROOT
 from appliance.results.report import RESULT_TYPES
 
 RESULT: Final = "result.json"
@@ -29,7 +30,6 @@ _RESULT_KEYS: Final = {"present", "probability", "lesions", "refusals", "timing_
 """Keys that every version's `result.json` has, whatever else stands in it."""
 
 _LARGEST_RESULT: Final = 64 * 2**20
-_OWN_UID_ROOT: Final = "2.25."
 _NAMES: Final = re.compile(
     "|".join(
         rf"{re.escape(kind.name)}-[0-9]+\.(dcm|png)" if kind.several else rf"{re.escape(kind.name)}\.(dcm|png)"
@@ -134,7 +134,7 @@ def _is_object(path: Path) -> bool:
         raise
     except Exception:  # whatever a parser raises: it is none of ours
         return False
-    return implementation == IMPLEMENTATION_UID and uid.startswith(_OWN_UID_ROOT)
+    return implementation == IMPLEMENTATION_UID and uid.startswith(OWN_UID_ROOT)
 
 
 def _is_picture(path: Path) -> bool:
@@ -143,4 +143,4 @@ def _is_picture(path: Path) -> bool:
             said = picture.info
     except (UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
-    return said.get("Software") == MODEL_NAME and str(said.get("SOPInstanceUID")).startswith(_OWN_UID_ROOT)
+    return said.get("Software") == MODEL_NAME and str(said.get("SOPInstanceUID")).startswith(OWN_UID_ROOT)

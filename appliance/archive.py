@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from appliance.clocks import DAY_S
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import FollowedStudy
 from appliance.log import describe
@@ -26,7 +27,6 @@ from appliance.orthanc import NotThereError, Orthanc
 from appliance.settings import Settings
 
 _EVERY_S: Final = 300.0
-_DAY_S: Final = 86_400
 _AT_ONCE: Final = 100
 
 
@@ -72,7 +72,7 @@ class Archive:
         keep = self._settings.archive
         removed = 0
         if keep.keep_days:
-            before = self._clock() - keep.keep_days * _DAY_S
+            before = self._clock() - keep.keep_days * DAY_S
             while studies := self._removable(before):
                 gone = sum(self._remove(study, "age") for study in studies)
                 removed += gone
@@ -118,7 +118,7 @@ class Archive:
         days = self._settings.ledger.keep_days
         if not days:
             return
-        gone = self._ledger.keeping.prune(self._clock() - days * _DAY_S)
+        gone = self._ledger.keeping.prune(self._clock() - days * DAY_S)
         if gone.studies:
             self._metrics.pruned.inc(gone.studies)
             self._log.info("ledger pruned", studies=gone.studies, jobs=gone.jobs, series=gone.series)

@@ -15,6 +15,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+DAY_S: Final = 86_400
+"""A day, s."""
+
 _AGREE_S: Final = 2.0
 """A difference below this is no news."""
 

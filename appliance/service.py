@@ -26,6 +26,7 @@ import structlog
 from appliance import __version__
 from appliance.ahead import ReadingAhead
 from appliance.archive import Archive
+from appliance.clocks import DAY_S
 from appliance.errors import ApplianceError, SettingsError, UnavailableError
 from appliance.health import Health
 from appliance.inference.detector import TritonDetector
@@ -79,7 +80,6 @@ _CLOCK_FOLLOWED_EVERY_S: Final = 60.0
 _TIDIED_EVERY_S: Final = 60.0
 _AUDITED_EVERY_S: Final = 2.0
 _DIGEST_EVERY_S: Final = 3600.0
-_DAY_S: Final = 86_400
 _LONGEST_TRIAL_S: Final = 600.0
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGE: Final = 8 * 2**20
@@ -420,7 +420,7 @@ class Service:
                         self._log.info("audit trail", entries=seq, digest=newest)
                     digest = newest
                     if keep_days:
-                        self._ledger.audit.prune(self._ledger.clock() - keep_days * _DAY_S)
+                        self._ledger.audit.prune(self._ledger.clock() - keep_days * DAY_S)
             except Exception as error:  # what waits is written once the ledger answers
                 self._log.warning("audit trail not written", error=describe(error))
 

@@ -37,9 +37,8 @@ from appliance.allowed import (
     SystemUser,
     UserName,
 )
+from appliance.clocks import DAY_S
 from appliance.reading.contract import EXTEND_SCORE, JOIN_MM
-
-_DAY_S = 86_400
 
 
 def _no_truth_for_a_number(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
@@ -255,13 +254,13 @@ class LedgerSettings(_Section):
     lease_s: float = Field(
         60,
         ge=5,
-        le=_DAY_S,
+        le=DAY_S,
         description="When the worker of a job gives no sign for this long, another service takes the job over, s",
     )
     stall_s: float = Field(
         900,
         ge=30,
-        le=_DAY_S,
+        le=DAY_S,
         description="A worker without progress on its study for this long counts as stuck: the service is no longer "
         "live, and the job's lease is not renewed, s",
     )
@@ -291,13 +290,13 @@ class IntakeSettings(_Section):
     incomplete_s: float = Field(
         120.0,
         ge=1,
-        le=_DAY_S,
+        le=DAY_S,
         description="How long a series with a gap or too few slices may wait for the rest before it is refused, s",
     )
     ends_s: float = Field(
         30.0,
         ge=1,
-        le=_DAY_S,
+        le=DAY_S,
         description="How long a head may wait when its lowest or highest slice shows that the base or top is missing; "
         "then it is read and marked as a part, s",
     )
@@ -336,7 +335,7 @@ class IntakeSettings(_Section):
     lost_s: float = Field(
         300.0,
         ge=0,
-        le=_DAY_S,
+        le=DAY_S,
         description="Interval at which all current reports are looked for in Orthanc; a study without its report is "
         "answered again; 0: never, s",
     )
@@ -348,10 +347,10 @@ class IntakeSettings(_Section):
         "emergencies first, and none is dropped",
     )
     retry_first_s: float = Field(
-        2.0, ge=0.01, le=_DAY_S, description="First pause after a failed try, s; doubles with each try"
+        2.0, ge=0.01, le=DAY_S, description="First pause after a failed try, s; doubles with each try"
     )
     retry_longest_s: float = Field(
-        300.0, ge=0.01, le=_DAY_S, description="Longest pause between tries, s; tries never end"
+        300.0, ge=0.01, le=DAY_S, description="Longest pause between tries, s; tries never end"
     )
     poison_tries: int = Field(
         5, ge=1, le=1000, description="A study is refused after it has broken the pipeline this often"
@@ -485,11 +484,11 @@ class SupervisorSettings(_Section):
     patience_s: float = Field(
         60,
         ge=5,
-        le=_DAY_S,
+        le=DAY_S,
         description="A running server that does not answer for this long counts as dead and is restarted, s",
     )
     starting_s: float = Field(
-        180, ge=5, le=_DAY_S, description="Longest wait for the first answer of a server after its start, s"
+        180, ge=5, le=DAY_S, description="Longest wait for the first answer of a server after its start, s"
     )
     user: SystemUser = Field(
         "hemorrhage",

@@ -18,7 +18,7 @@ from contextlib import closing
 from pathlib import Path
 
 from appliance.errors import ModelContractError, RefusedError, UnavailableError
-from appliance.imaging.instances import Instance, parse_instance
+from appliance.imaging.instances import LARGEST_HEADER, Instance, parse_instance
 from appliance.log import describe
 from appliance.orthanc import NotThereError, Orthanc
 from appliance.pipeline import Study
@@ -28,7 +28,6 @@ from appliance.trial import UNAVAILABLE
 from appliance.worker import without_stacks
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_LARGEST_HEADER = 16 * 2**20
 
 
 def main(room_of: Callable[[Settings], ReadingRoom] = ReadingRoom) -> int:
@@ -55,7 +54,7 @@ def _instances(orthanc: Orthanc, names: list[str]) -> tuple[Instance, ...]:
     found = []
     for name in names:
         with contextlib.suppress(RefusedError, NotThereError):
-            found.append(parse_instance(name, orthanc.file(name, limit=_LARGEST_HEADER)))
+            found.append(parse_instance(name, orthanc.file(name, limit=LARGEST_HEADER)))
     return tuple(found)
 
 

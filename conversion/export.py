@@ -19,11 +19,11 @@ import tensorflow as tf
 import tf2onnx
 
 from appliance.reading import contract
+from conversion.checks import OPSET
 from conversion.simplify import simplify
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
 
-OPSET: Final = 17
 PRODUCER: Final = "hemorrhage appliance, conversion"
 
 

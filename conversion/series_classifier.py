@@ -25,7 +25,7 @@ import onnx
 from numpy.typing import NDArray
 
 from appliance.reading import series
-from conversion.checks import FORBIDDEN, UnfitModelError
+from conversion.checks import FORBIDDEN, OPSET, UnfitModelError
 
 if TYPE_CHECKING:
     import keras
@@ -34,7 +34,6 @@ ROOT: Final = Path(__file__).parent.parent
 WEIGHTS: Final = ROOT / "training/weights/series_classifier.weights.h5"
 EXPORTED: Final = ROOT / "var/conversion/series_classifier.onnx"
 MODEL_CODE: Final = Path(__file__).parent / "series_triton_model.py"
-OPSET: Final = 17
 MOST_DIFFERENCE: Final = 1e-4
 """Between the probabilities of Keras and of ONNX Runtime."""
 PROFILES: Final = ("cpu", "gpu", "gpu-datacentre")

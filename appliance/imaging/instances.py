@@ -14,6 +14,7 @@ import io
 import math
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from pydicom import Dataset, config, dcmread
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
@@ -54,6 +55,10 @@ class Instance:
     def series_uid(self) -> str:
         """The Series Instance UID."""
         return str(self.header.SeriesInstanceUID)
+
+
+LARGEST_HEADER: Final = 16 * 2**20
+"""More of a file is not read when only its header is asked for, bytes."""
 
 
 def parse_instance(ref: str, data: bytes) -> Instance:

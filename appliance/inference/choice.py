@@ -12,6 +12,7 @@ import structlog
 from tritonclient.utils import InferenceServerException
 
 from appliance.errors import ModelContractError
+from appliance.inference.client import CONTROL_TIMEOUT_S
 from appliance.inference.lanes import AWAY
 from appliance.inference.regions import close_regions
 from appliance.inference.served_model import ServedModel, Target, checked_model
@@ -19,8 +20,6 @@ from appliance.inference.tritons import Tritons
 from appliance.inference.trouble import describe, first_line
 from appliance.reading import contract
 
-CONTROL_TIMEOUT_S: Final = 10.0
-"""Longest wait for what Triton says of itself and its models, s."""
 _LOAD_TIMEOUT_S: Final = 60.0
 _UNFIT_FOR_S: Final = 60.0
 """How long a model that Triton could not load is not asked for again, s."""

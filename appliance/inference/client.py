@@ -15,7 +15,9 @@ from tritonclient.grpc import InferenceServerClient, InferenceServerClientPlugin
 
 from appliance.settings import TritonSettings
 
-_THIS_MACHINE: Final = ("127.0.0.1", "localhost")
+THIS_MACHINE: Final = ("127.0.0.1", "localhost")
+CONTROL_TIMEOUT_S: Final = 10.0
+"""Longest wait for what Triton says of itself, its models and its regions, s."""
 HTTP_HEADER: Final = "x-hemorrhage-secret"
 """The header of Triton's HTTP that carries the secret; gRPC's has Triton's own prefix before it."""
 _GRPC_HEADER: Final = f"triton-grpc-protocol-{HTTP_HEADER}"
@@ -47,7 +49,7 @@ def endpoints(settings: TritonSettings) -> tuple[TritonSettings, ...]:
     found = [settings]
     for other in settings.others:
         host, _, port = other.rpartition(":")
-        shared = settings.shared_memory and host in _THIS_MACHINE
+        shared = settings.shared_memory and host in THIS_MACHINE
         found.append(settings.model_copy(update={"host": host, "grpc_port": int(port), "shared_memory": shared}))
     return tuple(found)
 

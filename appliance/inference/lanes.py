@@ -16,7 +16,6 @@ import queue
 import weakref
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +24,8 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException
 
 from appliance.errors import UnavailableError
-from appliance.inference.regions import is_of_the_dead, new_name, remove_regions_of_the_dead, stem
+from appliance.inference.client import CONTROL_TIMEOUT_S
+from appliance.inference.regions import SHARED_MEMORY, is_of_the_dead, new_name, remove_regions_of_the_dead, stem
 from appliance.reading.contract import DETECTOR, INPUT, INPUT_SHAPE, OUTPUTS
 
 INPUT_DTYPES: Final[dict[str, type[np.generic]]] = {"INT16": np.int16, "FP16": np.float16, "FP32": np.float32}
@@ -36,9 +36,7 @@ TOO_LATE: Final = "StatusCode.DEADLINE_EXCEEDED"
 AWAY: Final = ("StatusCode.UNAVAILABLE", TOO_LATE)
 """The gRPC statuses of a server that is not there or does not answer in time."""
 
-_SHARED_MEMORY = Path("/dev/shm")
 _ALIGNMENT = 64
-_CONTROL_TIMEOUT_S = 10.0
 _FAREWELL_S = 2.0
 _LATE_S = 5.0  # how much later than gRPC's own deadline an answer is given up
 
@@ -49,7 +47,7 @@ class _Region:
     def __init__(self, size: int) -> None:
         self.name = new_name()
         self.size = size
-        path = _SHARED_MEMORY / self.name
+        path = SHARED_MEMORY / self.name
         # Removes the name, at the latest when this process ends; the memory goes when nobody maps it any more.
         self.unlink = weakref.finalize(self, path.unlink, missing_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -60,7 +58,7 @@ class _Region:
         except OSError as error:
             self.unlink()
             raise UnavailableError(
-                f"no shared memory of {size >> 20} MiB: {error.strerror}; enlarge {_SHARED_MEMORY} "
+                f"no shared memory of {size >> 20} MiB: {error.strerror}; enlarge {SHARED_MEMORY} "
                 "(`--shm-size` of a container), or set triton.shared_memory = false"
             ) from error
         finally:
@@ -79,11 +77,11 @@ def remove_forsaken_regions(client: InferenceServerClient) -> None:
     Raises `InferenceServerException`.
     """
     remove_regions_of_the_dead()
-    for name in client.get_system_shared_memory_status(client_timeout=_CONTROL_TIMEOUT_S).regions:
-        if name.startswith(stem()) and (is_of_the_dead(name) or not (_SHARED_MEMORY / name).exists()):
+    for name in client.get_system_shared_memory_status(client_timeout=CONTROL_TIMEOUT_S).regions:
+        if name.startswith(stem()) and (is_of_the_dead(name) or not (SHARED_MEMORY / name).exists()):
             # A request that was given up may still be worked on, and Triton does not let go of its region before.
             with suppress(InferenceServerException):
-                client.unregister_system_shared_memory(name, client_timeout=_CONTROL_TIMEOUT_S)
+                client.unregister_system_shared_memory(name, client_timeout=CONTROL_TIMEOUT_S)
 
 
 class Lane(ABC):
@@ -199,7 +197,7 @@ class SharedMemoryLane(Lane):
             tensor.set_shared_memory(self._region.name, size, offset)
         try:
             client.register_system_shared_memory(
-                self._region.name, f"/{self._region.name}", self._region.size, client_timeout=_CONTROL_TIMEOUT_S
+                self._region.name, f"/{self._region.name}", self._region.size, client_timeout=CONTROL_TIMEOUT_S
             )
         except InferenceServerException as error:
             self._region.unlink()
@@ -212,7 +210,7 @@ class SharedMemoryLane(Lane):
 
     def is_known(self) -> bool:
         """Say whether Triton still has the region on its books. Raises `InferenceServerException`."""
-        status = self._client.get_system_shared_memory_status(client_timeout=_CONTROL_TIMEOUT_S)
+        status = self._client.get_system_shared_memory_status(client_timeout=CONTROL_TIMEOUT_S)
         return self._region.name in status.regions
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.errors import SettingsError
-from appliance.inference.client import http_headers, restrictions
+from appliance.inference.client import THIS_MACHINE, http_headers, restrictions
 from appliance.inference.regions import (
     close_regions,
     model_processes,
@@ -33,7 +33,6 @@ from appliance.reading.contract import DETECTOR
 from appliance.reading.series import CLASSIFIER
 from appliance.settings import TritonSettings
 
-_THIS_MACHINE: Final = ("127.0.0.1", "localhost")
 _PORTS: Final = ("http_port", "grpc_port", "metrics_port")
 _CLASSIFIER_S: Final = 20.0
 _CRASHES: Final = (-signal.SIGABRT, -signal.SIGSEGV)
@@ -105,7 +104,7 @@ class TritonServer(Server):
 
     def check(self) -> Path:
         """Return where the packages of its environment lie. Raises `SettingsError` as `start` does."""
-        if self._settings.host not in _THIS_MACHINE:
+        if self._settings.host not in THIS_MACHINE:
             raise SettingsError(
                 f"triton.host = {self._settings.host!r}: a server can be started on this machine only; "
                 "start that one there, or set 127.0.0.1"

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from appliance.orthanc import is_orthanc_id
 
-_STAMPS_KEPT: Final = 20_000
-_DELETED_KEPT: Final = 20_000
+STAMPS_KEPT: Final = 20_000
+DELETED_KEPT: Final = 20_000
 _CHANGES: Final = ("stable", "deleted")
 _STATES: Final = ("started", "stopped")
 
@@ -99,10 +99,10 @@ class Bell:
         with self._rung:
             news = self._news
             news.stamps.update((instance, at - ahead_s) for instance, at in ring.instances.items())
-            keep_newest(news.stamps, _STAMPS_KEPT)
+            keep_newest(news.stamps, STAMPS_KEPT)
             for kept, told in ((news.deleted_studies, ring.studies), (news.deleted_series, ring.series)):
                 kept.update(dict.fromkeys(_list_deleted(told)))
-                keep_newest(kept, _DELETED_KEPT)
+                keep_newest(kept, DELETED_KEPT)
             news.orthanc_started |= ring.orthanc == "started"
             self._any = True
             self._rung.notify()

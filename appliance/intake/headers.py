@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Final
 
 from appliance.errors import RefusedError
-from appliance.imaging.instances import Instance, parse_instance
+from appliance.imaging.instances import LARGEST_HEADER, Instance, parse_instance
 from appliance.intake.files import Files
 
-_LARGEST_HEADER: Final = 16 * 2**20
 """More of a file is not read for its header, bytes: a CT slice has half a megabyte, a multi-frame may have GBs."""
 
 
@@ -44,7 +42,7 @@ class Headers:
                 self._found.move_to_end(instance)
         if found is None:
             try:
-                found = parse_instance(instance, self._files.beginning(instance, _LARGEST_HEADER))
+                found = parse_instance(instance, self._files.beginning(instance, LARGEST_HEADER))
             except RefusedError as error:
                 found = error
             with self._lock:

@@ -29,7 +29,7 @@ from appliance.coverage.spaces import describe_spaces
 from appliance.errors import RefusalCode, RefusedError, UnavailableError
 from appliance.imaging.stacks import Stack
 from appliance.intake.change_feed import ChangeFeed, Placed
-from appliance.intake.doorbell import Bell, keep_newest
+from appliance.intake.doorbell import DELETED_KEPT, STAMPS_KEPT, Bell, keep_newest
 from appliance.intake.handover import Handover
 from appliance.intake.headers import Headers
 from appliance.intake.judge import Verdict, judge
@@ -49,8 +49,6 @@ from appliance.trial import MOST_DEATHS
 
 _FETCHED_A_TURN: Final = 8
 _JUDGED_AFTER_S: Final = 0.25  # into the quiet time: most studies that go on have gone on by then
-_STAMPS_KEPT: Final = 20_000
-_DELETED_KEPT: Final = 20_000
 _DELETED_A_TURN: Final = 20
 _LOOKED_UP_A_TURN: Final = 500
 
@@ -222,9 +220,9 @@ class Intake:
             if not unstamped.instances:  # the last of them has its stamp now
                 del self._unstamped[study]
                 self._ledger.studies.stamp(study, unstamped.last, unstamped.quiet_from)
-        keep_newest(self._stamps, _STAMPS_KEPT)
+        keep_newest(self._stamps, STAMPS_KEPT)
         self._deleted.update(news.deleted_studies)
-        keep_newest(self._deleted, _DELETED_KEPT)
+        keep_newest(self._deleted, DELETED_KEPT)
         if news.deleted_series:
             for series in self._ledger.series.known(news.deleted_series).values():
                 self._prepared.pop(series.study, None)  # what was judged is no longer what is there

@@ -19,12 +19,11 @@ from appliance.intake.headers import Headers
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Origin
 from appliance.orthanc import HeldSeries, NotThereError, Orthanc
-from appliance.results.identity import series_uid_of
+from appliance.results.identity import OWN_UID_ROOT, series_uid_of
 
 _CT: Final = "CT"
 _CT_CLASSES: Final = frozenset({CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage})
 _CLASSES_REMEMBERED: Final = 20_000
-_OWN_UID_ROOT: Final = "2.25."
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ class Snapshots:
 
         Results carry a Series Instance UID that follows from the SOP Instance UID of one of their instances.
         """
-        if series.modality == _CT or not series.uid.startswith(_OWN_UID_ROOT):
+        if series.modality == _CT or not series.uid.startswith(OWN_UID_ROOT):
             return False
         return any(
             series_uid_of(self._orthanc.sop_instance_uid(instance)) == series.uid for instance in series.instances

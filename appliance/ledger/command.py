@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from appliance.allowed import date
-from appliance.clocks import iso
+from appliance.clocks import DAY_S, iso
 from appliance.console import (
     FAILED,
     JsonOption,
@@ -32,7 +32,6 @@ from appliance.settings import Settings
 if TYPE_CHECKING:
     from appliance.ledger.ledger import Ledger
 
-_DAY_S: Final = 86_400
 
 audit_app = typer.Typer(
     no_args_is_help=True,
@@ -52,7 +51,7 @@ def export_audit(
     """Print the audit trail from `--since` to `--until`, inclusive, oldest entry first. It names no patient."""
     with faults_end_the_command(), _ledger(loaded_settings(settings)) as ledger:
         begin, end = _day(since), _day(until)
-        entries = ledger.audit.entries(begin or 0.0, None if end is None else end + _DAY_S, study)
+        entries = ledger.audit.entries(begin or 0.0, None if end is None else end + DAY_S, study)
         if as_json:
             told = [asdict(entry) | {"at": iso(entry.at)} for entry in entries]
             typer.echo(json.dumps(told, indent=2))

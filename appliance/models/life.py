@@ -20,7 +20,7 @@ from tritonclient.utils import InferenceServerException
 
 from appliance.clocks import iso
 from appliance.errors import ApplianceError, ModelContractError, UnavailableError
-from appliance.inference.client import triton_client
+from appliance.inference.client import CONTROL_TIMEOUT_S, triton_client
 from appliance.inference.lanes import AWAY
 from appliance.inference.regions import close_regions, processes_of_model, region_prefix
 from appliance.inference.served_model import Target
@@ -33,7 +33,6 @@ from appliance.models.proof import NotProvenError, prove
 from appliance.models.shelf import PLAN, Shelf, ShelvedModel
 from appliance.settings import Settings
 
-_CONTROL_TIMEOUT_S: Final = 10.0
 _LOAD_TIMEOUT_S: Final = 120.0
 _CHANNEL: Final = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
 _FRESH_TRIES: Final = 3
@@ -154,7 +153,7 @@ class ModelLife:
         """Return the names of the models that Triton serves now; None when it does not answer."""
         try:
             with self._triton() as client:
-                index = client.get_model_repository_index(client_timeout=_CONTROL_TIMEOUT_S)
+                index = client.get_model_repository_index(client_timeout=CONTROL_TIMEOUT_S)
                 return {model.name for model in index.models if model.state == "READY"}
         except ModelLifeError:
             return None

@@ -26,6 +26,8 @@ from appliance.inference.detections import ModelIdentity
 from appliance.reading.lesions import Criteria
 from appliance.settings import Settings
 
+OWN_UID_ROOT: Final = "2.25."
+"""The root of every UID that the appliance makes, which is that of a UUID (PS3.5 B.2)."""
 RESULT_FORMAT: Final = 4
 """Raised whenever the same answer is written differently, so that the new objects do not hide behind the old."""
 
@@ -34,7 +36,7 @@ NAMESPACE: Final = UUID("6f0c2a3e-6f5b-4c0e-9d52-3b1f6f4e7a10")
 
 def name_uid(name: str) -> UID:
     """Return the UID that belongs to a name, under the appliance's own namespace."""
-    return UID(f"2.25.{uuid5(NAMESPACE, name).int}")
+    return UID(f"{OWN_UID_ROOT}{uuid5(NAMESPACE, name).int}")
 
 
 def series_uid_of(sop_instance_uid: str) -> UID:

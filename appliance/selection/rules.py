@@ -23,6 +23,7 @@ from appliance.imaging.contrast import contrast_given
 from appliance.imaging.geometry import Geometry
 from appliance.imaging.header import numbers, text, texts
 from appliance.imaging.kernels import Sharpness, kernel
+from appliance.imaging.parts import LONGEST_HEAD_MM
 from appliance.imaging.stacks import Stack
 from appliance.reading.series import SeriesClass
 from appliance.selection.look import Look
@@ -61,7 +62,7 @@ class Evidence:
 _BEST_SPACING_MM: Final = (2.2, 6.0)
 _FINE_SPACING_MM: Final = 1.4
 _COARSE_SPACING_MM: Final = 10.0
-_HEAD_EXTENT_MM: Final = (100.0, 260.0)
+_HEAD_EXTENT_MM: Final = (100.0, LONGEST_HEAD_MM)
 _HEAD_AND_NECK_MM: Final = 330.0
 _HEAD_FIELD_MM: Final = (130.0, 320.0)
 _TRUNK_FIELD_MM: Final = 400.0
