@@ -278,6 +278,7 @@ class Worker:
         superseded = self._ledger.jobs.finish(
             job, str(results.sr.SOPClassUID), str(results.sr.SOPInstanceUID), clock.timing_ms, turnaround_s
         )
+        self._marks.settle(job)
         self._account(answer, refusals, clock.timing_ms, turnaround_s)
         self._log.info(
             "study answered",

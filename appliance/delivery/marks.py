@@ -4,11 +4,12 @@
 
 It is one metadata of Orthanc, with JSON as its value (docs/routing.md), on the series of the report and on the study.
 One metadata, because Orthanc calls its scripts each time that one is written: a rule sees the whole answer, and once.
-The study bears the most urgent of its answers that stand.
+The study bears the most urgent of its answers that stand and that Orthanc still holds.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -17,13 +18,13 @@ from typing import Any, Final
 
 import structlog
 
-from appliance.errors import Refusal
+from appliance.errors import Refusal, UnavailableError
 from appliance.ledger.ledger import Ledger
-from appliance.ledger.records import Job
+from appliance.ledger.records import Job, ResultObject
 from appliance.ledger.states import JobState
 from appliance.log import describe
 from appliance.metrics import Metrics
-from appliance.orthanc import NotThereError, Orthanc, OrthancError
+from appliance.orthanc import NotThereError, Orthanc, OrthancError, TurnedDownError
 from appliance.results import kinds
 
 METADATA: Final = 4310
@@ -32,7 +33,7 @@ NAME: Final = "HemorrhageAnswer"
 """The name that orthanc.json gives to it."""
 
 
-class Call(StrEnum):
+class AnswerState(StrEnum):
     """What a study's answer comes to, the most urgent last."""
 
     UNREAD = "unread"
@@ -47,7 +48,7 @@ class Call(StrEnum):
 
 _NUMBER: Final = re.compile(r"-\d+$")
 """What tells the key images of an answer apart: all lie in one series."""
-_URGENCY: Final = {call: place for place, call in enumerate(Call)}
+_URGENCY: Final = {state: place for place, state in enumerate(AnswerState)}
 
 
 def mark(job: int, answer: Mapping[str, Any], refusals: Sequence[str], series: Mapping[str, str]) -> dict[str, Any]:
@@ -65,18 +66,18 @@ def mark(job: int, answer: Mapping[str, Any], refusals: Sequence[str], series: M
         Orthanc's identifiers of the series that hold its results, by kind (`results/kinds.py`).
     """
     if not answer:
-        return {"answer": Call.UNREAD, "refusals": list(refusals), "job": job, "series": dict(series)}
+        return {"answer": AnswerState.UNREAD, "refusals": list(refusals), "job": job, "series": dict(series)}
     volumes: dict[str, float] = {}
-    for lesion in answer["lesions"]:
+    for lesion in answer.get("lesions", ()):
         volumes[lesion["type"]] = volumes.get(lesion["type"], 0.0) + lesion["volume_ml"]
-    partial = bool(answer["coverage"]["partial"])
-    call = Call.PRESENT if answer["present"] else Call.UNDETERMINED if partial else Call.ABSENT
+    partial = bool(answer.get("coverage", {}).get("partial"))  # an answer of an older version says nothing of it
+    none_found = AnswerState.UNDETERMINED if partial else AnswerState.ABSENT
     return {
-        "answer": call,
+        "answer": AnswerState.PRESENT if answer["present"] else none_found,
         "probability": round(answer["probability"], 4),
         "volume_ml": {kind: round(ml, 1) for kind, ml in volumes.items()},
         "partial": partial,
-        "model": answer["model"]["version"],
+        "model": answer.get("model", {}).get("version", ""),
         "refusals": list(refusals),
         "job": job,
         "series": dict(series),
@@ -85,7 +86,7 @@ def mark(job: int, answer: Mapping[str, Any], refusals: Sequence[str], series: M
 
 def most_urgent(marks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the mark that a study bears: of the most urgent answer, the newest of those that are alike."""
-    return max(marks, key=lambda one: (_URGENCY[Call(one["answer"])], one["job"]))
+    return max(marks, key=lambda one: (_URGENCY[AnswerState(one["answer"])], one["job"]))
 
 
 class Marks:
@@ -109,8 +110,9 @@ class Marks:
 
         Raises `UnavailableError` when Orthanc or the ledger does not answer.
         """
-        others = [other for other in self._others(job) if not other.gives_way_to(job, series_uid)]
-        self._write(job, mark(job.id, answer, _codes(refusals), self._series(job, stored)), others, kinds.SR.name)
+        others = [one for one in self._standing(job) if one.id != job.id and not one.gives_way_to(job, series_uid)]
+        own = mark(job.id, answer, _codes(refusals), _series(self._stored(job, stored)))
+        self._write(job, own, others, kinds.SR.name)
 
     def refused(self, job: Job, refusals: Sequence[Refusal], stored: Collection[str]) -> None:
         """Mark a study that could not be read, and its report where one is among `stored`.
@@ -119,45 +121,68 @@ class Marks:
         """
         if job.requested:
             return
-        others = [other for other in self._others(job) if other.state is JobState.DONE]  # a refusal replaces no answer
-        self._write(job, mark(job.id, {}, _codes(refusals), self._series(job, stored)), others, kinds.REFUSAL.name)
+        # A refusal replaces no answer.
+        others = [one for one in self._standing(job) if one.id != job.id and one.state is JobState.DONE]
+        own = mark(job.id, {}, _codes(refusals), _series(self._stored(job, stored)))
+        self._write(job, own, others, kinds.REFUSAL.name)
 
-    def _others(self, job: Job) -> list[Job]:
-        """Return the other jobs of a study whose report stands."""
-        of_study = self._ledger.jobs.of_study(job.orthanc_study)
-        return [other for other in of_study if other.id != job.id and other.has_report]
+    def settle(self, job: Job) -> None:
+        """Mark the study of a job that is finished once more where several answers about it stand.
 
-    def _series(self, job: Job, stored: Collection[str] | None = None) -> dict[str, str]:
-        """Return the series that hold the results of a job, by kind; with `stored`, of those that Orthanc holds."""
+        Two workers that answer one study at the same time may each have seen the answers before the other's.
+        """
+        standing = self._standing(job)
+        if len(standing) > 1:
+            with contextlib.suppress(UnavailableError):  # the study bears a mark, and each report its own
+                self._put_all(job, {f"studies/{job.orthanc_study}": most_urgent([*map(self._mark_of, standing)])})
+
+    def _standing(self, job: Job) -> list[Job]:
+        """Return the jobs of a study with a report that stands and that Orthanc holds."""
+        return [
+            one
+            for one in self._ledger.jobs.of_study(job.orthanc_study)
+            if one.has_report and any(result.sop_instance_uid == one.sr_uid for result in self._held(one))
+        ]
+
+    def _held(self, job: Job) -> list[ResultObject]:
+        """Return the results of a job that Orthanc holds."""
         results = self._ledger.jobs.results(job.id)
-        return {
-            _NUMBER.sub("", one.kind): one.orthanc_series
-            for one in results
-            if stored is None or one.orthanc_instance in stored
-        }
+        return [one for one in results if self._orthanc.holds_instance(one.orthanc_instance)]
+
+    def _stored(self, job: Job, stored: Collection[str]) -> list[ResultObject]:
+        return [one for one in self._ledger.jobs.results(job.id) if one.orthanc_instance in stored]
 
     def _write(self, job: Job, own: Mapping[str, Any], others: Sequence[Job], report: str) -> None:
-        marks = [own, *map(self._mark_of, others)]
+        marks = {f"studies/{job.orthanc_study}": most_urgent([own, *map(self._mark_of, others)])}
+        if report in own["series"]:
+            marks = {f"series/{own['series'][report]}": own, **marks}
+        self._put_all(job, marks)
+
+    def _put_all(self, job: Job, marks: Mapping[str, Mapping[str, Any]]) -> None:
         try:
-            if report in own["series"]:
-                self._put(f"series/{own['series'][report]}", own)
-            self._put(f"studies/{job.orthanc_study}", most_urgent(marks))
+            for resource, value in marks.items():
+                self._put(resource, value)
         except NotThereError:  # deleted meanwhile: there is nothing to route
             return
-        except OrthancError as error:  # one that takes no metadata: the answer stands all the same
+        except (OrthancError, TurnedDownError) as error:  # one that takes no metadata: the answer stands all the same
             self._metrics.unmarked.inc()
-            self._log.error("answered without a mark", error=describe(error))
+            self._log.error("answered without a mark", job=job.id, error=describe(error))
 
     def _mark_of(self, job: Job) -> dict[str, Any]:
         answer = job.answer if job.state is JobState.DONE else {}
-        return mark(job.id, answer, [one["code"] for one in job.refusals], self._series(job))
+        return mark(job.id, answer, [one["code"] for one in job.refusals], _series(self._held(job)))
 
     def _put(self, resource: str, value: Mapping[str, Any]) -> None:
         """Write a mark, unless it stands there already: a try that is made again would route the study again."""
-        text = json.dumps(value)
+        text = json.dumps(value, sort_keys=True)
         if self._orthanc.metadata(resource, METADATA) != text:
             self._orthanc.set_metadata(resource, METADATA, text)
 
 
 def _codes(refusals: Sequence[Refusal]) -> list[str]:
     return [refusal.code.value for refusal in refusals]
+
+
+def _series(results: Sequence[ResultObject]) -> dict[str, str]:
+    """Return the series that hold results, by kind."""
+    return {_NUMBER.sub("", one.kind): one.orthanc_series for one in results}

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Storing the report that a study could not be read, where such a report is due.
 
-It is due for a study, not for a series that a person asked for, as long as the source is there and no answer about the
-study stands. A study without a CT image gets none.
+It is due for a study, not for a series that a person asked for, as long as the source is there and Orthanc holds no
+answer about the study. A study without a CT image gets none.
 """
 
 from __future__ import annotations
@@ -95,17 +95,22 @@ class RefusalReports:
             return False
         if any(refusal.code is RefusalCode.SOURCE_DELETED for refusal in refusals):
             return False
-        return not any(other.state is JobState.DONE for other in self._ledger.jobs.of_study(job.orthanc_study))
+        of_study = self._ledger.jobs.of_study(job.orthanc_study)
+        return not any(other.state is JobState.DONE and self._holds_report(other) for other in of_study)
+
+    def _holds_report(self, job: Job) -> bool:
+        """Whether Orthanc holds the report of a job: not of a study that was deleted and sent again."""
+        return any(
+            result.sop_instance_uid == job.sr_uid and self._orthanc.holds_instance(result.orthanc_instance)
+            for result in self._ledger.jobs.results(job.id)
+        )
 
     def _predecessor(self, job: Job) -> tuple[str, str] | None:
         """Return the report that says the same of an earlier state of the study, None when there is none any more."""
         for older in reversed(self._ledger.jobs.of_study(job.orthanc_study)):
-            if older.id != job.id and older.state is JobState.REFUSED and older.sr_uid:
-                for result in self._ledger.jobs.results(older.id):
-                    if result.sop_instance_uid == older.sr_uid and self._orthanc.holds_instance(
-                        result.orthanc_instance
-                    ):
-                        return older.sr_class_uid, older.sr_uid
+            is_like = older.id != job.id and older.state is JobState.REFUSED and older.sr_uid
+            if is_like and self._holds_report(older):
+                return older.sr_class_uid, older.sr_uid
         return None
 
     def _is_source_there(self, snapshot: Snapshot) -> bool:

@@ -44,7 +44,10 @@ def template() -> dict[str, Any]:
 
 
 def modalities(settings: Settings) -> dict[str, Any]:
-    """Return who may send (this machine, and the senders of the settings) and, by name, whom Orthanc may send to."""
+    """Return who may send (this machine, and the senders of the settings) and, by name, whom Orthanc may send to.
+
+    Raises `SettingsError` for a receiver that would shut out a sender.
+    """
     orthanc = settings.orthanc
     here = _address(orthanc.dicom_host)
     known = [(title, here) for title in LOCAL_SENDERS]
@@ -58,9 +61,14 @@ def modalities(settings: Settings) -> dict[str, Any]:
         name, _, rest = receiver.partition("=")
         title, _, place = rest.rpartition("@")
         host, _, port = place.rpartition(":")
-        # Orthanc knows who calls by the title alone: one that sends as well must find itself allowed to by either name.
-        sends = title in (sender for sender, _ in known)
-        allowed = {"AllowStore": sends, "AllowEcho": sends}
+        # Orthanc lets a caller in by the first entry with its title, whose address has to be the caller's.
+        sends_from = {address for sender, address in known if sender.casefold() == title.casefold()}
+        if sends_from and sends_from != {_address(host)}:
+            raise SettingsError(
+                f"orthanc.receivers: {title} sends from {', '.join(sorted(sends_from))} and could no longer; "
+                "give it that address here too, or another AE title"
+            )
+        allowed = {"AllowStore": bool(sends_from), "AllowEcho": bool(sends_from)}
         named[name] = {"AET": title, "Host": _address(host), "Port": int(port), **refused, **allowed}
     return named
 
@@ -86,7 +94,8 @@ def configuration(settings: Settings, folder: Path, *, doorbell: bool = True) ->
         "DicomAlwaysAllowEcho": from_everybody,
         "HttpBindAddresses": [_address(urlsplit(orthanc.url).hostname or "")],
         "TrustedHosts": [f"[{host}]" if ":" in host else host for host in settings.service.trusted_hosts],
-        "LuaScripts": [str(TRUSTED_HOSTS), *(str(script.absolute()) for script in orthanc.scripts)],
+        # Ours is the last: of two functions of one name Orthanc takes the later one, and none may open this door.
+        "LuaScripts": [*(str(script.absolute()) for script in orthanc.scripts), str(TRUSTED_HOSTS)],
         "AuthenticationEnabled": bool(orthanc.username),
         "RegisteredUsers": {orthanc.username: orthanc.password} if orthanc.username else {},
     }

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Follows the answers in an Orthanc and sends them to a PACS: what present_first.lua does, tried until it is done.
 
-    python follow_answers.py --url http://127.0.0.1:8043 --user NAME:PASSWORD --receiver PACS --state answers.json
+    .venv/bin/python deploy/routing/follow_answers.py --url http://127.0.0.1:8043 \\
+        --credentials var/credentials.toml --receiver PACS --state answers.json
 
 Orthanc's change log names each study whose mark was written (docs/routing.md). The receiver is a name of Orthanc's
-"DicomModalities". Studies with hemorrhage go first; what the receiver does not take is tried again, with growing
-pauses, and holds up nothing else. `--state` keeps the place in the log and what is still to be sent, so that a restart
-forgets neither. Needs pyorthanc alone; an example to begin from, not a part of the service.
+"DicomModalities". Studies with hemorrhage go first. What the receiver does not take is tried again after pauses that
+grow to a minute; the others have their turn meanwhile. `--state` keeps the place in the log, what waits and what was
+sent, so that a restart forgets nothing and sends nothing twice. Needs pyorthanc alone; an example to begin from, not a
+part of the service.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import json
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,8 @@ import httpx
 import pyorthanc
 
 METADATA = 4310
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
+MOST_REMEMBERED = 10_000
 
 
 class Router:
@@ -34,8 +38,10 @@ class Router:
         if state.exists():
             kept = json.loads(state.read_text())
         else:  # what was answered before is not sent
-            kept = {"since": orthanc.get_changes(params={"last": ""})["Last"], "waiting": {}}
+            kept = {"since": orthanc.get_changes(params={"last": ""})["Last"], "waiting": {}, "sent": {}}
         self.since: int = kept["since"]
+        self.sent: dict[str, int] = kept["sent"]
+        """The number of the answer that was sent last, by study: any metadata of a study leads here."""
         self.waiting: dict[str, dict[str, Any]] = kept["waiting"]
         """What is still to be sent, by study: its mark, how often it was tried, and when it is tried next."""
 
@@ -52,7 +58,8 @@ class Router:
                 break
         due = [study for study, one in self.waiting.items() if one["next"] <= time.time()]
         for study in sorted(due, key=lambda study: self.waiting[study]["mark"]["answer"] != "present"):
-            self.send(study)
+            if not self.send(study):
+                break  # look for news first: each try may take as long as a connection that nobody answers
 
     def notice(self, study: str) -> None:
         """Note that a study's mark was written. A newer one takes the place of one that waits."""
@@ -60,31 +67,43 @@ class Router:
         if found.status_code == httpx.codes.NOT_FOUND:  # another metadata, or the study is gone
             return
         mark = json.loads(found.raise_for_status().text)
-        self.waiting[study] = {"mark": mark, "tries": 0, "next": 0.0}
+        if self.sent.get(study) != mark["job"]:
+            self.waiting[study] = {"mark": mark, "tries": 0, "next": 0.0}
 
-    def send(self, study: str) -> None:
-        """Send the series of an answer: all of one with hemorrhage, of others the report."""
+    def send(self, study: str) -> bool:
+        """Send the series of an answer, all of one with hemorrhage, of others the report; return whether it is done."""
         one = self.waiting[study]
         series = one["mark"]["series"]
         is_urgent = one["mark"]["answer"] == "present"
         wanted = list(series.values()) if is_urgent else [series[kind] for kind in ("sr", "refusal") if kind in series]
         try:
-            if self.orthanc.get(f"{self.orthanc.url}/studies/{study}").status_code == httpx.codes.NOT_FOUND:
-                print(f"{study}: deleted", flush=True)
-            elif wanted:
-                self.orthanc.post_modalities_id_store(self.receiver, json={"Resources": wanted, "Synchronous": True})
-                print(f"{study}: {one['mark']['answer']}, sent to {self.receiver}", flush=True)
-            del self.waiting[study]
-        except httpx.HTTPError:
+            there = [identifier for identifier in wanted if self.holds(identifier)]
+            if there:
+                self.orthanc.post_modalities_id_store(self.receiver, json={"Resources": there, "Synchronous": True})
+        except httpx.HTTPError as error:
             one["tries"] += 1
             one["next"] = time.time() + min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(one["tries"] - 1, 10))
-            print(f"{study}: {self.receiver} did not take it, try {one['tries']}", flush=True)
-        self.keep()
+            print(f"{study}: not sent to {self.receiver}, try {one['tries']}: {error}", flush=True)
+            return False
+        else:
+            print(f"{study}: {one['mark']['answer']}, {len(there)} series sent to {self.receiver}", flush=True)
+            del self.waiting[study]
+            self.sent[study] = one["mark"]["job"]
+            for oldest in list(self.sent)[:-MOST_REMEMBERED]:
+                del self.sent[oldest]
+            return True
+        finally:
+            self.keep()
+
+    def holds(self, series: str) -> bool:
+        """Say whether Orthanc still holds a series."""
+        found: httpx.Response = self.orthanc.get(f"{self.orthanc.url}/series/{series}")
+        return found.status_code != httpx.codes.NOT_FOUND
 
     def keep(self) -> None:
         """Write the state aside and rename it."""
         aside = self.state.with_suffix(".new")
-        aside.write_text(json.dumps({"since": self.since, "waiting": self.waiting}))
+        aside.write_text(json.dumps({"since": self.since, "waiting": self.waiting, "sent": self.sent}))
         aside.replace(self.state)
 
 
@@ -92,13 +111,13 @@ def main() -> int:
     """Follow the answers until interrupted."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--url", required=True, help="address of the appliance's Orthanc")
-    asked.add_argument("--user", default=":", help="NAME:PASSWORD")
+    asked.add_argument("--credentials", type=Path, help="TOML file with Orthanc's user, as `make up` writes it")
     asked.add_argument("--receiver", required=True, help="name of the PACS among Orthanc's modalities")
     asked.add_argument("--state", type=Path, required=True, help="file that keeps the place and what waits")
     asked.add_argument("--every", type=float, default=1.0, help="seconds between two looks")
     given = asked.parse_args()
-    name, _, password = given.user.partition(":")
-    orthanc = pyorthanc.Orthanc(given.url, name, password, timeout=60, trust_env=False)
+    user = tomllib.loads(given.credentials.read_text())["orthanc"] if given.credentials else {}
+    orthanc = pyorthanc.Orthanc(given.url, user.get("username"), user.get("password"), timeout=60, trust_env=False)
     router = Router(orthanc, given.receiver, given.state)
     while True:
         try:

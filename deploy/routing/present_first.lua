@@ -10,7 +10,10 @@ local PACS = 'PACS'
 -- What is sent first: a reading list moves with the report.
 local ORDER = { 'sr', 'seg', 'key-objects', 'key-image', 'refusal' }
 
--- Orthanc calls this whenever a metadata of a study was written, or a file attached to it.
+-- The number of the answer that was sent last, by study: Orthanc calls the function below whenever any metadata of a
+-- study was written, or a file attached to it. Forgotten when Orthanc restarts.
+local sent = {}
+
 function OnUpdatedStudy(studyId)
   local answer = nil
   for _, name in ipairs(ParseJson(RestApiGet('/studies/' .. studyId .. '/metadata'))) do
@@ -18,7 +21,7 @@ function OnUpdatedStudy(studyId)
       answer = ParseJson(RestApiGet('/studies/' .. studyId .. '/metadata/' .. name))
     end
   end
-  if not answer then
+  if not answer or sent[studyId] == answer['job'] then
     return
   end
   local wanted = ORDER
@@ -29,8 +32,14 @@ function OnUpdatedStudy(studyId)
   for _, kind in ipairs(wanted) do
     table.insert(resources, answer['series'][kind])
   end
+  local priority = 0
+  if answer['answer'] == 'present' then
+    priority = 10
+  end
   if #resources > 0 then
     -- A job of Orthanc's, which stands in /jobs. It is not tried again when the PACS is away: follow_answers.py does.
-    RestApiPost('/modalities/' .. PACS .. '/store', DumpJson({ Resources = resources, Asynchronous = true }))
+    RestApiPost('/modalities/' .. PACS .. '/store',
+      DumpJson({ Resources = resources, Asynchronous = true, Priority = priority }))
   end
+  sent[studyId] = answer['job']
 end

@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 from pydicom import Dataset, dcmread
 
 from appliance.leases import Leases
-from appliance.ledger.records import Job
+from appliance.ledger.records import Job, NewJob
 from appliance.metrics import Metrics
 from appliance.worker import Worker
 from tests.appliance.intake.desk import Desk
@@ -67,6 +67,13 @@ class Bench:
         ids = self.desk.send(*files)
         self.desk.quiet()
         return ids
+
+    def ask(self, study: str, instance: str) -> Job:
+        """Ask for the answer about the series of an instance, as a person does, and have it answered."""
+        series = self.desk.orthanc.series_of_instance(instance)
+        self.desk.ledger.jobs.request(self.desk.study_of(instance), study, NewJob("", "", series=series))
+        self.worker.work()
+        return self.job(study)
 
     def job(self, study: str) -> Job:
         """Return the newest job of a study."""

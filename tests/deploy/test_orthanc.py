@@ -11,6 +11,8 @@ import httpx
 import pytest
 from pydicom import dcmread
 from pydicom.uid import JPEGLSLossless
+from pynetdicom import AE
+from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
 from appliance.errors import SettingsError, UnavailableError
 from appliance.settings import OrthancSettings, Settings
@@ -51,7 +53,7 @@ def test_where_orthanc_wants_an_address_it_gets_one(tmp_path: Path) -> None:
 
 
 def test_a_receiver_may_be_sent_to_by_its_name_and_may_send_only_where_it_is_a_sender_too(tmp_path: Path) -> None:
-    receivers = ("PACS=PACS1@10.0.0.5:104", "CT=CT1@ct1.hospital.example:11112")
+    receivers = ("PACS=PACS1@10.0.0.5:104", "CT=CT1@10.0.0.21:11112")
     orthanc = OrthancSettings(senders=("CT1@10.0.0.21",), receivers=receivers)
     written = configuration(Settings(orthanc=orthanc), tmp_path)["DicomModalities"]
     assert (written["PACS"]["AET"], written["PACS"]["Host"], written["PACS"]["Port"]) == ("PACS1", "10.0.0.5", 104)
@@ -60,10 +62,40 @@ def test_a_receiver_may_be_sent_to_by_its_name_and_may_send_only_where_it_is_a_s
     assert written["CT"]["AllowFind"] is False
 
 
-def test_a_script_of_the_site_is_loaded_after_our_own_and_one_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("receiver", ["CT=CT1@10.9.9.9:104", "CT=ct1@10.9.9.9:104", "A=SCANNER@10.9.9.9:104"])
+def test_a_receiver_that_would_shut_out_a_sender_stops_the_start(receiver: str, tmp_path: Path) -> None:
+    orthanc = OrthancSettings(senders=("CT1@10.0.0.21",), receivers=(receiver,))
+    with pytest.raises(SettingsError, match="could no longer"):
+        configuration(Settings(orthanc=orthanc), tmp_path)
+
+
+@pytest.mark.end_to_end
+def test_who_is_sender_and_receiver_may_send_and_who_is_receiver_alone_may_not(tmp_path: Path) -> None:
+    settings = with_free_ports(Settings(), tmp_path)
+    receivers = tuple(f"A-{title}={title}@127.0.0.1:104" for title in ("SCANNER", "ARCHIVE"))
+    settings = settings.model_copy(update={"orthanc": settings.orthanc.model_copy(update={"receivers": receivers})})
+    with OrthancProcess(settings, tmp_path, doorbell=False) as running:
+        assert send(small_series(tmp_path / "ct", 1), running.settings.orthanc) == 1
+        receiver = AE(ae_title="ARCHIVE")
+        receiver.add_requested_context(CTImageStorage)
+        association = receiver.associate("127.0.0.1", running.dicom_port, ae_title=running.aet)
+        try:
+            sent = association.send_c_store(dcmread(small_series(tmp_path / "other", 1)[0]))
+        except RuntimeError:  # it was not even let in
+            sent = None
+        finally:
+            association.abort()
+        assert not sent or sent.Status != 0
+        with running.client() as client:
+            assert len(client.get("/instances").json()) == 1
+
+
+def test_a_script_of_the_site_is_loaded_before_our_own_and_one_that_is_not_there_stops_the_start(
+    tmp_path: Path,
+) -> None:
     script = tmp_path / "site.lua"
     settings = Settings(orthanc=OrthancSettings(scripts=(script,)))
-    assert configuration(settings, tmp_path)["LuaScripts"] == [str(TRUSTED_HOSTS), str(script)]
+    assert configuration(settings, tmp_path)["LuaScripts"] == [str(script), str(TRUSTED_HOSTS)]
     with pytest.raises(SettingsError, match=r"orthanc\.scripts: .*site\.lua is not there"):
         OrthancProcess(settings, tmp_path).prepare()
 

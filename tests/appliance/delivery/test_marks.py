@@ -13,15 +13,16 @@ import httpx
 import pytest
 from pydicom.uid import MRImageStorage, generate_uid
 
-from appliance.delivery.marks import METADATA, NAME, Call, mark, most_urgent
+from appliance.delivery.marks import METADATA, NAME, AnswerState, Marks, mark, most_urgent
 from appliance.errors import UnavailableError
+from appliance.ledger.records import Job
 from appliance.ledger.states import JobState
-from appliance.orthanc import OrthancError
+from appliance.orthanc import OrthancError, TurnedDownError
 from appliance.settings import FindingSettings, Settings
 from deploy.local.orthanc import template
 from tests.appliance.bench import Bench, exposition
 from tests.appliance.intake.desk import Desk
-from tests.appliance.stand_in import head_series
+from tests.appliance.stand_in import StandInRoom, head_series
 
 
 @pytest.fixture
@@ -131,13 +132,81 @@ def test_a_refusal_after_an_answer_leaves_the_answer_on_the_study(bench: Bench, 
     files = head_series(study, 20)
     bench.send(*files[:14])
     bench.worker.work()
+    answered = of_study(bench, study)
     bench.send(*files[14:])
     bench.detector.conduct = poisoned
     for _ in range(bench.desk.settings.intake.poison_tries):
         bench.worker.work()
         bench.desk.clock.now += 400
     assert bench.job(study).state is JobState.REFUSED
-    assert of_study(bench, study)["answer"] == "present"
+    assert of_study(bench, study) == answered
+
+
+def two_series(bench: Bench, study: str) -> tuple[list[bytes], Job, Job]:
+    """Answer a study of two series, then the series that was not read, because somebody asks; return files and jobs."""
+    files = [one for _ in range(2) for one in head_series(study, series=str(generate_uid()))]
+    ids = bench.send(*files)
+    bench.worker.work()
+    own = bench.job(study)
+    other = next(one for one in ids if series_uid(bench, one) != own.answered_series)
+    return files, own, bench.ask(study, other)
+
+
+def series_uid(bench: Bench, instance: str) -> str:
+    return bench.desk.orthanc.series(bench.desk.orthanc.series_of_instance(instance)).uid
+
+
+def test_of_two_answers_that_stand_each_report_bears_its_own(bench: Bench, study: str) -> None:
+    _, own, asked = two_series(bench, study)
+    assert [own.state, asked.state] == [JobState.DONE, JobState.DONE]
+    assert of_study(bench, study)["job"] == asked.id  # both say present: the newer one
+    reports = {
+        result.orthanc_series: job.id
+        for job in (own, asked)
+        for result in bench.desk.ledger.jobs.results(job.id)
+        if result.kind == "sr"
+    }
+    assert {borne(bench, f"series/{series}")["job"] for series in reports} == set(reports.values())
+
+
+def test_an_answer_whose_report_orthanc_lost_marks_nothing(bench: Bench, study: str) -> None:
+    files, *_ = two_series(bench, study)
+    bench.desk.delete_study(bench.job(study).orthanc_study)
+    bench.send(*files[:2])
+    bench.desk.wait(bench.desk.settings.intake.incomplete_s + 1)
+    bench.worker.work()
+    assert bench.job(study).state is JobState.REFUSED
+    marked = of_study(bench, study)
+    assert (marked["answer"], marked["job"]) == ("unread", bench.job(study).id)
+    assert series_numbers(bench, marked) == {"refusal": "9005"}
+
+
+def test_an_answer_that_another_worker_gave_meanwhile_is_seen_in_the_end(
+    bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing = Marks._standing
+    blind = [True]
+    monkeypatch.setattr(Marks, "_standing", lambda marks, job: [] if blind[0] else standing(marks, job))
+    finish = bench.desk.ledger.jobs.finish
+
+    def finish_and_see(*arguments: Any) -> Any:
+        blind[0] = False
+        return finish(*arguments)
+
+    files = [one for _ in range(2) for one in head_series(study, series=str(generate_uid()))]
+    ids = bench.send(*files)
+    bench.worker.work()
+    own = bench.job(study)
+    other = next(one for one in ids if series_uid(bench, one) != own.answered_series)
+    blind[0] = True
+    monkeypatch.setattr(bench.desk.ledger.jobs, "finish", finish_and_see)
+    bench.room = StandInRoom(
+        bench.desk.settings.model_copy(update={"finding": FindingSettings(threshold=0.95)}), bench.detector
+    )
+    bench.worker = bench.another("worker")
+    asked = bench.ask(study, other)
+    assert asked.answer["present"] is False
+    assert of_study(bench, study)["job"] == own.id
 
 
 def test_the_mark_of_the_study_is_written_once_however_often_the_try_is_made(
@@ -166,10 +235,11 @@ def test_the_mark_of_the_study_is_written_once_however_often_the_try_is_made(
     assert [resource.partition("/")[0] for resource in written].count("studies") == 1
 
 
+@pytest.mark.parametrize("fault", [OrthancError("no such metadata", 400), TurnedDownError("forbidden", 403)])
 def test_an_orthanc_that_is_away_is_asked_again_and_one_that_takes_no_mark_keeps_the_answer(
-    bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
-    faults: list[Exception] = [UnavailableError("away"), OrthancError("no such metadata", 400)]
+    faults: list[Exception] = [UnavailableError("away"), fault]
 
     def fail(*_: Any) -> None:
         raise faults.pop(0)
@@ -186,15 +256,15 @@ def test_an_orthanc_that_is_away_is_asked_again_and_one_that_takes_no_mark_keeps
 
 def test_a_study_bears_its_most_urgent_answer() -> None:
     answers = [
-        {"answer": Call.PRESENT, "job": 3},
-        {"answer": Call.ABSENT, "job": 5},
-        {"answer": Call.UNDETERMINED, "job": 6},
-        {"answer": Call.UNREAD, "job": 7},
+        {"answer": AnswerState.PRESENT, "job": 3},
+        {"answer": AnswerState.ABSENT, "job": 5},
+        {"answer": AnswerState.UNDETERMINED, "job": 6},
+        {"answer": AnswerState.UNREAD, "job": 7},
     ]
     assert most_urgent(answers)["job"] == 3
     assert most_urgent(answers[1:])["job"] == 6
     assert most_urgent([answers[1], answers[3]])["job"] == 5
-    assert most_urgent([{"answer": Call.ABSENT, "job": 8}, answers[1]])["job"] == 8
+    assert most_urgent([{"answer": AnswerState.ABSENT, "job": 8}, answers[1]])["job"] == 8
 
 
 def test_volumes_are_summed_by_type() -> None:
