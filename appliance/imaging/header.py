@@ -14,6 +14,7 @@ from datetime import date
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
+from pydicom.uid import UID
 
 LARGEST = 1e9
 """No length, number or HU in a CT header is larger; what is larger is nonsense and would overflow on its way."""
@@ -78,3 +79,9 @@ def acquired_at(header: Dataset) -> float | None:
     except ValueError:  # no date, or not one: the clock alone still tells two phases of one day apart
         days = 0
     return 86400.0 * days + seconds
+
+
+def frame_of_reference(header: Dataset) -> str:
+    """Return the UID of a header's frame of reference; empty where it has none, several, or what is no UID."""
+    told = header.get("FrameOfReferenceUID")
+    return str(told) if isinstance(told, UID) and told.is_valid else ""

@@ -22,6 +22,7 @@ from pydicom.uid import SegmentationStorage
 from pydicom.valuerep import DSfloat
 
 from appliance.findings.finding import Finding, Lesion
+from appliance.imaging.header import frame_of_reference
 from appliance.imaging.volume import Volume
 from appliance.results import codes, kinds
 from appliance.results.colours import COLOURS
@@ -98,7 +99,7 @@ def _plane(volume: Volume, index: int) -> Dataset:
     if len(intervals) and np.ptp(intervals) < EVEN_WITHIN_MM:
         plane.SpacingBetweenSlices = DSfloat(round(float(intervals.mean()), 4), auto_format=True)
     # Type 1, and yet some scanners leave it out; without it a viewer could not lay the mask over the scan.
-    frames = [header.FrameOfReferenceUID for header in volume.headers if header.get("FrameOfReferenceUID")]
+    frames = [uid for header in volume.headers if (uid := frame_of_reference(header))]
     plane.FrameOfReferenceUID = frames[0] if frames else name_uid(f"frame of {volume.series_uid}")
     plane.PositionReferenceIndicator = first.get("PositionReferenceIndicator", "")
     for empty in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"):

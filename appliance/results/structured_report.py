@@ -21,6 +21,7 @@ from appliance import __version__
 from appliance.coverage.coverage import Coverage
 from appliance.findings.finding import Finding, Lesion
 from appliance.imaging.flaws import Flaw
+from appliance.imaging.header import frame_of_reference
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity
 from appliance.reading.lesions import Criteria
@@ -170,8 +171,8 @@ class _Tree:
         """TID 1600, key slices alone: descriptors of every slice would cost seconds."""
         first = self.volume.headers[0]
         described = [items.code(codes.MODALITY, codes.COMPUTED_TOMOGRAPHY, Relation.ACQUIRED)]
-        if first.get("FrameOfReferenceUID"):
-            described.append(items.uid(codes.FRAME_OF_REFERENCE_UID, str(first.FrameOfReferenceUID), Relation.ACQUIRED))
+        if frame := frame_of_reference(first):
+            described.append(items.uid(codes.FRAME_OF_REFERENCE_UID, frame, Relation.ACQUIRED))
         images = [self._source_image(codes.SOURCE, index) for index in key_slices]
         return items.container(codes.IMAGE_LIBRARY, [items.container(codes.IMAGE_LIBRARY_GROUP, [*described, *images])])
 
