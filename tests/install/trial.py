@@ -277,7 +277,8 @@ class Trial:
         _require((layout.state / "ledger.sqlite").exists(), "the ledger is gone")
         _require(any(layout.archive.iterdir()), "the archive is gone")
         listening = self.machine.run("sh", "-c", "cat /proc/net/tcp /proc/net/tcp6").stdout
-        taken = [port for port in (4243, 8043, 8044, 8400, 8401) if f":{port:04X} 0" in listening]
+        # 0A is LISTEN; connections that have just ended are in the table too.
+        taken = [p for p in (4243, 8043, 8044, 8400, 8401) if re.search(rf":{p:04X} \S+ 0A ", listening)]
         _require(not taken, f"ports are still taken: {taken}")
         self.put(bundle)
         self.installer("--offline", f"/root/{bundle.name}")
