@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
+from appliance.imaging.header import number
 from appliance.imaging.pixels import AIR_HU
 from appliance.imaging.skull import Enclosed, blocks, measure_enclosed, slices_to_look_at
 from appliance.imaging.volume import Volume
@@ -49,13 +50,17 @@ _AIR_IF_THIN_HU = -992
 _GAS_BELOW_HU = -300
 _MUCH_GAS = 0.15
 _AIR_MOST_HU = -850
-# Where no air can be measured (masked, clipped, outside the field of view), fat tells the scale: in heads of 51 seeds
-# its quarter least dense lies 94 to 147 HU below the upper quartile of brain; 1.5 times that is 141 to 220. What comes
-# of it is in docs/quality.md. What is less dense than `_FAT_HU` is foam of a holder.
+# Where no air can be measured (masked, clipped, outside the field of view), fat tells the scale: in simulated heads of
+# 51 seeds its quarter least dense lies 94 to 147 HU below the upper quartile of brain; 1.5 times that is 141 to 220. At
+# a low voltage fat is less dense (about -130 HU at 80 kVp) and brain denser; so may they be where a header states none.
+# What comes of it is in docs/quality.md. What is less dense than `_FAT_HU` is foam of a holder; some foam is not.
 _FAT_HU = (-245, -25)
 _FAT_FLAT_HU = 30
+_FAT_SPREAD_HU = 30
 _LEAST_FAT_BLOCKS = 400
-_FAT_BELOW_BRAIN_MOST_HU = 155
+_FAT_BELOW_BRAIN_MOST_HU = 170
+_FAT_BELOW_BRAIN_AT_LOW_KVP_HU = 195
+_LOW_KVP = 110
 _STEP = 4
 _BEFORE, _SAME, _AFTER = slice(None, -2), slice(1, -1), slice(2, None)
 _OPPOSITE = (
@@ -114,7 +119,7 @@ def check(volume: Volume) -> Enclosed:
             f"{inside.upper_hu:.0f} HU, which no brain has: the values do not look like HU",
         )
     below = _fat_below_brain_hu(volume, inside) if air_hu is None else None
-    if below is not None and below > _FAT_BELOW_BRAIN_MOST_HU:
+    if below is not None and below > _fat_below_brain_most_hu(volume):
         raise refusal(
             RefusalCode.IMPLAUSIBLE_HU,
             f"fat is {below:.0f} HU less dense than brain, more than in any head: the values do not look like HU",
@@ -125,7 +130,8 @@ def check(volume: Volume) -> Enclosed:
 def _fat_below_brain_hu(volume: Volume, inside: Enclosed) -> float | None:
     """Return how far fat lies below brain, HU; None where too little fat is shown to say.
 
-    Blocks of 1.6 mm count that differ little from two opposite neighbours: at the edge of air they do not.
+    Blocks of 1.6 mm count that differ little from two opposite neighbours: at the edge of air they do not. Of fat alone
+    the quarter least dense lies close to the median; where it does not, it is foam of a holder, and the median tells.
     """
     low, high = _FAT_HU
     found = []
@@ -138,7 +144,16 @@ def _fat_below_brain_hu(volume: Volume, inside: Enclosed) -> float | None:
             )
         found.append(plane[fat & flat])
     values = np.concatenate(found)
-    return None if values.size < _LEAST_FAT_BLOCKS else inside.upper_hu - float(np.percentile(values, 25))
+    if values.size < _LEAST_FAT_BLOCKS:
+        return None
+    lower, median = np.percentile(values, (25, 50))
+    return inside.upper_hu - float(max(lower, median - _FAT_SPREAD_HU))
+
+
+def _fat_below_brain_most_hu(volume: Volume) -> float:
+    """Return how far fat may lie below brain at the tube voltage that the first header states, HU."""
+    kvp = number(volume.headers[0], "KVP")
+    return _FAT_BELOW_BRAIN_AT_LOW_KVP_HU if kvp is None or kvp < _LOW_KVP else _FAT_BELOW_BRAIN_MOST_HU
 
 
 def _air_hu(measured: NDArray[np.int16]) -> float | None:

@@ -24,11 +24,11 @@ MADE = made_volume().hu
 MADE_MM = 2.4
 
 
-def volume(hu: NDArray[np.integer], pixel_mm: float = 7.0) -> Volume:
+def volume(hu: NDArray[np.integer], pixel_mm: float = 7.0, kvp: object = 120) -> Volume:
     headers = []
     for z in range(len(hu)):
         header = Dataset()
-        header.SOPInstanceUID, header.SeriesInstanceUID = f"1.2.{z}", "1.2"
+        header.SOPInstanceUID, header.SeriesInstanceUID, header.KVP = f"1.2.{z}", "1.2", kvp
         headers.append(header)
     return Volume(hu.astype(np.int16), (pixel_mm, pixel_mm), np.arange(len(hu)) * 5.0, Turn(), tuple(headers))
 
@@ -114,6 +114,17 @@ def with_fat(hu: NDArray[np.integer], fat_hu: int = -100) -> NDArray[np.integer]
     return np.where((hu > -500) & ~closed, hu - 20 + fat_hu, hu)
 
 
+def on_foam(hu: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Return the volume with a holder of foam behind it, of -165 HU."""
+    behind = np.arange(hu.shape[1])[:, None] >= hu.shape[1] * 0.95
+    return np.where((hu < -500) & behind, -165, hu)
+
+
+def masked(hu: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Return the volume with padding for the air around it."""
+    return np.where(hu < -500, AIR_HU, hu)
+
+
 HEADS = {
     "as it is": (MADE, MADE_MM),
     "newborn": (MADE, MADE_MM * 0.5),
@@ -128,6 +139,7 @@ HEADS = {
     "with air that a scanner shows as -1020": (np.where(MADE < -500, -1020, MADE), MADE_MM),
     "with fat, and the air around it masked": (np.where(MADE < -500, AIR_HU, with_fat(MADE)), MADE_MM),
     "with thin fat, and the air around it masked": (np.where(MADE < -500, AIR_HU, with_fat(MADE, -115)), MADE_MM),
+    "with fat, in a holder of foam, and the air around it masked": (masked(on_foam(with_fat(MADE, -90))), MADE_MM),
     "in a field of view within it": (MADE[:, 8:-8, 16:-16], MADE_MM),
     "with the neck below it": (np.concatenate([np.where(MADE > 150, 50, MADE)[:1].repeat(20, 0), MADE]), MADE_MM),
 }
@@ -193,6 +205,24 @@ def test_fat_tells_a_wrong_slope_where_no_air_can_be_measured(slope: float) -> N
     hu = np.maximum(with_fat(thin) * slope, AIR_HU)
     with pytest.raises(RefusedError, match="fat is"):
         check(volume(hu, MADE_MM))
+
+
+@pytest.mark.parametrize("kvp", [80, 100, None, ""], ids=["80 kVp", "100 kVp", "none stated", "an empty one"])
+def test_a_head_at_low_voltage_is_read_whose_air_is_masked(kvp: object) -> None:
+    """Fat of -131 HU and brain of 44 HU, which are 175 HU apart."""
+    dense = np.where((MADE > 20) & (MADE < 60), 44, MADE)
+    check(volume(np.where(MADE < -500, AIR_HU, with_fat(dense, -131)), MADE_MM, kvp))
+
+
+def test_fat_tells_a_wrong_slope_at_low_voltage_too() -> None:
+    thin = np.where((MADE > 20) & (MADE < 60), MADE - 10, MADE)
+    with pytest.raises(RefusedError, match="fat is"):
+        check(volume(np.maximum(with_fat(thin, -130) * 1.5, AIR_HU), MADE_MM, 80))
+
+
+def test_fat_and_brain_at_the_usual_voltage_are_read_at_the_edge_of_what_patients_have() -> None:
+    dense = np.where((MADE > 20) & (MADE < 60), 44, MADE)
+    check(volume(np.where(MADE < -500, AIR_HU, with_fat(dense, -118)), MADE_MM, 120))
 
 
 def test_padding_does_not_pass_for_the_air_of_an_image_without_its_intercept() -> None:
