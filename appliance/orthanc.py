@@ -17,8 +17,8 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -94,7 +94,7 @@ class HeldSeries:
     """A series that Orthanc holds; `last_update` is Unix time.
 
     `modality` is what the first instance that came said, empty when it said nothing: of a series in which there are
-    several kinds of object it does not tell.
+    several kinds of object it does not tell. So it is with `tags`, Orthanc's main DICOM tags of the series by keyword.
     """
 
     id: str
@@ -103,15 +103,17 @@ class HeldSeries:
     modality: str
     instances: tuple[str, ...]
     last_update: float
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class HeldStudy:
-    """A study that Orthanc holds."""
+    """A study that Orthanc holds; `tags` are its main DICOM tags by keyword, as the first instance that came said."""
 
     id: str
     uid: str
     series: tuple[str, ...]
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -222,12 +224,14 @@ class Orthanc:
             tags.get("Modality", ""),
             tuple(held["Instances"]),
             orthanc_time(held.get("LastUpdate", "")),
+            tags,
         )
 
     def study(self, identifier: str) -> HeldStudy:
         """Return one study with its series."""
         held = self._ask(lambda: self._client.get_studies_id(identifier))
-        return HeldStudy(held["ID"], held["MainDicomTags"].get("StudyInstanceUID", ""), tuple(held["Series"]))
+        tags = held["MainDicomTags"]
+        return HeldStudy(held["ID"], tags.get("StudyInstanceUID", ""), tuple(held["Series"]), tags)
 
     def series_of_instance(self, identifier: str) -> str:
         """Return the identifier of the series that an instance belongs to."""

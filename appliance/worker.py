@@ -382,6 +382,8 @@ class Worker:
     def _try_apart(self, job: Job) -> None:
         listed = self._snapshots.listed(job.orthanc_study, job.orthanc_series)
         self._trial.run(job.study_uid, listed.to_read, job.left_out)
+        if not job.requested and not job.left_out:  # all of it was read
+            self._ledger.studies.clear(job.orthanc_study)
 
     def _pause_s(self, job: Job) -> float:
         longest = self._settings.intake.retry_longest_s

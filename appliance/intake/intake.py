@@ -6,22 +6,25 @@ One turn of its loop takes in what came, fetches a few headers ahead, and attend
 waits for the doorbell, the next deadline or the next look at the change log, whichever is first. A study is judged
 while its quiet time runs, so that nothing but the decision is left when it ends.
 
-Judging means looking at images, and an image may end the process that looks at it. So the ledger is told of a study
-before the first of its images is looked at; one in whose middle the service has ended more than once is not looked at
-here any more: its job says so, and a worker has it read in a process of its own first (`trial`).
+Judging means looking at images, and an image may end the process that looks at it. So the ledger is told before a
+study's images are looked at and after, one study at a time; one in whose middle the service has ended more than once is
+not looked at here any more: its job says so, and a worker has it read in a process of its own first (`trial`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Final
 
 import structlog
+from pydicom import Dataset
 
 from appliance.ahead import ReadingAhead
 from appliance.coverage.ends import ends_of
@@ -55,11 +58,12 @@ _LOOKED_UP_A_TURN: Final = 500
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A study judged ahead; it holds as long as no instance came since `quiet_from`."""
+    """A study judged ahead; it holds as long as no instance came since `quiet_from`. `headers` tell its priority."""
 
     quiet_from: float
     snapshot: Snapshot | None
     verdict: Verdict
+    headers: tuple[Dataset, ...] = ()
 
 
 @dataclass
@@ -97,7 +101,7 @@ class Intake:
         self._when_idle = when_idle
         self._owner = owner
         self._counted_deaths = False
-        self._deaths: dict[str, int] = {}
+        self._looked_at = ""
         self._got_on_at: float | None = None
         self._settings = settings
         self._orthanc = orthanc
@@ -158,6 +162,7 @@ class Intake:
                     "the service ended while it looked at a study", study=study.uid, deaths=study.deaths + 1
                 )
             self._counted_deaths = True
+        self._look_away()  # from what the last turn broke off at
         self._hear()
         if not self._connected:
             self._feed.connect()
@@ -279,24 +284,33 @@ class Intake:
         self._paces.forget(study)
         self._first_seen.pop(study, None)
         self._came.discard(study)
-        self._deaths.pop(study, None)
 
-    def _may_look_at(self, study: str) -> bool:
-        """Tell the ledger that a study is looked at, once; return whether it may be, in this process."""
+    def _get_on(self) -> None:
         if self._got_on_at is not None:
             self._got_on_at = time.monotonic()
-        if study not in self._deaths:
-            self._deaths[study] = self._ledger.studies.look(study, self._owner)
-        return self._deaths[study] < MOST_DEATHS
+
+    def _may_look_at(self, study: str) -> bool:
+        """Tell the ledger that this study is looked at, and no other; return whether it may be, in this process."""
+        self._get_on()
+        self._look_away()
+        self._looked_at = study
+        return self._ledger.studies.look(study, self._owner) < MOST_DEATHS
+
+    def _look_away(self) -> None:
+        """Tell the ledger that no study is looked at: should the service end now, it was none's doing."""
+        if self._looked_at:
+            self._ledger.studies.look_away(self._looked_at, self._owner)
+            self._looked_at = ""
 
     def _fetch_ahead(self) -> None:
-        for _ in range(min(_FETCHED_A_TURN, len(self._to_fetch))):
-            study, instance = self._to_fetch.popleft()
-            try:
-                if self._may_look_at(study):
-                    self._headers.of(instance)
-            except (RefusedError, NotThereError, UnavailableError):
-                continue  # it is met again when the study is judged
+        batch = [self._to_fetch.popleft() for _ in range(min(_FETCHED_A_TURN, len(self._to_fetch)))]
+        for study, of_study in groupby(sorted(batch, key=itemgetter(0)), itemgetter(0)):
+            if self._may_look_at(study):
+                for _, instance in of_study:
+                    self._get_on()
+                    with contextlib.suppress(RefusedError, NotThereError, UnavailableError):
+                        self._headers.of(instance)  # what fails is met again when the study is judged
+            self._look_away()
 
     def _attend(self) -> float:
         """Decide the studies that are due; return how long it is until the next one is, s."""
@@ -351,10 +365,11 @@ class Intake:
     def _prepare(self, study: FollowedStudy) -> _Prepared | None:
         """Judge a study ahead and keep the verdict; None when the study is gone."""
         snapshot = None
+        may_look = self._may_look_at(study.id)
         try:
-            if not self._may_look_at(study.id):
+            if not may_look:
                 return self._prepare_unseen(study)
-            snapshot = self._snapshots.of(study.id)
+            snapshot = self._snapshots.of(study.id, get_on=self._get_on)
             verdict = judge(snapshot, self._standing_jobs(study.id), self._settings.selection, self._missing_ends)
         except NotThereError:
             self._delete(study.id)
@@ -365,22 +380,25 @@ class Intake:
                 self._orthanc.system()  # when that does not answer either, every study waits and not only this one
             self._log.error("study cannot be judged", study=study.uid, error=describe(error))
             verdict = Verdict(NewJob(snapshot.instance_set if snapshot else "", ""))
+        self._look_away()
         # One that came in an earlier life of the service may have ended that: no need to try again so soon.
         is_whole = verdict.new is not None and not verdict.wait and not verdict.new.left_out
         if snapshot is not None and is_whole and study.id in self._came:
             self._ahead.offer(snapshot)
-        prepared = self._prepared[study.id] = _Prepared(study.quiet_from, snapshot, verdict)
+        headers = self._noted(study.id) if snapshot is None else tuple(one.header for one in snapshot.instances)
+        prepared = self._prepared[study.id] = _Prepared(study.quiet_from, snapshot, verdict, headers)
         return prepared
 
     def _prepare_unseen(self, study: FollowedStudy) -> _Prepared:
         """Have a study that was there when the service ended answered without a look at it, unless it was already."""
-        instance_set = self._snapshots.listed(study.id).instance_set
+        self._look_away()
+        listed = self._snapshots.listed(study.id)
         is_answered = any(
-            job.instance_set == instance_set and job.state is not JobState.WITHDRAWN and not job.requested
+            job.instance_set == listed.instance_set and job.state is not JobState.WITHDRAWN and not job.requested
             for job in self._standing_jobs(study.id)
         )
-        verdict = Verdict(None if is_answered else NewJob(instance_set, ""))
-        prepared = self._prepared[study.id] = _Prepared(study.quiet_from, None, verdict)
+        verdict = Verdict(None if is_answered else NewJob(listed.instance_set, ""))
+        prepared = self._prepared[study.id] = _Prepared(study.quiet_from, None, verdict, listed.headers)
         self._log.warning("not looked at: the service ended in its middle", study=study.uid, deaths=study.deaths)
         return prepared
 
@@ -392,10 +410,21 @@ class Intake:
         if spaces:  # the other slices may be on their way
             return (spaces,)
         try:
-            ends = ends_of(stack, self._snapshots.file)
+            ends = ends_of(stack, self._file)
         except NotThereError:  # deleted while we looked: the worker meets it too
             return ()
         return () if ends is None else ends.missing(stack.geometry.extent_mm)
+
+    def _noted(self, study: str) -> tuple[Dataset, ...]:
+        """Return what Orthanc itself noted of a study; nothing where it does not tell."""
+        try:
+            return self._snapshots.listed(study).headers
+        except (OrthancError, UnavailableError):
+            return ()
+
+    def _file(self, instance: str) -> bytes:
+        self._get_on()
+        return self._snapshots.file(instance)
 
     def _standing_jobs(self, study: str) -> list[Job]:
         """Return the study's jobs that stand: not those whose answer, or whose source, was deleted from Orthanc."""
@@ -428,19 +457,15 @@ class Intake:
         if verdict.new is not None and verdict.wait and study.state is StudyState.RECEIVING:
             if self._ledger.studies.miss(study, verdict.why, verdict.refusals):
                 self._log.info("study is not complete", study=study.uid, why=verdict.why)
-                self._deaths.pop(study.id, None)
             return False
         new = verdict.new
         if new is not None:
-            new = replace(new, deaths=self._deaths.get(study.id, 0))
-        if new is not None and prepared.snapshot is not None:
-            headers = [instance.header for instance in prepared.snapshot.instances]
-            new = replace(new, priority=priority(headers, study.last_instance_at, self._settings.priority))
+            urgency = priority(prepared.headers, study.last_instance_at, self._settings.priority)
+            new = replace(new, priority=urgency, deaths=study.deaths)
         if new is not None and not has_room and not self._room.is_in(study):
             self._room.postpone(study, new.priority)
             self._prepared.pop(study.id, None)  # its headers would fill the memory with those of all that wait
             self._ahead.withdraw(study.id)
-            self._deaths.pop(study.id, None)
             return False
         job = self._ledger.studies.decide(study, new)
         self._forget(study.id)

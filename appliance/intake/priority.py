@@ -8,11 +8,13 @@ The words that mark an emergency are the site's (`priority.urgent`): its scanner
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
+from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from appliance.imaging.header import text
 from appliance.ledger.records import OLD, ROUTINE, URGENT
@@ -33,6 +35,7 @@ LOOKED_AT: Final = (
     "StationName",
 )
 """Attributes in which an emergency may be told."""
+_DATES: Final = ("AcquisitionDateTime", "AcquisitionDate", "StudyDate")
 
 
 def priority(headers: Iterable[Dataset], received_at: float, settings: PrioritySettings) -> int:
@@ -47,13 +50,23 @@ def priority(headers: Iterable[Dataset], received_at: float, settings: PriorityS
     return URGENT if any(_names_an_emergency(header, settings.urgent) for header in known) else ROUTINE
 
 
+def header_of(tags: Mapping[str, str]) -> Dataset:
+    """Return what Orthanc noted of a study or series, by keyword, as a header that `priority` can look at."""
+    header = Dataset()
+    for keyword in (*LOOKED_AT, *_DATES):
+        tag = tag_for_keyword(keyword)
+        if tag is not None and keyword in tags:
+            header.add(DataElement(tag, dictionary_VR(tag), tags[keyword], validation_mode=IGNORE))
+    return header
+
+
 def _names_an_emergency(header: Dataset, words: Iterable[str]) -> bool:
     told = " ".join(text(header, keyword) for keyword in LOOKED_AT).casefold()
     return any(re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", told) for word in words)
 
 
 def _scanned_on(header: Dataset) -> date | None:
-    for keyword in ("AcquisitionDateTime", "AcquisitionDate", "StudyDate"):
+    for keyword in _DATES:
         day = text(header, keyword)[:8]
         try:
             return datetime.strptime(day, "%Y%m%d").date()

@@ -5,17 +5,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from pydicom import Dataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.instances import Instance
 from appliance.intake.files import Files
 from appliance.intake.headers import Headers
+from appliance.intake.priority import header_of
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Origin
 from appliance.orthanc import HeldSeries, NotThereError, Orthanc
@@ -47,10 +49,14 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Listed:
-    """A study at one moment, none of whose images was looked at: which would be, and its `instance_set`."""
+    """A study at one moment, none of whose images was looked at: which would be, and its `instance_set`.
+
+    `headers` hold what Orthanc itself noted of the study and of each series, as far as `priority` looks at it.
+    """
 
     to_read: tuple[str, ...]
     instance_set: str
+    headers: tuple[Dataset, ...]
 
 
 class Snapshots:
@@ -64,9 +70,10 @@ class Snapshots:
         self._ledger = ledger
         self._sop_class = lru_cache(_CLASSES_REMEMBERED)(orthanc.sop_class_uid)
 
-    def of(self, study: str, only_series: str = "") -> Snapshot:
+    def of(self, study: str, only_series: str = "", get_on: Callable[[], None] = lambda: None) -> Snapshot:
         """Return what Orthanc holds of a study, or of one series of it, without our own results.
 
+        Calls `get_on` before each image: a slow Orthanc is no standstill.
         Raises `NotThereError` when there is no such study or nothing in it, `UnavailableError` as `Orthanc` does.
         """
         held = self._orthanc.study(study)
@@ -81,6 +88,7 @@ class Snapshots:
                 if series.modality == _CT and not self.is_read(series):
                     refusals.append(self._too_large(series))
                 for instance in to_read:
+                    get_on()
                     try:
                         instances.append(self._headers.of(instance))
                     except RefusedError as error:
@@ -96,15 +104,18 @@ class Snapshots:
         """Return what `of` would look at, without a look at any image. Raises what `of` does."""
         names: list[str] = []
         to_read: list[str] = []
-        for series in self._from_outside(self._orthanc.study(study).series, only_series):
+        held = self._orthanc.study(study)
+        headers: list[Dataset] = []
+        for series in self._from_outside(held.series, only_series):
             try:
                 to_read += self._to_read(series)
                 names += series.instances
+                headers.append(header_of({**held.tags, **series.tags}))
             except NotThereError:
                 continue
         if not names:
             raise NotThereError("the study holds nothing any more")
-        return Listed(tuple(to_read), _digest(names))
+        return Listed(tuple(to_read), _digest(names), tuple(headers))
 
     def _from_outside(self, series_there: Iterable[str], only_series: str) -> Iterator[HeldSeries]:
         """Yield the series of a study, or the one, that are not results of an appliance."""

@@ -106,7 +106,8 @@ class FollowedStudy:
 
     `since` is when it came into its state, `live` says that it was seen as it came (its turnaround means something),
     `why` what an incomplete study is waiting for. `looker` is the service (`IDENTITY/SESSION`) whose intake is looking
-    at its images, empty for none; `deaths` is how often a service ended while its intake did.
+    at its images right now, empty for none; `deaths` is how often a service ended while its intake did, since a trial
+    last read the study without one.
     """
 
     id: Annotated[str, Kept(String(44), "orthanc_id", primary_key=True)]

@@ -63,8 +63,8 @@ class Studies:
     def look(self, study: str, looker: str) -> int:
         """Record that the service `looker` is about to look at a study's images; return the study's `deaths`.
 
-        The mark stands until the study is decided, found incomplete or postponed. One that is still there when the
-        service has ended tells what it was at.
+        The mark is to stand no longer than the look: one that is still there when the service has ended tells what it
+        was at.
         """
         studies = tables.studies
         with self._database.writing() as connection:
@@ -73,6 +73,20 @@ class Studies:
                 return 0
             connection.execute(update(studies).where(studies.c.orthanc_id == study).values(looker=looker))
             return int(row.deaths)
+
+    def look_away(self, study: str, looker: str) -> None:
+        """Record that the service `looker` looks at a study no more, for now."""
+        studies = tables.studies
+        with self._database.writing() as connection:
+            connection.execute(
+                update(studies).where(studies.c.orthanc_id == study, studies.c.looker == looker).values(looker="")
+            )
+
+    def clear(self, study: str) -> None:
+        """Take a study's `deaths` back: a process that did nothing but read all of it came to no harm."""
+        studies = tables.studies
+        with self._database.writing() as connection:
+            connection.execute(update(studies).where(studies.c.orthanc_id == study).values(deaths=0))
 
     def count_deaths(self, looker: str) -> list[FollowedStudy]:
         """Count a death for each study that an earlier session of the service `looker` was looking at; return them."""

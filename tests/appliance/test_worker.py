@@ -431,6 +431,25 @@ class TestWaiting:
         bench.worker.work()
         assert bench.job(other).state is JobState.DONE
 
+    def test_a_study_that_a_trial_has_read_is_looked_at_again_when_more_of_it_comes(
+        self, bench: Bench, study: str
+    ) -> None:
+        bench.worker = bench.another("worker/0")
+        files = head_series(study, 20)
+        ids = bench.desk.send(*files[:14])
+        bench.desk.take_in()
+        for life in (1, 2):
+            bench.desk.ledger.studies.look(bench.desk.study_of(ids[0]), f"desk/{life}")
+            bench.desk.start_again(f"desk/{life + 1}")
+            bench.desk.take_in()
+        bench.desk.quiet()
+        bench.worker.work()
+        assert (bench.job(study).state, bench.trial.tried) == (JobState.DONE, [14])
+        bench.send(*files[14:])
+        job = bench.job(study)
+        assert (job.state, job.deaths) == (JobState.QUEUED, 0)
+        assert job.chosen_set
+
     def test_no_image_of_such_a_study_is_looked_at_before_it_was_tried(
         self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -6,8 +6,10 @@ import io
 import random
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -776,6 +778,84 @@ class TestDeathsOfTheService:
         desk.quiet()
         assert {job.deaths for job in desk.jobs(decided)} == {0}
 
+    def test_a_bystander_of_deaths_keeps_its_waiting_and_its_urgency(self, desk: Desk, study: str) -> None:
+        files = head_series(study, StudyDescription="CT head STAT", AcquisitionDate="", AcquisitionDateTime="")
+        desk.send(*files[:5], *files[6:])
+        for life in (2, 3, 4):
+            desk.wait(1)  # it is looked at, and the service ends over something else
+            desk.start_again(f"desk/{life}")
+        desk.quiet()
+        (followed,) = desk.ledger.studies.followed()
+        assert (followed.state, followed.deaths) == (StudyState.INCOMPLETE, 0)
+        assert desk.jobs(study) == []
+        desk.wait(desk.settings.intake.incomplete_s)
+        (job,) = desk.jobs(study)
+        assert (job.priority, job.deaths) == (URGENT, 0)
+
+    def test_one_study_at_a_time_is_looked_at_however_many_come_at_once(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = str(generate_uid())
+        desk.send(*(file for pair in zip(head_series(study), head_series(other), strict=True) for file in pair))
+        marked = []
+        of = desk.headers.of
+
+        def note(instance: str) -> Instance:
+            marked.append(tuple(one.uid for one in desk.ledger.studies.followed() if one.looker))
+            found = of(instance)
+            assert marked[-1] == (found.header.StudyInstanceUID,)
+            return found
+
+        monkeypatch.setattr(desk.headers, "of", note)
+        desk.take_in()
+        assert {uid for (uid,) in marked} == {study, other}
+        assert not any(one.looker for one in desk.ledger.studies.followed())
+
+    def test_nothing_is_looked_at_any_more_once_a_turn_has_broken_off(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        desk.send(*head_series(study))
+        desk.take_in()
+
+        def away(*_: object) -> None:
+            raise UnavailableError("Orthanc is away")
+
+        desk.clock.now += 1
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.orthanc, "study", away)
+            patch.setattr(desk.orthanc, "system", away)
+            with pytest.raises(UnavailableError):
+                desk.take_in()
+            patch.setattr(desk.orthanc, "changes", away)
+            with pytest.raises(UnavailableError):
+                desk.intake.turn()
+        (followed,) = desk.ledger.studies.followed()
+        assert not followed.looker
+
+    @pytest.mark.parametrize(("date", "expected"), [("", URGENT), ("19991231", OLD)])
+    def test_a_study_that_is_not_looked_at_has_the_priority_that_orthanc_noted_of_it(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch, date: str, expected: int
+    ) -> None:
+        told = {"StudyDate": date, "AcquisitionDate": "", "AcquisitionDateTime": ""}
+        desk.send(*head_series(study, SeriesDescription="STAT", **told))
+        self.end_while_looking(desk, monkeypatch, 2, "headers")
+        self.end_while_looking(desk, monkeypatch, 3, "headers")
+        desk.quiet()
+        (job,) = desk.jobs(study)
+        assert (job.deaths, job.priority) == (2, expected)
+
+    def test_a_study_of_which_orthanc_gives_no_image_has_the_priority_that_orthanc_noted_of_it(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lost(*_: object) -> None:
+            raise UnavailableError("HTTP 500")
+
+        desk.send(*head_series(study, StudyDescription="CT head STAT"))
+        monkeypatch.setattr(desk.headers, "of", lost)
+        desk.quiet()
+        (job,) = desk.jobs(study)
+        assert job.priority == URGENT
+
     def test_a_service_that_ends_in_order_leaves_no_death(self, desk: Desk, study: str) -> None:
         desk.send(*head_series(study))
         desk.take_in()
@@ -800,6 +880,32 @@ class TestDeathsOfTheService:
         desk.send(files[-1])
         desk.quiet()
         assert len(desk.jobs(study)) == 2
+
+    def test_intake_that_gets_image_after_image_of_a_slow_orthanc_is_not_stuck(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = [0.0]
+        monkeypatch.setattr(intake_module.time, "monotonic", lambda: now[0])
+        stopping, stuck = threading.Event(), []
+
+        def slowly(ask: Callable[[str], Any]) -> Callable[[str], Any]:
+            def asked(instance: str) -> Any:
+                stuck.append(desk.intake.is_stuck())
+                now[0] += desk.settings.ledger.stall_s / 2
+                stopping.set()
+                return ask(instance)
+
+            return asked
+
+        desk.send(*head_series(study))
+        desk.take_in()
+        desk.clock.now += desk.settings.intake.quiet_s + 1
+        monkeypatch.setattr(desk.headers, "of", slowly(desk.headers.of))
+        monkeypatch.setattr(desk.snapshots, "file", slowly(desk.snapshots.file))
+        desk.bell.wake()
+        desk.intake.run(stopping)
+        assert len(stuck) > 14
+        assert not any(stuck)
 
     def test_intake_that_does_not_come_to_the_end_of_a_study_is_stuck(
         self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
