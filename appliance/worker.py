@@ -348,10 +348,10 @@ class Worker:
         for step, ms in timing_ms.items():
             self._metrics.step.labels(step).observe(ms / 1000)
 
-    def _postpone(self, job: Job, error: Exception) -> None:
+    def _postpone(self, job: Job, error: Exception, *, unreported: bool = False) -> None:
         self._metrics.job_postponements.inc()
         next_try = self._clock() + self._pause_s(job)
-        self._ledger.jobs.postpone(job, describe(error), next_try)
+        self._ledger.jobs.postpone(job, describe(error), next_try, unreported=unreported)
         self._log.warning("job waits", error=describe(error), tries=job.tries)
 
     def _record_crash(self, job: Job, error: Exception) -> None:
@@ -368,7 +368,10 @@ class Worker:
         self._metrics.crashes.inc()
         if job.kills + 1 >= _KILLS:
             self._ledger.jobs.note_kill(job, str(error))
-            self._set_aside(replace(job, kills=job.kills + 1), str(error), report=True)
+            try:
+                self._set_aside(replace(job, kills=job.kills + 1), str(error), report=True)
+            except UnavailableError as away:  # no report killed anything: it is made once that can be told
+                self._postpone(job, away, unreported=True)
         else:
             self._ledger.jobs.postpone(job, describe(error), self._clock() + self._pause_s(job), killed=True)
             self._log.error("a study killed the process that read it", error=describe(error), tries=job.tries)

@@ -123,8 +123,19 @@ class Jobs:
                 .values(next_try=0.0)
             )
 
-    def postpone(self, job: Job, why: str, next_try: float, crashed: bool = False, killed: bool = False) -> None:
-        """Make a job wait until `next_try`; `crashed` and `killed` count towards setting it aside."""
+    def postpone(
+        self,
+        job: Job,
+        why: str,
+        next_try: float,
+        crashed: bool = False,
+        killed: bool = False,
+        unreported: bool = False,
+    ) -> None:
+        """Make a job wait until `next_try`; `crashed` and `killed` count towards setting it aside.
+
+        `unreported` takes back the kill that was noted in this try: it could not be told of, and is to be seen again.
+        """
         with self._database.writing() as connection:
             self._move(
                 connection,
@@ -134,7 +145,7 @@ class Jobs:
                 error=why,
                 next_try=next_try,
                 crashes=tables.jobs.c.crashes + int(crashed),
-                kills=tables.jobs.c.kills + int(killed),
+                kills=tables.jobs.c.kills + int(killed) - int(unreported),
             )
 
     def note_kill(self, job: Job, why: str) -> None:

@@ -494,6 +494,33 @@ class TestWaiting:
         assert "SIGSEGV, 2 times" in job.refusals[0]["reason"]
         assert not job.sr_uid
 
+    def test_an_orthanc_that_is_away_while_such_a_study_is_reported_changes_nothing_of_the_evidence(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.worker = bench.another("worker/0")
+        bench.send(*head_series(study))
+        self.die(bench, 1)
+        self.die(bench, 2)
+        bench.trial.faults = [KillsReaderError("it died by SIGSEGV")] * 4
+        bench.worker.work()
+        away = UnavailableError("Orthanc does not answer")
+        for _ in range(2):
+            bench.desk.clock.now += 400
+            with monkeypatch.context() as patch:
+                patch.setattr(bench.desk.orthanc, "store", after(0, away, bench.desk.orthanc.store))
+                bench.worker.work()
+            assert (bench.job(study).state, bench.job(study).kills) == (JobState.WAITING, 1)
+        bench.desk.clock.now += 400
+        bench.worker.work()
+        job = bench.job(study)
+        assert job.state is JobState.REFUSED
+        assert (
+            job.refusals[0]["reason"]
+            == "it died by SIGSEGV, 2 times; the service had ended 2 times in the middle of it"
+        )
+        (report,) = bench.held(study)
+        assert report.SOPInstanceUID == job.sr_uid
+
     def test_a_line_of_the_log_names_the_step_that_was_under_way(
         self,
         stream: io.StringIO,
