@@ -4,7 +4,8 @@
 
 A service that ended in the middle of a study proves nothing: it may have been killed, or the power may have failed. So
 a study in whose middle the service ended more than once is read first by a process that does nothing else
-(`trial_process`). When that dies by a fault of its own, or for the memory that it took, this is the study's doing.
+(`trial_process`). When that dies by a fault of its own, or for the memory that it took, this is the study's doing; so
+it is when that does not come to an end, unless it was Orthanc that it waited for.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +27,11 @@ MOST_DEATHS: Final = 2
 """So many times the service may end in the middle of a study before that is first read in a process of its own."""
 UNAVAILABLE: Final = os.EX_TEMPFAIL
 """Exit status of a trial in which a neighbour did not answer."""
+
+WAITING: Final = b"trial waits since "
+WAITED: Final = b"trial waited "
+"""How a trial tells of its waiting for Orthanc: since when (by the monotonic clock of the machine), and then the sum of
+it so far, s; a line each."""
 
 _ROOT: Final = Path(__file__).parents[1]
 _VM_STATISTICS: Final = Path("/proc/vmstat")
@@ -54,9 +61,9 @@ class Trial:
         Raises
         ------
         KillsReaderError
-            when the process died of it, or did not come to an end.
+            when the process died of it, or did not come to an end though Orthanc did not keep it waiting.
         UnavailableError
-            when that cannot be told: a neighbour is away, or somebody else ended the process.
+            when that cannot be told: a neighbour is away or slow, or somebody else ended the process.
         """
         request = {
             "settings": self._settings.model_dump(mode="json"),
@@ -68,7 +75,7 @@ class Trial:
         with subprocess.Popen(
             [sys.executable, "-m", *self._program],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=_ROOT,
             start_new_session=True,
@@ -76,12 +83,20 @@ class Trial:
             try:
                 _, told = process.communicate(json.dumps(request).encode(), self._longest_s)
             except subprocess.TimeoutExpired:
+                ended_at = time.monotonic()
                 process.kill()
-                process.communicate()
-                raise KillsReaderError(
-                    f"the process that did nothing but read it had not ended after {self._longest_s:.0f} s"
-                ) from None
+                said, _ = process.communicate()
+                raise self._explain_delay(said, ended_at) from None
         self._judge(process.returncode, told, _count_killed_for_memory() - killed_for_memory)
+
+    def _explain_delay(self, said: bytes, ended_at: float) -> KillsReaderError | UnavailableError:
+        """Return what a trial that did not end tells: little, where Orthanc had most of its time, or the last of it."""
+        waited_s, is_waiting = _sum_waits(said, ended_at)
+        if is_waiting or waited_s > self._longest_s / 2:
+            return UnavailableError(
+                f"a study could not be tried: {waited_s:.0f} of {self._longest_s:.0f} s went on waiting for Orthanc"
+            )
+        return KillsReaderError(f"the process that did nothing but read it had not ended after {self._longest_s:.0f} s")
 
     def _judge(self, status: int, told: bytes, killed_for_memory: int) -> None:
         if status >= 0:
@@ -94,6 +109,39 @@ class Trial:
         if -status == signal.SIGKILL and killed_for_memory > 0:
             raise KillsReaderError("the process that did nothing but read it was killed for the memory that it took")
         raise UnavailableError(f"the process that tried the study was ended from outside ({name})")
+
+
+class Waits:
+    """Tells, from within a trial, of its waiting for Orthanc."""
+
+    def __init__(self, tell: Callable[[bytes], object]) -> None:
+        self._tell = tell
+        self._waited_s = 0.0
+
+    def around(self, fetch: Callable[[str], bytes]) -> Callable[[str], bytes]:
+        """Return `fetch`, which tells of itself from now on."""
+
+        def fetch_and_tell(name: str) -> bytes:
+            begun = time.monotonic()
+            self._tell(b"\n%s%.3f\n" % (WAITING, begun))
+            try:
+                return fetch(name)
+            finally:
+                self._waited_s += time.monotonic() - begun
+                self._tell(b"\n%s%.3f\n" % (WAITED, self._waited_s))
+
+        return fetch_and_tell
+
+
+def _sum_waits(said: bytes, ended_at: float) -> tuple[float, bool]:
+    """Return how long a trial that was ended had waited for Orthanc, s, and whether it was just doing so."""
+    waited_s, since = 0.0, None
+    for line in said.splitlines():
+        if line.startswith(WAITING):
+            since = float(line.removeprefix(WAITING))
+        elif line.startswith(WAITED):
+            waited_s, since = float(line.removeprefix(WAITED)), None
+    return (waited_s, False) if since is None else (waited_s + ended_at - since, True)
 
 
 def _last_line(told: bytes) -> str:

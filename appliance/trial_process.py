@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from appliance.orthanc import NotThereError, Orthanc
 from appliance.pipeline import Study
 from appliance.service import ReadingRoom
 from appliance.settings import Settings
-from appliance.trial import UNAVAILABLE
+from appliance.trial import UNAVAILABLE, Waits
 from appliance.worker import without_stacks
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -38,10 +39,12 @@ def main(room_of: Callable[[Settings], ReadingRoom] = ReadingRoom) -> int:
     request = json.load(sys.stdin)
     settings = Settings(**request["settings"])
     room = room_of(settings)
+    waits = Waits(lambda line: os.write(sys.stdout.fileno(), line))
     try:
         with closing(Orthanc(settings.orthanc)) as orthanc, closing(room):
-            instances = without_stacks(_instances(orthanc, request["instances"]), request["left_out"])
-            room.pipeline().answer(Study(request["study"], instances, orthanc.file))
+            fetch_header = waits.around(lambda name: orthanc.file(name, limit=LARGEST_HEADER))
+            instances = without_stacks(_instances(fetch_header, request["instances"]), request["left_out"])
+            room.pipeline().answer(Study(request["study"], instances, waits.around(orthanc.file)))
     except (UnavailableError, ModelContractError) as error:
         print(describe(error), file=sys.stderr)
         return UNAVAILABLE
@@ -50,11 +53,11 @@ def main(room_of: Callable[[Settings], ReadingRoom] = ReadingRoom) -> int:
     return 0
 
 
-def _instances(orthanc: Orthanc, names: list[str]) -> tuple[Instance, ...]:
+def _instances(fetch_header: Callable[[str], bytes], names: list[str]) -> tuple[Instance, ...]:
     found = []
     for name in names:
         with contextlib.suppress(RefusedError, NotThereError):
-            found.append(parse_instance(name, orthanc.file(name, limit=LARGEST_HEADER)))
+            found.append(parse_instance(name, fetch_header(name)))
     return tuple(found)
 
 

@@ -65,6 +65,32 @@ def test_a_process_that_does_not_end_is_one_and_is_ended(program: Path, tmp_path
     assert not Path("/proc", (tmp_path / "pid").read_text()).exists()
 
 
+def test_a_process_that_orthanc_keeps_waiting_until_the_end_is_none(program: Path) -> None:
+    program.write_text(f"import os, time\nos.write(1, {trial.WAITING!r} + b'%f' % time.monotonic())\ntime.sleep(99)\n")
+    with pytest.raises(UnavailableError, match="of 10 s went on waiting for Orthanc"):
+        run(10)
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "expected"), [(20, KillsReaderError), (290, UnavailableError), (310, UnavailableError)]
+)
+def test_whether_a_process_that_does_not_end_is_one_follows_from_how_long_orthanc_kept_it_waiting(
+    waited_s: float, expected: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, lines = [1000.0], [b"what a library prints"]
+    monkeypatch.setattr(trial.time, "monotonic", lambda: now[0])
+
+    def fetch(_: str) -> bytes:
+        now[0] += waited_s / 10
+        return b""
+
+    fetch_and_tell = trial.Waits(lines.append).around(fetch)
+    for _ in range(10):
+        fetch_and_tell("a")
+    delay = Trial(Settings(), [], 500)._explain_delay(b"".join(lines), now[0] + 100)
+    assert type(delay) is expected
+
+
 def test_a_neighbour_that_is_away_is_none(program: Path) -> None:
     program.write_text(f"import sys\nprint('Triton is away', file=sys.stderr)\nsys.exit({UNAVAILABLE})\n")
     with pytest.raises(UnavailableError, match="Triton is away"):
