@@ -126,12 +126,15 @@ def run(wanted: Wanted, console: Console) -> dict[str, Any]:
     outcomes = {name: [one.kept(entry) for entry in entries] for name, one in readings.items()}
     reference = outcomes[REFERENCE.name]
     phantom = golden_chunk().astype(np.float32)
-    golden = golden_summary(readings[REFERENCE.name].load(wanted.threads)(phantom))
+    answer = readings[REFERENCE.name].load(wanted.threads)(phantom)
     verdicts = {
         engine.name: precision.judge(
             reference,
             outcomes[engine.name],
-            golden_matches(golden, readings[engine.name].load(wanted.threads)(phantom)),
+            golden_matches(
+                golden_summary(answer, precision.golden_room(engine.precision)),
+                readings[engine.name].load(wanted.threads)(phantom),
+            ),
         )
         for engine in engines
     }

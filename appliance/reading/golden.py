@@ -30,6 +30,8 @@ GOLDEN_SCORE: Final = 0.5
 """Detections of the golden chunk from this score on are compared one by one."""
 GOLDEN_DETECTIONS: Final = 8
 """At most this many of them, the strongest."""
+GOLDEN_TOLERANCE: Final = 0.1
+"""How far a score may lie from the recorded one: reduced precision on the site."""
 GOLDEN_IOU: Final = 0.5
 GOLDEN_AREA_RATIO: Final = 0.7
 
@@ -67,7 +69,7 @@ def golden_chunk() -> NDArray[np.int16]:
     return np.asarray(hu + noise // 2, np.int16)
 
 
-def golden_summary(outputs: Mapping[str, NDArray[Any]], tolerance: float = 0.1) -> str:
+def golden_summary(outputs: Mapping[str, NDArray[Any]], tolerance: float = GOLDEN_TOLERANCE) -> str:
     """Return what is kept of the right answer to `golden_chunk`, as JSON to be stored as `contract.PARAMETER_GOLDEN`.
 
     `outputs` are the detector's outputs by name (`contract.OUTPUTS`), computed at conversion by ONNX Runtime in fp32;

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from appliance.reading.contract import MASK_SIZE, MAX_DETECTIONS, MAX_DISMISSED, HemorrhageType
-from conversion.precision import KINDS, Outcome, figures, judge, read
+from conversion.precision import KINDS, Outcome, figures, golden_room, judge, read
 from conversion.studies import LabelledScan
 from simulator.geometry import ScanGeometry
 
@@ -48,6 +48,10 @@ def test_an_engine_that_answers_the_golden_chunk_otherwise_does_not_pass() -> No
     verdict = judge(studies(), studies(), "a score is 0.5, not 0.3 ± 0.1")
     assert not verdict.passed
     assert verdict.faults == ("the golden chunk: a score is 0.5, not 0.3 ± 0.1",)
+
+
+def test_what_rounds_otherwise_on_another_cpu_leaves_half_of_the_golden_tolerance_to_it() -> None:
+    assert golden_room("bf16") == golden_room("f32") / 2 == golden_room(None) / 2
 
 
 @pytest.mark.parametrize(("missed", "passes"), [(20, True), (21, False)])
