@@ -4,7 +4,8 @@
 
 Slices 5 mm thick at every 10 mm are a scan of which every other slice is gone, renumbered so that nothing else tells,
 or a protocol that leaves out half of the head. Either way a bleed between them was not read, and the answer says so. A
-lone wide interval is a gap (`imaging.gaps`), and refused.
+reformat that keeps the thickness of its source looks the same, and no header tells reliably whether it averaged what
+lies between: it counts as well. A lone wide interval is a gap (`imaging.gaps`), and refused.
 """
 
 from __future__ import annotations

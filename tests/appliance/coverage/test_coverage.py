@@ -78,6 +78,23 @@ def test_slices_that_lie_close_or_do_not_say_are_no_part(step_mm: float, thickne
     assert not answer_of(images(whole(step_mm), SliceThickness=thickness_mm)).covered.partial
 
 
+def reformat(**other: Any) -> list[Dataset]:
+    """Return axial slices every 5 mm that still say how thick the slices were that they were made of."""
+    return images(whole(5), SliceThickness=0.625, ImageType=["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"], **other)
+
+
+def test_a_reformat_that_keeps_the_thickness_of_its_source_is_a_part_as_nothing_tells_what_it_shows() -> None:
+    (missing,) = answer_of(reformat()).covered.missing
+    assert missing == "slices 0.6 mm thick lie 5.0 mm apart: 131 mm between them were not read"
+
+
+def test_the_slices_of_the_scanner_itself_are_read_and_not_such_a_reformat() -> None:
+    own = images(whole(5))
+    answer = answer_of([*reformat(group=2, SeriesInstanceUID=f"{ROOT}.77"), *own])
+    assert answer.stack.series_uid == own[0].SeriesInstanceUID
+    assert not answer.covered.partial
+
+
 def test_halves_of_a_head_by_turns_in_two_series_leave_no_spaces() -> None:
     positions = whole()
     turns = [*images(positions[::2]), *images(positions[1::2], group=2, SeriesInstanceUID=f"{ROOT}.77")]
