@@ -379,15 +379,15 @@ class TestSweeping:
             desk.wait(6)
             assert desk.ledger.sweeps.unseen() == 1
         desk.wait(6)
-        assert self.found(desk, old) == 6  # its pause has doubled
+        assert self.count_found(desk, old) == 6  # its pause has doubled
         desk.wait(6)
-        assert (self.found(desk, old), desk.ledger.sweeps.unseen()) == (7, 0)
+        assert (self.count_found(desk, old), desk.ledger.sweeps.unseen()) == (7, 0)
 
     def test_a_sweep_goes_on_after_a_restart_where_it_was(
         self, desk: Desk, old: list[str], settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         desk.ledger.sweeps.begin(counting=False)
-        while self.found(desk, old) < 3:
+        while self.count_found(desk, old) < 3:
             desk.intake.turn()
         before = desk.ledger.sweeps.under_way()
         assert before is not None
@@ -397,7 +397,7 @@ class TestSweeping:
         monkeypatch.setattr(again.orthanc, "series", lambda name: asked.append(name) or ask(name))
         while again.intake._feed.sweeper.step() is not None:
             pass
-        assert self.found(again, old) == 7
+        assert self.count_found(again, old) == 7
         assert again.ledger.sweeps.under_way() is None
         assert min(asked) > before.after
         again.close()
@@ -431,7 +431,7 @@ class TestSweeping:
         self, desk: Desk, old: list[str]
     ) -> None:
         desk.ledger.sweeps.begin(counting=False)
-        while self.found(desk, old) < 3:
+        while self.count_found(desk, old) < 3:
             desk.intake.turn()
         position = desk.ledger.feed.position()
         assert position is not None
