@@ -278,7 +278,6 @@ class Worker:
         superseded = self._ledger.jobs.finish(
             job, str(results.sr.SOPClassUID), str(results.sr.SOPInstanceUID), clock.timing_ms, turnaround_s
         )
-        self._marks.settle(job)
         self._account(answer, refusals, clock.timing_ms, turnaround_s)
         self._log.info(
             "study answered",
@@ -288,6 +287,7 @@ class Worker:
             timing_ms={step: round(ms, 1) for step, ms in clock.timing_ms.items()},
             superseded=superseded,
         )
+        self._marks.settle(job)
 
     def _remove_leftovers(self, job: Job, stored: Collection[str]) -> None:
         """Delete what was stored of an answer that never came to its end and that this one, now stored, stands for.

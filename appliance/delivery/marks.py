@@ -131,9 +131,10 @@ class Marks:
 
         Two workers that answer one study at the same time may each have seen the answers before the other's.
         """
-        standing = self._standing(job)
-        if len(standing) > 1:
-            with contextlib.suppress(UnavailableError):  # the study bears a mark, and each report its own
+        # The study bears a mark, and each report its own: what fails here fails no answer.
+        with contextlib.suppress(UnavailableError, OrthancError):
+            standing = self._standing(job)
+            if len(standing) > 1:
                 self._put_all(job, {f"studies/{job.orthanc_study}": most_urgent([*map(self._mark_of, standing)])})
 
     def _standing(self, job: Job) -> list[Job]:

@@ -8,8 +8,8 @@
 Orthanc's change log names each study whose mark was written (docs/routing.md). The receiver is a name of Orthanc's
 "DicomModalities". Studies with hemorrhage go first. What the receiver does not take is tried again after pauses that
 grow to a minute; the others have their turn meanwhile. `--state` keeps the place in the log, what waits and what was
-sent, so that a restart forgets nothing and sends nothing twice. Needs pyorthanc alone; an example to begin from, not a
-part of the service.
+sent, so that a restart forgets nothing; what was sent in the very moment of a crash is sent again. Needs pyorthanc
+alone; an example to begin from, not a part of the service.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Router:
         else:  # what was answered before is not sent
             kept = {"since": orthanc.get_changes(params={"last": ""})["Last"], "waiting": {}, "sent": {}}
         self.since: int = kept["since"]
-        self.sent: dict[str, int] = kept["sent"]
+        self.sent: dict[str, int] = kept.get("sent", {})
         """The number of the answer that was sent last, by study: any metadata of a study leads here."""
         self.waiting: dict[str, dict[str, Any]] = kept["waiting"]
         """What is still to be sent, by study: its mark, how often it was tried, and when it is tried next."""

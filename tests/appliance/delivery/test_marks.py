@@ -254,6 +254,25 @@ def test_an_orthanc_that_is_away_is_asked_again_and_one_that_takes_no_mark_keeps
     assert "hemorrhage_unmarked_answers_total 1.0" in exposition(bench.metrics)
 
 
+def test_an_orthanc_that_goes_away_when_all_is_recorded_takes_nothing_back(
+    bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = bench.desk.ledger.jobs.finish
+
+    def finish_and_go(*arguments: Any) -> Any:
+        def away(_: str) -> bool:
+            raise UnavailableError("away")
+
+        monkeypatch.setattr(bench.desk.orthanc, "holds_instance", away)
+        return finish(*arguments)
+
+    monkeypatch.setattr(bench.desk.ledger.jobs, "finish", finish_and_go)
+    bench.send(*head_series(study))
+    bench.worker.work()
+    assert bench.job(study).state is JobState.DONE
+    assert 'hemorrhage_answers_total{answer="present"} 1.0' in exposition(bench.metrics)
+
+
 def test_a_study_bears_its_most_urgent_answer() -> None:
     answers = [
         {"answer": AnswerState.PRESENT, "job": 3},
