@@ -178,7 +178,7 @@ lay_out() {
 in_python() {
     python=$1
     shift
-    PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1 "$python" -m deploy.install "$@"
+    PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1 PYTHONSAFEPATH=1 "$python" -m deploy.install "$@"
 }
 
 main() {

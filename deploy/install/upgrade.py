@@ -76,7 +76,7 @@ def _go_back(layout: Layout, settings: Settings, old: str, copy: Path | None, fi
         warn(f"the ledger is again as it was before: {copy}; what the new version answered since is found in Orthanc")
     # The old version writes its own units: the new one does not know what they were.
     python = layout.current / "service/bin/python"
-    subprocess.run([str(python), "-m", "deploy.install", "units"], check=True, env=layout.environment(), cwd="/")
+    subprocess.run([str(python), "-P", "-m", "deploy.install", "units"], check=True, env=layout.environment(), cwd="/")
     systemctl("restart", "--no-block", *UNITS)
     seen = await_well(layout, settings, settings.supervisor.starting_s)
     if seen.fault:

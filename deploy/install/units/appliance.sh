@@ -5,8 +5,9 @@
 # The command `appliance` of the version that runs, with the site's settings. Called by root it becomes the appliance's
 # own user, so that it leaves no file that the service cannot write. `analyze` stays who called it, to read that person's
 # folder; `backup` and `restore` too, as they read and write the site's settings, and see to whose their files are.
+# PYTHONSAFEPATH: no module is taken from the folder that it was called in, here or in a process that it starts.
 export APPLIANCE_SETTINGS="${APPLIANCE_SETTINGS:-@SETTINGS@}" APPLIANCE_SECRETS="${APPLIANCE_SECRETS:-@SECRETS@}"
-export PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1
+export PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1 PYTHONSAFEPATH=1
 as=""
 case $(id -u):${1:-} in
 0:analyze | 0:backup | 0:restore) ;;

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ import pytest
 from appliance.settings import OrthancSettings, Settings
 from deploy.install.layout import TARGET, UNITS, Layout
 from deploy.install.units import remove_units, write_units
+
+ROOT = Path(__file__).parents[3]
 
 
 def written(tmp_path: Path, settings: Settings | None = None) -> Layout:
@@ -42,6 +46,35 @@ def test_only_the_archive_and_the_state_folder_can_be_written_where_the_settings
     layout = written(tmp_path, settings)
     assert "ReadWritePaths=/srv/archive\n" in (layout.units / UNITS[0]).read_text()
     assert "ReadWritePaths=/srv/state\n" in (layout.units / UNITS[1]).read_text()
+
+
+@pytest.mark.parametrize("planted", ["appliance/__init__.py", "typer.py"])
+def test_the_command_runs_nothing_that_lies_in_the_folder_it_is_called_in(tmp_path: Path, planted: str) -> None:
+    layout = written(tmp_path / "machine")
+    python = layout.current / "service/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    called_in = tmp_path / "downloads"
+    (called_in / "appliance").mkdir(parents=True)
+    (called_in / planted).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    # `analyze` stays who called it, so that this runs in the same way whether root calls it or not.
+    done = subprocess.run(
+        ["sh", str(layout.command), "analyze", "--help"],
+        cwd=called_in,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not (tmp_path / "ran").exists(), "it ran what was planted"
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_no_unit_takes_a_module_from_its_working_folder(tmp_path: Path, unit: str) -> None:
+    words = [line.split() for line in (written(tmp_path).units / unit).read_text().splitlines() if "=" in line]
+    assert any("PYTHONSAFEPATH=1" in line[1:] for line in words if line[0].startswith("Environment="))
 
 
 def test_triton_and_the_service_see_each_others_memory(tmp_path: Path) -> None:
