@@ -17,6 +17,9 @@ umask 022
 HOME_DIR=/opt/hemorrhage-appliance
 PARTS="appliance deploy orthanc_plugin model_repository environments LICENSES docs LICENSE README.md"
 ROOM_MB=4000
+POLICY=/usr/sbin/policy-rc.d
+KEPT_POLICY=$POLICY.kept-by-hemorrhage
+POLICY_MARK="# written by the installation of the hemorrhage appliance, which takes it away again"
 
 die() {
     echo "install.sh: $*" >&2
@@ -47,6 +50,13 @@ lock() {
     flock -n 9 || die "another installation, upgrade or removal is going on"
 }
 
+# However this ends, nothing of it is left. Only the one that has the lock may call this.
+clean_up() {
+    set +e # one step that fails, be it a line to a terminal that is gone, keeps none of the others from being done
+    [ -z "$unpacked" ] || rm -rf "$unpacked"
+    let_services_start
+}
+
 # unpack BUNDLE: sets $source to the folder with what was in it, every file of it as its checksum says.
 unpack() {
     [ -f "$1" ] || die "$1 is not there"
@@ -56,8 +66,6 @@ unpack() {
         [ "$wanted" = "$found" ] || die "$1 is damaged: its sha256 is $found, and $1.sha256 says $wanted"
     fi
     unpacked=$(mktemp -d "$HOME_DIR/.unpacked.XXXXXX")
-    trap 'rm -rf "$unpacked"' EXIT
-    trap 'exit 130' INT TERM HUP
     tar -xf "$1" -C "$unpacked" --no-same-owner || die "$1 is no bundle, or damaged"
     [ -f "$unpacked/SHA256SUMS" ] || die "$1 is no bundle of the appliance: SHA256SUMS is not in it"
     (cd "$unpacked" && sha256sum --check --strict --quiet SHA256SUMS) >&2 || die "$1 is damaged: see above"
@@ -68,8 +76,34 @@ is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | cut -c1-2)" = ii ]
 }
 
-# Debian's own Orthanc (4242, 8042), where it comes with this installation, is neither started nor enabled; one that was
-# there before is left alone. Ours is another instance of the same program.
+# While this file is there, packages that are installed start no service. The site's own is kept beside it, and whether
+# Orthanc is new here stands in it, so that a run that was cut short is put right by the next.
+let_no_service_start() {
+    if [ -e "$POLICY" ] || [ -L "$POLICY" ]; then
+        [ ! -e "$KEPT_POLICY" ] && [ ! -L "$KEPT_POLICY" ] ||
+            die "$POLICY and $KEPT_POLICY are both there: keep the one that is yours as $POLICY, and remove the other"
+        mv "$POLICY" "$KEPT_POLICY"
+    fi
+    printf '#!/bin/sh\n%s\n# Orthanc was here before: %s\nexit 101\n' "$POLICY_MARK" "$1" >"$POLICY.new"
+    chmod 755 "$POLICY.new"
+    mv "$POLICY.new" "$POLICY"
+}
+
+let_services_start() {
+    if grep -qsxF "$POLICY_MARK" "$POLICY"; then
+        # Debian's own Orthanc (4242, 8042), where it comes with this installation, is not left enabled either; one that
+        # was there before is left alone. Ours is another instance of the same program.
+        if grep -qxF "# Orthanc was here before: no" "$POLICY" && is_installed orthanc; then
+            systemctl --quiet disable orthanc.service || echo "orthanc.service could not be disabled" >&2
+        fi
+        rm -f "$POLICY"
+    fi
+    rm -f "$POLICY.new"
+    if [ ! -e "$POLICY" ] && [ ! -L "$POLICY" ] && { [ -e "$KEPT_POLICY" ] || [ -L "$KEPT_POLICY" ]; }; then
+        mv "$KEPT_POLICY" "$POLICY"
+    fi
+}
+
 install_debian_packages() {
     wanted="orthanc orthanc-python python3 util-linux hostname"
     [ -n "$bundle" ] || wanted="$wanted python3-venv"
@@ -81,21 +115,12 @@ install_debian_packages() {
     echo "installing from Debian:$missing"
     had_orthanc=no
     is_installed orthanc && had_orthanc=yes
-    policy=/usr/sbin/policy-rc.d
-    kept=""
-    if [ -e "$policy" ]; then
-        kept=$policy.kept-by-hemorrhage
-        mv "$policy" "$kept"
-    fi
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
+    let_no_service_start "$had_orthanc"
     done=0
     # shellcheck disable=SC2086 # words, on purpose
     apt_install $missing || done=$?
-    rm -f "$policy"
-    [ -z "$kept" ] || mv "$kept" "$policy"
+    let_services_start
     [ "$done" -eq 0 ] || die "apt-get could not install$missing$offline_hint"
-    [ "$had_orthanc" = yes ] || systemctl --quiet disable orthanc.service
 }
 
 apt_install() {
@@ -219,6 +244,10 @@ main() {
     cd / # whatever happens to the folder that this was called in
     check_machine
     lock
+    unpacked=""
+    trap clean_up EXIT
+    trap 'exit 130' INT TERM HUP
+    let_services_start # a run before this one may have been cut short
     if [ "$command" = uninstall ]; then
         [ -x "$HOME_DIR/current/service/bin/python" ] || die "nothing is installed in $HOME_DIR"
         # shellcheck disable=SC2086 # words, on purpose
