@@ -26,6 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy import make_url
+
 from appliance import __version__
 from appliance.errors import ApplianceError, SettingsError
 from appliance.ledger.engine import awaits_migration
@@ -39,6 +41,8 @@ _LEDGER, _SETTINGS, _ACCOUNTS = "ledger.sqlite", "appliance.toml", "accounts.tom
 _ORTHANC, _MODELS = "orthanc.json", "models"
 _NAME: Final = re.compile(rf"{_LEDGER}|{_SETTINGS}|{_ACCOUNTS}|{_ORTHANC}|{_MODELS}(/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
 _LARGEST_MANIFEST: Final = 16 * 2**20
+_SQLITE_LOGS: Final = ("-journal", "-wal")
+"""The ends of the names of what SQLite keeps beside a ledger, and which may hold a part of it."""
 
 
 class BackupError(ApplianceError):
@@ -148,7 +152,7 @@ def restore(
     with_settings
         Whether the settings file is restored too; the one that is there is kept beside it.
     replace
-        Whether a ledger that knows studies may give way; it is kept beside the restored one.
+        Whether a ledger that knows studies, or that cannot be read, may give way; it is kept beside the restored one.
 
     Raises `BackupError` when the backup is damaged, of a later version or does not belong here, and `ApplianceError`
     when the service runs. Then nothing has been changed.
@@ -242,22 +246,32 @@ def _require_restorable(copy: Path, ledger: Path | None, *, replace: bool) -> No
         awaits_migration(f"sqlite:///{copy}")
     except ApplianceError as error:
         raise BackupError(f"the ledger in the backup cannot be used here: {error}") from error
-    studies = _studies(ledger)
-    if studies and not replace:
+    known = _known_studies(ledger)
+    if known and not replace:
         raise BackupError(
-            f"the ledger of this machine knows {studies} studies, which the backup may not know: --replace lets it "
-            "give way, and keeps it beside the other"
+            f"the ledger of this machine {known}, which the backup may not know: --replace lets it give way, and keeps "
+            "it beside the other"
         )
 
 
-def _studies(ledger: Path) -> int:
+def _known_studies(ledger: Path) -> str:
+    """Say what the ledger that is there may know of studies, empty when that is nothing for certain.
+
+    It is opened for reading alone: SQLite would empty the log of a damaged one.
+    """
     if not ledger.exists():
-        return 0
+        return ""
     try:
-        with closing(sqlite3.connect(ledger)) as opened:
-            return int(opened.execute("SELECT count(*) FROM studies").fetchone()[0])
-    except sqlite3.Error:
-        return 0
+        with closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+            whole = opened.execute("PRAGMA quick_check(1)").fetchone()
+            if whole != ("ok",):
+                return "is damaged and may know studies"
+            if not opened.execute("SELECT 1 FROM sqlite_master").fetchone():
+                return ""
+            studies = int(opened.execute("SELECT count(*) FROM studies").fetchone()[0])
+    except sqlite3.Error as error:
+        return f"cannot be read ({error}) and may know studies"
+    return f"knows {studies} studies" if studies else ""
 
 
 def _require_settings_of_here(file: Path, settings: Settings) -> None:
@@ -268,35 +282,66 @@ def _require_settings_of_here(file: Path, settings: Settings) -> None:
         raise BackupError(
             f"the settings in the backup cannot be used here: {error}; --without-settings leaves them out"
         ) from error
-    if restored.state_dir.absolute() != settings.state_dir.absolute():
-        raise BackupError(
-            f"the settings in the backup keep their state in {restored.state_dir}, and this machine in "
-            f"{settings.state_dir}; --without-settings leaves them out"
-        )
+    here, there = _places(settings), _places(restored)
+    for name, place in there.items():
+        if place != here[name]:
+            raise BackupError(
+                f"the settings in the backup keep {name} in {place}, and this machine in {here[name]}; "
+                "--without-settings leaves them out"
+            )
+
+
+def _places(settings: Settings) -> dict[str, str]:
+    """Return where settings keep what a backup holds and what the ledger speaks of; no password is in it."""
+    ledger = ledger_file(settings)
+    storage = settings.orthanc.storage
+    url = make_url(settings.ledger_url).difference_update_query(["password"])
+    return {
+        "their state (state_dir)": str(settings.state_dir.absolute()),
+        "the ledger (ledger.url)": str(ledger.absolute() if ledger else url),
+        "the accounts (access.accounts)": str(settings.accounts_file.absolute()),
+        "the models (triton.site_models)": str(settings.site_models.absolute()),
+        "the studies (orthanc.storage)": str(storage.absolute()) if storage else "no folder that is known",
+    }
 
 
 def _put_ledger(copy: Path, ledger: Path, stamp: str) -> None:
-    """Put a ledger in its place; the one that was there is kept whole, with what stood in its write-ahead log."""
-    if ledger.exists():
-        kept = ledger.with_name(f"{ledger.name}.before-{stamp}")
-        copy_ledger(ledger, kept)
-        _give(kept, ledger)
-        ledger.unlink()
-    for part in ("-wal", "-shm"):
-        ledger.with_name(ledger.name + part).unlink(missing_ok=True)
-    _put(copy, ledger, stamp)
+    """Put a ledger in its place; the one that was there is kept as it is, whole or damaged, with its logs."""
+    ledger.parent.mkdir(parents=True, exist_ok=True)
+    aside = _stage(copy, ledger, ledger.parent, 0o600)
+    kept = ledger.with_name(f"{ledger.name}.before-{stamp}")
+    # The file itself comes last: when this is cut off before, there still is a ledger to keep when it is run again.
+    for part in (*_SQLITE_LOGS, ""):
+        file = ledger.with_name(ledger.name + part)
+        if file.exists() and (file.stat().st_size or file == ledger):
+            file.rename(kept.with_name(kept.name + part))
+        else:
+            file.unlink(missing_ok=True)
+    ledger.with_name(f"{ledger.name}-shm").unlink(missing_ok=True)
+    aside.replace(ledger)
 
 
 def _put(file: Path, target: Path, stamp: str) -> None:
     """Put a file in its place, with the owner and the rights of what was there; that is kept beside it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.restored")
-    shutil.copyfile(file, aside)
-    aside.chmod(target.stat().st_mode & 0o7777 if target.exists() else 0o600)
-    _give(aside, target if target.exists() else target.parent)
+    like = target if target.exists() else target.parent
+    aside = _stage(file, target, like, target.stat().st_mode & 0o7777 if target.exists() else 0o600)
     if target.exists():
         target.rename(target.with_name(f"{target.name}.before-{stamp}"))
     aside.replace(target)
+
+
+def _stage(file: Path, target: Path, like: Path, mode: int) -> Path:
+    """Copy a file beside its place and return the copy: a full disk is met before anything has given way."""
+    aside = target.with_name(f".{target.name}.restored")
+    try:
+        shutil.copyfile(file, aside)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    aside.chmod(mode)
+    _give(aside, like)
+    return aside
 
 
 def _own_tree(folder: Path, like: Path) -> None:

@@ -197,7 +197,9 @@ def restore(
     with_settings: Annotated[
         bool, typer.Option("--with-settings/--without-settings", help="Restore the settings file too")
     ] = True,
-    replace: Annotated[bool, typer.Option("--replace", help="A ledger that knows studies gives way")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="A ledger that knows studies, or is damaged, gives way")
+    ] = False,
 ) -> None:
     """Put a backup in its place; the service must not run. What gives way is kept beside it."""
     from appliance.backup import restore as put_back

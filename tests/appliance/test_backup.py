@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import sqlite3
@@ -101,6 +102,39 @@ def test_settings_come_back_where_the_folders_are_the_same_and_the_ones_before_a
     assert [path.read_text() for path in kept] == [before.replace("gb = 7", "gb = 8")]
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('[orthanc]\nstorage = "/elsewhere"\n', "orthanc.storage"),
+        ('[triton]\nsite_models = "/elsewhere"\n', "triton.site_models"),
+        ('[access]\naccounts = "/elsewhere"\n', "access.accounts"),
+        ('[ledger]\nurl = "sqlite:////elsewhere/ledger.sqlite"\n', "ledger.url"),
+        ('[ledger]\nurl = "postgresql+psycopg://u:hidden@db/ledger"\n', "ledger.url"),
+        ('[ledger]\nurl = "postgresql+psycopg://u@db/ledger?password=hidden"\n', "ledger.url"),
+    ],
+)
+def test_settings_that_mean_another_place_are_refused_and_nothing_is_restored(
+    tmp_path: Path, text: str, name: str
+) -> None:
+    settings, file = machine(tmp_path / "here")
+    ledger = settings.state_dir / "ledger.sqlite"
+    empty = ledger.read_bytes()
+    note_position(settings, 41)
+    here = file.read_text()
+    file.write_text(here + text)
+    out = tmp_path / "a.backup"
+    back_up(settings, file, out)
+    file.write_text(here)
+    ledger.write_bytes(empty)
+    with pytest.raises(BackupError, match=rf"\({name}\).*--without-settings") as refused:
+        restore(out, settings, file)
+    assert "hidden" not in str(refused.value)
+    assert ledger.read_bytes() == empty
+    restore(out, settings, file, with_settings=False)
+    assert position(settings) == 41
+    assert file.read_text() == here
+
+
 def test_a_ledger_that_knows_studies_gives_way_only_when_told_and_is_kept(tmp_path: Path) -> None:
     settings, file = machine(tmp_path / "here")
     note_position(settings, 41)
@@ -115,6 +149,91 @@ def test_a_ledger_that_knows_studies_gives_way_only_when_told_and_is_kept(tmp_pa
     (kept,) = settings.state_dir.glob("ledger.sqlite.before-*")
     with closing(sqlite3.connect(kept)) as ledger:
         assert ledger.execute("SELECT count(*) FROM studies").fetchone() == (1,)
+
+
+def damage(ledger: Path, how: str) -> None:
+    data = bytearray(ledger.read_bytes())
+    if how == "no SQLite at all":
+        data = bytearray(b"a file that something else wrote\n" * 99)
+    elif how == "cut short":
+        del data[len(data) // 3 :]
+    else:
+        data[4096:] = b"\xa5" * (len(data) - 4096)
+    ledger.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["no SQLite at all", "cut short", "pages overwritten"])
+def test_a_damaged_ledger_gives_way_when_told_and_is_kept_as_it_is(tmp_path: Path, how: str) -> None:
+    settings, file = machine(tmp_path / "here")
+    note_position(settings, 41)
+    out = tmp_path / "a.backup"
+    back_up(settings, file, out)
+    add_study(settings)
+    ledger = settings.state_dir / "ledger.sqlite"
+    damage(ledger, how)
+    log = settings.state_dir / "ledger.sqlite-wal"
+    log.write_bytes(b"what a crash left")
+    before = ledger.read_bytes()
+    with pytest.raises(BackupError, match=r"may know studies.*--replace"):
+        restore(out, settings, file)
+    assert (ledger.read_bytes(), log.read_bytes()) == (before, b"what a crash left")
+    restore(out, settings, file, replace=True)
+    assert position(settings) == 41
+    kept = {path.name[-4:]: path.read_bytes() for path in settings.state_dir.glob("ledger.sqlite.before-*")}
+    assert sorted(kept.values()) == sorted([before, b"what a crash left"])
+    assert kept["-wal"] == b"what a crash left"
+
+
+def test_a_ledger_that_gave_way_is_kept_with_what_stood_in_its_log_alone(tmp_path: Path) -> None:
+    settings, file = machine(tmp_path / "here")
+    out = tmp_path / "a.backup"
+    back_up(settings, file, out)
+    ledger = settings.state_dir / "ledger.sqlite"
+    with closing(sqlite3.connect(ledger)):
+        add_study(settings)
+        crashed = {path.name: path.read_bytes() for path in settings.state_dir.glob("ledger.sqlite*")}
+    for name, data in crashed.items():
+        (settings.state_dir / name).write_bytes(data)
+    (settings.state_dir / "ledger.sqlite-shm").unlink(missing_ok=True)
+    with pytest.raises(BackupError, match="knows 1 studies"):
+        restore(out, settings, file)
+    restore(out, settings, file, replace=True)
+    (kept,) = (path for path in settings.state_dir.glob("ledger.sqlite.before-*") if path.name.endswith("Z"))
+    with closing(sqlite3.connect(kept)) as opened:
+        assert opened.execute("SELECT count(*) FROM studies").fetchone() == (1,)
+    with closing(sqlite3.connect(ledger)) as opened:
+        assert opened.execute("SELECT count(*) FROM studies").fetchone() == (0,)
+
+
+def test_a_ledger_file_in_which_nothing_was_ever_written_gives_way_at_once(tmp_path: Path) -> None:
+    settings, file = machine(tmp_path / "here")
+    note_position(settings, 41)
+    out = tmp_path / "a.backup"
+    back_up(settings, file, out)
+    (settings.state_dir / "ledger.sqlite").write_bytes(b"")
+    restore(out, settings, file)
+    assert position(settings) == 41
+
+
+def test_a_disk_that_is_full_is_met_before_the_ledger_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, file = machine(tmp_path / "here")
+    out = tmp_path / "a.backup"
+    back_up(settings, file, out)
+    ledger = settings.state_dir / "ledger.sqlite"
+    damage(ledger, "pages overwritten")
+    before = ledger.read_bytes()
+
+    def fill(source: Path, target: Path) -> None:
+        Path(target).write_bytes(b"a part")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("appliance.backup.shutil.copyfile", fill)
+    with pytest.raises(OSError, match="No space left"):
+        restore(out, settings, file, replace=True)
+    assert ledger.read_bytes() == before
+    assert not list(settings.state_dir.glob(".*.restored"))
 
 
 def test_nothing_is_restored_under_a_running_service_and_backups_are_made_of_it(tmp_path: Path) -> None:
