@@ -29,6 +29,7 @@ from deploy.install.answers import (
 )
 from deploy.install.console import say, warn
 from deploy.install.layout import TARGET, UNITS, Layout
+from deploy.install.signals import orderly_end
 from deploy.install.uninstall import uninstall
 from deploy.install.units import systemctl, write_units
 from deploy.install.upgrade import upgrade
@@ -134,7 +135,8 @@ def upgrade_command(
             say(f"{version} runs already")
             return
         settings = load_settings(layout.settings)
-        upgrade(layout, settings, version, patience_s, ledger_has_backup=ledger_has_backup)
+        with orderly_end():
+            upgrade(layout, settings, version, patience_s, ledger_has_backup=ledger_has_backup)
 
 
 @app.command("uninstall")

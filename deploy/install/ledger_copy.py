@@ -42,9 +42,13 @@ def take_back(copy: Path, file: Path) -> None:
     """Put a copy in the ledger's place, with the owner that the ledger has; nobody may have it open."""
     owner = file.stat() if file.exists() else file.parent.stat()
     aside = file.with_name(f".{file.name}.back")
-    shutil.copyfile(copy, aside)
-    aside.chmod(0o600)
-    shutil.chown(aside, owner.st_uid, owner.st_gid)
+    try:
+        shutil.copyfile(copy, aside)
+        aside.chmod(0o600)
+        shutil.chown(aside, owner.st_uid, owner.st_gid)
+    except OSError:  # a full disk, which half a copy keeps full
+        aside.unlink(missing_ok=True)
+        raise
     for part in ("-wal", "-shm"):
         file.with_name(file.name + part).unlink(missing_ok=True)
     aside.replace(file)
