@@ -34,6 +34,8 @@ TEMPLATE = ROOT / "orthanc_plugin" / "orthanc.json"
 TRUSTED_HOSTS = ROOT / "orthanc_plugin" / "trusted_hosts.lua"
 LOCAL_SENDERS = ("SCANNER", DOCTOR_AET)
 """The AE titles that this machine sends by: `deploy.local.storescu` as a scanner, and the doctor's C-ECHO."""
+_REFUSED = ("Find", "FindWorklist", "Get", "Move", "StorageCommitment")
+"""What nobody may ask of Orthanc by DICOM; it grants all of them to every modality that it knows, unless told."""
 
 
 def template() -> dict[str, Any]:
@@ -52,7 +54,7 @@ def modalities(settings: Settings) -> dict[str, Any]:
     here = _address(orthanc.dicom_host)
     known = [(title, here) for title in LOCAL_SENDERS]
     known += [(title, address) for title, _, address in (sender.rpartition("@") for sender in orthanc.senders) if title]
-    refused = {f"Allow{what}": False for what in ("Find", "FindWorklist", "Get", "Move")}
+    refused = {f"Allow{what}": False for what in _REFUSED}
     named = {
         f"sender-{number}": {"AET": title, "Host": address, "Port": 104, **refused}
         for number, (title, address) in enumerate(known, start=1)

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pydicom import dcmread
-from pydicom.uid import JPEGLSLossless
+from pydicom import Dataset, dcmread
+from pydicom.uid import JPEGLSLossless, generate_uid
 from pynetdicom import AE
-from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    CTImageStorage,
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+)
 
 from appliance.errors import SettingsError, UnavailableError
 from appliance.settings import OrthancSettings, Settings
@@ -60,6 +64,9 @@ def test_a_receiver_may_be_sent_to_by_its_name_and_may_send_only_where_it_is_a_s
     assert written["PACS"]["AllowStore"] is False
     assert written["CT"]["AllowStore"] is True
     assert written["CT"]["AllowFind"] is False
+    for known in written.values():
+        for asked in ("Find", "FindWorklist", "Get", "Move", "StorageCommitment"):
+            assert known[f"Allow{asked}"] is False
 
 
 @pytest.mark.parametrize("receiver", ["CT=CT1@10.9.9.9:104", "CT=ct1@10.9.9.9:104", "A=SCANNER@10.9.9.9:104"])
@@ -88,6 +95,33 @@ def test_who_is_sender_and_receiver_may_send_and_who_is_receiver_alone_may_not(t
         assert not sent or sent.Status != 0
         with running.client() as client:
             assert len(client.get("/instances").json()) == 1
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("senders", [(), ("*",)])
+@pytest.mark.parametrize("title", ["SCANNER", "STRANGER"])
+def test_nobody_gets_orthanc_to_commit_itself_to_storage(tmp_path: Path, senders: tuple[str, ...], title: str) -> None:
+    settings = with_free_ports(Settings(), tmp_path)
+    settings = settings.model_copy(update={"orthanc": settings.orthanc.model_copy(update={"senders": senders})})
+    asked = Dataset()
+    asked.TransactionUID = generate_uid()
+    one = Dataset()
+    one.ReferencedSOPClassUID, one.ReferencedSOPInstanceUID = CTImageStorage, generate_uid()
+    asked.ReferencedSOPSequence = [one]
+    with OrthancProcess(settings, tmp_path, doorbell=False) as running:
+        scanner = AE(ae_title=title)
+        scanner.add_requested_context(StorageCommitmentPushModel)
+        scanner.add_requested_context(CTImageStorage)
+        association = scanner.associate("127.0.0.1", running.dicom_port, ae_title=running.aet)
+        try:
+            answer, _ = association.send_n_action(
+                asked, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+            )
+        except (RuntimeError, ValueError):  # it was not let in, or this not agreed on
+            answer = None
+        finally:
+            association.abort()
+        assert not answer or answer.Status != 0
 
 
 def test_a_script_of_the_site_is_loaded_before_our_own_and_one_that_is_not_there_stops_the_start(
