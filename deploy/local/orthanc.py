@@ -81,9 +81,16 @@ def _address(host: str) -> str:
 
 
 def configuration(settings: Settings, folder: Path, *, doorbell: bool = True) -> dict[str, Any]:
-    """Return the configuration of an Orthanc that keeps all it has in `folder`: the template with the settings."""
+    """Return the configuration of an Orthanc that keeps all it has in `folder`: the template with the settings.
+
+    Raises `SettingsError` for a script that is not there, as Orthanc would not start then, and as `modalities` does.
+    """
     written = template()
     orthanc = settings.orthanc
+    for script in orthanc.scripts:
+        if not script.is_file():
+            whole = "" if script.is_absolute() else f" (as {script.absolute()}); name it with its whole path"
+            raise SettingsError(f"orthanc.scripts: {script} is not there{whole}")
     from_everybody = "*" in orthanc.senders
     written |= {
         "DicomAet": orthanc.aet,
@@ -191,13 +198,10 @@ class OrthancProcess(Server):
         for program in (PROGRAM, PYTHON_PLUGIN):
             if not program.exists():
                 raise SettingsError(f"{program} is not there; deploy/install-system-packages.sh installs it")
-        for script in self.settings.orthanc.scripts:
-            if not script.is_file():
-                raise SettingsError(f"orthanc.scripts: {script} is not there")
+        written = configuration(self.settings, self._folder, doorbell=self._doorbell) | self._overrides
         (self._folder / "storage").mkdir(parents=True, exist_ok=True)
         file = self._folder / "orthanc.json"
         file.touch(mode=stat.S_IRUSR | stat.S_IWUSR)  # a password may stand in it
-        written = configuration(self.settings, self._folder, doorbell=self._doorbell) | self._overrides
         file.write_text(json.dumps(written, indent=2) + "\n")
 
     def wait(self, timeout_s: float = 30) -> None:

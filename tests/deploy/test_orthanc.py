@@ -128,8 +128,10 @@ def test_a_script_of_the_site_is_loaded_before_our_own_and_one_that_is_not_there
     tmp_path: Path,
 ) -> None:
     script = tmp_path / "site.lua"
+    script.touch()
     settings = Settings(orthanc=OrthancSettings(scripts=(script,)))
     assert configuration(settings, tmp_path)["LuaScripts"] == [str(script), str(TRUSTED_HOSTS)]
+    script.unlink()
     with pytest.raises(SettingsError, match=r"orthanc\.scripts: .*site\.lua is not there"):
         OrthancProcess(settings, tmp_path).prepare()
 

@@ -45,3 +45,25 @@ def test_an_addition_that_is_none_stops_the_start_with_its_file(layout: Layout, 
     layout.orthanc_extra.write_text(text)
     with pytest.raises(SettingsError, match=r"orthanc\.json"):
         site_configuration(layout)
+
+
+@pytest.mark.parametrize("script", ["deploy/routing/present_first.lua", "/srv/not-there.lua"])
+def test_a_script_that_is_not_there_stops_the_start_with_its_name(
+    layout: Layout, script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path / "run")  # as Orthanc's unit, in a folder of its own
+    layout.settings.write_text(layout.settings.read_text().replace("[orthanc]", f'[orthanc]\nscripts = ["{script}"]'))
+    with pytest.raises(SettingsError, match=f"{script} is not there"):
+        site_configuration(layout)
+
+
+def test_the_routing_example_of_the_installed_version_can_be_named(layout: Layout) -> None:
+    example = Path(__file__).parents[3] / "deploy/routing/present_first.lua"
+    installed = layout.current / "deploy/routing/present_first.lua"
+    installed.parent.mkdir(parents=True)
+    installed.write_bytes(example.read_bytes())
+    layout.settings.write_text(
+        layout.settings.read_text().replace("[orthanc]", f'[orthanc]\nscripts = ["{installed}"]')
+    )
+    assert site_configuration(layout)["LuaScripts"][0] == str(installed)
