@@ -11,9 +11,9 @@ import onnx
 
 from appliance.reading import contract
 
-# Dynamic or refused by TensorRT or TensorRT-RTX (measured; int16 inputs are refused too, and TopK above 3840).
 OPSET: Final = 17
 """Of every ONNX graph that is exported here."""
+# Dynamic or refused by TensorRT or TensorRT-RTX (measured; int16 inputs are refused too, and TopK above 3840).
 FORBIDDEN: Final = frozenset({"Loop", "If", "Scan", "NonMaxSuppression", "NonZero", "RoiAlign", "Unique"})
 MAX_TOP_K: Final = 3840
 

@@ -58,7 +58,8 @@ class Instance:
 
 
 LARGEST_HEADER: Final = 16 * 2**20
-"""More of a file is not read when only its header is asked for, bytes."""
+"""More of a file is not read when only its header is asked for, bytes: a CT slice has half a megabyte, but a
+multi-frame may have gigabytes."""
 
 
 def parse_instance(ref: str, data: bytes) -> Instance:

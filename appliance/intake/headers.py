@@ -11,8 +11,6 @@ from appliance.errors import RefusedError
 from appliance.imaging.instances import LARGEST_HEADER, Instance, parse_instance
 from appliance.intake.files import Files
 
-"""More of a file is not read for its header, bytes: a CT slice has half a megabyte, a multi-frame may have GBs."""
-
 
 class Headers:
     """The newest `kept` headers of one Orthanc's instances; may be used from several threads.

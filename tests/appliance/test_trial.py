@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +24,22 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "stand_in_trial.py"
 
 
-def run(longest_s: float = 60) -> None:
+@pytest.fixture
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that the program makes once it has begun; its time does not run before, however slowly Python starts."""
+    file = tmp_path / "begun"
+
+    class Begun(subprocess.Popen[bytes]):
+        def communicate(self, input: Any = None, timeout: float | None = None) -> Any:
+            while timeout is not None and not file.exists() and self.poll() is None:
+                time.sleep(0.01)
+            return super().communicate(input, timeout)
+
+    monkeypatch.setattr(subprocess, "Popen", Begun)
+    return file
+
+
+def run(longest_s: float = 600) -> None:
     Trial(Settings(), ["stand_in_trial"], longest_s).run("1.2.3", ["a", "b"])
 
 
@@ -56,19 +74,27 @@ def test_a_kill_while_the_kernel_killed_for_memory_is_one(program: Path, monkeyp
         run()
 
 
-def test_a_process_that_does_not_end_is_one_and_is_ended(program: Path, tmp_path: Path) -> None:
+def test_a_process_that_does_not_end_is_one_and_is_ended(program: Path, begun: Path) -> None:
     program.write_text(
-        f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(99)\n"
+        "import os, time\n"
+        f"open({str(begun)!r} + '.new', 'w').write(str(os.getpid()))\n"
+        f"os.rename({str(begun)!r} + '.new', {str(begun)!r})\n"
+        "time.sleep(999)\n"
     )
-    with pytest.raises(KillsReaderError, match="had not ended after 3 s"):
-        run(3)
-    assert not Path("/proc", (tmp_path / "pid").read_text()).exists()
+    with pytest.raises(KillsReaderError, match="had not ended after 1 s"):
+        run(1)
+    assert not Path("/proc", begun.read_text()).exists()
 
 
-def test_a_process_that_orthanc_keeps_waiting_until_the_end_is_none(program: Path) -> None:
-    program.write_text(f"import os, time\nos.write(1, {trial.WAITING!r} + b'%f' % time.monotonic())\ntime.sleep(99)\n")
-    with pytest.raises(UnavailableError, match="of 10 s went on waiting for Orthanc"):
-        run(10)
+def test_a_process_that_orthanc_keeps_waiting_until_the_end_is_none(program: Path, begun: Path) -> None:
+    program.write_text(
+        "import os, time\n"
+        f"os.write(1, {trial.WAITING!r} + b'%f' % time.monotonic())\n"
+        f"open({str(begun)!r}, 'w').close()\n"
+        "time.sleep(999)\n"
+    )
+    with pytest.raises(UnavailableError, match="of 1 s went on waiting for Orthanc"):
+        run(1)
 
 
 @pytest.mark.parametrize(
