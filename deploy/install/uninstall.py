@@ -4,37 +4,41 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from appliance.errors import ApplianceError, SettingsError
+from appliance.errors import ApplianceError, SettingsError, UnavailableError
 from appliance.settings_sources import load_settings
 from deploy.install.console import say
 from deploy.install.layout import ORTHANC_USER, READER_USER, TARGET, UNITS, Layout
 from deploy.install.units import remove_units, systemctl
 
 _WORD: Final = "purge"
+_MOST_COMPLAINTS: Final = 10
 
 
 def uninstall(layout: Layout, *, purge: bool, agreed: bool, ask: Callable[[str], str] = input) -> None:
     """Stop and remove the units; with `purge`, and after a yes, also what the appliance keeps.
 
-    `deploy/install.sh` removes the programs afterwards. Raises `SettingsError` when nobody agrees to the purge; then
-    nothing has been touched.
+    What a setting or a link places elsewhere is named and stays. `deploy/install.sh` removes the programs afterwards.
+    Raises `SettingsError` when nobody agrees to the purge, and then nothing has been touched; `UnavailableError` when
+    something could not be deleted.
     """
-    doomed = [folder for folder in (layout.data, layout.etc) if folder.exists()]
-    elsewhere = outside_data(layout)
+    doomed = [folder for folder in (layout.data, layout.etc) if folder.is_dir() and not folder.is_symlink()]
+    elsewhere = outside(layout, doomed)
     if purge:
         say("this deletes for good:")
         for folder in doomed:
             say(f"  {folder}: {contents(folder)}")
         say(f"  the users {READER_USER} and {ORTHANC_USER}")
-        for path in elsewhere:
-            say(f"it does not touch {path}, which a setting names")
+        for path, why in elsewhere.items():
+            say(f"it does not touch {path}, {why}")
         if not agreed and not _agrees(ask):
             raise SettingsError("nothing was deleted and nothing was stopped")
     systemctl("disable", "--now", TARGET, check=False)
@@ -46,11 +50,39 @@ def uninstall(layout: Layout, *, purge: bool, agreed: bool, ask: Callable[[str],
         kept = [*doomed, *elsewhere]
         say(f"left as they are: {', '.join(map(str, kept))}, and the users {READER_USER} and {ORTHANC_USER}")
         return
-    for folder in doomed:
-        shutil.rmtree(folder)
-        say(f"deleted {folder}")
+    for folder in (layout.data, layout.etc):
+        if folder.is_symlink():
+            folder.unlink()
+    left = [complaint for folder in doomed for complaint in _delete(folder)]
+    if left:
+        raise UnavailableError(
+            "not everything could be deleted, and the users stay. See to this, and call it again:\n"
+            + "\n".join(f"  {complaint}" for complaint in left[:_MOST_COMPLAINTS])
+            + (f"\n  and {len(left) - _MOST_COMPLAINTS} more" if len(left) > _MOST_COMPLAINTS else "")
+        )
+    for path in elsewhere:
+        say(f"{path} is still there: delete it yourself if nobody needs it")
     for name in (READER_USER, ORTHANC_USER):
         subprocess.run(["userdel", name], check=False, capture_output=True)
+
+
+def _delete(folder: Path) -> list[str]:
+    """Delete a folder with all in it; return what could not be deleted and why. A mount point is emptied and stays."""
+    failed: list[tuple[Path, OSError]] = []
+
+    def note(_: object, path: str, raised: tuple[Any, BaseException, Any]) -> None:
+        assert isinstance(raised[1], OSError)
+        failed.append((Path(path), raised[1]))
+
+    shutil.rmtree(folder, onerror=note)
+    mounts = {path for path, error in failed if error.errno == errno.EBUSY and os.path.ismount(path)}
+    for path in sorted(mounts):
+        say(f"emptied {path}, a mount point, which stays: umount it and remove it yourself")
+    if not folder.exists():
+        say(f"deleted {folder}")
+    # A folder is not empty because of what stayed in it, which is named already.
+    others = [(path, error) for path, error in failed if path not in mounts and error.errno != errno.ENOTEMPTY]
+    return [f"{path}: {error.strerror}" for path, error in others]
 
 
 def _agrees(ask: Callable[[str], str]) -> bool:
@@ -66,11 +98,33 @@ def contents(folder: Path) -> str:
     return f"{len(files)} files, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB"
 
 
-def outside_data(layout: Layout) -> list[Path]:
-    """Return what the settings place outside the appliance's own folder; nothing where they cannot be read."""
+def outside(layout: Layout, doomed: Sequence[Path]) -> dict[Path, str]:
+    """Return what the settings or a link place outside the folders that are deleted, each with why it is known."""
+    real = [folder.resolve() for folder in doomed]
+    found: dict[Path, str] = {}
+
+    def note(path: Path, why: str) -> None:
+        target = path.resolve()
+        if target.exists() and not any(target == folder or folder in target.parents for folder in real):
+            found.setdefault(target, why)
+
+    for path in (layout.data, layout.etc):
+        note(path, f"to which {path} leads")
+    for path in _named(layout):
+        note(path, "which a setting names")
+    for folder in doomed:
+        for within, folders, files in os.walk(folder):
+            for path in (Path(within, name) for name in (*folders, *files)):
+                if path.is_symlink():
+                    note(path, f"to which {path} leads")
+    return found
+
+
+def _named(layout: Layout) -> list[Path]:
+    """Return the folders that the settings name; none where they cannot be read."""
     try:
         settings = load_settings(layout.settings)
     except (ApplianceError, OSError):
         return []
     named = [settings.state_dir, settings.orthanc.storage, settings.site_models]
-    return [path for path in named if path is not None and path.exists() and layout.data not in path.parents]
+    return [path for path in named if path is not None]
