@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -87,7 +88,7 @@ def first_settings(layout: Layout, answers: Mapping[str, Any]) -> dict[str, Any]
     }
     settings = merged(settings, answers)
     for section, name, value in _ports_instead(settings):
-        settings = merged(settings, {section: {name: value}})
+        settings = merged({section: {name: value}}, settings)
     return settings
 
 
@@ -103,16 +104,27 @@ def merged(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, 
 def _ports_instead(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     """Yield a free port for each one that another program has and that nobody asked for by name."""
     defaults = Settings.model_construct()
-    given: set[int] = set()
+    sections = {name: inner for name, inner in settings.items() if isinstance(inner, dict)}
+    named = {place: sections[place[0]][place[1]] for place in _PORTS if place[1] in sections.get(place[0], {})}
+    given = {_port(value) for value in named.values()}
     for section, name in _PORTS:
-        if name in settings.get(section, {}):
+        if (section, name) in named:
             continue
-        usual = getattr(getattr(defaults, section), name)
-        port = int(usual.rpartition(":")[2]) if name == "url" else usual
-        free = next(candidate for candidate in range(port, 65_536) if candidate not in given and is_free(candidate))
+        port = _port(getattr(getattr(defaults, section), name))
+        free = next(
+            candidate for candidate in range(port or 1, 65_536) if candidate not in given and is_free(candidate)
+        )
         given.add(free)
         if free != port:
             yield section, name, f"http://127.0.0.1:{free}" if name == "url" else free
+
+
+def _port(value: Any) -> int | None:
+    """Return the port of a setting that is one or a URL; None where it is neither, which the settings refuse."""
+    try:
+        return urlsplit(value).port if isinstance(value, str) else int(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def write_first_settings(layout: Layout, answers: Mapping[str, Any]) -> Settings:

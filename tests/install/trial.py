@@ -68,7 +68,6 @@ class Trial:
         self.machine = Machine(base_tree(self.kept / "base"), self.work / "machine")
         self._layout = Layout(self.machine.folder)
         self._seeds = itertools.count(_FIRST_SEED)
-        self._answered: list[Study] = []
 
     def step(self, name: str, do: Callable[[], str]) -> bool:
         """Do one step, note how it went, and return whether it went well."""
@@ -105,7 +104,6 @@ class Trial:
         reports = [name for name in found if name.startswith("sr")]
         _require(len(reports) == 1, f"{len(reports)} SRs stand in Orthanc: {sorted(found)}")
         _require(any(name.startswith("seg") for name in found), f"there is no SEG: {sorted(found)}")
-        self._answered.append(study)
         return f"SR and SEG, probability {record['probability']:.3f}, turnaround {record['turnaround_s']:.1f} s"
 
     def require_well(self) -> None:
@@ -249,8 +247,8 @@ class Trial:
         _require(self.current() == old, f"{self.current()} runs")
         _require(f"{old} runs again" in said, f"it does not say so: {said[-3000:]}")
         self.require_well()
-        migrated = "the ledger is again as it was before" in said
-        return f"{old} runs again, ledger taken back: {migrated}; {self.require_answer(study)}"
+        _require("the ledger is again as it was before" in said, f"the ledger was not taken back: {said[-3000:]}")
+        return f"{old} runs again, the ledger taken back; {self.require_answer(study)}"
 
     def _upgrade_while_sending(self, path: str, study: Study, patience_s: int = PATIENCE_S) -> tuple[int, str]:
         with ThreadPoolExecutor(1) as aside:

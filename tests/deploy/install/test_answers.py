@@ -7,6 +7,7 @@ from __future__ import annotations
 import socket
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,31 @@ def test_a_taken_port_is_left_to_its_owner_unless_an_answer_names_it(layout: Lay
         assert found["orthanc"]["dicom_port"] > 4243
         named = first_settings(layout, {"orthanc": {"dicom_port": 4243}})
         assert named["orthanc"]["dicom_port"] == 4243
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"orthanc": {"dicom_port": 8044}},
+        {"service": {"port": 4243}},
+        {"orthanc": {"url": "http://127.0.0.1:8401"}},
+        {"triton": {"metrics_port": 8043}},
+    ],
+)
+def test_a_port_that_an_answer_names_is_given_to_nobody_else(
+    layout: Layout, answers: dict[str, dict[str, Any]]
+) -> None:
+    settings = write_first_settings(layout, answers)
+    orthanc, triton = settings.orthanc, settings.triton
+    ports = [orthanc.dicom_port, int(orthanc.url.rpartition(":")[2]), settings.service.port]
+    ports += [triton.http_port, triton.grpc_port, triton.metrics_port]
+    assert len(set(ports)) == len(ports), ports
+
+
+@pytest.mark.parametrize("service", [{"port": "abc"}, {"port": "http://127.0.0.1:99999"}, {"port": [1]}, 8044])
+def test_a_port_that_is_none_is_refused_by_its_name(layout: Layout, service: object) -> None:
+    with pytest.raises(SettingsError, match="service"):
+        write_first_settings(layout, {"service": service})
 
 
 def test_answers_that_a_settings_file_holds_already_change_nothing_and_others_are_named(layout: Layout) -> None:
