@@ -204,7 +204,7 @@ def _render(
 
 
 def _projections(head: SimulatedHead, planes: ScanGeometry, scanner: Scanner, noise: int) -> NDArray[np.uint8]:
-    """Return the thumbnails of maximum intensity projections of an angiography, at the places of `_thinned_out`."""
+    """Return the thumbnails of maximum intensity projections of an angiography, at the places of `_thin_out`."""
     slices = len(planes.positions_mm)
     spacing = planes.positions_mm[1] - planes.positions_mm[0]
     width = min(slices, max(1, round(_SLAB_MM / spacing)))
