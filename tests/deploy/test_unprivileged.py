@@ -31,10 +31,12 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives rights away, which
 
 @pytest.fixture
 def public() -> Iterator[Path]:
-    """A folder that everybody may enter, which pytest's are not."""
+    """A folder that everybody may enter, which pytest's are not, and what is put into it, under whatever umask."""
+    before = os.umask(0o022)
     folder = Path(tempfile.mkdtemp(prefix="hemorrhage-public-"))
     folder.chmod(0o755)
     yield folder
+    os.umask(before)
     shutil.rmtree(folder)
 
 

@@ -191,10 +191,10 @@ def test_a_cohort_whose_seeds_tell_who_bleeds_is_named() -> None:
 
 @pytest.mark.parametrize("shift", [1.0, -1.0])
 def test_an_image_that_differs_away_from_the_blood_is_named(shift: float) -> None:
-    def shift(seen: Seen, rng: np.random.Generator) -> Seen:
+    def move(seen: Seen, rng: np.random.Generator) -> Seen:
         return replace(seen, surroundings=seen.surroundings | {"figure 3": seen.surroundings["figure 3"] + shift})
 
-    bars = image_bars(cases(100, shift))
+    bars = image_bars(cases(100, move))
     assert any("bleed masked out" in name for name in broken_bars(bars))
     assert "figure 3" in bars[0].note
 

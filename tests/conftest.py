@@ -1,0 +1,23 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every test finds alike, whichever tests ran before it in the same process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+# pytest-xdist says that its processes have a terminal of 80 columns, and tables are drawn for what is said first.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def _umask_as_before() -> Iterator[None]:
+    """Give back the umask that a command of the appliance has set in this process."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
