@@ -63,17 +63,17 @@ class OrthancSettings(_Section):
     aet: AeTitle = Field("HEMORRHAGE", description="AE title that scanners and the PACS send to")
     senders: tuple[Sender, ...] = Field(
         (),
-        description="Who may send to the Orthanc of `make up`, each as AE title and IP address, CT1@10.0.0.21; none: "
+        description="Who may send to the appliance's Orthanc, each as AE title and IP address, CT1@10.0.0.21; none: "
         "this machine alone; *: everybody, only for a network without other machines",
     )
     receivers: tuple[Receiver, ...] = Field(
         (),
-        description="Whom the Orthanc of `make up` may send to, for its scripts and its pages, each as "
+        description="Whom the appliance's Orthanc may send to, for its scripts and its pages, each as "
         "NAME=AET@ADDRESS:PORT, PACS=PACS1@10.0.0.5:104",
     )
     scripts: tuple[PathName, ...] = Field(
         (),
-        description="Lua scripts of the site for the Orthanc of `make up`; they can route on answers (docs/routing.md)",
+        description="Lua scripts of the site for the appliance's Orthanc; they can route on answers (docs/routing.md)",
     )
     dicom_host: HostName = Field("127.0.0.1", description="Address where Orthanc's DICOM port is reached")
     dicom_port: Port = Field(4243, description="Orthanc's DICOM port")
