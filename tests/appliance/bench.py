@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,7 @@ from pydicom import Dataset, dcmread
 from appliance.leases import Leases
 from appliance.ledger.records import Job, NewJob
 from appliance.metrics import Metrics
+from appliance.settings import Settings
 from appliance.worker import Worker
 from tests.appliance.intake.desk import Desk
 from tests.appliance.stand_in import StandInDetector, StandInRoom
@@ -104,3 +107,14 @@ class Bench:
 def exposition(metrics: Metrics) -> str:
     """Return the metrics as Prometheus reads them."""
     return generate_latest(metrics.registry).decode()
+
+
+@contextmanager
+def bench_on(settings: Settings, folder: Path) -> Iterator[Bench]:
+    """Yield a bench on the Orthanc of `settings`, with a new ledger in `folder`."""
+    desk = Desk(settings, folder / "ledger.sqlite")
+    desk.take_in()
+    try:
+        yield Bench(desk)
+    finally:
+        desk.close()

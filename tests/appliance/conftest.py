@@ -7,14 +7,17 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
+from pydicom.uid import generate_uid
 
 from appliance.log import log_to
 from appliance.settings import IntakeSettings, Settings
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
+from tests.appliance.bench import Bench, bench_on
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +46,16 @@ def stream() -> Iterator[io.StringIO]:
     logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def bench(settings: Settings, tmp_path: Path) -> Iterator[Bench]:
+    """A worker worked by hand on a real Orthanc."""
+    with bench_on(settings, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def study() -> str:
+    """The UID of a study that nobody has seen."""
+    return str(generate_uid())

@@ -92,13 +92,8 @@ def test_a_service_killed_in_the_middle_goes_on_where_it_was_and_answers_once(ru
     assert sorted(modalities) == ["CT", "KO", "OT", "SEG", "SR"]
 
 
-def test_a_study_that_kills_its_reader_is_set_aside_with_the_evidence_and_the_next_is_answered(
-    running: Running, study: str
-) -> None:
-    poison = running.hold.with_suffix(".poison")
-    poison.touch()
-    for file in head_series(study):
-        running.orthanc.store(file)
+def ends_until_refused(running: Running, study: str) -> list[int]:
+    """Start the service again whenever it ends, until a study is refused; return the statuses that it ended with."""
     ends: list[int] = []
 
     def is_refused() -> bool:
@@ -109,6 +104,17 @@ def test_a_study_that_kills_its_reader_is_set_aside_with_the_evidence_and_the_ne
         return running.study(study)["state"] == "refused"
 
     until(is_refused, "refused")
+    return ends
+
+
+def test_a_study_that_kills_its_reader_is_set_aside_with_the_evidence_and_the_next_is_answered(
+    running: Running, study: str
+) -> None:
+    poison = running.hold.with_suffix(".poison")
+    poison.touch()
+    for file in head_series(study):
+        running.orthanc.store(file)
+    ends = ends_until_refused(running, study)
     assert ends == [-signal.SIGABRT] * len(ends)
     assert 2 <= len(ends) <= 3  # the third when it was read ahead
     told = running.study(study)
@@ -130,16 +136,7 @@ def test_a_study_that_kills_the_service_while_intake_looks_at_it_is_set_aside_wi
     venom.touch()
     for file in head_series(study):
         running.orthanc.store(file)
-    ends: list[int] = []
-
-    def is_refused() -> bool:
-        assert running.process is not None
-        if running.process.poll() is not None:
-            ends.append(running.process.returncode)
-            running.launch()
-        return running.study(study)["state"] == "refused"
-
-    until(is_refused, "refused")
+    ends = ends_until_refused(running, study)
     assert ends == [-signal.SIGABRT] * 2
     told = running.study(study)
     assert [refusal["code"] for refusal in told["refusals"]] == ["breaks_reader"]

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import errno
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,25 +19,11 @@ from appliance.intake.lost import MOST_ANSWERS
 from appliance.ledger.records import NewJob
 from appliance.ledger.states import JobState
 from appliance.results import key_images, report
-from appliance.settings import FindingSettings, Settings
+from appliance.settings import FindingSettings
 from appliance.trial import KillsReaderError
 from tests.appliance.bench import Bench, exposition
-from tests.appliance.intake.desk import Desk
 from tests.appliance.log_lines import lines
 from tests.appliance.stand_in import StandInRoom, head_series
-
-
-@pytest.fixture
-def bench(settings: Settings, tmp_path: Path) -> Iterator[Bench]:
-    desk = Desk(settings, tmp_path / "ledger.sqlite")
-    desk.take_in()
-    yield Bench(desk)
-    desk.close()
-
-
-@pytest.fixture
-def study() -> str:
-    return str(generate_uid())
 
 
 def after(times: int, error: Exception, do: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +19,8 @@ from appliance.ledger.states import JobState
 from appliance.orthanc import OrthancError, TurnedDownError
 from appliance.settings import FindingSettings, Settings
 from deploy.local.orthanc import template
-from tests.appliance.bench import Bench, exposition
-from tests.appliance.intake.desk import Desk
+from tests.appliance.bench import Bench, bench_on, exposition
 from tests.appliance.stand_in import StandInRoom, head_series
-
-
-@pytest.fixture
-def bench(settings: Settings, tmp_path: Path) -> Iterator[Bench]:
-    desk = Desk(settings, tmp_path / "ledger.sqlite")
-    desk.take_in()
-    yield Bench(desk)
-    desk.close()
-
-
-@pytest.fixture
-def study() -> str:
-    return str(generate_uid())
 
 
 def borne(bench: Bench, resource: str) -> dict[str, Any]:
@@ -78,20 +63,17 @@ def test_a_study_without_hemorrhage_is_absent_and_a_part_of_one_undetermined(
     settings: Settings, tmp_path: Path
 ) -> None:
     settings = settings.model_copy(update={"finding": FindingSettings(threshold=0.95)})
-    desk = Desk(settings, tmp_path / "ledger.sqlite")
-    desk.take_in()
-    bench = Bench(desk)
     whole, part = str(generate_uid()), str(generate_uid())
-    bench.send(*head_series(whole))
-    bench.worker.work()
-    assert of_study(bench, whole)["answer"] == "absent"
-    assert of_study(bench, whole)["volume_ml"] == {}
-    bench.send(*head_series(part, 20)[:12])
-    bench.desk.wait(bench.desk.settings.intake.ends_s + 1)
-    bench.worker.work()
-    marked = of_study(bench, part)
-    assert (marked["answer"], marked["partial"]) == ("undetermined", True)
-    desk.close()
+    with bench_on(settings, tmp_path) as bench:
+        bench.send(*head_series(whole))
+        bench.worker.work()
+        assert of_study(bench, whole)["answer"] == "absent"
+        assert of_study(bench, whole)["volume_ml"] == {}
+        bench.send(*head_series(part, 20)[:12])
+        bench.desk.wait(bench.desk.settings.intake.ends_s + 1)
+        bench.worker.work()
+        marked = of_study(bench, part)
+        assert (marked["answer"], marked["partial"]) == ("undetermined", True)
 
 
 def test_a_study_that_could_not_be_read_bears_the_codes(bench: Bench, study: str) -> None:
