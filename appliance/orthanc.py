@@ -28,7 +28,7 @@ import httpx
 import pyorthanc
 
 from appliance.errors import ApplianceError, Refusal, RefusalCode, RefusedError, UnavailableError
-from appliance.settings import OrthancSettings
+from appliance.sections.orthanc import OrthancSettings
 from appliance.transport import BoundedTransport, TooLongError
 
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")

@@ -31,9 +31,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from appliance.imaging.instances import Instance
 from appliance.imaging.stacks import stacks
 from appliance.reading.series import CLASSIFIER, CONTRACT_VERSION, shown_slices
+from appliance.sections.answers import SelectionSettings
 from appliance.selection.look import look_at
 from appliance.selection.select import Selection, select
-from appliance.settings import SelectionSettings
 from benchmarks.statistics import Proportion, spread
 from conversion.series_triton_model import Classifier
 from simulator.bleeding import simulate_head

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tritonclient.grpc import InferenceServerClient, InferenceServerClientPlugin
 
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 
 THIS_MACHINE: Final = ("127.0.0.1", "localhost")
 CONTROL_TIMEOUT_S: Final = 10.0

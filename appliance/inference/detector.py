@@ -32,7 +32,7 @@ from appliance.inference.tritons import Tritons
 from appliance.inference.trouble import NoAnswerError, describe, has_lost_its_model_process
 from appliance.reading import contract
 from appliance.reading.detections import Detection, DismissedProposal, chunk_detections, chunk_dismissed
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 
 T = TypeVar("T")
 

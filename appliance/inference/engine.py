@@ -16,7 +16,7 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 
 METRIC: Final = "hemorrhage_engine"
 _TIMEOUT_S: Final = 1.0

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.private import close_to_others
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 MODEL_PROCESS: Final = "/triton_python_backend_stub"

@@ -24,7 +24,7 @@ from tritonclient.utils import InferenceServerException
 from appliance.inference.client import triton_client
 from appliance.inference.regions import close_regions
 from appliance.reading import series
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 
 TIMEOUT_S: Final = 0.5
 """How long one question may take; an answer takes some 0.02 s."""

@@ -31,7 +31,7 @@ from appliance.ports import require_free
 from appliance.process import EndedError, Process, Server
 from appliance.reading.contract import DETECTOR
 from appliance.reading.series import CLASSIFIER
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 
 _PORTS: Final = ("http_port", "grpc_port", "metrics_port")
 _CLASSIFIER_S: Final = 20.0

@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException
 
 from appliance.inference.client import endpoints, triton_client
 from appliance.reading import contract
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 
 _FIRST_AGAIN_S: Final = 30.0
 """How long after a fail-over the first Triton is asked again, s; doubled each time it fails anew."""

@@ -15,8 +15,8 @@ from appliance.imaging.stacks import Stack, stacks
 from appliance.intake.snapshot import Snapshot
 from appliance.ledger.records import Job, NewJob
 from appliance.ledger.states import JobState
+from appliance.sections.answers import SelectionSettings
 from appliance.selection.select import Selection, select
-from appliance.settings import SelectionSettings
 
 _MAY_COME: Final = frozenset(
     {

@@ -18,7 +18,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from appliance.imaging.header import text
 from appliance.ledger.records import OLD, ROUTINE, URGENT
-from appliance.settings import PrioritySettings
+from appliance.sections.intake import PrioritySettings
 
 LOOKED_AT: Final = (
     "StudyDescription",

@@ -20,7 +20,7 @@ from appliance.inference.detector import TritonDetector
 from appliance.inference.golden import chunk
 from appliance.inference.served_model import Target
 from appliance.reading.contract import CHUNK_SLICES, CONTEXT_SLICES, MAX_DETECTIONS, SCORE_FLOOR, TYPES
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 
 
 class NotProvenError(ApplianceError):

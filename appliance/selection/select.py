@@ -18,9 +18,9 @@ from appliance.errors import Refusal, RefusalCode
 from appliance.imaging.geometry import Geometry
 from appliance.imaging.header import acquired_at
 from appliance.imaging.stacks import Stack
+from appliance.sections.answers import SelectionSettings
 from appliance.selection.look import Candidate, Look
 from appliance.selection.rules import Evidence, Topic, evidence
-from appliance.settings import SelectionSettings
 
 # The points of a topic from which it refuses a stack by itself, in the order asked.
 _DECISIVE = (

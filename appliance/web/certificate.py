@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from appliance.errors import SettingsError
-from appliance.settings import AccessSettings
+from appliance.sections.service import AccessSettings
 
 
 class Certificate:

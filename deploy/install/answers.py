@@ -19,7 +19,8 @@ from pydantic import ValidationError
 
 from appliance.errors import SettingsError
 from appliance.ports import is_free
-from appliance.settings import OrthancSettings, Settings
+from appliance.sections.orthanc import OrthancSettings
+from appliance.settings import Settings
 from appliance.settings_sources import SECRETS, load_settings
 from deploy.install.layout import Layout
 from deploy.local.settings_file import toml

@@ -31,7 +31,8 @@ from appliance.reading.contract import TYPES
 from appliance.results.facts import lesion_detail, lesion_headline
 from appliance.results.kinds import KEY_IMAGES, KEY_OBJECTS, SEG, SR
 from appliance.results.report import RESULT_TYPES
-from appliance.settings import OrthancSettings, Settings
+from appliance.sections.orthanc import OrthancSettings
+from appliance.settings import Settings
 from appliance.settings_sources import load_settings
 from deploy.local.appliance import LocalAppliance
 from deploy.local.ports import with_free_ports

@@ -15,7 +15,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from appliance.errors import SettingsError, UnavailableError
-from appliance.settings import OrthancSettings
+from appliance.sections.orthanc import OrthancSettings
 
 _FILES_A_CALL = 1000
 _PROPOSALS = {

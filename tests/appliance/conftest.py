@@ -14,7 +14,8 @@ import structlog
 from pydicom.uid import generate_uid
 
 from appliance.log import log_to
-from appliance.settings import IntakeSettings, Settings
+from appliance.sections.intake import IntakeSettings
+from appliance.settings import Settings
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
 from tests.appliance.bench import Bench, bench_on

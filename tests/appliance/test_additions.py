@@ -30,7 +30,8 @@ from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, KnownSeries, NewJob, Origin
 from appliance.metrics import Metrics
 from appliance.pipeline import Pipeline, UnreadAnswer
-from appliance.settings import IntakeSettings, Settings
+from appliance.sections.intake import IntakeSettings
+from appliance.settings import Settings
 from appliance.settings_sources import load_settings
 from appliance.web.app import WebApp
 from appliance.web.page import page

@@ -18,7 +18,9 @@ from appliance.archive import Archive
 from appliance.errors import Refusal, RefusalCode, UnavailableError
 from appliance.ledger.records import AuditEvent, ResultObject
 from appliance.ledger.states import StudyState
-from appliance.settings import ArchiveSettings, LedgerSettings, Settings
+from appliance.sections.ledger import LedgerSettings
+from appliance.sections.orthanc import ArchiveSettings
+from appliance.settings import Settings
 from tests.appliance.intake.desk import Desk
 from tests.appliance.stand_in import head_series
 

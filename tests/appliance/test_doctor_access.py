@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from appliance.doctor.access import check_access
-from appliance.settings import AccessSettings, Settings
+from appliance.sections.service import AccessSettings
+from appliance.settings import Settings
 from appliance.web.accounts import Role, new_account, write_accounts
 from tests.certificates import Authority
 

@@ -16,7 +16,8 @@ from pydicom.uid import generate_uid
 
 from appliance.errors import RefusalCode, RefusedError, UnavailableError
 from appliance.orthanc import NotThereError, Orthanc, OrthancError, StoreStatus, is_orthanc_id, orthanc_time
-from appliance.settings import OrthancSettings, Settings
+from appliance.sections.orthanc import OrthancSettings
+from appliance.settings import Settings
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import free_ports, with_free_ports
 from tests.appliance.stand_in import head_series

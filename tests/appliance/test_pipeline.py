@@ -25,7 +25,8 @@ from appliance.inference.detections import Reading
 from appliance.pipeline import Pipeline, ReadAnswer, Study, UnreadAnswer
 from appliance.reading.detections import Box, Detection
 from appliance.reading.series import CLASSES, SeriesClass
-from appliance.settings import FindingSettings, Settings
+from appliance.sections.answers import FindingSettings
+from appliance.settings import Settings
 from tests.appliance.imaging import scans
 from tests.appliance.stand_in import StandInDetector, head_series
 

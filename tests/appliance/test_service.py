@@ -23,8 +23,9 @@ from appliance.ledger.jobs import Jobs
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job
 from appliance.orthanc import Orthanc
+from appliance.sections.ledger import LedgerSettings
 from appliance.service import Service
-from appliance.settings import LedgerSettings, Settings
+from appliance.settings import Settings
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
 from tests.appliance.running import PATIENCE_S, Running, until

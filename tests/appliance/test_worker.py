@@ -19,7 +19,7 @@ from appliance.intake.lost import MOST_ANSWERS
 from appliance.ledger.records import NewJob
 from appliance.ledger.states import JobState
 from appliance.results import key_images, report
-from appliance.settings import FindingSettings
+from appliance.sections.answers import FindingSettings
 from appliance.trial import KillsReaderError
 from tests.appliance.bench import Bench, exposition
 from tests.appliance.log_lines import lines

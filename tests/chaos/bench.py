@@ -23,7 +23,9 @@ import httpx
 
 from appliance.inference.regions import model_processes, region_prefix
 from appliance.ledger.states import OPEN
-from appliance.settings import Settings, SupervisorSettings, TritonSettings
+from appliance.sections.supervisor import SupervisorSettings
+from appliance.sections.triton import TritonSettings
+from appliance.settings import Settings
 from deploy.local import records
 from deploy.local.answering import not_ready, questions
 from deploy.local.orthanc import OrthancProcess

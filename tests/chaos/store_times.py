@@ -32,7 +32,8 @@ from pydicom import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
 
-from appliance.settings import Settings, TritonSettings
+from appliance.sections.triton import TritonSettings
+from appliance.settings import Settings
 from deploy.local.appliance import LocalAppliance
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import SettingsError
-from appliance.settings import OrthancSettings, Settings, TritonSettings
+from appliance.sections.orthanc import OrthancSettings
+from appliance.sections.triton import TritonSettings
+from appliance.settings import Settings
 from appliance.settings_sources import CREDENTIALS_FILE, load_settings
 from deploy.local.credentials import with_credentials
 

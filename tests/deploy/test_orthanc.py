@@ -19,7 +19,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from appliance.errors import SettingsError, UnavailableError
-from appliance.settings import OrthancSettings, Settings
+from appliance.sections.orthanc import OrthancSettings
+from appliance.settings import Settings
 from deploy.local.orthanc import DOORBELL, TRUSTED_HOSTS, OrthancProcess, configuration
 from deploy.local.ports import with_free_ports
 from deploy.local.storescu import send

@@ -11,7 +11,8 @@ import pytest
 
 from appliance.errors import SettingsError, UnavailableError
 from appliance.ports import is_free, require_free
-from appliance.settings import OrthancSettings, Settings
+from appliance.sections.orthanc import OrthancSettings
+from appliance.settings import Settings
 from deploy.local.ports import free_ports, named_ports, orthanc_http_port, with_free_ports
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from appliance.private import close_to_others
 from appliance.process import Process
-from appliance.settings import Settings, TritonSettings
+from appliance.sections.triton import TritonSettings
+from appliance.settings import Settings
 from deploy.local.appliance import ROOT
 from deploy.local.ports import with_free_ports
 from deploy.local.records import read

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from appliance.settings import FindingSettings, LogSettings, OrthancSettings, ResultsSettings, Settings
+from appliance.sections.answers import FindingSettings, ResultsSettings
+from appliance.sections.orthanc import OrthancSettings
+from appliance.sections.supervisor import LogSettings
+from appliance.settings import Settings
 from appliance.settings_sources import load_settings
 from deploy.local.settings_file import absolute, write_settings
 

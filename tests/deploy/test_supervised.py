@@ -18,7 +18,9 @@ import httpx
 import pytest
 
 from appliance.inference.regions import model_processes, region_prefix
-from appliance.settings import LogSettings, Settings, SupervisorSettings, TritonSettings
+from appliance.sections.supervisor import LogSettings, SupervisorSettings
+from appliance.sections.triton import TritonSettings
+from appliance.settings import Settings
 from appliance.settings_sources import load_settings
 from deploy.local.answering import not_ready, questions
 from deploy.local.orthanc import ROOT

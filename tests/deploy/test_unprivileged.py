@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.settings import Settings, SupervisorSettings, TritonSettings
+from appliance.sections.supervisor import SupervisorSettings
+from appliance.sections.triton import TritonSettings
+from appliance.settings import Settings
 from deploy.local.orthanc import ROOT
 from deploy.local.ports import with_free_ports
 from deploy.local.records import read

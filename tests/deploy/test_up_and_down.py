@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from appliance.inference.regions import SHARED_MEMORY, region_prefix, stem
-from appliance.settings import Settings, TritonSettings
+from appliance.sections.triton import TritonSettings
+from appliance.settings import Settings
 from deploy.local.orthanc import ROOT
 from deploy.local.ports import named_ports, with_free_ports
 from deploy.local.records import read

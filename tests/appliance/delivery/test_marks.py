@@ -17,7 +17,8 @@ from appliance.errors import UnavailableError
 from appliance.ledger.records import Job
 from appliance.ledger.states import JobState
 from appliance.orthanc import OrthancError, TurnedDownError
-from appliance.settings import FindingSettings, Settings
+from appliance.sections.answers import FindingSettings
+from appliance.settings import Settings
 from deploy.local.orthanc import template
 from tests.appliance.bench import Bench, bench_on, exposition
 from tests.appliance.stand_in import StandInRoom, head_series

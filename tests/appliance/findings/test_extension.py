@@ -19,7 +19,7 @@ from appliance.reading.contract import MASK_SIZE, TYPES, HemorrhageType
 from appliance.reading.detections import Detection
 from appliance.reading.lesions import Criteria
 from appliance.reading.masks import patch
-from appliance.settings import FindingSettings
+from appliance.sections.answers import FindingSettings
 from tests.appliance.phantom import detection, full, made_volume, reading_of, stroke_reading
 
 IPH, EDH_SDH, SAH = HemorrhageType.IPH, HemorrhageType.EDH_SDH, HemorrhageType.SAH

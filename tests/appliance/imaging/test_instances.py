@@ -21,8 +21,8 @@ from appliance.imaging.instances import Instance, parse_instance
 from appliance.imaging.pixels import hounsfield
 from appliance.imaging.read import read_volume
 from appliance.imaging.stacks import stacks
+from appliance.sections.answers import SelectionSettings
 from appliance.selection.select import select
-from appliance.settings import SelectionSettings
 from tests.appliance.imaging.scans import Archive, file, file_with, head, image, series
 
 

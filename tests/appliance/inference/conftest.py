@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.inference.server import TritonServer
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 from tests.appliance.inference.blob_detector import write_repository
 from tests.appliance.inference.ports import triton_settings
 

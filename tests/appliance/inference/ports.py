@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 from deploy.local.ports import free_ports
 
 ENVIRONMENT = Path(__file__).parents[3] / ".venv-triton"

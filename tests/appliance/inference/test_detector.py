@@ -27,7 +27,7 @@ from appliance.reading import contract
 from appliance.reading.contract import HemorrhageType
 from appliance.reading.detections import Box
 from appliance.reading.golden import golden_chunk
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 from tests.appliance.inference.blob_detector import SUGGESTED_THRESHOLD, answers, onnx_model, write_repository
 from tests.appliance.inference.ports import triton_settings
 
@@ -206,7 +206,7 @@ def test_what_a_killed_client_left_behind_is_cleared_by_the_next(served: TritonS
         "import os, signal, sys\n"
         "import numpy as np\n"
         "from appliance.inference.detector import TritonDetector\n"
-        "from appliance.settings import TritonSettings\n"
+        "from appliance.sections.triton import TritonSettings\n"
         "detector = TritonDetector(TritonSettings.model_validate_json(sys.argv[1]))\n"
         "detector.read(np.zeros((1, 512, 512), np.int16))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

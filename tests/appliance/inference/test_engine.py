@@ -16,7 +16,7 @@ from appliance.inference.detector import TritonDetector
 from appliance.inference.engine import METRIC, EngineMemory, ServedEngine, engine_told, served_engine
 from appliance.inference.server import TritonServer
 from appliance.reading.contract import DETECTOR
-from appliance.settings import Engine, TritonSettings
+from appliance.sections.triton import Engine, TritonSettings
 from conversion import triton_model
 from deploy.local.ports import free_ports
 from tests.appliance.inference.ports import triton_settings

@@ -15,7 +15,7 @@ from appliance.inference.golden import READY, RETRY_S, VALID_S, GoldenAnswer, Re
 from appliance.inference.server import TritonServer
 from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_matches, golden_summary
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 from tests.appliance.inference.blob_detector import answers, onnx_model, write_repository
 from tests.appliance.inference.ports import triton_settings
 

@@ -20,7 +20,7 @@ from appliance.inference.detector import TritonDetector
 from appliance.inference.series_classifier import PAUSE_S, TIMEOUT_S, SeriesClassifier
 from appliance.inference.server import TritonServer
 from appliance.reading.series import CLASSES, CLASSIFIER, SeriesClass
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 from tests.appliance.inference.blob_detector import write_repository
 from tests.appliance.inference.bright_classifier import add_to_repository, thumbnails
 from tests.appliance.inference.ports import triton_settings

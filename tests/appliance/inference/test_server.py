@@ -19,7 +19,7 @@ from appliance.inference.detector import TritonDetector
 from appliance.inference.regions import remove_stale_regions
 from appliance.inference.server import TritonServer
 from appliance.reading.contract import DETECTOR
-from appliance.settings import TritonSettings
+from appliance.sections.triton import TritonSettings
 from tests.appliance.inference.ports import ENVIRONMENT, triton_settings
 
 REGIONS = "triton_python_backend_shm_region_"
@@ -203,7 +203,7 @@ def test_the_server_ends_with_the_process_that_started_it(repository: Path, tmp_
     program = (
         "import sys, time, pathlib\n"
         "from appliance.inference.server import TritonServer\n"
-        "from appliance.settings import TritonSettings\n"
+        "from appliance.sections.triton import TritonSettings\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "settings = TritonSettings.model_validate_json((folder / 'settings.json').read_text())\n"
         "server = TritonServer(settings, folder / 'state')\n"

@@ -15,7 +15,7 @@ from appliance.intake.judge import Verdict, judge
 from appliance.intake.snapshot import Snapshot
 from appliance.ledger.records import Job
 from appliance.ledger.states import JobState
-from appliance.settings import SelectionSettings
+from appliance.sections.answers import SelectionSettings
 from tests.appliance.imaging import scans
 
 SLICES = 32

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from appliance.errors import SettingsError
 from appliance.intake.priority import LOOKED_AT, priority
 from appliance.ledger.records import OLD, ROUTINE, URGENT
-from appliance.settings import PrioritySettings
+from appliance.sections.intake import PrioritySettings
 from appliance.settings_sources import load_settings
 
 RECEIVED = datetime(2026, 3, 10, 12, tzinfo=UTC).timestamp()

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from appliance.cli import app
 from appliance.reading import contract
-from appliance.settings import Settings, TritonSettings
+from appliance.sections.triton import TritonSettings
+from appliance.settings import Settings
 from deploy.local.settings_file import write_settings
 from tests.appliance.inference.blob_detector import write_repository
 

@@ -9,7 +9,8 @@ import pytest
 
 from appliance.models.shelf import Shelf, ShelfError
 from appliance.reading import contract
-from appliance.settings import Settings, TritonSettings
+from appliance.sections.triton import TritonSettings
+from appliance.settings import Settings
 from tests.appliance.inference.blob_detector import write_repository
 from tests.appliance.models.released import write_release
 

@@ -17,7 +17,8 @@ from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from appliance.imaging.volume import Volume
-from appliance.settings import ResultsSettings, Settings
+from appliance.sections.answers import ResultsSettings
+from appliance.settings import Settings
 from tests.appliance.phantom import made_volume, reading_of, stroke_reading
 from tests.appliance.results.answers import answer_of
 

@@ -19,7 +19,8 @@ from appliance.inference.detections import ModelIdentity
 from appliance.reading.lesions import Criteria
 from appliance.results import identity
 from appliance.results.report import Results, report
-from appliance.settings import FindingSettings, ResultsSettings, Settings
+from appliance.sections.answers import FindingSettings, ResultsSettings
+from appliance.settings import Settings
 from tests.appliance.phantom import made_volume, stroke_reading
 from tests.appliance.results.answers import CREATED, Answered, answer_of
 

@@ -27,7 +27,8 @@ from appliance.results import key_images
 from appliance.results.colours import COLOURS, DISMISSED
 from appliance.results.drawing import STRIP, Mark, draw_slice
 from appliance.results.key_slices import key_slices
-from appliance.settings import ResultsSettings, Settings
+from appliance.sections.answers import ResultsSettings
+from appliance.settings import Settings
 from tests.appliance.phantom import detection, made_volume, reading_of
 from tests.appliance.results.answers import Answered, answer_of, negative
 from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, write_dicom

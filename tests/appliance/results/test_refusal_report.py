@@ -14,7 +14,8 @@ from pydicom.uid import MRImageStorage, generate_uid
 from appliance.errors import Refusal, RefusalCode
 from appliance.imaging.instances import Instance, parse_instance
 from appliance.results.refusal_report import NOT_READ, refusal_report
-from appliance.settings import ResultsSettings, Settings
+from appliance.sections.answers import ResultsSettings
+from appliance.settings import Settings
 from tests.appliance.results.answers import CREATED
 from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, tid1500, write_dicom
 from tests.appliance.stand_in import head_series

@@ -17,7 +17,8 @@ from appliance.results import report as report_module
 from appliance.results.kinds import ResultKind
 from appliance.results.report import RESULT_TYPES, Draft, ResultType
 from appliance.results.warm_up import warm_up
-from appliance.settings import ResultsSettings, Settings
+from appliance.sections.answers import ResultsSettings
+from appliance.settings import Settings
 from tests.appliance.results.answers import answer_of, negative, volumes
 from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, write_dicom
 

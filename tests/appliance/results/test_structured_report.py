@@ -20,7 +20,8 @@ from appliance.coverage.coverage import Coverage
 from appliance.imaging.flaws import Flaw, FlawCode
 from appliance.reading.contract import HemorrhageType
 from appliance.results.identity import series_uid_of
-from appliance.settings import ResultsSettings, Settings
+from appliance.sections.answers import ResultsSettings
+from appliance.settings import Settings
 from tests.appliance.phantom import detection, made_volume, reading_of
 from tests.appliance.results.answers import Answered, answer_of, negative
 from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, tid1500, write_dicom

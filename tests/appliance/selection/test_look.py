@@ -15,9 +15,9 @@ from pydicom import Dataset
 from appliance.errors import RefusalCode, UnavailableError
 from appliance.imaging.stacks import Stack, stacks
 from appliance.reading.series import CLASSES, INPUT_SHAPE, MOST_SERIES, SeriesClass, shown_slices
+from appliance.sections.answers import SelectionSettings
 from appliance.selection.look import BUDGET_S, Look, look_at
 from appliance.selection.select import Judgement, Selection, select
-from appliance.settings import SelectionSettings
 from tests.appliance.imaging.scans import file, headers_only
 from tests.appliance.selection.offered import BONE, scan
 

@@ -13,8 +13,8 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from appliance.errors import RefusalCode
 from appliance.imaging.stacks import stacks
+from appliance.sections.answers import SelectionSettings
 from appliance.selection.select import Judgement, Selection, select
-from appliance.settings import SelectionSettings
 from tests.appliance.imaging.scans import ROOT, headers_only, image
 from tests.appliance.selection.offered import BONE, scan
 

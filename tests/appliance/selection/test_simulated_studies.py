@@ -12,8 +12,8 @@ import pytest
 from pydicom import Dataset
 
 from appliance.imaging.stacks import stacks
+from appliance.sections.answers import SelectionSettings
 from appliance.selection.select import select
-from appliance.settings import SelectionSettings
 from simulator.dicom import Uids, set_ct_pixels
 from simulator.headers import Descriptions, Examination, ct_header
 from simulator.series import EVERY_SERIES, SCOUTS, PatientPosition, Planes, SeriesKind, series_geometry, slabs

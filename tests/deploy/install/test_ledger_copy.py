@@ -12,7 +12,8 @@ import pytest
 
 from appliance.backup import BackupError, ledger_file
 from appliance.ledger.ledger import Ledger
-from appliance.settings import LedgerSettings, Settings
+from appliance.sections.ledger import LedgerSettings
+from appliance.settings import Settings
 from deploy.install.ledger_copy import copy_ledger, revision, take_back
 
 

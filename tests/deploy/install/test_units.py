@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.settings import OrthancSettings, Settings
+from appliance.sections.orthanc import OrthancSettings
+from appliance.settings import Settings
 from deploy.install.layout import TARGET, UNITS, Layout
 from deploy.install.units import remove_units, write_units
 
