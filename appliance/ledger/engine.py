@@ -16,30 +16,36 @@ from appliance.ledger.migrate import MIGRATIONS, is_migrated, migrate
 
 BUSY_S = 10.0
 """How long a writer waits for another one, s, unless the settings say otherwise."""
+MIGRATION_S = 3600.0
+"""How long a start waits for another service that migrates the ledger, s; the tables of a large one take minutes."""
 _CONNECT_S = 10
+_LOCKED = ("SQLITE_BUSY", "55P03")
 _READING = "appliance_reading"
-_MIGRATING = "appliance_migrating"
+_MIGRATING_FOR_S = "appliance_migrating_for_s"
 
 
-def open_engine(url: str, migrations: Path = MIGRATIONS, busy_s: float = BUSY_S) -> Engine:
+def open_engine(
+    url: str, migrations: Path = MIGRATIONS, busy_s: float = BUSY_S, migration_s: float = MIGRATION_S
+) -> Engine:
     """Return an engine on the ledger at `url`, its tables made or brought to this version first.
 
-    A statement that waits longer than `busy_s` for another writer is given up.
+    A statement that waits longer than `busy_s` for another writer is given up. Where another service is migrating the
+    ledger, this waits until that is done, for up to `migration_s`; a ledger of this version is opened without a wait.
 
     Raises
     ------
     SettingsError
         when the URL is not one, its driver is not installed, or the ledger was written by a newer version.
     UnavailableError
-        when the database does not answer.
+        when the database does not answer, or another service has been migrating it for longer than that.
     """
     engine = _engine(url, busy_s)
     try:
-        _migrate(engine, migrations)
+        _migrate(engine, migrations, busy_s, migration_s)
         engine.dispose()  # the connection that migrated did not watch foreign keys
     except SQLAlchemyError as error:
         engine.dispose()
-        raise _cannot_be_opened(url, error) from error
+        raise _cannot_be_opened(url, error, migration_s) from error
     except SettingsError:
         engine.dispose()
         raise
@@ -61,12 +67,17 @@ def awaits_migration(url: str) -> bool:
         engine.dispose()
 
 
-def _cannot_be_opened(url: str, error: Exception) -> UnavailableError:
+def _cannot_be_opened(url: str, error: Exception, waited_s: float = BUSY_S) -> UnavailableError:
     origin = getattr(error, "orig", None)
     code = getattr(origin, "sqlite_errorname", None) or getattr(origin, "sqlstate", None)
+    remedy = "check ledger.url, the folder's rights and the disk"
+    if code in _LOCKED:
+        remedy = (
+            f"another program has held its lock for {waited_s:g} s: a service that migrates it, or a program to end"
+        )
     return UnavailableError(
         f"the ledger at {make_url(url).render_as_string(hide_password=True)} cannot be opened "
-        f"({code or type(error).__name__}); check ledger.url, the folder's rights and the disk"
+        f"({code or type(error).__name__}); {remedy}"
     )
 
 
@@ -106,9 +117,9 @@ def _prepare_sqlite(connection: Any, busy_s: float) -> None:
     """
     connection.isolation_level = None  # transactions begin where `_begin` says, not at the first write
     cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {int(1000 * busy_s)}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.execute(f"PRAGMA busy_timeout = {int(1000 * busy_s)}")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
@@ -121,16 +132,30 @@ def reading(engine: Engine) -> Engine:
 def _begin(connection: Connection) -> None:
     """Take the write lock at BEGIN: a transaction that read first and writes later could fail as busy."""
     options = connection.get_execution_options()
-    if options.get(_MIGRATING):
+    if _MIGRATING_FOR_S in options:
         # A table that is written anew is dropped in between; this can be switched only outside a transaction.
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(1000 * options[_MIGRATING_FOR_S])}")
     connection.exec_driver_sql("BEGIN" if options.get(_READING) else "BEGIN IMMEDIATE")
 
 
-def _migrate(engine: Engine, migrations: Path) -> None:
-    with engine.execution_options(**{_MIGRATING: True}).begin() as connection:
-        if engine.dialect.name == "postgresql":
+def _migrate(engine: Engine, migrations: Path, busy_s: float, migration_s: float) -> None:
+    on_postgres = engine.dialect.name == "postgresql"
+    with reading(engine).begin() as connection:
+        if on_postgres:
+            _wait_for_locks(connection, migration_s)  # a migration may have locked the table that is asked here
+        if is_migrated(connection, migrations):
+            return
+    with engine.execution_options(**{_MIGRATING_FOR_S: migration_s}).begin() as connection:
+        if on_postgres:
+            _wait_for_locks(connection, migration_s)
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4157201)")  # one machine migrates, others wait
+            _wait_for_locks(connection, busy_s)
         migrate(connection, migrations)
-        if engine.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+        if not on_postgres and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
             raise IntegrityError("PRAGMA foreign_key_check", None, ValueError("a migration lost rows"))
+
+
+def _wait_for_locks(connection: Connection, longest_s: float) -> None:
+    """Let what follows in this transaction on PostgreSQL wait so long for another one's lock."""
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {max(1, int(1000 * longest_s))}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +141,55 @@ def test_services_that_start_at_once_migrate_once(first: str) -> None:
     assert faults == []
     assert len(ask(first, "SELECT version_num FROM alembic_version")) == 1
     assert ask(first, "SELECT count(*) FROM jobs") == [(1,)]
+
+
+@contextmanager
+def hold_lock_of_migration(url: str) -> Iterator[None]:
+    """Do what another service does that is in the middle of its migration."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4157201)")
+        else:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # as every version of the appliance has set it
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield
+        connection.rollback()
+    engine.dispose()
+
+
+def test_a_service_waits_for_anothers_migration_however_long_that_takes(first: str) -> None:
+    ended: list[Exception | None] = []
+
+    def start() -> None:
+        try:
+            open_engine(first, busy_s=0.05).dispose()
+            ended.append(None)
+        except Exception as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=start)
+    with hold_lock_of_migration(first):
+        thread.start()
+        thread.join(2.0)  # forty times as long as it would wait for any other writer
+        assert ended == []
+    thread.join()
+    assert ended == [None]
+    assert not awaits_migration(first)
+
+
+def test_a_migration_that_never_ends_is_given_up_and_said_to_be_one(first: str) -> None:
+    with (
+        hold_lock_of_migration(first),
+        pytest.raises(UnavailableError, match=r"another program has held its lock for 0\.1 s"),
+    ):
+        open_engine(first, busy_s=0.05, migration_s=0.1)
+
+
+def test_a_ledger_of_this_version_is_opened_though_another_program_has_locked_it(url: str) -> None:
+    open_engine(url).dispose()
+    with hold_lock_of_migration(url):
+        open_engine(url, busy_s=0.05, migration_s=0.1).dispose()
 
 
 def test_a_later_migration_adds_a_column_and_keeps_the_rows(first: str, tmp_path: Path) -> None:
