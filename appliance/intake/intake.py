@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The thread that notices studies and decides them: change log, doorbell, sweep, quiet time, completeness.
 
-One turn of its loop takes in what came, fetches a few headers ahead, and attends to the studies that are due; then it
-waits for the doorbell, the next deadline or the next look at the change log, whichever is first. A study is judged
-while its quiet time runs, so that nothing but the decision is left when it ends.
+One turn of its loop takes in a page of what came, fetches a few headers ahead, and attends to some of the studies that
+are due; when nothing is left to do it waits for the doorbell, the next deadline or the next look at the change log,
+whichever is first. A study is judged while its quiet time runs, so that nothing but the decision is left when it ends.
+So a long change log does not keep studies waiting, nor does it begin anew with each start: the cursor is kept page by
+page, and what is due is decided in between, if Orthanc itself shows that the study has stopped growing (`stillness`).
 
 Judging means looking at images, and an image may end the process that looks at it. So the ledger is told before a
 study's images are looked at and after, one study at a time; one in whose middle the service has ended more than once is
@@ -17,7 +19,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from operator import itemgetter
@@ -40,7 +42,8 @@ from appliance.intake.lost import LostResults, lacks_results
 from appliance.intake.pace import Paces
 from appliance.intake.priority import priority
 from appliance.intake.room import Room
-from appliance.intake.snapshot import Snapshot, Snapshots
+from appliance.intake.snapshot import Listed, Snapshot, Snapshots
+from appliance.intake.stillness import Stillness
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import FollowedStudy, Job, NewJob, Origin
 from appliance.ledger.states import JobState, StudyState
@@ -52,6 +55,11 @@ from appliance.trial import MOST_DEATHS
 
 _FETCHED_A_TURN: Final = 8
 _JUDGED_AFTER_S: Final = 0.25  # into the quiet time: most studies that go on have gone on by then
+_ATTENDED_A_TURN_S: Final = 1.0
+"""After so long the change log is looked at again, however many studies are due."""
+_AT_LEAST_A_TURN: Final = 2
+_FRESH_S: Final = 60.0
+"""Studies whose last instance is not older than that take turns with those that have waited for longer."""
 _DELETED_A_TURN: Final = 20
 _LOOKED_UP_A_TURN: Final = 500
 
@@ -130,6 +138,7 @@ class Intake:
         self._prepared: dict[str, _Prepared] = {}
         self._room = Room(ledger, settings.intake.queue_most, metrics)
         self._paces = Paces(settings.intake.quiet_s, settings.intake.quiet_longest_s)
+        self._stillness = Stillness(snapshots, clock)
         self._failing = ""
 
     def run(self, stopping: threading.Event) -> None:
@@ -186,11 +195,12 @@ class Intake:
         self._lost.step()
         self._fetch_ahead()
         self._forget_deleted()
+        if taken.done:
+            self._metrics.change_log_read.set(self._clock())
+            self._tell_of_clocks()
+        due_in = self._attend(is_behind=not taken.done)
         if not taken.done:
             return 0.0
-        self._metrics.change_log_read.set(self._clock())
-        self._tell_of_clocks()
-        due_in = self._attend()
         is_busy = bool(self._to_fetch or self._deleted) or swept is not None
         return 0.0 if is_busy else min(due_in, self._settings.intake.poll_s)
 
@@ -312,14 +322,21 @@ class Intake:
                         self._headers.of(instance)  # what fails is met again when the study is judged
             self._look_away()
 
-    def _attend(self) -> float:
-        """Decide the studies that are due; return how long it is until the next one is, s."""
+    def _attend(self, is_behind: bool) -> float:
+        """Decide some of the studies that are due; return how long it is until the next one is, s.
+
+        `is_behind` says that the change log is not read to its end: it may tell of more instances of any study.
+        """
         next_due = float("inf")
         followed = self._ledger.studies.followed()
-        if not followed:
+        if not followed and not is_behind:
             self._when_idle()
+        self._stillness.keep_only({study.id for study in followed} if is_behind else ())
         left: int | None = None
-        for study in self._room.in_order(followed):
+        begun, attended = time.monotonic(), 0
+        for study in self._room.in_order(followed, self._clock() - _FRESH_S):
+            if attended >= _AT_LEAST_A_TURN and time.monotonic() > begun + _ATTENDED_A_TURN_S:
+                return 0.0
             quiet_from = self._quiet_from(study)
             due = quiet_from + self._paces.quiet_s(study.id)
             if study.state is StudyState.INCOMPLETE:
@@ -328,16 +345,31 @@ class Intake:
             now = self._clock()
             if now >= due:
                 left = self._room.left() if left is None else left
-                if left > 0 or not self._room.is_postponed(study):
-                    left -= self._decide(study, left > 0)
+                if left <= 0 and self._room.is_postponed(study):
+                    continue
+                if is_behind and not self._stillness.is_worth_a_look(study.id, self._paces.quiet_s(study.id)):
+                    continue
+                attended += 1
+                if not is_behind or self._has_stopped_growing(study):
+                    left -= self._decide(study, left > 0, is_behind)
             elif study.state is StudyState.INCOMPLETE or self._is_prepared(study):
                 next_due = min(next_due, due - now)
             elif now >= judged_at and not self._to_fetch:
+                attended += 1
                 self._prepare(study)
                 next_due = min(next_due, due - self._clock())
             else:
                 next_due = min(next_due, judged_at - now)
         return next_due
+
+    def _has_stopped_growing(self, study: FollowedStudy) -> bool:
+        try:
+            return self._stillness.has_lasted(study.id, self._paces.quiet_s(study.id))
+        except OrthancError:  # whoever decides on it meets it too
+            return True
+        except UnavailableError:
+            self._orthanc.system()  # when that does not answer either, every study waits and not only this one
+            return True
 
     def _incomplete_s(self, study: FollowedStudy) -> float:
         """Return how long what is missing of an incomplete study is waited for, s.
@@ -369,8 +401,12 @@ class Intake:
         try:
             if not may_look:
                 return self._prepare_unseen(study)
-            snapshot = self._snapshots.of(study.id, get_on=self._get_on)
-            verdict = judge(snapshot, self._standing_jobs(study.id), self._settings.selection, self._missing_ends)
+            standing = self._standing_jobs(study.id)
+            if standing and _is_answered(self._snapshots.listed(study.id), standing):
+                verdict = Verdict(None)  # its images need not be read again to know that
+            else:
+                snapshot = self._snapshots.of(study.id, get_on=self._get_on)
+                verdict = judge(snapshot, standing, self._settings.selection, self._missing_ends)
         except NotThereError:
             self._delete(study.id)
             self._log.info("study deleted", study=study.uid)
@@ -385,7 +421,10 @@ class Intake:
         is_whole = verdict.new is not None and not verdict.wait and not verdict.new.left_out
         if snapshot is not None and is_whole and study.id in self._came:
             self._ahead.offer(snapshot)
-        headers = self._noted(study.id) if snapshot is None else tuple(one.header for one in snapshot.instances)
+        if snapshot is not None:
+            headers = tuple(one.header for one in snapshot.instances)
+        else:
+            headers = self._noted(study.id) if verdict.new is not None else ()
         prepared = self._prepared[study.id] = _Prepared(study.quiet_from, snapshot, verdict, headers)
         return prepared
 
@@ -393,10 +432,7 @@ class Intake:
         """Have a study that was there when the service ended answered without a look at it, unless it was already."""
         self._look_away()
         listed = self._snapshots.listed(study.id)
-        is_answered = any(
-            job.instance_set == listed.instance_set and job.state is not JobState.WITHDRAWN and not job.requested
-            for job in self._standing_jobs(study.id)
-        )
+        is_answered = _is_answered(listed, self._standing_jobs(study.id))
         verdict = Verdict(None if is_answered else NewJob(listed.instance_set, ""))
         prepared = self._prepared[study.id] = _Prepared(study.quiet_from, None, verdict, listed.headers)
         self._log.warning("not looked at: the service ended in its middle", study=study.uid, deaths=study.deaths)
@@ -446,12 +482,19 @@ class Intake:
             )
         return lacks_results(job, self._orthanc, self._ledger)
 
-    def _decide(self, study: FollowedStudy, has_room: bool) -> bool:
-        """Decide a quiet study, or let it wait where it needs room in the queue; return whether it took some."""
+    def _decide(self, study: FollowedStudy, has_room: bool, is_behind: bool) -> bool:
+        """Decide a quiet study, or let it wait where it needs room in the queue; return whether it took some.
+
+        While the change log is behind, only on what Orthanc was seen to hold for the quiet time.
+        """
         prepared = self._prepared.get(study.id)
         if prepared is None or prepared.quiet_from != study.quiet_from or study.state is StudyState.INCOMPLETE:
             prepared = self._prepare(study)
         if prepared is None:
+            return False
+        seen = prepared.snapshot
+        if is_behind and seen is not None and not self._stillness.is_about(study.id, seen.instance_set):
+            del self._prepared[study.id]  # judged before the last instances came, or while they were coming
             return False
         verdict = prepared.verdict
         if verdict.new is not None and verdict.wait and study.state is StudyState.RECEIVING:
@@ -478,3 +521,11 @@ class Intake:
             self._handover.wake()  # a job of this study may have been waiting for the quiet
             self._log.info("study has nothing new to answer", study=study.uid)
         return job is not None
+
+
+def _is_answered(listed: Listed, jobs: Iterable[Job]) -> bool:
+    """Return whether one of a study's jobs is about the very instances that are there."""
+    return any(
+        job.instance_set == listed.instance_set and job.state is not JobState.WITHDRAWN and not job.requested
+        for job in jobs
+    )

@@ -9,6 +9,7 @@ decided as soon as an answer has left the queue. Only what orders those studies 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, groupby, zip_longest
 
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import ROUTINE, FollowedStudy
@@ -30,17 +31,28 @@ class Room:
         counts = self._ledger.views.job_counts()
         return max(0, self._most - sum(counts[state] for state in OPEN))
 
-    def in_order(self, followed: Sequence[FollowedStudy]) -> list[FollowedStudy]:
+    def in_order(self, followed: Sequence[FollowedStudy], fresh_from: float = float("-inf")) -> list[FollowedStudy]:
         """Return the studies in the order in which they are let in.
 
         As the queue itself is ordered: those seen as they came first, then by priority, then by their last instance.
+        Those whose last instance came at `fresh_from` or later take turns with the older ones: neither a backlog nor a
+        steady flow keeps the others waiting.
         """
         self._postponed = {study.id: self._postponed[study.id] for study in followed if self.is_postponed(study)}
         self._metrics.studies_without_room.set(len(self._postponed))
-        return sorted(
-            followed,
-            key=lambda study: (not study.live, -self._postponed.get(study.id, (0.0, ROUTINE))[1], study.quiet_from),
-        )
+
+        def rank(study: FollowedStudy) -> tuple[bool, int]:
+            return not study.live, -self._postponed.get(study.id, (0.0, ROUTINE))[1]
+
+        ordered: list[FollowedStudy] = []
+        for _, group in groupby(sorted(followed, key=lambda study: (*rank(study), study.quiet_from)), rank):
+            fresh: list[FollowedStudy] = []
+            older: list[FollowedStudy] = []
+            for study in group:
+                is_fresh = study.quiet_from >= fresh_from and not self.is_postponed(study)
+                (fresh if is_fresh else older).append(study)
+            ordered += [study for study in chain(*zip_longest(fresh, older)) if study is not None]
+        return ordered
 
     def is_postponed(self, study: FollowedStudy) -> bool:
         """Return whether a study found the queue full and has not changed since."""

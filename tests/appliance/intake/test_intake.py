@@ -723,6 +723,135 @@ class TestDeciding:
         assert len(desk.jobs(study)) == 1
 
 
+class TestLongLogs:
+    """A change log that takes many pages, with studies in it that are due already."""
+
+    @pytest.fixture(autouse=True)
+    def short_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("appliance.intake.change_feed._PAGE", 20)
+
+    @staticmethod
+    def is_behind(desk: Desk) -> bool:
+        position = desk.ledger.feed.position()
+        assert position is not None
+        return position.seq < desk.orthanc.newest_change().last
+
+    @staticmethod
+    def fill_log(desk: Desk, studies: int = 12) -> list[str]:
+        """Send further studies: more than the test reads."""
+        others = [str(generate_uid()) for _ in range(studies)]
+        for one in others:
+            desk.send(*head_series(one))
+        return others
+
+    @staticmethod
+    def turn_after(desk: Desk, seconds: float = 0.0) -> None:
+        """Put the clock forward and turn; whatever entries this page has seem to have come just now."""
+        desk.clock.now += seconds
+        assert desk.intake.turn() == 0.0
+
+    def let_be_quiet(self, desk: Desk) -> None:
+        """Take in the first page, and let the quiet time of what it tells pass."""
+        self.turn_after(desk)
+        self.turn_after(desk, desk.settings.intake.quiet_s + 2)
+
+    def test_a_quiet_study_is_decided_while_the_log_is_still_read(self, desk: Desk, study: str) -> None:
+        desk.send(*head_series(study))
+        self.fill_log(desk)
+        quiet_s = desk.settings.intake.quiet_s
+        self.let_be_quiet(desk)
+        assert desk.jobs(study) == []  # one look does not tell whether it still grows
+        self.turn_after(desk, quiet_s)
+        assert len(desk.jobs(study)) == 1
+        assert self.is_behind(desk)
+        desk.quiet_after_a_pause()
+        assert len(desk.jobs(study)) == 1
+
+    def test_a_study_that_grows_further_on_in_the_log_is_not_decided_before_it_is_whole(
+        self, desk: Desk, study: str
+    ) -> None:
+        files = head_series(study, 16)
+        quiet_s = desk.settings.intake.quiet_s
+        desk.send(*files[:8])
+        others = self.fill_log(desk)
+        self.let_be_quiet(desk)
+        desk.send(*files[8:12])
+        self.turn_after(desk, quiet_s)
+        desk.send(*files[12:])
+        self.turn_after(desk, quiet_s)
+        assert self.is_behind(desk)
+        assert desk.jobs(study) == []
+        assert {one.state for one in desk.ledger.studies.followed()} == {StudyState.RECEIVING}
+        self.turn_after(desk, quiet_s)
+        (job,) = desk.jobs(study)
+        assert self.is_behind(desk)
+        snapshot = desk.handover.take(job.id)
+        assert snapshot is not None
+        assert len(snapshot.instances) == 16
+        desk.quiet_after_a_pause()
+        assert [len(desk.jobs(one)) for one in (study, *others)] == [1] * (1 + len(others))
+
+    def test_later_pages_about_a_study_that_was_decided_lead_to_no_look_at_its_images(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        files = head_series(study)
+        quiet_s = desk.settings.intake.quiet_s
+        (first, *_) = desk.send(*files[:7])
+        self.fill_log(desk, 6)
+        desk.send(*files[7:])
+        self.let_be_quiet(desk)
+        self.turn_after(desk, quiet_s)
+        assert len(desk.jobs(study)) == 1
+        looked_at: list[str] = []
+        look = desk.snapshots.of
+
+        def note(identifier: str, *options: Any, **others: Any) -> Any:
+            looked_at.append(identifier)
+            return look(identifier, *options, **others)
+
+        monkeypatch.setattr(desk.snapshots, "of", note)
+        desk.quiet_after_a_pause()
+        assert len(desk.jobs(study)) == 1
+        assert desk.study_of(first) not in looked_at
+        assert looked_at
+
+    def test_a_service_that_lives_for_a_few_pages_at_a_time_decides_meanwhile(self, desk: Desk) -> None:
+        others = self.fill_log(desk)
+        decided, life = [0], 1
+        while self.is_behind(desk):
+            life += 1
+            desk.start_again(f"desk/{life}")
+            self.turn_after(desk)
+            for _ in range(2):
+                desk.clock.now += desk.settings.intake.quiet_s + 2
+                desk.intake.turn()
+            decided.append(sum(len(desk.jobs(one)) for one in others))
+        assert life > 3
+        assert decided[-2] > decided[1] > 0
+        desk.quiet_after_a_pause()
+        assert [len(desk.jobs(one)) for one in others] == [1] * len(others)
+
+    def test_a_turn_attends_to_few_of_many_and_takes_in_what_came_meanwhile(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("appliance.intake.change_feed._PAGE", 10_000)
+        monkeypatch.setattr("appliance.intake.intake._ATTENDED_A_TURN_S", 0.0)
+        monkeypatch.setattr("appliance.intake.intake._FETCHED_A_TURN", 10_000)
+        others = self.fill_log(desk, 8)
+        while not desk.ledger.studies.followed():
+            desk.intake.turn()
+        desk.clock.now += 600
+        desk.send(*head_series(study))
+        self.turn_after(desk)
+        assert sum(len(desk.jobs(one)) for one in others) == 2
+        assert study in {one.uid for one in desk.ledger.studies.followed()}
+        self.turn_after(desk, 1)
+        assert sum(len(desk.jobs(one)) for one in others) < 8
+        assert desk.intake._prepared.keys() == {one.id for one in desk.ledger.studies.followed() if one.uid == study}
+        desk.quiet_after_a_pause()
+        assert [len(desk.jobs(one)) for one in (study, *others)] == [1] * 9
+
+
 class TestDeathsOfTheService:
     """The service ends while intake looks at a study: the next one has the same ledger and is of the same identity."""
 
