@@ -23,7 +23,8 @@ from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import FollowedStudy
 from appliance.log import describe
 from appliance.metrics import Metrics
-from appliance.orthanc import NotThereError, Orthanc
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError
 from appliance.settings import Settings
 
 _EVERY_S: Final = 300.0

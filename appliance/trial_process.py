@@ -21,7 +21,8 @@ from pathlib import Path
 from appliance.errors import ModelContractError, RefusedError, UnavailableError
 from appliance.imaging.instances import LARGEST_HEADER, Instance, parse_instance
 from appliance.log import describe
-from appliance.orthanc import NotThereError, Orthanc
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError
 from appliance.pipeline import Study
 from appliance.service import ReadingRoom
 from appliance.settings import Settings

@@ -36,7 +36,8 @@ from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job
 from appliance.log import describe
 from appliance.metrics import Metrics
-from appliance.orthanc import NotThereError, Orthanc
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError
 from appliance.pipeline import Answer, ReadAnswer, ReadStudy, Study, UnreadAnswer
 from appliance.settings import Settings
 from appliance.steps import Step, StepClock

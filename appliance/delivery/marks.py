@@ -24,7 +24,8 @@ from appliance.ledger.records import Job, ResultObject
 from appliance.ledger.states import JobState
 from appliance.log import describe
 from appliance.metrics import Metrics
-from appliance.orthanc import NotThereError, Orthanc, OrthancError, TurnedDownError
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError, OrthancError, TurnedDownError
 from appliance.results import kinds
 
 METADATA: Final = 4310

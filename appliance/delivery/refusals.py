@@ -21,7 +21,8 @@ from appliance.ledger.records import Job
 from appliance.ledger.states import JobState
 from appliance.log import describe
 from appliance.metrics import Metrics
-from appliance.orthanc import NotThereError, Orthanc
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError
 from appliance.results import kinds
 from appliance.results.refusal_report import refusal_report
 from appliance.settings import Settings

@@ -11,7 +11,8 @@ from typing import Final
 from appliance.clocks import OrthancClock
 from appliance.doctor.check import Check
 from appliance.errors import UnavailableError
-from appliance.orthanc import Orthanc, OrthancError
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import OrthancError
 
 _LOOKS: Final = 3
 _BETWEEN_S: Final = 0.3

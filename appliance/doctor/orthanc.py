@@ -13,7 +13,8 @@ from appliance.doctor.check import PATIENCE_S, Check
 from appliance.doctor.clock import check_clock
 from appliance.doctor.plugin import check_plugin
 from appliance.errors import UnavailableError
-from appliance.orthanc import NotThereError, Orthanc, OrthancError, TurnedDownError
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError, OrthancError, TurnedDownError
 from appliance.orthanc_storage import check_storage
 from appliance.settings import Settings
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from appliance.doctor.addresses import is_same_server, without_user
 from appliance.doctor.check import Check
-from appliance.orthanc import Orthanc, OrthancError
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import OrthancError
 from appliance.settings import Settings
 
 

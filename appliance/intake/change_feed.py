@@ -25,7 +25,9 @@ from appliance.intake.sweep import Sweeper
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, KnownSeries, Origin, Position, UnseenSeries
 from appliance.log import describe
-from appliance.orthanc import Change, HeldSeries, NotThereError, Orthanc, OrthancError
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError, OrthancError
+from appliance.orthanc_records import Change, HeldSeries
 
 _NEW_INSTANCE: Final = "NewInstance"
 _PAGE: Final = 200

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from appliance.orthanc import is_orthanc_id
+from appliance.orthanc_records import is_orthanc_id
 
 STAMPS_KEPT: Final = 20_000
 DELETED_KEPT: Final = 20_000

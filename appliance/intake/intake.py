@@ -49,7 +49,8 @@ from appliance.ledger.records import FollowedStudy, Job, NewJob, Origin
 from appliance.ledger.states import JobState, StudyState
 from appliance.log import describe
 from appliance.metrics import Metrics
-from appliance.orthanc import NotThereError, Orthanc, OrthancError
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError, OrthancError
 from appliance.settings import Settings
 from appliance.trial import MOST_DEATHS
 

@@ -17,7 +17,8 @@ import structlog
 
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, Job
-from appliance.orthanc import NotThereError, Orthanc
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError
 from appliance.results import kinds
 
 WATCHED: Final = frozenset({kinds.SR.name, kinds.SEG.name, kinds.REFUSAL.name})

@@ -20,7 +20,9 @@ from appliance.intake.headers import Headers
 from appliance.intake.priority import header_of
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Origin
-from appliance.orthanc import HeldSeries, NotThereError, Orthanc
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError
+from appliance.orthanc_records import HeldSeries
 from appliance.results.identity import OWN_UID_ROOT, series_uid_of
 
 _CT: Final = "CT"

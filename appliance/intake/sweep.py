@@ -22,7 +22,8 @@ from appliance.intake.snapshot import Snapshots
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, KnownSeries, Origin, Position, Sweep, UnseenSeries
 from appliance.log import describe
-from appliance.orthanc import NotThereError, Orthanc
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError
 
 _PAGE: Final = 200
 _AT_ONCE: Final = 20

@@ -29,7 +29,8 @@ from appliance.ledger.states import OPEN
 from appliance.log import describe
 from appliance.metrics import Metrics
 from appliance.models.priority import give_way_on_the_processor
-from appliance.orthanc import NotThereError, Orthanc
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError
 from appliance.pipeline import Pipeline, ReadStudy, Study
 from appliance.results.facts import lesion_facts
 from appliance.selection.look import Classifier

@@ -23,7 +23,8 @@ from appliance.intake.requests import TooManyRequestsError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import AuditEvent
 from appliance.metrics import Metrics
-from appliance.orthanc import NotThereError, is_orthanc_id
+from appliance.orthanc_errors import NotThereError
+from appliance.orthanc_records import is_orthanc_id
 from appliance.web.gate import LOOPBACK, Gate
 from appliance.web.login import NOBODY, who_asks
 from appliance.web.looks import Looks

@@ -2,20 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import contextlib
-import gzip
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
 
 import pytest
 from pydicom.uid import generate_uid
 
-from appliance.errors import RefusalCode, RefusedError, UnavailableError
-from appliance.orthanc import NotThereError, Orthanc, OrthancError, StoreStatus, is_orthanc_id, orthanc_time
+from appliance.errors import UnavailableError
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError, OrthancError
+from appliance.orthanc_records import StoreStatus
 from appliance.sections.orthanc import OrthancSettings
 from appliance.settings import Settings
 from deploy.local.orthanc import OrthancProcess
@@ -121,88 +119,3 @@ def test_a_wrong_password_waits_for_the_right_one_and_says_so(process: OrthancPr
         with pytest.raises(UnavailableError, match=r"orthanc\.password") as raised:
             ask()
         assert "other" not in str(raised.value)
-
-
-def test_only_what_has_the_form_of_an_identifier_is_one() -> None:
-    assert is_orthanc_id(NOBODY)
-    for other in ("", "../system", NOBODY.upper().replace("0", "A"), NOBODY + "\n", NOBODY[:-1]):
-        assert not is_orthanc_id(other)
-
-
-def test_orthancs_times_are_utc() -> None:
-    assert orthanc_time("19700102T000001") == 86401.0
-    assert orthanc_time("") == 0.0
-
-
-class LargeAnswers(ThreadingHTTPServer):
-    """Stands where Orthanc would: every answer is a JSON list of `size` bytes, cut off after `sent` of them."""
-
-    def __init__(self, size: int, sent: int | None = None, *, packed: bool = False) -> None:
-        self.size, self.sent, self.packed, self.written = size, size if sent is None else sent, packed, 0
-        super().__init__(("127.0.0.1", 0), _LargeAnswer)
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-    def client(self, **settings: int) -> Orthanc:
-        return Orthanc(OrthancSettings(url=f"http://127.0.0.1:{self.server_port}", timeout_s=5, **settings))
-
-
-class _LargeAnswer(BaseHTTPRequestHandler):
-    server: LargeAnswers
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        body = b"[" + b" " * (self.server.size - 2) + b"]"
-        if self.server.packed:
-            body = gzip.compress(body)
-        self.send_response(200)
-        if self.server.packed:
-            self.send_header("Content-Encoding", "gzip")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        with contextlib.suppress(ConnectionError):
-            for start in range(0, min(len(body), self.server.sent), 2**16):
-                self.server.written += self.wfile.write(body[start : min(start + 2**16, self.server.sent)])
-        self.close_connection = True
-
-
-def test_an_answer_that_is_longer_than_the_settings_allow_is_broken_off() -> None:
-    with LargeAnswers(300 * 2**20) as server:
-        orthanc = server.client(largest_answer_mib=2)
-        for ask in (orthanc.series_ids, lambda: orthanc.series_of_instance(NOBODY)):
-            server.written = 0
-            with pytest.raises(OrthancError, match=r"orthanc\.largest_answer_mib = 2"):
-                ask()
-            assert server.written < 16 * 2**20
-        server.written = 0
-        with pytest.raises(RefusedError) as refused:
-            orthanc.file(NOBODY)
-        assert [refusal.code for refusal in refused.value.refusals] == [RefusalCode.TOO_LARGE]
-        assert server.written < 16 * 2**20
-        assert len(orthanc.file(NOBODY, limit=1000)) == 1000
-
-
-def test_an_answer_as_long_as_is_allowed_is_taken() -> None:
-    with LargeAnswers(2**20) as server:
-        orthanc = server.client(largest_answer_mib=1)
-        assert orthanc.series_ids() == []
-        assert len(orthanc.file(NOBODY)) == 2**20
-
-
-def test_a_compressed_answer_is_not_unpacked() -> None:
-    with LargeAnswers(3 * 2**20, packed=True) as server, pytest.raises(OrthancError, match="compressed"):
-        server.client(largest_answer_mib=1).series_ids()
-
-
-@pytest.mark.parametrize("limit", [None, 2**16])
-def test_a_file_that_ends_in_the_middle_is_no_file(limit: int | None) -> None:
-    with LargeAnswers(2**20, sent=10_000) as server, pytest.raises(UnavailableError, match="IncompleteRead"):
-        server.client().file(NOBODY, limit=limit)

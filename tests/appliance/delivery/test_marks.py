@@ -16,7 +16,7 @@ from appliance.delivery.marks import METADATA, NAME, AnswerState, Marks, mark, m
 from appliance.errors import UnavailableError
 from appliance.ledger.records import Job
 from appliance.ledger.states import JobState
-from appliance.orthanc import OrthancError, TurnedDownError
+from appliance.orthanc_errors import OrthancError, TurnedDownError
 from appliance.sections.answers import FindingSettings
 from appliance.settings import Settings
 from deploy.local.orthanc import template

@@ -17,7 +17,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLE
 
 from appliance.delivery.store import orthanc_ids, result_objects, store
 from appliance.errors import UnavailableError
-from appliance.orthanc import NotThereError, Orthanc
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError
 from appliance.settings import Settings
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import free_ports, with_free_ports

@@ -8,7 +8,8 @@ import pytest
 from pydicom.uid import generate_uid
 
 from appliance.intake.files import Files
-from appliance.orthanc import NotThereError, Orthanc
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError
 from appliance.settings import Settings
 from tests.appliance.stand_in import head_series
 

@@ -31,7 +31,8 @@ from appliance.intake import intake as intake_module
 from appliance.intake.doorbell import Ring
 from appliance.ledger.records import OLD, URGENT, Arrival, NewJob, Origin, Position
 from appliance.ledger.states import JobState, StudyState
-from appliance.orthanc import HeldSeries, HeldStudy, OrthancError
+from appliance.orthanc_errors import OrthancError
+from appliance.orthanc_records import HeldSeries, HeldStudy
 from appliance.results.identity import name_uid, series_uid_of
 from appliance.settings import Settings
 from tests.appliance.imaging import scans

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.intake.change_feed import Placed
 from appliance.intake.pace import Paces
-from appliance.orthanc import HeldSeries
+from appliance.orthanc_records import HeldSeries
 
 
 def came(at: float, series: str = "a", stamped: bool = True) -> Placed:

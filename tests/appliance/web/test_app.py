@@ -15,7 +15,7 @@ from appliance.errors import Refusal, RefusalCode, UnavailableError
 from appliance.intake.doorbell import Ring
 from appliance.intake.requests import TooManyRequestsError
 from appliance.ledger.states import JobState
-from appliance.orthanc import NotThereError
+from appliance.orthanc_errors import NotThereError
 from appliance.results.wording import RESEARCH_USE
 from appliance.web.app import OwnResultError
 from appliance.web.page import TEMPLATES, page

@@ -1,0 +1,33 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What Orthanc may say instead of what it was asked for."""
+
+from __future__ import annotations
+
+import http
+
+from appliance.errors import ApplianceError, UnavailableError
+
+
+class OrthancError(ApplianceError):
+    """Orthanc answered, and refused what it was asked; `status` is its HTTP status."""
+
+    def __init__(self, message: str, status: int = http.HTTPStatus.OK) -> None:
+        super().__init__(message)
+        self.status = int(status)
+
+
+class TurnedDownError(UnavailableError):
+    """Orthanc does not accept our user and password; `status` is its HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = int(status)
+
+
+class NotThereError(OrthancError):
+    """Orthanc does not hold (any more) what was asked for."""
+
+
+class AnswerTooLongError(OrthancError):
+    """Orthanc's answer was longer than the settings allow, and was not taken."""

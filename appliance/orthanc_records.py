@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What Orthanc says of its change log, its studies and its series, as the appliance takes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+_ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
+
+
+class StoreStatus(StrEnum):
+    """What Orthanc says about an instance that was sent to it."""
+
+    SUCCESS = "Success"
+    ALREADY_STORED = "AlreadyStored"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One entry of Orthanc's change log; `date` is Unix time in whole seconds, all that Orthanc keeps."""
+
+    seq: int
+    type: str
+    resource: str
+    date: float
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this entry from one with the same number in a restored or fresh database."""
+        return f"{self.type} {self.resource} {self.date:.0f}"
+
+
+@dataclass(frozen=True)
+class ChangePage:
+    """Entries after a cursor; `last` is the cursor that follows them, and `done` says that there are no more yet."""
+
+    changes: tuple[Change, ...]
+    last: int
+    done: bool
+
+
+@dataclass(frozen=True)
+class HeldSeries:
+    """A series that Orthanc holds; `last_update` is Unix time.
+
+    `modality` is what the first instance that came said, empty when it said nothing: of a series in which there are
+    several kinds of object it does not tell. So it is with `tags`, Orthanc's main DICOM tags of the series by keyword.
+    """
+
+    id: str
+    study: str
+    uid: str
+    modality: str
+    instances: tuple[str, ...]
+    last_update: float
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HeldStudy:
+    """A study that Orthanc holds; `tags` are its main DICOM tags by keyword, as the first instance that came said."""
+
+    id: str
+    uid: str
+    series: tuple[str, ...]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoreRefusal:
+    """That Orthanc could not store what it was sent: when (by the monotonic clock), and what it said."""
+
+    at: float
+    reason: str
+
+
+def is_orthanc_id(text: str) -> bool:
+    """Say whether `text` has the form of an Orthanc identifier (five groups of eight hexadecimal digits)."""
+    return _ORTHANC_ID.fullmatch(text) is not None
+
+
+def orthanc_time(text: str) -> float:
+    """Return the Unix time of Orthanc's `YYYYMMDDTHHMMSS`, which is UTC; 0 when there is none."""
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0

@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import contextlib
+import gzip
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+
+import pytest
+
+from appliance.errors import RefusalCode, RefusedError, UnavailableError
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import OrthancError
+from appliance.sections.orthanc import OrthancSettings
+
+NOBODY = "00000000-00000000-00000000-00000000-00000000"
+
+
+class LargeAnswers(ThreadingHTTPServer):
+    """Stands where Orthanc would: every answer is a JSON list of `size` bytes, cut off after `sent` of them."""
+
+    def __init__(self, size: int, sent: int | None = None, *, packed: bool = False) -> None:
+        self.size, self.sent, self.packed, self.written = size, size if sent is None else sent, packed, 0
+        super().__init__(("127.0.0.1", 0), _LargeAnswer)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def client(self, **settings: int) -> Orthanc:
+        return Orthanc(OrthancSettings(url=f"http://127.0.0.1:{self.server_port}", timeout_s=5, **settings))
+
+
+class _LargeAnswer(BaseHTTPRequestHandler):
+    server: LargeAnswers
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        body = b"[" + b" " * (self.server.size - 2) + b"]"
+        if self.server.packed:
+            body = gzip.compress(body)
+        self.send_response(200)
+        if self.server.packed:
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            for start in range(0, min(len(body), self.server.sent), 2**16):
+                self.server.written += self.wfile.write(body[start : min(start + 2**16, self.server.sent)])
+        self.close_connection = True
+
+
+def test_an_answer_that_is_longer_than_the_settings_allow_is_broken_off() -> None:
+    with LargeAnswers(300 * 2**20) as server:
+        orthanc = server.client(largest_answer_mib=2)
+        for ask in (orthanc.series_ids, lambda: orthanc.series_of_instance(NOBODY)):
+            server.written = 0
+            with pytest.raises(OrthancError, match=r"orthanc\.largest_answer_mib = 2"):
+                ask()
+            assert server.written < 16 * 2**20
+        server.written = 0
+        with pytest.raises(RefusedError) as refused:
+            orthanc.file(NOBODY)
+        assert [refusal.code for refusal in refused.value.refusals] == [RefusalCode.TOO_LARGE]
+        assert server.written < 16 * 2**20
+        assert len(orthanc.file(NOBODY, limit=1000)) == 1000
+
+
+def test_an_answer_as_long_as_is_allowed_is_taken() -> None:
+    with LargeAnswers(2**20) as server:
+        orthanc = server.client(largest_answer_mib=1)
+        assert orthanc.series_ids() == []
+        assert len(orthanc.file(NOBODY)) == 2**20
+
+
+def test_a_compressed_answer_is_not_unpacked() -> None:
+    with LargeAnswers(3 * 2**20, packed=True) as server, pytest.raises(OrthancError, match="compressed"):
+        server.client(largest_answer_mib=1).series_ids()
+
+
+@pytest.mark.parametrize("limit", [None, 2**16])
+def test_a_file_that_ends_in_the_middle_is_no_file(limit: int | None) -> None:
+    with LargeAnswers(2**20, sent=10_000) as server, pytest.raises(UnavailableError, match="IncompleteRead"):
+        server.client().file(NOBODY, limit=limit)
