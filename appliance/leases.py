@@ -60,7 +60,7 @@ class Leases:
         if self._left:
             self.take_up()
         with self._lock:  # or `take_up` could meet a job that is claimed and not yet held
-            job = self._ledger.jobs.claim(self.owner, self._lease_s)
+            job = self._ledger.queue.claim(self.owner, self._lease_s)
             if job is not None:
                 self._held[job.id] = _Hold(job, threading.current_thread().name, self._clock())
             return job
@@ -84,12 +84,12 @@ class Leases:
         """Renew the leases of the jobs whose workers get on."""
         with self._lock:
             jobs = [hold.job for hold in self._held.values() if not self._is_stalled(hold)]
-        self._ledger.jobs.renew(jobs, self._lease_s)
+        self._ledger.queue.renew(jobs, self._lease_s)
 
     def take_up(self) -> list[Job]:
         """Queue again what was left in the middle, by us or by others, and return it."""
         with self._lock:
-            left = self._ledger.jobs.take_up(self.owner, [*self._held])
+            left = self._ledger.queue.take_up(self.owner, [*self._held])
             self._left = False
             return left
 
@@ -97,7 +97,7 @@ class Leases:
         """Queue again what is still held: the service ends before its workers do."""
         with self._lock:
             self._held.clear()
-            self._ledger.jobs.take_up(self.owner, ())
+            self._ledger.queue.take_up(self.owner, ())
 
     def stalled(self) -> list[str]:
         """Return the workers (by their threads' names) that made no step for too long."""

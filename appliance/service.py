@@ -359,7 +359,7 @@ class Service:
             raise OwnResultError
         study = self._orthanc.study(held.study)
         most = self._settings.service.requests_waiting
-        job = self._ledger.jobs.request(study.id, study.uid, NewJob("", "", series=series), most, who)
+        job = self._ledger.queue.request(study.id, study.uid, NewJob("", "", series=series), most, who)
         if job is None:
             raise TooManyRequestsError(
                 f"{most} answers that were asked for are on their way (service.requests_waiting)", _REQUEST_S
@@ -473,7 +473,7 @@ class Service:
         if neighbour == "ledger":
             self._take_up()
         if neighbour in ("ledger", "orthanc", "triton"):
-            self._ledger.jobs.hurry()
+            self._ledger.queue.hurry()
             self._handover.wake()
             self._bell.wake()
 

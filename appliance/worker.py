@@ -31,7 +31,7 @@ from appliance.imaging.stacks import stacks
 from appliance.intake.handover import Handover
 from appliance.intake.snapshot import Snapshot, Snapshots
 from appliance.leases import Leases
-from appliance.ledger.jobs import LostJobError
+from appliance.ledger.job_rows import LostJobError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job
 from appliance.log import describe
@@ -137,7 +137,7 @@ class Worker:
                 stopping.wait(self._settings.intake.retry_first_s)
 
     def _until_next_try(self) -> float:
-        at = self._ledger.jobs.next_try()
+        at = self._ledger.queue.next_try()
         return _LONGEST_WAIT_S if at is None else min(_LONGEST_WAIT_S, max(0.0, at - self._clock()))
 
     def work(self) -> bool:
@@ -352,7 +352,7 @@ class Worker:
     def _postpone(self, job: Job, error: Exception, *, unreported: bool = False) -> None:
         self._metrics.job_postponements.inc()
         next_try = self._clock() + self._pause_s(job)
-        self._ledger.jobs.postpone(job, describe(error), next_try, unreported=unreported)
+        self._ledger.queue.postpone(job, describe(error), next_try, unreported=unreported)
         self._log.warning("job waits", error=describe(error), tries=job.tries)
 
     def _record_crash(self, job: Job, error: Exception) -> None:
@@ -362,19 +362,19 @@ class Worker:
             self._log.error("study set aside", error=describe(error), tries=job.tries)
             self._refuse(job, (Refusal(RefusalCode.BREAKS_READER, reason),), {})
         else:
-            self._ledger.jobs.postpone(job, describe(error), self._clock() + self._pause_s(job), crashed=True)
+            self._ledger.queue.postpone(job, describe(error), self._clock() + self._pause_s(job), crashed=True)
             self._log.error("job broke", error=describe(error), tries=job.tries)
 
     def _record_kill(self, job: Job, error: KillsReaderError) -> None:
         self._metrics.crashes.inc()
         if job.kills + 1 >= _KILLS:
-            self._ledger.jobs.note_kill(job, str(error))
+            self._ledger.queue.note_kill(job, str(error))
             try:
                 self._set_aside(replace(job, kills=job.kills + 1), str(error), report=True)
             except UnavailableError as away:  # no report killed anything: it is made once that can be told
                 self._postpone(job, away, unreported=True)
         else:
-            self._ledger.jobs.postpone(job, describe(error), self._clock() + self._pause_s(job), killed=True)
+            self._ledger.queue.postpone(job, describe(error), self._clock() + self._pause_s(job), killed=True)
             self._log.error("a study killed the process that read it", error=describe(error), tries=job.tries)
 
     def _set_aside(self, job: Job, evidence: str, *, report: bool) -> None:

@@ -20,6 +20,7 @@ from appliance.ledger.feed import Feed
 from appliance.ledger.jobs import Jobs
 from appliance.ledger.keeping import Keeping
 from appliance.ledger.models import Models
+from appliance.ledger.queue import Queue
 from appliance.ledger.series import Series
 from appliance.ledger.services import Services
 from appliance.ledger.shadows import Shadows
@@ -43,8 +44,10 @@ class Ledger:
         The series that are known, and whose they are.
     studies
         The studies that are followed, from their first instance to the decision.
+    queue
+        The jobs that are open, and whose they are.
     jobs
-        The answers, on their way or given, with their result objects.
+        The answers that were given or refused, with their result objects.
     services
         The services that use the ledger, by their heartbeats.
     models
@@ -66,6 +69,7 @@ class Ledger:
         self.feed = Feed(self._database)
         self.series = Series(self._database)
         self.studies = Studies(self._database)
+        self.queue = Queue(self._database)
         self.jobs = Jobs(self._database)
         self.models = Models(self._database)
         self.services = Services(self._database)

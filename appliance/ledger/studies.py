@@ -11,9 +11,10 @@ from sqlalchemy import Connection, insert, or_, select, update
 
 from appliance.errors import Refusal, RefusalCode, refusals_json
 from appliance.ledger import tables
+from appliance.ledger.answer_entries import append_refusal
 from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
-from appliance.ledger.jobs import append_refusal, insert_job, move_job
+from appliance.ledger.job_rows import insert_job, move_job
 from appliance.ledger.records import Arrival, FollowedStudy, NewJob
 from appliance.ledger.states import JobEvent, JobState, StudyEvent, StudyState, states_that, study_after
 

@@ -74,7 +74,7 @@ class Bench:
     def ask(self, study: str, instance: str) -> Job:
         """Ask for the answer about the series of an instance, as a person does, and have it answered."""
         series = self.desk.orthanc.series_of_instance(instance)
-        self.desk.ledger.jobs.request(self.desk.study_of(instance), study, NewJob("", "", series=series))
+        self.desk.ledger.queue.request(self.desk.study_of(instance), study, NewJob("", "", series=series))
         self.worker.work()
         return self.job(study)
 

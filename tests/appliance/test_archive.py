@@ -58,7 +58,7 @@ class Site:
 
     def answer(self, study: str) -> None:
         """Answer the job of a study that was decided."""
-        job = self.desk.ledger.jobs.claim("me", 60)
+        job = self.desk.ledger.queue.claim("me", 60)
         assert job is not None
         assert job.orthanc_study == study
         result = ResultObject(f"i-{study}"[:44], f"s-{study}"[:44], "sr", "1.9")
@@ -66,7 +66,7 @@ class Site:
         self.desk.ledger.jobs.finish(job, "1.88", str(generate_uid()), {}, 2.0)
 
     def refuse(self, study: str) -> None:
-        job = self.desk.ledger.jobs.claim("me", 60)
+        job = self.desk.ledger.queue.claim("me", 60)
         assert job is not None
         assert job.orthanc_study == study
         self.desk.ledger.jobs.refuse(job, (Refusal(RefusalCode.NOT_HEAD, "a foot"),), {})

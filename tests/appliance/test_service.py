@@ -19,8 +19,8 @@ from pydicom.uid import generate_uid
 
 from appliance.errors import ApplianceError
 from appliance.inference.regions import SHARED_MEMORY, stem
-from appliance.ledger.jobs import Jobs
 from appliance.ledger.ledger import Ledger
+from appliance.ledger.queue import Queue
 from appliance.ledger.records import Job
 from appliance.orthanc import Orthanc
 from appliance.sections.ledger import LedgerSettings
@@ -211,14 +211,14 @@ def test_leases_go_on_after_a_fault_of_the_service_itself(tmp_path: Path, monkey
     renewals = 0
     renewed_again = threading.Event()
 
-    def renew(_jobs: Jobs, _held: list[Job], _lease_s: float) -> None:
+    def renew(_queue: Queue, _held: list[Job], _lease_s: float) -> None:
         nonlocal renewals
         renewals += 1
         if renewals == 1:
             raise KeyError("a fault")
         renewed_again.set()
 
-    monkeypatch.setattr(Jobs, "renew", renew)
+    monkeypatch.setattr(Queue, "renew", renew)
     settings = with_free_ports(Settings(ledger=LedgerSettings(lease_s=5)), tmp_path)
     service = Service(settings, StandInRoom(settings))
     service.start()
@@ -259,7 +259,7 @@ def test_a_worker_that_makes_no_step_for_too_long_is_not_live_and_loses_its_leas
         assert gate.reached.wait(PATIENCE_S)
         until(lambda: service.dead() == ["worker-0"], "stuck")
         (job,) = [job for status in ledger.views.newest_studies(9) for job in status.jobs]
-        until(lambda: [one.id for one in ledger.jobs.take_up("other/1", ())] == [job.id], "free for others")
+        until(lambda: [one.id for one in ledger.queue.take_up("other/1", ())] == [job.id], "free for others")
     finally:
         gate.open()
         service.stop()

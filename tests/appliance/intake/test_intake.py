@@ -543,7 +543,7 @@ class TestDeciding:
         files = head_series(study, 20)
         desk.send(*files[:14])
         desk.quiet()
-        claimed = desk.ledger.jobs.claim("worker", 60)
+        claimed = desk.ledger.queue.claim("worker", 60)
         desk.send(*files[14:])
         desk.quiet()
         first, second = desk.jobs(study)
@@ -555,7 +555,7 @@ class TestDeciding:
         desk.send(*head_series(study, SeriesDescription="Head 0.6 x", ConvolutionKernel="H31s", SliceThickness=5))
         desk.quiet()
         worse = desk.jobs(study)[0]
-        desk.ledger.jobs.claim("worker", 60)
+        desk.ledger.queue.claim("worker", 60)
         desk.send(*head_series(study, 20))
         desk.quiet()
         assert len(desk.jobs(study)) == 2
@@ -1158,7 +1158,7 @@ def own_result(study: str) -> bytes:
 def test_a_job_that_a_person_asked_for_does_not_stand_for_the_study(desk: Desk, study: str) -> None:
     ids = desk.send(*head_series(study))
     held = desk.orthanc.series(desk.orthanc.series_of_instance(ids[0]))
-    desk.ledger.jobs.request(held.study, study, NewJob("", "", series=held.id))
+    desk.ledger.queue.request(held.study, study, NewJob("", "", series=held.id))
     desk.quiet()
     assert [job.requested for job in desk.jobs(study)] == [True, False]
 

@@ -44,7 +44,7 @@ def queued(desk: Desk) -> list[Job]:
 
 def answer_next(desk: Desk) -> str:
     """End the next job, as a worker does, and let intake see what comes of it; return its study."""
-    job = desk.ledger.jobs.claim("tester", 60)
+    job = desk.ledger.queue.claim("tester", 60)
     assert job is not None
     desk.ledger.jobs.refuse(job, [], {})
     desk.take_in()
@@ -63,7 +63,7 @@ def test_a_study_that_finds_the_queue_full_waits_and_is_answered_when_there_is_r
         assert len(queued(narrow)) == left
         answered.append(answer_next(narrow))
     assert answered == studies
-    assert narrow.ledger.jobs.claim("tester", 60) is None
+    assert narrow.ledger.queue.claim("tester", 60) is None
     assert "hemorrhage_studies_without_room 0.0" in generate_latest(narrow.metrics.registry).decode()
 
 

@@ -37,7 +37,7 @@ def claim_job(ledger: Ledger, study: str, at: float = 50.0) -> Job:
     ledger.feed.notice([Arrival(study, f"1.2.{study}", at, at, True, (KnownSeries("s", study, Origin.SOURCE, 3),))])
     followed = next(one for one in ledger.studies.followed() if one.id == study)
     ledger.studies.decide(followed, NewJob(f"set of {study} at {at}", "c"))
-    job = ledger.jobs.claim("me", 60)
+    job = ledger.queue.claim("me", 60)
     assert job is not None
     return job
 
@@ -77,7 +77,7 @@ def test_a_refusal_tells_its_codes_and_a_deleted_study_that_it_waited_in_vain(le
     (entry,) = ledger.audit.entries()
     assert entry.details["refusals"] == [{"code": "localizer", "series_uid": "1.2.3.5"}]
     job = claim_job(ledger, "s2")
-    ledger.jobs.postpone(job, "Orthanc is away", 1e9)
+    ledger.queue.postpone(job, "Orthanc is away", 1e9)
     ledger.studies.delete("s2")
     last = list(ledger.audit.entries())[-1]
     assert (last.event, last.study_uid) == (AuditEvent.REFUSED, "1.2.s2")
@@ -98,9 +98,9 @@ def test_a_report_that_a_study_could_not_be_read_is_told_where_it_went_and_what_
 
 
 def test_who_asks_is_told_each_time_and_nobody_whose_wish_was_turned_down(ledger: Ledger) -> None:
-    job = ledger.jobs.request("s1", "1.2.s1", NewJob("", "", series="x"), 1, "anna")
-    ledger.jobs.request("s1", "1.2.s1", NewJob("", "", series="x"), 1, "carl")
-    ledger.jobs.request("s1", "1.2.s1", NewJob("", "", series="y"), 1, "carl")
+    job = ledger.queue.request("s1", "1.2.s1", NewJob("", "", series="x"), 1, "anna")
+    ledger.queue.request("s1", "1.2.s1", NewJob("", "", series="x"), 1, "carl")
+    ledger.queue.request("s1", "1.2.s1", NewJob("", "", series="y"), 1, "carl")
     assert list_events(ledger) == [("asked", "anna", "1.2.s1"), ("asked", "carl", "1.2.s1")]
     assert {entry.details["job"] for entry in ledger.audit.entries()} == {job}
 

@@ -95,7 +95,7 @@ class Site:
     def answered(self, name: str, at: float = 1_800_000_000.0, **other: Any) -> None:
         """Let a study come and be answered."""
         self.ledger.studies.decide(self.study(name, at), NewJob(name, name))
-        job = self.ledger.jobs.claim("me", 60)
+        job = self.ledger.queue.claim("me", 60)
         assert job is not None
         result = ResultObject("instance", "series", "sr", "1.9")
         refusal = Refusal(RefusalCode.LOCALIZER, "a scout", "1.2.3.5")

@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The row of a job: put in, and moved from state to state, in a transaction of whoever does it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from appliance.errors import ApplianceError
+from appliance.ledger import tables
+from appliance.ledger.records import Job, NewJob
+from appliance.ledger.states import JobEvent, JobState, job_after
+
+
+class LostJobError(ApplianceError):
+    """The job is no longer this worker's: its lease ran out and another took it up, or the study was tried again."""
+
+
+def insert_job(
+    connection: Connection, study: str, study_uid: str, new: NewJob, now: float, last_instance_at: float, live: bool
+) -> int:
+    """Queue a new job and return its number."""
+    return int(
+        connection.execute(
+            insert(tables.jobs)
+            .values(
+                orthanc_study=study,
+                study_uid=study_uid,
+                orthanc_series=new.series,
+                state=JobState.QUEUED,
+                since=now,
+                created=now,
+                last_instance_at=last_instance_at,
+                live=live,
+                instance_set=new.instance_set,
+                chosen_set=new.chosen_set,
+                left_out=new.left_out,
+                priority=new.priority,
+                deaths=new.deaths,
+            )
+            .returning(tables.jobs.c.id)
+        ).scalar_one()
+    )
+
+
+def move_job(
+    connection: Connection, job: int, event: JobEvent, now: float, by: Job | None = None, **values: Any
+) -> None:
+    """Record that `event` happened to a job, with what else changes about it.
+
+    Raises `LostJobError` when it is to happen `by` a worker (the job as it claimed it) that no longer has the job, and
+    `InvalidTransitionError` when the job's state does not allow it.
+    """
+    row = connection.execute(
+        select(tables.jobs.c.state, tables.jobs.c.owner, tables.jobs.c.tries)
+        .where(tables.jobs.c.id == job)
+        .with_for_update()
+    ).one()
+    if by is not None:
+        require_token(row, by)
+    connection.execute(
+        update(tables.jobs)
+        .where(tables.jobs.c.id == job)
+        .values(state=job_after(row.state, event), since=now, **values)
+    )
+
+
+def require_token(row: Any, job: Job) -> None:
+    """Raise `LostJobError` unless the row of a job has the owner and the try of `job`."""
+    if (row.owner, row.tries) != (job.owner, job.tries):
+        raise LostJobError(f"job {job.id} was taken up by another worker, or tried again")

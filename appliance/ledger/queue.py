@@ -1,0 +1,202 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The queue of jobs: which is worked on next and by whom, and which waits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, or_, select, update
+
+from appliance.ledger import tables
+from appliance.ledger.audit import APPLIANCE, append
+from appliance.ledger.columns import record_of, values_of
+from appliance.ledger.database import Database
+from appliance.ledger.job_rows import insert_job, move_job, require_token
+from appliance.ledger.records import AuditEvent, FollowedStudy, Job, NewJob
+from appliance.ledger.states import OPEN, JobEvent, JobState, StudyState, states_that
+
+_MAY_BE_CLAIMED = or_(tables.studies.c.state != StudyState.RECEIVING, tables.jobs.c.orthanc_series != "")
+"""A study that is receiving again is left until it is quiet, unless a person asked for the answer."""
+
+
+class Queue:
+    """The jobs that are open: queued, waiting, or in the hands of a worker."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def request(
+        self, study: str, study_uid: str, new: NewJob, most: int | None = None, who: str = APPLIANCE
+    ) -> int | None:
+        """Queue the answer about one series that `who` asks for; return the job.
+
+        One that is already on its way for the same series is returned instead of a second one. None, and nothing is
+        queued, when `most` requested answers are on their way.
+        """
+        now = self._database.clock()
+        with self._database.writing() as connection:
+            row = connection.execute(
+                select(tables.studies.c.state).where(tables.studies.c.orthanc_id == study).with_for_update()
+            ).one_or_none()
+            if row is None:
+                asked = FollowedStudy(study, study_uid, StudyState.DECIDED, now, now, now, live=False)
+                connection.execute(insert(tables.studies).values(values_of(asked)))
+            going = connection.execute(
+                select(tables.jobs.c.id).where(
+                    tables.jobs.c.orthanc_series == new.series, tables.jobs.c.state.in_(OPEN)
+                )
+            ).first()
+            if going is not None:
+                append(connection, now, AuditEvent.ASKED, who, study_uid, series=new.series, job=int(going.id))
+                return int(going.id)
+            if most is not None:
+                asked_for = connection.execute(
+                    select(func.count()).where(tables.jobs.c.orthanc_series != "", tables.jobs.c.state.in_(OPEN))
+                ).scalar_one()
+                if asked_for >= most:
+                    return None
+            job = insert_job(connection, study, study_uid, new, now, now, live=False)
+            append(connection, now, AuditEvent.ASKED, who, study_uid, series=new.series, job=job)
+            return job
+
+    def claim(self, owner: str, lease_s: float) -> Job | None:
+        """Give the next job to `owner`; None when there is none whose time has come.
+
+        Studies that were seen as they came go first, then what a person asked for, then older ones; among their like
+        those of the higher priority, then the one whose last instance came first, those that broke the pipeline last. A
+        study that is receiving again is left until it is quiet.
+        """
+        now = self._database.clock()
+        jobs, studies = tables.jobs, tables.studies
+        with self._database.writing() as connection:
+            row = connection.execute(
+                select(jobs.c.id)
+                .join(studies, studies.c.orthanc_id == jobs.c.orthanc_study)
+                .where(jobs.c.state.in_(states_that(JobEvent.CLAIM)), jobs.c.next_try <= now, _MAY_BE_CLAIMED)
+                .order_by(
+                    jobs.c.live.desc(),
+                    (jobs.c.orthanc_series != "").desc(),
+                    jobs.c.priority.desc(),
+                    jobs.c.crashes,
+                    jobs.c.last_instance_at,
+                    jobs.c.id,
+                )
+                .limit(1)
+                .with_for_update(of=jobs, skip_locked=True)
+            ).first()
+            if row is None:
+                return None
+            self._move(
+                connection,
+                row.id,
+                JobEvent.CLAIM,
+                owner=owner,
+                lease_until=now + lease_s,
+                tries=jobs.c.tries + 1,
+            )
+            return record_of(Job, connection.execute(select(jobs).where(jobs.c.id == row.id)).one())
+
+    def next_try(self) -> float | None:
+        """Return when the next waiting job that `claim` would give has its time; None when none waits."""
+        jobs, studies = tables.jobs, tables.studies
+        with self._database.reading() as connection:
+            at = connection.execute(
+                select(func.min(jobs.c.next_try))
+                .join(studies, studies.c.orthanc_id == jobs.c.orthanc_study)
+                .where(jobs.c.state == JobState.WAITING, _MAY_BE_CLAIMED)
+            ).scalar()
+            return None if at is None else float(at)
+
+    def hurry(self) -> None:
+        """Make every waiting job due now: a neighbour that was away is back."""
+        with self._database.writing() as connection:
+            connection.execute(
+                update(tables.jobs)
+                .where(tables.jobs.c.state == JobState.WAITING, tables.jobs.c.crashes == 0)
+                .values(next_try=0.0)
+            )
+
+    def postpone(
+        self,
+        job: Job,
+        why: str,
+        next_try: float,
+        crashed: bool = False,
+        killed: bool = False,
+        unreported: bool = False,
+    ) -> None:
+        """Make a job wait until `next_try`; `crashed` and `killed` count towards setting it aside.
+
+        `unreported` takes back the kill that was noted in this try: it could not be told of, and is to be seen again.
+        """
+        with self._database.writing() as connection:
+            self._move(
+                connection,
+                job.id,
+                JobEvent.POSTPONE,
+                job,
+                error=why,
+                next_try=next_try,
+                crashes=tables.jobs.c.crashes + int(crashed),
+                kills=tables.jobs.c.kills + int(killed) - int(unreported),
+            )
+
+    def note_kill(self, job: Job, why: str) -> None:
+        """Count a process that the job's study has killed, while the job stays this worker's."""
+        jobs = tables.jobs
+        with self._database.writing() as connection:
+            row = connection.execute(select(jobs.c.owner, jobs.c.tries).where(jobs.c.id == job.id).with_for_update())
+            require_token(row.one(), job)
+            connection.execute(update(jobs).where(jobs.c.id == job.id).values(kills=jobs.c.kills + 1, error=why))
+
+    def renew(self, held: Iterable[Job], lease_s: float) -> None:
+        """Renew the leases of the jobs that workers are at; one that was lost meanwhile stays lost."""
+        jobs = tables.jobs
+        with self._database.writing() as connection:
+            for job in held:
+                connection.execute(
+                    update(jobs)
+                    .where(
+                        jobs.c.id == job.id,
+                        jobs.c.owner == job.owner,
+                        jobs.c.tries == job.tries,
+                        jobs.c.state.in_(states_that(JobEvent.INTERRUPT)),
+                    )
+                    .values(lease_until=self._database.clock() + lease_s)
+                )
+
+    def take_up(self, owner: str, held: Collection[int]) -> list[Job]:
+        """Queue again the jobs that were left in the middle, and return them.
+
+        Those are jobs of `owner` (`IDENTITY/SESSION`) that none of its workers holds, those of an earlier session of
+        the same service, which has ended, and those of others whose lease ran out. A job of the last two kinds was left
+        by a service that ended, which says nothing about its study: it is counted among the job's `deaths`.
+        """
+        jobs = tables.jobs
+        earlier = f"{owner.partition('/')[0]}/"
+        with self._database.writing() as connection:
+            left = [
+                row
+                for row in connection.execute(
+                    select(jobs)
+                    .where(
+                        jobs.c.state.in_(states_that(JobEvent.INTERRUPT)),
+                        or_(
+                            jobs.c.lease_until < self._database.clock(),
+                            jobs.c.owner == owner,
+                            jobs.c.owner.startswith(earlier, autoescape=True),
+                        ),
+                    )
+                    .with_for_update(skip_locked=True)
+                )
+                if not (row.owner == owner and row.id in held)
+            ]
+            for row in left:
+                deaths = row.deaths + int(row.owner != owner)
+                self._move(connection, row.id, JobEvent.INTERRUPT, owner="", deaths=deaths, next_try=0.0)
+            return [record_of(Job, row) for row in left]
+
+    def _move(self, connection: Connection, job: int, event: JobEvent, by: Job | None = None, **values: Any) -> None:
+        move_job(connection, job, event, self._database.clock(), by, **values)
