@@ -20,6 +20,7 @@ from pathlib import Path
 
 from appliance.errors import ModelContractError, RefusedError, UnavailableError
 from appliance.imaging.instances import LARGEST_HEADER, Instance, parse_instance
+from appliance.job_instances import without_stacks
 from appliance.log import describe
 from appliance.orthanc import Orthanc
 from appliance.orthanc_errors import NotThereError
@@ -27,7 +28,6 @@ from appliance.pipeline import Study
 from appliance.service import ReadingRoom
 from appliance.settings import Settings
 from appliance.trial import UNAVAILABLE, Waits
-from appliance.worker import without_stacks
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 

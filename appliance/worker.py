@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The thread that answers decided studies: claim a job, run the pipeline, store its results, record the end of it.
+"""The thread that answers decided studies: claim a job, run the pipeline, have its results delivered.
 
 Whatever goes wrong with one study stays with that study. A neighbour that does not answer, or a machine without room or
 memory, lets the job wait for as long as it takes; a study that breaks the pipeline itself is tried again a few times
@@ -14,22 +14,18 @@ import errno
 import gc
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
 
 from appliance.ahead import ReadingAhead
-from appliance.delivery.marks import Marks
-from appliance.delivery.refusals import RefusalReports
-from appliance.delivery.store import result_objects, store
-from appliance.delivery.summary import summary
-from appliance.errors import DrawingError, ModelContractError, Refusal, RefusalCode, RefusedError, UnavailableError
-from appliance.imaging.instances import Instance
-from appliance.imaging.stacks import stacks
+from appliance.delivery.deliver import GONE, Delivery
+from appliance.errors import ModelContractError, Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.intake.handover import Handover
-from appliance.intake.snapshot import Snapshot, Snapshots
+from appliance.intake.snapshot import Snapshots
+from appliance.job_instances import instances_to_answer
 from appliance.leases import Leases
 from appliance.ledger.job_rows import LostJobError
 from appliance.ledger.ledger import Ledger
@@ -62,7 +58,6 @@ _OF_THE_MACHINE: Final = frozenset(
     }
 )
 """Faults of the system that no study is to blame for."""
-_GONE: Final = Refusal(RefusalCode.SOURCE_DELETED, "the study or series was deleted before it was answered")
 
 
 class TriesApart(Protocol):
@@ -103,7 +98,6 @@ class Worker:
     ) -> None:
         self._leases = leases
         self._settings = settings
-        self._orthanc = orthanc
         self._ledger = ledger
         self._snapshots = snapshots
         self._handover = handover
@@ -111,8 +105,7 @@ class Worker:
         self._reader = reader
         self._trial = trial
         self._metrics = metrics
-        self._refusal_reports = RefusalReports(settings, orthanc, ledger, snapshots, metrics)
-        self._marks = Marks(orthanc, ledger, metrics)
+        self._delivery = Delivery(leases, settings, orthanc, ledger, snapshots, metrics, clock)
         self._clock = clock
         self._log = structlog.get_logger("worker")
 
@@ -173,7 +166,7 @@ class Worker:
         except (LostJobError, UnavailableError, ModelContractError):
             raise
         except RefusedError as error:
-            self._refuse(job, error.refusals, {})
+            self._delivery.refuse(job, error.refusals, {})
         except KillsReaderError as error:
             self._record_kill(job, error)
         except Exception as error:
@@ -192,11 +185,11 @@ class Worker:
                 self._try_apart(job)
             snapshot = self._handover.take(job.id) or self._snapshots.of(job.orthanc_study, job.orthanc_series)
         except NotThereError:
-            self._refuse(job, (_GONE,), {})
+            self._delivery.refuse(job, (GONE,), {})
             return
         whole = not job.requested and not job.left_out
         taken = self._ahead.take(job.orthanc_study, snapshot.instance_set) if whole else None
-        older = self._predecessor(job, snapshot)
+        older = self._delivery.predecessor(job, snapshot)
         instances = instances_to_answer(job, snapshot)
         study = Study(job.study_uid, instances, self._fetching(job), supersedes=older, unread=snapshot.unread)
         with self._ahead.aside():
@@ -210,9 +203,9 @@ class Worker:
         clock.add(Step.QUEUE, max(0.0, started - job.created))
         clock.take_over(answer.timing_ms)
         if isinstance(answer, ReadAnswer):
-            self._deliver(job, answer, refusals, clock)
+            self._delivery.deliver(job, answer, refusals, clock)
         else:
-            self._refuse(job, refusals, clock.timing_ms)
+            self._delivery.refuse(job, refusals, clock.timing_ms)
 
     def _fetching(self, job: Job) -> Callable[[str], bytes]:
         def fetch(instance: str) -> bytes:
@@ -220,134 +213,9 @@ class Worker:
             try:
                 return self._snapshots.file(instance)
             except NotThereError:
-                raise RefusedError(_GONE) from None
+                raise RefusedError(GONE) from None
 
         return fetch
-
-    def _predecessor(self, job: Job, snapshot: Snapshot) -> tuple[str, str] | None:
-        """Return the SR that this job's SR will take the place of, None when there is none any more."""
-        standing = [older for older in self._ledger.jobs.of_study(job.orthanc_study) if older.has_report]
-        series_uid = _series_to_read(job, snapshot) if standing else ""
-        for older in reversed(standing):
-            if older.gives_way_to(job, series_uid):
-                for result in self._ledger.jobs.results(older.id):
-                    if result.sop_instance_uid == older.sr_uid and self._orthanc.holds_instance(
-                        result.orthanc_instance
-                    ):
-                        return older.sr_class_uid, older.sr_uid
-        return None
-
-    def _deliver(self, job: Job, answer: ReadAnswer, refusals: tuple[Refusal, ...], clock: StepClock) -> None:
-        results, stack = answer.results, answer.stack
-        sources = (stack.instances[0].ref, stack.instances[-1].ref)
-        structlog.contextvars.bind_contextvars(step=Step.DELIVER.value)
-        begun = self._clock()
-        if not self._holds_all(sources):
-            self._refuse(job, (*refusals, _GONE), clock.timing_ms)
-            return
-        facts = summary(answer)
-        self._ledger.jobs.deliver(
-            job, result_objects(results.announced()), facts, refusals, stack.slice_set_hash, stack.series_uid
-        )
-        stored, sr_stored_at = [], begun
-        try:
-            for _, dataset in results.named_datasets():
-                self._leases.get_on(job)
-                stored.append(store(self._orthanc, dataset))
-                if dataset is results.sr:
-                    sr_stored_at = self._clock()
-        except DrawingError as error:  # SEG and SR are stored, and nothing that names a picture is
-            self._metrics.undrawn.inc()
-            self._log.error("answered without all key images", error=str(error))
-        for kind, why in results.unmade.items():
-            self._metrics.unmade.labels(kind).inc()
-            self._log.error("answered without a result object", kind=kind, error=why)
-        clock.add(Step.DELIVER, sr_stored_at - begun)
-        clock.add(Step.DELIVER_REST, self._clock() - sr_stored_at)
-        if not self._holds_all(sources):  # deleted while we stored: results without their source help nobody
-            self._ledger.jobs.confirm(job)
-            for identifier in stored:
-                self._orthanc.delete_instance(identifier)
-            self._refuse(job, (*refusals, _GONE), clock.timing_ms)
-            return
-        self._remove_leftovers(job, stored)
-        self._withdraw_superseded(job, str(results.sr.SOPInstanceUID), stack.series_uid, stored)
-        self._marks.answered(job, facts, refusals, stack.series_uid, stored)
-        turnaround_s = sr_stored_at - job.last_instance_at if job.live and not job.requested else None
-        if turnaround_s is not None and turnaround_s < 0:  # noted by a service whose clock was ahead
-            turnaround_s = None
-        superseded = self._ledger.jobs.finish(
-            job, str(results.sr.SOPClassUID), str(results.sr.SOPInstanceUID), clock.timing_ms, turnaround_s
-        )
-        self._account(answer, refusals, clock.timing_ms, turnaround_s)
-        self._log.info(
-            "study answered",
-            present=answer.finding.present,
-            partial=answer.covered.partial,
-            turnaround_s=turnaround_s and round(turnaround_s, 3),
-            timing_ms={step: round(ms, 1) for step, ms in clock.timing_ms.items()},
-            superseded=superseded,
-        )
-        self._marks.settle(job)
-
-    def _remove_leftovers(self, job: Job, stored: Collection[str]) -> None:
-        """Delete what was stored of an answer that never came to its end and that this one, now stored, stands for.
-
-        It has no successor that names it: a study would have two answers, or half a one beside the whole.
-        """
-        self._ledger.jobs.confirm(job)
-        for result in self._ledger.jobs.leftovers(job):
-            if result.orthanc_instance not in stored:
-                self._orthanc.delete_instance(result.orthanc_instance)
-
-    def _withdraw_superseded(self, job: Job, sr_uid: str, series_uid: str, stored: Collection[str]) -> None:
-        """Delete the SEG, key images and key objects of the answers that this one, now stored, supersedes.
-
-        They would be shown beside the new ones as if both held. The older SR stays: it is on record, and the new one
-        names it. A try that ends between this and its record does it again.
-        """
-        kept = set(stored)
-        for older in self._ledger.jobs.of_study(job.orthanc_study):
-            if older.id == job.id or older.sr_uid == sr_uid or not older.gives_way_to(job, series_uid):
-                continue
-            for result in self._ledger.jobs.results(older.id):
-                if result.sop_instance_uid != older.sr_uid and result.orthanc_instance not in kept:
-                    self._orthanc.delete_instance(result.orthanc_instance)
-
-    def _holds_all(self, sources: tuple[str, ...]) -> bool:
-        return all(self._orthanc.holds_instance(source) for source in sources)
-
-    def _refuse(
-        self, job: Job, refusals: tuple[Refusal, ...], timing_ms: dict[str, float], *, reported: bool = True
-    ) -> None:
-        report = self._refusal_reports.deliver(job, refusals) if reported else None
-        self._remove_leftovers(job, () if report is None else report[:1])
-        self._marks.refused(job, refusals, () if report is None else report[:1])
-        self._ledger.jobs.refuse(job, refusals, timing_ms, *(("", "") if report is None else report[1:]))
-        self._record_timing(timing_ms)
-        for refusal in refusals:
-            self._metrics.refusals.labels(refusal.code.value, "refused").inc()
-        self._log.info(
-            "study refused", refusals=[{"code": refusal.code.value, "reason": refusal.reason} for refusal in refusals]
-        )
-
-    def _account(
-        self, answer: ReadAnswer, refusals: tuple[Refusal, ...], timing_ms: dict[str, float], turnaround_s: float | None
-    ) -> None:
-        if turnaround_s is not None:
-            self._metrics.turnaround.observe(turnaround_s)
-        self._record_timing(timing_ms)
-        for refusal in refusals:
-            self._metrics.refusals.labels(refusal.code.value, "answered").inc()
-        self._metrics.answers.labels("present" if answer.finding.present else "absent").inc()
-        if answer.covered.partial:
-            self._metrics.partial.inc()
-        for flaw in answer.flaws:
-            self._metrics.flaws.labels(flaw.code.value).inc()
-
-    def _record_timing(self, timing_ms: dict[str, float]) -> None:
-        for step, ms in timing_ms.items():
-            self._metrics.step.labels(step).observe(ms / 1000)
 
     def _postpone(self, job: Job, error: Exception, *, unreported: bool = False) -> None:
         self._metrics.job_postponements.inc()
@@ -360,7 +228,7 @@ class Worker:
         if job.crashes + 1 >= self._settings.intake.poison_tries:
             reason = f"reading it broke the appliance {job.crashes + 1} times, the last time with {describe(error)}"
             self._log.error("study set aside", error=describe(error), tries=job.tries)
-            self._refuse(job, (Refusal(RefusalCode.BREAKS_READER, reason),), {})
+            self._delivery.refuse(job, (Refusal(RefusalCode.BREAKS_READER, reason),), {})
         else:
             self._ledger.queue.postpone(job, describe(error), self._clock() + self._pause_s(job), crashed=True)
             self._log.error("job broke", error=describe(error), tries=job.tries)
@@ -381,7 +249,7 @@ class Worker:
         """Refuse a study that kills its reader; without a `report` in Orthanc where making that may have killed too."""
         reason = f"{evidence}, {job.kills} times; the service had ended {job.deaths} times in the middle of it"
         self._log.error("study set aside", error=reason, tries=job.tries)
-        self._refuse(job, (Refusal(RefusalCode.BREAKS_READER, reason),), {}, reported=report)
+        self._delivery.refuse(job, (Refusal(RefusalCode.BREAKS_READER, reason),), {}, reported=report)
 
     def _try_apart(self, job: Job) -> None:
         listed = self._snapshots.listed(job.orthanc_study, job.orthanc_series)
@@ -392,29 +260,3 @@ class Worker:
     def _pause_s(self, job: Job) -> float:
         longest = self._settings.intake.retry_longest_s
         return float(min(longest, self._settings.intake.retry_first_s * 2 ** min(job.tries - 1, 20)))
-
-
-def instances_to_answer(job: Job, snapshot: Snapshot) -> tuple[Instance, ...]:
-    """Return the instances that a job answers: without the stacks that other jobs of the study answer."""
-    return without_stacks(snapshot.instances, job.left_out)
-
-
-def without_stacks(instances: tuple[Instance, ...], slice_set_hashes: Collection[str]) -> tuple[Instance, ...]:
-    """Return the instances that belong to none of these stacks."""
-    if not slice_set_hashes:
-        return instances
-    left_out = {
-        instance.ref
-        for stack in stacks(instances)
-        if stack.slice_set_hash in slice_set_hashes
-        for instance in (*stack.instances, *stack.repeats)
-    }
-    return tuple(instance for instance in instances if instance.ref not in left_out)
-
-
-def _series_to_read(job: Job, snapshot: Snapshot) -> str:
-    """Return the series that a job will read, as far as is known before; empty when none is."""
-    if job.requested:
-        return next((str(instance.header.SeriesInstanceUID) for instance in snapshot.instances), "")
-    chosen = (stack for stack in stacks(snapshot.instances) if stack.slice_set_hash == job.chosen_set)
-    return next((stack.series_uid for stack in chosen), "")

@@ -23,6 +23,7 @@ from appliance.inference.detector import TritonDetector
 from appliance.inference.regions import processes_of_model, region_prefix
 from appliance.inference.served_model import Target
 from appliance.intake.snapshot import Snapshots
+from appliance.job_instances import instances_to_answer
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job, ModelChange, ShadowAnswer
 from appliance.ledger.states import OPEN
@@ -35,7 +36,6 @@ from appliance.pipeline import Pipeline, ReadStudy, Study
 from appliance.results.facts import lesion_facts
 from appliance.selection.look import Classifier
 from appliance.settings import Settings
-from appliance.worker import instances_to_answer
 
 _LOOKS_EVERY_S: Final = 2.0
 _AFTER_A_FAULT_S: Final = 30.0
