@@ -78,7 +78,7 @@ def _folder_there(text: str) -> Path:
 @app.command()
 def serve(settings: SettingsOption = None) -> None:
     """Run the service: follow Orthanc, read what arrives, store the answers, show status and metrics."""
-    from appliance.service import serve as run_service
+    from appliance.serve import serve as run_service
 
     loaded = loaded_settings(settings)
     with faults_end_the_command():

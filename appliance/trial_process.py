@@ -25,7 +25,7 @@ from appliance.log import describe
 from appliance.orthanc import Orthanc
 from appliance.orthanc_errors import NotThereError
 from appliance.pipeline import Study
-from appliance.service import ReadingRoom
+from appliance.reading_room import ReadingRoom
 from appliance.settings import Settings
 from appliance.trial import UNAVAILABLE, Waits
 

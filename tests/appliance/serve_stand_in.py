@@ -24,7 +24,7 @@ from appliance.imaging import read
 from appliance.imaging.instances import Instance
 from appliance.imaging.pixels import hounsfield
 from appliance.selection import look
-from appliance.service import serve
+from appliance.serve import serve
 from appliance.settings import Settings
 from appliance.settings_sources import load_settings
 from tests.appliance.stand_in import StandInDetector, StandInRoom

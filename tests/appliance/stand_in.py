@@ -19,7 +19,7 @@ from appliance.errors import GaveWayError, UnavailableError
 from appliance.inference.detections import ModelIdentity, Reading
 from appliance.pipeline import Pipeline
 from appliance.reading.detections import Box, Detection
-from appliance.service import ReadingRoom
+from appliance.reading_room import ReadingRoom
 from appliance.settings import Settings
 from tests.appliance.imaging import scans
 

@@ -288,33 +288,3 @@ def test_a_port_that_is_taken_stops_the_start_and_says_which(tmp_path: Path) -> 
     with taken, pytest.raises(ApplianceError, match=str(settings.service.port)):
         Service(settings, StandInRoom(settings))
     assert not (tmp_path / "ledger.sqlite").exists()
-
-
-def test_all_threads_of_the_service_allocate_from_one_arena(tmp_path: Path) -> None:
-    program = (
-        "import ctypes, sys, threading\n"
-        "from appliance import service\n"
-        "from appliance.errors import ApplianceError\n"
-        "from appliance.settings import Settings\n"
-        "def no_service(settings, room):\n"
-        "    raise ApplianceError('only what serve does before it makes the service')\n"
-        "service.Service = no_service\n"
-        "try:\n"
-        "    service.serve(Settings(state_dir=sys.argv[2]))\n"
-        "except ApplianceError:\n"
-        "    pass\n"
-        "kept = []\n"
-        "threads = [threading.Thread(target=lambda: kept.append(bytearray(50_000))) for _ in range(4)]\n"
-        "for thread in threads: thread.start()\n"
-        "for thread in threads: thread.join()\n"
-        "libc = ctypes.CDLL(None)\n"
-        "libc.fopen.restype = ctypes.c_void_p\n"
-        "file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b'w'))\n"
-        "libc.malloc_info(0, file)\n"
-        "libc.fclose(file)\n"
-    )
-    told = tmp_path / "malloc.xml"
-    subprocess.run(
-        [sys.executable, "-c", program, told, tmp_path], cwd=Path(__file__).parents[2], check=True, timeout=120
-    )
-    assert told.read_text().count("<heap nr=") == 1

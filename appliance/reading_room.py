@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where studies are read: the detector and the pipeline over it, and what is known of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from appliance.errors import UnavailableError
+from appliance.inference.detector import TritonDetector
+from appliance.inference.regions import (
+    SETTLED_S,
+    free_regions_of_dead_models,
+    region_prefix,
+    remove_regions_of_the_dead,
+    remove_stale_regions,
+)
+from appliance.inference.series_classifier import SeriesClassifier
+from appliance.inference.served_model import SHIPPED, Target
+from appliance.ledger.ledger import Ledger
+from appliance.models.standing import targets
+from appliance.pipeline import Pipeline
+from appliance.settings import Settings
+
+
+class ReadingRoom:
+    """The detector and the pipeline over it, made when Triton first answers.
+
+    A Triton that is restarted later is followed by the detector itself.
+    """
+
+    trial_program: Sequence[str] = ("appliance.trial_process",)
+    """The module that reads a study in a process of its own, and its arguments."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._targets: Callable[[], Sequence[Target]] = lambda: (SHIPPED,)
+        self._lock = threading.Lock()
+        self._detector: TritonDetector | None = None
+        self._classifier = SeriesClassifier(settings.triton)
+
+    def _ready_detector(self) -> TritonDetector:
+        with self._lock:
+            if self._detector is None:
+                self._detector = TritonDetector(self._settings.triton, targets=self._targets)
+            return self._detector
+
+    def follow(self, ledger: Ledger) -> None:
+        """Let the version of the detector answer that was promoted, as it stands in the ledger."""
+        self._targets = lambda: targets(ledger.models.promoted())
+
+    def pipeline(self) -> Pipeline:
+        """Return the pipeline; raises `UnavailableError` or `ModelContractError` as long as there is no detector."""
+        return Pipeline(self._settings, self._ready_detector(), self._classifier)
+
+    @property
+    def classifier(self) -> SeriesClassifier:
+        """What says how series look."""
+        return self._classifier
+
+    def detector_of(self, target: Target) -> TritonDetector:
+        """Return a detector of its own on one model, which Triton is to load if it does not serve it."""
+        return TritonDetector(self._settings.triton, self._settings.triton.timeout_s, lambda: (target, target))
+
+    def probe(self) -> None:
+        """Return when the model answers rightly; raise why it does not."""
+        readiness = self._ready_detector().ready()
+        if not readiness:
+            raise UnavailableError(readiness.reason)
+
+    def model(self) -> dict[str, str] | None:
+        """Return which model answers and what runs it, None while that is not known."""
+        if self._detector is None:
+            return None
+        engine = self._detector.engine
+        return asdict(self._detector.identity) | {"engine": "not known" if engine is None else str(engine)}
+
+    def tidy(self) -> None:
+        """Give back the shared memory of processes that died, on the machine that Triton and the service share."""
+        if self._settings.triton.shared_memory:
+            remove_regions_of_the_dead()
+            prefix = region_prefix(self._settings.triton)
+            free_regions_of_dead_models(prefix)
+            remove_stale_regions(prefix, settled_s=SETTLED_S)
+
+    def close(self) -> None:
+        """Close the connections to Triton."""
+        self._classifier.close()
+        if self._detector is not None:
+            self._detector.close()
