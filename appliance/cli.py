@@ -202,7 +202,7 @@ def restore(
     ] = False,
 ) -> None:
     """Put a backup in its place; the service must not run. What gives way is kept beside it."""
-    from appliance.backup import restore as put_back
+    from appliance.restore import restore as put_back
 
     with faults_end_the_command():
         contents = put_back(

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.backup import BackupError, back_up, restore
+from appliance.backup import back_up
+from appliance.backup_file import BackupError
 from appliance.errors import ApplianceError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Position
+from appliance.restore import restore
 from appliance.settings import Settings
 from appliance.settings_sources import load_settings
 from appliance.state_folder import StateFolder
@@ -229,7 +231,7 @@ def test_a_disk_that_is_full_is_met_before_the_ledger_gives_way(
         Path(target).write_bytes(b"a part")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("appliance.backup.shutil.copyfile", fill)
+    monkeypatch.setattr("appliance.restore.shutil.copyfile", fill)
     with pytest.raises(OSError, match="No space left"):
         restore(out, settings, file, replace=True)
     assert ledger.read_bytes() == before

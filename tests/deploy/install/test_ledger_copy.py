@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.backup import BackupError, ledger_file
+from appliance.backup import ledger_file
+from appliance.backup_file import BackupError
 from appliance.ledger.ledger import Ledger
 from appliance.sections.ledger import LedgerSettings
 from appliance.settings import Settings
