@@ -8,7 +8,7 @@ The rules, in the words of positions along the common normal:
 1. Parts that touch, or overlap by less than half of the shorter one, are one scan, whatever their identity attributes
    say (series, acquisition, time, frame of reference, kernel's spelling, ...). Touching is a distance of at most
    `REACH` slice spacings, so that a slice missing between two parts is seen as a gap in one head. A sharp kernel never
-   joins a soft one.
+   joins a soft one, nor a series with contrast agent one without.
 2. Parts that overlap by more are one scan when they were made in one way and the overlap is less than two thirds of
    the longer one: some slices were scanned again, or the scan began anew. More than that is a second scan of the head,
    and so is whatever was made in another way (another kernel, thickness, phase, voltage). A repeat in a series of its
@@ -264,7 +264,7 @@ def _may_be_one_head(one: Part, other: Part) -> bool:
     if max(one.high, other.high) - min(one.low, other.low) > LONGEST_HEAD_MM:
         return False
     if one.series != other.series:
-        if _is_neck_of(one, other) or _is_neck_of(other, one):
+        if _is_neck_of(one, other) or _is_neck_of(other, one) or not _one_contrast(one, other):
             return False
         # A single image in a series of its own may be anything, such as one that a bolus is waited for in.
         if min(len(one.slices), len(other.slices)) == 1:
@@ -283,6 +283,11 @@ def _is_neck_of(one: Part, other: Part) -> bool:
         return False
     is_above = one.low > other.low and one.high > other.high
     return not (is_above and one.frames and one.frames == other.frames)
+
+
+def _one_contrast(one: Part, other: Part) -> bool:
+    """Return whether both have slices that were made alike, with contrast agent or without."""
+    return bool(one.making[2] & other.making[2])
 
 
 def _one_phase(one: Part, other: Part) -> bool:

@@ -11,8 +11,9 @@ one piece of evidence more. How evidence becomes a choice stands in `select`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -289,14 +290,67 @@ def appearance(look: Look, words: tuple[Evidence, ...]) -> Iterator[Evidence]:
 
 _OF_GEOMETRY: Final = (planes, spacing, extent, field_of_view)
 _OF_HEADER: Final = (sharpness, window, image_kind, part_of_the_body, description, contrast_agent)
+# What the rules of the header ask.
+_ASKED: Final = (
+    "ConvolutionKernel",
+    "WindowCenter",
+    "WindowWidth",
+    "ImageType",
+    "BodyPartExamined",
+    "SeriesDescription",
+    "ProtocolName",
+    "StudyDescription",
+    "ContrastBolusAgent",
+    "ContrastBolusAgentSequence",
+    "ContrastBolusRoute",
+    "ContrastBolusAdministrationRouteSequence",
+    "ContrastBolusVolume",
+    "ContrastBolusTotalDose",
+    "ContrastAdministrationProfileSequence",
+)
+
+
+def of_headers(stack: Stack) -> Iterator[Evidence]:
+    """The rules of the header, asked of every slice, as parts of several series or acquisitions may be one stack.
+
+    Where slices say different things, that which speaks most against the stack counts: what was made with contrast
+    agent or computed does not become a plain scan by the slices below it. Of the part of the body that counts which
+    speaks most for a head: the lowest slices may be labelled a neck. What a single slice says beside others is left
+    out.
+    """
+    headers: dict[tuple[str, ...], Dataset] = {}
+    slices: Counter[tuple[str, ...]] = Counter()
+    for instance in stack.instances:
+        header = instance.header
+        said = tuple(str(header.get(keyword, "")) for keyword in _ASKED)
+        headers.setdefault(said, header)
+        slices[said] += 1
+    for rule in _OF_HEADER:
+        yield from _of_slices(rule, headers, slices)
+
+
+def _of_slices(
+    rule: Callable[[Dataset], Iterator[Evidence]],
+    headers: dict[tuple[str, ...], Dataset],
+    slices: Counter[tuple[str, ...]],
+) -> Iterator[Evidence]:
+    """Yield what one rule finds, given a header for each way to say what is asked and how many slices say it."""
+    found: Counter[tuple[Evidence, ...]] = Counter()
+    for said, header in headers.items():
+        found[tuple(rule(header))] += slices[said]
+    often = {items: count for items, count in found.items() if count > 1} or dict(found.most_common(1))
+    choose = max if rule is part_of_the_body else min
+    chosen = choose(often, key=lambda items: (sum(item.points for item in items), [item.reason for item in items]))
+    where = "" if len(often) == 1 else f" (on {often[chosen]} of {slices.total()} slices)"
+    yield from (replace(item, reason=item.reason + where) for item in chosen)
 
 
 def evidence(stack: Stack, look: Look | None = None) -> tuple[Evidence, ...]:
     """Return all evidence about a stack, that of a look at its images too; none when it has no geometry."""
     if stack.geometry is None:
         return ()
-    geometry, header = stack.geometry, stack.header
-    words = tuple(found for rule in _OF_HEADER for found in rule(header))
+    geometry = stack.geometry
+    words = tuple(of_headers(stack))
     return (
         *(found for rule in _OF_GEOMETRY for found in rule(geometry)),
         *words,

@@ -141,6 +141,13 @@ def test_two_series_that_lie_half_a_slice_apart_are_two_scans() -> None:
     assert len(stacks_of([*first, *second])) == 2
 
 
+@pytest.mark.parametrize("other", [1, 2], ids=["the same series", "another series"])
+def test_a_vertex_with_contrast_agent_joins_a_base_without_in_one_series_alone(other: int) -> None:
+    base = scan_at(*run(0, 75))
+    vertex = scan_at(*run(80, 155), group="2", series=other, ContrastBolusAgent="Iomeron 300")
+    assert len(stacks_of([*base, *vertex])) == other
+
+
 def test_three_parts_that_share_slices_are_one_head() -> None:
     parts = [
         scan_at(*run(low, high), group=str(number), AcquisitionNumber=number, AcquisitionTime=f"12{number:02}00")

@@ -102,6 +102,46 @@ def test_of_two_series_the_better_one_is_chosen(better: dict, worse: dict, worse
     assert chosen_number(selection_of(scan(number, **better), scan(3 - number, **worse))) == number
 
 
+UPPER = 20
+"""Of the 30 slices of a scan so many from above say something else."""
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"ContrastBolusAgent": "Iomeron 300"}, RefusalCode.CONTRAST),
+        ({"ContrastBolusVolume": 80}, RefusalCode.CONTRAST),
+        ({"ImageType": ["DERIVED", "SECONDARY", "AXIAL", "MIP"]}, RefusalCode.DERIVED),
+        ({"ConvolutionKernel": None, "WindowWidth": 3000, "WindowCenter": 600}, RefusalCode.NOT_SOFT_TISSUE),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("low", [True, False], ids=["below", "above"])
+def test_what_a_part_of_the_slices_says_against_a_stack_counts_wherever_they_lie(
+    said: dict, code: RefusalCode, low: bool
+) -> None:
+    images = scan(1)
+    for dataset in images[:UPPER] if low else images[-UPPER:]:
+        for keyword, value in said.items():
+            setattr(dataset, keyword, value)
+    (refusal,) = selection_of(images).refusals
+    assert refusal.code is code
+    assert f"(on {UPPER} of 30 slices)" in refusal.reason
+
+
+def test_lowest_slices_that_are_called_a_neck_make_no_neck_of_a_head() -> None:
+    images = scan(1)
+    for dataset in images[:6]:
+        dataset.BodyPartExamined = "NECK"
+    assert chosen_number(selection_of(images)) == 1
+
+
+def test_a_single_slice_with_words_of_its_own_changes_nothing() -> None:
+    images = scan(1)
+    images[12].ContrastBolusAgent = "Iomeron 300"
+    assert chosen_number(selection_of(images)) == 1
+
+
 def test_mixed_spacing_is_shown_as_a_range() -> None:
     images = scan(1, slices=12, spacing_mm=2.5) + [
         image(np.zeros((32, 32)), (0, 0, 27.5 + 5 * z), number=12 + z, SliceThickness=5) for z in range(1, 22)
