@@ -15,6 +15,7 @@ from typing import Any
 from appliance.coverage.ends import ends_of_volume, plane_of, shows_something
 from appliance.coverage.neighbours import count_slices, neighbours
 from appliance.coverage.spaces import describe_spaces
+from appliance.coverage.unplaced import describe_unplaced
 from appliance.imaging.stacks import Stack
 from appliance.imaging.volume import Volume
 
@@ -66,6 +67,7 @@ def coverage(
     two of a stack that reaches beyond this one; `unread` is how many of the study's images cannot be read at all: any
     of them may be of this head.
     """
+    study = tuple(study)
     ends = ends_of_volume(volume)
     shown = shows_something(volume)
     extent_mm = float(volume.slice_spans_mm[shown].sum())
@@ -75,7 +77,13 @@ def coverage(
         slices,
         slices + count_slices(beyond),
         extent_mm,
-        (*ends.missing(extent_mm), *_spaces(stack), *(one.sentence for one in beyond), *_unread(unread)),
+        (
+            *ends.missing(extent_mm),
+            *_spaces(stack),
+            *(one.sentence for one in beyond),
+            *describe_unplaced(stack, study),
+            *_unread(unread),
+        ),
         volume.slices - slices,
     )
 

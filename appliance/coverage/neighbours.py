@@ -37,6 +37,11 @@ _MOSTLY: Final = 0.5
 _DOME_CM2: Final = 60.0
 _BASE_CM2: Final = 30.0
 _LEAST_RING_CM2: Final = 5.0
+# What goes on right below a base, in another field of view or tilt, is a neck where its nearest slices show a spinal
+# canal at most; a foramen magnum is 10 cm2 wide.
+_NEAR_MM: Final = 25.0
+_NECK_CM2: Final = 15.0
+_MOST_LOOKED_AT: Final = 6
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def neighbours(
 
     `ends` is what the stack's ends show, `plane_of` gives a slice [Y, X] of a stack in HU by its index and may raise
     `RefusedError`. A series that names another part of the body is left out unless it lies above a head, where no other
-    part is; so is a neck below a base that was seen.
+    part is, or goes on below it with brain on its slices; so is a neck below a base that was seen.
     """
     geometry = stack.geometry
     if geometry is None:
@@ -142,11 +147,18 @@ def _counts(
     theirs: NDArray[np.float64],
 ) -> bool:
     """Return whether what lies beyond an end is of the head; `ours` and `theirs` are the slices' positions, mm."""
-    if _names_another_part(other) and not (found.above and _in_one_frame(stack, other)):
+    names_another = _names_another_part(other)
+    if names_another and found.above and not _in_one_frame(stack, other):
         return False
-    if found.slices > _MOSTLY * len(theirs) and (found.above or not ends.shows_base):
-        return True
     height = (theirs - ours.max()) if found.above else (ours.min() - theirs)
+    if found.slices > _MOSTLY * len(theirs):  # it goes on; else it is another scan of the same slices
+        in_series = any(found.series_uid == instance.series_uid for instance in stack.instances)
+        if found.above or (not names_another and (in_series or not ends.shows_base)):
+            return True
+        if _shows_brain(other, np.flatnonzero((height > 0) & (height <= _NEAR_MM)), plane_of):
+            return True
+    if names_another and not found.above:
+        return False
     far = np.flatnonzero(height >= BEYOND_MM)
     if not len(far):
         return False
@@ -163,6 +175,17 @@ def _counts(
         return intracranial_cm2(image, geometry.contract_spacing_mm) > _BASE_CM2
     # The skull is open: nothing tells a base from a neck but how long the whole is.
     return bool(max(ours.max(), theirs.max()) - min(ours.min(), theirs.min()) <= LONGEST_HEAD_MM)
+
+
+def _shows_brain(stack: Stack, slices: NDArray[np.intp], plane_of: Callable[[Stack, int], Plane]) -> bool:
+    """Return whether any of some slices shows more of the inside of a skull than a neck does, or cannot be read."""
+    geometry = stack.geometry
+    assert geometry is not None
+    some = np.unique(slices[np.linspace(0, len(slices) - 1, _MOST_LOOKED_AT).astype(int)]) if len(slices) else slices
+    try:
+        return any(intracranial_cm2(plane_of(stack, int(at)), geometry.contract_spacing_mm) > _NECK_CM2 for at in some)
+    except RefusedError:
+        return True
 
 
 def _centres(stack: Stack) -> NDArray[np.float64]:

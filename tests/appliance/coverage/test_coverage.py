@@ -141,6 +141,36 @@ def test_a_neck_below_a_base_that_is_seen_is_no_missing_part() -> None:
     assert not answer_of([*images(whole()), *neck]).covered.partial
 
 
+BELOW = 5
+"""How many slices lie below a base that can be one: the lowest that is left shows 56 cm2, the next below it 34."""
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        {"pixel_mm": 1.9},
+        {"pixel_mm": 1.9, "SeriesInstanceUID": f"{ROOT}.77"},
+        {"matrix": 100, "SeriesInstanceUID": f"{ROOT}.77"},
+        {"ConvolutionKernel": "H60s", "SeriesInstanceUID": f"{ROOT}.77"},
+        {"ContrastBolusAgent": "Iomeron", "SeriesInstanceUID": f"{ROOT}.77"},
+        {"matrix": 100, "SeriesInstanceUID": f"{ROOT}.77", "BodyPartExamined": "NECK"},
+    ],
+    ids=repr,
+)
+def test_brain_below_a_base_that_can_be_one_and_cannot_be_read_with_it_is_missing(below: dict) -> None:
+    positions = whole()
+    covered = answer_of([*images(positions[BELOW:]), *images(positions[:BELOW], group=2, **below)]).covered
+    (said,) = covered.missing
+    assert f"{BELOW} slices of series" in said
+    assert "below the part that was read" in said
+
+
+def test_a_slice_of_the_same_series_below_the_base_is_missing_whatever_it_shows() -> None:
+    positions = whole()
+    covered = answer_of([*images(positions[2:]), *images(positions[:2], group=2, pixel_mm=1.9)]).covered
+    assert any("2 slices of series" in said and "below" in said for said in covered.missing)
+
+
 @pytest.mark.parametrize("words", [{"BodyPartExamined": "CSPINE"}, {"SeriesDescription": "C-Spine 2.0"}], ids=repr)
 def test_a_spine_that_says_so_is_no_missing_part(words: dict) -> None:
     spine = images(list(np.arange(-160.0, -77.0, 2)), group=2, matrix=100, SeriesInstanceUID=f"{ROOT}.77", **words)
