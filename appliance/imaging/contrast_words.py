@@ -44,7 +44,8 @@ _NO: Final = _table(
 )
 _PLAIN: Final = _table(
     "PLAIN BLANCO BLANK BLANKO SIMPLE SIMPLES UNENHANCED NONENHANCED NONCONTRAST NONCONTRASTED NONCON UNCONTRASTED "
-    "NECT NCCT NCE PRE PRECONTRAST UNENH NOCONTRAST NOCON NOIV OHNEKM OKM KONTRASTSIZ ILACSIZ KONTRASTFREI"
+    "NECT NCCT NCE PRE PRECONTRAST UNENH NOCONTRAST NOCON NOIV OHNEKM OKM KONTRASTSIZ ILACSIZ KONTRASTFREI NONENH "
+    "BASALE BASAL DIRETTO WOC LEERSERIE LEERAUFNAHME OFF DISABLED DEACTIVATED"
 )
 # By how words begin: plain scans, and contrast agent that was called off.
 _PLAIN_STEM: Final = re.compile(r"(?:NATI+[VF]|NATYW|НАТИВ|БЕСКОНТРАСТ|БЕЗКОНТРАСТ)\w*")
@@ -58,7 +59,8 @@ _CALLED_OFF: Final = re.compile(
 )
 _UNKNOWN: Final = _table(
     "UNKNOWN NA UNK UNKN UNBEKANNT INCONNU DESCONOCIDO DESCONHECIDO SCONOSCIUTO ONBEKEND OKAND UKENDT UKJENT "
-    "UNSPECIFIED UNDEFINED UNAVAILABLE TBD ND NAN NVT НЕИЗВЕСТНО NEZNAMO NIEZNANY BILINMIYOR"
+    "UNSPECIFIED UNSP UNDEFINED EMPTY LEER VUOTO VIDE VACIO UNAVAILABLE TBD ND NAN NVT "
+    "НЕИЗВЕСТНО NEZNAMO NIEZNANY BILINMIYOR"
 )
 _WITH: Final = _table("WITH W AVEC MIT MET POST")
 # After these "post" says after what, and nothing of contrast agent.
@@ -97,7 +99,7 @@ _SALINE: Final = _table("SALINE NACL NS NORMAL SODIUM CHLORIDE WATER KOCHSALZ FL
 # Scripts without spaces between words: any of these in the text, once remarks on the patient are out.
 _UNSPACED: Final = (
     *("无", "無", "未", "非", "否", "不", "没有", "沒有", "平扫", "平掃", "なし", "単純", "せず"),
-    *("없음", "비조영", "미사용", "안함", "단순", "조영전", "ไม่"),
+    *("없음", "비조영", "미사용", "안함", "단순", "조영전", "单纯", "單純", "普通扫", "普通掃", "ไม"),
 )
 _UNSPACED_REMARKS: Final = re.compile(
     r"(?:未见|未見|无|無|没有|沒有)(?:明显|明顯)?(?:不良反[应應]|过敏史?|過敏史?|副作用|外渗|外滲|并发症|合併症)"
@@ -115,20 +117,28 @@ _WITH_TOO: Final = "(?:CON|COM|MED|С)"
 _WITHOUT_TOO: Final = "(?:SIN|SENZA|SEM|UTEN|UDEN|UTAN|БЕЗ)"
 _AND: Final = "(?:Y|E|OG|OCH|O|И)"
 _BOTH: Final = " WITH AND WITHOUT "
+# A plain scan and one with contrast agent: "nativ, dann KM", "native and venous", but not "nativ, KM: nein".
+_NATIVE: Final = r"\b(?:NATI+[VF]\w*|NATYW\w*|PLAIN|UNENHANCED|NON?[\s-]?CONTRAST)"
+_THEN_ENHANCED: Final = (
+    r"(?:(?:MIT|WITH|I\.?V\.?-?)\s*)?(?:KM|CONTRAST|KONTRAST|ENHANCED|VENOUS|VENOS\w*|ARTERI\w*)\b"
+    r"(?!\W*(?:N(?:EIN|O|OT|ONE|ICHT|IL)|KEIN\w*|0)\b|\s*[:=]?\s*-|\W*\w*(?:CONTR|KONTR)AINDI|\W*(?:DEFER|DECLIN|REFUS|ABGELEHNT))"
+)
 _SIGNS: Final = (
     (re.compile(r"\bN[O°]?\s*\.?\s*(?=[1-9])"), " NUMBER "),
     (re.compile(r"\bN\s*[/.]\s*A\b"), " NA "),
     (re.compile(r"\bN\s*[/.]\s*D\b|\bK\s*\.\s*A\b"), " ND "),
     (re.compile(r"\bN\s*\.\s*V\s*\.\s*T\b"), " NVT "),
-    (re.compile(r"\bW\s*[/.\\]\s*O(?:UT)?\b"), " WITHOUT "),
+    (re.compile(r"\bW\s*[/.\\]\s*O(?:UT|C)?\b"), " WITHOUT "),
     (re.compile(r"\bW\s+O\b"), " WITHOUT "),
     (re.compile(r"\bW\s*/"), " WITH "),
     # "With and without" where "with" is a word that has other meanings too.
     (re.compile(rf"\b{_WITH_TOO}\b\W+{_AND}\W+{_WITHOUT_TOO}\b|\b{_WITHOUT_TOO}\b\W+{_AND}\W+{_WITH_TOO}\b"), _BOTH),
     (re.compile(r"\b(?:VOR UND NACH|AVANT ET APRES|BEFORE AND AFTER|ANTES Y DESPUES|PRIMA E DOPO)\b"), _BOTH),
+    (re.compile(rf"{_NATIVE}\s*(?:,?\s*(?:UND|AND|ET|DANN|THEN)\b|[/&,;])\s*{_THEN_ENHANCED}"), _BOTH),
     # Abbreviations of other languages: o. KM, s/ contraste, u/ kontrast, b/k.
     (re.compile(r"\bO\s*[./]\s*(?=KM\b|[KC]ONTRAST|IV\b)"), " OHNE "),
-    (re.compile(r"\bS\s*/\s*(?:C\b|CIV\b|MDC\b|(?=CONTRAST))"), " SIN "),
+    (re.compile(r"\bS\s*/\s*(?:C\b|CTE\b|CIV\b|MDC\b|(?=CONTRAST))|^\W*S\s*\.?\s*C\W*$"), " SIN "),
+    (re.compile(r"\bK\s*[./]\s*(?=KM\b)"), " KEIN "),
     (re.compile(r"\b[UB]\s*/\s*(?:K\b|(?=KONTRAST|KM\b))"), " BEZ "),
     (re.compile(r"\bHAND[\s-]*HELD\b"), " HANDHELD "),
     (re.compile(r"\b[CK]ONTR[AEO][\s-]+IND[IY](?=\w)"), " CONTRAINDI"),
@@ -146,6 +156,10 @@ _VOICED: Final = "\u3099\u309a"
 """Marks that make other letters of Japanese ones, where an accent leaves the letter what it is."""
 _DASHES: Final = re.compile(r"[\u2010-\u2015\u2212\uff0d]")
 _CLAUSE: Final = re.compile(r"[;()\[\]|\n\\]|,(?!\d)|\.(?=\s|$)|\s-\s|、|。|，")
+_WASTED: Final = r"(?:WAST|DISCARD|LEFTOVER|RESIDU|VERWORFEN|REST\b)\w*"
+_NOTHING_ML: Final = r"(?<![\d.,])0+(?:[.,]0+)?\s*(?:MLS?|CCS?)\b"
+_WASTE: Final = re.compile(rf"{_NOTHING_ML}\s*{_WASTED}|\b{_WASTED}\s*[:=]?\s*{_NOTHING_ML}")
+"""What was thrown away of an agent is no volume of it."""
 _NO_VOLUME: Final = re.compile(r"(?<![\d.,])0+(?:[.,]0+)?\s*(?:MLS?|CCS?|CM3|L|MG|G|UNITS?)\b")
 _VOLUME: Final = re.compile(r"(?<![\d.,])\d*[1-9]\d*(?:[.,]\d+)?\s*(?:MLS?|CCS?|CM3)\b")
 _ZERO: Final = re.compile(r"0+")
@@ -154,7 +168,7 @@ _WORD: Final = re.compile(r"[^\W_]+")
 
 def names_agent(text: str) -> bool:
     """Return whether the text of an agent names one, by the rule at the top."""
-    spaced = _spell_out(text)
+    spaced = _WASTE.sub(" ", _spell_out(text))
     if _NO_VOLUME.search(spaced) and not _VOLUME.search(spaced):
         return False
     parts = [_Clause(part) for part in _CLAUSE.split(spaced)]

@@ -9,6 +9,32 @@ import pytest
 from appliance.imaging.contrast_words import names_agent
 
 NONE = """
+basale
+Esame basale
+diretto
+S.C.
+sc
+S/CTE
+WOC
+W/OC
+nonenh
+k. KM
+unsp.
+Leerserie
+leer
+EMPTY
+<empty>
+Off
+Contrast: off
+INJECTOR OFF
+单纯
+普通扫描
+ไม่ฉีด
+nativ, KM: nein
+nativ/KM nein
+native and contrast declined
+nativ, kein KM
+0 ML OMNIPAQUE, 0 ML WASTED
 no PO/IV contrast
 none, allergy to iodine
 neither oral nor iv
@@ -277,6 +303,15 @@ Isovue NO
 """.strip().splitlines()
 
 GIVEN_OR_UNCLEAR = """
+nativ/KM
+nativ, dann KM
+NATIV UND KM
+native, venous
+plain then enhanced
+non contrast and contrast
+IOHEXOL 350 MG IODINE/ML, 0 ML WASTED
+Omnipaque, waste: 0 ml
+default
 contrast given, no reaction
 KM gegeben, keine Allergien
 IV contrast given, no oral
