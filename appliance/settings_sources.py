@@ -82,7 +82,11 @@ def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
         if generated:
             loaded = FromFile(**overrides)
     except ValidationError as error:
-        wrong += [f"{'.'.join(map(str, item['loc']))}{_value(item)}: {_words(item)}" for item in error.errors()]
+        wrong += [
+            f"{'.'.join(map(str, item['loc']))}{_value(item)}: {_words(item)}"
+            for item in error.errors()
+            if item["type"] != "default_factory_not_called"  # its default follows a setting that is wrong itself
+        ]
     except UnreadableSourceError as error:  # an environment variable of a whole section, which would be JSON
         raise SettingsError(f"the environment: {error}; write APPLIANCE_SECTION__NAME") from None
     except ValueError as error:  # not TOML

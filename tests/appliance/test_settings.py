@@ -343,3 +343,10 @@ def test_a_ledger_that_cannot_be_opened_stops_the_start_and_its_address_is_not_t
 def test_a_ledger_that_may_be_there_does_not_stop_the_start(url: str) -> None:
     Path("appliance.toml").write_text(f'[ledger]\nurl = "{url}"\n')
     assert load_settings().ledger.url == url
+
+
+def test_a_default_that_follows_a_wrong_setting_is_not_called_wrong_too() -> None:
+    said = fault("[finding]\nthreshold = 1.5")
+    assert "finding.threshold = 1.5" in said
+    assert "extend_score" not in said
+    assert "Pydantic" not in said
