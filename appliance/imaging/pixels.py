@@ -46,6 +46,8 @@ that what is lower is padding that nobody declared, and would ring when the imag
 _HIGHEST_HU = 32767
 _NO_TISSUE_HU = -500
 """Padding up to here cannot be confused with anything in a head, wherever it stands."""
+_BRIGHTER_THAN_TISSUE_HU = 1500
+_MOSTLY = 0.9
 _RLE_AT_MOST = 1.25
 """Run-length coding makes pixels longer by a 128th and a byte or two a row at most (PS3.5 Annex G)."""
 _RLE_HEADERS = 1024
@@ -154,11 +156,30 @@ def hounsfield(data: bytes, instance: Instance) -> NDArray[np.int16]:
             f"air measures {air_hu:.0f} HU, less than a vacuum: the values do not look like HU",
         )
     hu = np.asarray(np.clip(rescaled, AIR_HU, _HIGHEST_HU, out=rescaled), np.int16)
+    undeclared = _undeclared_padding(hu)
+    if undeclared is not None:
+        padded = undeclared if padded is None else padded | undeclared
     if padded is not None:
         if (hu[padded] > _NO_TISSUE_HU).any():
             padded = (padded & (hu <= _NO_TISSUE_HU)) | _from_the_edge(padded)
         hu[padded] = AIR_HU
     return hu
+
+
+def _undeclared_padding(hu: NDArray[np.int16]) -> NDArray[np.bool_] | None:
+    """Return where padding stands that no header declares and that is no air, None where nowhere.
+
+    Outside the reconstruction circle some write what does not fit (-2000 as 63536), the highest value, or 0: one value
+    in all four corners, brighter than any tissue or with air right beside it.
+    """
+    value = hu[0, 0]
+    if value <= _NO_TISSUE_HU or not (value == hu[0, -1] == hu[-1, 0] == hu[-1, -1]):
+        return None
+    padded = _from_the_edge(hu == value)
+    if value > _BRIGHTER_THAN_TISSUE_HU:
+        return padded
+    beside = hu[ndimage.binary_dilation(padded) & ~padded]
+    return padded if beside.size and np.mean(beside < _NO_TISSUE_HU) > _MOSTLY else None
 
 
 def _from_the_edge(padded: NDArray[np.bool_]) -> NDArray[np.bool_]:

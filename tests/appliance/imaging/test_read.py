@@ -222,6 +222,38 @@ def test_undeclared_padding_far_below_air_is_air() -> None:
     assert (volume_of(images).hu[:, 0] == -1024).all()
 
 
+def outside_the_circle(size: int) -> np.ndarray:
+    """Return what lies outside the reconstruction circle of an image, bool [Y, X]."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    return np.hypot(y, x) > size / 2
+
+
+@pytest.mark.parametrize(
+    ("signed", "stored"),
+    [(False, 63536), (False, 65535), (False, 4095), (True, 32767), (True, 1600), (True, 0), (True, 90)],
+)
+def test_undeclared_padding_around_the_circle_is_no_matter_whatever_its_value(signed: bool, stored: int) -> None:
+    hu, outside = head(3), outside_the_circle(32)
+    values = hu.astype(int) - (0 if signed else -1024)
+    values[:, outside] = stored
+    values[:, 15, 16] = stored
+    intercept = 0 if signed else -1024
+    images = [
+        image(values[z] & 0xFFFF, (0, 0, 5 * z), number=z, intercept=intercept, PixelRepresentation=int(signed))
+        for z in range(3)
+    ]
+    expected = np.where(outside, -1024, hu)
+    expected[:, 15, 16] = min(stored + intercept, 32767)
+    np.testing.assert_array_equal(volume_of(images).hu, expected)
+
+
+@pytest.mark.parametrize("least", [-200, 0])
+def test_air_that_was_cut_off_is_no_undeclared_padding(least: int) -> None:
+    values = np.maximum(head(3), least).astype(int)
+    images = [image(values[z] & 0xFFFF, (0, 0, 5 * z), number=z, intercept=0, PixelRepresentation=1) for z in range(3)]
+    assert volume_of(images).hu.min() == least
+
+
 @pytest.mark.parametrize("slope", [1.25, 1.5, 2])
 def test_noisy_air_that_measures_less_than_a_vacuum_is_refused_and_not_clipped(slope: float) -> None:
     noisy = head(3) + np.random.default_rng(1).normal(0, 9, head(3).shape)
