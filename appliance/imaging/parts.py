@@ -19,10 +19,12 @@ The rules, in the words of positions along the common normal:
 4. Where a part could join several, it joins the one whose headers agree with it best, and then the nearest in time.
 
 Across frames of reference. DICOM PS3.3 C.7.4.1 relates positions to each other only within one Frame of Reference UID.
-Parts with different ones, or with none, are joined by rule 1 alone, and only where matrix, pixel spacing, directions
-and the line of the slices' origins go on and the whole is no longer than a head. Two scans whose coordinates have
-nothing to do with each other would have to agree in all of this by chance, and begin where the other ends; and a wrong
-join moves no slice: each is read as it is, only its two neighbours in the network's view could be another head's.
+Parts with different ones are joined by rule 1 alone, where they touch or share a slice, and only where matrix, pixel
+spacing, directions and the line of the slices' origins go on and the whole is no longer than a head. More slices in one
+place may be different slices: a vertex whose positions begin at 0 again lies within the base. Two scans whose
+coordinates have nothing to do with each other would have to agree in all of this by chance, and begin where the other
+ends; and a wrong join moves no slice: each is read as it is, only its two neighbours in the network's view could be
+another head's.
 """
 
 from __future__ import annotations
@@ -240,7 +242,9 @@ def _belong_together(one: Part, other: Part) -> bool:
         shown, covered = one.covers(other), other.covers(one)
         most, least = max(shown.mean(), covered.mean()), min(shown.mean(), covered.mean())
         beside = (one.low < other.low and one.high < other.high) or (other.low < one.low and other.high < one.high)
-        if beside and (most <= _PARTLY or (shown.sum() <= 1 and covered.sum() <= 1)):
+        a_slice_at_most = shown.sum() <= 1 and covered.sum() <= 1
+        in_one_frame = _agree([(one.frames, other.frames)])
+        if beside and (a_slice_at_most or (most <= _PARTLY and in_one_frame)):
             together = shown.sum() + covered.sum() <= 2 or _one_phase(one, other)
         elif most == 0 or (_leave_holes(one, other) and not _overlap(one, other)):
             together = not lie_among(list(one.slices), list(other.slices)) and _are_alike(one, other)

@@ -83,6 +83,20 @@ def reformat(**other: Any) -> list[Dataset]:
     return images(whole(5), SliceThickness=0.625, ImageType=["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"], **other)
 
 
+@pytest.mark.parametrize("lost", [range(1, 31, 2), range(17, 31, 2)], ids=["throughout", "in the upper half"])
+def test_every_other_slice_is_missed_by_the_numbers_where_no_thickness_is_said(lost: range) -> None:
+    made = images(whole(), SliceThickness=None)
+    covered = answer_of([dataset for index, dataset in enumerate(made) if index not in lost]).covered
+    assert [said.split(":")[0] for said in covered.missing] == ["slices 5.0 mm thick lie 10.0 mm apart"]
+
+
+def test_numbers_that_jump_without_a_wider_space_miss_nothing() -> None:
+    made = images(whole(), SliceThickness=None)
+    for index, dataset in enumerate(made):
+        dataset.InstanceNumber = 1 + index + (index > HALF) * 20
+    assert not answer_of(made).covered.partial
+
+
 def test_a_reformat_that_keeps_the_thickness_of_its_source_is_a_part_as_nothing_tells_what_it_shows() -> None:
     (missing,) = answer_of(reformat()).covered.missing
     assert missing == "slices 0.6 mm thick lie 5.0 mm apart: 131 mm between them were not read"

@@ -141,6 +141,19 @@ def test_two_series_that_lie_half_a_slice_apart_are_two_scans() -> None:
     assert len(stacks_of([*first, *second])) == 2
 
 
+@pytest.mark.parametrize("series_number", [1, 2], ids=["the same series", "another series"])
+@pytest.mark.parametrize("shared", [2, 4, 7])
+def test_a_vertex_of_another_frame_of_reference_takes_the_place_of_no_slices_of_the_base(
+    shared: int, series_number: int
+) -> None:
+    base = scan_at(*run(0, 75))
+    low = 80 - 5 * shared
+    vertex = scan_at(*run(low, low + 75), group="2", series=series_number, FrameOfReferenceUID=OTHER_FRAME)
+    found = stacks_of([*base, *vertex])
+    assert [len(stack.instances) for stack in found] == [16, 16]
+    assert not any(stack.repeats for stack in found)
+
+
 @pytest.mark.parametrize("other", [1, 2], ids=["the same series", "another series"])
 def test_a_vertex_with_contrast_agent_joins_a_base_without_in_one_series_alone(other: int) -> None:
     base = scan_at(*run(0, 75))
