@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy.engine import make_url
@@ -164,6 +165,29 @@ def date(text: str) -> str:
     return text
 
 
+def time_zone(text: str) -> str:
+    """Return the name of a time zone, or nothing. Raises `ValueError` for one that is not known."""
+    try:
+        if text:
+            ZoneInfo(text)
+    except (ValueError, OSError, ZoneInfoNotFoundError):  # not a name, a folder of names, or not there
+        raise ValueError("the IANA name of a time zone is allowed, as Europe/Vienna or UTC, or nothing") from None
+    return text
+
+
+def mail_address(text: str) -> str:
+    """Return the address of a mailbox. Raises `ValueError` for what is none."""
+    name, _, domain = text.rpartition("@")
+    allowed = "an address is allowed: stroke@hospital.example"
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}", name):
+        raise ValueError(allowed)
+    try:
+        host_name(domain)
+    except ValueError:
+        raise ValueError(allowed) from None
+    return text
+
+
 def path_name(path: object) -> object:
     """Return a value that can be a path. Raises `ValueError` for text that cannot."""
     if isinstance(path, str) and not (path.isprintable() and path.strip() and len(path) <= _LONGEST_PATH):
@@ -205,6 +229,8 @@ Receiver = Annotated[str, AfterValidator(receiver)]
 UserName = Annotated[str, AfterValidator(user_name)]
 DicomText = Annotated[str, Field(max_length=64), AfterValidator(dicom_text)]
 Date = Annotated[str, AfterValidator(date)]
+TimeZone = Annotated[str, AfterValidator(time_zone)]
+MailAddress = Annotated[str, AfterValidator(mail_address)]
 PathName = Annotated[Path, BeforeValidator(path_name)]
 DatabaseUrl = Annotated[str, AfterValidator(database_url)]
 SystemUser = Annotated[str, Field(pattern=r"^([a-z_][a-z0-9_-]{0,30})?$")]

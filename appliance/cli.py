@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command `appliance`: serve, analyze, status, models, doctor, accounts, audit, settings, backup, restore.
+"""The command `appliance`: serve, analyze, status, models, doctor, accounts, audit, rules, outbox, settings, backup,
+restore.
 
 It parses, calls, prints; it decides nothing.
 """
@@ -35,6 +36,7 @@ from appliance.console import (
     say,
     sentence_of,
 )
+from appliance.delivery.command import outbox_app, rules_app
 from appliance.errors import ApplianceError
 from appliance.ledger.command import audit_app
 from appliance.models.command import models_app
@@ -52,6 +54,8 @@ app = typer.Typer(
 app.add_typer(models_app, name="models")
 app.add_typer(accounts_app, name="accounts")
 app.add_typer(audit_app, name="audit")
+app.add_typer(rules_app, name="rules")
+app.add_typer(outbox_app, name="outbox")
 
 
 def _folder(text: str) -> Path:

@@ -7,7 +7,8 @@ Jobs and studies by state are counted in the ledger at each scrape, so they are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from prometheus_client.registry import Collector
 from appliance import __version__
 from appliance.errors import RefusalCode, UnavailableError
 from appliance.imaging.flaws import FlawCode
+from appliance.ledger.outbox import Backlog
 from appliance.ledger.states import JobState, StudyState
 from appliance.results.kinds import KEY_IMAGES, KEY_OBJECTS, REFUSAL, SEG
 
@@ -39,8 +41,11 @@ class Metrics:
         job_counts: Callable[[], dict[JobState, int]],
         study_counts: Callable[[], dict[StudyState, int]],
         longest_running_s: Callable[[], float] = lambda: 0.0,
+        backlogs: Callable[[], Mapping[str, Backlog]] = dict,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.registry = CollectorRegistry()
+        self._destinations: set[str] = set()
         self.turnaround = Histogram(
             "hemorrhage_turnaround_seconds",
             "From the last instance received to the SR stored in Orthanc",
@@ -198,6 +203,19 @@ class Metrics:
             ["why"],
             registry=self.registry,
         )
+        self.deliveries = Counter(
+            "hemorrhage_deliveries",
+            "Tries to deliver an answer, by how they ended; failed: tried again; rejected, expired: given up",
+            ["destination", "outcome"],
+            registry=self.registry,
+        )
+        self.rule_errors = Counter(
+            "hemorrhage_rule_errors",
+            "Answers for which the condition of a rule could not be evaluated, so that it did not hold; rule=(none): "
+            "for which no rule could be applied",
+            ["rule"],
+            registry=self.registry,
+        )
         build = Info("hemorrhage_build", "The version of the service", registry=self.registry)
         build.info({"version": __version__})
         for code in RefusalCode:  # so that a rate exists before the first one happens
@@ -232,9 +250,44 @@ class Metrics:
                 longest_running_s,
             )
         )
+        self.registry.register(_Backlogs(backlogs, clock, self._destinations))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
+
+    def know_destination(self, name: str) -> None:
+        """Tell of a destination before anything was delivered to it."""
+        self._destinations.add(name)
+        for outcome in ("delivered", "failed", "rejected", "expired"):
+            self.deliveries.labels(name, outcome)
+
+
+class _Backlogs(Collector):
+    """What waits for each destination; those that are known have 0 when nothing does."""
+
+    def __init__(
+        self, backlogs: Callable[[], Mapping[str, Backlog]], clock: Callable[[], float], known: Collection[str]
+    ) -> None:
+        self._backlogs, self._clock, self._known = backlogs, clock, known
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield how much waits, and for how long the oldest; nothing when the ledger does not answer."""
+        waiting = GaugeMetricFamily(
+            "hemorrhage_deliveries_waiting", "Deliveries that wait, by destination", labels=["destination"]
+        )
+        oldest = GaugeMetricFamily(
+            "hemorrhage_delivery_oldest_seconds",
+            "How long the oldest delivery that waits for a destination has waited, 0 when none does",
+            labels=["destination"],
+        )
+        with suppress(UnavailableError):
+            backlogs, now = self._backlogs(), self._clock()
+            for name in sorted({*self._known, *backlogs}):
+                backlog = backlogs.get(name)
+                waiting.add_metric([name], backlog.waiting if backlog else 0)
+                oldest.add_metric([name], max(0.0, now - backlog.oldest) if backlog else 0)
+        yield waiting
+        yield oldest
 
 
 class _ByState(Collector):

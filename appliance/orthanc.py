@@ -128,6 +128,27 @@ class Orthanc:
             return False
         return True
 
+    def header(self, identifier: str) -> dict[str, Any]:
+        """Return the header of an instance by keyword: texts, and lists of the like for sequences."""
+        path = f"/instances/{quote(identifier)}/simplified-tags"
+        read: dict[str, Any] = json.loads(self._connection.transfer("GET", path))
+        return read
+
+    def instance_metadata(self, identifier: str) -> dict[str, str]:
+        """Return Orthanc's metadata of an instance by name: how it came, and when."""
+        path = f"/instances/{quote(identifier)}/metadata?expand"
+        return {name: str(value) for name, value in json.loads(self._connection.transfer("GET", path)).items()}
+
+    # Sending on
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Return Orthanc's JSON answer to a request of its REST interface."""
+        content = self._connection.transfer(method, path, None if body is None else json.dumps(body).encode())
+        try:
+            return json.loads(content) if content.strip() else None
+        except ValueError as error:
+            raise OrthancError(f"Orthanc at {self.url} answers {path} with something else than JSON") from error
+
     # Metadata
 
     def metadata(self, resource: str, number: int) -> str | None:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service: its parts, wired together, and their threads, started and stopped in order.
 
-Threads: intake, one that reads ahead, each worker, health, the web server, leases, shared memory to tidy away;
-the main thread waits for a signal. They share nothing but the ledger, the doorbell, the handover, what was read
-ahead and the header cache.
+Threads: intake, one that reads ahead, each worker, the rules, each destination, health, the web server, leases, shared
+memory to tidy away; the main thread waits for a signal. They share nothing but the ledger, the doorbell, the handover,
+what was read ahead and the header cache.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import structlog
 from appliance import __version__
 from appliance.ahead import ReadingAhead
 from appliance.archive import Archive
+from appliance.delivery.dispatch import Dispatch
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.health import Health
 from appliance.intake.doorbell import Bell
@@ -107,7 +108,9 @@ class Service:
         self._room.follow(self._ledger)
         self._request_rate = RequestRate(settings.service.requests_a_minute)
         views = self._ledger.views
-        self._metrics = Metrics(views.job_counts, views.study_counts, views.longest_running_s)
+        self._metrics = Metrics(
+            views.job_counts, views.study_counts, views.longest_running_s, self._ledger.outbox.backlogs, clock
+        )
         self._looks = Looks()
         upkeep = self._upkeep = Upkeep(
             settings, self._ledger, self._leases, self._room, self._handover, certificate, self._looks, self._metrics
@@ -172,6 +175,7 @@ class Service:
         ]
         trusted = settings.service.trusted_hosts
         archive = Archive(settings, self._orthanc, self._ledger, self._metrics, clock)
+        self._dispatch = Dispatch(settings, self._orthanc, self._ledger, self._metrics, self._leases.owner)
         web = WebApp(self, self._bell, self._ledger, self._health, self._metrics, trusted, self._looks)
         self._listeners = [Listener(web.asgi, sock)]
         if outer_sock is not None:
@@ -186,6 +190,7 @@ class Service:
             _thread("intake", lambda: intake.run(self._stopping)),
             _thread("ahead", lambda: self._ahead.run(self._stopping)),
             _thread("shadow", lambda: shadow.run(self._stopping)),
+            *(_thread(name, body) for name, body in self._dispatch.threads(self._stopping).items()),
             *(_thread(f"worker-{number}", self._working(worker)) for number, worker in enumerate(self._workers)),
         ]
         self._web_threads = [_thread(f"web-{number}", one.run) for number, one in enumerate(self._listeners)]
@@ -205,6 +210,7 @@ class Service:
         self._bell.wake()
         self._handover.wake()
         self._ahead.wake()
+        self._dispatch.wake()
         ends = time.monotonic() + self._settings.service.stop_s
         for thread in self._threads:
             thread.join(max(0.0, ends - time.monotonic()))

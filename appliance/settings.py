@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from appliance.allowed import PathName
 from appliance.sections.answers import FindingSettings, ResultsSettings, SelectionSettings
+from appliance.sections.delivery import DeliverySettings, DestinationSettings, Name, RuleSettings, check_rules
 from appliance.sections.intake import IntakeSettings, PrioritySettings
 from appliance.sections.ledger import AuditSettings, LedgerSettings
 from appliance.sections.orthanc import ArchiveSettings, OrthancSettings
@@ -60,10 +61,21 @@ class Settings(BaseSettings):
     selection: SelectionSettings = SelectionSettings()
     finding: FindingSettings = FindingSettings()
     results: ResultsSettings = ResultsSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    destinations: dict[Name, DestinationSettings] = Field(
+        {},
+        description="Whom rules may send to or tell, each a table [destinations.NAME] (docs/delivery.md)",
+        repr=False,
+    )
+    rules: tuple[RuleSettings, ...] = Field(
+        (), description="What is done with an answer, each a table [[rules]], read from the top (docs/delivery.md)"
+    )
     archive: ArchiveSettings = ArchiveSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
     supervisor: SupervisorSettings = SupervisorSettings()
+
+    _rules_fit = field_validator("rules")(check_rules)
 
     @property
     def ledger_url(self) -> str:

@@ -24,7 +24,9 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from pydantic_settings.exceptions import SettingsError as UnreadableSourceError
 
 from appliance.errors import SettingsError
+from appliance.sections.delivery import KINDS, ActionSettings, RuleError, RuleSettings
 from appliance.settings import Settings
+from appliance.settings_lines import line_of_rule
 
 CREDENTIALS_FILE = "credentials.toml"
 """The file in the state folder with what `make up` generated: a user of Orthanc and a secret of Triton."""
@@ -83,7 +85,7 @@ def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
             loaded = FromFile(**overrides)
     except ValidationError as error:
         wrong += [
-            f"{'.'.join(map(str, item['loc']))}{_value(item)}: {_words(item)}"
+            f"{_place(item, file)}{_value(item)}: {_words(item)}"
             for item in error.errors()
             if item["type"] != "default_factory_not_called"  # its default follows a setting that is wrong itself
         ]
@@ -140,6 +142,23 @@ def _sections_that_are_none() -> list[str]:
     ]
 
 
+def _place(item: ErrorDetails, file: Path | None) -> str:
+    """Return which setting is wrong; of a rule also its line in the file."""
+    named = ".".join(map(str, item["loc"]))
+    cause = item.get("ctx", {}).get("error")
+    index = (
+        cause.index if isinstance(cause, RuleError) else next((one for one in item["loc"] if isinstance(one, int)), -1)
+    )
+    if item["loc"][0] != "rules" or index < 0 or file is None:
+        return named
+    setting = str(item["loc"][2]) if len(item["loc"]) > 2 else ""
+    try:
+        line = line_of_rule(file.read_text(), index, setting, getattr(cause, "line", 0))
+    except OSError:
+        line = None
+    return f"rules.{index}{f'.{setting}' if setting else ''}" + (f" (line {line})" if line else "")
+
+
 def _words(item: ErrorDetails) -> str:
     """Return what is allowed instead of a wrong setting."""
     *outer, name = (str(part) for part in item["loc"])
@@ -166,6 +185,10 @@ def _fields_of(section: Sequence[str]) -> Mapping[str, Any]:
     """Return the fields of a section, or of all settings when none is named; none when there is no such section."""
     if not section:
         return Settings.model_fields
+    if section[0] == "rules" and len(section) > 1:
+        return (ActionSettings if "actions" in section else RuleSettings).model_fields
+    if section[0] == "destinations" and len(section) > 1:
+        return {name: field for kind in KINDS.values() for name, field in kind.model_fields.items()}
     field = Settings.model_fields.get(section[0])
     return getattr(field.annotation, "model_fields", {}) if field is not None else {}
 
@@ -180,6 +203,8 @@ def _value(item: ErrorDetails) -> str:
     outer = Settings.model_fields.get(section)
     inner = getattr(outer.annotation, "model_fields", None) if outer is not None else None
     field = outer if inner is None else inner.get(name.partition(".")[0])
+    if isinstance(item.get("ctx", {}).get("error"), RuleError):  # says itself what is wrong, of all the rules
+        return ""
     if field is None or not field.repr or (name == "url" and not isinstance(item["input"], str)):
         return ""
     shown = item["input"] if name != "url" else re.sub(r".*@", "***@", item["input"], flags=re.DOTALL)

@@ -22,7 +22,7 @@ class Check:
     name
         Short name, the same in every diagnosis.
     state
-        `ok`; `warn`: works, but not as it should; `fail`: studies are not read, or answers are not stored.
+        `ok`; `warn`: works, but not as it should; `fail`: studies are not read, or answers are not stored or delivered.
     what
         What was seen.
     remedy

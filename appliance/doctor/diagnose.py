@@ -15,6 +15,7 @@ from dataclasses import replace
 from appliance.doctor.access import check_access
 from appliance.doctor.c_echo import check_c_echo
 from appliance.doctor.check import Check
+from appliance.doctor.destinations import check_destinations
 from appliance.doctor.ledger import check_ledger
 from appliance.doctor.orthanc import check_orthanc
 from appliance.doctor.service import check_service
@@ -33,6 +34,7 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Iterator[Check]]], ...] = (
     ("triton", check_triton),
     ("service", check_service),
     ("access", check_access),
+    ("destinations", check_destinations),
 )
 
 

@@ -6,16 +6,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import ColumnElement, Table, delete, exists, func, or_, select
 
 from appliance.ledger import tables
 from appliance.ledger.audit import append
 from appliance.ledger.columns import record_of
 from appliance.ledger.database import Database
 from appliance.ledger.records import AuditEvent, FollowedStudy
-from appliance.ledger.states import OPEN, StudyState
+from appliance.ledger.states import OPEN, DeliveryState, JobState, StudyState
 
 _AT_ONCE = 200
+_UNDELIVERED = (DeliveryState.WAITING, DeliveryState.SENDING)
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,13 @@ class Keeping:
     def removable(self, before: float | None = None, limit: int = 100) -> list[FollowedStudy]:
         """Return studies that nothing is waited for any more, the oldest first.
 
-        They are decided, none of their jobs will still change by itself, and, with `before` (Unix seconds), their last
-        instance came before then.
+        They are decided, none of their jobs will still change by itself, nothing of them waits to be delivered, and,
+        with `before` (Unix seconds), their last instance came before then.
         """
-        studies, jobs = tables.studies, tables.jobs
-        on_its_way = exists().where(jobs.c.orthanc_study == studies.c.orthanc_id, jobs.c.state.in_(OPEN))
-        wanted = select(studies).where(studies.c.state == StudyState.DECIDED, ~on_its_way)
+        studies, jobs, outbox = tables.studies, tables.jobs, tables.outbox
+        on_its_way = exists().where(jobs.c.orthanc_study == studies.c.orthanc_id, _is_open(jobs))
+        undelivered = exists().where(outbox.c.orthanc_study == studies.c.orthanc_id, outbox.c.state.in_(_UNDELIVERED))
+        wanted = select(studies).where(studies.c.state == StudyState.DECIDED, ~on_its_way, ~undelivered)
         if before is not None:
             wanted = wanted.where(studies.c.last_instance_at < before)
         with self._database.reading() as connection:
@@ -59,7 +61,12 @@ class Keeping:
             if row is None or row.state != StudyState.DECIDED or row.last_instance_at != study.last_instance_at:
                 return False
             if connection.execute(
-                select(jobs.c.id).where(jobs.c.orthanc_study == study.id, jobs.c.state.in_(OPEN)).limit(1)
+                select(jobs.c.id).where(jobs.c.orthanc_study == study.id, _is_open(jobs)).limit(1)
+            ).first():
+                return False
+            outbox = tables.outbox
+            if connection.execute(
+                select(outbox.c.id).where(outbox.c.orthanc_study == study.id, outbox.c.state.in_(_UNDELIVERED)).limit(1)
             ).first():
                 return False
             append(connection, self._database.clock(), AuditEvent.REMOVED, study_uid=study.uid, why=why)
@@ -80,6 +87,7 @@ class Keeping:
                 names = list(old)
                 of_them = select(jobs.c.id).where(jobs.c.orthanc_study.in_(names))
                 connection.execute(delete(results).where(results.c.job.in_(of_them)))
+                connection.execute(delete(tables.outbox).where(tables.outbox.c.orthanc_study.in_(names)))
                 gone = Pruned(
                     gone.studies + len(names),
                     gone.jobs + _count(connection.execute(delete(jobs).where(jobs.c.orthanc_study.in_(names)))),
@@ -94,12 +102,18 @@ class Keeping:
 
     def rows(self) -> dict[str, int]:
         """Return how many rows each table has."""
-        counted = (tables.studies, tables.series, tables.jobs, tables.results, tables.audit)
+        counted = (tables.studies, tables.series, tables.jobs, tables.results, tables.outbox, tables.audit)
         with self._database.reading() as connection:
             return {
                 table.name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
                 for table in counted
             }
+
+
+def _is_open(jobs: Table) -> ColumnElement[bool]:
+    """Return whether a job will still change, or the rules have not been applied to its answer."""
+    unrouted = jobs.c.routed.is_(False) & jobs.c.state.in_((JobState.DONE, JobState.REFUSED))
+    return or_(jobs.c.state.in_(OPEN), unrouted)
 
 
 def _count(done: object) -> int:

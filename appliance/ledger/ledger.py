@@ -20,6 +20,7 @@ from appliance.ledger.feed import Feed
 from appliance.ledger.jobs import Jobs
 from appliance.ledger.keeping import Keeping
 from appliance.ledger.models import Models
+from appliance.ledger.outbox import Outbox
 from appliance.ledger.queue import Queue
 from appliance.ledger.series import Series
 from appliance.ledger.services import Services
@@ -48,6 +49,8 @@ class Ledger:
         The jobs that are open, and whose they are.
     jobs
         The answers that were given or refused, with their result objects.
+    outbox
+        What goes to whom, on its way or delivered.
     services
         The services that use the ledger, by their heartbeats.
     models
@@ -71,6 +74,7 @@ class Ledger:
         self.studies = Studies(self._database)
         self.queue = Queue(self._database)
         self.jobs = Jobs(self._database)
+        self.outbox = Outbox(self._database)
         self.models = Models(self._database)
         self.services = Services(self._database)
         self.shadows = Shadows(self._database)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from sqlalchemy import JSON, Boolean, Float, Integer, String, Text
 
 from appliance.ledger.columns import Kept, Texts, Word
-from appliance.ledger.states import JobState, StudyState
+from appliance.ledger.states import DeliveryState, JobState, StudyState
 
 OrthancId = Annotated[str, Kept(String(44))]
 """The key that Orthanc gives to a patient, study, series or instance."""
@@ -180,6 +180,8 @@ class Job:
     refusals: Refusals = field(default_factory=list)
     timing_ms: Annotated[dict[str, float], Kept(JSON())] = field(default_factory=dict)
     turnaround_s: Annotated[float | None, Kept(Float())] = None
+    routed: YesNo = False
+    """Whether the rules have been applied to it."""
 
     @property
     def requested(self) -> bool:
@@ -210,6 +212,48 @@ class ResultObject:
     sop_instance_uid: Uid
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """What one destination gets of one answer: objects (`content`, by kind), or a message where that is empty.
+
+    `key` tells it from any other, in all tries; `first` ones go before others; `follows` is the older delivery after
+    which this one is sent though no rule asks for it, 0 for none. `owner` and `tries` together are the token of the
+    service that sends it; `handle` is what the destination calls the transfer under way; `rejections` counts the tries
+    in which the destination answered and did not take it; `receipt` is how it confirmed.
+    """
+
+    id: Annotated[int, Kept(Integer(), primary_key=True)]
+    key: Annotated[str, Kept(String(36))]
+    destination: Annotated[str, Kept(String(64))]
+    job: Number
+    orthanc_study: OrthancId
+    study_uid: Uid
+    rule: Annotated[str, Kept(String(64))]
+    state: Annotated[DeliveryState, Kept(Word(DeliveryState, 16))]
+    since: Time
+    created: Time
+    content: Annotated[tuple[str, ...], Kept(Texts())] = ()
+    first: YesNo = False
+    follows: Number = 0
+    owner: Annotated[str, Kept(String(80))] = ""
+    lease_until: Time = 0.0
+    next_try: Time = 0.0
+    tries: Number = 0
+    rejections: Number = 0
+    handle: Annotated[str, Kept(String(120))] = ""
+    error: Prose = ""
+    receipt: Prose = ""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Which service sends to a destination, until when: one at a time, so that order holds."""
+
+    destination: Annotated[str, Kept(String(64), primary_key=True)]
+    owner: Annotated[str, Kept(String(80))] = ""
+    lease_until: Time = 0.0
+
+
 class AuditEvent(StrEnum):
     """What the audit trail tells of."""
 
@@ -231,6 +275,8 @@ class AuditEvent(StrEnum):
     """What went where: the objects of an answer, by kind and SOP Instance UID."""
     SUPERSEDED = "superseded"
     """An answer gave way to a newer one."""
+    DROPPED = "dropped"
+    """Somebody took a delivery out of the outbox."""
     REMOVED = "removed"
     """The appliance removed a study from Orthanc, as its settings say."""
     MODEL = "model"

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The states of a study and of a job, and the only ways between them, as two tables; any other pair raises.
+"""The states of a study, a job and a delivery, and the only ways between them, as tables; any other pair raises.
 
 A *study* is followed for as long as instances come; when it is decided it leads to a *job*, which is one answer. A
-study that grows after its answer is followed again and may lead to another job.
+study that grows after its answer is followed again and may lead to another job. A *delivery* is what one destination
+gets of one answer.
 """
 
 from __future__ import annotations
@@ -72,6 +73,60 @@ class JobEvent(StrEnum):
     WITHDRAW = "withdraw"
 
 
+class DeliveryState(StrEnum):
+    """Where a delivery stands. The values are metric labels and stand in `/status`."""
+
+    WAITING = "waiting"
+    """Not tried yet, or a try did not succeed."""
+    SENDING = "sending"
+    """Being sent."""
+    DELIVERED = "delivered"
+    """Its destination has confirmed it."""
+    REJECTED = "rejected"
+    """Its destination will never take it, for the reason that is kept."""
+    EXPIRED = "expired"
+    """Tried in vain for delivery.give_up_days."""
+    SUPERSEDED = "superseded"
+    """A newer answer came before it was delivered."""
+    DROPPED = "dropped"
+    """A person took it out."""
+
+
+class DeliveryEvent(StrEnum):
+    """What happens to a delivery."""
+
+    CLAIM = "claim"
+    CONFIRM = "confirm"
+    POSTPONE = "postpone"
+    REJECT = "reject"
+    EXPIRE = "expire"
+    INTERRUPT = "interrupt"
+    SUPERSEDE = "supersede"
+    DROP = "drop"
+    RETRY = "retry"
+
+
+_DELIVERY: Final = {
+    (DeliveryState.WAITING, DeliveryEvent.CLAIM): DeliveryState.SENDING,
+    (DeliveryState.WAITING, DeliveryEvent.EXPIRE): DeliveryState.EXPIRED,
+    (DeliveryState.WAITING, DeliveryEvent.SUPERSEDE): DeliveryState.SUPERSEDED,
+    (DeliveryState.WAITING, DeliveryEvent.DROP): DeliveryState.DROPPED,
+    (DeliveryState.WAITING, DeliveryEvent.RETRY): DeliveryState.WAITING,
+    (DeliveryState.SENDING, DeliveryEvent.CONFIRM): DeliveryState.DELIVERED,
+    (DeliveryState.SENDING, DeliveryEvent.POSTPONE): DeliveryState.WAITING,
+    (DeliveryState.SENDING, DeliveryEvent.REJECT): DeliveryState.REJECTED,
+    (DeliveryState.SENDING, DeliveryEvent.EXPIRE): DeliveryState.EXPIRED,
+    (DeliveryState.SENDING, DeliveryEvent.INTERRUPT): DeliveryState.WAITING,  # its service ended
+    (DeliveryState.REJECTED, DeliveryEvent.RETRY): DeliveryState.WAITING,
+    (DeliveryState.REJECTED, DeliveryEvent.DROP): DeliveryState.DROPPED,
+    (DeliveryState.REJECTED, DeliveryEvent.SUPERSEDE): DeliveryState.SUPERSEDED,
+    (DeliveryState.EXPIRED, DeliveryEvent.RETRY): DeliveryState.WAITING,
+    (DeliveryState.EXPIRED, DeliveryEvent.DROP): DeliveryState.DROPPED,
+    (DeliveryState.EXPIRED, DeliveryEvent.SUPERSEDE): DeliveryState.SUPERSEDED,
+    (DeliveryState.DROPPED, DeliveryEvent.RETRY): DeliveryState.WAITING,
+    (DeliveryState.DROPPED, DeliveryEvent.SUPERSEDE): DeliveryState.SUPERSEDED,
+}
+
 OPEN: Final = (JobState.QUEUED, JobState.WAITING, JobState.RUNNING, JobState.DELIVERING)
 """States of a job that will still change by itself."""
 
@@ -128,6 +183,19 @@ def study_after(state: StudyState, event: StudyEvent) -> StudyState:
         return _STUDY[state, event]
     except KeyError:
         raise InvalidTransitionError(f"a study that is {state} cannot {event}") from None
+
+
+def delivery_after(state: DeliveryState, event: DeliveryEvent) -> DeliveryState:
+    """Return the state of a delivery after `event`; raises `InvalidTransitionError` for a pair the table lacks."""
+    try:
+        return _DELIVERY[state, event]
+    except KeyError:
+        raise InvalidTransitionError(f"a delivery that is {state} cannot {event}") from None
+
+
+def deliveries_that(event: DeliveryEvent) -> tuple[DeliveryState, ...]:
+    """Return the states in which a delivery may undergo `event`."""
+    return tuple(state for state, allowed in _DELIVERY if allowed is event)
 
 
 def states_that(event: JobEvent) -> tuple[JobState, ...]:

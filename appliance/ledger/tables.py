@@ -10,6 +10,7 @@ from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, Stri
 from appliance.ledger.columns import columns_of
 from appliance.ledger.records import (
     AuditEntry,
+    Delivery,
     FollowedStudy,
     Job,
     KnownSeries,
@@ -18,6 +19,7 @@ from appliance.ledger.records import (
     ResultObject,
     ShadowAnswer,
     Sweep,
+    Turn,
     UnseenSeries,
 )
 
@@ -57,6 +59,7 @@ jobs = Table(
     *columns_of(Job),
     Index("jobs_state", "state", "next_try"),
     Index("jobs_study", "orthanc_study"),
+    Index("jobs_routed", "routed", "state"),
 )
 
 results = Table(
@@ -66,6 +69,18 @@ results = Table(
     *columns_of(ResultObject),
     Index("results_instance", "orthanc_instance"),
 )
+
+outbox = Table(
+    "outbox",
+    metadata,
+    *columns_of(Delivery),
+    Index("outbox_key", "key", unique=True),
+    Index("outbox_destination", "destination", "state"),
+    Index("outbox_state", "state"),
+    Index("outbox_study", "orthanc_study"),
+)
+
+turns = Table("turns", metadata, *columns_of(Turn))
 
 audit = Table("audit", metadata, *columns_of(AuditEntry), Index("audit_at", "at"), Index("audit_study", "study_uid"))
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, true
+from sqlalchemy import func, or_, select, true
 
 from appliance.ledger import tables
 from appliance.ledger.columns import record_of
@@ -45,6 +45,15 @@ class Views:
             )
             found = {row.state: int(row.studies) for row in rows}
         return {state: found.get(state, 0) for state in StudyState}
+
+    def jobs_of(self, study: str) -> list[Job]:
+        """Return the jobs of a study, by Orthanc's identifier or its Study Instance UID, oldest first."""
+        jobs = tables.jobs
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(jobs).where(or_(jobs.c.orthanc_study == study, jobs.c.study_uid == study)).order_by(jobs.c.id)
+            )
+            return [record_of(Job, row) for row in rows]
 
     def newest_studies(self, limit: int, study: str = "") -> list[StudyStatus]:
         """Return the studies whose last instance came last, newest first, with their jobs; only `study` when named."""

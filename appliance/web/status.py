@@ -11,7 +11,7 @@ from appliance.clocks import iso
 from appliance.health import Health
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job, StudyStatus
-from appliance.ledger.states import JobState, StudyState
+from appliance.ledger.states import DeliveryState, JobState, StudyState
 from appliance.results.wording import RESEARCH_USE
 
 
@@ -42,8 +42,24 @@ def status_document(
         "orthanc_clock_ahead_s": None if orthanc_ahead_s is None else round(orthanc_ahead_s, 1),
         "model": model,
         "jobs": {state.value: jobs for state, jobs in ledger.views.job_counts().items()},
+        "deliveries": _deliveries(ledger),
         "studies": [_study(status) for status in ledger.views.newest_studies(limit, study)],
     }
+
+
+def _deliveries(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """Return what waits for each destination, and how many deliveries to it were given up."""
+    backlogs, counts = ledger.outbox.backlogs(), ledger.outbox.counts()
+    told = {}
+    for name in sorted({name for name, _ in counts}):
+        backlog = backlogs.get(name)
+        told[name] = {
+            "waiting": backlog.waiting if backlog else 0,
+            "oldest": iso(backlog.oldest) if backlog else None,
+            "delivered": counts.get((name, DeliveryState.DELIVERED), 0),
+            "given_up": sum(counts.get((name, state), 0) for state in (DeliveryState.REJECTED, DeliveryState.EXPIRED)),
+        }
+    return told
 
 
 def _study(status: StudyStatus) -> dict[str, Any]:

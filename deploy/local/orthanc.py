@@ -21,6 +21,7 @@ from appliance.doctor.c_echo import DOCTOR_AET
 from appliance.errors import SettingsError
 from appliance.ports import require_free
 from appliance.process import Process, Server
+from appliance.sections.delivery import OrthancModalitySettings
 from appliance.settings import Settings
 from deploy.local.ports import orthanc_http_port
 
@@ -36,6 +37,8 @@ LOCAL_SENDERS = ("SCANNER", DOCTOR_AET)
 """The AE titles that this machine sends by: `deploy.local.storescu` as a scanner, and the doctor's C-ECHO."""
 _REFUSED = ("Find", "FindWorklist", "Get", "Move", "StorageCommitment")
 """What nobody may ask of Orthanc by DICOM; it grants all of them to every modality that it knows, unless told."""
+_COMMITS: dict[str, bool] = {"AllowNEventReport": True, "AllowNAction": False}
+"""What a receiver may send that is asked to commit to what it took: its answer, and no request of its own."""
 
 
 def template() -> dict[str, Any]:
@@ -59,6 +62,11 @@ def modalities(settings: Settings) -> dict[str, Any]:
         f"sender-{number}": {"AET": title, "Host": address, "Port": 104, **refused}
         for number, (title, address) in enumerate(known, start=1)
     }
+    committing = {
+        destination.modality
+        for destination in settings.destinations.values()
+        if isinstance(destination, OrthancModalitySettings) and destination.storage_commitment
+    }
     for receiver in orthanc.receivers:
         name, _, rest = receiver.partition("=")
         title, _, place = rest.rpartition("@")
@@ -71,7 +79,10 @@ def modalities(settings: Settings) -> dict[str, Any]:
                 "give it that address here too, or another AE title"
             )
         allowed = {"AllowStore": bool(sends_from), "AllowEcho": bool(sends_from)}
-        named[name] = {"AET": title, "Host": _address(host), "Port": int(port), **refused, **allowed}
+        commits = _COMMITS if name in committing else {}
+        named[name] = {"AET": title, "Host": _address(host), "Port": int(port), **refused, **allowed, **commits}
+        if commits:
+            del named[name]["AllowStorageCommitment"]  # it would stand for both of the two
     return named
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def write_settings(settings: Settings, file: Path) -> Path:
 
 
 def toml(values: dict[str, Any]) -> str:
-    """Return plain values and one level of sections as TOML; None, which TOML has no word for, is left out."""
+    """Return settings as TOML, each section a table; None, which TOML has no word for, is left out."""
     sections = {name: value for name, value in values.items() if isinstance(value, dict)}
     lines = [_line(name, value) for name, value in values.items() if name not in sections and value is not None]
     for name, section in sections.items():
@@ -48,6 +49,20 @@ def toml(values: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(name: str, value: str | float | bool | list[Any]) -> str:
-    # A JSON string, number, truth value or list is one of TOML too, but for DEL, which JSON leaves as it is.
-    return f"{name} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
+def _line(name: str, value: Any) -> str:
+    return f"{_key(name)} = {_value(value)}"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+
+
+def _value(value: Any) -> str:
+    """Return a value as TOML: a table in braces, a list of anything, or what JSON writes alike."""
+    if isinstance(value, dict):
+        inner = (f"{_key(name)} = {_value(one)}" for name, one in value.items() if one is not None)
+        return "{" + ", ".join(inner) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    # A JSON string, number or truth value is one of TOML too, but for DEL, which JSON leaves as it is.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

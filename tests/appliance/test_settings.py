@@ -274,6 +274,8 @@ NONSENSE: list[Any] = [
 def test_no_setting_takes_nonsense(setting: tuple[str, str, FieldInfo]) -> None:
     section, name, _ = setting
     for nonsense in NONSENSE:
+        if name == "destinations" and nonsense == {}:
+            continue  # there are none
         given: dict[str, Any] = {section: {name: nonsense}} if section else {name: nonsense}
         if section == "orthanc" and name == "password":
             if isinstance(nonsense, str):

@@ -53,6 +53,8 @@ def samples() -> dict[str, set[str]]:
     """Return the names of all samples that the service's metrics may have, with the names of their labels."""
     metrics = Metrics(lambda: dict.fromkeys(JobState, 0), dict)
     metrics.reachable.labels("triton").set(1)
+    metrics.know_destination("pacs")
+    metrics.rule_errors.labels("a rule")
     found: dict[str, set[str]] = {}
     family: Metric
     for family in metrics.registry.collect():

@@ -47,7 +47,8 @@ class Desk:
         self.files = Files(self.orthanc, settings.intake.files_kept_mib * 2**20)
         self.headers = Headers(self.files, settings.intake.headers_kept)
         self.snapshots = Snapshots(self.orthanc, self.files, self.headers, self.ledger, settings.intake.largest_series)
-        self.metrics = Metrics(self.ledger.views.job_counts, self.ledger.views.study_counts)
+        views, backlogs = self.ledger.views, self.ledger.outbox.backlogs
+        self.metrics = Metrics(views.job_counts, views.study_counts, backlogs=backlogs, clock=self.clock)
         # No thread runs it here: what is offered is read by a test that asks for it.
         self.reader: ReadsStudies | None = None
         self.ahead = ReadingAhead(self.read_with, self.snapshots.file, self.metrics, settings.intake.ahead_mib)

@@ -1,0 +1,227 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A system that takes HL7 v2.5.1 ORU^R01 messages over MLLP, one connection a message.
+
+Its acknowledgement decides: AA delivered, AE tried again, AR rejected. The message names the patient as the images do,
+since the receiver has to find the order. Its control identifier (MSH-10) is the same in each try.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from hl7apy.core import Message
+from hl7apy.exceptions import HL7apyException
+from hl7apy.parser import parse_message
+
+from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel, RejectedError
+from appliance.delivery.destinations.webhook import connect_to, tls_context
+from appliance.delivery.message import NOTICE, headline
+from appliance.delivery.variables import answer_of, values_of, volumes_ml
+from appliance.reading.contract import HemorrhageType
+from appliance.sections.delivery import Hl7Settings
+
+_START: Final = b"\x0b"
+_END: Final = b"\x1c\r"
+_LONGEST_ANSWER: Final = 2**16
+_ESCAPES: Final = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
+_NONE: Final = '""'
+_VERSION: Final = "2.5.1"
+_PRESENT, _ABSENT = "52101004^Present^SCT", "272519000^Absent^SCT"
+Header = Mapping[str, Any]
+
+
+class Hl7:
+    """Sends ORU^R01 messages."""
+
+    def __init__(self, settings: Hl7Settings) -> None:
+        self._settings = settings
+
+    def deliver(self, parcel: Parcel) -> str:
+        """Send the message and read the acknowledgement; see `Destination`."""
+        control = control_id(parcel)
+        message = oru(parcel, self._settings)
+        return acknowledged(self._exchange(message.encode("utf-8")), control)
+
+    def test(self) -> str:
+        """Connect; no message is sent."""
+        return connect_to(self._settings.host, self._settings.port, self._settings.timeout_s, self._tls())
+
+    def _tls(self) -> ssl.SSLContext | None:
+        return None if self._settings.tls_ca is None else tls_context(self._settings.tls_ca)
+
+    def _exchange(self, message: bytes) -> bytes:
+        host, port, tls = self._settings.host, self._settings.port, self._tls()
+        try:
+            with socket.create_connection((host, port), self._settings.timeout_s) as plain:
+                connection = plain if tls is None else tls.wrap_socket(plain, server_hostname=host)
+                with connection:
+                    connection.sendall(_START + message + _END)
+                    return _answer(connection)
+        except OSError as error:
+            said = error.strerror or type(error).__name__
+            raise AwayError(f"{host}:{port} does not acknowledge ({said})") from error
+
+
+def _answer(connection: socket.socket) -> bytes:
+    """Return what stands between the marks of MLLP."""
+    told = b""
+    while not told.endswith(_END):
+        part = connection.recv(4096)
+        if not part:
+            raise AwayError("the connection was closed before an acknowledgement came")
+        told += part
+        if len(told) > _LONGEST_ANSWER:
+            raise AwayError("what answers is no HL7 listener: its answer does not end")
+    return told.strip(_START + _END)
+
+
+def acknowledged(answer: bytes, control: str) -> str:
+    """Return what an acknowledgement of message `control` says; raises what `Destination.deliver` does."""
+    text = re.sub(r"\r?\n", "\r", answer.decode("utf-8", "replace")).strip("\r")
+    try:
+        msa = parse_message(text, find_groups=False).msa
+        code, about, said = (field.value or "" for field in (msa.msa_1, msa.msa_2, msa.msa_3))
+    except (HL7apyException, AttributeError, IndexError, KeyError, ValueError):
+        raise AwayError("what answers is no HL7 listener, or its acknowledgement cannot be read") from None
+    if about and about != control:
+        raise NotTakenError("it acknowledged another message")
+    reason = f"{code} {said}".strip()
+    if code in ("AA", "CA"):
+        return reason
+    if code in ("AR", "CR"):
+        raise RejectedError(f"the listener rejects the message: {reason}")
+    raise NotTakenError(f"the listener could not take the message: {reason or 'no code'}")
+
+
+def control_id(parcel: Parcel) -> str:
+    """Return the control identifier of a message: 20 characters, which is what MSH-10 holds."""
+    return parcel.delivery.key.replace("-", "")[:20].upper()
+
+
+def oru(parcel: Parcel, settings: Hl7Settings) -> str:
+    """Return the message about an answer, its segments parted by carriage returns."""
+    header = parcel.situation.header
+    job = parcel.situation.job
+    values = values_of(parcel.situation)
+    message = Message("ORU_R01", version=_VERSION)
+    decided = datetime.fromtimestamp(job.created, UTC).strftime("%Y%m%d%H%M%S+0000")
+    _fill(
+        message.msh,
+        {
+            3: escape(settings.sending_application),
+            4: escape(settings.sending_facility),
+            5: escape(settings.receiving_application),
+            6: escape(settings.receiving_facility),
+            7: datetime.now(UTC).strftime("%Y%m%d%H%M%S+0000"),
+            9: "ORU^R01^ORU_R01",
+            10: control_id(parcel),
+            11: "P",
+            18: "UNICODE UTF-8",
+        },
+    )
+    result = message.add_group("ORU_R01_PATIENT_RESULT")
+    _fill(result.add_group("ORU_R01_PATIENT").add_segment("PID"), _patient(header))
+    order = result.add_group("ORU_R01_ORDER_OBSERVATION")
+    placer, accession = _text(header, "PlacerOrderNumberImagingServiceRequest"), _text(header, "AccessionNumber")
+    _fill(order.add_segment("ORC"), {1: "RE", 2: placer, 3: accession})
+    _fill(
+        order.add_segment("OBR"),
+        {
+            1: "1",
+            2: placer,
+            3: accession,
+            4: _procedure(header),
+            7: _moment(_text(header, "StudyDate"), _text(header, "StudyTime")),
+            22: decided,
+            # Never F: a program for testing and research finalises nothing. C corrects an answer that was sent.
+            25: "C" if parcel.replaces or parcel.delivery.follows else "P",
+        },
+    )
+    # v2.5 has the priority in a segment of its own, where v2.3 had it in OBR-27.
+    timing = order.add_group("ORU_R01_TIMING_QTY").add_segment("TQ1")
+    urgent = answer_of(job) == "present" or values["urgency"] == "urgent"
+    _fill(timing, {1: "1", 9: "S" if urgent else "R"})
+    for number, fields in enumerate(_observations(parcel), start=1):
+        _fill(order.add_group("ORU_R01_OBSERVATION").add_segment("OBX"), {1: str(number), 11: "P", **fields})
+    return str(message.to_er7())
+
+
+def _observations(parcel: Parcel) -> list[dict[int, str]]:
+    """Return the fields of each OBX: the answer, volumes by type, and which objects say more."""
+    job = parcel.situation.job
+    answer = answer_of(job)
+    found = [{2: "ST", 3: "113014^DICOM Study^DCM", 5: escape(job.study_uid)}]
+    if job.sr_uid:
+        found.append({2: "ST", 3: "SR Instance UID^SR Instance UID^L", 5: escape(job.sr_uid)})
+    if parcel.replaces:
+        found.append({2: "ST", 3: "SR Predecessor UID^SR Predecessor UID^L", 5: escape(parcel.replaces)})
+    said: dict[int, str] = {2: "ST", 3: "HEMORRHAGE^Answer^L", 5: answer, 8: "A" if answer == "present" else ""}
+    found.append(said)
+    if answer in ("present", "absent"):
+        code = _PRESENT if answer == "present" else _ABSENT
+        found.append({2: "CE", 3: "1386000^Intracranial hemorrhage^SCT", 5: code, 8: said[8]})
+        probability = f"{values_of(parcel.situation)['probability']:.4f}"
+        found.append({2: "NM", 3: "HEMORRHAGE_SCORE^Highest score^L", 5: probability})
+    for kind, ml in volumes_ml(job).items():
+        if ml > 0:
+            name = f"118565006^Volume^SCT^{kind}^{escape(HemorrhageType(kind).display)}^L"
+            found.append({2: "NM", 3: name, 5: f"{ml:.1f}", 6: "mL^milliliter^UCUM", 8: "A"})
+    found.append({2: "TX", 3: "HEMORRHAGE_TEXT^Answer in words^L", 5: escape(f"{headline(job)}. {NOTICE}")})
+    return found
+
+
+def _patient(header: Header) -> dict[int, str]:
+    names = str(header.get("PatientName") or "").partition("=")[0].split("^")
+    issuer = _text(header, "IssuerOfPatientID")
+    return {
+        1: "1",
+        # The standard wants both; two quotes stand for none.
+        3: (_text(header, "PatientID") or _NONE) + (f"^^^{issuer}" if issuer else ""),
+        5: "^".join(map(escape, names)).rstrip("^") or _NONE,
+        7: _digits(header, "PatientBirthDate"),
+        8: _text(header, "PatientSex"),
+    }
+
+
+def _procedure(header: Header) -> str:
+    """Return OBR-4: the procedure's code where the images have one, else its description."""
+    codes = header.get("ProcedureCodeSequence")
+    if isinstance(codes, list) and codes and isinstance(codes[0], dict) and codes[0].get("CodeValue"):
+        parts = (codes[0].get(name, "") for name in ("CodeValue", "CodeMeaning", "CodingSchemeDesignator"))
+        return "^".join(escape(str(part)) for part in parts)
+    return f"^{_text(header, 'StudyDescription') or 'CT head'}"
+
+
+def _moment(date: str, time: str) -> str:
+    """Return date and time of DICOM as HL7 writes them, to the second; empty without a date."""
+    digits = re.sub(r"\D", "", time.partition(".")[0])[:6]
+    return date[:8] + (digits if len(digits) in (4, 6) else "") if re.fullmatch(r"\d{8}", date[:8]) else ""
+
+
+def _digits(header: Header, keyword: str) -> str:
+    found = _text(header, keyword)
+    return found if re.fullmatch(r"\d{8}", found) else ""
+
+
+def _text(header: Header, keyword: str) -> str:
+    value = header.get(keyword)
+    return escape(value.strip(" \0")) if isinstance(value, str) else ""
+
+
+def escape(text: str) -> str:
+    """Return text in which nothing parts fields: HL7's escapes for its delimiters, and no control characters."""
+    plain = "".join(sign if sign.isprintable() else " " for sign in text)
+    return "".join(_ESCAPES.get(sign, sign) for sign in plain)
+
+
+def _fill(segment: Any, fields: Mapping[int, str]) -> None:
+    """Write the fields of a segment by their numbers; empty ones are left out."""
+    for number, value in fields.items():
+        if value:
+            setattr(segment, f"{segment.name.lower()}_{number}", value)

@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Archives that the appliance's Orthanc sends to: a DICOM node by C-STORE, or another Orthanc over HTTP.
+
+Orthanc makes a job of it. Its number is kept, so that a service that was killed meanwhile asks how it ended instead of
+sending again. A DICOM node may be asked to commit to what it took (storage commitment); then that is what confirms.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+from urllib.parse import quote
+
+from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel
+from appliance.errors import UnavailableError
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError, OrthancError
+from appliance.sections.delivery import OrthancModalitySettings, OrthancPeerSettings
+
+_POLLED_EVERY_S: Final = 0.1
+_ANSWERED: Final = ("DIMSE status", "0xa7", "0xa9", "0xc0", "status: 0x", "SOP class", "Presentation Context")
+"""In Orthanc's words, that the node answered and did not take an object."""
+
+
+class _OrthancSender:
+    """What the two have in common."""
+
+    def __init__(self, orthanc: Orthanc, path: str, timeout_s: float, commitment_s: float | None) -> None:
+        self._orthanc = orthanc
+        self._path = path
+        self._timeout_s = timeout_s
+        self._commitment_s = commitment_s
+
+    def deliver(self, parcel: Parcel) -> str:
+        """Have Orthanc send, and wait for the end of it; see `Destination`."""
+        try:
+            job = parcel.delivery.handle
+            if not job or self._ended(job) is None:
+                job = self._begin(parcel)
+                parcel.note(job)
+            content = self._finish(job, parcel)
+            stored = f"{len(parcel.instances)} objects stored"
+            if self._commitment_s is None:
+                return f"{stored} (Orthanc job {job})"
+            transaction = str(content.get("StorageCommitmentTransactionUID", ""))
+            self._commit(transaction, parcel, self._commitment_s)
+            return f"{stored} and committed to (transaction {transaction})"
+        except UnavailableError as error:
+            raise AwayError(str(error)) from error
+        except OrthancError as error:
+            raise NotTakenError(str(error)) from error
+
+    def _begin(self, parcel: Parcel) -> str:
+        asked: dict[str, Any] = {"Resources": list(parcel.instances), "Synchronous": False, "Permissive": False}
+        if parcel.delivery.first:
+            asked["Priority"] = 10
+        if self._commitment_s is not None:
+            asked["StorageCommitment"] = True
+        try:
+            return str(self._orthanc.ask("POST", f"{self._path}/store", asked)["ID"])
+        except NotThereError:
+            raise AwayError(self._not_known()) from None
+
+    def _not_known(self) -> str:
+        what, _, name = self._path.strip("/").partition("/")
+        where = {"modalities": "orthanc.receivers (DicomModalities in Orthanc's own configuration)"}
+        return f"Orthanc does not know {name}: name it in {where.get(what, 'OrthancPeers of its configuration')}"
+
+    def _ended(self, job: str) -> dict[str, Any] | None:
+        """Return what Orthanc says of a job; None when it has forgotten it."""
+        try:
+            told: dict[str, Any] = self._orthanc.ask("GET", f"/jobs/{quote(job)}")
+        except NotThereError:
+            return None
+        # One that failed is begun anew: what it failed of may be over.
+        return None if told["State"] == "Failure" else told
+
+    def _finish(self, job: str, parcel: Parcel) -> dict[str, Any]:
+        """Return the content of a job once it has succeeded."""
+        while True:
+            try:
+                told = self._orthanc.ask("GET", f"/jobs/{quote(job)}")
+            except NotThereError:
+                raise NotTakenError(f"Orthanc has forgotten its job {job}; all is sent again") from None
+            if told["State"] == "Success":
+                content: dict[str, Any] = told.get("Content", {})
+                if int(content.get("FailedInstancesCount", 0)):
+                    raise NotTakenError(f"{content['FailedInstancesCount']} objects were not taken")
+                return content
+            if told["State"] == "Failure":
+                raise _failure(told)
+            parcel.go_on()
+            time.sleep(_POLLED_EVERY_S)
+
+    def _commit(self, transaction: str, parcel: Parcel, patience_s: float) -> None:
+        """Return once the node has committed to everything of a transaction."""
+        ends = time.monotonic() + patience_s
+        while time.monotonic() < ends:
+            told = self._orthanc.ask("GET", f"/storage-commitment/{quote(transaction)}")
+            if told["Status"] == "Success":
+                return
+            if told["Status"] == "Failure":
+                reasons = {str(one.get("Description", one)) for one in told.get("Failures", ())}
+                raise NotTakenError(f"it does not commit to what it took: {', '.join(sorted(reasons)) or 'no reason'}")
+            parcel.go_on()
+            time.sleep(_POLLED_EVERY_S)
+        raise NotTakenError(f"it has not committed within {patience_s:g} s (commitment_s); all is sent again")
+
+
+class OrthancModality(_OrthancSender):
+    """A DICOM node."""
+
+    def __init__(self, settings: OrthancModalitySettings, orthanc: Orthanc) -> None:
+        commitment_s = settings.commitment_s if settings.storage_commitment else None
+        super().__init__(orthanc, f"/modalities/{quote(settings.modality)}", settings.timeout_s, commitment_s)
+
+    def test(self) -> str:
+        """Let Orthanc send a C-ECHO; see `Destination`."""
+        try:
+            self._orthanc.ask("POST", f"{self._path}/echo", {"Timeout": max(1, int(self._timeout_s))})
+        except NotThereError:
+            raise AwayError(self._not_known()) from None
+        except (OrthancError, UnavailableError):  # 1.10.1 answers 500 when the node does not answer
+            self._require_orthanc()
+            raise AwayError(
+                "it does not answer Orthanc's C-ECHO: check address, port and AE title, and that it knows ours"
+            ) from None
+        return "answers Orthanc's C-ECHO"
+
+    def _require_orthanc(self) -> None:
+        try:
+            self._orthanc.system()
+        except (OrthancError, UnavailableError) as error:
+            raise AwayError(str(error)) from error
+
+
+class OrthancPeer(_OrthancSender):
+    """Another Orthanc."""
+
+    def __init__(self, settings: OrthancPeerSettings, orthanc: Orthanc) -> None:
+        super().__init__(orthanc, f"/peers/{quote(settings.peer)}", settings.timeout_s, None)
+
+    def test(self) -> str:
+        """Let Orthanc ask the peer what it is; see `Destination`."""
+        try:
+            told = self._orthanc.ask("GET", f"{self._path}/system")
+        except NotThereError:
+            raise AwayError(self._not_known()) from None
+        except (OrthancError, UnavailableError):
+            raise AwayError("it does not answer Orthanc: check its address, user and password there") from None
+        return f"answers as Orthanc {told.get('Version', 'of some version')}" if isinstance(told, dict) else "answers"
+
+
+def _failure(told: dict[str, Any]) -> AwayError | NotTakenError:
+    """Return what a failed job of Orthanc's means: nobody is there, or this one was not taken."""
+    details = str(told.get("ErrorDetails") or told.get("ErrorDescription") or "no reason given")
+    if any(words.lower() in details.lower() for words in _ANSWERED):
+        return NotTakenError(f"not taken: {details}")
+    return AwayError(f"Orthanc could not send: {details}")

@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A program that takes JSON by HTTP POST. Any 2xx confirms; the same delivery has the same Idempotency-Key always."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import socket
+import ssl
+import time
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel, RejectedError, secret_in
+from appliance.delivery.message import facts
+from appliance.sections.delivery import WebhookSettings
+
+SIGNATURE: Final = "X-Hemorrhage-Signature"
+TIMESTAMP: Final = "X-Hemorrhage-Timestamp"
+_LATER: Final = frozenset({408, 425, 500})
+"""This one may be taken later."""
+_FOR_GOOD: Final = frozenset({400, 406, 409, 410, 411, 413, 414, 415, 422, 431})
+"""This one will never be; of any other status nobody knows, and all wait."""
+
+
+class Webhook:
+    """Posts the facts of an answer."""
+
+    def __init__(self, settings: WebhookSettings) -> None:
+        self._settings = settings
+
+    def deliver(self, parcel: Parcel) -> str:
+        """Post, signed where there is a secret; see `Destination`."""
+        body = json.dumps(facts(parcel), sort_keys=True).encode()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": parcel.delivery.key}
+        secret = secret_in(self._settings.secret_file)
+        if secret:
+            now = str(int(time.time()))
+            headers |= {TIMESTAMP: now, SIGNATURE: signature(secret, now, body)}
+        with http_client(self._settings.url, self._settings.timeout_s, self._settings.ca) as client:
+            status = post(client, self._settings.url, body, headers).status_code
+        return f"HTTP {status}"
+
+    def test(self) -> str:
+        """Connect, and over https look at the certificate; nothing is posted."""
+        return connect(self._settings.url, self._settings.timeout_s, self._settings.ca)
+
+
+def signature(secret: str, timestamp: str, body: bytes) -> str:
+    """Return the signature of a message: HMAC-SHA256 over its time, a full stop and its body."""
+    return "sha256=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def http_client(url: str, timeout_s: float, ca: Path | None, auth: tuple[str, str] | None = None) -> httpx.Client:
+    """Return a client that goes to `url` without a proxy. Raises `AwayError` for a `ca` that cannot be used."""
+    verify = tls_context(ca) if url.startswith("https:") else True
+    return httpx.Client(timeout=timeout_s, verify=verify, trust_env=False, auth=auth)
+
+
+def tls_context(ca: Path | None) -> ssl.SSLContext:
+    """Return what checks certificates by the machine's authorities, or by that of a site's own file."""
+    try:
+        return ssl.create_default_context(cafile=None if ca is None else str(ca))
+    except OSError as error:
+        raise AwayError(f"{ca}: is no PEM file that can be read ({error.strerror or type(error).__name__})") from None
+
+
+def post(client: httpx.Client, url: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
+    """Post and return the answer of one that took it; raises what `Destination.deliver` does."""
+    try:
+        with client.stream("POST", url, content=body, headers=headers) as answer:
+            told = b""
+            for part in answer.iter_bytes():
+                told += part
+                if len(told) > 2**20:
+                    break
+    except httpx.HTTPError as error:
+        raise AwayError(f"{url} does not answer ({type(error).__name__})") from error
+    status = answer.status_code
+    if 200 <= status < 300:
+        return httpx.Response(status, headers=answer.headers, content=told)
+    said = f"{url} answers HTTP {status}"
+    if status in _FOR_GOOD:
+        raise RejectedError(said)
+    if status in _LATER:
+        raise NotTakenError(said)
+    raise AwayError(f"{said}; check its address, and what it asks callers for")
+
+
+def connect(url: str, timeout_s: float, ca: Path | None) -> str:
+    """Connect to the server of a URL and return what was seen. Raises `AwayError`."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    return connect_to(host, port, timeout_s, tls_context(ca) if parts.scheme == "https" else None)
+
+
+def connect_to(host: str, port: int, timeout_s: float, tls: ssl.SSLContext | None) -> str:
+    """Connect to a port, over TLS where a context is given, and return what was seen. Raises `AwayError`."""
+    try:
+        with socket.create_connection((host, port), timeout_s) as plain:
+            if tls is None:
+                return f"{host}:{port} is listened on"
+            with tls.wrap_socket(plain, server_hostname=host):
+                return f"{host}:{port} answers over TLS"
+    except OSError as error:  # an error of TLS is one too
+        raise AwayError(f"{host}:{port} does not answer ({error.strerror or error or type(error).__name__})") from None

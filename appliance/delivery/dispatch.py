@@ -1,0 +1,297 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The threads that deliver: one applies the rules to each answer, and one for each destination sends.
+
+So a destination that is away, or slow, delays no other, and neither delays an answer: the rules are applied once it
+stands. What is under way when the service ends is taken up by its next life.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+
+from appliance.clocks import DAY_S
+from appliance.delivery.destinations.destination import (
+    AwayError,
+    Destination,
+    NotTakenError,
+    Parcel,
+    RejectedError,
+    StoppingError,
+)
+from appliance.delivery.destinations.registry import destination
+from appliance.delivery.rules import Rules, Verdict, all_planned
+from appliance.delivery.situation import situation, source_series, time_zone
+from appliance.delivery.variables import values_of
+from appliance.errors import UnavailableError
+from appliance.ledger.ledger import Ledger
+from appliance.ledger.outbox import LostDeliveryError
+from appliance.ledger.records import Delivery, Job
+from appliance.ledger.states import DeliveryEvent, JobState
+from appliance.log import describe
+from appliance.metrics import Metrics
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError
+from appliance.results import kinds
+from appliance.settings import Settings
+
+_LOOKED_EVERY_S: Final = 0.5
+_TIDIED_EVERY_S: Final = 30.0
+_LEASE_S: Final = 60.0
+_KINDS: Final = {
+    "sr": (kinds.SR.name, kinds.REFUSAL.name),
+    "seg": (kinds.SEG.name,),
+    "key-images": (kinds.KEY_IMAGES.name,),
+    "key-objects": (kinds.KEY_OBJECTS.name,),
+}
+"""The kinds of results behind what a rule sends."""
+
+
+class Dispatch:
+    """Applies the rules and delivers; `threads` are the bodies of its threads by name."""
+
+    def __init__(self, settings: Settings, orthanc: Orthanc, ledger: Ledger, metrics: Metrics, owner: str) -> None:
+        self._settings = settings
+        self._orthanc = orthanc
+        self._ledger = ledger
+        self._metrics = metrics
+        self._owner = owner
+        self._rules = Rules(settings.rules)
+        self._zone = time_zone(settings.delivery.time_zone)
+        self._destinations = {name: destination(one, orthanc) for name, one in settings.destinations.items()}
+        self._lock = threading.Lock()
+        self._held: dict[str, int] = {}
+        self._news = {name: threading.Event() for name in self._destinations}
+        self._log = structlog.get_logger("delivery")
+        for name in self._destinations:
+            metrics.know_destination(name)
+        for rule in settings.rules:
+            metrics.rule_errors.labels(rule.name)
+
+    def threads(self, stopping: threading.Event) -> dict[str, Callable[[], None]]:
+        """Return the body of each thread by its name."""
+        sending = {f"deliver-{name}": _bound(self._keep_sending, name, stopping) for name in self._destinations}
+        return {"rules": lambda: self._keep_routing(stopping), **sending}
+
+    def wake(self) -> None:
+        """Let nobody wait: the service stops."""
+        for news in self._news.values():
+            news.set()
+
+    # The rules
+
+    def _keep_routing(self, stopping: threading.Event) -> None:
+        tidied = 0.0
+        failing = ""
+        while not stopping.is_set():
+            try:
+                self.route()
+                if time.monotonic() > tidied + _TIDIED_EVERY_S:
+                    self.tidy()
+                    tidied = time.monotonic()
+                failing = ""
+            except Exception as error:  # the ledger or Orthanc: what waits is looked at again
+                if describe(error) != failing:
+                    failing = describe(error)
+                    self._log.warning("rules wait", error=failing)
+            stopping.wait(_LOOKED_EVERY_S)
+
+    def route(self) -> int:
+        """Apply the rules to the answers to which they have not been applied; return to how many.
+
+        An answer whose headers cannot be looked at, though Orthanc answers, delays none of the others.
+        """
+        routed = 0
+        for job in self._ledger.outbox.unrouted():
+            try:
+                verdicts = self._verdicts(job)
+            except UnavailableError:
+                raise
+            except NotThereError:
+                self._log.info("no rules applied: the study is no longer in Orthanc", job=job.id, study=job.study_uid)
+                verdicts = []
+            except Exception as error:
+                self._metrics.rule_errors.labels("(none)").inc()
+                self._log.error("no rules applied", job=job.id, study=job.study_uid, error=describe(error))
+                verdicts = []
+            self._tell_errors(job, verdicts)
+            made = self._ledger.outbox.route(job, all_planned(verdicts))
+            routed += 1
+            if made:
+                told = [f"{one.rule} > {one.destination}" for one in made]
+                self._log.info("to deliver", job=job.id, study=job.study_uid, deliveries=told)
+            for name in {one.destination for one in made}:
+                if name in self._news:
+                    self._news[name].set()
+        return routed
+
+    def _verdicts(self, job: Job) -> list[Verdict]:
+        if job.state is JobState.SUPERSEDED or not self._settings.rules:
+            return []
+        if job.requested and job.state is JobState.REFUSED:  # whoever asked sees it, and the study's answer stands
+            return []
+        return self._rules.judge(values_of(situation(job, self._orthanc, self._ledger, self._zone)))
+
+    def _tell_errors(self, job: Job, verdicts: list[Verdict]) -> None:
+        for verdict in verdicts:
+            if verdict.error:
+                self._metrics.rule_errors.labels(verdict.rule).inc()
+                self._log.error(
+                    "a rule could not be evaluated",
+                    rule=verdict.rule,
+                    job=job.id,
+                    study=job.study_uid,
+                    why=verdict.error,
+                )
+
+    def tidy(self) -> None:
+        """Take up what another life left in the middle, and give up what has waited too long."""
+        with self._lock:
+            left = self._ledger.outbox.take_up(self._owner, [*self._held.values()])
+        for one in left:
+            self._log.warning("taking up a delivery that was left in the middle", **_about(one))
+        before = self._ledger.clock() - self._settings.delivery.give_up_days * DAY_S
+        for one in self._ledger.outbox.expire(before):
+            self._metrics.deliveries.labels(one.destination, "expired").inc()
+            self._log.error("delivery given up", **_about(one), error=one.error)
+
+    # Sending
+
+    def _keep_sending(self, name: str, stopping: threading.Event) -> None:
+        failing = ""
+        while not stopping.is_set():
+            try:
+                while not stopping.is_set() and self.send(name, stopping):
+                    pass
+                failing = ""
+            except Exception as error:  # the ledger: nothing could be recorded, so look again in a while
+                if describe(error) != failing:
+                    failing = describe(error)
+                    self._log.warning("deliveries wait", destination=name, error=failing)
+                stopping.wait(_LOOKED_EVERY_S)
+            self._news[name].wait(_LOOKED_EVERY_S)
+            self._news[name].clear()
+
+    def send(self, name: str, stopping: threading.Event | None = None) -> bool:
+        """Send the next delivery of a destination; return whether there was one.
+
+        Raises `UnavailableError` when the ledger does not take how it ended: it is then taken up again.
+        """
+        lease_s = max(_LEASE_S, 2 * self._settings.destinations[name].timeout_s)
+        aside = self._settings.delivery.step_aside_tries
+        with self._lock:  # or `tidy` could meet a delivery that is claimed and not yet held
+            delivery = self._ledger.outbox.claim(name, self._owner, lease_s, aside)
+            if delivery is None:
+                return False
+            self._held[name] = delivery.id
+        try:
+            self._try(delivery, lease_s, stopping)
+        finally:
+            with self._lock:
+                del self._held[name]
+        return True
+
+    def _try(self, delivery: Delivery, lease_s: float, stopping: threading.Event | None) -> None:
+        name = delivery.destination
+        try:
+            receipt = self._deliver(delivery, self._destinations[name], lease_s, stopping)
+        except LostDeliveryError as error:
+            self._log.warning("delivery lost", **_about(delivery), error=describe(error))
+        except StoppingError as error:
+            self._ledger.outbox.postpone(delivery, "the service stopped", 0.0, handle=error.handle)
+        except RejectedError as error:
+            self._end(delivery, DeliveryEvent.REJECT, "rejected", str(error))
+        except (AwayError, NotTakenError, UnavailableError) as error:
+            self._postpone(delivery, describe(error), isinstance(error, NotTakenError))
+        except Exception as error:  # a fault of ours: it must not keep the others back for ever
+            self._postpone(delivery, describe(error), True)
+        else:
+            self._ledger.outbox.confirm(delivery, receipt)
+            self._metrics.deliveries.labels(name, "delivered").inc()
+            self._log.info("delivered", **_about(delivery), receipt=receipt)
+
+    def _deliver(self, delivery: Delivery, to: Destination, lease_s: float, stopping: threading.Event | None) -> str:
+        jobs = {one.id: one for one in self._ledger.jobs.of_study(delivery.orthanc_study)}
+        job = jobs.get(delivery.job)
+        if job is None:
+            raise RejectedError("the ledger no longer holds the answer")
+        try:
+            seen = situation(job, self._orthanc, self._ledger, self._zone)
+            instances = self._objects(delivery, job)
+        except NotThereError:
+            raise RejectedError("the study is no longer in Orthanc") from None
+        handle = [delivery.handle]
+
+        def note(name: str) -> None:
+            handle[0] = name
+            self._ledger.outbox.note_handle(delivery, name)
+
+        renewed = [time.monotonic()]
+
+        def go_on() -> None:
+            if stopping is not None and stopping.is_set():
+                raise StoppingError(handle[0])
+            if time.monotonic() > renewed[0] + lease_s / 4:
+                self._ledger.outbox.renew(delivery, lease_s)
+                renewed[0] = time.monotonic()
+
+        replaced = seen.earlier.sr_uid if seen.earlier is not None else ""
+        return to.deliver(Parcel(delivery, seen, instances, replaced, note, go_on))
+
+    def _objects(self, delivery: Delivery, job: Job) -> tuple[str, ...]:
+        """Return Orthanc's identifiers of what is sent, the report first; none for a message.
+
+        What the answer does not have (no segmentation where nothing was found) is left out.
+        """
+        if not delivery.content:
+            return ()
+        results = self._ledger.jobs.results(job.id)
+        found: list[str] = []
+        for what in sorted(delivery.content, key=["sr", "key-objects", "key-images", "seg", "source"].index):
+            if what == "source":
+                found += source_series(job, self._orthanc, self._ledger).instances
+            else:
+                named = [one for one in results if one.kind.rstrip("-0123456789") in _KINDS[what]]
+                found += [one.orthanc_instance for one in named if self._orthanc.holds_instance(one.orthanc_instance)]
+        if not found and delivery.follows:  # its report says what it takes the place of
+            found = [one.orthanc_instance for one in results if one.sop_instance_uid == job.sr_uid]
+        if not found:
+            raise RejectedError(f"the answer has none of this: {', '.join(delivery.content)}")
+        return tuple(found)
+
+    def _postpone(self, delivery: Delivery, why: str, rejected: bool) -> None:
+        delivery_settings = self._settings.delivery
+        now = self._ledger.clock()
+        if now - delivery.created > delivery_settings.give_up_days * DAY_S:
+            self._end(delivery, DeliveryEvent.EXPIRE, "expired", why)
+            return
+        pause_s = min(
+            delivery_settings.retry_longest_s, delivery_settings.retry_first_s * 2 ** min(delivery.tries - 1, 20)
+        )
+        self._ledger.outbox.postpone(delivery, why, now + pause_s, rejected)
+        self._metrics.deliveries.labels(delivery.destination, "failed").inc()
+        self._log.warning("delivery waits", **_about(delivery), error=why, tries=delivery.tries, pause_s=pause_s)
+
+    def _end(self, delivery: Delivery, event: DeliveryEvent, outcome: str, why: str) -> None:
+        self._ledger.outbox.end(delivery, event, why)
+        self._metrics.deliveries.labels(delivery.destination, outcome).inc()
+        self._log.error("delivery given up", **_about(delivery), outcome=outcome, error=why)
+
+
+def _about(delivery: Delivery) -> Mapping[str, str | int]:
+    return {
+        "delivery": delivery.id,
+        "destination": delivery.destination,
+        "rule": delivery.rule,
+        "job": delivery.job,
+        "study": delivery.study_uid,
+    }
+
+
+def _bound(body: Callable[[str, threading.Event], None], name: str, stopping: threading.Event) -> Callable[[], None]:
+    return lambda: body(name, stopping)

@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a destination that takes a message is told of an answer: facts for programs, sentences for people.
+
+Neither names the patient. A study is known by its UID and accession number.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from appliance.clocks import iso
+from appliance.delivery.destinations.destination import Parcel
+from appliance.delivery.variables import answer_of, values_of, volumes_ml
+from appliance.ledger.records import Job
+from appliance.reading.contract import HemorrhageType
+from appliance.results.wording import RESEARCH_USE
+
+NOTICE: Final = f"Not a medical device. {RESEARCH_USE}"
+_WORDS: Final = {
+    "present": "hemorrhage found",
+    "absent": "no hemorrhage found",
+    "undetermined": "no hemorrhage found in a part of the head",
+    "unread": "not read",
+}
+
+
+def facts(parcel: Parcel) -> dict[str, Any]:
+    """Return what programs are told: the variables of rules, and what the answer is known by."""
+    job, delivery = parcel.situation.job, parcel.delivery
+    return {
+        "delivery": delivery.key,
+        "rule": delivery.rule,
+        "follows": delivery.follows > 0,
+        "study_uid": job.study_uid,
+        "report_uid": job.sr_uid or None,
+        "replaces_report_uid": parcel.replaces or None,
+        "decided": iso(job.created),
+        "job": job.id,
+        **values_of(parcel.situation),
+        "notice": NOTICE,
+    }
+
+
+def headline(job: Job) -> str:
+    """Return an answer in a few words: "hemorrhage found (IPH 31.4 mL)"."""
+    said = _WORDS[answer_of(job)]
+    found = ", ".join(f"{HemorrhageType(kind).display} {ml:.1f} mL" for kind, ml in volumes_ml(job).items() if ml > 0)
+    return f"{said} ({found})" if found else said
+
+
+def sentences(parcel: Parcel) -> list[str]:
+    """Return what people are told, line by line."""
+    job = parcel.situation.job
+    values = values_of(parcel.situation)
+    lines = [f"Head CT: {headline(job)}."]
+    if values["partial"]:
+        lines.append(f"Only a part of the head was read ({values['slices_read']} of {values['slices_there']} slices).")
+    if answer_of(job) == "present":
+        lines.append(f"Highest score: {values['probability']:.2f}.")
+    if answer_of(job) == "unread":
+        lines.append(f"Reasons: {', '.join(values['refusals']) or 'none given'}. The study needs a reader as usual.")
+    if values["earlier"]:
+        lines.append(f"This takes the place of an earlier answer, which was: {_WORDS[values['earlier']]}.")
+    lines += ["", f"Accession number: {values['accession'] or 'none'}", f"Study: {job.study_uid}"]
+    lines += [f"Decided: {iso(job.created)}", f"Urgency: {values['urgency']}", f"Rule: {parcel.delivery.rule}"]
+    return [*lines, "", NOTICE]

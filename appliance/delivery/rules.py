@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The site's rules, applied to one answer: which conditions hold, and what they ask for.
+
+A condition that cannot be evaluated for an answer counts as one that does not hold; the other rules are applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.delivery.conditions import Condition, EvaluationError
+from appliance.ledger.outbox import Planned
+from appliance.sections.delivery import RuleSettings
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one rule says of one answer.
+
+    Attributes
+    ----------
+    rule
+        Its name.
+    holds
+        Whether its condition holds; None when a rule above was the last one.
+    why
+        In a sentence: what its condition is and says, or why it was not looked at or could not be evaluated.
+    planned
+        What it asks for.
+    error
+        Why its condition could not be evaluated; empty when it could.
+    """
+
+    rule: str
+    holds: bool | None
+    why: str
+    planned: tuple[Planned, ...] = ()
+    error: str = ""
+
+
+class Rules:
+    """Rules with their compiled conditions; may be used by several threads."""
+
+    def __init__(self, rules: Sequence[RuleSettings]) -> None:
+        self._rules = [(rule, Condition(rule.when)) for rule in rules]
+
+    def judge(self, values: Mapping[str, Any]) -> list[Verdict]:
+        """Return what each rule, from the top, says of an answer with these values of the variables."""
+        verdicts: list[Verdict] = []
+        last = ""
+        for rule, condition in self._rules:
+            if last:
+                verdicts.append(Verdict(rule.name, None, f"not looked at: {last} is the last rule where it holds"))
+                continue
+            shown = " ".join(rule.when.split())
+            try:
+                holds = condition.holds(values)
+            except EvaluationError as error:
+                verdicts.append(Verdict(rule.name, False, f"cannot be evaluated ({error}): {shown}", error=str(error)))
+                continue
+            planned = tuple(Planned(one.to, rule.name, one.send, rule.first) for one in rule.actions) if holds else ()
+            verdicts.append(Verdict(rule.name, holds, f"{'holds' if holds else 'does not hold'}: {shown}", planned))
+            if holds and rule.last:
+                last = rule.name
+        return verdicts
+
+
+def all_planned(verdicts: Iterable[Verdict]) -> list[Planned]:
+    """Return what the rules ask for together, the same content to the same destination once."""
+    found: dict[tuple[str, tuple[str, ...]], Planned] = {}
+    for verdict in verdicts:
+        for one in verdict.planned:
+            found.setdefault((one.destination, one.content), one)
+    return list(found.values())

@@ -1,0 +1,239 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a condition of a rule can ask about, each variable named once: its type, its words, its meaning, its value.
+
+`docs/delivery.md` lists them. A new variable is a line in `VARIABLES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from enum import Enum
+from typing import Any, Final
+
+from appliance.errors import RefusalCode
+from appliance.ledger.records import OLD, ROUTINE, URGENT, Job
+from appliance.ledger.states import JobState
+from appliance.reading.contract import HemorrhageType
+
+
+class Kind(Enum):
+    """The type of a variable, as CEL names it."""
+
+    STRING = "string"
+    BOOL = "bool"
+    INT = "int"
+    DOUBLE = "double"
+    STRINGS = "list(string)"
+    DOUBLES = "map(string, double)"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """An answer with what rules may ask about it.
+
+    Attributes
+    ----------
+    job
+        The job as it ended.
+    header
+        Values of a source image by keyword, of the series that was read where one was; empty where there is none.
+    received
+        How that image came to Orthanc: `RemoteAET`, `CalledAET`, `RemoteIP`; empty where it came another way.
+    zone
+        The site's time zone; None for the machine's.
+    earlier
+        The answer that this one takes the place of, None where there is none.
+    """
+
+    job: Job
+    header: Mapping[str, str] = field(default_factory=dict)
+    received: Mapping[str, str] = field(default_factory=dict)
+    zone: tzinfo | None = None
+    earlier: Job | None = None
+
+    @property
+    def decided(self) -> datetime:
+        """When the study was decided, in the site's time zone."""
+        return datetime.fromtimestamp(self.job.created, self.zone)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable; `words` are the only values it (or a member of it) has, empty where any is possible."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    value: Callable[[Situation], Any]
+    words: tuple[str, ...] = ()
+
+
+_URGENCY: Final = {OLD: "old", ROUTINE: "routine", URGENT: "urgent"}
+_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_TYPES: Final = tuple(kind.value for kind in HemorrhageType)
+_ANSWERS: Final = ("present", "undetermined", "absent", "unread")
+
+
+def answer_of(job: Job) -> str:
+    """Return what a job's answer comes to, in the words of the mark (docs/routing.md)."""
+    if not job.answer or job.state is JobState.REFUSED:
+        return "unread"
+    if job.answer["present"]:
+        return "present"
+    return "undetermined" if _covered(job).get("partial") else "absent"
+
+
+def volumes_ml(job: Job) -> dict[str, float]:
+    """Return the volume of blood by type, mL; 0 for a type of which nothing was found."""
+    found = dict.fromkeys(_TYPES, 0.0)
+    for lesion in _read(job).get("lesions", ()):
+        found[lesion["type"]] = found.get(lesion["type"], 0.0) + float(lesion["volume_ml"])
+    return found
+
+
+def _read(job: Job) -> Mapping[str, Any]:
+    """Return the facts of what was read; nothing of a study that was not."""
+    return {} if answer_of(job) == "unread" else job.answer
+
+
+def _covered(job: Job) -> Mapping[str, Any]:
+    return job.answer.get("coverage") or {}
+
+
+def _header(keyword: str) -> Callable[[Situation], str]:
+    return lambda seen: str(seen.header.get(keyword, "")).strip(" \0")
+
+
+def _received(name: str) -> Callable[[Situation], str]:
+    return lambda seen: str(seen.received.get(name, "")).strip(" \0")
+
+
+VARIABLES: Final[tuple[Variable, ...]] = (
+    Variable(
+        "answer",
+        Kind.STRING,
+        "`present`; `absent`: none found in a whole head; `undetermined`: none found in a part of a head; `unread`: "
+        "the study was refused",
+        lambda seen: answer_of(seen.job),
+        _ANSWERS,
+    ),
+    Variable(
+        "earlier",
+        Kind.STRING,
+        "what the answer said that this one takes the place of; empty for the first one",
+        lambda seen: "" if seen.earlier is None else answer_of(seen.earlier),
+        ("", *_ANSWERS),
+    ),
+    Variable(
+        "types",
+        Kind.STRINGS,
+        "the types of hemorrhage that were found: `iph`, `edh_sdh`, `sah`",
+        lambda seen: [kind for kind, ml in volumes_ml(seen.job).items() if ml > 0],
+        _TYPES,
+    ),
+    Variable(
+        "volume_ml",
+        Kind.DOUBLES,
+        "volume by type, mL; 0.0 for a type that was not found: `volume_ml.edh_sdh > 10.0`",
+        lambda seen: volumes_ml(seen.job),
+        _TYPES,
+    ),
+    Variable("total_ml", Kind.DOUBLE, "volume of all lesions, mL", lambda seen: sum(volumes_ml(seen.job).values())),
+    Variable("lesions", Kind.INT, "number of lesions", lambda seen: len(_read(seen.job).get("lesions", ()))),
+    Variable(
+        "probability",
+        Kind.DOUBLE,
+        "highest score of any detection, 0.0 to 1.0; 0.0 of an unread study",
+        lambda seen: float(_read(seen.job).get("probability") or 0.0),
+    ),
+    Variable(
+        "partial",
+        Kind.BOOL,
+        "whether the answer is about a part of the head",
+        lambda seen: bool(_covered(seen.job).get("partial")) and answer_of(seen.job) != "unread",
+    ),
+    Variable(
+        "slices_read",
+        Kind.INT,
+        "slices that were read",
+        lambda seen: int(_covered(seen.job).get("slices_read") or 0) if _read(seen.job) else 0,
+    ),
+    Variable(
+        "slices_there",
+        Kind.INT,
+        "slices that were there to read",
+        lambda seen: int(_covered(seen.job).get("slices_there") or 0) if _read(seen.job) else 0,
+    ),
+    Variable(
+        "refusals",
+        Kind.STRINGS,
+        "codes of what was not read, as `missing_slice` (docs/quality.md)",
+        lambda seen: [one["code"] for one in seen.job.refusals],
+        tuple(code.value for code in RefusalCode),
+    ),
+    Variable(
+        "flaws",
+        Kind.STRINGS,
+        "codes of what was wrong with images that were read all the same",
+        lambda seen: [one["code"] for one in _read(seen.job).get("flaws", ())],
+    ),
+    Variable(
+        "urgency",
+        Kind.STRING,
+        "`urgent`: a header marks an emergency (priority.urgent); `old`: scanned long before it came "
+        "(priority.recent_days); else `routine`",
+        lambda seen: _URGENCY.get(seen.job.priority, "routine"),
+        tuple(_URGENCY.values()),
+    ),
+    Variable("requested", Kind.BOOL, "whether a person asked for this answer", lambda seen: seen.job.requested),
+    Variable(
+        "model",
+        Kind.STRING,
+        "version of the network that answered",
+        lambda seen: str((_read(seen.job).get("model") or {}).get("version", "")),
+    ),
+    Variable(
+        "calling_aet",
+        Kind.STRING,
+        "AE title that sent the images; empty if they came by another way than C-STORE",
+        _received("RemoteAET"),
+    ),
+    Variable("called_aet", Kind.STRING, "AE title that they were sent to", _received("CalledAET")),
+    Variable("remote_ip", Kind.STRING, "address that they came from", _received("RemoteIP")),
+    Variable("station", Kind.STRING, "StationName (0008,1010)", _header("StationName")),
+    Variable("modality", Kind.STRING, "Modality (0008,0060)", _header("Modality")),
+    Variable("accession", Kind.STRING, "AccessionNumber (0008,0050)", _header("AccessionNumber")),
+    Variable("institution", Kind.STRING, "InstitutionName (0008,0080)", _header("InstitutionName")),
+    Variable(
+        "department",
+        Kind.STRING,
+        "InstitutionalDepartmentName (0008,1040)",
+        _header("InstitutionalDepartmentName"),
+    ),
+    Variable("manufacturer", Kind.STRING, "Manufacturer (0008,0070)", _header("Manufacturer")),
+    Variable("scanner", Kind.STRING, "ManufacturerModelName (0008,1090)", _header("ManufacturerModelName")),
+    Variable("description", Kind.STRING, "StudyDescription (0008,1030)", _header("StudyDescription")),
+    Variable("series_description", Kind.STRING, "SeriesDescription (0008,103E)", _header("SeriesDescription")),
+    Variable("protocol", Kind.STRING, "ProtocolName (0018,1030)", _header("ProtocolName")),
+    Variable(
+        "hour",
+        Kind.INT,
+        "hour at which the study was decided, 0 to 23, in the site's time zone (delivery.time_zone)",
+        lambda seen: seen.decided.hour,
+    ),
+    Variable(
+        "weekday",
+        Kind.STRING,
+        "day of it: `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`",
+        lambda seen: _DAYS[seen.decided.weekday()],
+        _DAYS,
+    ),
+)
+
+
+def values_of(situation: Situation) -> dict[str, Any]:
+    """Return the value of each variable by its name."""
+    return {variable.name: variable.value(situation) for variable in VARIABLES}

@@ -1,0 +1,431 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The outbox: what goes to which destination of which answer, from the rule that asked for it to the confirmation.
+
+A job's deliveries are written in one transaction with the note that its rules were applied, so that a service that is
+killed neither forgets nor doubles them. One service at a time has a destination's turn, and sends in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from sqlalchemy import Connection, func, insert, or_, select, true, update
+from sqlalchemy.exc import IntegrityError
+
+from appliance.errors import ApplianceError
+from appliance.ledger import tables
+from appliance.ledger.audit import APPLIANCE, append
+from appliance.ledger.columns import record_of, values_of
+from appliance.ledger.database import Database
+from appliance.ledger.records import AuditEvent, Delivery, Job, Turn
+from appliance.ledger.states import DeliveryEvent, DeliveryState, JobState, deliveries_that, delivery_after
+
+_NAMESPACE: Final = UUID("0c1a5c1e-3f5f-4d0e-8b57-52f7a4f7b0de")
+_ROUTED: Final = (JobState.DONE, JobState.REFUSED, JobState.SUPERSEDED)
+_GIVEN: Final = (DeliveryState.DELIVERED, DeliveryState.SENDING)
+"""A destination that has it, or may have: a newer answer has to follow."""
+_MOST: Final = 1000
+
+
+class LostDeliveryError(ApplianceError):
+    """The delivery is no longer this service's: its lease ran out, or somebody dropped it."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A delivery that a rule asks for."""
+
+    destination: str
+    rule: str
+    content: tuple[str, ...] = ()
+    first: bool = False
+    follows: int = 0
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits for a destination: how much, and since when the oldest (Unix seconds)."""
+
+    waiting: int
+    oldest: float
+
+
+class Outbox:
+    """The deliveries of all destinations."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # What the rules ask for
+
+    def unrouted(self, limit: int = 50) -> list[Job]:
+        """Return jobs that have ended and to which no rule has been applied, oldest first."""
+        jobs = tables.jobs
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(jobs).where(jobs.c.routed.is_(False), jobs.c.state.in_(_ROUTED)).order_by(jobs.c.id).limit(limit)
+            )
+            return [record_of(Job, row) for row in rows]
+
+    def route(self, job: Job, planned: Sequence[Planned]) -> list[Delivery]:
+        """Record that the rules were applied to a job, with what they ask for; return what is new in the outbox.
+
+        Nothing happens when another service did so meanwhile. What older answers had waiting that this one takes the
+        place of gives way. A destination that has got, or may have got, one of them gets this one too, whatever the
+        rules say now. An answer that has given way itself is delivered to nobody. The same content goes to a
+        destination once, by the first rule that asks for it.
+        """
+        jobs = tables.jobs
+        with self._database.writing() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.id == job.id).with_for_update()).one_or_none()
+            if row is None or row.routed:
+                return []
+            connection.execute(update(jobs).where(jobs.c.id == job.id).values(routed=True))
+            if row.state == JobState.SUPERSEDED:
+                return []
+            standing = record_of(Job, row)
+            asked = [*planned, *self._following(connection, standing, planned)]
+            return [made for one in asked if (made := self._put(connection, standing, one)) is not None]
+
+    def _following(self, connection: Connection, job: Job, planned: Sequence[Planned]) -> list[Planned]:
+        """Let what waits of superseded answers give way; return what has to follow what was delivered of them."""
+        outbox, jobs = tables.outbox, tables.jobs
+        older = [
+            record_of(Delivery, row)
+            for row in connection.execute(
+                select(outbox)
+                .join(jobs, jobs.c.id == outbox.c.job)
+                .where(
+                    outbox.c.orthanc_study == job.orthanc_study,
+                    outbox.c.job != job.id,
+                    jobs.c.state == JobState.SUPERSEDED,
+                )
+                .order_by(outbox.c.id)
+                .with_for_update(of=outbox)
+            )
+        ]
+        for one in older:
+            if one.state in deliveries_that(DeliveryEvent.SUPERSEDE):
+                self._move(
+                    connection, one.id, DeliveryEvent.SUPERSEDE, error=f"answer {job.id} came before it was delivered"
+                )
+        asked = {one.destination for one in planned}
+        following: dict[str, Planned] = {}
+        for one in older:
+            if one.state in _GIVEN and one.destination not in asked and not self._is_followed(connection, one, job):
+                before = following.get(one.destination, Planned(one.destination, one.rule))
+                content = (*before.content, *(what for what in one.content if what not in before.content))
+                following[one.destination] = Planned(
+                    one.destination, one.rule, content, before.first or one.first, one.id
+                )
+        return list(following.values())
+
+    def _is_followed(self, connection: Connection, older: Delivery, job: Job) -> bool:
+        """Return whether an answer that stands beside this one, of the same study, has followed it already."""
+        outbox, jobs = tables.outbox, tables.jobs
+        return (
+            connection.execute(
+                select(outbox.c.id)
+                .join(jobs, jobs.c.id == outbox.c.job)
+                .where(
+                    outbox.c.follows == older.id,
+                    outbox.c.job != job.id,
+                    jobs.c.state.in_((JobState.DONE, JobState.REFUSED)),
+                )
+                .limit(1)
+            ).first()
+            is not None
+        )
+
+    def _put(self, connection: Connection, job: Job, planned: Planned) -> Delivery | None:
+        outbox = tables.outbox
+        key = delivery_key(job, planned)
+        there = connection.execute(
+            select(outbox.c.job, jobs_state())
+            .join(tables.jobs, tables.jobs.c.id == outbox.c.job)
+            .where(outbox.c.key == key)
+        ).first()
+        if there is not None:
+            if there.job == job.id or there.job_state != JobState.SUPERSEDED:
+                return None  # by a rule above, or the same answer given once more: its objects had been lost
+            key = delivery_key(job, planned, again=True)  # the study is back where it was before a newer answer
+        now = self._database.clock()
+        values = {
+            "key": key,
+            "destination": planned.destination,
+            "job": job.id,
+            "orthanc_study": job.orthanc_study,
+            "study_uid": job.study_uid,
+            "rule": planned.rule,
+            "state": DeliveryState.WAITING,
+            "since": now,
+            "created": now,
+            "content": planned.content,
+            "first": planned.first,
+            "follows": planned.follows,
+        }
+        number = connection.execute(insert(outbox).values(values).returning(outbox.c.id)).scalar_one()
+        return self._get(connection, int(number))
+
+    # Sending
+
+    def claim(self, destination: str, owner: str, lease_s: float, step_aside: int) -> Delivery | None:
+        """Give the next delivery of a destination to `owner`; None when none has its time, or another has the turn.
+
+        Those that go first come before others, and each in the order of the answers. The first that waits for its time
+        keeps the others waiting, unless the destination has turned it down `step_aside` times: then it keeps back only
+        what is about the same study.
+        """
+        now = self._database.clock()
+        outbox = tables.outbox
+        self._require_turn(destination)
+        with self._database.writing() as connection:
+            turn = connection.execute(
+                select(tables.turns).where(tables.turns.c.destination == destination).with_for_update()
+            ).one()
+            if turn.owner not in ("", owner) and turn.lease_until > now:
+                return None
+            waiting = connection.execute(
+                select(outbox.c.id, outbox.c.orthanc_study, outbox.c.next_try, outbox.c.rejections, outbox.c.state)
+                .where(
+                    outbox.c.destination == destination,
+                    outbox.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING)),
+                )
+                .order_by(outbox.c.first.desc(), outbox.c.id)
+                .limit(_MOST)
+            ).all()
+            if any(row.state == DeliveryState.SENDING for row in waiting):
+                return None  # of another life of a service, until its lease is over
+            held: set[str] = set()
+            for row in waiting:
+                if row.orthanc_study in held:
+                    continue
+                if row.next_try <= now:
+                    lease_until = now + lease_s
+                    self._take_turn(connection, destination, owner, lease_until)
+                    tries = tables.outbox.c.tries + 1
+                    self._move(
+                        connection, row.id, DeliveryEvent.CLAIM, owner=owner, lease_until=lease_until, tries=tries
+                    )
+                    return self._get(connection, row.id)
+                if row.rejections < step_aside:
+                    return None
+                held.add(row.orthanc_study)
+            return None
+
+    def renew(self, delivery: Delivery, lease_s: float) -> None:
+        """Renew the lease of a delivery and of its destination's turn. Raises `LostDeliveryError`."""
+        until = self._database.clock() + lease_s
+        with self._database.writing() as connection:
+            self._require_token(connection, delivery)
+            connection.execute(update(tables.outbox).where(tables.outbox.c.id == delivery.id).values(lease_until=until))
+            self._take_turn(connection, delivery.destination, delivery.owner, until)
+
+    def note_handle(self, delivery: Delivery, handle: str) -> None:
+        """Keep by what name the destination knows the transfer under way. Raises `LostDeliveryError`."""
+        with self._database.writing() as connection:
+            self._require_token(connection, delivery)
+            connection.execute(update(tables.outbox).where(tables.outbox.c.id == delivery.id).values(handle=handle))
+
+    def confirm(self, delivery: Delivery, receipt: str) -> None:
+        """Record, in the audit trail too, that a destination confirmed a delivery. Raises `LostDeliveryError`."""
+        with self._database.writing() as connection:
+            self._require_token(connection, delivery)
+            self._move(connection, delivery.id, DeliveryEvent.CONFIRM, receipt=receipt, error="", handle="")
+            what = {"delivery": delivery.key, "rule": delivery.rule, "content": list(delivery.content) or ["message"]}
+            to = {"job": delivery.job, "to": delivery.destination}
+            append(connection, self._database.clock(), AuditEvent.SENT, APPLIANCE, delivery.study_uid, **to, **what)
+
+    def postpone(self, delivery: Delivery, why: str, next_try: float, rejected: bool = False, handle: str = "") -> None:
+        """Make a delivery wait until `next_try`; `rejected`: the destination answered. Raises `LostDeliveryError`."""
+        with self._database.writing() as connection:
+            self._require_token(connection, delivery)
+            self._move(
+                connection,
+                delivery.id,
+                DeliveryEvent.POSTPONE,
+                error=why,
+                next_try=next_try,
+                rejections=tables.outbox.c.rejections + int(rejected),
+                handle=handle,
+            )
+
+    def end(self, delivery: Delivery, event: DeliveryEvent, why: str) -> None:
+        """Record that a delivery is rejected, expired or superseded, and why. Raises `LostDeliveryError`."""
+        with self._database.writing() as connection:
+            self._require_token(connection, delivery)
+            self._move(connection, delivery.id, event, error=why, handle="")
+
+    def take_up(self, owner: str, held: Collection[int] = ()) -> list[Delivery]:
+        """Let wait again what was left in the middle, and return it.
+
+        That is what `owner` (`IDENTITY/SESSION`) was sending and is no longer (`held` is what it is), what an earlier
+        session of the same service was, and what others were whose lease is over.
+        """
+        outbox, turns = tables.outbox, tables.turns
+        earlier = f"{owner.partition('/')[0]}/"
+        now = self._database.clock()
+        with self._database.writing() as connection:
+            left = [
+                record_of(Delivery, row)
+                for row in connection.execute(
+                    select(outbox)
+                    .where(
+                        outbox.c.state == DeliveryState.SENDING,
+                        outbox.c.id.not_in(held),
+                        or_(outbox.c.lease_until < now, outbox.c.owner.startswith(earlier, autoescape=True)),
+                    )
+                    .with_for_update(skip_locked=True)
+                )
+            ]
+            for one in left:
+                self._move(connection, one.id, DeliveryEvent.INTERRUPT, owner="", next_try=0.0)
+            connection.execute(
+                update(turns)
+                .where(turns.c.owner != owner, turns.c.owner.startswith(earlier, autoescape=True))
+                .values(owner="", lease_until=0.0)
+            )
+            return left
+
+    def expire(self, before: float) -> list[Delivery]:
+        """End what has waited since before a time (Unix seconds), to whomever, and return it."""
+        outbox = tables.outbox
+        with self._database.writing() as connection:
+            old = [
+                record_of(Delivery, row)
+                for row in connection.execute(
+                    select(outbox)
+                    .where(outbox.c.state == DeliveryState.WAITING, outbox.c.created < before)
+                    .limit(_MOST)
+                    .with_for_update(skip_locked=True)
+                )
+            ]
+            for one in old:
+                self._move(connection, one.id, DeliveryEvent.EXPIRE)
+            return old
+
+    # What people look at and do
+
+    def deliveries(
+        self, states: Iterable[DeliveryState] = (), destination: str = "", study_uid: str = "", limit: int = 100
+    ) -> list[Delivery]:
+        """Return the newest deliveries, of these states, this destination and this study where they are named."""
+        outbox, wanted = tables.outbox, tuple(states)
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(outbox)
+                .where(
+                    outbox.c.state.in_(wanted) if wanted else true(),
+                    outbox.c.destination == destination if destination else true(),
+                    outbox.c.study_uid == study_uid if study_uid else true(),
+                )
+                .order_by(outbox.c.id.desc())
+                .limit(limit)
+            )
+            return [record_of(Delivery, row) for row in rows]
+
+    def delivery(self, number: int) -> Delivery | None:
+        """Return a delivery by its number."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(tables.outbox).where(tables.outbox.c.id == number)).one_or_none()
+            return None if row is None else record_of(Delivery, row)
+
+    def backlogs(self) -> dict[str, Backlog]:
+        """Return what waits, by destination."""
+        outbox = tables.outbox
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(outbox.c.destination, func.count(), func.min(outbox.c.created))
+                .where(outbox.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING)))
+                .group_by(outbox.c.destination)
+            )
+            return {name: Backlog(int(count), float(oldest)) for name, count, oldest in rows}
+
+    def counts(self) -> dict[tuple[str, DeliveryState], int]:
+        """Return how many deliveries there are, by destination and state."""
+        outbox = tables.outbox
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(outbox.c.destination, outbox.c.state, func.count()).group_by(
+                    outbox.c.destination, outbox.c.state
+                )
+            )
+            return {(name, state): int(count) for name, state, count in rows}
+
+    def retry(self, number: int) -> Delivery:
+        """Let a delivery be tried now, though it was given up or its time has not come.
+
+        Raises `InvalidTransitionError` for one that is under way, delivered, or about an answer that has given way.
+        """
+        now = self._database.clock()
+        with self._database.writing() as connection:
+            self._move(
+                connection, number, DeliveryEvent.RETRY, next_try=0.0, rejections=0, created=now, tries=0, handle=""
+            )
+            return self._get(connection, number)
+
+    def drop(self, number: int, who: str) -> Delivery:
+        """Take a delivery out, as `who` wants. Raises `InvalidTransitionError` for one that is under way or ended."""
+        with self._database.writing() as connection:
+            self._move(connection, number, DeliveryEvent.DROP, error=f"dropped by {who}")
+            one = self._get(connection, number)
+            what = {"delivery": one.key, "to": one.destination, "job": one.job}
+            append(connection, self._database.clock(), AuditEvent.DROPPED, who[:64], one.study_uid, **what)
+            return one
+
+    def _get(self, connection: Connection, number: int) -> Delivery:
+        return record_of(Delivery, connection.execute(select(tables.outbox).where(tables.outbox.c.id == number)).one())
+
+    def _move(self, connection: Connection, number: int, event: DeliveryEvent, **values: Any) -> None:
+        outbox = tables.outbox
+        state = connection.execute(select(outbox.c.state).where(outbox.c.id == number).with_for_update()).scalar_one()
+        connection.execute(
+            update(outbox)
+            .where(outbox.c.id == number)
+            .values(state=delivery_after(state, event), since=self._database.clock(), **values)
+        )
+
+    def _require_token(self, connection: Connection, delivery: Delivery) -> None:
+        outbox = tables.outbox
+        row = connection.execute(
+            select(outbox.c.owner, outbox.c.tries, outbox.c.state).where(outbox.c.id == delivery.id).with_for_update()
+        ).one_or_none()
+        if row is None or (row.owner, row.tries, row.state) != (delivery.owner, delivery.tries, DeliveryState.SENDING):
+            raise LostDeliveryError(f"delivery {delivery.id} is no longer this service's")
+
+    def _require_turn(self, destination: str) -> None:
+        """Make the row of a destination, once."""
+        turns = tables.turns
+        with self._database.reading() as connection:
+            if connection.execute(select(turns.c.owner).where(turns.c.destination == destination)).first() is not None:
+                return
+        try:
+            with self._database.writing() as connection:
+                connection.execute(insert(turns).values(values_of(Turn(destination))))
+        except IntegrityError:  # another service made it
+            return
+
+    def _take_turn(self, connection: Connection, destination: str, owner: str, until: float) -> None:
+        turns = tables.turns
+        connection.execute(
+            update(turns).where(turns.c.destination == destination).values(owner=owner, lease_until=until)
+        )
+
+
+def jobs_state() -> Any:
+    """Return the column of the job's state under a name of its own, beside that of the delivery."""
+    return tables.jobs.c.state.label("job_state")
+
+
+def delivery_key(job: Job, planned: Planned, again: bool = False) -> str:
+    """Return what tells a delivery from any other, of this ledger or another one: the same for the same answer.
+
+    An answer is told by its report; one that has none by its job. `again` tells a later delivery of the same answer.
+    """
+    answer = job.sr_uid or f"{job.id} {job.created!r}"
+    repeat = f" {job.id}" if again else ""
+    return str(uuid5(_NAMESPACE, f"{job.study_uid} {answer} {planned.destination} {','.join(planned.content)}{repeat}"))

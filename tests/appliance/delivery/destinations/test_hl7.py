@@ -1,0 +1,146 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""HL7 v2 messages: valid by the standard's structures, read by another parser, and acknowledged by a real listener."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+
+import pytest
+from hl7apy.consts import VALIDATION_LEVEL
+from hl7apy.parser import parse_message
+
+from appliance.delivery.destinations.destination import AwayError, NotTakenError, RejectedError
+from appliance.delivery.destinations.hl7 import Hl7, control_id, escape, oru
+from appliance.ledger.records import OLD
+from appliance.ledger.states import JobState
+from appliance.sections.delivery import Hl7Settings
+from deploy.local.ports import free_ports
+from tests.appliance.delivery.parcels import KEY, parcel
+from tests.appliance.delivery.receivers import Listener, acknowledge
+
+
+def settings(port: int = 2575, **more: str) -> Hl7Settings:
+    return Hl7Settings(kind="hl7", host="127.0.0.1", port=port, timeout_s=5, **more)  # type: ignore[arg-type]
+
+
+def fields(message: str, segment: str) -> list[list[str]]:
+    """Return the fields of each segment of a name; the name is the field with number 0."""
+    return [line.split("|") for line in message.split("\r") if line.startswith(f"{segment}|")]
+
+
+def test_a_message_fits_the_structure_of_the_standard_and_stands_in_its_order() -> None:
+    message = oru(parcel(), settings(receiving_application="RIS", receiving_facility="HOSP"))
+    assert parse_message(message, validation_level=VALIDATION_LEVEL.STRICT).validate()
+    names = [line[:3] for line in message.strip("\r").split("\r")]
+    assert names[:5] == ["MSH", "PID", "ORC", "OBR", "TQ1"]
+    assert set(names[5:]) == {"OBX"}
+    (msh,) = fields(message, "MSH")
+    assert (msh[2], msh[4], msh[5]) == ("HEMORRHAGE", "RIS", "HOSP")
+    assert (msh[8], msh[9], msh[11], msh[17]) == ("ORU^R01^ORU_R01", control_id(parcel()), "2.5.1", "UNICODE UTF-8")
+    assert len(msh[9]) == 20
+    assert msh[9].lower() in KEY.replace("-", "")
+
+
+def test_the_patient_and_the_order_are_those_of_the_images_and_nothing_in_them_parts_fields() -> None:
+    message = oru(parcel(), settings())
+    (pid,) = fields(message, "PID")
+    assert pid[3] == "12\\S\\3"
+    assert pid[5] == "Müller^Ann\\T\\a\\F\\x"
+    assert (pid[7], pid[8]) == ("19600102", "F")
+    (obr,) = fields(message, "OBR")
+    assert (obr[3], obr[4], obr[7]) == ("ER-12", "^CT head", "20260102101112")
+    assert escape("a\rb\\c~d") == "a b\\E\\c\\R\\d"
+
+
+def test_a_study_with_hemorrhage_has_volumes_by_type_and_the_highest_priority() -> None:
+    message = oru(parcel(), settings())
+    observed = {obx[3].partition("^")[0]: obx for obx in fields(message, "OBX")}
+    assert observed["HEMORRHAGE"][5] == "present"
+    assert observed["1386000"][5] == "52101004^Present^SCT"
+    volumes = {
+        obx[3].split("^")[3]: (obx[5], obx[6]) for obx in fields(message, "OBX") if obx[3].startswith("118565006")
+    }
+    assert volumes == {"iph": ("32.0", "mL^milliliter^UCUM"), "sah": ("1.5", "mL^milliliter^UCUM")}
+    assert observed["113014"][5] == "1.2"
+    assert fields(message, "TQ1")[0][9] == "S"
+    assert fields(message, "OBR")[0][25] == "P"  # preliminary: never final
+
+
+def test_no_hemorrhage_is_routine_and_a_part_or_an_unread_study_is_not_called_absent() -> None:
+    none = {"present": False, "probability": 0.1, "lesions": [], "coverage": {"partial": False}}
+    absent = oru(parcel(answer=none, priority=OLD), settings())
+    assert fields(absent, "TQ1")[0][9] == "R"
+    assert "272519000^Absent^SCT" in absent
+    part = oru(parcel(answer={**none, "coverage": {"partial": True}}), settings())
+    unread = oru(parcel(answer={}, state=JobState.REFUSED), settings())
+    for message, word in ((part, "undetermined"), (unread, "unread")):
+        assert "1386000" not in message
+        assert f"|HEMORRHAGE^Answer^L||{word}|" in message
+
+
+def test_an_answer_that_takes_the_place_of_another_corrects_it_and_names_it() -> None:
+    message = oru(parcel(replaces="1.2.6"), settings())
+    assert fields(message, "OBR")[0][25] == "C"
+    assert "SR Predecessor UID^SR Predecessor UID^L||1.2.6|" in message
+
+
+def test_a_study_without_identity_makes_a_valid_message_too() -> None:
+    odd = {"PatientName": "", "StudyDate": "tomorrow", "ProcedureCodeSequence": [{"CodeValue": "30799-1"}]}
+    message = oru(parcel(odd), settings())
+    assert parse_message(message, validation_level=VALIDATION_LEVEL.STRICT).validate()
+    assert fields(message, "OBR")[0][4] == "30799-1"
+
+
+def test_the_acknowledgement_decides(listener: Listener) -> None:
+    hl7 = Hl7(settings(listener.port))
+    assert hl7.deliver(parcel()) == "AA"
+    expected: list[tuple[str, type[Exception]]] = [
+        ("AE", NotTakenError),
+        ("CE", NotTakenError),
+        ("AR", RejectedError),
+        ("CR", RejectedError),
+        ("", NotTakenError),
+    ]
+    for code, error in expected:
+        listener.answer = lambda message, code=code: acknowledge(message, code, "why not")  # type: ignore[misc]
+        with pytest.raises(error, match="why not"):
+            hl7.deliver(parcel())
+    listener.answer = lambda message: acknowledge(message, about="ANOTHER")
+    with pytest.raises(NotTakenError, match="another message"):
+        hl7.deliver(parcel())
+    assert len({re.split(r"\|", one)[9] for one in listener.came}) == 1  # each try has the same control identifier
+
+
+def test_what_is_no_listener_or_does_not_answer_is_away(listener: Listener) -> None:
+    hl7 = Hl7(settings(listener.port))
+    for answer in (b"HTTP/1.1 400 Bad Request\r\n\r\n\x1c\r", b"\x0bnonsense\x1c\r", b""):
+        listener.answer = lambda _, answer=answer: answer  # type: ignore[misc]
+        with pytest.raises(AwayError):
+            hl7.deliver(parcel())
+    with pytest.raises(AwayError, match="refused"):
+        Hl7(settings(*free_ports(1))).deliver(parcel())
+
+
+def test_a_listener_that_says_nothing_is_waited_for_no_longer_than_the_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        impatient = Hl7Settings(kind="hl7", host="127.0.0.1", port=silent.getsockname()[1], timeout_s=0.2)
+        done: list[BaseException] = []
+
+        def try_it() -> None:
+            try:
+                Hl7(impatient).deliver(parcel())
+            except AwayError as error:
+                done.append(error)
+
+        thread = threading.Thread(target=try_it)
+        thread.start()
+        thread.join(60)
+        assert "does not acknowledge" in str(done[0])
+
+
+def test_a_listener_is_tested_without_a_message(listener: Listener) -> None:
+    assert "is listened on" in Hl7(settings(listener.port)).test()
+    assert listener.came == []

@@ -1,0 +1,315 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Answers delivered by rules: to a second real Orthanc as PACS, a real HL7 listener, web server and mail server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.uid import generate_uid
+
+from appliance.clocks import DAY_S
+from appliance.errors import UnavailableError
+from tests.appliance.bench import exposition
+from tests.appliance.delivery.receivers import Hook, Listener, MailServer, acknowledge
+from tests.appliance.delivery.site import ALL, Site, post_at
+from tests.appliance.running import until
+from tests.appliance.stand_in import head_series
+
+PACS = {"kind": "orthanc-modality", "modality": "PACS"}
+
+
+def to_pacs(*what: str, when: str = "true", **more: Any) -> dict[str, Any]:
+    return {"name": "to the archive", "when": when, "actions": [{"to": "pacs", "send": what or ALL}], **more}
+
+
+def tell(to: str, when: str = "true", **more: Any) -> dict[str, Any]:
+    return {"name": f"tell {to}", "when": when, "actions": [{"to": to}], **more}
+
+
+def hook_of(hook: Hook) -> dict[str, Any]:
+    return {"kind": "webhook", "url": hook.url, "timeout_s": 5}
+
+
+def listener_of(listener: Listener) -> dict[str, Any]:
+    return {"kind": "hl7", "host": "127.0.0.1", "port": listener.port, "timeout_s": 5}
+
+
+def test_an_answer_reaches_whom_the_rules_name_and_nobody_else(
+    site: Site, hook: Hook, listener: Listener, mail_server: MailServer, study: str, tmp_path: Path
+) -> None:
+    mail = {"kind": "mail", "host": "127.0.0.1", "port": mail_server.port, "security": "none"}
+    mail |= {"sender": "box@hospital.example", "recipients": ["stroke@hospital.example"]}
+    settings = site.with_rules(
+        {"pacs": PACS, "hook": hook_of(hook), "ris": listener_of(listener), "mail": mail},
+        [
+            to_pacs(when='answer == "present" && station == "CT9" && accession.startsWith("ER-")'),
+            tell("hook", 'volume_ml.iph > 0.0 && calling_aet == ""'),
+            tell("ris", 'modality == "CT"'),
+            tell("mail", 'answer == "absent"'),
+        ],
+    )
+    with post_at(settings, tmp_path) as post:
+        post.answer(*head_series(study, StationName="CT9", AccessionNumber="ER-12", PatientID="77"))
+        for name in settings.destinations:
+            post.send_all(name)
+        assert post.states() == ["delivered"] * 3
+        job = post.bench.job(study)
+        assert set(site.at_the_pacs(study)) == {"9001", "9002", "9003", "9004"}
+        (posted,) = hook.came
+        told = json.loads(posted.body)
+        assert (told["answer"], told["study_uid"], told["report_uid"]) == ("present", study, job.sr_uid)
+        assert told["accession"] == "ER-12"
+        (message,) = listener.came
+        assert study in message
+        assert mail_server.came == []
+        assert 'hemorrhage_deliveries_total{destination="pacs",outcome="delivered"} 1.0' in exposition(
+            post.bench.metrics
+        )
+        assert "objects stored" in post.deliveries()[0].receipt
+
+
+def test_the_source_is_sent_too_where_a_rule_says_so(site: Site, study: str, tmp_path: Path) -> None:
+    with post_at(site.with_rules({"pacs": PACS}, [to_pacs("sr", "source")]), tmp_path) as post:
+        post.answer(*head_series(study))
+        post.send_all("pacs")
+        numbers = site.at_the_pacs(study)
+        assert numbers.count("9001") == 1
+        assert len(numbers) == 15
+
+
+def test_a_study_that_was_not_read_is_told_with_its_reasons_and_its_report(
+    site: Site, hook: Hook, study: str, tmp_path: Path
+) -> None:
+    rules = [to_pacs(when='"too_few_slices" in refusals'), tell("hook", 'answer == "unread"')]
+    with post_at(site.with_rules({"pacs": PACS, "hook": hook_of(hook)}, rules), tmp_path) as post:
+        post.bench.send(*head_series(study, 2))
+        post.bench.desk.wait(post.bench.desk.settings.intake.incomplete_s + 1)
+        post.bench.worker.work()
+        post.dispatch.route()
+        for name in ("pacs", "hook"):
+            post.send_all(name)
+        assert site.at_the_pacs(study) == ["9005"]
+        assert json.loads(hook.came[0].body)["refusals"]
+
+
+def test_a_pacs_that_is_down_gets_all_in_order_once_it_is_back_and_delays_no_other(
+    site: Site, hook: Hook, tmp_path: Path
+) -> None:
+    studies = [str(generate_uid()) for _ in range(3)]
+    rules = [to_pacs("sr"), tell("hook")]
+    with post_at(site.with_rules({"pacs": PACS, "hook": hook_of(hook)}, rules), tmp_path) as post:
+        site.pacs.stop()
+        try:
+            for study in studies:
+                post.answer(*head_series(study))
+                assert post.dispatch.send("pacs")
+                assert post.send_all("hook") == 1
+                post.bench.desk.clock.now += 1
+            waiting = post.deliveries(studies[0])[0]
+            assert waiting.tries == 3
+            assert "Connection refused" in waiting.error
+            assert [
+                one.tries for study in studies[1:] for one in post.deliveries(study) if one.destination == "pacs"
+            ] == [0, 0]
+            assert 'hemorrhage_deliveries_waiting{destination="pacs"} 3.0' in exposition(post.bench.metrics)
+        finally:
+            site.pacs.start()
+        got = []
+        while post.dispatch.send("pacs"):
+            got.append([study for study in studies if site.at_the_pacs(study)])
+        assert got == [studies[:1], studies[:2], studies]
+        assert [json.loads(one.body)["study_uid"] for one in hook.came] == studies
+        assert 'hemorrhage_deliveries_waiting{destination="pacs"} 0.0' in exposition(post.bench.metrics)
+
+
+def test_a_service_that_dies_after_orthanc_took_the_transfer_asks_how_it_ended_and_sends_nothing_twice(
+    site: Site, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with post_at(site.with_rules({"pacs": PACS}, [to_pacs("sr")]), tmp_path) as post:
+        post.answer(*head_series(study))
+        outbox = post.bench.desk.ledger.outbox
+
+        def die(*_: object) -> None:
+            raise UnavailableError("the service was killed here")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(outbox, "confirm", die)
+            with pytest.raises(UnavailableError):
+                post.dispatch.send("pacs")
+        assert post.states() == ["sending"]
+        transfers = site.jobs_of_orthanc()
+        post.dispatch = post.another("me/2")
+        assert not post.dispatch.send("pacs")  # until it is taken up
+        post.dispatch.tidy()
+        assert post.send_all("pacs") == 1
+        assert post.states() == ["delivered"]
+        assert site.jobs_of_orthanc() == transfers
+
+
+def test_a_message_that_is_sent_again_after_a_death_is_known_by_its_key(
+    site: Site, hook: Hook, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook")]), tmp_path) as post:
+        post.answer(*head_series(study))
+        with monkeypatch.context() as patched:
+            patched.setattr(post.bench.desk.ledger.outbox, "confirm", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                post.dispatch.send("hook")
+        post.dispatch = post.another("me/2")
+        post.dispatch.tidy()
+        post.send_all("hook")
+        first, second = hook.came
+        assert first.headers["idempotency-key"] == second.headers["idempotency-key"] == post.deliveries()[0].key
+        assert json.loads(first.body) == json.loads(second.body)
+
+
+def test_two_services_on_one_ledger_deliver_once_and_in_order(site: Site, hook: Hook, tmp_path: Path) -> None:
+    studies = [str(generate_uid()) for _ in range(4)]
+    with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook")]), tmp_path) as post:
+        for study in studies:
+            post.answer(*head_series(study))
+        others = [post.another(f"service-{number}/1") for number in range(3)]
+        stopping = threading.Event()
+        threads = [
+            threading.Thread(target=body)
+            for one in others
+            for name, body in one.threads(stopping).items()
+            if name != "rules"
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            until(lambda: post.states() == ["delivered"] * 4, "delivered")
+        finally:
+            stopping.set()
+            for one in others:
+                one.wake()
+            for thread in threads:
+                thread.join()
+        assert [json.loads(one.body)["study_uid"] for one in hook.came] == studies
+
+
+def test_the_newer_answer_follows_the_older_one_to_whoever_got_it(
+    site: Site, hook: Hook, listener: Listener, study: str, tmp_path: Path
+) -> None:
+    destinations = {"pacs": PACS, "hook": hook_of(hook), "ris": listener_of(listener)}
+    rules = [to_pacs(when='earlier == ""'), tell("hook", 'earlier == ""'), tell("ris", 'earlier == ""')]
+    files = head_series(study, 20)
+    with post_at(site.with_rules(destinations, rules), tmp_path) as post:
+        post.answer(*files[:14])
+        older = post.bench.job(study)
+        for name in ("pacs", "hook"):
+            post.send_all(name)
+        post.answer(*files[14:])  # no rule holds for it
+        newer = post.bench.job(study)
+        for name in destinations:
+            post.send_all(name)
+        assert site.sr_uids_at_the_pacs(study) == {older.sr_uid, newer.sr_uid}
+        first, second = (json.loads(one.body) for one in hook.came)
+        assert (first["follows"], second["follows"]) == (False, True)
+        assert second["replaces_report_uid"] == first["report_uid"] == older.sr_uid
+        assert listener.came == []  # it had not got the older one
+        assert [one.state.value for one in post.deliveries() if one.destination == "ris"] == ["superseded"]
+
+
+def test_a_rule_that_cannot_be_evaluated_is_counted_and_logged_and_keeps_nothing_back(
+    site: Site, hook: Hook, study: str, tmp_path: Path
+) -> None:
+    rules = [tell("hook", "int(accession) > 7"), {**tell("hook"), "name": "the other"}]
+    with post_at(site.with_rules({"hook": hook_of(hook)}, rules), tmp_path) as post:
+        post.answer(*head_series(study, AccessionNumber="ER-12"))
+        post.send_all("hook")
+        assert json.loads(hook.came[0].body)["rule"] == "the other"
+        assert 'hemorrhage_rule_errors_total{rule="tell hook"} 1.0' in exposition(post.bench.metrics)
+
+
+def test_what_a_listener_cannot_take_is_tried_again_and_what_it_rejects_is_given_up(
+    site: Site, listener: Listener, tmp_path: Path
+) -> None:
+    studies = [str(generate_uid()) for _ in range(2)]
+    with post_at(site.with_rules({"ris": listener_of(listener)}, [tell("ris")]), tmp_path) as post:
+        listener.answer = lambda message: acknowledge(message, "AE", "busy")
+        post.answer(*head_series(studies[0]))
+        assert post.dispatch.send("ris")
+        (waiting,) = post.deliveries()
+        assert (waiting.state.value, waiting.rejections) == ("waiting", 1)
+        assert "AE busy" in waiting.error
+        post.bench.desk.clock.now += 1
+        listener.answer = lambda message: acknowledge(message, "AR", "unknown patient")
+        post.send_all("ris")
+        assert post.states() == ["rejected"]
+        assert len({message.split("\r")[0].split("|")[9] for message in listener.came}) == 1
+        listener.answer = acknowledge
+        post.answer(*head_series(studies[1]))
+        assert post.send_all("ris") == 1
+        assert post.states(studies[1]) == ["delivered"]
+        assert 'outcome="rejected"} 1.0' in exposition(post.bench.metrics)
+
+
+def test_what_nobody_took_for_days_is_given_up(site: Site, hook: Hook, study: str, tmp_path: Path) -> None:
+    settings = site.with_rules({"hook": hook_of(hook)}, [tell("hook")], give_up_days=2, retry_longest_s=600)
+    with post_at(settings, tmp_path) as post:
+        hook.close()
+        post.answer(*head_series(study))
+        pauses, clock = [], post.bench.desk.clock
+        for _ in range(20):
+            assert post.dispatch.send("hook")
+            (one,) = post.deliveries()
+            pauses.append(round(one.next_try - clock(), 2))
+            clock.now = one.next_try
+        assert pauses[:4] == [0.01, 0.02, 0.04, 0.08]
+        assert pauses[-1] == 600
+        clock.now += 2 * DAY_S
+        assert post.dispatch.send("hook")
+        assert post.states() == ["expired"]
+        assert 'outcome="expired"} 1.0' in exposition(post.bench.metrics)
+
+
+def test_a_study_that_left_orthanc_waits_for_nothing(site: Site, study: str, tmp_path: Path) -> None:
+    with post_at(site.with_rules({"pacs": PACS}, [to_pacs()]), tmp_path) as post:
+        post.answer(*head_series(study))
+        post.bench.desk.delete_study(post.bench.job(study).orthanc_study)
+        post.send_all("pacs")
+        assert post.states() == ["rejected"]
+        assert "no longer in Orthanc" in post.deliveries()[0].error
+
+
+def test_answers_from_before_a_rule_are_not_delivered_by_it(site: Site, hook: Hook, study: str, tmp_path: Path) -> None:
+    with post_at(site.with_rules({}, []), tmp_path) as post:
+        post.answer(*head_series(study))
+        assert post.deliveries() == []
+        post.settings = site.with_rules({"hook": hook_of(hook)}, [tell("hook")])
+        post.dispatch = post.another("me/2")
+        assert post.dispatch.route() == 0
+
+
+def test_a_service_that_stops_leaves_the_transfer_to_orthanc_and_the_next_life_asks_for_it(
+    site: Site, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = site.with_rules({"pacs": PACS}, [to_pacs("sr", "source")])
+    with post_at(settings, tmp_path) as post:
+        post.answer(*head_series(study))
+        stopping = threading.Event()
+        orthanc = post.bench.desk.orthanc
+        asked = orthanc.ask
+
+        def ask(method: str, path: str, body: Any = None) -> Any:
+            told = asked(method, path, body)
+            if path.endswith("/store"):
+                stopping.set()
+            return told | {"State": "Running"} if path.startswith("/jobs/") and stopping.is_set() else told
+
+        with monkeypatch.context() as patched:
+            patched.setattr(orthanc, "ask", ask)
+            post.dispatch.send("pacs", stopping)
+        (left,) = post.deliveries()
+        assert (left.state.value, bool(left.handle)) == ("waiting", True)
+        transfers = site.jobs_of_orthanc()
+        assert post.send_all("pacs") == 1
+        assert site.jobs_of_orthanc() == transfers
+        assert post.states() == ["delivered"]

@@ -1,0 +1,43 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Rules, read from the top."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.delivery.rules import Rules, all_planned
+from appliance.delivery.variables import Situation, values_of
+from appliance.ledger.outbox import Planned
+from appliance.sections.delivery import RuleSettings
+from tests.appliance.delivery.jobs import job
+
+VALUES = values_of(Situation(job()))
+
+
+def rule(name: str, when: str = "true", to: str = "pacs", **more: Any) -> RuleSettings:
+    return RuleSettings.model_validate({"name": name, "when": when, "actions": [{"to": to, "send": ["sr"]}], **more})
+
+
+def test_all_rules_that_hold_are_done_from_the_top() -> None:
+    verdicts = Rules([rule("a"), rule("b", "lesions == 0"), rule("c", to="vna", first=True)]).judge(VALUES)
+    assert [(one.rule, one.holds) for one in verdicts] == [("a", True), ("b", False), ("c", True)]
+    assert all_planned(verdicts) == [Planned("pacs", "a", ("sr",)), Planned("vna", "c", ("sr",), first=True)]
+    assert verdicts[1].why == "does not hold: lesions == 0"
+
+
+def test_below_a_last_rule_that_holds_nothing_is_looked_at() -> None:
+    verdicts = Rules([rule("a", "false", last=True), rule("b", last=True), rule("c")]).judge(VALUES)
+    assert [one.holds for one in verdicts] == [False, True, None]
+    assert "b is the last rule" in verdicts[2].why
+    assert [one.rule for one in all_planned(verdicts)] == ["b"]
+
+
+def test_a_rule_that_cannot_be_evaluated_keeps_no_other_back() -> None:
+    verdicts = Rules([rule("a", "1 / (lesions - 3) == 1"), rule("b")]).judge(VALUES)
+    assert (verdicts[0].holds, verdicts[0].error) == (False, "divide by zero")
+    assert [one.rule for one in all_planned(verdicts)] == ["b"]
+
+
+def test_what_two_rules_ask_for_alike_is_asked_for_once_by_the_upper_one() -> None:
+    assert [one.rule for one in all_planned(Rules([rule("a"), rule("b")]).judge(VALUES))] == ["a"]

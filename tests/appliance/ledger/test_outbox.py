@@ -1,0 +1,250 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The outbox on SQLite and PostgreSQL: once, in order, one service at a time, and the newer answer after the older."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from appliance.ledger.ledger import Ledger
+from appliance.ledger.outbox import LostDeliveryError, Planned
+from appliance.ledger.records import Arrival, Delivery, Job, KnownSeries, NewJob, Origin, ResultObject
+from appliance.ledger.states import DeliveryEvent, DeliveryState, InvalidTransitionError, JobState
+from tests.appliance.ledger.clock import Clock
+
+PACS = Planned("pacs", "a rule", ("sr", "seg"))
+ME, OTHER = "me/1", "other/1"
+ASIDE = 5
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(url: str, clock: Clock) -> Iterator[Ledger]:
+    made = Ledger(url, clock)
+    yield made
+    made.close()
+
+
+def answer(ledger: Ledger, study: str, sr_uid: str, grown: str = "") -> Job:
+    """Answer a study that nobody has seen, or that has grown, with the report `sr_uid`; return the job as it ended."""
+    series = KnownSeries(f"{study}-series{grown}", study, Origin.SOURCE, 1)
+    ledger.feed.notice([Arrival(study, f"1.2.{study}", 1.0, 1.0, True, (series,))])
+    followed = next(one for one in ledger.studies.followed() if one.id == study)
+    ledger.studies.decide(followed, NewJob(f"set{grown}", f"chosen{grown}"))
+    job = ledger.queue.claim("worker", 60)
+    assert job is not None
+    result = ResultObject(f"{sr_uid}-instance", f"{sr_uid}-series", "sr", sr_uid)
+    ledger.jobs.deliver(job, [result], {"present": True}, (), f"chosen{grown}", "1.2.3")
+    ledger.jobs.finish(job, "1.1", sr_uid, {}, None)
+    return ledger.jobs.of_study(study)[-1]
+
+
+def claim(ledger: Ledger, owner: str = ME, destination: str = "pacs") -> Delivery:
+    delivery = ledger.outbox.claim(destination, owner, 60, ASIDE)
+    assert delivery is not None
+    return delivery
+
+
+def states(ledger: Ledger) -> list[tuple[int, str]]:
+    return [(one.job, one.state.value) for one in reversed(ledger.outbox.deliveries())]
+
+
+def test_the_rules_are_applied_to_an_answer_once_and_what_they_ask_for_is_there_once(ledger: Ledger) -> None:
+    job = answer(ledger, "s", "1.9")
+    assert [one.id for one in ledger.outbox.unrouted()] == [job.id]
+    assert len(ledger.outbox.route(job, [PACS, Planned("ris", "a rule")])) == 2
+    assert ledger.outbox.unrouted() == []
+    assert ledger.outbox.route(job, [PACS]) == []
+    assert len(ledger.outbox.deliveries()) == 2
+
+
+def test_two_services_that_apply_the_rules_at_the_same_time_ask_for_it_once(url: str, ledger: Ledger) -> None:
+    job = answer(ledger, "s", "1.9")
+    others = [Ledger(url) for _ in range(4)]
+    threads = [threading.Thread(target=one.outbox.route, args=(job, [PACS])) for one in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one in others:
+        one.close()
+    assert len(ledger.outbox.deliveries()) == 1
+
+
+def test_the_same_answer_given_again_is_delivered_once(ledger: Ledger) -> None:
+    job = answer(ledger, "s", "1.9")
+    ledger.outbox.route(job, [PACS])
+    ledger.outbox.confirm(claim(ledger), "stored")
+    again = answer(ledger, "s", "1.9", "-again")
+    assert again.id != job.id
+    assert ledger.outbox.route(again, [PACS]) == []
+
+
+def test_a_destination_gets_answers_in_their_order_and_those_that_go_first_before(ledger: Ledger) -> None:
+    for number, first in enumerate((False, False, True, False)):
+        job = answer(ledger, f"s{number}", f"1.{number}")
+        ledger.outbox.route(job, [Planned("pacs", "a rule", ("sr",), first)])
+    got = []
+    while (delivery := ledger.outbox.claim("pacs", ME, 60, ASIDE)) is not None:
+        got.append(delivery.orthanc_study)
+        ledger.outbox.confirm(delivery, "stored")
+    assert got == ["s2", "s0", "s1", "s3"]
+
+
+def test_what_waits_for_its_time_keeps_its_destination_waiting_and_no_other(ledger: Ledger, clock: Clock) -> None:
+    for study in ("a", "b"):
+        ledger.outbox.route(answer(ledger, study, f"1.{study}"), [PACS, Planned("ris", "a rule")])
+    delivery = claim(ledger)
+    ledger.outbox.postpone(delivery, "away", clock() + 30)
+    assert ledger.outbox.claim("pacs", ME, 60, ASIDE) is None
+    assert claim(ledger, destination="ris").orthanc_study == "a"
+    clock.now += 31
+    assert claim(ledger).orthanc_study == "a"
+
+
+def test_one_that_is_turned_down_again_and_again_steps_aside_for_other_studies(ledger: Ledger, clock: Clock) -> None:
+    for study in ("a", "b"):
+        ledger.outbox.route(answer(ledger, study, f"1.{study}"), [PACS])
+    for _ in range(ASIDE):
+        ledger.outbox.postpone(claim(ledger), "no room for this one", clock() + 30, rejected=True)
+        if _ < ASIDE - 1:
+            assert ledger.outbox.claim("pacs", ME, 60, ASIDE) is None
+            clock.now += 31
+    assert claim(ledger).orthanc_study == "b"
+
+
+def test_one_service_at_a_time_sends_to_a_destination(url: str, ledger: Ledger, clock: Clock) -> None:
+    for study in ("a", "b"):
+        ledger.outbox.route(answer(ledger, study, f"1.{study}"), [PACS])
+    mine = claim(ledger)
+    other = Ledger(url, clock)
+    assert other.outbox.claim("pacs", OTHER, 60, ASIDE) is None
+    clock.now += 50
+    ledger.outbox.renew(mine, 60)
+    clock.now += 50
+    assert other.outbox.take_up(OTHER) == []
+    assert other.outbox.claim("pacs", OTHER, 60, ASIDE) is None
+    clock.now += 11  # the service that has it hangs
+    assert [one.id for one in other.outbox.take_up(OTHER)] == [mine.id]
+    theirs = claim(other, OTHER)
+    assert (theirs.id, theirs.key) == (mine.id, mine.key)
+    with pytest.raises(LostDeliveryError):
+        ledger.outbox.confirm(mine, "stored")
+    other.outbox.confirm(theirs, "stored")
+    other.close()
+    assert states(ledger)[0][1] == "delivered"
+
+
+def test_what_an_earlier_life_was_sending_is_taken_up_at_once_with_the_name_of_its_transfer(ledger: Ledger) -> None:
+    ledger.outbox.route(answer(ledger, "a", "1.1"), [PACS])
+    delivery = claim(ledger)
+    ledger.outbox.note_handle(delivery, "job 7")
+    assert ledger.outbox.take_up(ME, [delivery.id]) == []
+    assert [one.id for one in ledger.outbox.take_up("me/2")] == [delivery.id]
+    assert claim(ledger, "me/2").handle == "job 7"
+
+
+def test_what_this_life_could_not_record_is_taken_up(ledger: Ledger) -> None:
+    ledger.outbox.route(answer(ledger, "a", "1.1"), [PACS])
+    delivery = claim(ledger)
+    assert [one.id for one in ledger.outbox.take_up(ME, [])] == [delivery.id]
+    assert claim(ledger).tries == 2
+
+
+def test_what_waits_of_an_older_answer_gives_way_to_the_newer(ledger: Ledger) -> None:
+    older = answer(ledger, "s", "1.1")
+    ledger.outbox.route(older, [PACS])
+    newer = answer(ledger, "s", "1.2", "-grown")
+    ledger.outbox.route(newer, [PACS])
+    assert states(ledger) == [(older.id, "superseded"), (newer.id, "waiting")]
+    assert claim(ledger).job == newer.id
+
+
+def test_whoever_got_the_older_answer_gets_the_newer_though_no_rule_asks_for_it(ledger: Ledger) -> None:
+    older = answer(ledger, "s", "1.1")
+    ledger.outbox.route(older, [PACS, Planned("ris", "a rule"), Planned("mail", "a rule")])
+    ledger.outbox.confirm(claim(ledger), "stored")
+    claim(ledger, destination="ris")  # under way: it may have arrived
+    newer = answer(ledger, "s", "1.2", "-grown")
+    made = ledger.outbox.route(newer, [])
+    assert {(one.destination, one.content, one.job) for one in made} == {
+        ("pacs", ("sr", "seg"), newer.id),
+        ("ris", (), newer.id),
+    }
+    assert all(one.follows for one in made)
+    assert (older.id, "superseded") in states(ledger)  # the mail
+
+
+def test_an_answer_that_gave_way_before_its_rules_were_applied_is_delivered_to_nobody(ledger: Ledger) -> None:
+    older = answer(ledger, "s", "1.1")
+    newer = answer(ledger, "s", "1.2", "-grown")
+    assert ledger.jobs.of_study("s")[0].state is JobState.SUPERSEDED
+    assert ledger.outbox.route(older, [PACS]) == []
+    assert len(ledger.outbox.route(newer, [PACS])) == 1
+
+
+def test_a_study_that_is_as_it_was_again_is_delivered_again_after_the_answer_between(ledger: Ledger) -> None:
+    for sr_uid, grown in (("1.1", ""), ("1.2", "-grown"), ("1.1", "-back")):
+        ledger.outbox.route(answer(ledger, "s", sr_uid, grown), [PACS])
+        ledger.outbox.confirm(claim(ledger), "stored")
+    keys = [one.key for one in ledger.outbox.deliveries()]
+    assert len(keys) == len(set(keys)) == 3
+
+
+def test_a_delivery_is_given_up_retried_and_dropped(ledger: Ledger, clock: Clock) -> None:
+    ledger.outbox.route(answer(ledger, "a", "1.1"), [PACS])
+    delivery = claim(ledger)
+    with pytest.raises(InvalidTransitionError):
+        ledger.outbox.drop(delivery.id, "me")
+    ledger.outbox.end(delivery, DeliveryEvent.REJECT, "no such patient")
+    assert ledger.outbox.backlogs() == {}
+    ledger.outbox.retry(delivery.id)
+    assert claim(ledger).id == delivery.id
+    ledger.outbox.postpone(claim_again(ledger), "away", clock())
+    clock.now += 100
+    assert [one.id for one in ledger.outbox.expire(clock() - 50)] == [delivery.id]
+    ledger.outbox.retry(delivery.id)
+    assert ledger.outbox.expire(clock() - 50) == []
+    dropped = ledger.outbox.drop(delivery.id, "me@here")
+    assert (dropped.state, dropped.error) == (DeliveryState.DROPPED, "dropped by me@here")
+    assert [*ledger.audit.entries()][-1].event.value == "dropped"
+    assert ledger.outbox.claim("pacs", ME, 60, ASIDE) is None
+
+
+def claim_again(ledger: Ledger) -> Delivery:
+    """Return what is under way, as its service knows it."""
+    (under_way,) = ledger.outbox.deliveries((DeliveryState.SENDING,))
+    return under_way
+
+
+def test_what_was_confirmed_stands_in_the_audit_trail_with_its_destination_and_rule(ledger: Ledger) -> None:
+    ledger.outbox.route(answer(ledger, "a", "1.1"), [PACS])
+    delivery = claim(ledger)
+    ledger.outbox.confirm(delivery, "stored")
+    entry = [*ledger.audit.entries()][-1]
+    assert (entry.event.value, entry.details["to"], entry.details["rule"]) == ("sent", "pacs", "a rule")
+    assert entry.details["content"] == ["sr", "seg"]
+
+
+def test_a_study_stays_in_the_archive_until_it_is_delivered_and_leaves_the_ledger_with_its_deliveries(
+    ledger: Ledger, clock: Clock
+) -> None:
+    job = answer(ledger, "a", "1.1")
+    assert ledger.keeping.removable() == []  # no rule has been applied to it
+    ledger.outbox.route(job, [PACS])
+    assert ledger.keeping.removable() == []
+    ledger.outbox.confirm(claim(ledger), "stored")
+    (study,) = ledger.keeping.removable()
+    assert ledger.keeping.may_go(study, "age")
+    ledger.studies.delete("a")
+    clock.now += 100
+    ledger.keeping.prune(clock() - 50)
+    assert ledger.outbox.deliveries() == []
+    assert ledger.keeping.rows()["outbox"] == 0
