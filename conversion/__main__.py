@@ -77,9 +77,15 @@ def main(arguments: list[str] | None = None) -> int:
     engine.add_argument("--workspace-mib", type=int, default=0, help="memory for one layer; 0: TensorRT decides")
     engine.add_argument("--anew", action="store_true", help="build even where the right engine stands")
     engine.add_argument("--json", action="store_true", help="print the engine's facts as JSON")
+    window = commands.add_parser("window", help="the detector for one slice a call, to be timed beside the shipped one")
+    window.add_argument("--variant", default="edge", choices=("edge", "full"))
+    window.add_argument("--weights", type=Path, help="default: training/weights/VARIANT.weights.h5")
+    window.add_argument("--out", type=Path, default=ROOT / "var" / "peers" / "window.onnx")
     given = parser.parse_args(arguments)
     if given.command == "export":
         return _export(given)
+    if given.command == "window":
+        return _window(given)
     if given.command == "engine":
         return _engine(given)
     if given.command == "precision":
@@ -114,6 +120,19 @@ def _precision(given: argparse.Namespace) -> int:
         return 2
     print((given.out / (GATE if given.json else TABLE)).read_text(), end="")
     return 0 if all(one["passed"] for one in report["engines"].values()) else 1
+
+
+def _window(given: argparse.Namespace) -> int:
+    """Write the detector for one slice a call."""
+    from conversion.export import load_detector
+    from conversion.window import window_model
+
+    weights = given.weights or ROOT / "training" / "weights" / f"{given.variant}.weights.h5"
+    model = window_model(load_detector(given.variant, weights))
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_bytes(model.SerializeToString())
+    print(given.out)
+    return 0
 
 
 def _export(given: argparse.Namespace) -> int:

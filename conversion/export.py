@@ -35,9 +35,14 @@ def load_detector(variant: str, weights: Path) -> Detector:
     return detector
 
 
-def onnx_model(detector: Detector, metadata: Mapping[str, str]) -> onnx.ModelProto:
-    """Return the detector as an ONNX model with the contract's input and outputs, in the contract's order."""
-    hu = tf.TensorSpec(contract.INPUT_SHAPE, tf.float32, name=contract.INPUT)
+def onnx_model(
+    detector: Detector, metadata: Mapping[str, str], input_slices: int = contract.CHUNK_INPUT_SLICES
+) -> onnx.ModelProto:
+    """Return the detector as an ONNX model with the contract's input and outputs, in the contract's order.
+
+    What is served reads the contract's chunks; another number of input slices is for benchmarks.
+    """
+    hu = tf.TensorSpec((input_slices, *contract.INPUT_SHAPE[1:]), tf.float32, name=contract.INPUT)
     model, _ = tf2onnx.convert.from_function(
         tf.function(detector.call, autograph=False), input_signature=[hu], opset=OPSET
     )

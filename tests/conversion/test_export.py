@@ -21,6 +21,7 @@ from conversion.export import load_detector, model_metadata, onnx_model
 from conversion.parity import difference, random_chunk
 from conversion.repository import lay_out
 from conversion.simplify import simplify
+from conversion.window import window_model
 from tests.training.network.random_detector import random_detector
 from training.network.detector import Detector
 from training.train import detector_run
@@ -112,3 +113,22 @@ def test_the_repository_has_every_file_triton_and_the_site_need(model: onnx.Mode
     configs = {"config.pbtxt", *(f"configs/{profile}.pbtxt" for profile in ("cpu", "gpu", "gpu-datacentre"))}
     assert names == configs | {"2/model.py", "2/model.onnx"}
     np.testing.assert_equal((folder / "2" / "model.onnx").read_bytes(), (tmp_path / "good.onnx").read_bytes())
+
+
+def test_the_detector_for_one_slice_a_call_answers_for_a_slice_as_the_chunk_does(
+    detector: Detector, model: onnx.ModelProto
+) -> None:
+    chunk = random_chunk(3)
+    whole = onnxruntime.InferenceSession(model.SerializeToString())
+    window = onnxruntime.InferenceSession(window_model(detector).SerializeToString())
+    middle = contract.CHUNK_SLICES // 2
+    one = window.run(None, {contract.INPUT: chunk[middle : middle + contract.SLAB_SLICES]})
+    names = [output.name for output in contract.OUTPUTS]
+    found = dict(zip(names, one, strict=True))
+    there = dict(zip(names, whole.run(None, {contract.INPUT: chunk}), strict=True))
+    count, total = int(found["detection_count"][0]), int(there["detection_count"][0])
+    assert (found["detection_slice"][:count] == 0).all()
+    boxes = there["detection_box"][:total][there["detection_slice"][:total] == middle]
+    assert len(boxes) > 0
+    for box in boxes:  # the chunk's list may hold fewer of a slice, as all of its slices share it
+        assert np.abs(found["detection_box"][:count] - box).max(axis=1).min() < 0.1
