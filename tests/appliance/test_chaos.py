@@ -9,6 +9,7 @@ Orthanc, the ledger and the service's process are real, the network alone is the
 from __future__ import annotations
 
 import contextlib
+import io
 import signal
 import subprocess
 import sys
@@ -17,8 +18,12 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 from pydicom.uid import generate_uid
 
+from appliance.delivery.store import store
+from appliance.errors import UnavailableError
+from appliance.orthanc import Orthanc
 from appliance.settings import Settings
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
@@ -179,6 +184,25 @@ def test_an_orthanc_whose_disk_is_full_is_not_ready_and_takes_the_answer_when_th
             assert "did not take the last result" in running.get("/health/ready")["reasons"]["orthanc"]
             filler.unlink()
             assert_answered_once_by_the_living(running, study)
+
+
+def test_a_result_that_a_full_disk_did_not_take_is_not_taken_for_stored(tmp_path: Path, small_disk: Path) -> None:
+    """Orthanc 1.10 confirms an object that fits into its buffer and keeps nothing of it."""
+    settings = with_free_ports(Settings(), tmp_path / "ports")
+    index_elsewhere = {"IndexDirectory": str(tmp_path / "index")}
+    report = dcmread(io.BytesIO(head_series(str(generate_uid()), 1)[0]))
+    with OrthancProcess(settings, small_disk / "orthanc", doorbell=False, overrides=index_elsewhere):
+        orthanc = Orthanc(settings.orthanc)
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        with pytest.raises(UnavailableError):
+            store(orthanc, report)
+        filler.unlink()
+        held = orthanc.file(store(orthanc, report))
+        assert dcmread(io.BytesIO(held)).PixelData == report.PixelData
+        orthanc.close()
 
 
 TURNS_DOWN = """

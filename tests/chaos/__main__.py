@@ -25,6 +25,7 @@ def main(
     studies: Annotated[int, typer.Option(min=1, max=1000, help="How many studies are sent")] = 40,
     seed: Annotated[int, typer.Option(help="Which studies, senders and faults")] = 1,
     postgres: Annotated[bool, typer.Option(help="Keep the ledger in a PostgreSQL of its own, not in SQLite")] = False,
+    faults: Annotated[int | None, typer.Option(min=0, help="Faults to make; unless given, one a 5 studies")] = None,
     minutes: Annotated[float, typer.Option(help="Send no further study after so long; 0: send all")] = 0,
     only: Annotated[str, typer.Option(help=f"Faults that are made, by comma; all of {', '.join(FAULTS)}")] = "",
     report: Annotated[Path | None, typer.Option("--json", help="File for what was seen, as JSON")] = None,
@@ -42,7 +43,7 @@ def main(
     chosen = tuple(name.strip() for name in only.split(",") if name.strip())
     if unknown := set(chosen) - set(FAULTS):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: not one of {', '.join(FAULTS)}")
-    seen = run(studies, seed, only=chosen, on_postgres=postgres, minutes=minutes, note=note)
+    seen = run(studies, seed, only=chosen, faults=faults, on_postgres=postgres, minutes=minutes, note=note)
     note(seen)
     _print(seen)
     if not is_well(seen):
@@ -59,7 +60,7 @@ def _print(seen: dict[str, Any]) -> None:
     out = Console(highlight=False)
     table = Table("what", "seen")
     for name, value in seen.items():
-        if name == "wrong_studies":
+        if name in ("wrong_studies", "burdens"):
             continue
         words = ", ".join(f"{key} {number}" for key, number in value.items()) if isinstance(value, dict) else str(value)
         table.add_row(name.replace("_", " "), words)

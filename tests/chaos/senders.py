@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-import struct
+import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Final
+
+from pydicom import dcmread, dcmwrite
 
 from appliance.errors import UnavailableError
 from appliance.settings import Settings
@@ -20,19 +22,29 @@ from tests.appliance.stand_in import head_series
 ROOT: Final = "1.2.826.0.1.3680043.8.498."
 _SENT_FOR_S: Final = 60.0
 _AGAIN_AFTER_S: Final = 0.5
-_PADDING: Final = struct.pack("<HH2sHI", 0xFFFC, 0xFFFC, b"OB", 0, 2**14) + bytes(2**14)
-"""Data Set Trailing Padding. A slice of a scanner has some hundred kB. What fits into its buffer of 8 KiB Orthanc 1.10
-takes for written before it is: with a full disk it confirms such a file and keeps nothing of it."""
+_BULK: Final = 2**15
+"""Bytes by which an image is longer than its few pixels. A slice of a scanner has some hundred kB; an image as small as
+the tests' fits into the buffer that Orthanc writes by, and is confirmed on a full disk though nothing of it is kept
+(`full_disk`)."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A study that Orthanc has confirmed: its UID, its images, who sent it, and whether it can be read."""
+    """A study that Orthanc has confirmed: its UID, its images, who sent it, and whether it can be read.
+
+    `kept` is how many of its images Orthanc gave back whole when it had confirmed the last one; None: not asked.
+    """
 
     uid: str
     images: int
     sender: str
     readable: bool
+    kept: int | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether Orthanc kept all that it confirmed."""
+        return self.kept is None or self.kept == self.images
 
 
 def _at_once(files: Sequence[Path], _: Random) -> list[Sequence[Path]]:
@@ -61,6 +73,17 @@ WAYS: Final[dict[str, Callable[[Sequence[Path], Random], list[Sequence[Path]]]]]
 }
 
 
+def with_bulk(data: bytes, size: int) -> bytes:
+    """Return a DICOM file with so many bytes more, in a private element behind its pixels: Orthanc drops padding."""
+    if not size:
+        return data
+    dataset = dcmread(io.BytesIO(data))
+    dataset.private_block(0x7FE1, "BULK", create=True).add_new(0x01, "OB", bytes(size))
+    written = io.BytesIO()
+    dcmwrite(written, dataset)
+    return written.getvalue()
+
+
 def write_study(folder: Path, random: Random, number: int) -> tuple[str, bool, list[Path]]:
     """Write a study; return its UID, whether it can be read, and its files. One in eight is a bone kernel."""
     study, series = (f"{ROOT}{random.getrandbits(96)}" for _ in range(2))
@@ -72,7 +95,7 @@ def write_study(folder: Path, random: Random, number: int) -> tuple[str, bool, l
         head_series(study, random.randrange(14, 22), series=series, PatientID=f"CHAOS{number}", **attributes)
     ):
         file = folder / f"{index:03}.dcm"
-        file.write_bytes(data + _PADDING)
+        file.write_bytes(with_bulk(data, _BULK))
         files.append(file)
     return study, readable, files
 
