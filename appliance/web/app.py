@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -114,12 +114,14 @@ class WebApp:
     async def ring(self, request: Request) -> Response:
         """Put a message of the plugin in the box."""
         body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > _LARGEST_RING:
-                return _error(413, f"a ring has at most {_LARGEST_RING} bytes")
         try:
+            async for part in request.stream():
+                body += part
+                if len(body) > _LARGEST_RING:
+                    return _error(413, f"a ring has at most {_LARGEST_RING} bytes")
             ring = Ring.of(json.loads(body))
+        except ClientDisconnect:  # an Orthanc that was killed in the middle of it: no fault of the service
+            return _error(400, "half a ring")
         except (ValueError, RecursionError):
             return _error(400, 'not a ring: {"instances": {id: time}, "series": {}, "studies": {}, "orthanc": null}')
         self._bell.ring(ring)
