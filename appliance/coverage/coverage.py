@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.coverage.copied import describe_copied
 from appliance.coverage.ends import ends_of_volume, plane_of, shows_something
 from appliance.coverage.neighbours import count_slices, neighbours
 from appliance.coverage.spaces import describe_spaces
@@ -79,19 +80,13 @@ def coverage(
         extent_mm,
         (
             *ends.missing(extent_mm),
-            *_spaces(stack),
+            *filter(None, (describe_spaces(stack), describe_copied(volume, shown))),
             *(one.sentence for one in beyond),
             *describe_unplaced(stack, study),
             *_unread(unread),
         ),
         volume.slices - slices,
     )
-
-
-def _spaces(stack: Stack) -> Iterator[str]:
-    spaces = describe_spaces(stack)
-    if spaces:
-        yield spaces
 
 
 def _unread(images: int) -> Iterator[str]:

@@ -42,7 +42,8 @@ def made_head(
         hu[(x / axes[0]) ** 2 + (y / axes[1]) ** 2 + (z / axes[2]) ** 2 < 1] = value
     if opened:
         hu[(hu > 100) & (np.abs(y) < -x)] = 30.0
-    noise = np.random.default_rng(1).normal(0, 4, hu.shape)
+    # Each position has its own noise, as no two slices of a scan are alike.
+    noise = np.stack([np.random.default_rng(round(8000 + 8 * at)).normal(0, 4, hu.shape[1:]) for at in positions_mm])
     return np.asarray(np.where(hu > -900, hu + noise, hu), np.int16)
 
 

@@ -83,6 +83,17 @@ def reformat(**other: Any) -> list[Dataset]:
     return images(whole(5), SliceThickness=0.625, ImageType=["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"], **other)
 
 
+@pytest.mark.parametrize(
+    ("of", "to"), [((12,), (13,)), ((12,) * 4, (13, 14, 15, 16)), ((18, 19, 20), (8, 9, 10))], ids=repr
+)
+def test_a_picture_that_stands_at_two_positions_leaves_a_part_unread(of: tuple[int, ...], to: tuple[int, ...]) -> None:
+    made = images(whole())
+    for source, target in zip(of, to, strict=True):
+        made[target].PixelData = made[source].PixelData
+    (said,) = answer_of(made).covered.missing
+    assert said.startswith(f"{len(to)} slice{'s show' if len(to) > 1 else ' shows'} exactly what another one shows")
+
+
 @pytest.mark.parametrize("lost", [range(1, 31, 2), range(17, 31, 2)], ids=["throughout", "in the upper half"])
 def test_every_other_slice_is_missed_by_the_numbers_where_no_thickness_is_said(lost: range) -> None:
     made = images(whole(), SliceThickness=None)
