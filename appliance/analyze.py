@@ -267,7 +267,7 @@ def write_answer(out: Path, answer: Answer | None, document: dict[str, Any], say
     results = answer.results if isinstance(answer, ReadAnswer) else None
     files = {RESULT: (json.dumps(document, indent=2) + "\n").encode()}
     try:
-        for name, dataset in results.named_datasets() if results else ():
+        for name, dataset in results.make_datasets() if results else ():
             files[f"{name}.dcm"] = _encode(dataset)
         files |= {f"{name}.png": picture for name, picture in (results.key_image_pngs() if results else ())}
     except DrawingError as error:  # SEG and SR are there by now

@@ -63,11 +63,11 @@ def status_lines(study: dict[str, Any]) -> list[str]:
         *(lesion_headline(lesion) for lesion in study.get("lesions") or ()),
         *(f"flaw {flaw['code']}" for flaw in study.get("flaws") or ()),
     )
-    reasons = _why_not(study).splitlines() if present is None else covered["missing"] if covered else ()
+    reasons = _explain_no_answer(study).splitlines() if present is None else covered["missing"] if covered else ()
     return [study["study_uid"], "  " + ", ".join(filter(None, facts)), *(f"    {reason}" for reason in reasons)]
 
 
-def _why_not(study: dict[str, Any]) -> str:
+def _explain_no_answer(study: dict[str, Any]) -> str:
     """Return why a study has no answer (yet): refusals with code and sentence, what it waits for, what went wrong."""
     refusals = [f"{refusal['code']}: {refusal['reason']}" for refusal in study.get("refusals") or ()]
     return "\n".join(filter(None, (study.get("waiting_for"), study.get("error"), *refusals)))

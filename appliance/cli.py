@@ -30,7 +30,7 @@ from appliance.console import (
     SettingsOption,
     faults_end_the_command,
     folding_table,
-    loaded_settings,
+    load_settings_or_exit,
     out,
     print_error,
     say,
@@ -84,7 +84,7 @@ def serve(settings: SettingsOption = None) -> None:
     """Run the service: follow Orthanc, read what arrives, store the answers, show status and metrics."""
     from appliance.serve import serve as run_service
 
-    loaded = loaded_settings(settings)
+    loaded = load_settings_or_exit(settings)
     with faults_end_the_command():
         run_service(loaded)
 
@@ -101,7 +101,7 @@ def analyze(
     from appliance import analyze as folder_analysis
     from appliance.answer_folder import AnswerFolder
 
-    loaded = folder_analysis.with_secret(loaded_settings(settings))
+    loaded = folder_analysis.with_secret(load_settings_or_exit(settings))
     try:
         contents = folder_analysis.folder_contents(folder)
         chosen = contents.study(study)
@@ -134,7 +134,7 @@ def status(
     limit: Annotated[int, typer.Option(help="How many of the newest studies are listed")] = 20,
 ) -> None:
     """List studies with their state, answer and turnaround, as the running service reports them."""
-    loaded = loaded_settings(settings)
+    loaded = load_settings_or_exit(settings)
     address = f"http://{loaded.service.host}:{loaded.service.port}"
     try:
         with bounded_client(address, timeout_s=PATIENCE_S) as client:
@@ -162,7 +162,7 @@ def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None
     """Check settings, Orthanc, plugin, Triton, models and disk, and say what to do about each fault."""
     from appliance.doctor.diagnose import diagnose
 
-    checks = diagnose(loaded_settings(settings))
+    checks = diagnose(load_settings_or_exit(settings))
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:
@@ -187,7 +187,7 @@ def backup(
     from appliance.backup import back_up
 
     with faults_end_the_command():
-        contents = back_up(loaded_settings(settings), settings_file(settings), file)
+        contents = back_up(load_settings_or_exit(settings), settings_file(settings), file)
     for name in contents.files:
         say(f"  {name}")
     if not contents.has_ledger:
@@ -210,7 +210,7 @@ def restore(
 
     with faults_end_the_command():
         contents = put_back(
-            file, loaded_settings(settings), settings_file(settings), with_settings=with_settings, replace=replace
+            file, load_settings_or_exit(settings), settings_file(settings), with_settings=with_settings, replace=replace
         )
     say(f"restored what version {contents.version} had at {contents.made}; start the service now")
 
@@ -218,7 +218,7 @@ def restore(
 @app.command("settings")
 def show_settings(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Show every setting: its value in force and its meaning."""
-    loaded = loaded_settings(settings)
+    loaded = load_settings_or_exit(settings)
     values = loaded.model_dump(mode="json")
     table = folding_table("setting", "value", "meaning")
     for section, outer in type(loaded).model_fields.items():

@@ -92,14 +92,14 @@ class OrthancClock:
         """Whether the two clocks are near enough that nobody needs to be told."""
         return abs(self.ahead_s or 0.0) < _AGREE_S
 
-    def ours(self, told: float) -> float:
+    def to_our_time(self, told: float) -> float:
         """Return our time for one that Orthanc told, as well as it is known."""
         return told - (self.ahead_s or 0.0)
 
-    def earliest(self, told: float) -> float:
+    def earliest_time(self, told: float) -> float:
         """Return the earliest time of ours at which Orthanc's clock can have said so."""
         return told - self._bounds[1] if self._bounds is not None else float("-inf")
 
-    def latest(self, told: float) -> float:
+    def latest_time(self, told: float) -> float:
         """Return the latest time of ours at which Orthanc's clock can have said so."""
         return told + 1 - self._bounds[0] if self._bounds is not None else float("inf")

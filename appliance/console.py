@@ -58,7 +58,7 @@ def sentence_of(error: ApplianceError | OSError) -> str:
     return f"{where}{error.strerror or type(error).__name__}; check the rights of this user and the room on the disk"
 
 
-def loaded_settings(path: Path | None) -> Settings:
+def load_settings_or_exit(path: Path | None) -> Settings:
     """Return the settings; a wrong one is named, and the command ends with `USAGE`."""
     try:
         return load_settings(path)

@@ -99,7 +99,7 @@ class Leases:
             self._held.clear()
             self._ledger.queue.take_up(self.owner, ())
 
-    def stalled(self) -> list[str]:
+    def list_stalled(self) -> list[str]:
         """Return the workers (by their threads' names) that made no step for too long."""
         with self._lock:
             return [hold.worker for hold in self._held.values() if self._is_stalled(hold)]

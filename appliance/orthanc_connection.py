@@ -66,11 +66,11 @@ class OrthancConnection:
                 break
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
                 if last:
-                    raise self._unavailable(type(error).__name__) from error
+                    raise self._unavailable_error(type(error).__name__) from error
             except TooLongError as error:
-                raise self._too_long(str(error)) from error
+                raise self._too_long_error(str(error)) from error
             except httpx.HTTPError as error:
-                raise self._unavailable(type(error).__name__) from error
+                raise self._unavailable_error(type(error).__name__) from error
         self._judge(response.status_code, response.request.url.path)
         try:
             return response.json()
@@ -102,13 +102,13 @@ class OrthancConnection:
             except (http.client.HTTPException, OSError) as error:
                 self._forget_connection()
                 if fresh or isinstance(error, TimeoutError):
-                    raise self._unavailable(type(error).__name__) from error
+                    raise self._unavailable_error(type(error).__name__) from error
             else:
                 if not response.isclosed():  # the rest of a large file that is not wanted
                     self._forget_connection()
                 self._judge(response.status, path)
                 if limit is None and len(content) > self._largest:
-                    raise self._too_long(f"the answer to {path} is longer than {self._largest} bytes")
+                    raise self._too_long_error(f"the answer to {path} is longer than {self._largest} bytes")
                 return content
         raise AssertionError("both tries returned or raised")
 
@@ -146,8 +146,8 @@ class OrthancConnection:
             )
         raise OrthancError(f"Orthanc at {self.url} answered HTTP {status} to {path}", status)
 
-    def _too_long(self, what: str) -> AnswerTooLongError:
+    def _too_long_error(self, what: str) -> AnswerTooLongError:
         return AnswerTooLongError(f"{what}: more than orthanc.largest_answer_mib = {self._largest >> 20} is not taken")
 
-    def _unavailable(self, what: str) -> UnavailableError:
+    def _unavailable_error(self, what: str) -> UnavailableError:
         return UnavailableError(f"Orthanc at {self.url} does not answer ({what}); is it running, and on this address?")

@@ -126,7 +126,7 @@ class Process:
                 )
             time.sleep(0.05)
 
-    def ended(self) -> int | None:
+    def exit_status(self) -> int | None:
         """Return its exit status, below 0 the signal that ended it; None while it runs or was not started."""
         return None if self._process is None else self._process.poll()
 
@@ -205,9 +205,9 @@ class Server(Started):
         """Its process id while it runs."""
         return self._process.pid
 
-    def ended(self) -> int | None:
+    def exit_status(self) -> int | None:
         """Return its exit status, below 0 the signal that ended it; None while it runs or was not started."""
-        return self._process.ended()
+        return self._process.exit_status()
 
     def stop(self) -> None:
         """Stop it in order; its data stays."""

@@ -41,7 +41,7 @@ class ReadingRoom:
         self._detector: TritonDetector | None = None
         self._classifier = SeriesClassifier(settings.triton)
 
-    def _ready_detector(self) -> TritonDetector:
+    def _make_detector(self) -> TritonDetector:
         with self._lock:
             if self._detector is None:
                 self._detector = TritonDetector(self._settings.triton, targets=self._targets)
@@ -49,11 +49,11 @@ class ReadingRoom:
 
     def follow(self, ledger: Ledger) -> None:
         """Let the version of the detector answer that was promoted, as it stands in the ledger."""
-        self._targets = lambda: targets(ledger.models.promoted())
+        self._targets = lambda: targets(ledger.models.list_promoted())
 
     def pipeline(self) -> Pipeline:
         """Return the pipeline; raises `UnavailableError` or `ModelContractError` as long as there is no detector."""
-        return Pipeline(self._settings, self._ready_detector(), self._classifier)
+        return Pipeline(self._settings, self._make_detector(), self._classifier)
 
     @property
     def classifier(self) -> SeriesClassifier:
@@ -66,7 +66,7 @@ class ReadingRoom:
 
     def probe(self) -> None:
         """Return when the model answers rightly; raise why it does not."""
-        readiness = self._ready_detector().ready()
+        readiness = self._make_detector().check_readiness()
         if not readiness:
             raise UnavailableError(readiness.reason)
 

@@ -46,7 +46,7 @@ def restore(
     when the service runs. Then nothing has been changed.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    with _held(settings), unpacked(backup, settings.state_dir) as (contents, folder):
+    with _hold(settings), unpacked(backup, settings.state_dir) as (contents, folder):
         ledger = ledger_file(settings)
         if contents.has_ledger:
             _require_restorable(folder / LEDGER, ledger, replace=replace)
@@ -72,7 +72,7 @@ def restore(
 
 
 @contextmanager
-def _held(settings: Settings) -> Iterator[None]:
+def _hold(settings: Settings) -> Iterator[None]:
     """Hold the state folder, so that no service starts meanwhile, and leave no file in it that its owner cannot use."""
     folder = StateFolder(settings.state_dir)
     try:
@@ -90,7 +90,7 @@ def _require_restorable(copy: Path, ledger: Path | None, *, replace: bool) -> No
         awaits_migration(f"sqlite:///{copy}")
     except ApplianceError as error:
         raise BackupError(f"the ledger in the backup cannot be used here: {error}") from error
-    known = _known_studies(ledger)
+    known = _describe_known_studies(ledger)
     if known and not replace:
         raise BackupError(
             f"the ledger of this machine {known}, which the backup may not know: --replace lets it give way, and keeps "
@@ -98,7 +98,7 @@ def _require_restorable(copy: Path, ledger: Path | None, *, replace: bool) -> No
         )
 
 
-def _known_studies(ledger: Path) -> str:
+def _describe_known_studies(ledger: Path) -> str:
     """Say what the ledger that is there may know of studies, empty when that is nothing for certain.
 
     It is opened for reading alone: SQLite would empty the log of a damaged one.

@@ -126,7 +126,7 @@ class Service:
                 "triton": self._probe_triton,
                 "results": self._probe_warmth,
             },
-            self._recovered,
+            self._resume_after,
         )
         self._stopping = threading.Event()
         self._ahead = ReadingAhead(self._room.pipeline, snapshots.file, self._metrics, settings.intake.ahead_mib)
@@ -191,7 +191,7 @@ class Service:
             _thread("ahead", lambda: self._ahead.run(self._stopping)),
             _thread("shadow", lambda: shadow.run(self._stopping)),
             *(_thread(name, body) for name, body in self._dispatch.threads(self._stopping).items()),
-            *(_thread(f"worker-{number}", self._working(worker)) for number, worker in enumerate(self._workers)),
+            *(_thread(f"worker-{number}", self._work_with(worker)) for number, worker in enumerate(self._workers)),
         ]
         self._web_threads = [_thread(f"web-{number}", one.run) for number, one in enumerate(self._listeners)]
 
@@ -233,13 +233,13 @@ class Service:
         self._opened.close()
         self._log.info("stopped")
 
-    def dead(self) -> list[str]:
+    def list_dead(self) -> list[str]:
         """Return the names of threads that ended, or are stuck, though nobody stopped them: a fault of the service."""
         if self._stopping.is_set():
             return []
         threads = (*self._web_threads, *self._threads)
         ended = [thread.name for thread in threads if thread.ident is not None and not thread.is_alive()]
-        return ended + ["intake"] * self._intake.is_stuck() + self._leases.stalled()
+        return ended + ["intake"] * self._intake.is_stuck() + self._leases.list_stalled()
 
     def fault(self) -> str:
         """Return why the service is not live, asked as others ask it, over HTTP; empty when it is."""
@@ -271,7 +271,7 @@ class Service:
         """
         self._request_rate.take()
         held = self._orthanc.series(series)
-        known = self._ledger.series.known([series]).get(series)
+        known = self._ledger.series.find_known([series]).get(series)
         own = self._snapshots.is_own(held) if known is None else known.origin is Origin.OWN
         if own:
             raise OwnResultError
@@ -285,7 +285,7 @@ class Service:
         self._handover.wake()
         return job
 
-    def _working(self, worker: Worker) -> Callable[[], None]:
+    def _work_with(self, worker: Worker) -> Callable[[], None]:
         def work() -> None:
             self._warm_up()
             worker.run(self._stopping)
@@ -323,7 +323,7 @@ class Service:
         if not self._warm.is_set():
             raise UnavailableError(self._warm_fault or "the writing of results is being warmed up")
 
-    def _recovered(self, neighbour: str) -> None:
+    def _resume_after(self, neighbour: str) -> None:
         if neighbour == "ledger":
             self._upkeep.take_up()
         if neighbour in ("ledger", "orthanc", "triton"):

@@ -61,7 +61,7 @@ class StateFolder:
                 "state_dir of its own"
             ) from error
         try:
-            self.identity = self._kept_identity() or self._new_identity()
+            self.identity = self._read_identity() or self._new_identity()
         except OSError as error:
             self.close()
             raise ApplianceError(
@@ -79,7 +79,7 @@ class StateFolder:
             os.close(self._lock)
             self._lock = None
 
-    def _kept_identity(self) -> str | None:
+    def _read_identity(self) -> str | None:
         """Return the identity that is kept, None when there is none or the folder is a copy."""
         try:
             with (self._folder / _IDENTITY).open() as file:

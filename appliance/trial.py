@@ -118,7 +118,7 @@ class Waits:
         self._tell = tell
         self._waited_s = 0.0
 
-    def around(self, fetch: Callable[[str], bytes]) -> Callable[[str], bytes]:
+    def wrap(self, fetch: Callable[[str], bytes]) -> Callable[[str], bytes]:
         """Return `fetch`, which tells of itself from now on."""
 
         def fetch_and_tell(name: str) -> bytes:

@@ -43,9 +43,9 @@ def main(room_of: Callable[[Settings], ReadingRoom] = ReadingRoom) -> int:
     waits = Waits(lambda line: os.write(sys.stdout.fileno(), line))
     try:
         with closing(Orthanc(settings.orthanc)) as orthanc, closing(room):
-            fetch_header = waits.around(lambda name: orthanc.file(name, limit=LARGEST_HEADER))
+            fetch_header = waits.wrap(lambda name: orthanc.file(name, limit=LARGEST_HEADER))
             instances = without_stacks(_instances(fetch_header, request["instances"]), request["left_out"])
-            room.pipeline().answer(Study(request["study"], instances, waits.around(orthanc.file)))
+            room.pipeline().answer(Study(request["study"], instances, waits.wrap(orthanc.file)))
     except (UnavailableError, ModelContractError) as error:
         print(describe(error), file=sys.stderr)
         return UNAVAILABLE

@@ -121,7 +121,7 @@ class Worker:
                     if worked:  # now, and not in the middle of the next study, which it would hold up for 0.1 s
                         gc.collect()
                     worked = False
-                    self._handover.wait(wake_ups, self._until_next_try())
+                    self._handover.wait(wake_ups, self._seconds_to_next_try())
                 failing = ""
             except Exception as error:  # the ledger itself: nothing could be recorded, so look again in a while
                 if describe(error) != failing:
@@ -129,7 +129,7 @@ class Worker:
                     self._log.error("worker waits", error=failing)
                 stopping.wait(self._settings.intake.retry_first_s)
 
-    def _until_next_try(self) -> float:
+    def _seconds_to_next_try(self) -> float:
         at = self._ledger.queue.next_try()
         return _LONGEST_WAIT_S if at is None else min(_LONGEST_WAIT_S, max(0.0, at - self._clock()))
 

@@ -191,13 +191,13 @@ def measure(senders: Sequence[int], repeats: int, slices: int, patience_s: float
         with LocalAppliance(settings) as local:
             watch = Watch(local.service.url)
             bar = progress.add_task("sending", total=repeats * sum(senders) + 1)
-            warm_up = _written(patients, 1, folder / "warm-up")
+            warm_up = _write_studies(patients, 1, folder / "warm-up")
             run_round(settings, warm_up, watch, patience_s)
             progress.advance(bar)
             for count in senders:
                 rounds = []
                 for repeat in range(repeats):
-                    studies = _written(patients, count, folder / f"{count}-{repeat}")
+                    studies = _write_studies(patients, count, folder / f"{count}-{repeat}")
                     rounds.append(run_round(settings, studies, watch, patience_s))
                     progress.advance(bar, count)
                 rows.append({**figures_of(rounds), "peak_mb": peaks_mb(local)})
@@ -212,7 +212,7 @@ def measure(senders: Sequence[int], repeats: int, slices: int, patience_s: float
     }
 
 
-def _written(patients: Sequence[tuple[StudySpec, SimulatedScan]], count: int, folder: Path) -> list[WrittenStudy]:
+def _write_studies(patients: Sequence[tuple[StudySpec, SimulatedScan]], count: int, folder: Path) -> list[WrittenStudy]:
     """Write `count` studies of the patients in turns, each with new UIDs."""
     return [
         write_scan(scan, spec, folder / str(number))

@@ -83,7 +83,7 @@ def time_in_turns(
     return seconds
 
 
-def compared(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, Any]:
+def compare(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, Any]:
     """Return for each way its seconds, and its ratio to the base, round by round."""
     return {
         name: {
@@ -94,7 +94,7 @@ def compared(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, Any
     }
 
 
-def usable(folder: Path, judged_only: bool) -> tuple[Engine, ...]:
+def list_usable(folder: Path, judged_only: bool) -> tuple[Engine, ...]:
     """Return the engines to time, the fastest first: those that may serve, or all that the CPU runs."""
     if judged_only:
         return engines_of(folder, cpu_flags())
@@ -113,7 +113,7 @@ def time_engines(folder: Path, engines: Sequence[Engine], threads: int, rounds: 
         return lambda: read(hu)
 
     ways = {name: way(read) for name, read in loaded.items()}
-    return compared(time_in_turns(ways, rounds, progress, "engines in turns"), REFERENCE.name)
+    return compare(time_in_turns(ways, rounds, progress, "engines in turns"), REFERENCE.name)
 
 
 def peak_mib(folder: Path, engine: Engine, threads: int, slices: int) -> float:
@@ -169,7 +169,7 @@ def time_triton(
                     raise RuntimeError(f"Triton serves {told}, not {engine.name}")
             finally:
                 detector.close()
-    return {"ways": compared(seconds, "in process"), "server_peak_mib": memory}
+    return {"ways": compare(seconds, "in process"), "server_peak_mib": memory}
 
 
 def time_long(folder: Path, engine: Engine, threads: int, rounds: int, progress: Progress) -> Any:
@@ -181,7 +181,7 @@ def time_long(folder: Path, engine: Engine, threads: int, rounds: int, progress:
         for _ in range(LONG // SLICES):
             read(short)
 
-    return compared(
+    return compare(
         time_in_turns({"ten of 32": ten, "one of 320": lambda: read(long)}, rounds, progress, "320 slices"), "ten of 32"
     )
 
@@ -220,7 +220,7 @@ def main(
         os.environ["ONEDNN_MAX_CPU_ISA"] = isa  # read when OpenVINO is loaded, here and by Triton's model process
     settings = load_settings()
     folder = settings.triton.model_repository / contract.DETECTOR / "1"
-    engines = usable(folder, not unjudged)
+    engines = list_usable(folder, not unjudged)
     if isa:
         engines = tuple(one for one in engines if one.precision != "bf16")
     first = engines_of(folder, cpu_flags())[0] if not isa else next(one for one in engines if one.precision)

@@ -52,7 +52,7 @@ def without_bone(hu: Planes, width: float, towards: float) -> Planes:
     return np.where((hu > 120) & sector, np.int16(40), hu)
 
 
-def denser(hu: Planes, by: int, share: float) -> Planes:
+def make_denser(hu: Planes, by: int, share: float) -> Planes:
     """Return a head [Z, Y, X] whose brain and fluid are denser by so many HU on that share of the columns."""
     right = np.arange(hu.shape[2]) < share * hu.shape[2]
     return np.where((hu > 5) & (hu < 60) & right, hu + np.int16(by), hu)
@@ -62,7 +62,7 @@ def as_at_80_kvp(hu: Planes) -> Planes:
     """Return a head [Z, Y, X], scanned at 120 kVp, with fat less dense by 30 HU and brain denser by 5 HU."""
     fat = (hu > -300) & (hu < -20)
     lower = np.rint(30 * np.clip((-20 - hu.astype(np.float32)) / 60, 0, 1)).astype(np.int16)
-    return np.where(fat, hu - lower, denser(hu, 5, 1.0))
+    return np.where(fat, hu - lower, make_denser(hu, 5, 1.0))
 
 
 HEADS: Final[dict[str, Change]] = {
@@ -70,8 +70,8 @@ HEADS: Final[dict[str, Change]] = {
     "a skull a quarter as dense": lambda hu: np.where(hu > 150, 150 + (hu - 150) // 4, hu),
     "after a hemicraniectomy": lambda hu: without_bone(hu, 2.1, 0.6),
     "after a bifrontal craniectomy": lambda hu: without_bone(hu, 2.6, -np.pi / 2),
-    "brain less dense by 5 HU": lambda hu: denser(hu, -5, 1.0),
-    "half of the brain denser by 25 HU": lambda hu: denser(hu, 25, 0.5),
+    "brain less dense by 5 HU": lambda hu: make_denser(hu, -5, 1.0),
+    "half of the brain denser by 25 HU": lambda hu: make_denser(hu, 25, 0.5),
     "air masked": lambda hu: np.where(hu < -700, AIR_HU, hu),
     "sides cut off": lambda hu: hu[:, :, 34:-34],
     "cut to the brain": lambda hu: hu[:, 40:-40, 60:-60],
@@ -145,7 +145,7 @@ def head_of(seed: int, number: int) -> tuple[Planes, float, NDArray[np.float64]]
     return scan.hu, pixel_mm, positions[::every]
 
 
-def asked(name: str, only: list[str] | None) -> bool:
+def is_asked(name: str, only: list[str] | None) -> bool:
     """Return whether a row is asked for."""
     return not only or any(part in name for part in only)
 
@@ -162,8 +162,8 @@ def main(
 ) -> None:
     """Print how many of the heads are read and how many are refused, after each change."""
     out.mkdir(parents=True, exist_ok=True)
-    changes = {name: change for name, change in (*HEADS.items(), *WRONG.items()) if asked(name, only)}
-    found = {name: Counter[str]() for name in ("newborn-sized", *HEADS, *WRONG) if asked(name, only)}
+    changes = {name: change for name, change in (*HEADS.items(), *WRONG.items()) if is_asked(name, only)}
+    found = {name: Counter[str]() for name in ("newborn-sized", *HEADS, *WRONG) if is_asked(name, only)}
     for number in range(seeds):
         kept = out / f"{first + number}.npz"
         if not kept.exists():

@@ -32,7 +32,7 @@ from conversion import precision, studies, triton_model
 from conversion.checks import check
 from conversion.half import halve
 from conversion.precision import KINDS, Outcome, Verdict
-from conversion.quantise import calibrate, quantised
+from conversion.quantise import calibrate, quantise
 from conversion.triton_model import (
     BYTES,
     ENGINES,
@@ -99,7 +99,7 @@ def run(wanted: Wanted, console: Console) -> dict[str, Any]:
     said = {one.key: one.value for one in model.metadata_props}
     threshold = float(said[contract.PARAMETER_THRESHOLD])
     graphs = wanted.out / "graphs" / _sha256(wanted.model.read_bytes())[:16]
-    engines, skipped = _usable(wanted.engines)
+    engines, skipped = _split_usable(wanted.engines)
     entries = studies.judged_entries(wanted.studies)
     calibration = studies.calibration_entries(wanted.calibration_studies)
     with progress_bar(console) as progress:
@@ -123,7 +123,7 @@ def run(wanted: Wanted, console: Console) -> dict[str, Any]:
             _read_missing(entries, folders[0], list(readings.values()), wanted.threads),
             len(entries) * len(readings),
         )
-    outcomes = {name: [one.kept(entry) for entry in entries] for name, one in readings.items()}
+    outcomes = {name: [one.load_outcome(entry) for entry in entries] for name, one in readings.items()}
     reference = outcomes[REFERENCE.name]
     phantom = golden_chunk().astype(np.float32)
     answer = readings[REFERENCE.name].load(wanted.threads)(phantom)
@@ -166,7 +166,7 @@ def run(wanted: Wanted, console: Console) -> dict[str, Any]:
     return report
 
 
-def _usable(engines: Sequence[Engine]) -> tuple[tuple[Engine, ...], dict[str, str]]:
+def _split_usable(engines: Sequence[Engine]) -> tuple[tuple[Engine, ...], dict[str, str]]:
     """Return the engines that this CPU runs, and why it does not run the others."""
     lacking = {engine.name: sorted(engine.needs - cpu_flags()) for engine in engines}
     skipped = {name: f"this CPU has no {', '.join(flags)}" for name, flags in lacking.items() if flags}
@@ -186,7 +186,7 @@ def make_graphs(
     made: dict[str, Callable[[], bytes]] = {
         FULL: source.read_bytes,
         HALF: lambda: halve(model).SerializeToString(),
-        BYTES: lambda: quantised(model, calibrate(model, middle_chunks(calibration, scans))).SerializeToString(),
+        BYTES: lambda: quantise(model, calibrate(model, middle_chunks(calibration, scans))).SerializeToString(),
     }
     for name in {FULL, *(engine.file for engine in engines)}:
         # Scales hang on what they were chosen on, and on how.
@@ -224,7 +224,7 @@ class Readings:
         self._folder = folder / f"{engine.name}-{_sha256(json.dumps(key).encode())[:12]}"
         self._folder.mkdir(parents=True, exist_ok=True)
 
-    def missing(self, entry: Entry) -> bool:
+    def lacks(self, entry: Entry) -> bool:
         """Return whether the study has not been read yet."""
         return not self._path(entry).exists()
 
@@ -236,7 +236,7 @@ class Readings:
         """Read a study and keep what was found."""
         _write(self._path(entry), json.dumps(asdict(precision.read(detector, scan, self._threshold))))
 
-    def kept(self, entry: Entry) -> Outcome:
+    def load_outcome(self, entry: Entry) -> Outcome:
         """Return what was found in a study.
 
         Raises ValueError if the file is damaged: remove it.
@@ -257,7 +257,7 @@ def _read_missing(entries: Sequence[Entry], folder: Path, readings: Sequence[Rea
     for entry in entries:
         scan = None
         for one in readings:
-            if one.missing(entry):
+            if one.lacks(entry):
                 scan = scan or studies.load(entry, folder)
                 if one.engine.name not in loaded:
                     loaded[one.engine.name] = one.load(threads)

@@ -127,7 +127,7 @@ def _least_error(values: NDArray[np.float32]) -> tuple[float, bool]:
     return min((most * clip for clip in _CLIPS), key=lost), negative
 
 
-def quantised(model: onnx.ModelProto, limits: Limits) -> onnx.ModelProto:
+def quantise(model: onnx.ModelProto, limits: Limits) -> onnx.ModelProto:
     """Return a copy of a detector with 8-bit products, by what `calibrate` returned; inputs, outputs and metadata stay.
 
     Raises

@@ -18,7 +18,7 @@ KNOWN = "https://pypi.org/pypi/jinja2/2.4.1/json"
 TIMEOUT_S = 30
 
 
-def why_not(url: str = KNOWN) -> str:
+def find_fault(url: str = KNOWN) -> str:
     """Return why the advisories cannot be read; empty when they can."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
@@ -31,7 +31,7 @@ def why_not(url: str = KNOWN) -> str:
 
 def main(url: str = KNOWN) -> int:
     """Say what could not be checked, and return the exit status."""
-    fault = why_not(url)
+    fault = find_fault(url)
     if fault:
         print(
             f"Not audited: {fault}. No package of environments/service.lock and environments/triton.lock was compared "

@@ -83,13 +83,13 @@ def coverage(
             *filter(None, (describe_spaces(stack), describe_copied(volume, shown))),
             *(one.sentence for one in beyond),
             *describe_unplaced(stack, study),
-            *_unread(unread),
+            *_describe_unread(unread),
         ),
         volume.slices - slices,
     )
 
 
-def _unread(images: int) -> Iterator[str]:
+def _describe_unread(images: int) -> Iterator[str]:
     if images:
         many = (
             "1 image of the study cannot be read and"

@@ -148,7 +148,7 @@ def _counts(
 ) -> bool:
     """Return whether what lies beyond an end is of the head; `ours` and `theirs` are the slices' positions, mm."""
     names_another = _names_another_part(other)
-    if names_another and found.above and not _in_one_frame(stack, other):
+    if names_another and found.above and not _share_frame(stack, other):
         return False
     height = (theirs - ours.max()) if found.above else (ours.min() - theirs)
     if found.slices > _MOSTLY * len(theirs):  # it goes on; else it is another scan of the same slices
@@ -211,6 +211,6 @@ def _names_another_part(stack: Stack) -> bool:
     return Region.OTHER in said
 
 
-def _in_one_frame(one: Stack, other: Stack) -> bool:
+def _share_frame(one: Stack, other: Stack) -> bool:
     frames = [text(stack.header, "FrameOfReferenceUID") for stack in (one, other)]
     return frames[0] == frames[1] != ""

@@ -17,7 +17,7 @@ from appliance.console import (
     SettingsOption,
     faults_end_the_command,
     folding_table,
-    loaded_settings,
+    load_settings_or_exit,
     out,
     say,
 )
@@ -43,7 +43,7 @@ _OPEN = (DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.REJECTED, D
 @rules_app.command("check")
 def check_rules(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Check the rules and name what each does. Exit 2 where one is wrong, with its line."""
-    loaded = loaded_settings(settings)
+    loaded = load_settings_or_exit(settings)
     if as_json:
         typer.echo(json.dumps([one.model_dump(mode="json") for one in loaded.rules], indent=2))
         return
@@ -67,7 +67,7 @@ def show_verdicts(
     as_json: JsonOption = False,
 ) -> None:
     """Say what each rule does with the newest answer about a study, and why. Nothing is delivered."""
-    loaded = loaded_settings(settings)
+    loaded = load_settings_or_exit(settings)
     with faults_end_the_command(), open_ledger(loaded) as ledger:
         job = _newest_answer(ledger, study)
         values, verdicts = _judge(loaded, ledger, job)
@@ -111,7 +111,7 @@ def list_outbox(
     as_json: JsonOption = False,
 ) -> None:
     """List deliveries that wait or were given up, newest first."""
-    with faults_end_the_command(), open_ledger(loaded_settings(settings)) as ledger:
+    with faults_end_the_command(), open_ledger(load_settings_or_exit(settings)) as ledger:
         found = ledger.outbox.deliveries(() if everything else _OPEN, to, study, limit)
     if as_json:
         typer.echo(json.dumps([_entry(one) for one in found], indent=2))
@@ -133,7 +133,7 @@ def retry_outbox(
     as_json: JsonOption = False,
 ) -> None:
     """Try deliveries now, also those that were rejected, given up or dropped."""
-    with faults_end_the_command(), open_ledger(loaded_settings(settings)) as ledger:
+    with faults_end_the_command(), open_ledger(load_settings_or_exit(settings)) as ledger:
         given_up = (DeliveryState.WAITING, DeliveryState.REJECTED, DeliveryState.EXPIRED)
         done = [ledger.outbox.retry(one) for one in _chosen(ledger, numbers, to, given_up)]
     _tell(done, "to be tried now", as_json)
@@ -147,7 +147,7 @@ def drop_outbox(
     as_json: JsonOption = False,
 ) -> None:
     """Take deliveries out: they are not delivered. The audit trail says who did it."""
-    with faults_end_the_command(), open_ledger(loaded_settings(settings)) as ledger:
+    with faults_end_the_command(), open_ledger(load_settings_or_exit(settings)) as ledger:
         given_up = (DeliveryState.WAITING, DeliveryState.REJECTED, DeliveryState.EXPIRED)
         done = [ledger.outbox.drop(one, user_here()) for one in _chosen(ledger, numbers, to, given_up)]
     _tell(done, "dropped", as_json)

@@ -82,11 +82,11 @@ class Delivery:
             return
         facts = summary(answer)
         self._ledger.jobs.deliver(
-            job, result_objects(results.announced()), facts, refusals, stack.slice_set_hash, stack.series_uid
+            job, result_objects(results.list_announced()), facts, refusals, stack.slice_set_hash, stack.series_uid
         )
         stored, sr_stored_at = [], begun
         try:
-            for _, dataset in results.named_datasets():
+            for _, dataset in results.make_datasets():
                 self._leases.get_on(job)
                 stored.append(store(self._orthanc, dataset))
                 if dataset is results.sr:

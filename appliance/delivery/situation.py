@@ -47,7 +47,7 @@ def source_series(job: Job, orthanc: Orthanc, ledger: Ledger) -> HeldSeries:
     Raises `NotThereError` when Orthanc holds no image of the study any more.
     """
     held = orthanc.study(job.orthanc_study)
-    known = ledger.series.known(held.series)
+    known = ledger.series.find_known(held.series)
     found = []
     for identifier in held.series:
         if identifier in known and known[identifier].origin is Origin.OWN:

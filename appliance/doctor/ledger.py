@@ -65,7 +65,7 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
         ledger = Ledger(settings.ledger_url)
         try:
             ledger.services.beat("doctor", "")
-            unseen = ledger.sweeps.unseen()
+            unseen = ledger.sweeps.count_unseen()
         finally:
             ledger.close()
     except ApplianceError as error:

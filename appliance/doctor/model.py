@@ -52,7 +52,7 @@ def check_model(settings: Settings) -> Iterator[Check]:
             )
         yield from _model_on_disk(settings, detector.served_as, identity.sha256)
         yield _engine(settings, detector)
-        readiness = detector.ready()
+        readiness = detector.check_readiness()
         if readiness:
             yield Check("golden answer", "ok", "the golden chunk comes back right")
         else:

@@ -83,7 +83,7 @@ def _metal(look: _Look) -> Iterator[Flaw]:
     if shown:
         yield Flaw(
             FlawCode.METAL,
-            f"metal at the height of the brain on {_of(shown, areas)}, up to {max(shown):.0f} mm2: its streaks may "
+            f"metal at the height of the brain on {_share(shown, areas)}, up to {max(shown):.0f} mm2: its streaks may "
             "hide blood or look like it",
         )
 
@@ -110,7 +110,10 @@ def _motion(look: _Look) -> Iterator[Flaw]:
     relative[: round(_BASE * len(relative))] = 1.0
     blurred = [one for one, value in zip(look.skull, relative, strict=True) if value < _BLURRED]
     if len(blurred) >= _LEAST_BLURRED or relative.min() < _VERY_BLURRED:
-        yield Flaw(FlawCode.MOTION, f"the head moved: the edge of the skull is blurred on {_of(blurred, look.skull)}")
+        yield Flaw(
+            FlawCode.MOTION,
+            f"the head moved: the edge of the skull is blurred on {_share(blurred, look.skull)}",
+        )
         return
     above = look.skull[round(_BASE * len(look.skull)) :]
     aside_mm = np.array([one.middle[1] * one.spacing_mm[1] for one in above])
@@ -145,7 +148,7 @@ _CUT_RAYS: Final = 3
 def _cut_off(look: _Look) -> Iterator[Flaw]:
     cut = [one for one in look.skull if _rays_cut(one) >= _CUT_RAYS]
     if cut:
-        yield Flaw(FlawCode.CUT_OFF, f"the edge of the image cuts brain off on {_of(cut, look.skull)}")
+        yield Flaw(FlawCode.CUT_OFF, f"the edge of the image cuts brain off on {_share(cut, look.skull)}")
 
 
 def _rays_cut(one: SkullSlice) -> int:
@@ -178,7 +181,7 @@ def _burned_in(look: _Look) -> Iterator[Flaw]:
         return
     drawn = [plane for plane in look.volume.hu if _has_text(plane)]
     if drawn:
-        yield Flaw(FlawCode.BURNED_IN, f"text or marks seem to be drawn into {_of(drawn, look.volume.hu)}")
+        yield Flaw(FlawCode.BURNED_IN, f"text or marks seem to be drawn into {_share(drawn, look.volume.hu)}")
 
 
 def _has_text(plane: NDArray[np.int16]) -> bool:
@@ -234,7 +237,7 @@ def _uneven_spacing(look: _Look) -> Iterator[Flaw]:
         )
 
 
-def _of(some: Any, everything: Any) -> str:
+def _share(some: Any, everything: Any) -> str:
     return f"{len(some)} of {len(everything)} slices"
 
 

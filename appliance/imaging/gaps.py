@@ -70,11 +70,11 @@ def gaps(
     found: dict[int, float] = {}
     segments = _segments(thicknesses_mm)
     for segment in segments:
-        found.update(_alone(intervals, segment))
-    found.update(_across(intervals, segments))
+        found.update(_find_lone(intervals, segment))
+    found.update(_find_across(intervals, segments))
     for index, usual in _number_jumps(intervals, instance_numbers).items():
         found.setdefault(index, usual)
-    for index, usual in _throughout(intervals, thicknesses_mm, instance_numbers).items():
+    for index, usual in _find_throughout(intervals, thicknesses_mm, instance_numbers).items():
         found.setdefault(index, usual)
     return tuple(Gap(index, float(intervals[index]), usual) for index, usual in sorted(found.items()))
 
@@ -84,19 +84,19 @@ def _segments(thicknesses_mm: Sequence[float | None]) -> list[range]:
     segments: list[range] = []
     start = 0
     for index in range(1, len(thicknesses_mm) + 1):
-        if index == len(thicknesses_mm) or not _alike(thicknesses_mm[index - 1], thicknesses_mm[index]):
+        if index == len(thicknesses_mm) or not _agree(thicknesses_mm[index - 1], thicknesses_mm[index]):
             if index - 1 > start:
                 segments.append(range(start, index - 1))
             start = index
     return segments
 
 
-def _alike(one: float | None, other: float | None) -> bool:
+def _agree(one: float | None, other: float | None) -> bool:
     """Return whether two thicknesses do not differ, as far as they are said."""
     return one is None or other is None or abs(one - other) <= 0.1 * max(abs(one), abs(other))
 
 
-def _alone(intervals: NDArray[np.float64], segment: range) -> dict[int, float]:
+def _find_lone(intervals: NDArray[np.float64], segment: range) -> dict[int, float]:
     """Return the lone wide intervals inside a segment (rules 2 and 3) with what is usual beside them."""
     found = {}
     for index in segment:
@@ -116,7 +116,7 @@ def _wide(intervals: NDArray[np.float64], index: int, other: int) -> bool:
     return bool(intervals[index] >= WIDE * intervals[other])
 
 
-def _across(intervals: NDArray[np.float64], segments: list[range]) -> dict[int, float]:
+def _find_across(intervals: NDArray[np.float64], segments: list[range]) -> dict[int, float]:
     """Return the intervals across a change of thickness (rule 1) that are wider than either side explains."""
     found = {}
     for lower, upper in pairwise(segments):
@@ -149,7 +149,7 @@ def _number_jumps(intervals: NDArray[np.float64], instance_numbers: Sequence[int
     return found
 
 
-def _throughout(
+def _find_throughout(
     intervals: NDArray[np.float64], thicknesses_mm: Sequence[float | None], instance_numbers: Sequence[int | None]
 ) -> dict[int, float]:
     """Return every interval where slices are missing throughout (rule 5), none otherwise."""

@@ -59,7 +59,7 @@ def integer(header: Dataset, keyword: str) -> int | None:
     return int(found) if found is not None and found == int(found) else None
 
 
-def acquired_at(header: Dataset) -> float | None:
+def acquisition_time(header: Dataset) -> float | None:
     """Return when the image was acquired, in seconds on a scale of its own (for comparing), None when not said.
 
     From Acquisition DateTime, else Acquisition Date and Time. Time zones are left out: within one series they agree.

@@ -53,12 +53,12 @@ def separate(slices: list[Slice]) -> list[list[Slice]]:
     """
     scans = [slices]
     for key, ranged in _DISTINCTIONS:
-        scans = [part for scan in scans for part in _split(_by(key, scan), ranged=ranged)]
+        scans = [part for scan in scans for part in _split(_group_by(key, scan), ranged=ranged)]
     scans = [part for scan in scans for part in _split(_runs(scan), ranged=True)]
-    return [part for scan in scans for part in _split(_by(lambda one: one.acquired_at, scan), ranged=False)]
+    return [part for scan in scans for part in _split(_group_by(lambda one: one.acquired_at, scan), ranged=False)]
 
 
-def _by(key: _Key, slices: list[Slice]) -> list[list[Slice]]:
+def _group_by(key: _Key, slices: list[Slice]) -> list[list[Slice]]:
     """Return the slices by the value of a key: None first, the others by rising value."""
     by_value: dict[Any, list[Slice]] = {}
     for one in slices:
@@ -157,7 +157,7 @@ def lie_among(part: list[Slice], other: list[Slice]) -> bool:
     if not len(ours) or not len(theirs):
         return False
     intervals = np.diff(np.sort(np.concatenate([ours, theirs])))
-    if len(intervals) and intervals.max() <= _REGULAR_WITHIN * intervals.min() and not _apart_in_time(part, other):
+    if len(intervals) and intervals.max() <= _REGULAR_WITHIN * intervals.min() and not _are_apart_in_time(part, other):
         return False
     thicknesses = [one.thickness_mm for one in (*part, *other) if one.thickness_mm]
     if not thicknesses:
@@ -166,7 +166,7 @@ def lie_among(part: list[Slice], other: list[Slice]) -> bool:
     return bool(np.mean(to_nearest >= _FILLS_FROM * min(thicknesses)) < _MOSTLY)
 
 
-def _apart_in_time(part: list[Slice], other: list[Slice]) -> bool:
+def _are_apart_in_time(part: list[Slice], other: list[Slice]) -> bool:
     """Return whether one set was acquired after the other had been."""
     ours = [one.acquired_at for one in part if one.acquired_at is not None]
     theirs = [one.acquired_at for one in other if one.acquired_at is not None]

@@ -19,7 +19,7 @@ from pydicom import Dataset
 
 from appliance.imaging.contrast import contrast_given
 from appliance.imaging.geometry import Plane, parallel
-from appliance.imaging.header import acquired_at, integer, number, text, texts
+from appliance.imaging.header import acquisition_time, integer, number, text, texts
 from appliance.imaging.instances import Instance
 from appliance.imaging.kernels import Sharpness, kernel
 
@@ -103,8 +103,8 @@ class Slice:
 
     @cached_property
     def acquired_at(self) -> float | None:
-        """When it was acquired, as `header.acquired_at`."""
-        return acquired_at(self.header)
+        """When it was acquired, as `header.acquisition_time`."""
+        return acquisition_time(self.header)
 
 
 def positions_of(slices: Iterable[Slice]) -> NDArray[np.float64]:

@@ -32,7 +32,7 @@ from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.contrast import contrast_given
 from appliance.imaging.gaps import Gap, gaps
 from appliance.imaging.geometry import Geometry, plane
-from appliance.imaging.header import acquired_at, integer, number, text, texts
+from appliance.imaging.header import acquisition_time, integer, number, text, texts
 from appliance.imaging.instances import Instance
 from appliance.imaging.overlaps import separate
 from appliance.imaging.parts import SHIFT_MM, Part, as_parts, join, offsets_mm
@@ -235,7 +235,7 @@ def _pass_order(stack: Stack) -> tuple[bool, float, float, int, str]:
     """Return what orders scans of the same slices: before contrast, then by phase, time and acquisition."""
     header = stack.header
     phase = integer(header, "TemporalPositionIdentifier")
-    times = [at for at in (acquired_at(instance.header) for instance in stack.instances) if at is not None]
+    times = [at for at in (acquisition_time(instance.header) for instance in stack.instances) if at is not None]
     return (
         contrast_given(header),
         -1 if phase is None else phase,

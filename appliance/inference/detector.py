@@ -82,7 +82,7 @@ class TritonDetector:
             raise
 
     def _look_first(self) -> ServedModel:
-        with self._asking():
+        with self._translate_errors():
             served = self._choice.find()
             if self._tritons.settings.shared_memory:
                 remove_forsaken_regions(self._tritons.client)
@@ -144,7 +144,7 @@ class TritonDetector:
         answered = 0
         detections: list[Detection] = []
         dismissed: list[DismissedProposal] = []
-        with self._asking():
+        with self._translate_errors():
             served = self._connect()
             indices = contract.chunks(len(hu))
 
@@ -162,7 +162,7 @@ class TritonDetector:
             raise GaveWayError(f"a reading gave way to another study after {answered} of {len(indices)} chunks")
         return Reading(tuple(detections), tuple(dismissed), served.identity, served.suggested_threshold)
 
-    def ready(self) -> Readiness:
+    def check_readiness(self) -> Readiness:
         """Say whether the golden chunk comes back right, and if not why; never raises.
 
         Asks at least whether the model is still the one that answered rightly; sends the golden chunk only when no
@@ -178,7 +178,7 @@ class TritonDetector:
             self._lock.release()
 
     def _ask_golden(self) -> Readiness:
-        with self._asking():
+        with self._translate_errors():
             served = self._connect()
             standing = self._golden.standing
             if standing is not None:
@@ -222,7 +222,7 @@ class TritonDetector:
         self._stream.drop()
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Turn Triton's errors into the appliance's own, and reconnect on the next call."""
         try:
             yield

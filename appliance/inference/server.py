@@ -91,7 +91,7 @@ class TritonServer(Server):
         if self.pid is not None:
             return
         packages = self.check()
-        backends = self._linked_backends(packages)
+        backends = self._link_backends(packages)
         require_free({f"triton.{name}": getattr(self._settings, name) for name in _PORTS})
         command = self._command(packages, backends)
         try:
@@ -194,7 +194,7 @@ class TritonServer(Server):
             )
         return found[-1].parents[3]
 
-    def _linked_backends(self, packages: Path) -> Path:
+    def _link_backends(self, packages: Path) -> Path:
         """Return a backend folder whose parts are links into the wheel, the stub of the environment's Python with them.
 
         The wheel keeps one stub a Python version apart from the backend; Triton looks for it beside the backend.

@@ -183,18 +183,18 @@ class ChangeFeed:
         It came after the log was last read to its end, and not later than now: so a clock that is wrong by an hour can
         neither keep the study waiting nor let it be decided before it was quiet.
         """
-        not_before = max(self._read_to_its_end_at, self.orthanc_clock.earliest(change.date)) - _LATE_S
+        not_before = max(self._read_to_its_end_at, self.orthanc_clock.earliest_time(change.date)) - _LATE_S
         not_before = min(not_before, now)
         if stamp is not None:
             received = quiet_from = min(max(stamp, not_before), now)
         else:
-            received = min(max(self.orthanc_clock.ours(change.date), not_before), now)
-            quiet_from = min(max(self.orthanc_clock.latest(change.date), received), now)
+            received = min(max(self.orthanc_clock.to_our_time(change.date), not_before), now)
+            quiet_from = min(max(self.orthanc_clock.latest_time(change.date), received), now)
         return Placed(change.resource, series, received, quiet_from, stamp is not None, not_before)
 
     def _foreign(self, identifier: str, put_off: list[UnseenSeries]) -> HeldSeries | None:
         """Return the series unless it is our own result, gone, or put off because it cannot be looked at."""
-        known = self._ledger.series.known([identifier]).get(identifier)
+        known = self._ledger.series.find_known([identifier]).get(identifier)
         if known is not None and known.origin is Origin.OWN:
             return None
         try:

@@ -211,7 +211,7 @@ class Intake:
         found = self._feed.sweeper.look_again() if swept is None else swept
         if found:
             self._log.info("found series that the change log left out", series=found)
-        self._metrics.unseen_series.set(self._ledger.sweeps.unseen())
+        self._metrics.unseen_series.set(self._ledger.sweeps.count_unseen())
         return swept
 
     def _tell_of_clocks(self) -> None:
@@ -240,7 +240,7 @@ class Intake:
         self._deleted.update(news.deleted_studies)
         keep_newest(self._deleted, DELETED_KEPT)
         if news.deleted_series:
-            for series in self._ledger.series.known(news.deleted_series).values():
+            for series in self._ledger.series.find_known(news.deleted_series).values():
                 self._prepared.pop(series.study, None)  # what was judged is no longer what is there
                 self._ahead.withdraw(series.study)
                 if series.origin is Origin.OWN:
@@ -263,7 +263,7 @@ class Intake:
     def _forget_deleted(self) -> None:
         """Look at some of the studies that are said to be deleted: those that the ledger knows, and few in one turn."""
         part = list(islice(self._deleted, _LOOKED_UP_A_TURN))
-        known = self._ledger.studies.known(part)
+        known = self._ledger.studies.find_known(part)
         looked_at = 0
         for study in part:
             if study in known:
@@ -329,7 +329,7 @@ class Intake:
         `is_behind` says that the change log is not read to its end: it may tell of more instances of any study.
         """
         next_due = float("inf")
-        followed = self._ledger.studies.followed()
+        followed = self._ledger.studies.list_followed()
         if not followed and not is_behind:
             self._when_idle()
         self._stillness.keep_only({study.id for study in followed} if is_behind else ())

@@ -10,7 +10,7 @@ from typing import Final
 
 from appliance.coverage.neighbours import reaches_beyond
 from appliance.errors import Refusal, RefusalCode
-from appliance.imaging.header import acquired_at
+from appliance.imaging.header import acquisition_time
 from appliance.imaging.stacks import Stack, stacks
 from appliance.intake.snapshot import Snapshot
 from appliance.ledger.records import Job, NewJob
@@ -144,5 +144,5 @@ def _rescan(selection: Selection, before: Sequence[Stack]) -> Stack | None:
 
 def _acquisition_span(stack: Stack) -> tuple[float, float] | None:
     """Return when the first and the last slice were acquired, None when that is not said."""
-    times = [at for at in (acquired_at(instance.header) for instance in stack.instances) if at is not None]
+    times = [at for at in (acquisition_time(instance.header) for instance in stack.instances) if at is not None]
     return (min(times), max(times)) if times else None

@@ -60,7 +60,7 @@ class LostResults:
         """
         if not self._every_s or self._waits() < self._next:
             return 0
-        jobs = self._ledger.jobs.standing(self._before, _AT_ONCE)
+        jobs = self._ledger.jobs.list_standing(self._before, _AT_ONCE)
         newest = {job.orthanc_study: job for job in reversed(jobs)}
         lacking = [job for job in newest.values() if lacks_results(job, self._orthanc, self._ledger)]
         lost = sum(map(self._follow_again, lacking))

@@ -121,7 +121,7 @@ class Snapshots:
 
     def _from_outside(self, series_there: Iterable[str], only_series: str) -> Iterator[HeldSeries]:
         """Yield the series of a study, or the one, that are not results of an appliance."""
-        known = self._ledger.series.known(series_there)
+        known = self._ledger.series.find_known(series_there)
         for identifier in (only_series,) if only_series else series_there:
             if identifier in known and known[identifier].origin is Origin.OWN:
                 continue

@@ -73,7 +73,7 @@ class Sweeper:
 
         Raises `UnavailableError` when Orthanc or the ledger does not answer: the sweep stays where it is.
         """
-        place, position = self._ledger.sweeps.under_way(), self._ledger.feed.position()
+        place, position = self._ledger.sweeps.find_current(), self._ledger.feed.position()
         if place is None or position is None:
             self._everything, self._place = (), None
             return None
@@ -81,7 +81,7 @@ class Sweeper:
             self._everything, self._place = sorted(self._orthanc.series_ids()), place
         start = bisect_right(self._everything, place.after)
         part = self._everything[start : start + _PAGE]
-        known = self._ledger.series.known(part)
+        known = self._ledger.series.find_known(part)
         suspect = [one for one in part if one not in known or (place.counting and known[one].origin is Origin.SOURCE)]
         batch = suspect[:_AT_ONCE]
         found = _Found()
@@ -98,10 +98,10 @@ class Sweeper:
 
     def look_again(self) -> int:
         """Look again at some series that were put off and whose time has come; return how many were left out."""
-        due, position = self._ledger.sweeps.due(_AGAIN_AT_ONCE), self._ledger.feed.position()
+        due, position = self._ledger.sweeps.list_due(_AGAIN_AT_ONCE), self._ledger.feed.position()
         if not due or position is None:
             return 0
-        known = self._ledger.series.known([one.id for one in due])
+        known = self._ledger.series.find_known([one.id for one in due])
         found = _Found()
         for unseen in due:
             self._look(unseen, known, position, found)
@@ -135,8 +135,8 @@ class Sweeper:
                 found.silent.append(KnownSeries(series.id, series.study, Origin.OWN, count))
                 return
             now = self._clock()
-            at = min(self._orthanc_clock.ours(series.last_update), now)
-            quiet_from = max(at, min(self._orthanc_clock.latest(series.last_update), now))
+            at = min(self._orthanc_clock.to_our_time(series.last_update), now)
+            quiet_from = max(at, min(self._orthanc_clock.latest_time(series.last_update), now))
             known_now = KnownSeries(series.id, series.study, Origin.SOURCE, count)
             uid = self._study_uid(series.study)
             found.arrivals.append(Arrival(series.study, uid, at, quiet_from, False, (known_now,)))

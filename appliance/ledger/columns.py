@@ -74,24 +74,24 @@ def columns_of(record: type) -> list[Column[Any]]:
             nullable=nullable,
             default=_default(field),
         )
-        for field, name, kept, nullable in _kept(record)
+        for field, name, kept, nullable in _list_fields(record)
     ]
 
 
 def record_of(record: type[Record], row: Any) -> Record:
     """Return the record that a row of its table holds."""
-    return record(**{field.name: getattr(row, name) for field, name, _, _ in _kept(record)})
+    return record(**{field.name: getattr(row, name) for field, name, _, _ in _list_fields(record)})
 
 
 def values_of(record: Any) -> dict[str, Any]:
     """Return the values of a record by column."""
-    return {name: getattr(record, field.name) for field, name, _, _ in _kept(type(record))}
+    return {name: getattr(record, field.name) for field, name, _, _ in _list_fields(type(record))}
 
 
 _KNOWN: dict[type, tuple[tuple[Field[Any], str, Kept, bool], ...]] = {}
 
 
-def _kept(record: type) -> tuple[tuple[Field[Any], str, Kept, bool], ...]:
+def _list_fields(record: type) -> tuple[tuple[Field[Any], str, Kept, bool], ...]:
     """Return each field with its column's name, how it is kept, and whether it may be null."""
     if record not in _KNOWN:
         hints = get_type_hints(record, include_extras=True)

@@ -22,7 +22,7 @@ from appliance.console import (
     SettingsOption,
     faults_end_the_command,
     folding_table,
-    loaded_settings,
+    load_settings_or_exit,
     out,
     print_error,
 )
@@ -49,7 +49,7 @@ def export_audit(
     as_json: JsonOption = False,
 ) -> None:
     """Print the audit trail from `--since` to `--until`, inclusive, oldest entry first. It names no patient."""
-    with faults_end_the_command(), open_ledger(loaded_settings(settings)) as ledger:
+    with faults_end_the_command(), open_ledger(load_settings_or_exit(settings)) as ledger:
         begin, end = _day(since), _day(until)
         entries = ledger.audit.entries(begin or 0.0, None if end is None else end + DAY_S, study)
         if as_json:
@@ -71,7 +71,7 @@ def verify_audit(
     as_json: JsonOption = False,
 ) -> None:
     """Check whether the audit trail is whole. Exit 0 if it is; else 1, with the first bad entry."""
-    with faults_end_the_command(), open_ledger(loaded_settings(settings)) as ledger:
+    with faults_end_the_command(), open_ledger(load_settings_or_exit(settings)) as ledger:
         verdict = ledger.audit.verify()
         fault = verdict.fault
         if digest and not fault and not any(entry.digest == digest for entry in ledger.audit.entries()):

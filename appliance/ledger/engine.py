@@ -45,7 +45,7 @@ def open_engine(
         engine.dispose()  # the connection that migrated did not watch foreign keys
     except SQLAlchemyError as error:
         engine.dispose()
-        raise _cannot_be_opened(url, error, migration_s) from error
+        raise _opening_error(url, error, migration_s) from error
     except SettingsError:
         engine.dispose()
         raise
@@ -62,12 +62,12 @@ def awaits_migration(url: str) -> bool:
         with reading(engine).begin() as connection:
             return not is_migrated(connection)
     except SQLAlchemyError as error:
-        raise _cannot_be_opened(url, error) from error
+        raise _opening_error(url, error) from error
     finally:
         engine.dispose()
 
 
-def _cannot_be_opened(url: str, error: Exception, waited_s: float = BUSY_S) -> UnavailableError:
+def _opening_error(url: str, error: Exception, waited_s: float = BUSY_S) -> UnavailableError:
     origin = getattr(error, "orig", None)
     code = getattr(origin, "sqlite_errorname", None) or getattr(origin, "sqlstate", None)
     remedy = "check ledger.url, the folder's rights and the disk"

@@ -161,7 +161,7 @@ class Jobs:
             )
             return [record_of(Job, row) for row in rows]
 
-    def standing(self, before: int | None, limit: int) -> list[Job]:
+    def list_standing(self, before: int | None, limit: int) -> list[Job]:
         """Return the newest jobs with a report that stands, of studies that nothing new comes of; newest first.
 
         `before` is the number of a job: of those that are older than it. What a person asked for is not among them.

@@ -53,9 +53,9 @@ def is_migrated(connection: Connection, migrations: Path = MIGRATIONS) -> bool:
     if found is None and inspect(connection).has_table("schema"):
         number = connection.execute(text("SELECT version FROM schema")).scalar_one()
         if number != _FIRST_SCHEMA:
-            raise _written_by_another(f"schema {number}")
+            raise _foreign_ledger_error(f"schema {number}")
     elif found is not None and found not in known:
-        raise _written_by_another(f"revision {found}")
+        raise _foreign_ledger_error(f"revision {found}")
     return found == scripts.get_current_head()
 
 
@@ -69,7 +69,7 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _written_by_another(what: str) -> SettingsError:
+def _foreign_ledger_error(what: str) -> SettingsError:
     return SettingsError(
         f"ledger.url: the ledger has {what}, which this version of the appliance does not know; "
         "name another ledger, or run the version that wrote this one"

@@ -46,8 +46,8 @@ class Models:
             rows = connection.execute(select(tables.model_changes).order_by(tables.model_changes.c.id))
             return [record_of(ModelChange, row) for row in rows]
 
-    def promoted(self) -> list[ModelChange]:
-        """Return the versions that answered, the one that answers now first; see `standing`."""
+    def list_promoted(self) -> list[ModelChange]:
+        """Return the versions that answered, the one that answers now first; see `list_standing`."""
         moves = (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
         with self._database.reading() as connection:
             rows = connection.execute(
@@ -55,11 +55,11 @@ class Models:
                 .where(tables.model_changes.c.event.in_(moves))
                 .order_by(tables.model_changes.c.id)
             )
-            return standing(record_of(ModelChange, row) for row in rows)
+            return list_standing(record_of(ModelChange, row) for row in rows)
 
     def shadow(self) -> ModelChange | None:
         """Return the change that made a version the shadow; None when there is none now, or it was promoted since."""
-        return shadowing(self.changes())
+        return find_shadow(self.changes())
 
     def record(self, event: ModelEvent, facts: ModelFacts, who: str, note: str = "") -> None:
         """Keep something that does not change which version answers."""
@@ -100,7 +100,7 @@ class Models:
                 append(connection, self._database.clock(), AuditEvent.MODEL, who[:64], "", **what)
 
 
-def standing(changes: Iterable[ModelChange]) -> list[ModelChange]:
+def list_standing(changes: Iterable[ModelChange]) -> list[ModelChange]:
     """Return the promotions that stand, newest first: a rollback takes the newest one away."""
     found: list[ModelChange] = []
     for change in changes:
@@ -111,7 +111,7 @@ def standing(changes: Iterable[ModelChange]) -> list[ModelChange]:
     return found[::-1]
 
 
-def shadowing(changes: Iterable[ModelChange]) -> ModelChange | None:
+def find_shadow(changes: Iterable[ModelChange]) -> ModelChange | None:
     """Return the change that made a version the shadow, None when it has ended, or the version was promoted."""
     found: ModelChange | None = None
     for change in changes:

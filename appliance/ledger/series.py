@@ -23,7 +23,7 @@ class Series:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def known(self, identifiers: Iterable[str]) -> dict[str, KnownSeries]:
+    def find_known(self, identifiers: Iterable[str]) -> dict[str, KnownSeries]:
         """Return those of the series that the ledger knows."""
         wanted = list(identifiers)
         known: dict[str, KnownSeries] = {}

@@ -27,7 +27,7 @@ class Studies:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def followed(self) -> list[FollowedStudy]:
+    def list_followed(self) -> list[FollowedStudy]:
         """Return the studies that are not decided yet, oldest first."""
         with self._database.reading() as connection:
             rows = connection.execute(
@@ -37,7 +37,7 @@ class Studies:
             )
             return [record_of(FollowedStudy, row) for row in rows]
 
-    def known(self, identifiers: Iterable[str]) -> set[str]:
+    def find_known(self, identifiers: Iterable[str]) -> set[str]:
         """Return those of the studies that the ledger knows; some hundreds at a time."""
         with self._database.reading() as connection:
             rows = connection.execute(

@@ -32,7 +32,7 @@ class Sweeps:
         with self._database.writing() as connection:
             begin_sweep(connection, counting)
 
-    def under_way(self) -> Sweep | None:
+    def find_current(self) -> Sweep | None:
         """Return the sweep that has not come to its end."""
         with self._database.reading() as connection:
             row = connection.execute(select(tables.sweeps).where(tables.sweeps.c.name == _ORTHANC)).one_or_none()
@@ -74,7 +74,7 @@ class Sweeps:
             connection.execute(delete(tables.unseen).where(tables.unseen.c.orthanc_id.in_(list(seen))))
             self._record(connection, silent, arrivals, put_off)
 
-    def due(self, limit: int) -> list[UnseenSeries]:
+    def list_due(self, limit: int) -> list[UnseenSeries]:
         """Return series that were put off and whose time has come, the longest waiting first."""
         unseen = tables.unseen
         with self._database.reading() as connection:
@@ -86,7 +86,7 @@ class Sweeps:
             )
             return [record_of(UnseenSeries, row) for row in rows]
 
-    def unseen(self) -> int:
+    def count_unseen(self) -> int:
         """Return how many series could not be looked at so far."""
         with self._database.reading() as connection:
             return int(connection.execute(select(func.count()).select_from(tables.unseen)).scalar_one())

@@ -25,7 +25,7 @@ from appliance.console import (
     JsonOption,
     SettingsOption,
     folding_table,
-    loaded_settings,
+    load_settings_or_exit,
     out,
     print_error,
     say,
@@ -98,7 +98,7 @@ def list_versions(
     """List the versions with what each does now, and who changed what and when."""
     from appliance.models.life import overview
 
-    loaded = loaded_settings(settings)
+    loaded = load_settings_or_exit(settings)
     with _life(loaded) as life:
         changes = life.changes()
         document = overview(life, changes, answering_sha256(loaded))
@@ -156,7 +156,7 @@ def load(
     as_json: JsonOption = False,
 ) -> None:
     """Bring a version in and load it beside the one that answers; it answers no study before it is promoted."""
-    with _life(loaded_settings(settings), by) as life:
+    with _life(load_settings_or_exit(settings), by) as life:
         folder = Path(source)
         model = life.shelf.bring_in(folder) if folder.is_dir() else life.shelf.version(source)
         say(f"version {model.facts.version} (sha256 {model.facts.sha256[:12]}…) is in {model.folder}")
@@ -169,19 +169,19 @@ def promote(
     version: VersionArgument, settings: SettingsOption = None, by: ByOption = "", as_json: JsonOption = False
 ) -> None:
     """Let a version answer from the next study on; one that does not prove itself is not promoted."""
-    loaded = loaded_settings(settings)
+    loaded = load_settings_or_exit(settings)
     with _life(loaded, by) as life:
         proven = life.promote(life.shelf.version(version))
-    _tell(proven, f"is promoted: {_taken_over(loaded, proven)}", as_json)
+    _tell(proven, f"is promoted: {_await_takeover(loaded, proven)}", as_json)
 
 
 @models_app.command()
 def rollback(settings: SettingsOption = None, by: ByOption = "", as_json: JsonOption = False) -> None:
     """Let the version that answered before answer again, from the next study on."""
-    loaded = loaded_settings(settings)
+    loaded = load_settings_or_exit(settings)
     with _life(loaded, by) as life:
         proven = life.rollback()
-    _tell(proven, f"is back: {_taken_over(loaded, proven)}", as_json)
+    _tell(proven, f"is back: {_await_takeover(loaded, proven)}", as_json)
 
 
 @models_app.command()
@@ -189,7 +189,7 @@ def shadow(
     version: VersionArgument, settings: SettingsOption = None, by: ByOption = "", as_json: JsonOption = False
 ) -> None:
     """Let a version read each answered study too, when there is nothing else to do; it delivers nothing."""
-    with _life(loaded_settings(settings), by) as life:
+    with _life(load_settings_or_exit(settings), by) as life:
         proven = life.shadow(life.shelf.version(version))
     _tell(proven, "is the shadow; `appliance models compare` says in what it disagrees", as_json)
 
@@ -197,7 +197,7 @@ def shadow(
 @models_app.command()
 def unshadow(settings: SettingsOption = None, by: ByOption = "") -> None:
     """Let the shadow read no more; what it said is kept."""
-    with _life(loaded_settings(settings), by) as life:
+    with _life(load_settings_or_exit(settings), by) as life:
         facts = life.end_shadow()
     out.print(f"version {facts.version} is the shadow no more", highlight=False)
 
@@ -213,7 +213,7 @@ def compare(
     from appliance.ledger.records import ModelEvent
     from appliance.models.comparison import comparison, comparison_rows, example_words
 
-    with _life(loaded_settings(settings)) as life:
+    with _life(load_settings_or_exit(settings)) as life:
         if version:
             sha256 = life.shelf.version(version).facts.sha256
         else:
@@ -239,7 +239,7 @@ def compare(
 @models_app.command()
 def unload(version: VersionArgument, settings: SettingsOption = None) -> None:
     """Let Triton give back the memory of a version that does not answer; its files stay."""
-    with _life(loaded_settings(settings)) as life:
+    with _life(load_settings_or_exit(settings)) as life:
         model = life.shelf.version(version)
         life.unload(model)
     out.print(f"version {model.facts.version} is unloaded", highlight=False)
@@ -258,8 +258,8 @@ def build(
     from appliance.models.shelf import Shelf
 
     try:
-        shelf = Shelf(loaded_settings(settings))
-        model = shelf.version(version) if version else shelf.shipped()
+        shelf = Shelf(load_settings_or_exit(settings))
+        model = shelf.version(version) if version else shelf.find_shipped()
         facts = build_engine(model, ["--precision", precision, *(["--anew"] if anew else [])])
     except (ApplianceError, OSError) as error:
         print_error(sentence_of(error))
@@ -295,7 +295,7 @@ def answering_sha256(settings: Settings) -> str | None:
         return None
 
 
-def _taken_over(settings: Settings, proven: Proven) -> str:
+def _await_takeover(settings: Settings, proven: Proven) -> str:
     """Wait for the running service to read with a version, and say whether it does."""
     sha256 = proven.model.facts.sha256
     end = time.monotonic() + _TAKEN_OVER_S

@@ -54,7 +54,7 @@ class _Compared:
 def comparison(pairs: Iterable[Pair], examples: int) -> dict[str, Any]:
     """Return the disagreement as plain values, with the `examples` studies that disagree most."""
     pairs = list(pairs)
-    compared = [_compared(pair) for pair in pairs if not pair.shadow.unread]
+    compared = [_compare(pair) for pair in pairs if not pair.shadow.unread]
     calls = Counter((bool(one.pair.job.answer["present"]), bool(one.pair.shadow.answer["present"])) for one in compared)
     lesions: dict[str, dict[str, Any]] = {}
     for kind in TYPES:
@@ -82,7 +82,7 @@ def comparison(pairs: Iterable[Pair], examples: int) -> dict[str, Any]:
     }
 
 
-def _compared(pair: Pair) -> _Compared:
+def _compare(pair: Pair) -> _Compared:
     answered, shadow = pair.job.answer, pair.shadow.answer
     lesions = []
     for kind in TYPES:

@@ -25,7 +25,7 @@ from appliance.inference.lanes import AWAY
 from appliance.inference.regions import close_regions, processes_of_model, region_prefix
 from appliance.inference.served_model import Target
 from appliance.ledger.ledger import Ledger
-from appliance.ledger.models import ModelFacts, shadowing, standing
+from appliance.ledger.models import ModelFacts, find_shadow, list_standing
 from appliance.ledger.records import ModelChange, ModelEvent
 from appliance.ledger.shadows import Pair
 from appliance.models.priority import gives_way
@@ -69,7 +69,7 @@ class ModelLife:
 
         Raises `ModelLifeError` when it does not load or prove itself; it is then unloaded, and why is kept.
         """
-        proven = self._proven(model)
+        proven = self._prove(model)
         self._ledger.models.record(ModelEvent.LOADED, model.facts, self._who, _seconds(proven))
         return proven
 
@@ -79,10 +79,10 @@ class ModelLife:
         Raises `ModelLifeError` when it answers already, does not load or does not prove itself.
         """
         changes = self._ledger.models.changes()
-        stands = standing(changes)
+        stands = list_standing(changes)
         if (stands and _facts(stands[0]) == model.facts) or (not stands and model.shipped):
             raise ModelLifeError(f"version {model.facts.version} answers already")
-        proven = self._ready_to_answer(model)
+        proven = self._prove_unhindered(model)
         note = _seconds(proven)
         self._ledger.models.take_over(ModelEvent.PROMOTED, model.facts, self._who, note, _newest_move(changes))
         return proven
@@ -93,7 +93,7 @@ class ModelLife:
         Raises `ModelLifeError` when there is none, or it does not load or prove itself.
         """
         changes = self._ledger.models.changes()
-        stands = standing(changes)
+        stands = list_standing(changes)
         if not stands:
             raise ModelLifeError("no version was promoted: the one that came with the appliance answers")
         versions = self.shelf.versions()
@@ -102,7 +102,7 @@ class ModelLife:
         if model is None:
             lost = f"version {before.version} (sha256 {before.sha256[:12]}…)" if before else "the shipped version"
             raise ModelLifeError(f"{lost}, which answered before, is not on this machine; promote one that is")
-        proven = self._ready_to_answer(model)
+        proven = self._prove_unhindered(model)
         note = f"instead of version {stands[0].version}"
         self._ledger.models.take_over(ModelEvent.ROLLED_BACK, model.facts, self._who, note, _newest_move(changes))
         return proven
@@ -113,12 +113,12 @@ class ModelLife:
         Raises `ModelLifeError` when it answers itself, is the shadow already, or does not load or prove itself.
         """
         changes = self._ledger.models.changes()
-        stands, now = standing(changes), shadowing(changes)
+        stands, now = list_standing(changes), find_shadow(changes)
         if (stands and _facts(stands[0]) == model.facts) or (not stands and model.shipped):
             raise ModelLifeError(f"version {model.facts.version} answers; the shadow is another one")
         if now is not None and _facts(now) == model.facts:
             raise ModelLifeError(f"version {model.facts.version} is the shadow already")
-        proven = self._proven(model)
+        proven = self._prove(model)
         self._ledger.models.record(ModelEvent.SHADOWED, model.facts, self._who, _seconds(proven))
         return proven
 
@@ -139,7 +139,7 @@ class ModelLife:
 
         Raises `ModelLifeError` when it answers, is the shadow, or would be taken back to.
         """
-        stands, shadow = self._ledger.models.promoted(), self._ledger.models.shadow()
+        stands, shadow = self._ledger.models.list_promoted(), self._ledger.models.shadow()
         needed = {change.served_as for change in (*stands[:2], *((shadow,) if shadow else ()))}
         if model.facts.served_as in needed or (model.shipped and len(stands) < 2):
             raise ModelLifeError(
@@ -149,7 +149,7 @@ class ModelLife:
         with self._triton() as client:
             client.unload_model(model.facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
 
-    def loaded(self) -> set[str] | None:
+    def list_loaded(self) -> set[str] | None:
         """Return the names of the models that Triton serves now; None when it does not answer."""
         try:
             with self._triton() as client:
@@ -158,7 +158,7 @@ class ModelLife:
         except ModelLifeError:
             return None
 
-    def _ready_to_answer(self, model: ShelvedModel) -> Proven:
+    def _prove_unhindered(self, model: ShelvedModel) -> Proven:
         """Let a version prove itself in a process that gets the processor as others do.
 
         That of the shadow gives way on the processor and cannot be brought back from that: it is started anew.
@@ -172,7 +172,7 @@ class ModelLife:
                 with self._triton() as client:
                     client.unload_model(model.facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
                 self._await_unloaded(model.facts.served_as)
-            proven = self._proven(model)
+            proven = self._prove(model)
             if not gives_way(processes_of_model(prefix, model.facts.served_as)):
                 return proven
         raise ModelLifeError(
@@ -183,18 +183,18 @@ class ModelLife:
         """Return once a model is unloaded and its process has ended, which takes a while longer."""
         prefix = region_prefix(self._settings.triton)
         end = time.monotonic() + _LOAD_TIMEOUT_S
-        while served_as in (self.loaded() or ()) or processes_of_model(prefix, served_as):
+        while served_as in (self.list_loaded() or ()) or processes_of_model(prefix, served_as):
             if time.monotonic() > end:
                 raise ModelLifeError(f"Triton does not end {served_as}; restart Triton, and try again")
             time.sleep(0.1)
 
-    def _proven(self, model: ShelvedModel) -> Proven:
+    def _prove(self, model: ShelvedModel) -> Proven:
         facts = model.facts
         if self._settings.triton.profile != "cpu" and not (model.place / PLAN).is_file():
             raise ModelLifeError(
                 f"version {facts.version} has no engine yet; `appliance models build {facts.version}` makes it"
             )
-        was_loaded = facts.served_as in (self.loaded() or ())
+        was_loaded = facts.served_as in (self.list_loaded() or ())
         try:
             if not was_loaded:  # Triton would start one that answers anew, beside itself
                 with self._triton() as client:
@@ -247,10 +247,10 @@ def overview(life: ModelLife, changes: list[ModelChange], answers: str | None) -
 
     `answers` is the sha256 of the model with which the running service reads, None when that is not known.
     """
-    stands = standing(changes)
+    stands = list_standing(changes)
     versions = life.shelf.versions()
-    loaded = life.loaded()
-    shadow = shadowing(changes)
+    loaded = life.list_loaded()
+    shadow = find_shadow(changes)
     wanted = _facts(stands[0]) if stands else next((one.facts for one in versions if one.shipped), None)
     proven = {_facts(change): change.at for change in changes if change.event is not ModelEvent.FAILED}
     rows = [

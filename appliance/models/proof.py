@@ -46,7 +46,7 @@ def prove(settings: TritonSettings, target: Target) -> float:
                 f"Triton serves {target.served_as} with sha256 {served[:12]}… and not {target.sha256[:12]}…; "
                 "restart Triton, or see its log"
             )
-        readiness = detector.ready()
+        readiness = detector.check_readiness()
         if not readiness:
             raise NotProvenError(readiness.reason)
         begun = time.monotonic()

@@ -83,11 +83,11 @@ class Shelf:
         if self._site.is_dir():
             found = [path for path in self._site.iterdir() if _SITE_NAME.fullmatch(path.name)]
             folders += sorted(found, key=lambda path: int(path.name.rpartition("_")[2]))
-        return [self._at(folder, shipped=folder.parent == self._shipped) for folder in folders]
+        return [self._read_version(folder, shipped=folder.parent == self._shipped) for folder in folders]
 
-    def shipped(self) -> ShelvedModel:
+    def find_shipped(self) -> ShelvedModel:
         """Return the version that came with the appliance. Raises `ShelfError` when it is not there."""
-        return self._at(self._shipped / DETECTOR, shipped=True)
+        return self._read_version(self._shipped / DETECTOR, shipped=True)
 
     def version(self, name: str) -> ShelvedModel:
         """Return the version with this number or name in Triton. Raises `ShelfError` when there is none, or two."""
@@ -119,7 +119,7 @@ class Shelf:
             when it cannot be copied.
         """
         folder = source / DETECTOR if (source / DETECTOR).is_dir() else source
-        coming = self._at(folder, shipped=False)
+        coming = self._read_version(folder, shipped=False)
         version = coming.facts.version
         for there in self.versions():
             if there.facts.version == version:
@@ -132,19 +132,19 @@ class Shelf:
                 )
         name = f"{DETECTOR}_{version}"
         self._site.mkdir(parents=True, exist_ok=True)
-        with _alone(self._site / _LOCK):
+        with _hold(self._site / _LOCK):
             aside = self._site / _COMING
             shutil.rmtree(aside, ignore_errors=True)  # of a copy that was broken off
             shutil.copytree(coming.place, aside / version, ignore=shutil.ignore_patterns("__pycache__", ".*"))
             configs = {path.name: path for path in (folder / "configs").glob("*.pbtxt")}
             (aside / "configs").mkdir()
             for file, path in configs.items():
-                (aside / "configs" / file).write_text(_renamed(_config(path), name, int(version)))
+                (aside / "configs" / file).write_text(_rename(_config(path), name, int(version)))
             (aside / "config.pbtxt").write_text((aside / "configs" / f"{self._profile}.pbtxt").read_text())
             aside.rename(self._site / name)
-        return self._at(self._site / name, shipped=False)
+        return self._read_version(self._site / name, shipped=False)
 
-    def _at(self, folder: Path, shipped: bool) -> ShelvedModel:
+    def _read_version(self, folder: Path, shipped: bool) -> ShelvedModel:
         """Return the version in a model's folder; its files are compared with what its configuration says."""
         config = _config(folder / "configs" / f"{self._profile}.pbtxt")
         said = {name: value.string_value for name, value in config.parameters.items()}
@@ -188,7 +188,7 @@ def _config(path: Path) -> Any:
         raise ShelfError(f"{path} is no configuration of Triton: {error}") from error
 
 
-def _renamed(config: Any, name: str, version: int) -> str:
+def _rename(config: Any, name: str, version: int) -> str:
     """Return the text of a configuration under another name, which serves this one version."""
     config.name = name
     config.version_policy.specific.versions[:] = [version]
@@ -196,7 +196,7 @@ def _renamed(config: Any, name: str, version: int) -> str:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def _hold(lock: Path) -> Iterator[None]:
     with lock.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -42,7 +42,7 @@ def targets_of(settings: Settings, say: Callable[[str], None] = lambda _: None) 
         if awaits_migration(settings.ledger_url):
             return (SHIPPED,)
         with closing(Ledger(settings.ledger_url)) as ledger:
-            return targets(ledger.models.promoted())
+            return targets(ledger.models.list_promoted())
     except (ApplianceError, ArgumentError, OSError) as error:
         say(f"which model was promoted cannot be read, so the one that came with the appliance is taken: {error}")
         return (SHIPPED,)

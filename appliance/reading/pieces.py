@@ -101,11 +101,11 @@ def _join(group: NDArray[np.intp], points: list[NDArray[np.float64]], join_mm: f
     for pair in np.argsort(gaps_mm, kind="stable"):
         a, b = int(first[pair]), int(second[pair])
         root_a, root_b = group[a + 1], group[b + 1]
-        if root_a != root_b and _within(points[a], low[a], high[a], points[b], low[b], high[b], join_mm):
+        if root_a != root_b and _come_within(points[a], low[a], high[a], points[b], low[b], high[b], join_mm):
             group[group == max(root_a, root_b)] = min(root_a, root_b)
 
 
-def _within(
+def _come_within(
     a: NDArray[np.float64],
     low_a: NDArray[np.float64],
     high_a: NDArray[np.float64],
@@ -115,8 +115,8 @@ def _within(
     join_mm: float,
 ) -> bool:
     """Return whether any point of `a` lies within `join_mm` of any point of `b` (boxes around them given)."""
-    a = _near(a, low_b - join_mm, high_b + join_mm)
-    b = _near(b, low_a - join_mm, high_a + join_mm)
+    a = _select(a, low_b - join_mm, high_b + join_mm)
+    b = _select(b, low_a - join_mm, high_a + join_mm)
     if not len(a) or not len(b):
         return False
     if len(a) * len(b) <= FEW_DISTANCES:
@@ -128,7 +128,7 @@ def _within(
     return bool(np.isfinite(tree.query(few, distance_upper_bound=bound)[0]).any())
 
 
-def _near(points: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+def _select(points: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the points [n, 3] that lie in the box from `low` to `high`."""
     for axis in range(3):
         at = points[:, axis]

@@ -83,11 +83,11 @@ class Results:
     def _announcement(self, kind: ResultKind) -> Dataset | None:
         return self.objects[kind.name].announced if kind.name in self.objects else None
 
-    def announced(self) -> list[tuple[str, Dataset]]:
+    def list_announced(self) -> list[tuple[str, Dataset]]:
         """Return every object with its file name (no extension); nothing is drawn, so key images have no pixels."""
         return [(name, one.announced) for name, one in self.objects.items()]
 
-    def named_datasets(self) -> Iterator[tuple[str, Dataset]]:
+    def make_datasets(self) -> Iterator[tuple[str, Dataset]]:
         """Yield the objects in the same order, whole: each key image is drawn when its turn comes.
 
         Raises `DrawingError` when one cannot be drawn; SEG and SR have been yielded by then.

@@ -50,7 +50,7 @@ def warm_up(settings: Settings) -> None:
     finding = find(reading, volume, Criteria.of(settings.finding, reading.suggested_threshold))
     covered = Coverage(_SLICES, _SLICES, 5.0 * _SLICES)
     results = report(volume, reading, finding, covered=covered, settings=settings, created=datetime.now(UTC))
-    for _, dataset in results.named_datasets():
+    for _, dataset in results.make_datasets():
         dcmwrite(BytesIO(), dataset, enforce_file_format=True)
 
 

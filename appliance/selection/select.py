@@ -16,7 +16,7 @@ from functools import cached_property
 
 from appliance.errors import Refusal, RefusalCode
 from appliance.imaging.geometry import Geometry
-from appliance.imaging.header import acquired_at
+from appliance.imaging.header import acquisition_time
 from appliance.imaging.stacks import Stack
 from appliance.sections.answers import SelectionSettings
 from appliance.selection.look import Candidate, Look
@@ -121,7 +121,7 @@ def judge(
 
 def _rank(judgement: Judgement) -> tuple[bool, float, float, float, str, int]:
     stack = judgement.stack
-    moment = acquired_at(stack.header)
+    moment = acquisition_time(stack.header)
     return (
         judgement.refusal is not None,
         -judgement.score,

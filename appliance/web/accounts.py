@@ -115,7 +115,7 @@ class Accounts:
         self._seen = _version(file)
         self._accounts = read_accounts(file)
 
-    def who(self, header: str) -> Account | None:
+    def identify(self, header: str) -> Account | None:
         """Return whose an Authorization header is (Basic with name and secret, or Bearer with the secret), or None."""
         scheme, _, value = header.partition(" ")
         if len(header) > _LONGEST_HEADER:

@@ -26,7 +26,7 @@ from appliance.metrics import Metrics
 from appliance.orthanc_errors import NotThereError
 from appliance.orthanc_records import is_orthanc_id
 from appliance.web.gate import LOOPBACK, Gate
-from appliance.web.login import NOBODY, who_asks
+from appliance.web.login import NOBODY, identify
 from appliance.web.looks import Looks
 from appliance.web.page import page
 from appliance.web.status import status_document
@@ -69,7 +69,7 @@ class Appliance(Protocol):
         """
         ...
 
-    def dead(self) -> list[str]:
+    def list_dead(self) -> list[str]:
         """Return the names of the threads that ended though nobody stopped them."""
         ...
 
@@ -108,7 +108,7 @@ class WebApp:
                 Route("/health/ready", self.ready),
             ],
             middleware=[Middleware(Gate, trusted=(*LOOPBACK, *trusted))],
-            exception_handlers={UnavailableError: _unavailable},
+            exception_handlers={UnavailableError: _answer_unavailable},
         )
 
     async def ring(self, request: Request) -> Response:
@@ -135,7 +135,7 @@ class WebApp:
         if not is_orthanc_id(series):
             return _error(404, "this is not the identifier of an Orthanc series")
         try:
-            job = await run_in_threadpool(self._appliance.analyze, series, who_asks(request.scope))
+            job = await run_in_threadpool(self._appliance.analyze, series, identify(request.scope))
         except NotThereError:
             return _error(404, "Orthanc does not hold this series")
         except OwnResultError:
@@ -163,7 +163,7 @@ class WebApp:
         limit = min(max(limit, 1), _MOST_STUDIES)
         at = {"study": study} if is_orthanc_id(study) else {}
         origin = request.client.host if request.client is not None else ""
-        self._looks.note(AuditEvent.LOOKED, who_asks(request.scope), origin=origin, **at)
+        self._looks.note(AuditEvent.LOOKED, identify(request.scope), origin=origin, **at)
         model, ahead_s = self._appliance.model(), self._appliance.orthanc_ahead_s()
         return status_document(self._ledger, self._health, model, limit, study, orthanc_ahead_s=ahead_s)
 
@@ -177,16 +177,16 @@ class WebApp:
 
     async def live(self, request: Request) -> Response:
         """Answer 503 when a thread of the service has ended."""
-        ended = self._appliance.dead()
-        told = {} if who_asks(request.scope) == NOBODY else {"ended": ended}
+        ended = self._appliance.list_dead()
+        told = {} if identify(request.scope) == NOBODY else {"ended": ended}
         return JSONResponse({"live": not ended, **told}, 503 if ended else 200)
 
     async def ready(self, request: Request) -> Response:
         """Answer 503, with the reasons, while a study that came now would not be answered."""
         reasons = {name: state.reason for name, state in self._health.states.items() if not state.well}
-        told = {} if who_asks(request.scope) == NOBODY else {"reasons": reasons, "model": self._appliance.model()}
+        told = {} if identify(request.scope) == NOBODY else {"reasons": reasons, "model": self._appliance.model()}
         return JSONResponse({"ready": not reasons, **told}, 503 if reasons else 200)
 
 
-async def _unavailable(_request: Request, error: Exception) -> Response:
+async def _answer_unavailable(_request: Request, error: Exception) -> Response:
     return _error(503, str(error))

@@ -14,7 +14,7 @@ from appliance.console import (
     SettingsOption,
     faults_end_the_command,
     folding_table,
-    loaded_settings,
+    load_settings_or_exit,
     out,
     say,
 )
@@ -29,7 +29,7 @@ accounts_app = typer.Typer(
 @accounts_app.command("add")
 def add_account(name: str, role: Role, settings: SettingsOption = None) -> None:
     """Create an account and print its secret once. Only a sha256 of it is stored; an older secret becomes invalid."""
-    file = loaded_settings(settings).accounts_file
+    file = load_settings_or_exit(settings).accounts_file
     with faults_end_the_command():
         account, secret = new_account(name, role)
         write_accounts(file, [*(one for one in read_accounts(file) if one.name != name), account])
@@ -40,7 +40,7 @@ def add_account(name: str, role: Role, settings: SettingsOption = None) -> None:
 @accounts_app.command("remove")
 def remove_account(name: str, settings: SettingsOption = None) -> None:
     """Delete an account. A running service rejects it from then on."""
-    file = loaded_settings(settings).accounts_file
+    file = load_settings_or_exit(settings).accounts_file
     with faults_end_the_command():
         accounts = read_accounts(file)
         if name not in {one.name for one in accounts}:
@@ -52,7 +52,7 @@ def remove_account(name: str, settings: SettingsOption = None) -> None:
 def list_accounts(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Show the accounts and their roles. Secrets cannot be shown."""
     with faults_end_the_command():
-        accounts = read_accounts(loaded_settings(settings).accounts_file)
+        accounts = read_accounts(load_settings_or_exit(settings).accounts_file)
     if as_json:
         typer.echo(json.dumps([{"name": one.name, "role": one.role} for one in accounts], indent=2))
         return

@@ -27,7 +27,7 @@ _OPEN: Final = ("/health/live", "/health/ready")
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="Hemorrhage appliance", charset="UTF-8"'}
 
 
-def who_asks(scope: Scope) -> str:
+def identify(scope: Scope) -> str:
     """Return the account that a request came with, `HERE` on this machine, `NOBODY` for health from elsewhere."""
     return str(scope.get("hemorrhage.account", HERE))
 
@@ -70,4 +70,4 @@ class Login:
 
     def _account(self, scope: Scope) -> Account | None:
         given = Headers(scope=scope).getlist("authorization")
-        return self._accounts.who(given[0]) if len(given) == 1 else None
+        return self._accounts.identify(given[0]) if len(given) == 1 else None

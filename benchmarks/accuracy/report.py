@@ -86,7 +86,7 @@ class Report:
             "free_response": _free_response_json(figures.free_response(calls)),
             "calibration": _calibration_json(figures.calibration(calls)),
             "errors": figures.errors(calls),
-            "robustness": [{name: _plain(value) for name, value in row.items()} for row in self.rows],
+            "robustness": [{name: _make_plain(value) for name, value in row.items()} for row in self.rows],
         }
 
     @property
@@ -316,7 +316,7 @@ def _percent(one: Estimate) -> str:
     return "–" if str(one) == "–" else f"{one.value:+.1%} ({one.low:+.1%} to {one.high:+.1%})"
 
 
-def _plain(value: Any) -> Any:
+def _make_plain(value: Any) -> Any:
     return value.as_json() if isinstance(value, Estimate | Measures) else value
 
 

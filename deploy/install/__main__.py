@@ -22,7 +22,7 @@ from appliance.settings_sources import load_settings
 from deploy.install.accounts import make_folders, make_secrets, make_users, share_settings
 from deploy.install.answers import (
     ask_senders,
-    merged,
+    merge,
     read_answers,
     require_answers_hold,
     write_first_settings,
@@ -75,7 +75,7 @@ def install_command(
             settings = load_settings(layout.settings)
         else:
             if "senders" not in answered.get("orthanc", {}):
-                answered = merged(answered, {"orthanc": {"senders": ask_senders(layout)}})
+                answered = merge(answered, {"orthanc": {"senders": ask_senders(layout)}})
             settings = write_first_settings(layout, answered)
         share_settings(layout)
         layout.switch(version)

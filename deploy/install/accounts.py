@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.install.layout import ORTHANC_USER, READER_USER, Layout
-from deploy.local.unprivileged import made_user
+from deploy.local.unprivileged import ensure_user
 
 _ORTHANC_NAME: Final = "appliance"
 
@@ -19,7 +19,7 @@ _ORTHANC_NAME: Final = "appliance"
 def make_users() -> None:
     """Make both users, without login and home. Raises `SettingsError` when one cannot be made."""
     for name in (READER_USER, ORTHANC_USER):
-        made_user(name)
+        ensure_user(name)
 
 
 def make_folders(layout: Layout) -> None:

@@ -87,18 +87,18 @@ def first_settings(layout: Layout, answers: Mapping[str, Any]) -> dict[str, Any]
             "environment": str(layout.current / "triton"),
         },
     }
-    settings = merged(settings, answers)
+    settings = merge(settings, answers)
     for section, name, value in _ports_instead(settings):
-        settings = merged({section: {name: value}}, settings)
+        settings = merge({section: {name: value}}, settings)
     return settings
 
 
-def merged(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+def merge(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with others over them, section by section."""
     result = dict(settings)
     for name, value in others.items():
         inner = result.get(name)
-        result[name] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+        result[name] = merge(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return result
 
 

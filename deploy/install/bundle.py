@@ -152,7 +152,7 @@ def pack(folder: Path, bundle: Path) -> None:
     aside = bundle.with_name(f".{bundle.name}.new")
     with tarfile.open(aside, "w") as tar:
         for file in _installer_first(folder.rglob("*")):
-            tar.add(file, str(file.relative_to(folder)), recursive=False, filter=_plain)
+            tar.add(file, str(file.relative_to(folder)), recursive=False, filter=_make_plain)
     if aside.stat().st_size > LARGEST:
         size = aside.stat().st_size
         aside.unlink()
@@ -165,7 +165,7 @@ def _installer_first(files: Iterable[Path]) -> list[Path]:
     return sorted(files, key=lambda file: (file.name != "install.sh", str(file)))
 
 
-def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+def _make_plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid = member.gid = member.mtime = 0
     member.uname = member.gname = "root"
     member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644

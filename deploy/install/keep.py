@@ -61,7 +61,7 @@ class Kept:
     def keep(self) -> int:
         """Run it until it ends (1) or SIGTERM comes (0)."""
         be_private()
-        signal.signal(signal.SIGTERM, self._told_to_stop)
+        signal.signal(signal.SIGTERM, self._stop_on_signal)
         try:
             self._start()
             self._await_answer()
@@ -81,7 +81,7 @@ class Kept:
             notify(STOPPING)
             self._stop()
 
-    def _told_to_stop(self, *_: object) -> None:
+    def _stop_on_signal(self, *_: object) -> None:
         if not self._stopping.is_set():
             self._stopping.set()
             raise SystemExit(0)  # out of a start that waits too

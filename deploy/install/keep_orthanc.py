@@ -35,7 +35,7 @@ def main(configuration: Path) -> int:
         "Orthanc",
         lambda: process.launch([PROGRAM, configuration], environment | {"TCP_NODELAY": "1"}, configuration.parent),
         lambda: process.stop(_STOPPING_S),
-        process.ended,
+        process.exit_status,
         lambda: fault(f"http://127.0.0.1:{port}/system"),
         _STARTING_S,
     ).keep()

@@ -32,7 +32,7 @@ def main() -> int:
         "Triton",
         lambda: server.start(settings.supervisor.starting_s),
         server.stop,
-        server.ended,
+        server.exit_status,
         questions(settings)["triton"],
         settings.supervisor.starting_s,
     ).keep()

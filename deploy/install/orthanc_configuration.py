@@ -29,10 +29,10 @@ def site_configuration(layout: Layout) -> dict[str, Any]:
     settings = load_settings(layout.settings)
     storage = settings.orthanc.storage or layout.archive
     written = configuration(settings, layout.data)
-    return written | {"StorageDirectory": str(storage), "IndexDirectory": str(storage)} | _of_the_site(layout)
+    return written | {"StorageDirectory": str(storage), "IndexDirectory": str(storage)} | _read_site_settings(layout)
 
 
-def _of_the_site(layout: Layout) -> dict[str, Any]:
+def _read_site_settings(layout: Layout) -> dict[str, Any]:
     try:
         own = json.loads(layout.orthanc_extra.read_text())
     except FileNotFoundError:

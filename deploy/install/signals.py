@@ -24,7 +24,7 @@ def orderly_end() -> Iterator[None]:
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def ignore_signals() -> Iterator[None]:
     """Let neither a terminal that goes away, SIGTERM nor Ctrl-C end this process."""
     with _handlers(dict.fromkeys((signal.SIGHUP, signal.SIGTERM, signal.SIGINT), signal.SIG_IGN)):
         yield

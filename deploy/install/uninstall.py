@@ -110,7 +110,7 @@ def outside(layout: Layout, doomed: Sequence[Path]) -> dict[Path, str]:
 
     for path in (layout.data, layout.etc):
         note(path, f"to which {path} leads")
-    for path in _named(layout):
+    for path in _list_named_folders(layout):
         note(path, "which a setting names")
     for folder in doomed:
         for within, folders, files in os.walk(folder):
@@ -120,7 +120,7 @@ def outside(layout: Layout, doomed: Sequence[Path]) -> dict[Path, str]:
     return found
 
 
-def _named(layout: Layout) -> list[Path]:
+def _list_named_folders(layout: Layout) -> list[Path]:
     """Return the folders that the settings name; none where they cannot be read."""
     try:
         settings = load_settings(layout.settings)

@@ -33,12 +33,12 @@ def write_units(layout: Layout, settings: Settings) -> None:
     }
     layout.units.mkdir(parents=True, exist_ok=True)
     for unit in (*UNITS, TARGET):
-        _write(layout.units / unit, _filled(_TEMPLATES / unit, values), 0o644)
+        _write(layout.units / unit, _fill(_TEMPLATES / unit, values), 0o644)
     layout.command.parent.mkdir(parents=True, exist_ok=True)
-    _write(layout.command, _filled(_TEMPLATES / "appliance.sh", values), 0o755)
+    _write(layout.command, _fill(_TEMPLATES / "appliance.sh", values), 0o755)
 
 
-def _filled(template: Path, values: dict[str, str]) -> str:
+def _fill(template: Path, values: dict[str, str]) -> str:
     text = template.read_text().replace("@HARDENING@", (_TEMPLATES / "hardening.conf").read_text())
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)

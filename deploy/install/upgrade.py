@@ -20,7 +20,7 @@ from deploy.install.accounts import make_folders, make_secrets, make_users, shar
 from deploy.install.console import say, warn
 from deploy.install.layout import READER_USER, TARGET, UNITS, Layout
 from deploy.install.ledger_copy import copy_ledger, revision, take_back
-from deploy.install.signals import undisturbed
+from deploy.install.signals import ignore_signals
 from deploy.install.units import systemctl, write_units
 from deploy.install.wellness import await_well, journal_of
 
@@ -61,7 +61,7 @@ def upgrade(layout: Layout, settings: Settings, new: str, patience_s: float, *, 
             warn(f"{seen.report}\n{journal_of()}")
             raise UnavailableError(seen.fault)
     except BaseException as error:
-        with undisturbed():
+        with ignore_signals():
             warn(f"{new} does not take over: {_reason(error)}")
             _go_back(layout, settings, old, copy, before, file)
         raise UnavailableError(f"{new} was taken back; {old} runs again, and no study is lost") from error

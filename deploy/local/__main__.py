@@ -23,7 +23,7 @@ from appliance.settings_sources import load_settings
 from deploy.local import records
 from deploy.local.answering import questions
 from deploy.local.service import ROOT
-from deploy.local.settings_file import absolute
+from deploy.local.settings_file import make_absolute
 from deploy.local.supervised import SupervisedAppliance, addresses, stop_s
 from deploy.local.watch import Seen, read_seen
 
@@ -42,7 +42,7 @@ err = Console(stderr=True, highlight=False)
 
 
 def _settings(path: Path | None) -> Settings:
-    return absolute(load_settings(path), ROOT)
+    return make_absolute(load_settings(path), ROOT)
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def _errors_in_words() -> Iterator[None]:
 
 
 @contextmanager
-def _alone(state_dir: Path) -> Iterator[None]:
+def _hold(state_dir: Path) -> Iterator[None]:
     """Keep a second `up` or `down` on one state folder out. Raises `UnavailableError`."""
     be_private()
     state_dir.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def up(settings: SettingsOption = None) -> None:
     """Start Orthanc, Triton and the service under a supervisor, and return when studies can be sent."""
     with _errors_in_words():
         loaded = _settings(settings)
-        with _alone(loaded.state_dir):
+        with _hold(loaded.state_dir):
             known = records.read(loaded.state_dir)
             running = [record for record in known if record.is_running()]
             if any(record.name != _SUPERVISOR for record in running):
@@ -119,7 +119,7 @@ def down(settings: SettingsOption = None) -> None:
     """Stop what `up` started, and nothing else; studies and answers stay."""
     with _errors_in_words():
         loaded = _settings(settings)
-        with _alone(loaded.state_dir):
+        with _hold(loaded.state_dir):
             if not records.read(loaded.state_dir):
                 out.print(f"nothing was started in {loaded.state_dir}", soft_wrap=True)
             _end(loaded)

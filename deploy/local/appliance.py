@@ -20,7 +20,7 @@ from deploy.local.credentials import with_credentials
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import named_ports
 from deploy.local.service import ROOT, ServiceProcess
-from deploy.local.settings_file import absolute
+from deploy.local.settings_file import make_absolute
 
 
 def close_state(state_dir: Path) -> None:
@@ -31,7 +31,7 @@ def close_state(state_dir: Path) -> None:
 
 def complete(settings: Settings) -> Settings:
     """Return settings with whole paths, a storage and credentials, as an appliance that is started here needs them."""
-    return with_storage(with_credentials(absolute(settings, ROOT)))
+    return with_storage(with_credentials(make_absolute(settings, ROOT)))
 
 
 def with_storage(settings: Settings) -> Settings:

@@ -39,9 +39,9 @@ def keep(settings_file: Path) -> int:
     )
     try:
         server.start(settings.supervisor.starting_s)
-        while server.ended() is None:
+        while server.exit_status() is None:
             stopping.wait(_LOOKED_AT_EVERY_S)
-        print(f"Triton ended with status {server.ended()}", file=sys.stderr)
+        print(f"Triton ended with status {server.exit_status()}", file=sys.stderr)
         return 1
     except ApplianceError as error:
         print(error, file=sys.stderr)

@@ -13,7 +13,7 @@ import httpx
 from appliance.ports import require_free
 from appliance.process import Process, Server
 from appliance.settings import Settings
-from deploy.local.settings_file import absolute, write_settings
+from deploy.local.settings_file import make_absolute, write_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ class ServiceProcess(Server):
 
     def __init__(self, settings: Settings, folder: Path, *, die_with_parent: bool = True) -> None:
         log = folder.absolute() / "service.log"
-        self.settings = absolute(settings, ROOT)
+        self.settings = make_absolute(settings, ROOT)
         self.url = f"http://{settings.service.host}:{settings.service.port}"
         self.settings_file = folder.absolute() / "appliance.toml"
         super().__init__(Process("the service", log, die_with_parent=die_with_parent))

@@ -12,7 +12,7 @@ from typing import Any
 from appliance.settings import Settings
 
 
-def absolute(settings: Settings, base: Path) -> Settings:
+def make_absolute(settings: Settings, base: Path) -> Settings:
     """Return `settings` with its relative paths taken from `base`, so that they mean the same in any folder."""
     triton, orthanc = settings.triton, settings.orthanc
     storage = None if orthanc.storage is None else (base / orthanc.storage).absolute()

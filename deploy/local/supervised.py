@@ -22,7 +22,7 @@ from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import named_ports
 from deploy.local.service import ROOT, ServiceProcess
 from deploy.local.supervisor import Program, Supervisor
-from deploy.local.unprivileged import User, made_user, nobody
+from deploy.local.unprivileged import User, ensure_user, nobody
 from deploy.local.watch import SEEN, WATCH
 
 FOLDER: Final = "supervisor"
@@ -83,16 +83,18 @@ class SupervisedAppliance:
         other = nobody()
         triton = self.settings.triton.environment.absolute() / "bin" / "python"
         for command in ([sys.executable, "-c", "import appliance.cli, deploy.local.watch"], [str(triton), "-c", ""]):
-            why_not = other.why_not(command, ROOT) if other is not None else "there is no user `nobody` to try it as"
+            why_not = (
+                other.explain_refusal(command, ROOT) if other is not None else "there is no user `nobody` to try it as"
+            )
             if why_not:
                 return None, (
                     f"as root, and so are all three: another user cannot run {command[0]} in {ROOT} ({why_not}); a "
                     "site keeps the checkout and its Python where others may read them (docs/security.md)"
                 )
         parent = self.state_dir.parent
-        if other is not None and other.why_not(["test", "-x", str(parent)], ROOT):
+        if other is not None and other.explain_refusal(["test", "-x", str(parent)], ROOT):
             return None, f"as root, and so are all three: another user cannot enter {parent} (docs/security.md)"
-        user = made_user(name)
+        user = ensure_user(name)
         return user, f"as user {user.name}, which owns {self.state_dir}"
 
     def start(self, user: User | None = None) -> int:
@@ -133,7 +135,7 @@ class SupervisedAppliance:
                 if not missing[name]:
                     del missing[name]
                     report(_TITLES[name], time.monotonic() - begin)
-            if self.supervisor.ended() or time.monotonic() - begin > timeout_s:
+            if self.supervisor.has_ended() or time.monotonic() - begin > timeout_s:
                 name, why = next(iter(missing.items()), ("service", fault))
                 log = self.logs[name]
                 raise UnavailableError(

@@ -112,7 +112,7 @@ class Supervisor:
         )
         return self._process.pid
 
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Return whether it was started by this process and has ended."""
         return self._process is not None and self._process.poll() is not None
 
@@ -122,13 +122,13 @@ class Supervisor:
             "[supervisord]",
             "nodaemon=true",
             "silent=true",
-            f"logfile={_escaped(self.log)}",
+            f"logfile={_escape(self.log)}",
             f"logfile_maxbytes={size}",
             f"logfile_backups={KEPT}",
-            f"pidfile={_escaped(self.folder / 'supervisord.pid')}",
-            f"childlogdir={_escaped(self.folder)}",
+            f"pidfile={_escape(self.folder / 'supervisord.pid')}",
+            f"childlogdir={_escape(self.folder)}",
             "[unix_http_server]",
-            f"file={_escaped(self.control.socket)}",
+            f"file={_escape(self.control.socket)}",
             "chmod=0700",
             "[rpcinterface:supervisor]",
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
@@ -137,11 +137,11 @@ class Supervisor:
             setpriv = shutil.which("setpriv")
             # When the supervisor itself is killed, what it keeps must not stay behind and hold the ports.
             tied = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
-            words = ",".join(f'{name}="{_escaped(value)}"' for name, value in program.environment.items())
+            words = ",".join(f'{name}="{_escape(value)}"' for name, value in program.environment.items())
             sections += [
                 f"[program:{program.name}]",
-                f"command={_escaped(shlex.join([*tied, *program.command]))}",
-                f"directory={_escaped(program.folder)}",
+                f"command={_escape(shlex.join([*tied, *program.command]))}",
+                f"directory={_escape(program.folder)}",
                 f"priority={number}",
                 "autorestart=true",
                 f"startsecs={_SETTLED_S}",
@@ -149,7 +149,7 @@ class Supervisor:
                 f"stopwaitsecs={int(program.stop_s) + 1}",
                 "killasgroup=true",
                 "redirect_stderr=true",
-                f"stdout_logfile={_escaped(program.log)}",
+                f"stdout_logfile={_escape(program.log)}",
                 f"stdout_logfile_maxbytes={size}",
                 f"stdout_logfile_backups={KEPT}",
                 *([f"environment={words}"] if words else []),
@@ -226,6 +226,6 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(str(self._file))
 
 
-def _escaped(value: str | Path) -> str:
+def _escape(value: str | Path) -> str:
     """Return a value as the configuration file takes it, where % begins a name to fill in."""
     return str(value).replace("%", "%%")

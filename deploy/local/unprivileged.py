@@ -49,7 +49,7 @@ class User:
             if path.lstat().st_uid == 0:
                 self.own(path)
 
-    def why_not(self, command: Sequence[str], folder: Path) -> str:
+    def explain_refusal(self, command: Sequence[str], folder: Path) -> str:
         """Return why it cannot run `command` in `folder`; empty when it can."""
         try:
             tried = subprocess.run(
@@ -71,7 +71,7 @@ class User:
         return "" if tried.returncode == 0 else said[-1] if said else f"exit status {tried.returncode}"
 
 
-def known_user(name: str) -> User | None:
+def find_user(name: str) -> User | None:
     """Return a user by name, None when there is none."""
     try:
         entry = pwd.getpwnam(name)
@@ -83,12 +83,12 @@ def known_user(name: str) -> User | None:
 
 def nobody() -> User | None:
     """Return the user that owns nothing, None on a machine that has none."""
-    return known_user(_NOBODY)
+    return find_user(_NOBODY)
 
 
-def made_user(name: str) -> User:
+def ensure_user(name: str) -> User:
     """Return a user by name, made without login and home when there is none. Raises `SettingsError`."""
-    user = known_user(name)
+    user = find_user(name)
     if user is None:
         command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", _HOME]
         try:
@@ -98,7 +98,7 @@ def made_user(name: str) -> User:
             fault = made.stderr.strip()
         except OSError as error:
             fault = str(error)
-        user = known_user(name)
+        user = find_user(name)
         if user is None:
             raise SettingsError(f"supervisor.user = {name!r}: cannot be made ({fault}); name a user, or none for root")
     return user

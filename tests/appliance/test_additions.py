@@ -68,7 +68,7 @@ def test_one_new_refusal_code_stands_in_result_json_the_ledger_the_status_the_pa
 
     series = KnownSeries("series", "study", Origin.SOURCE, 1)
     ledger.feed.notice([Arrival("study", uid, 1.0, 1.0, True, (series,))])
-    ledger.studies.decide(ledger.studies.followed()[0], NewJob("set", "chosen"))
+    ledger.studies.decide(ledger.studies.list_followed()[0], NewJob("set", "chosen"))
     job = ledger.queue.claim("me", 60)
     assert job is not None
     ledger.jobs.refuse(job, answer.refusals, {})

@@ -272,7 +272,7 @@ def test_results_are_there_once_and_whole_after_an_orthanc_that_died_while_it_to
     with mortal, start(running):
         with held_in_the_network(running, study):
             pass
-        until(lambda: mortal.ended() is not None, "dead")
+        until(lambda: mortal.exit_status() is not None, "dead")
         with usual:
             assert_answered_once_by_the_living(running, study)
 

@@ -44,7 +44,7 @@ def test_looks_at_a_clock_of_whole_seconds_bound_the_difference_ever_closer(ahea
     for now in (1000.1, 1001.35, 1003.6, 1007.85, 1010.0):
         told = float(math.floor(now + ahead_s))
         clock.look(now, told, now + 0.01)
-        earliest, latest = clock.earliest(told), clock.latest(told)
+        earliest, latest = clock.earliest_time(told), clock.latest_time(told)
         assert earliest <= now <= latest
         widths.append(latest - earliest)
     assert widths == sorted(widths, reverse=True)

@@ -224,7 +224,7 @@ def test_leases_go_on_after_a_fault_of_the_service_itself(tmp_path: Path, monkey
     service.start()
     try:
         assert renewed_again.wait(PATIENCE_S)
-        assert service.dead() == []
+        assert service.list_dead() == []
     finally:
         service.stop()
 
@@ -257,7 +257,7 @@ def test_a_worker_that_makes_no_step_for_too_long_is_not_live_and_loses_its_leas
         for file in head_series(study):
             client.store(file)
         assert gate.reached.wait(PATIENCE_S)
-        until(lambda: service.dead() == ["worker-0"], "stuck")
+        until(lambda: service.list_dead() == ["worker-0"], "stuck")
         (job,) = [job for status in ledger.views.newest_studies(9) for job in status.jobs]
         until(lambda: [one.id for one in ledger.queue.take_up("other/1", ())] == [job.id], "free for others")
     finally:

@@ -110,7 +110,7 @@ def test_whether_a_process_that_does_not_end_is_one_follows_from_how_long_orthan
         now[0] += waited_s / 10
         return b""
 
-    fetch_and_tell = trial.Waits(lines.append).around(fetch)
+    fetch_and_tell = trial.Waits(lines.append).wrap(fetch)
     for _ in range(10):
         fetch_and_tell("a")
     delay = Trial(Settings(), [], 500)._explain_delay(b"".join(lines), now[0] + 100)

@@ -70,7 +70,7 @@ class TestAnswering:
         bench.worker.work()
         bench.desk.quiet()
         assert len(bench.desk.jobs(study)) == 1
-        assert bench.desk.ledger.studies.followed() == []
+        assert bench.desk.ledger.studies.list_followed() == []
 
     def test_a_study_with_nothing_to_read_is_refused_with_its_reasons(self, bench: Bench, study: str) -> None:
         bench.send(*head_series(study, 9, Modality="MR", SOPClassUID=MRImageStorage))

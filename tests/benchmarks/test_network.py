@@ -15,7 +15,16 @@ import pytest
 from rich.progress import Progress
 
 from appliance.reading import contract
-from benchmarks.network import children, compared, in_process, process_peak_mib, study, tables, time_in_turns, usable
+from benchmarks.network import (
+    children,
+    compare,
+    in_process,
+    list_usable,
+    process_peak_mib,
+    study,
+    tables,
+    time_in_turns,
+)
 from conversion.triton_model import BYTES, ENGINES, FULL, Detector
 from tests.appliance.inference.blob_detector import onnx_model
 
@@ -29,7 +38,7 @@ def test_ways_are_timed_in_turns_and_the_first_round_does_not_count() -> None:
 
 
 def test_ratios_are_taken_round_by_round() -> None:
-    figures = compared({"one": [1.0, 2.0, 4.0], "other": [2.0, 2.0, 2.0]}, "other")
+    figures = compare({"one": [1.0, 2.0, 4.0], "other": [2.0, 2.0, 2.0]}, "other")
     assert figures["one"]["ratio"]["min"] == 0.5
     assert figures["one"]["ratio"]["p50"] == 1
     assert figures["one"]["ratio"]["max"] == 2
@@ -65,13 +74,13 @@ def test_engines_that_have_not_passed_the_gate_are_timed_only_when_asked_for(
     monkeypatch.setattr("benchmarks.network.cpu_flags", lambda: frozenset({"avx2"}))
     for name in (FULL, BYTES):
         (tmp_path / name).write_bytes(b"")
-    assert [one.name for one in usable(tmp_path, judged_only=True)] == ["onnxruntime-fp32"]
+    assert [one.name for one in list_usable(tmp_path, judged_only=True)] == ["onnxruntime-fp32"]
     every = [one.name for one in ENGINES if one.precision != "bf16" and "bf16" not in one.name]
-    assert [one.name for one in usable(tmp_path, judged_only=False)] == every
+    assert [one.name for one in list_usable(tmp_path, judged_only=False)] == every
 
 
 def test_every_figure_stands_in_the_tables() -> None:
-    part = compared({"a": [1.0, 2.0], "b": [3.0, 4.0]}, "b")
+    part = compare({"a": [1.0, 2.0], "b": [3.0, 4.0]}, "b")
     figures = {
         "threads": 2,
         "instructions": "AVX2",

@@ -77,7 +77,7 @@ class TestAudit:
     @pytest.fixture
     def held(self) -> list[Dataset]:
         answer = answer_of()
-        return [*answer.volume.headers, *(dataset for _, dataset in answer.results.named_datasets())]
+        return [*answer.volume.headers, *(dataset for _, dataset in answer.results.make_datasets())]
 
     @pytest.fixture
     def told(self, held: list[Dataset]) -> dict[str, Any]:

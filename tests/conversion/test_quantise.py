@@ -15,7 +15,7 @@ from onnx import TensorProto, numpy_helper
 
 from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_matches, golden_summary
-from conversion import quantise
+from conversion import quantise as quantise_module
 from conversion.checks import check
 from conversion.engine_run import onnx_run
 from conversion.half import WEIGHTED
@@ -26,7 +26,7 @@ from conversion.quantise import (
     _least_error,
     calibrate,
     chosen_nodes,
-    quantised,
+    quantise,
     sources,
 )
 
@@ -45,7 +45,7 @@ def limits(exported: onnx.ModelProto) -> Limits:
 
 @pytest.fixture(scope="module")
 def quantised_detector(exported: onnx.ModelProto, limits: Limits) -> onnx.ModelProto:
-    return quantised(exported, limits)
+    return quantise(exported, limits)
 
 
 def test_the_finest_pyramid_map_and_the_mask_head_are_quantised_and_nothing_else(exported: onnx.ModelProto) -> None:
@@ -61,7 +61,7 @@ def test_the_finest_pyramid_map_and_the_mask_head_are_quantised_and_nothing_else
 def test_wherever_it_is_allowed_the_first_convolution_and_the_last_layers_of_every_head_keep_full_precision(
     exported: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantise, "EIGHT_BITS", re.compile(""))
+    monkeypatch.setattr(quantise_module, "EIGHT_BITS", re.compile(""))
     products = [node for node in exported.graph.node if node.op_type in WEIGHTED]
     chosen = {node.name for node in chosen_nodes(exported.graph)}
     kept = [node.name for node in products if node.name not in chosen]
@@ -93,9 +93,9 @@ def test_weights_leave_room_for_the_sum_of_two_products_in_16_bits(quantised_det
 
 
 def test_slices_and_their_concatenations_move_bytes(exported: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantise, "EIGHT_BITS", re.compile(""))
+    monkeypatch.setattr(quantise_module, "EIGHT_BITS", re.compile(""))
     anything = dict.fromkeys(sources(exported.graph).values(), (1.0, False))
-    inferred = onnx.shape_inference.infer_shapes(quantised(exported, anything))
+    inferred = onnx.shape_inference.infer_shapes(quantise(exported, anything))
     types = {one.name: one.type.tensor_type.elem_type for one in inferred.graph.value_info}
     of = {node.output[0]: types[node.output[0]] for node in inferred.graph.node if node.op_type in ("Concat", "Resize")}
     moved = [name for name, kind in of.items() if kind in (TensorProto.UINT8, TensorProto.INT8)]
@@ -121,7 +121,7 @@ def test_a_chunk_of_values_that_no_scanner_gives_does_not_spoil_the_answer(
 def test_limits_of_another_model_are_refused(exported: onnx.ModelProto, limits: Limits) -> None:
     name = next(iter(sources(exported.graph).values()))
     with pytest.raises(ValueError, match=f"of another model: {name} missing"):
-        quantised(exported, {one: limit for one, limit in limits.items() if one != name})
+        quantise(exported, {one: limit for one, limit in limits.items() if one != name})
 
 
 def test_calibration_without_a_chunk_is_refused(exported: onnx.ModelProto) -> None:

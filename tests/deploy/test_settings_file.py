@@ -11,11 +11,11 @@ from appliance.sections.orthanc import OrthancSettings
 from appliance.sections.supervisor import LogSettings
 from appliance.settings import Settings
 from appliance.settings_sources import load_settings
-from deploy.local.settings_file import absolute, write_settings
+from deploy.local.settings_file import make_absolute, write_settings
 
 
 def test_settings_are_read_back_as_they_were_written(tmp_path: Path) -> None:
-    settings = absolute(
+    settings = make_absolute(
         Settings(
             state_dir=Path("state"),
             orthanc=OrthancSettings(username="reader", password='a "quoted" \\ päss\x7f word\n'),
@@ -40,6 +40,6 @@ def test_only_the_owner_reads_the_file(tmp_path: Path) -> None:
 
 
 def test_relative_paths_are_taken_from_the_checkout(tmp_path: Path) -> None:
-    settings = absolute(Settings(state_dir=Path("/elsewhere")), tmp_path)
+    settings = make_absolute(Settings(state_dir=Path("/elsewhere")), tmp_path)
     assert settings.state_dir == Path("/elsewhere")
     assert settings.triton.model_repository == tmp_path / "model_repository"

@@ -22,7 +22,7 @@ from deploy.local.ports import with_free_ports
 from deploy.local.records import read
 from deploy.local.settings_file import write_settings
 from deploy.local.supervisor import Control
-from deploy.local.unprivileged import known_user, nobody
+from deploy.local.unprivileged import find_user, nobody
 from tests.appliance.inference.blob_detector import write_repository
 
 SYSTEM_PYTHON = Path("/usr/bin/python3.11")
@@ -46,12 +46,12 @@ def public() -> Iterator[Path]:
 def test_what_another_user_cannot_run_is_told_with_the_reason(public: Path) -> None:
     user = nobody()
     assert user is not None
-    assert user.why_not(["true"], public) == ""
+    assert user.explain_refusal(["true"], public) == ""
     closed = public / "closed"
     closed.mkdir(mode=0o700)
     (closed / "program").symlink_to("/bin/true")
-    assert "ermission" in user.why_not([str(closed / "program")], public)
-    assert user.why_not([str(SYSTEM_PYTHON), "-c", "raise SystemExit('no module')"], public) == "no module"
+    assert "ermission" in user.explain_refusal([str(closed / "program")], public)
+    assert user.explain_refusal([str(SYSTEM_PYTHON), "-c", "raise SystemExit('no module')"], public) == "no module"
 
 
 @as_root
@@ -92,7 +92,7 @@ def test_up_as_root_runs_all_as_a_user_without_rights_who_owns_the_state(public:
         call = [service / "bin" / "python", "-m", "deploy.local", name, "--settings", str(file)]
         return subprocess.run(call, cwd=checkout, capture_output=True, text=True, timeout=300, check=False)
 
-    games = known_user("games")
+    games = find_user("games")
     assert games is not None
     try:
         for _ in range(2):  # a second start finds what is its own
@@ -125,7 +125,7 @@ def environment(folder: Path, like: Path) -> Path:
     packages, original = (path / "lib" / "python3.11" / "site-packages" for path in (folder, like))
     shutil.rmtree(packages)
     user = nobody()
-    if user is not None and not user.why_not(["ls", str(original.resolve())], Path("/")):
+    if user is not None and not user.explain_refusal(["ls", str(original.resolve())], Path("/")):
         packages.symlink_to(original.resolve())
     else:
         shutil.copytree(original, packages, copy_function=link_or_copy, ignore=shutil.ignore_patterns(*UNUSED))

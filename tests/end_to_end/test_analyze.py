@@ -14,7 +14,7 @@ import pytest
 from appliance.ports import is_free
 from appliance.settings import Settings
 from deploy.local.appliance import ROOT
-from deploy.local.settings_file import absolute, write_settings
+from deploy.local.settings_file import make_absolute, write_settings
 from simulator.series import SeriesKind
 from tests.end_to_end.command import appliance
 from tests.end_to_end.patient import Patient
@@ -38,7 +38,7 @@ def test_a_folder_is_analysed_with_a_triton_that_is_started_for_it_and_stopped_a
     (written.folder / "notes" / "letter.txt").write_text("not an image")
     (written.folder / "cut.dcm").write_bytes(written.files[SeriesKind.AXIAL][0].read_bytes()[:200])
     file, out = tmp_path / "appliance.toml", tmp_path / "out"
-    write_settings(absolute(settings, ROOT), file)
+    write_settings(make_absolute(settings, ROOT), file)
 
     done = appliance("analyze", written.folder, "--out", out, "--settings", file)
 
@@ -140,7 +140,7 @@ def test_a_triton_that_cannot_be_started_fails_and_says_what_is_missing(
     written = bleeding.study(tmp_path / "study")
     triton = settings.triton.model_copy(update={"environment": tmp_path / "nowhere"})
     file = tmp_path / "appliance.toml"
-    write_settings(absolute(settings.model_copy(update={"triton": triton}), ROOT), file)
+    write_settings(make_absolute(settings.model_copy(update={"triton": triton}), ROOT), file)
     done = appliance("analyze", written.folder, "--out", tmp_path / "out", "--settings", file, columns=200)
     assert done.returncode == FAILED
     assert "nowhere" in done.stderr.replace("\n", "")
@@ -148,7 +148,7 @@ def test_a_triton_that_cannot_be_started_fails_and_says_what_is_missing(
 
 def test_an_empty_folder_is_refused_with_a_code(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    file = write_settings(absolute(settings, ROOT), tmp_path / "appliance.toml")
+    file = write_settings(make_absolute(settings, ROOT), tmp_path / "appliance.toml")
     done = appliance("analyze", tmp_path / "in", "--out", tmp_path / "out", "--settings", file)
     assert done.returncode == REFUSED, done.stderr
     assert "refused: no_images: the folder holds no file" in done.stdout
@@ -163,9 +163,9 @@ def test_every_fault_of_folder_disk_and_rights_is_one_sentence_and_leaves_nothin
     (tmp_path / "file").touch()
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "seg.dcm").write_bytes(b"mine")
-    good = write_settings(absolute(settings, ROOT), tmp_path / "good.toml")
+    good = write_settings(make_absolute(settings, ROOT), tmp_path / "good.toml")
     stateless = settings.model_copy(update={"state_dir": tmp_path / "file" / "state"})
-    bad = write_settings(absolute(stateless, ROOT), tmp_path / "bad.toml")
+    bad = write_settings(make_absolute(stateless, ROOT), tmp_path / "bad.toml")
     for out, file, told in (
         (tmp_path / "file" / "out", good, "cannot be made"),
         (Path("/proc/out"), good, "cannot be"),
@@ -185,7 +185,7 @@ def test_every_fault_of_folder_disk_and_rights_is_one_sentence_and_leaves_nothin
 def test_a_service_without_rights_to_its_state_folder_says_so_in_a_sentence(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     stateless = settings.model_copy(update={"state_dir": tmp_path / "file" / "state"})
-    file = write_settings(absolute(stateless, ROOT), tmp_path / "appliance.toml")
+    file = write_settings(make_absolute(stateless, ROOT), tmp_path / "appliance.toml")
     done = appliance("serve", "--settings", file, columns=300)
     assert done.returncode == FAILED
     assert "Traceback" not in done.stderr

@@ -194,7 +194,7 @@ class Results:
                 settings=SETTINGS,
                 created=datetime(2026, 3, 1, tzinfo=UTC),
             )
-            for _, dataset in made.named_datasets():
+            for _, dataset in made.make_datasets():
                 scans.file(dataset)
             assert not made.unmade, f"could not be made: {made.unmade}"
 

@@ -77,7 +77,7 @@ def test_a_result_of_which_orthanc_keeps_a_part_is_noticed_and_whole_after_the_n
     orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch, kind: str, part: float
 ) -> None:
     """As after a disk that was full: the object is in Orthanc's index, and half of it in its storage."""
-    result = dict(answer_of().results.named_datasets())[kind]
+    result = dict(answer_of().results.make_datasets())[kind]
     instance = store(orthanc, result)
     whole = orthanc.file(instance)
     with monkeypatch.context() as damaged:

@@ -149,7 +149,7 @@ def test_each_dtype_gives_the_same_reading_by_shared_memory_and_by_message(
     settings = triton_settings(tmp_path / "models", shared_memory=shared_memory)
     start(settings, input_dtype=input_dtype)
     detector = TritonDetector(settings)
-    assert detector.ready()
+    assert detector.check_readiness()
     hu = head(18, (0, 0, 0), (17, 3, 3))
     hu[:, 0] = 32767  # far outside of what FP16 could carry exactly
     hu[:, 1] = -32768
@@ -257,15 +257,15 @@ def test_a_restarted_triton_is_followed_without_a_new_detector(
     detector = TritonDetector(settings)
     hu = head(40, (39, 0, 3))
     before = detector.read(hu)
-    assert detector.ready()
+    assert detector.check_readiness()
     server.stop()
     with pytest.raises(UnavailableError, match="does not answer"):
         detector.read(hu)
-    assert not detector.ready()
-    assert "does not answer" in detector.ready().reason
+    assert not detector.check_readiness()
+    assert "does not answer" in detector.check_readiness().reason
     server.start()
     assert [one.box for one in detector.read(hu).detections] == [one.box for one in before.detections]
-    assert detector.ready()
+    assert detector.check_readiness()
     server.stop()
     server.start()  # restarted between two requests: the regions are unknown to the new server
     assert len(detector.read(hu).detections) == 1
@@ -303,12 +303,12 @@ def test_a_model_process_that_was_killed_is_started_again(start: Callable[..., T
     settings = triton_settings(tmp_path / "models")
     start(settings)
     detector = TritonDetector(settings)
-    assert detector.ready()
+    assert detector.check_readiness()
     kill_model_process(settings)
     with pytest.raises(UnavailableError, match="the model process had ended and was started again"):
         detector.read(head(1))
     assert len(detector.read(head(1, (0, 0, 0))).detections) == 1
-    assert detector.ready()
+    assert detector.check_readiness()
     kill_model_process(settings)
     (settings.model_repository / contract.DETECTOR / "1" / "model.onnx").unlink()
     with pytest.raises(UnavailableError, match=r"does not start again: .*restart Triton"):
@@ -327,7 +327,7 @@ def test_what_dead_model_processes_held_is_given_back_while_their_server_runs_on
         return set(Path("/dev/shm").glob(f"{prefix}*"))
 
     detector = TritonDetector(settings)
-    assert detector.ready()
+    assert detector.check_readiness()
     assert free_regions_of_dead_models(prefix, settled_s=0) == []
     for _ in range(3):
         (of_the_dead,) = regions()
@@ -352,7 +352,7 @@ def test_a_model_that_takes_too_long_is_unavailable_not_a_hang(
     detector = TritonDetector(settings)
     with pytest.raises(UnavailableError, match=r"no answer in time.*triton\.timeout_s"):
         detector.read(head(40))
-    readiness = detector.ready()
+    readiness = detector.check_readiness()
     assert not readiness
     assert "no answer in time" in readiness.reason
     detector.close()
@@ -365,7 +365,7 @@ def test_a_triton_that_freezes_in_the_middle_of_a_study_is_unavailable_and_used_
     settings = triton_settings(tmp_path / "models")
     pid = start(settings).pid or 0
     detector = TritonDetector(settings)
-    assert detector.ready()
+    assert detector.check_readiness()
     original = detector._stream.answers
 
     def freeze_after_the_first(count: int, write: Any, go_on: Any = None) -> Iterator[Any]:
@@ -379,7 +379,7 @@ def test_a_triton_that_freezes_in_the_middle_of_a_study_is_unavailable_and_used_
     try:
         with pytest.raises(UnavailableError, match=r"no answer in time; it hangs"):
             detector.read(head(64))
-        readiness = detector.ready()
+        readiness = detector.check_readiness()
         assert not readiness
         assert "no answer in time; it hangs" in readiness.reason
     finally:
@@ -388,13 +388,13 @@ def test_a_triton_that_freezes_in_the_middle_of_a_study_is_unavailable_and_used_
     detector._stream.answers = original  # type: ignore[method-assign]
     detector._stream.patience = Patience(settings.timeout_s)
     assert [one.slice_index for one in detector.read(head(40, (39, 0, 3))).detections] == [39]
-    assert detector.ready()
+    assert detector.check_readiness()
     detector.close()
 
 
 def test_the_pace_of_the_golden_chunk_says_how_long_the_next_is_waited_for(served: TritonSettings) -> None:
     detector = TritonDetector(served.model_copy(update={"timeout_s": 3600}), first_wait_s=3600)
-    assert detector.ready()
+    assert detector.check_readiness()
     assert LEAST_S <= detector._stream.patience.seconds < 3600
     detector.close()
 
@@ -495,7 +495,7 @@ def test_a_study_goes_to_the_next_triton_when_the_first_is_away_from_the_start(
 ) -> None:
     detector = TritonDetector(other_of(triton_settings(repository), served))
     assert len(detector.read(head(4, (1, 1, 3))).detections) == 1
-    assert detector.ready()
+    assert detector.check_readiness()
     detector.close()
     assert shared_memory_of_this_process() == []
 

@@ -138,7 +138,7 @@ def test_a_right_answer_stands_long_and_a_wrong_one_shortly() -> None:
 
 def test_a_right_server_is_ready_and_is_asked_once(served: TritonSettings) -> None:
     detector = TritonDetector(served)
-    assert detector.ready() == READY
+    assert detector.check_readiness() == READY
     sent = 0
     original = detector._stream.answers
 
@@ -148,7 +148,7 @@ def test_a_right_server_is_ready_and_is_asked_once(served: TritonSettings) -> No
         return original(*arguments)  # type: ignore[arg-type]
 
     detector._stream.answers = count_calls  # type: ignore[assignment, method-assign]
-    assert all(detector.ready() for _ in range(5))
+    assert all(detector.check_readiness() for _ in range(5))
     assert sent == 0
     detector.close()
 
@@ -160,7 +160,7 @@ def test_a_server_whose_model_answers_otherwise_is_not_ready_and_says_what_diffe
     config.write_text(config.read_text().replace('\\"slice\\":4', '\\"slice\\":14'))
     with TritonServer(settings, tmp_path / "state"):
         detector = TritonDetector(settings)
-        readiness = detector.ready()
+        readiness = detector.check_readiness()
         detector.close()
     assert not readiness
     assert "the iph detection with score 0.980 on target slice 14" in readiness.reason
@@ -172,7 +172,7 @@ def test_a_model_process_that_fails_is_not_ready_and_its_message_is_told(tmp_pat
     write_repository(settings.model_repository, fails=True)
     with TritonServer(settings, tmp_path / "state"):
         detector = TritonDetector(settings)
-        readiness = detector.ready()
+        readiness = detector.check_readiness()
         detector.close()
     assert not readiness
     assert "full" in readiness.reason

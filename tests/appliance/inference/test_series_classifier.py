@@ -77,7 +77,7 @@ def ask_until_answered(classifier: SeriesClassifier, clock: Clock, server: Trito
         clock.now += PAUSE_S + 1
         if (found := classifier.classify(SHOWN)) is not None:
             return name_classes(found)
-        if server.ended() is not None:
+        if server.exit_status() is not None:
             server.stop()
             server.start()
         time.sleep(0.2)
@@ -145,7 +145,7 @@ def test_a_server_that_ended_with_its_model_process_is_asked_again_once_it_was_s
         assert name_classes(classifier.classify(SHOWN)) is not None
         assert server.pid is not None
         os.kill(server.pid, signal.SIGKILL)
-        while server.ended() is None:
+        while server.exit_status() is None:
             time.sleep(0.01)
         assert classifier.classify(SHOWN) is None
         found = ask_until_answered(classifier, clock, server)
@@ -186,7 +186,7 @@ def test_a_triton_without_the_model_gives_no_answer_and_goes_on_reading_heads(se
     assert classifier.classify(SHOWN) is None
     classifier.close()
     detector = TritonDetector(served)
-    assert detector.ready()
+    assert detector.check_readiness()
     detector.close()
 
 
@@ -224,5 +224,5 @@ def test_a_classifier_that_does_not_load_keeps_no_server_from_starting(tmp_path:
     with TritonServer(settings, tmp_path / "state"):
         assert not is_loaded(settings)
         detector = TritonDetector(settings)
-        assert detector.ready()
+        assert detector.check_readiness()
         detector.close()

@@ -106,7 +106,7 @@ class TestNoticing:
         at = desk.clock() - 0.5
         desk.bell.ring(Ring(instances={instance: at - number for number, instance in enumerate(reversed(ids))}))
         desk.take_in()
-        (followed,) = desk.ledger.studies.followed()
+        (followed,) = desk.ledger.studies.list_followed()
         assert (followed.last_instance_at, followed.quiet_from) == (at, at)
 
     def test_a_stamp_that_comes_after_its_entry_in_the_change_log_counts_as_well(self, desk: Desk, study: str) -> None:
@@ -117,7 +117,7 @@ class TestNoticing:
         desk.take_in()
         desk.bell.ring(Ring(instances={ids[-1]: at}))
         desk.take_in()
-        (followed,) = desk.ledger.studies.followed()
+        (followed,) = desk.ledger.studies.list_followed()
         assert (followed.last_instance_at, followed.quiet_from) == (at, at)
 
     def test_a_stamp_from_the_future_does_not_keep_a_study_waiting(self, desk: Desk, study: str) -> None:
@@ -136,14 +136,14 @@ class TestNoticing:
         desk.take_in()
         desk.bell.ring(Ring(instances=dict.fromkeys(ids[:-1], at - 1)))
         desk.take_in()
-        (followed,) = desk.ledger.studies.followed()
+        (followed,) = desk.ledger.studies.list_followed()
         assert (followed.last_instance_at, followed.quiet_from) == (at, at)
 
     def test_a_stamp_from_the_past_does_not_shorten_the_quiet_time(self, desk: Desk, study: str) -> None:
         ids = desk.send(*head_series(study))
         desk.bell.ring(Ring(instances=dict.fromkeys(ids, desk.clock() - 3600)))
         desk.take_in()
-        (followed,) = desk.ledger.studies.followed()
+        (followed,) = desk.ledger.studies.list_followed()
         assert followed.quiet_from >= desk.clock() - 1  # the clock stands: they came after the log was last read
 
     def test_a_series_that_the_change_log_did_not_tell_of_is_found_at_the_next_start(
@@ -266,7 +266,7 @@ class TestClocks:
         wrong = desk.clock() + 86_400
         desk.bell.ring(Ring(instances=dict.fromkeys(ids, wrong - 0.25), sent=wrong))
         desk.take_in()
-        (followed,) = desk.ledger.studies.followed()
+        (followed,) = desk.ledger.studies.list_followed()
         assert followed.last_instance_at == pytest.approx(desk.clock() - 0.25, abs=1e-3)
 
     def test_an_orthanc_that_does_not_tell_its_time_is_followed_all_the_same(
@@ -304,7 +304,7 @@ class TestRings:
         desk.send(*head_series(study))
         desk.take_in()
         assert not [identifier for identifier in asked if identifier.startswith("dead")]
-        assert len(desk.ledger.studies.followed()) == 1
+        assert len(desk.ledger.studies.list_followed()) == 1
 
     def test_deleted_studies_that_are_known_are_looked_at_a_few_in_a_turn(
         self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
@@ -317,11 +317,11 @@ class TestRings:
         desk.bell.ring(Ring(studies=dict.fromkeys(many, "deleted")))
         desk.send(*head_series(study))
         desk.intake.turn()
-        left = {one.id for one in desk.ledger.studies.followed()}
+        left = {one.id for one in desk.ledger.studies.list_followed()}
         assert len(left & {*many}) == 43
         assert len(left - {*many}) == 1  # what came meanwhile is taken in
         desk.take_in()
-        assert not {one.id for one in desk.ledger.studies.followed()} & {*many}
+        assert not {one.id for one in desk.ledger.studies.list_followed()} & {*many}
 
     def test_one_study_that_cannot_be_looked_at_drops_nothing_else_of_its_ring(
         self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
@@ -340,7 +340,7 @@ class TestRings:
         monkeypatch.setattr(desk.orthanc, "study", refuse_the_odd)
         desk.bell.ring(Ring(studies={odd: "deleted", gone: "deleted"}))
         desk.intake.turn()
-        assert [one.id for one in desk.ledger.studies.followed()] == [odd]
+        assert [one.id for one in desk.ledger.studies.list_followed()] == [odd]
 
 
 class TestSweeping:
@@ -357,7 +357,7 @@ class TestSweeping:
 
     @staticmethod
     def count_found(desk: Desk, old: list[str]) -> int:
-        return len(desk.ledger.series.known(old))
+        return len(desk.ledger.series.find_known(old))
 
     @pytest.mark.parametrize("error", [OrthancError("HTTP 400", 400), UnavailableError("HTTP 500"), KeyError("Tags")])
     def test_an_error_of_one_series_is_that_series_alone_and_it_is_looked_at_again(
@@ -374,15 +374,15 @@ class TestSweeping:
         with monkeypatch.context() as patch:
             patch.setattr(desk.orthanc, "series", refuse_one)
             desk.take_in()
-            assert set(old) - set(desk.ledger.series.known(old)) == {old[2]}
-            assert desk.ledger.sweeps.unseen() == 1
+            assert set(old) - set(desk.ledger.series.find_known(old)) == {old[2]}
+            assert desk.ledger.sweeps.count_unseen() == 1
             assert "hemorrhage_unseen_series 1.0" in generate_latest(desk.metrics.registry).decode()
             desk.wait(6)
-            assert desk.ledger.sweeps.unseen() == 1
+            assert desk.ledger.sweeps.count_unseen() == 1
         desk.wait(6)
         assert self.count_found(desk, old) == 6  # its pause has doubled
         desk.wait(6)
-        assert (self.count_found(desk, old), desk.ledger.sweeps.unseen()) == (7, 0)
+        assert (self.count_found(desk, old), desk.ledger.sweeps.count_unseen()) == (7, 0)
 
     def test_a_sweep_goes_on_after_a_restart_where_it_was(
         self, desk: Desk, old: list[str], settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -390,7 +390,7 @@ class TestSweeping:
         desk.ledger.sweeps.begin(counting=False)
         while self.count_found(desk, old) < 3:
             desk.intake.turn()
-        before = desk.ledger.sweeps.under_way()
+        before = desk.ledger.sweeps.find_current()
         assert before is not None
         again = Desk(settings, tmp_path / "ledger.sqlite")
         asked: list[str] = []
@@ -399,7 +399,7 @@ class TestSweeping:
         while again.intake._feed.sweeper.step() is not None:
             pass
         assert self.count_found(again, old) == 7
-        assert again.ledger.sweeps.under_way() is None
+        assert again.ledger.sweeps.find_current() is None
         assert min(asked) > before.after
         again.close()
 
@@ -438,11 +438,11 @@ class TestSweeping:
         assert position is not None
         desk.ledger.feed.advance(position, Position(10**6, "NewInstance of another life 0", position.began))
         desk.intake.turn()
-        sweep = desk.ledger.sweeps.under_way()
+        sweep = desk.ledger.sweeps.find_current()
         assert sweep is not None
         assert sweep.counting
         desk.ledger.sweeps.begin(counting=False)  # as a restart does
-        assert desk.ledger.sweeps.under_way() == sweep
+        assert desk.ledger.sweeps.find_current() == sweep
 
     def test_a_series_that_cannot_be_looked_at_holds_up_no_other_of_the_change_log(
         self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
@@ -463,7 +463,7 @@ class TestSweeping:
         assert len(desk.jobs(study)) == 1
         desk.quiet()
         desk.wait(6)
-        assert desk.ledger.series.known([odd_series])[odd_series].origin is Origin.SOURCE
+        assert desk.ledger.series.find_known([odd_series])[odd_series].origin is Origin.SOURCE
 
     def test_an_instance_that_has_no_place_is_found_by_its_series(
         self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
@@ -537,7 +537,7 @@ class TestDeciding:
         desk.send(bystander(study))
         desk.quiet()
         assert [job.state for job in desk.jobs(study)] == [JobState.QUEUED]
-        assert desk.ledger.studies.followed() == []
+        assert desk.ledger.studies.list_followed() == []
 
     def test_a_series_that_grows_after_its_answer_gets_another(self, desk: Desk, study: str) -> None:
         files = head_series(study, 20)
@@ -565,7 +565,7 @@ class TestDeciding:
         better = head_series(study, 20)
         desk.send(*head_series(study, SeriesDescription=None, BodyPartExamined=None), *better[:5])
         desk.quiet()
-        (followed,) = desk.ledger.studies.followed()
+        (followed,) = desk.ledger.studies.list_followed()
         assert followed.state is StudyState.INCOMPLETE
         assert "5 slices so far" in followed.why
         desk.send(*better[5:])
@@ -604,7 +604,7 @@ class TestDeciding:
         files = head_series(study)
         desk.send(*files[:6], *files[7:])
         desk.quiet()
-        (followed,) = desk.ledger.studies.followed()
+        (followed,) = desk.ledger.studies.list_followed()
         assert followed.state is StudyState.INCOMPLETE
         assert "missing" in followed.why
         desk.send(files[6])
@@ -623,7 +623,7 @@ class TestDeciding:
     def test_a_scout_alone_is_no_refused_study_yet(self, desk: Desk, study: str) -> None:
         desk.send(*head_series(study, 1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]))
         desk.quiet()
-        (followed,) = desk.ledger.studies.followed()
+        (followed,) = desk.ledger.studies.list_followed()
         assert followed.state is StudyState.INCOMPLETE
         assert followed.refusals[0]["code"] == "localizer"
 
@@ -639,7 +639,7 @@ class TestDeciding:
         desk.delete_study(gone)
         desk.bell.ring(Ring(studies={gone: "deleted"}))
         desk.take_in()
-        assert desk.ledger.studies.followed() == []
+        assert desk.ledger.studies.list_followed() == []
         desk.quiet()
         assert desk.jobs(study) == []
 
@@ -648,7 +648,7 @@ class TestDeciding:
         desk.take_in()
         desk.delete_study(desk.study_of(ids[0]))
         desk.quiet()
-        assert desk.ledger.studies.followed() == []
+        assert desk.ledger.studies.list_followed() == []
         assert desk.jobs(study) == []
 
     def test_a_deleted_study_that_is_sent_again_is_answered_again(self, desk: Desk, study: str) -> None:
@@ -782,7 +782,7 @@ class TestLongLogs:
         self.turn_after(desk, quiet_s)
         assert self.is_behind(desk)
         assert desk.jobs(study) == []
-        assert {one.state for one in desk.ledger.studies.followed()} == {StudyState.RECEIVING}
+        assert {one.state for one in desk.ledger.studies.list_followed()} == {StudyState.RECEIVING}
         self.turn_after(desk, quiet_s)
         (job,) = desk.jobs(study)
         assert self.is_behind(desk)
@@ -839,16 +839,18 @@ class TestLongLogs:
         monkeypatch.setattr("appliance.intake.intake._ATTENDED_A_TURN_S", 0.0)
         monkeypatch.setattr("appliance.intake.intake._FETCHED_A_TURN", 10_000)
         others = self.fill_log(desk, 8)
-        while not desk.ledger.studies.followed():
+        while not desk.ledger.studies.list_followed():
             desk.intake.turn()
         desk.clock.now += 600
         desk.send(*head_series(study))
         self.turn_after(desk)
         assert sum(len(desk.jobs(one)) for one in others) == 2
-        assert study in {one.uid for one in desk.ledger.studies.followed()}
+        assert study in {one.uid for one in desk.ledger.studies.list_followed()}
         self.turn_after(desk, 1)
         assert sum(len(desk.jobs(one)) for one in others) < 8
-        assert desk.intake._prepared.keys() == {one.id for one in desk.ledger.studies.followed() if one.uid == study}
+        assert desk.intake._prepared.keys() == {
+            one.id for one in desk.ledger.studies.list_followed() if one.uid == study
+        }
         desk.quiet_after_a_pause()
         assert [len(desk.jobs(one)) for one in (study, *others)] == [1] * 9
 
@@ -884,7 +886,7 @@ class TestDeathsOfTheService:
             desk.quiet()
         (job,) = desk.jobs(study)
         assert (job.state, job.deaths) == (JobState.QUEUED, 2)
-        assert not desk.ledger.studies.followed()
+        assert not desk.ledger.studies.list_followed()
 
     def test_one_death_does_not_keep_a_study_from_being_looked_at(
         self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
@@ -915,7 +917,7 @@ class TestDeathsOfTheService:
             desk.wait(1)  # it is looked at, and the service ends over something else
             desk.start_again(f"desk/{life}")
         desk.quiet()
-        (followed,) = desk.ledger.studies.followed()
+        (followed,) = desk.ledger.studies.list_followed()
         assert (followed.state, followed.deaths) == (StudyState.INCOMPLETE, 0)
         assert desk.jobs(study) == []
         desk.wait(desk.settings.intake.incomplete_s)
@@ -931,7 +933,7 @@ class TestDeathsOfTheService:
         of = desk.headers.of
 
         def note(instance: str) -> Instance:
-            marked.append(tuple(one.uid for one in desk.ledger.studies.followed() if one.looker))
+            marked.append(tuple(one.uid for one in desk.ledger.studies.list_followed() if one.looker))
             found = of(instance)
             assert marked[-1] == (found.header.StudyInstanceUID,)
             return found
@@ -939,7 +941,7 @@ class TestDeathsOfTheService:
         monkeypatch.setattr(desk.headers, "of", note)
         desk.take_in()
         assert {uid for (uid,) in marked} == {study, other}
-        assert not any(one.looker for one in desk.ledger.studies.followed())
+        assert not any(one.looker for one in desk.ledger.studies.list_followed())
 
     def test_nothing_is_looked_at_any_more_once_a_turn_has_broken_off(
         self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
@@ -959,7 +961,7 @@ class TestDeathsOfTheService:
             patch.setattr(desk.orthanc, "changes", away)
             with pytest.raises(UnavailableError):
                 desk.intake.turn()
-        (followed,) = desk.ledger.studies.followed()
+        (followed,) = desk.ledger.studies.list_followed()
         assert not followed.looker
 
     @pytest.mark.parametrize(("date", "expected"), [("", URGENT), ("19991231", OLD)])
@@ -1124,19 +1126,19 @@ class TestOwnResults:
         ids = desk.send(*head_series(study))
         desk.quiet()
         ours = desk.orthanc.series_of_instance(ids[0])
-        assert desk.ledger.series.known([ours])[ours].origin is Origin.SOURCE
+        assert desk.ledger.series.find_known([ours])[ours].origin is Origin.SOURCE
         result = own_result(study)
         desk.send(result)
         desk.quiet()
         assert len(desk.jobs(study)) == 1
-        assert desk.ledger.studies.followed() == []
+        assert desk.ledger.studies.list_followed() == []
 
     def test_a_result_of_another_appliance_starts_nothing_and_joins_nothing(self, desk: Desk, study: str) -> None:
         (result,) = desk.send(own_result(study))
         desk.quiet()
         assert desk.ledger.views.newest_studies(1000) == []
         series = desk.orthanc.series_of_instance(result)
-        assert desk.ledger.series.known([series])[series].origin is Origin.OWN
+        assert desk.ledger.series.find_known([series])[series].origin is Origin.OWN
         desk.send(*head_series(study))
         desk.quiet()
         (job,) = desk.jobs(study)
@@ -1194,7 +1196,7 @@ class TestEnds:
         files = head_series(study, 20)
         desk.bell.ring(Ring(instances=dict.fromkeys(desk.send(*files[:16]), desk.clock())))
         desk.wait(10)
-        (followed,) = desk.ledger.studies.followed()
+        (followed,) = desk.ledger.studies.list_followed()
         assert followed.state is StudyState.INCOMPLETE
         assert "the top of the head is missing" in followed.why
         desk.bell.ring(Ring(instances=dict.fromkeys(desk.send(*files[16:]), desk.clock())))
@@ -1210,7 +1212,7 @@ class TestEnds:
         files = head_series(study, 20, SliceThickness=4)
         desk.send(*files[::2])
         desk.quiet()
-        (followed,) = desk.ledger.studies.followed()
+        (followed,) = desk.ledger.studies.list_followed()
         assert followed.state is StudyState.INCOMPLETE
         assert "mm apart" in followed.why
         desk.send(*files[1::2])

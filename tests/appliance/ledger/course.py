@@ -30,7 +30,7 @@ def arrival(study: str = "s1", at: float = 50.0, live: bool = True) -> Arrival:
 
 def follow(ledger: Ledger, study: str = "s1") -> FollowedStudy:
     """Return a study as the ledger follows it."""
-    return next(one for one in ledger.studies.followed() if one.id == study)
+    return next(one for one in ledger.studies.list_followed() if one.id == study)
 
 
 def queue(ledger: Ledger, study: str = "s1", at: float = 50.0, chosen: str = "c") -> int:

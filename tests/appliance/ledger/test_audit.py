@@ -35,7 +35,7 @@ ANSWER: dict[str, Any] = {
 
 def claim_job(ledger: Ledger, study: str, at: float = 50.0) -> Job:
     ledger.feed.notice([Arrival(study, f"1.2.{study}", at, at, True, (KnownSeries("s", study, Origin.SOURCE, 3),))])
-    followed = next(one for one in ledger.studies.followed() if one.id == study)
+    followed = next(one for one in ledger.studies.list_followed() if one.id == study)
     ledger.studies.decide(followed, NewJob(f"set of {study} at {at}", "c"))
     job = ledger.queue.claim("me", 60)
     assert job is not None

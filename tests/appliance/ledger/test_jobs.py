@@ -41,7 +41,7 @@ class TestJobs:
         queue(ledger)
         job = claim(ledger)
         deliver(ledger, job, "1.100")
-        assert ledger.series.known(["series 1.100"])["series 1.100"].origin is Origin.OWN
+        assert ledger.series.find_known(["series 1.100"])["series 1.100"].origin is Origin.OWN
         assert [result.sop_instance_uid for result in ledger.jobs.results(job.id)] == ["1.100"]
 
     def test_a_worker_that_lost_its_job_cannot_record_anything_about_it(self, ledger: Ledger, clock: Clock) -> None:

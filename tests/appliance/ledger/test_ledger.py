@@ -36,14 +36,14 @@ class TestChangeLog:
         assert ledger.feed.advance(START, after, [arrival()])
         assert ledger.feed.position() == after
         assert follow(ledger).state is StudyState.RECEIVING
-        assert ledger.series.known(["s1-series", "other"])["s1-series"].origin is Origin.SOURCE
+        assert ledger.series.find_known(["s1-series", "other"])["s1-series"].origin is Origin.SOURCE
 
     def test_of_two_that_read_the_same_page_one_takes_it_in(self, ledger: Ledger) -> None:
         ledger.feed.begin(START)
         after = replace(START, seq=9, fingerprint="NewInstance b 2")
         assert ledger.feed.advance(START, after)
         assert not ledger.feed.advance(START, after, [arrival()])
-        assert ledger.studies.followed() == []
+        assert ledger.studies.list_followed() == []
 
 
 class TestStudies:
@@ -135,8 +135,8 @@ def test_who_reads_does_not_wait_for_who_writes(tmp_path: Path) -> None:
     (status,) = ledger.views.newest_studies(50)
     assert len(status.jobs) == len(ledger.jobs.of_study("s1")) == ledger.views.job_counts()[JobState.QUEUED] == 1
     assert ledger.views.study_counts()[StudyState.DECIDED] == 1
-    assert ledger.studies.followed() == []
-    assert ledger.series.known(["s1-series"])
+    assert ledger.studies.list_followed() == []
+    assert ledger.series.find_known(["s1-series"])
     assert ledger.jobs.results(1) == []
     assert ledger.queue.next_try() is None
     assert ledger.feed.position() is None

@@ -78,11 +78,11 @@ def differences(connection: Connection) -> list[Any]:
 def test_a_ledger_from_before_migrations_is_brought_forward_and_keeps_its_rows(first: str) -> None:
     ledger = Ledger(first)
     assert ledger.feed.position() == Position(71, "NewInstance a 71", 1_800_000_000.5)
-    assert {name: known.origin for name, known in ledger.series.known(["s1-series", "sr-series"]).items()} == {
+    assert {name: known.origin for name, known in ledger.series.find_known(["s1-series", "sr-series"]).items()} == {
         "s1-series": Origin.SOURCE,
         "sr-series": Origin.OWN,
     }
-    (study,) = ledger.studies.followed()
+    (study,) = ledger.studies.list_followed()
     assert (study.id, study.state, study.why) == ("s2", StudyState.INCOMPLETE, "a slice is missing")
     (job,) = ledger.jobs.of_study("s1")
     assert (job.state, job.left_out, job.answer) == (JobState.DONE, ("rescan",), {"present": True})
@@ -94,7 +94,7 @@ def test_a_ledger_from_before_migrations_is_brought_forward_and_keeps_its_rows(f
 def test_a_ledger_that_was_brought_forward_goes_on_where_it_was(first: str) -> None:
     ledger = Ledger(first)
     assert ledger.feed.advance(Position(71, "NewInstance a 71", 0.0), Position(72, "NewInstance b 72", 0.0))
-    (study,) = ledger.studies.followed()
+    (study,) = ledger.studies.list_followed()
     assert ledger.studies.decide(study, None) is None
     assert ledger.views.study_counts()[StudyState.DECIDED] == 2
     ledger.close()

@@ -36,7 +36,7 @@ def answer(ledger: Ledger, study: str, sr_uid: str, grown: str = "") -> Job:
     """Answer a study that nobody has seen, or that has grown, with the report `sr_uid`; return the job as it ended."""
     series = KnownSeries(f"{study}-series{grown}", study, Origin.SOURCE, 1)
     ledger.feed.notice([Arrival(study, f"1.2.{study}", 1.0, 1.0, True, (series,))])
-    followed = next(one for one in ledger.studies.followed() if one.id == study)
+    followed = next(one for one in ledger.studies.list_followed() if one.id == study)
     ledger.studies.decide(followed, NewJob(f"set{grown}", f"chosen{grown}"))
     job = ledger.queue.claim("worker", 60)
     assert job is not None

@@ -67,7 +67,7 @@ class Site:
         self.server.start()
         self.ledger = Ledger(self.settings.ledger_url)
         self.life = ModelLife(self.settings, self.ledger, "a tester")
-        self.detector = TritonDetector(triton, targets=lambda: targets(self.ledger.models.promoted()))
+        self.detector = TritonDetector(triton, targets=lambda: targets(self.ledger.models.list_promoted()))
 
     def bring(self, version: int, **of_release: object) -> str:
         """Bring a version in, without loading it; return its sha256."""
@@ -107,7 +107,7 @@ def test_a_version_that_is_loaded_answers_nothing_before_it_is_promoted_and_the_
     shipped = site.read().model.sha256
     brought = site.bring(2)
     site.life.load(site.life.shelf.version("2"))
-    assert site.life.loaded() == {"hemorrhage_detector", "hemorrhage_detector_2"}
+    assert site.life.list_loaded() == {"hemorrhage_detector", "hemorrhage_detector_2"}
     assert site.read().model.sha256 == shipped
     site.promote(2)
     after = site.read()
@@ -173,7 +173,7 @@ def test_a_version_that_does_not_prove_itself_is_not_promoted_and_the_old_one_se
         site.promote(2)
     assert site.answering() == "1"
     assert events(site) == [("failed", "2")]
-    assert site.life.loaded() == {"hemorrhage_detector"}, "it keeps its memory"
+    assert site.life.list_loaded() == {"hemorrhage_detector"}, "it keeps its memory"
     triton = site.settings.triton
     assert httpx.get(f"http://{triton.host}:{triton.http_port}/v2/health/ready", trust_env=False).is_success
 
@@ -189,7 +189,7 @@ def test_a_promotion_that_is_killed_in_the_middle_leaves_the_old_version_answeri
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    until(lambda: "hemorrhage_detector_2" in (site.life.loaded() or ()), "loaded")
+    until(lambda: "hemorrhage_detector_2" in (site.life.list_loaded() or ()), "loaded")
     os.kill(promoting.pid, signal.SIGKILL)
     promoting.wait()
     assert site.answering() == "1"
@@ -205,7 +205,7 @@ def test_a_triton_that_was_started_anew_serves_the_promoted_version_again(site: 
     site.promote(2)
     site.server.stop()
     site.server.start()
-    assert site.life.loaded() == {"hemorrhage_detector"}
+    assert site.life.list_loaded() == {"hemorrhage_detector"}
 
     def answers_again() -> bool:
         with suppress(UnavailableError):  # the first question may meet the old connection
@@ -223,7 +223,7 @@ def test_an_earlier_version_stands_in_for_a_promoted_one_that_is_gone_and_says_s
     site.server.stop()
     shutil.rmtree(site.settings.site_models / "hemorrhage_detector_2")
     site.server.start()
-    detector = TritonDetector(site.settings.triton, targets=lambda: targets(site.ledger.models.promoted()))
+    detector = TritonDetector(site.settings.triton, targets=lambda: targets(site.ledger.models.list_promoted()))
     try:
         assert detector.identity.version == "1"
         assert "hemorrhage_detector_2" in detector.passed_over
@@ -236,11 +236,11 @@ def test_a_file_that_was_put_in_the_place_of_the_promoted_one_does_not_answer(si
     site.promote(2)
     folder = site.settings.site_models / "hemorrhage_detector_2"
     config = folder / "configs" / "cpu.pbtxt"
-    promoted = site.ledger.models.promoted()[0].sha256
+    promoted = site.ledger.models.list_promoted()[0].sha256
     config.write_text(config.read_text().replace(promoted, "f" * 64))
     site.server.stop()
     site.server.start()
-    detector = TritonDetector(site.settings.triton, targets=lambda: targets(site.ledger.models.promoted()))
+    detector = TritonDetector(site.settings.triton, targets=lambda: targets(site.ledger.models.list_promoted()))
     try:
         assert detector.identity.version == "1"
         assert "ffffffffffff" in detector.passed_over
@@ -266,7 +266,7 @@ def test_a_version_that_answers_or_would_be_taken_back_to_is_not_unloaded(site: 
         with pytest.raises(ModelLifeError, match="stays loaded"):
             site.life.unload(site.life.shelf.version(version))
     site.life.unload(site.life.shelf.version("1"))
-    until(lambda: "hemorrhage_detector" not in (site.life.loaded() or ()), "unloaded")
+    until(lambda: "hemorrhage_detector" not in (site.life.list_loaded() or ()), "unloaded")
     assert site.answering() == "3"
 
 

@@ -78,7 +78,7 @@ def test_names_keep_their_bytes_in_every_character_set(charset: tuple[str | list
     ascii_words = {"ReferringPhysicianName": "Doe^Jane", "StudyDescription": "CT head"}
     volume = with_headers(made_volume(), SpecificCharacterSet=charset[0], PatientName=charset[1], **ascii_words)
     expected = raw(volume.headers[0], "PatientName")
-    for name, dataset in answer_of(volume).results.named_datasets():
+    for name, dataset in answer_of(volume).results.make_datasets():
         assert raw(dataset, "PatientName") == expected, name
         assert dataset.get("SpecificCharacterSet") == volume.headers[0].get("SpecificCharacterSet")
 
@@ -113,7 +113,7 @@ def test_every_text_of_ours_is_ascii_and_the_same_in_every_character_set(bleeds:
         answer = answer_of(volume, reading, selection_reasons=reasons)
         found[charset] = [
             (kind, place, text)
-            for kind, dataset in answer.results.named_datasets()
+            for kind, dataset in answer.results.make_datasets()
             for place, text in texts(reread(dataset, dataset.file_meta.TransferSyntaxUID))
             if place not in CARRIED
         ]
@@ -173,7 +173,7 @@ def test_names_keep_their_bytes_when_the_header_claims_another_character_set(
         ReferringPhysicianName="",
         StudyDescription="CT",
     )
-    for name, dataset in answer_of(volume).results.named_datasets():
+    for name, dataset in answer_of(volume).results.make_datasets():
         file = BytesIO()
         pydicom.dcmwrite(file, dataset, enforce_file_format=True)
         assert b"PN\x06\x00" + stored in file.getvalue(), name
@@ -199,7 +199,7 @@ def test_attributes_of_patient_and_study_are_unchanged_in_every_result() -> None
         "ReferringPhysicianName": "Доктор^Тест",
     }
     volume = with_headers(made_volume(), **carried)
-    for name, dataset in answer_of(volume).results.named_datasets():
+    for name, dataset in answer_of(volume).results.make_datasets():
         for keyword in (*carried, "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "PatientAge", "PatientID"):
             assert dataset[keyword] == volume.headers[0][keyword], (name, keyword)
 
@@ -207,7 +207,7 @@ def test_attributes_of_patient_and_study_are_unchanged_in_every_result() -> None
 def test_what_the_source_leaves_out_is_there_and_empty() -> None:
     left_out = ("PatientID", "PatientSex", "PatientBirthDate", "StudyID", "AccessionNumber", "ReferringPhysicianName")
     volume = with_headers(made_volume(), **dict.fromkeys(left_out))
-    for _, dataset in answer_of(volume).results.named_datasets():
+    for _, dataset in answer_of(volume).results.make_datasets():
         assert [dataset[keyword].value for keyword in left_out] == [""] * len(left_out)
 
 
@@ -219,7 +219,7 @@ def test_what_the_source_leaves_out_is_there_and_empty() -> None:
 )
 def test_odd_values_of_the_source_are_handed_on_and_stop_nothing(oddity: dict[str, object]) -> None:
     volume = with_headers(made_volume(), **oddity)
-    for _, dataset in answer_of(volume).results.named_datasets():
+    for _, dataset in answer_of(volume).results.make_datasets():
         for keyword, value in oddity.items():
             assert value is None or str(dataset[keyword].value) == value
 
@@ -232,7 +232,7 @@ def test_series_are_our_own_with_one_instance_of_sr_and_seg() -> None:
     numbers += [one.undrawn.SeriesNumber for one in results.key_images]
     assert all(9000 <= number < 10000 for number in numbers)
     series = {}
-    for name, dataset in results.named_datasets():
+    for name, dataset in results.make_datasets():
         series.setdefault((dataset.SeriesInstanceUID, dataset.SeriesNumber, dataset.Modality), []).append(name)
     assert sorted(len(names) for names in series.values()) == [1, 1, 1, len(results.key_images)]
 
@@ -241,7 +241,7 @@ def test_series_are_our_own_with_one_instance_of_sr_and_seg() -> None:
 def test_times_are_in_the_zone_that_the_source_says_its_times_are_in(offset: str, local: str) -> None:
     volume = with_headers(made_volume(), TimezoneOffsetFromUTC=offset)
     results = answer_of(volume, created=datetime(2026, 3, 1, 8, 31, 12, tzinfo=UTC)).results
-    for _, dataset in results.named_datasets():
+    for _, dataset in results.make_datasets():
         assert dataset.ContentTime[:6] == dataset.InstanceCreationTime[:6] == local
         assert dataset.TimezoneOffsetFromUTC == offset
 
@@ -262,7 +262,7 @@ def test_the_institution_is_written_as_the_sources_character_set_allows(
         made_volume(), SpecificCharacterSet=charset, PatientName="A^B", ReferringPhysicianName="", StudyDescription="CT"
     )
     settings = Settings(results=ResultsSettings(institution="Universitätsklinikum 東京"))
-    for _, dataset in answer_of(volume, settings=settings).results.named_datasets():
+    for _, dataset in answer_of(volume, settings=settings).results.make_datasets():
         assert reread(dataset).InstitutionName == written
 
 
@@ -280,7 +280,7 @@ def test_words_of_the_source_stand_in_the_report_in_its_own_letters() -> None:
 
 
 def test_equipment_names_the_appliance_and_the_model() -> None:
-    for _, dataset in answer_of().results.named_datasets():
+    for _, dataset in answer_of().results.make_datasets():
         assert dataset.ManufacturerModelName == "Hemorrhage appliance"
         assert dataset.SoftwareVersions[1] == "hemorrhage_detector 1"
         assert dataset.file_meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID

@@ -28,7 +28,7 @@ from tests.appliance.results.answers import CREATED, Answered, answer_of
 def uids(results: Results) -> set[str]:
     """Every UID that the objects of an answer give themselves."""
     found = set()
-    for _, dataset in results.named_datasets():
+    for _, dataset in results.make_datasets():
         found |= {str(dataset.SOPInstanceUID), str(dataset.SeriesInstanceUID)}
     if results.seg is not None:
         found |= {str(segment.TrackingUID) for segment in results.seg.SegmentSequence}
@@ -47,7 +47,7 @@ def first() -> Answered:
 
 
 def test_every_object_and_series_has_a_uid_of_its_own(first: Answered) -> None:
-    instances = [str(dataset.SOPInstanceUID) for _, dataset in first.results.named_datasets()]
+    instances = [str(dataset.SOPInstanceUID) for _, dataset in first.results.make_datasets()]
     assert len(set(instances)) == len(instances)
     assert all(uid.startswith("2.25.") and len(uid) <= 64 for uid in uids(first.results))
     assert len(uids(first.results)) == len(instances) + 4 + len(first.finding.lesions)
@@ -55,7 +55,7 @@ def test_every_object_and_series_has_a_uid_of_its_own(first: Answered) -> None:
 
 def test_a_repeat_at_the_same_time_is_the_same_to_the_byte(first: Answered) -> None:
     again = answer_of().results
-    for (name, one), (other_name, other) in zip(first.results.named_datasets(), again.named_datasets(), strict=True):
+    for (name, one), (other_name, other) in zip(first.results.make_datasets(), again.make_datasets(), strict=True):
         assert name == other_name
         assert as_file(one) == as_file(other)
 

@@ -24,9 +24,9 @@ from tests.appliance.results.validators import dciodvfy_errors, dsrdump_text, wr
 
 
 def test_objects_come_with_what_is_referenced_before_what_refers_to_it() -> None:
-    names = [name for name, _ in answer_of().results.named_datasets()]
+    names = [name for name, _ in answer_of().results.make_datasets()]
     assert names == ["seg", "sr", *(f"key-image-{number}" for number in range(1, 7)), "key-objects"]
-    assert [name for name, _ in negative().results.named_datasets()] == [
+    assert [name for name, _ in negative().results.make_datasets()] == [
         "sr",
         "key-image-1",
         "key-image-2",
@@ -69,8 +69,8 @@ def test_an_answer_comes_without_key_images_whose_headers_cannot_be_made(monkeyp
 
 def test_objects_are_announced_as_they_are_stored_but_without_pictures() -> None:
     results = answer_of().results
-    stored = list(results.named_datasets())
-    announced = results.announced()
+    stored = list(results.make_datasets())
+    announced = results.list_announced()
     assert not [name for name, dataset in announced if name.startswith("key-image") and "PixelData" in dataset]
     assert result_objects(announced) == result_objects(stored)
     assert all("PixelData" in dataset for name, dataset in stored if name.startswith("key-image"))
@@ -78,7 +78,7 @@ def test_objects_are_announced_as_they_are_stored_but_without_pictures() -> None
 
 @pytest.mark.parametrize("volume", volumes().values(), ids=volumes().keys())
 def test_every_object_is_a_dicom_file_that_reads_back_the_same(volume: object, tmp_path: Path) -> None:
-    for name, dataset in answer_of(volume).results.named_datasets():  # type: ignore[arg-type]
+    for name, dataset in answer_of(volume).results.make_datasets():  # type: ignore[arg-type]
         again = pydicom.dcmread(write_dicom(dataset, tmp_path, name))
         assert again.file_meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID
         assert again.to_json_dict() == dataset.to_json_dict()
@@ -103,8 +103,8 @@ def test_one_new_type_of_result_is_announced_stored_and_written_with_a_heading_o
 
     monkeypatch.setattr(report_module, "RESULT_TYPES", (*RESULT_TYPES, ResultType(kind, build)))
     results = answer_of().results
-    assert [result.kind for result in result_objects(results.announced())][-1] == "raw"
-    (name, dataset) = list(results.named_datasets())[-1]
+    assert [result.kind for result in result_objects(results.list_announced())][-1] == "raw"
+    (name, dataset) = list(results.make_datasets())[-1]
     again = pydicom.dcmread(write_dicom(dataset, tmp_path, name))
     assert (again.SeriesNumber, again.SeriesDescription, again.PatientID) == (
         9009,

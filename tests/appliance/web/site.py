@@ -70,7 +70,7 @@ class Site:
     def model(self) -> dict[str, str]:
         return dict(ANSWER["model"])
 
-    def dead(self) -> list[str]:
+    def list_dead(self) -> list[str]:
         return self.ended
 
     def orthanc_ahead_s(self) -> float | None:
@@ -90,7 +90,7 @@ class Site:
         """Let a study come."""
         series = KnownSeries(f"{name}-series", name, Origin.SOURCE, 1)
         self.ledger.feed.notice([Arrival(name, f"1.2.{name}", at, at, True, (series,))])
-        return next(study for study in self.ledger.studies.followed() if study.id == name)
+        return next(study for study in self.ledger.studies.list_followed() if study.id == name)
 
     def answered(self, name: str, at: float = 1_800_000_000.0, **other: Any) -> None:
         """Let a study come and be answered."""

@@ -36,7 +36,7 @@ def test_an_account_is_known_by_its_secret_with_its_own_name_or_alone(file: Path
     accounts = Accounts(file)
 
     def name(header: str) -> str | None:
-        found = accounts.who(header)
+        found = accounts.identify(header)
         return found and found.name
 
     assert name(basic("anna", anna)) == name(f"Bearer {anna}") == name(f"bearer  {anna}") == "anna"
@@ -53,8 +53,8 @@ def test_an_account_is_known_by_its_secret_with_its_own_name_or_alone(file: Path
 def test_no_header_is_a_fault_and_none_that_is_made_up_is_an_account(header: str) -> None:
     accounts = Accounts.__new__(Accounts)
     Accounts.__init__(accounts, Path("/nonexistent/accounts.toml"))
-    assert accounts.who(header) is None
-    assert accounts.who(f"Basic {header}") is None
+    assert accounts.identify(header) is None
+    assert accounts.identify(f"Basic {header}") is None
 
 
 def test_the_file_holds_no_secret_and_nobody_else_may_read_it(file: Path) -> None:
@@ -69,9 +69,9 @@ def test_the_file_holds_no_secret_and_nobody_else_may_read_it(file: Path) -> Non
 def test_a_change_of_the_file_counts_at_once(file: Path) -> None:
     accounts = Accounts(file)
     (anna,) = make_accounts(file, ("anna", Role.ACT))
-    assert accounts.who(f"Bearer {anna}") is not None
+    assert accounts.identify(f"Bearer {anna}") is not None
     make_accounts(file, ("carl", Role.LOOK))
-    assert accounts.who(f"Bearer {anna}") is None
+    assert accounts.identify(f"Bearer {anna}") is None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_file_that_is_none_is_told_of_without_what_stands_in_it_and_lets_nobod
     with pytest.raises(SettingsError, match="no file of accounts") as raised:
         read_accounts(file)
     assert "hunter2" not in str(raised.value)
-    assert accounts.who(f"Bearer {anna}") is None
+    assert accounts.identify(f"Bearer {anna}") is None
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "ä", ".", "a" * 41, "a\n", "-a"])
@@ -116,8 +116,8 @@ def test_accounts_are_made_listed_and_ended_by_command(tmp_path: Path) -> None:
     first = command("add", "anna", "look").strip()
     second = command("add", "anna", "act").strip()
     accounts = Accounts(file)
-    assert accounts.who(f"Bearer {first}") is None
-    known = accounts.who(f"Bearer {second}")
+    assert accounts.identify(f"Bearer {first}") is None
+    known = accounts.identify(f"Bearer {second}")
     assert isinstance(known, Account)
     assert known.role is Role.ACT
     assert '"anna"' in command("list", "--json")
