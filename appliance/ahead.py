@@ -3,11 +3,11 @@
 """Reading ahead: while a study's quiet time runs, what it holds already is read, so that only reporting is left.
 
 Most studies are complete when their last instance is in; the quiet time is there for those that are not. Intake offers
-each study that looks complete, this thread reads it, and the worker that answers it takes what was read. Nothing
-depends on it: what is not there, or is of other instances than the job's, the worker reads itself.
+each study that looks complete, this thread reads it, and the worker that answers it takes the reading. Nothing depends
+on it: where there is no reading, or one of other instances than the job's, the worker reads the study itself.
 
-A study that is decided goes first. While one is answered nothing is read ahead, and a reading that was begun gives way
-before its next chunk, unless it is the decided study's own, which is then waited for.
+A decided study goes first. While one is answered nothing is read ahead, and a reading that has begun gives way before
+its next chunk. If it is the decided study's own reading, the worker waits for it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ IN_VAIN: Final = "in_vain"
 _MIB: Final = 1 << 20
 _STUDY_BYTES: Final = 1 << 16
 _INSTANCE_BYTES: Final = 1 << 14
-"""What is kept of a study beside its volume, about: lesions and reasons, and the header of each instance."""
+"""About how much a study takes besides its volume: lesions, reasons and the header of each instance."""
 _KEPT_S: Final = 600.0
 _LOOKED_AT_EVERY_S: Final = 60.0
 
@@ -51,7 +51,7 @@ class ReadsStudies(Protocol):
 
 @dataclass(frozen=True)
 class Taken:
-    """What was read of a study, and how many seconds of that ran before it was asked for, within the quiet time."""
+    """What was read of a study, and for how many seconds it was read within the quiet time, before a worker asked."""
 
     read: Read
     ahead_s: float
@@ -59,7 +59,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class _Kept:
-    """A reading that waits for its worker, of how many bytes, and since when."""
+    """A reading that waits for its worker: its size in bytes, and since when it waits."""
 
     instance_set: str
     read: Read
@@ -69,7 +69,7 @@ class _Kept:
 
 @dataclass
 class _Begun:
-    """The reading that is going on now."""
+    """The reading in progress."""
 
     snapshot: Snapshot
     stale: bool = False
@@ -79,8 +79,8 @@ class _Begun:
 class ReadingAhead:
     """What was read of studies whose quiet time runs; `run` is the body of its thread.
 
-    `reader` brings the pipeline, `fetch` an instance's file. At most `most_mib` are kept, volumes and what is known
-    beside them; 0 reads nothing. What nobody has taken for ten minutes goes: another service took the job.
+    `reader` returns the pipeline, `fetch` an instance's file. At most `most_mib` are kept, volumes and the rest; with 0
+    nothing is read. A reading that nobody has taken for ten minutes is dropped: another service took the job.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class ReadingAhead:
             return bool(self._answering or self._offers) or self._begun is not None
 
     def offer(self, snapshot: Snapshot) -> None:
-        """Let a study be read as it is in the snapshot; what was read of it before is thrown away if it differs."""
+        """Have a study read as it is in the snapshot; an earlier reading of other instances is thrown away."""
         if _volume_bytes(snapshot) > self._most:
             return
         with self._changed:
@@ -128,14 +128,14 @@ class ReadingAhead:
             self._changed.notify_all()
 
     def withdraw(self, study: str) -> None:
-        """Throw away what was read, or is being read, of a study: it holds other instances by now, or is gone."""
+        """Throw away the reading of a study, finished or not: the study holds other instances by now, or is gone."""
         with self._changed:
             self._throw_away(study)
 
     def take(self, study: str, instance_set: str) -> Taken | None:
-        """Take out what was read of a study that holds exactly these instances; None when there is nothing.
+        """Take the reading of a study of exactly these instances; None when there is none.
 
-        One that is being read is waited for; a reading of other instances of it is given up.
+        A reading of these instances in progress is waited for; one of other instances is given up.
         """
         asked_at = time.monotonic()
         with self._changed:
@@ -245,7 +245,7 @@ class ReadingAhead:
             self._begun.stale = True
 
     def _keep_to_most(self) -> None:
-        """Throw away what nobody came for, and the oldest until what is kept is no larger than allowed."""
+        """Throw away readings that nobody took, and then the oldest until the rest is no larger than allowed."""
         while self._read:
             oldest = next(iter(self._read.values()))
             too_much = sum(kept.bytes for kept in self._read.values()) > self._most
@@ -261,13 +261,13 @@ def _seconds(read: Read) -> float:
 
 
 def _bytes(read: Read, instances: int) -> int:
-    """Return about how much memory what was read of a study takes, which has so many instances."""
+    """Return about how much memory the reading of a study of so many instances takes, bytes."""
     volume = read.volume.hu.nbytes if isinstance(read, ReadStudy) else 0
     return volume + _STUDY_BYTES + instances * _INSTANCE_BYTES
 
 
 def _volume_bytes(snapshot: Snapshot) -> int:
-    """Return how large the study's largest series is as int16 HU, for which its headers suffice."""
+    """Return the size of the study's largest series as int16 HU, bytes, from its headers."""
     sizes: dict[str, int] = {}
     for instance in snapshot.instances:
         pixels = (integer(instance.header, "Rows") or 0) * (integer(instance.header, "Columns") or 0)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Kinds of values that settings are made of: each takes what can work and says of anything else what is allowed."""
+"""The kinds of values that settings have: each accepts what can work, and its error says what is allowed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _is_address(text: str, kind: type[ipaddress.IPv4Address] | type[ipaddress.IP
 
 
 def http_url(text: str) -> str:
-    """Return the URL of a server. Raises `ValueError` for what is none, and for one with a user in it."""
+    """Return the URL of a server. Raises `ValueError` for anything else, and for a URL with a user."""
     allowed = "http://HOST:PORT is allowed, or https://, with a path behind it where a proxy wants one"
     if not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
         raise ValueError(allowed)
@@ -85,7 +85,7 @@ def http_url(text: str) -> str:
 
 
 def endpoint(text: str) -> str:
-    """Return a host and a port, HOST:PORT. Raises `ValueError` for what is none."""
+    """Return a host and a port, HOST:PORT. Raises `ValueError` for anything else."""
     host, _, port = text.rpartition(":")
     try:
         host_name(host)
@@ -102,7 +102,7 @@ def ae_title(text: str) -> str:
     if not 1 <= len(text) <= _LONGEST_AE_TITLE or not text.isascii() or not text.isprintable() or "\\" in text:
         raise ValueError("1 to 16 printable ASCII characters are allowed, no backslash among them")
     if text != text.strip():
-        raise ValueError("1 to 16 characters are allowed, neither the first nor the last a space")
+        raise ValueError("1 to 16 characters are allowed, without a space at either end")
     return text
 
 
@@ -151,7 +151,7 @@ def user_name(text: str) -> str:
 def dicom_text(text: str) -> str:
     """Return text that can stand in a DICOM long string (LO). Raises `ValueError` otherwise."""
     if "\\" in one_line(text):
-        raise ValueError("text in one line is allowed, without a backslash, which parts values in DICOM")
+        raise ValueError("text in one line is allowed, without a backslash, which separates values in DICOM")
     return text
 
 
@@ -209,7 +209,7 @@ def _is_database(text: str) -> bool:
         return False
     if not text.isprintable() or url.drivername not in _DATABASES:
         return False
-    if url.get_backend_name() == "sqlite":  # in a file: what is kept in memory is gone with the service
+    if url.get_backend_name() == "sqlite":  # in a file: a database in memory is gone with the service
         return bool(url.database) and url.database != ":memory:" and not url.host and not url.query
     hosts = (url.host or "").split(",")
     return (

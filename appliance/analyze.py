@@ -47,16 +47,16 @@ from appliance.settings import Settings
 
 _FILE_META_WITHIN: Final = 2048
 _LARGEST_FILE: Final = 64 * 2**20
-"""More of a file is not read, bytes: a CT image has half a megabyte to two."""
+"""The largest file that is read, bytes: a CT image has half a megabyte to two."""
 
 PAUSES_S: Final = (2.0, 4.0, 8.0, 16.0, 30.0)
-"""The pauses after which a Triton that is there and does not answer is asked again, s; then it is given up."""
+"""The pauses before a Triton that is there and does not answer is asked again, s; after the last one we give up."""
 
 T = TypeVar("T")
 
 
 class WhichStudyError(ApplianceError):
-    """The folder holds several studies and none, or one that is not there, was named."""
+    """The folder holds several studies, and no study was named, or one that is not there."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class FolderContents:
 def folder_contents(folder: Path) -> FolderContents:
     """Return the studies under `folder`, subfolders included; files that are not DICOM become refusals.
 
-    So does a folder without a file (NO_IMAGES). Raises `ApplianceError` for a file or subfolder that cannot be read:
-    it may hold a part of the head.
+    A folder without a file is a refusal too (NO_IMAGES). Raises `ApplianceError` for a file or subfolder that cannot be
+    read: it may hold a part of the head.
     """
     instances: dict[str, list[Instance]] = {}
     refusals: list[Refusal] = []
@@ -109,7 +109,7 @@ def folder_contents(folder: Path) -> FolderContents:
 
 
 def _is_damaged(data: bytes) -> bool:
-    """Return whether a file that cannot be read was meant to be a DICOM object, and not the directory of a disc."""
+    """Return whether an unreadable file was meant to be a DICOM object, and not the directory of a disc."""
     return data[128:132] == b"DICM" and MediaStorageDirectoryStorage.encode() not in data[:_FILE_META_WITHIN]
 
 
@@ -134,7 +134,7 @@ def _files_under(folder: Path) -> Iterator[Path]:
             except OSError as error:  # its folder may be listed and not entered, or it links to what is not there
                 unreadable(error)
             else:
-                if stat.S_ISREG(kind):  # a pipe would be waited for
+                if stat.S_ISREG(kind):  # reading a pipe would wait
                     yield path
 
 
@@ -149,8 +149,7 @@ def _file(path: str) -> bytes:
 def _read(path: Path, limit: int) -> bytes:
     """Return the first `limit` bytes of a file.
 
-    Raises `RefusedError` when it was removed since the folder was looked through, `ApplianceError` when it cannot be
-    read.
+    Raises `RefusedError` when the file was removed meanwhile, `ApplianceError` when it cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -163,9 +162,9 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def with_secret(settings: Settings) -> Settings:
-    """Return settings with a secret for a Triton that is started for one analysis, unless they have one."""
+    """Return the settings with a secret for a Triton started for one analysis, unless they have one."""
     triton = settings.triton
-    secret = triton.secret or secrets.token_urlsafe(24)  # one that asks for none does not mind
+    secret = triton.secret or secrets.token_urlsafe(24)  # a Triton that asks for none ignores it
     return settings.model_copy(update={"triton": triton.model_copy(update={"secret": secret})})
 
 
@@ -213,7 +212,7 @@ def _listens(host: str, port: int) -> bool:
 def patiently(ask: Callable[[], T], say: Callable[[str], None], pauses_s: Sequence[float] = PAUSES_S) -> T:
     """Return what `ask` returns; while it raises `UnavailableError`, say why and retry after each pause.
 
-    The service retries for ever; here a person is waiting, so after the last pause the error is raised.
+    The service retries forever; here a person is waiting, so after the last pause the error is raised.
     """
     for pause_s in pauses_s:
         try:
@@ -258,12 +257,12 @@ def result(answer: Answer | None, refusals: tuple[Refusal, ...], model: dict[str
 def write_answer(out: Path, answer: Answer | None, document: dict[str, Any], say: Callable[[str], None]) -> list[Path]:
     """Write `result.json`, the result objects as `*.dcm` and the key images as PNG too; return what was written.
 
-    Where a key image cannot be drawn the answer is written without it, as the service stores it, and `say` is told. The
-    objects of an answer that was written there before are removed: they must not stand beside another answer.
+    If a key image cannot be drawn, the answer is written without it, as in the service, and `say` is told. The objects
+    of an earlier answer in the folder are removed: they must not stand beside another answer.
 
     Raises `ApplianceError` when it cannot be written; then nothing is changed (`AnswerFolder`).
     """
-    # All is made before anything is written: a fault must not leave the folder with half an answer.
+    # Everything is made before anything is written: a fault must not leave half an answer in the folder.
     results = answer.results if isinstance(answer, ReadAnswer) else None
     files = {RESULT: (json.dumps(document, indent=2) + "\n").encode()}
     try:

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""A folder that takes the answer about a study as files, and in which nothing but an earlier answer is ever touched.
+"""A folder that the answer about a study is written to as files; of its other files only an earlier answer is touched.
 
-The folder is the user's, and may be the one that the study lies in. A file is ours when it says so itself: a DICOM
-object by the implementation that wrote it and its UID, a picture by the UID of its key image, `result.json` by its
-keys. Everything is written under other names first and then renamed, so that a fault leaves what was there.
+The folder is the user's, and may be the study's own. A file is ours when it says so itself: a DICOM object by the
+implementation that wrote it and its UID, a picture by the UID of its key image, `result.json` by its keys. Everything
+is written under other names first and then renamed, so that a fault leaves what was there.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NAMES: Final = re.compile(
 
 
 class AnswerFolder:
-    """The folder that `--out` names; it need not be there yet."""
+    """The folder that `--out` names; it need not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -58,10 +58,10 @@ class AnswerFolder:
     def write(self, files: Mapping[str, bytes]) -> list[Path]:
         """Write an answer in place of an earlier one; return the files, in the order of `files`.
 
-        `result.json` is gone first and comes last: while it is missing the answer is not whole.
+        `result.json` is removed first and written last: while it is missing the answer is incomplete.
 
-        Raises `ApplianceError` when it cannot be written, and when a name is taken by a file that is not ours; then
-        everything is as it was.
+        Raises `ApplianceError` when the answer cannot be written, and when a file that is not ours has one of its
+        names; then nothing has changed.
         """
         with self._faults("cannot be made"):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ class AnswerFolder:
 
 
 def is_own(path: Path) -> bool:
-    """Say whether a file is one that the appliance wrote as part of an answer. Raises `OSError`."""
+    """Return whether the appliance wrote this file as part of an answer. Raises `OSError`."""
     if not path.is_file():
         return False
     if path.name == RESULT:
@@ -132,7 +132,7 @@ def _is_object(path: Path) -> bool:
         uid = str(header.get("SOPInstanceUID", ""))
     except OSError:
         raise
-    except Exception:  # whatever a parser raises: it is none of ours
+    except Exception:  # whatever a parser raises: the file is not ours
         return False
     return implementation == IMPLEMENTATION_UID and uid.startswith(OWN_UID_ROOT)
 

@@ -43,9 +43,9 @@ def print_result(document: dict[str, Any]) -> None:
 
 
 def status_lines(study: dict[str, Any]) -> list[str]:
-    """Return what the service's status document says of one study: its UID whole on a line of its own, then the rest.
+    """Return what the service's status document says of one study: its whole UID on one line, then the rest.
 
-    The lines are not cut to the width of the terminal: a UID has up to 64 characters, and half a one helps nobody.
+    The lines are not cut to the width of the terminal: a UID has up to 64 characters, and half of one helps nobody.
     """
     from appliance.results.facts import lesion_headline
 

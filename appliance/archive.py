@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps Orthanc's storage and the ledger from filling up: what is old leaves, by settings; nothing leaves without one.
+"""Keeps Orthanc's storage and the ledger from filling up: old studies are removed where a setting asks for it.
 
-A study leaves as a whole, its results with it, and only once nothing is waited for: it was answered or refused, and
-none of its answers is on its way. One that is not finished stays, however old it is and however full the archive: when
-only such are left, the archive grows over its size and says so (`hemorrhage_archive_over_bytes`). What the ledger does
-not follow (older than the appliance) is never touched, and neither is the study of a patient that Orthanc protects.
+A study is removed as a whole, with its results, and only once it is finished: it was answered or refused, and no answer
+is in progress. An unfinished study stays, however old it is and however full the archive. When only these are left, the
+archive grows over its size and says so (`hemorrhage_archive_over_bytes`). Studies that the ledger does not follow
+(older than the appliance) are never touched, nor are those of a patient that Orthanc protects.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Archive:
             for look in (self.measure, self.tidy, self.prune):
                 try:
                     look()
-                except Exception as error:  # it is looked at again, and nothing depends on it meanwhile
+                except Exception as error:  # the next look tries again, and nothing depends on it meanwhile
                     self._log.warning("archive not looked through", step=look.__name__, error=describe(error))
             stopping.wait(every_s)
 
@@ -69,7 +69,7 @@ class Archive:
         self._metrics.disk_size.labels(place).set(disk.f_blocks * disk.f_frsize)
 
     def tidy(self) -> int:
-        """Remove from Orthanc what its settings no longer keep; return how many studies that were."""
+        """Remove from Orthanc the studies that the settings no longer keep; return how many."""
         keep = self._settings.archive
         removed = 0
         if keep.keep_days:
@@ -99,12 +99,12 @@ class Archive:
         return self._ledger.keeping.removable(before, _AT_ONCE)
 
     def _remove(self, study: FollowedStudy, why: str) -> bool:
-        """Remove a study from Orthanc, unless something came of it meanwhile or its patient is protected."""
+        """Remove a study from Orthanc, unless a part of it arrived meanwhile or its patient is protected."""
         try:
             if self._orthanc.is_protected(study.id):
                 return False
         except NotThereError:
-            self._ledger.studies.delete(study.id)  # nobody told of it
+            self._ledger.studies.delete(study.id)  # Orthanc did not report it
             return False
         if not self._ledger.keeping.may_go(study, why):
             return False
@@ -115,7 +115,7 @@ class Archive:
         return True
 
     def prune(self) -> None:
-        """Remove from the ledger what concerns studies that left Orthanc long ago."""
+        """Remove the rows of studies that left Orthanc long ago from the ledger."""
         days = self._settings.ledger.keep_days
         if not days:
             return

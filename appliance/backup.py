@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A backup: one file with what a site cannot make again. `restore` is the way back from it.
 
-In it: the ledger (what was decided and done, and by which UIDs the results are known), the settings, the accounts, and
-the versions of the model that the site brought in. Not in it: the archive, which is Orthanc's, and secrets, which each
-installation makes for itself. A ledger on a server is not in it either: it has backups of its own.
+It holds the ledger (what was decided and done, and the UIDs of the results), the settings, the accounts, and the
+versions of the model that the site loaded. It does not hold the archive, which is Orthanc's, nor secrets, which each
+installation makes for itself, nor a ledger on a server, which the site backs up.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def ledger_file(settings: Settings) -> Path | None:
 
 
 def back_up(settings: Settings, settings_file: Path | None, out: Path) -> Contents:
-    """Write a backup to `out`, which must not be there yet and which only its owner may read; the service may run.
+    """Write a backup to `out`, which must not exist yet and which only its owner may read; the service may run.
 
     Raises `BackupError`, or `OSError` when a file cannot be read or written.
     """
@@ -42,7 +42,7 @@ def back_up(settings: Settings, settings_file: Path | None, out: Path) -> Conten
 
 
 def _files(settings: Settings, settings_file: Path | None, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield each file of a backup with its name there; what may change meanwhile is copied into `folder` first."""
+    """Yield each file of a backup with its name there; the ledger, which may change, is copied into `folder` first."""
     ledger = ledger_file(settings)
     if ledger is not None and ledger.exists():
         copy = folder / LEDGER
@@ -62,7 +62,7 @@ def _files(settings: Settings, settings_file: Path | None, folder: Path) -> Iter
 
 
 def copy_ledger(ledger: Path, copy: Path) -> None:
-    """Copy an SQLite ledger by SQLite's own means, whoever writes it meanwhile.
+    """Copy an SQLite ledger with SQLite's own backup, while others may write to it.
 
     Raises `BackupError` when it cannot be read or the copy is not whole.
     """

@@ -29,18 +29,18 @@ FORMAT: Final = 1
 LEDGER, SETTINGS, ACCOUNTS = "ledger.sqlite", "appliance.toml", "accounts.toml"
 ORTHANC, MODELS = "orthanc.json", "models"
 NAME: Final = re.compile(rf"{LEDGER}|{SETTINGS}|{ACCOUNTS}|{ORTHANC}|{MODELS}(/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
-"""What a file in a backup may be called."""
+"""The names that files in a backup may have."""
 _MANIFEST: Final = "manifest.json"
 _LARGEST_MANIFEST: Final = 16 * 2**20
 
 
 class BackupError(ApplianceError):
-    """A backup cannot be made, or what was given is none that can be restored here."""
+    """A backup cannot be made, or a file is not a backup that can be restored here."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a backup holds: when and by which version it was made (UTC), and the names of its files."""
+    """What a backup says of itself: when it was made (UTC), by which version, and the names of its files."""
 
     made: str
     version: str
@@ -48,7 +48,7 @@ class Contents:
 
     @property
     def has_ledger(self) -> bool:
-        """Whether the ledger is in it."""
+        """Whether it holds the ledger."""
         return LEDGER in self.files
 
 
@@ -83,7 +83,7 @@ def pack(files: Mapping[str, Path], made: str, out: Path) -> None:
 
 @contextmanager
 def unpacked(backup: Path, near: Path) -> Iterator[tuple[Contents, Path]]:
-    """Yield what a backup holds, its files in a folder, each as its checksum says."""
+    """Yield the contents of a backup and a folder with its files, each checked against its checksum."""
     with tempfile.TemporaryDirectory(dir=near) as folder:
         try:
             with tarfile.open(backup, "r:gz") as tar:
@@ -115,7 +115,7 @@ def _manifest(tar: tarfile.TarFile, backup: Path) -> dict[str, Any]:
 
 
 def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """Unpack one file, if it is one and its name is one that a backup has: nothing else is ever written."""
+    """Unpack one member if it is a file with a name that a backup may have; nothing else is ever written."""
     opened = tar.extractfile(member) if member.isfile() else None
     if opened is None or not NAME.fullmatch(member.name) or ".." in member.name:
         return

@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clocks: the one that the service waits by, and how far Orthanc's is from it.
 
-All waiting goes by `SteadyClock`, which no correction of the machine's clock moves. What Orthanc says of a time is in
-Orthanc's own clock and in whole seconds: `OrthancClock` says between which two times of ours it was. `iso` is how a
-time is told.
+All waiting goes by `SteadyClock`, which corrections of the machine's clock do not move. Orthanc gives times by its own
+clock and in whole seconds; `OrthancClock` says between which two times of ours they were. `iso` formats a time.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ DAY_S: Final = 86_400
 """A day, s."""
 
 _AGREE_S: Final = 2.0
-"""A difference below this is no news."""
+"""A smaller difference is not reported."""
 
 
 def iso(at: float) -> str:
@@ -33,7 +32,7 @@ def clock_words(ahead_s: float) -> str:
 
 
 class SteadyClock:
-    """Unix time that goes on evenly from when it was set; `origin` is where it is set from. Thread-safe."""
+    """Unix time that runs evenly from the moment it was set; `origin` is the clock it is set from. Thread-safe."""
 
     def __init__(
         self,
@@ -49,16 +48,16 @@ class SteadyClock:
         return self._zero + self._elapsed()
 
     def drift_s(self) -> float:
-        """Return how far the clock that this one was set from is ahead of it by now, s."""
+        """Return how far `origin` is ahead of this clock now, s."""
         return self._origin() - self()
 
     def set_anew(self) -> None:
-        """Take the time from the origin again; only while nothing is waited for."""
+        """Take the time from `origin` again; only while nothing waits by this clock."""
         self._zero = self._origin() - self._elapsed()
 
 
 class OrthancClock:
-    """Orthanc's clock as seen from ours: bounds of the difference, narrowed by each look and widened by none.
+    """Orthanc's clock as seen from ours: bounds of the difference, which each look can only narrow.
 
     One look at a clock of whole seconds leaves a second of doubt; looks at different moments of the second narrow it.
     Looks that contradict each other mean that one of the clocks was set: then only the last one counts.
@@ -93,13 +92,13 @@ class OrthancClock:
         return abs(self.ahead_s or 0.0) < _AGREE_S
 
     def to_our_time(self, told: float) -> float:
-        """Return our time for one that Orthanc told, as well as it is known."""
+        """Return the time by our clock for one that Orthanc told, as well as the difference is known."""
         return told - (self.ahead_s or 0.0)
 
     def earliest_time(self, told: float) -> float:
-        """Return the earliest time of ours at which Orthanc's clock can have said so."""
+        """Return the earliest time by our clock at which Orthanc's clock can have shown this."""
         return told - self._bounds[1] if self._bounds is not None else float("-inf")
 
     def latest_time(self, told: float) -> float:
-        """Return the latest time of ours at which Orthanc's clock can have said so."""
+        """Return the latest time by our clock at which Orthanc's clock can have shown this."""
         return told + 1 - self._bounds[0] if self._bounds is not None else float("inf")

@@ -31,12 +31,12 @@ err = Console(stderr=True)
 ANALYSED, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 
 PATIENCE_S: Final = 10.0
-"""How long the service is waited for, s."""
+"""How long commands wait for the service, s."""
 
 
 def print_error(sentence: str) -> None:
     """Print on standard error, in red, what went wrong."""
-    # What comes from outside (paths, headers, servers) may hold what rich would take for markup.
+    # Text from outside (paths, headers, servers) may look like markup to rich.
     err.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -51,7 +51,7 @@ def folding_table(*headings: str) -> Table:
 
 
 def sentence_of(error: ApplianceError | OSError) -> str:
-    """Return what happened: our own words, or of a fault of the system what and where."""
+    """Return what happened: the text of our own errors, or what and where a fault of the system was."""
     if isinstance(error, ApplianceError):
         return str(error)
     where = f"{error.filename}: " if error.filename else ""
@@ -59,7 +59,7 @@ def sentence_of(error: ApplianceError | OSError) -> str:
 
 
 def load_settings_or_exit(path: Path | None) -> Settings:
-    """Return the settings; a wrong one is named, and the command ends with `USAGE`."""
+    """Return the settings; if one is wrong, name it and end the command with `USAGE`."""
     try:
         return load_settings(path)
     except ApplianceError as error:

@@ -56,16 +56,16 @@ class RefusalCode(StrEnum):
     NO_SUITABLE_SERIES = "no_suitable_series"
     """No series of the study is an axial soft-tissue head CT."""
     BREAKS_READER = "breaks_reader"
-    """Reading it broke the appliance itself, again and again: set aside, so that other studies are read."""
+    """Reading it broke the appliance itself several times: it is set aside so that other studies are read."""
     NO_IMAGES = "no_images"
-    """There is not one file to read."""
+    """There is no file to read."""
     SOURCE_DELETED = "source_deleted"
     """The study or series was deleted before it was read."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """One refusal: `series_uid` is None when it is about the whole study or about a file."""
+    """One refusal; `series_uid` is None when it is about the whole study or about a file."""
 
     code: RefusalCode
     reason: str
@@ -82,7 +82,7 @@ class ApplianceError(Exception):
 
 
 class RefusedError(ApplianceError):
-    """Input that will not get better by trying again: carries the refusals that say why."""
+    """Input that another try would not change; carries the refusals that say why."""
 
     def __init__(self, *refusals: Refusal) -> None:
         if not refusals:
@@ -92,7 +92,7 @@ class RefusedError(ApplianceError):
 
 
 class SettingsError(ApplianceError):
-    """A setting is wrong: names it, its value and what is allowed."""
+    """A setting is wrong; the text names it, its value and what is allowed."""
 
 
 class UnavailableError(ApplianceError):
@@ -100,7 +100,7 @@ class UnavailableError(ApplianceError):
 
 
 class GaveWayError(ApplianceError):
-    """A reading that must not hold up another was broken off; it can be begun again."""
+    """A reading was broken off because it must not hold up another; it can be started again."""
 
 
 class ModelContractError(ApplianceError):

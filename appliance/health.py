@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The state of the service and its neighbours, asked every few seconds by a thread of its own.
+"""The state of the service and its neighbours, which a thread asks for every few seconds.
 
 A request for health is answered at once with the latest state. When a neighbour comes back, the jobs that waited for it
 continue.
@@ -20,14 +20,14 @@ from appliance.errors import ApplianceError
 from appliance.log import describe
 
 NOT_ASKED: Final = "not asked yet"
-"""The reason why a neighbour is not well before it was asked for the first time."""
+"""Why a neighbour does not count as well before it was first asked."""
 _ASKED_EVERY_S: Final = 5.0
 _ASKED_EVERY_S_WHILE_AWAY: Final = 1.0
 
 
 @dataclass(frozen=True)
 class State:
-    """Whether a neighbour is well, since when (Unix time), and if it is not, why."""
+    """Whether a neighbour is well, since when (Unix time), and why not."""
 
     well: bool
     since: float
@@ -73,7 +73,7 @@ class Health:
                 reason = ""
             except ApplianceError as error:
                 reason = str(error)
-            except Exception as error:  # a probe that breaks says that its neighbour is not well
+            except Exception as error:  # if the probe breaks, its neighbour is not well
                 reason = describe(error)
             before = self._states[name]
             if before.well == (not reason) and before.reason == reason:
@@ -86,5 +86,5 @@ class Health:
                 self._log.info("well", neighbour=name)
                 try:
                     self._recovered(name)
-                except Exception as error:  # asking goes on whatever happens
+                except Exception as error:  # whatever happens, the next round asks again
                     self._log.warning("could not tell of a recovery", neighbour=name, error=describe(error))

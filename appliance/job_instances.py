@@ -13,7 +13,7 @@ from appliance.ledger.records import Job
 
 
 def instances_to_answer(job: Job, snapshot: Snapshot) -> tuple[Instance, ...]:
-    """Return the instances that a job answers: without the stacks that other jobs of the study answer."""
+    """Return the instances that a job answers: all but the stacks that other jobs of the study answer."""
     return without_stacks(snapshot.instances, job.left_out)
 
 
@@ -31,7 +31,7 @@ def without_stacks(instances: tuple[Instance, ...], slice_set_hashes: Collection
 
 
 def series_to_read(job: Job, snapshot: Snapshot) -> str:
-    """Return the series that a job will read, as far as is known before; empty when none is."""
+    """Return the series that a job is expected to read; empty when that is not known."""
     if job.requested:
         return next((str(instance.header.SeriesInstanceUID) for instance in snapshot.instances), "")
     chosen = (stack for stack in stacks(snapshot.instances) if stack.slice_set_hash == job.chosen_set)

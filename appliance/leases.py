@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The leases of the jobs that this service's workers are at: renewed only while a worker gets on with its job.
+"""The leases of the jobs that this service's workers hold, renewed only while a worker makes progress.
 
-That the service lives renews nothing. A job whose worker let go of it without recording how it ended (the ledger was
-away) is taken up again as soon as the ledger answers, by the same service. Who holds a job is told by the owner and
-the number of the try; the ledger refuses what anyone else writes about it.
+A service that merely runs renews nothing. When a worker dropped its job without recording how it ended (the ledger was
+away), the same service takes the job up again as soon as the ledger answers. The owner and the number of the try say
+who holds a job; the ledger refuses what anyone else writes about it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Leases:
     Parameters
     ----------
     owner
-        The service's identity and this life of it, `IDENTITY/SESSION`: what an earlier session held is free.
+        The service's identity and its session, `IDENTITY/SESSION`: the jobs of an earlier session are free.
     lease_s
         How long a job stays ours without a renewal, s.
     stall_s
-        How long a worker may show no progress before its lease is renewed no more, s.
+        How long a worker may make no progress before its lease is no longer renewed, s.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Leases:
         self._left = False
 
     def claim(self) -> Job | None:
-        """Take the next job; None when there is none whose time has come. `drop` it in the end."""
+        """Take the next job; None when none is due. The caller drops it in the end (`drop`)."""
         if self._left:
             self.take_up()
         with self._lock:  # or `take_up` could meet a job that is claimed and not yet held
@@ -66,14 +66,14 @@ class Leases:
             return job
 
     def get_on(self, job: Job) -> None:
-        """Say that the worker of a job made a step."""
+        """Note that the worker of a job made progress."""
         with self._lock:
             hold = self._held.get(job.id)
             if hold is not None and hold.job.tries == job.tries:
                 hold.got_on_at = self._clock()
 
     def drop(self, job: Job, recorded: bool) -> None:
-        """Let go of a job; one whose end could not be recorded is taken up again."""
+        """Let go of a job; it is taken up again unless its end was recorded."""
         with self._lock:
             hold = self._held.get(job.id)
             if hold is not None and hold.job.tries == job.tries:
@@ -81,26 +81,26 @@ class Leases:
             self._left |= not recorded
 
     def renew(self) -> None:
-        """Renew the leases of the jobs whose workers get on."""
+        """Renew the leases of the jobs whose workers make progress."""
         with self._lock:
             jobs = [hold.job for hold in self._held.values() if not self._is_stalled(hold)]
         self._ledger.queue.renew(jobs, self._lease_s)
 
     def take_up(self) -> list[Job]:
-        """Queue again what was left in the middle, by us or by others, and return it."""
+        """Queue again the jobs that we or others left unfinished, and return them."""
         with self._lock:
             left = self._ledger.queue.take_up(self.owner, [*self._held])
             self._left = False
             return left
 
     def give_up(self) -> None:
-        """Queue again what is still held: the service ends before its workers do."""
+        """Queue again the jobs that are still held: the service ends before its workers do."""
         with self._lock:
             self._held.clear()
             self._ledger.queue.take_up(self.owner, ())
 
     def list_stalled(self) -> list[str]:
-        """Return the workers (by their threads' names) that made no step for too long."""
+        """Return the workers (by their threads' names) that made no progress for too long."""
         with self._lock:
             return [hold.worker for hold in self._held.values() if self._is_stalled(hold)]
 

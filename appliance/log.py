@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service's log: JSON lines on standard error, each with its time (UTC), job id and step where there is one.
 
-No line carries a patient's name, ID or pixels. Our own errors name UIDs only; the text of anybody else's exception is
-not logged, because a DICOM library quotes the value it stumbled over, only its type and the places it came through.
+No line carries a patient's name, ID or pixels. Our own errors name only UIDs. Of other exceptions only the type and the
+places they came through are logged, not the text: a DICOM library quotes the value that it stumbled over.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHARED: Final[tuple[Processor, ...]] = (
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
-# They quote values of datasets, or every request that is made.
+# They quote values of datasets, or log every request.
 _TALKATIVE: Final = ("pydicom", "highdicom", "py.warnings", "httpx", "httpcore", "pylibjpeg", "PIL")
 
 
@@ -76,7 +76,7 @@ _CREDENTIALS: Final = (
 
 
 def without_credentials(text: str) -> str:
-    """Return a text without the user and password of its URLs and of HTTP headers, which are known by their place.
+    """Return a text without the user and password of URLs and HTTP headers, which are found by their place.
 
     A password is not masked as a word: masking every chance occurrence would reveal it.
     """
@@ -86,7 +86,7 @@ def without_credentials(text: str) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Return what may be logged and shown of an error: the whole text of our own, type and place of any other."""
+    """Return what may be logged and shown of an error: the text of our own errors, type and place of any other."""
     if isinstance(error, ApplianceError):
         return without_credentials(str(error))
     frames = traceback.extract_tb(error.__traceback__)

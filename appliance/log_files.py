@@ -12,12 +12,12 @@ KEPT: Final = 5
 
 
 def older(log: Path, number: int) -> Path:
-    """Return the name of the older file of a log that is the `number`th, from 1."""
+    """Return the name of the `number`th older file of a log, from 1."""
     return log.with_name(f"{log.name}.{number}")
 
 
 def set_aside(log: Path) -> None:
-    """Move a log to its first older file, so that a start begins a new one; nothing when there is none."""
+    """Move a log, if there is one, to its first older file, so that a start begins a new one."""
     if not log.exists():
         return
     for number in range(KEPT - 1, 0, -1):  # the last is lost

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the service tells Prometheus. All names begin with `hemorrhage_`, times are in seconds, no label names a person.
+"""The service's metrics. All names begin with `hemorrhage_`, times are in seconds, no label names a person.
 
 Jobs and studies by state are counted in the ledger at each scrape, so they are right after a restart too.
 """
@@ -67,18 +67,18 @@ class Metrics:
         )
         self.partial = Counter(
             "hemorrhage_partial_answers",
-            "Answers about a part of the head, because the rest had not come or could not be read with it",
+            "Answers about a part of the head, because the rest had not arrived or could not be read with it",
             registry=self.registry,
         )
         self.refusals = Counter(
             "hemorrhage_refusals",
-            "Reasons for which series were not read; study=answered: another series of the study was",
+            "Reasons why series were not read; study=answered: another series of the study was read",
             ["code", "study"],
             registry=self.registry,
         )
         self.flaws = Counter(
             "hemorrhage_image_flaws",
-            "What was wrong with images that were read all the same",
+            "Flaws of images that were read nevertheless",
             ["code"],
             registry=self.registry,
         )
@@ -89,31 +89,31 @@ class Metrics:
         )
         self.undrawn = Counter(
             "hemorrhage_undrawn_answers",
-            "Answers that stand without all their key images, because one could not be drawn",
+            "Answers without all their key images, because one could not be drawn",
             registry=self.registry,
         )
         self.unmade = Counter(
             "hemorrhage_unmade_results",
-            "Answers that stand without a kind of result object (seg, key-image, key-objects), and refusals without "
-            "their report (refusal), as it could not be made",
+            "Answers without a kind of result object (seg, key-image, key-objects), and refusals without their report "
+            "(refusal), because it could not be made",
             ["kind"],
             registry=self.registry,
         )
         self.unmarked = Counter(
             "hemorrhage_unmarked_answers",
-            "Answers that stand without their mark, so that nothing routes them, because Orthanc did not take it",
+            "Answers without their mark, which nothing routes, because Orthanc did not accept it",
             registry=self.registry,
         )
         self.read_ahead = Counter(
             "hemorrhage_studies_read_ahead",
-            "Studies read while their quiet time ran; in_time: the answer was made of it, in_vain: it was thrown away, "
+            "Studies read during their quiet time; in_time: the answer uses the reading, in_vain: it was thrown away "
             "because an instance came meanwhile or memory was short",
             ["outcome"],
             registry=self.registry,
         )
         self.shadowed = Counter(
             "hemorrhage_studies_shadowed",
-            "Answered studies that a shadow version of the detector has read too, or could not read (outcome=unread)",
+            "Answered studies that a shadow version of the detector read too, or could not read (outcome=unread)",
             ["outcome"],
             registry=self.registry,
         )
@@ -141,7 +141,7 @@ class Metrics:
         )
         self.unseen_series = Gauge(
             "hemorrhage_unseen_series",
-            "Series in Orthanc that could not be looked at so far; each is looked at again",
+            "Series in Orthanc that could not be looked at so far; each will be tried again",
             registry=self.registry,
         )
         self.studies_without_room = Gauge(
@@ -157,11 +157,11 @@ class Metrics:
         )
         self.odd_entries = Counter(
             "hemorrhage_odd_ring_entries",
-            "Entries of the plugin's messages that were left out: their identifiers are none of Orthanc's",
+            "Entries of the plugin's messages that were left out, as they are not identifiers of Orthanc",
             registry=self.registry,
         )
         self.doorbells = Counter(
-            "hemorrhage_doorbells", "Messages of the Orthanc plugin that came in", registry=self.registry
+            "hemorrhage_doorbells", "Messages received from the Orthanc plugin", registry=self.registry
         )
         self.disk_free = Gauge(
             "hemorrhage_disk_free_bytes",
@@ -172,20 +172,20 @@ class Metrics:
         self.disk_size = Gauge("hemorrhage_disk_size_bytes", "Size of these disks", ["place"], registry=self.registry)
         self.certificate_expires = Gauge(
             "hemorrhage_certificate_expires_timestamp_seconds",
-            "When the certificate that others are shown ends; not a number without one",
+            "When the certificate for other machines expires; NaN without one",
             registry=self.registry,
         )
         self.archive_bytes = Gauge(
-            "hemorrhage_archive_bytes", "What Orthanc stores, by its own account", registry=self.registry
+            "hemorrhage_archive_bytes", "What Orthanc says that it stores", registry=self.registry
         )
         self.archive_over = Gauge(
             "hemorrhage_archive_over_bytes",
-            "By how much Orthanc stores more than archive.most_gb, as only what is not finished is left",
+            "By how much Orthanc stores more than archive.most_gb, because only unfinished studies are left",
             registry=self.registry,
         )
         self.removed = Counter(
             "hemorrhage_studies_removed",
-            "Studies that were removed from Orthanc, as the settings of the archive say",
+            "Studies removed from Orthanc by the settings of the archive",
             ["why"],
             registry=self.registry,
         )
@@ -194,12 +194,12 @@ class Metrics:
         )
         self.pruned = Counter(
             "hemorrhage_ledger_pruned_studies",
-            "Studies that left the ledger, ledger.keep_days after they left Orthanc",
+            "Studies removed from the ledger, ledger.keep_days after they left Orthanc",
             registry=self.registry,
         )
         self.turned_away = Counter(
             "hemorrhage_requests_turned_away",
-            "Requests from elsewhere that came without an account that is known, or whose role does not allow them",
+            "Requests from other machines without a known account, or whose role does not allow them",
             ["why"],
             registry=self.registry,
         )
@@ -225,7 +225,7 @@ class Metrics:
             self.flaws.labels(flaw.value)
         for kind in (SEG, KEY_IMAGES, KEY_OBJECTS, REFUSAL):
             self.unmade.labels(kind.name)
-        for place in ("state", "orthanc"):  # not known until it is looked at: no alert asks for 0
+        for place in ("state", "orthanc"):  # not known before the first look: no alert asks for 0
             self.disk_free.labels(place).set(float("nan"))
             self.disk_size.labels(place).set(float("nan"))
         self.certificate_expires.set(float("nan"))
@@ -246,7 +246,7 @@ class Metrics:
         self.registry.register(
             _Asked(
                 "hemorrhage_job_running_seconds",
-                "How long the job that has been read or delivered the longest has been so, 0 when there is none",
+                "How long the longest-running job has been read or delivered, 0 when there is none",
                 longest_running_s,
             )
         )

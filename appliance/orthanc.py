@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of Orthanc: its change log, what it holds, the bytes of an instance, storing and deleting.
 
-How requests are made is in `orthanc_connection`. Nothing here decides anything about a study.
+`orthanc_connection` makes the requests. Nothing here decides anything about a study.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Orthanc:
     """A client of one Orthanc; may be used from several threads at once.
 
     Every method raises `UnavailableError` when Orthanc does not answer, answers with a fault of its own (5xx) or
-    turns our credentials down, `NotThereError` on 404 and `OrthancError` on any other refusal, and on an answer that
-    is longer than `orthanc.largest_answer_mib`. A file that is longer raises `RefusedError` (TOO_LARGE) instead.
+    rejects our credentials, `NotThereError` on 404, and `OrthancError` on any other refusal and on an answer that is
+    longer than `orthanc.largest_answer_mib`. For a file that is longer it is `RefusedError` (TOO_LARGE) instead.
     """
 
     def __init__(self, settings: OrthancSettings) -> None:
@@ -110,7 +110,7 @@ class Orthanc:
         return str(held["MainDicomTags"].get("SOPInstanceUID", ""))
 
     def sop_class_uid(self, identifier: str) -> str:
-        """Return the SOP Class UID of an instance; empty where Orthanc did not note it."""
+        """Return the SOP Class UID of an instance; empty if Orthanc did not note it."""
         try:
             return (
                 self._connection.transfer("GET", f"/instances/{quote(identifier)}/metadata/SopClassUid")
@@ -121,7 +121,7 @@ class Orthanc:
             return ""
 
     def holds_instance(self, identifier: str) -> bool:
-        """Say whether Orthanc holds this instance."""
+        """Return whether Orthanc holds this instance."""
         try:
             self._connection.transfer("GET", f"/instances/{quote(identifier)}")
         except NotThereError:
@@ -167,7 +167,7 @@ class Orthanc:
     def file(self, identifier: str, limit: int | None = None) -> bytes:
         """Return the DICOM file of an instance, or only its first `limit` bytes when it is larger.
 
-        Raises `RefusedError` (TOO_LARGE) without a `limit` when it is longer than any answer may be.
+        Without a `limit`, raises `RefusedError` (TOO_LARGE) when the file is longer than any answer may be.
         """
         try:
             return self._connection.transfer("GET", f"/instances/{quote(identifier)}/file", limit=limit)
@@ -177,7 +177,7 @@ class Orthanc:
     def store(self, file: bytes) -> tuple[str, StoreStatus]:
         """Store a DICOM file; return Orthanc's identifier of the instance and whether it was there already.
 
-        Raises `UnavailableError` also when Orthanc answers and does not keep it: its filter turns down a study's
+        Also raises `UnavailableError` when Orthanc answers and does not keep the file: its filter rejects a study's
         results, not the study.
         """
         try:
@@ -209,7 +209,7 @@ class Orthanc:
     # Room
 
     def stored_bytes(self) -> int:
-        """Return how much Orthanc's storage takes on its disk, bytes."""
+        """Return how much Orthanc's storage takes up on its disk, bytes."""
         told = json.loads(self._connection.transfer("GET", "/statistics"))
         try:
             return int(told["TotalDiskSize"])
@@ -217,6 +217,6 @@ class Orthanc:
             raise OrthancError(f"Orthanc at {self.url} does not tell how much it stores") from None
 
     def is_protected(self, study: str) -> bool:
-        """Say whether the patient of a study is protected in Orthanc against being removed."""
+        """Return whether Orthanc protects the patient of a study from removal."""
         parent = json.loads(self._connection.transfer("GET", f"/studies/{quote(study)}"))["ParentPatient"]
         return self._connection.transfer("GET", f"/patients/{quote(parent)}/protected").strip() == b"1"

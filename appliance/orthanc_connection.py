@@ -29,8 +29,8 @@ from appliance.transport import BoundedTransport, TooLongError
 class OrthancConnection:
     """The connection to one Orthanc; may be used from several threads at once.
 
-    `ask`, `ask_for_object` and `transfer` raise as `Orthanc` says. `client` is pyorthanc's, for the requests that `ask`
-    makes.
+    `ask`, `ask_for_object` and `transfer` raise what `Orthanc` says. `client` is pyorthanc's, for the requests that
+    `ask` makes.
     """
 
     def __init__(self, settings: OrthancSettings) -> None:
@@ -85,7 +85,7 @@ class OrthancConnection:
         return answer
 
     def transfer(self, method: str, path: str, body: bytes | None = None, limit: int | None = None) -> bytes:
-        """Make a request over this thread's connection; a connection that had gone stale is replaced once.
+        """Make a request over this thread's connection; a stale connection is replaced once.
 
         Repeating is safe: a GET changes nothing, and storing the same instance twice is one instance.
         """
@@ -104,7 +104,7 @@ class OrthancConnection:
                 if fresh or isinstance(error, TimeoutError):
                     raise self._unavailable_error(type(error).__name__) from error
             else:
-                if not response.isclosed():  # the rest of a large file that is not wanted
+                if not response.isclosed():  # nobody wants the rest of a large file
                     self._forget_connection()
                 self._judge(response.status, path)
                 if limit is None and len(content) > self._largest:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What Orthanc may say instead of what it was asked for."""
+"""The errors of requests to Orthanc."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from appliance.errors import ApplianceError, UnavailableError
 
 
 class OrthancError(ApplianceError):
-    """Orthanc answered, and refused what it was asked; `status` is its HTTP status."""
+    """Orthanc answered and refused the request; `status` is its HTTP status."""
 
     def __init__(self, message: str, status: int = http.HTTPStatus.OK) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class TurnedDownError(UnavailableError):
 
 
 class NotThereError(OrthancError):
-    """Orthanc does not hold (any more) what was asked for."""
+    """Orthanc does not hold, or no longer holds, what was asked for."""
 
 
 class AnswerTooLongError(OrthancError):

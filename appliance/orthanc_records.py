@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What Orthanc says of its change log, its studies and its series, as the appliance takes it."""
+"""What Orthanc says of its change log, its studies and its series, as records."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Change:
 
     @property
     def fingerprint(self) -> str:
-        """Tells this entry from one with the same number in a restored or fresh database."""
+        """What distinguishes this entry from one with the same number in a restored or fresh database."""
         return f"{self.type} {self.resource} {self.date:.0f}"
 
 
@@ -48,8 +48,8 @@ class ChangePage:
 class HeldSeries:
     """A series that Orthanc holds; `last_update` is Unix time.
 
-    `modality` is what the first instance that came said, empty when it said nothing: of a series in which there are
-    several kinds of object it does not tell. So it is with `tags`, Orthanc's main DICOM tags of the series by keyword.
+    `modality` is that of the first instance that arrived, empty when it had none; a series may hold other kinds of
+    object too. The same is true of `tags`, Orthanc's main DICOM tags of the series by keyword.
     """
 
     id: str
@@ -63,7 +63,7 @@ class HeldSeries:
 
 @dataclass(frozen=True)
 class HeldStudy:
-    """A study that Orthanc holds; `tags` are its main DICOM tags by keyword, as the first instance that came said."""
+    """A study that Orthanc holds; `tags` are its main DICOM tags by keyword, from the first instance that arrived."""
 
     id: str
     uid: str
@@ -73,14 +73,14 @@ class HeldStudy:
 
 @dataclass(frozen=True)
 class StoreRefusal:
-    """That Orthanc could not store what it was sent: when (by the monotonic clock), and what it said."""
+    """Orthanc's refusal to store an object: when it came (by the monotonic clock), and its reason."""
 
     at: float
     reason: str
 
 
 def is_orthanc_id(text: str) -> bool:
-    """Say whether `text` has the form of an Orthanc identifier (five groups of eight hexadecimal digits)."""
+    """Return whether `text` has the form of an Orthanc identifier (five groups of eight hexadecimal digits)."""
     return _ORTHANC_ID.fullmatch(text) is not None
 
 

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether Orthanc can store what comes: room where its storage lies, and what it said to the last result.
+"""Whether Orthanc can store what arrives: the room on its disk, and how it answered to the last result.
 
-Orthanc itself does not tell how full its disk is, and to store a test study would ring every bell. So its storage
-folder is looked at when it is on this machine (`orthanc.storage`), and an Orthanc that refused our last result, with a
-full disk for one, is not well until it takes one. Elsewhere than on this machine only the second is seen.
+Orthanc does not tell how full its disk is, and storing a test study would ring every bell. So its storage folder is
+checked when it is on this machine (`orthanc.storage`). An Orthanc that refused our last result (a full disk may be the
+cause) does not count as well until it accepts one; on another machine this is the only sign.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROOM_FOR_A_STUDY: Final = 200 * 10**6
 
 
 def check_storage(folder: Path | None) -> None:
-    """Raise `UnavailableError` when a study would find no room in Orthanc's storage folder; None: it is not known."""
+    """Raise `UnavailableError` when a study would find no room in Orthanc's storage folder; None: not known."""
     if folder is None:
         return
     try:

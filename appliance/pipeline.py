@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The path of one study from its instances to its answer: select, read, check, infer, find, report.
 
-Each step is a function of what the step before it made. What comes before (noticing a study, judging it complete) is
-`intake`, what comes after is `delivery`; the steps are named, ordered and clocked in `steps`.
+Each step is a function of the result of the step before it. `intake` comes before them (it notices a study and judges
+whether it is complete), `delivery` after them; `steps` names, orders and clocks them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from appliance.steps import Step, StepClock
 
 @dataclass(frozen=True)
 class Study:
-    """A study as the pipeline takes it: the headers of its instances, and `fetch`, which returns an instance's file."""
+    """A study for the pipeline: the headers of its instances, and `fetch`, which returns an instance's file."""
 
     uid: str
     instances: tuple[Instance, ...]
@@ -79,7 +79,7 @@ Answer = ReadAnswer | UnreadAnswer
 
 @dataclass(frozen=True, eq=False)
 class ReadStudy:
-    """A study that was read and is not reported yet: all that its answer is made from."""
+    """A study that was read and not yet reported: everything that its answer is made from."""
 
     study_uid: str
     selection: Selection
@@ -95,7 +95,7 @@ class ReadStudy:
 
 
 class Pipeline:
-    """Answers studies with one detector and one set of settings; without a classifier series are chosen by headers."""
+    """Answers studies with one detector and one set of settings; without a classifier, headers choose the series."""
 
     def __init__(self, settings: Settings, detector: TritonDetector, classifier: Classifier | None = None) -> None:
         self.settings = settings
@@ -108,9 +108,9 @@ class Pipeline:
         return Criteria.of(self.settings.finding, self.detector.suggested_threshold)
 
     def answer(self, study: Study, read: ReadStudy | UnreadAnswer | None = None) -> Answer:
-        """Return the answer about one study; what cannot be read is refused with a code, and the next best is tried.
+        """Return the answer about one study; an unreadable series is refused with a code, and the next best tried.
 
-        `read` is what was read of exactly this study before.
+        `read` is an earlier reading of exactly this study.
 
         Raises
         ------
@@ -121,9 +121,9 @@ class Pipeline:
         return read if isinstance(read, UnreadAnswer) else self.report(read, study.supersedes)
 
     def read(self, study: Study, go_on: Callable[[], bool] | None = None) -> ReadStudy | UnreadAnswer:
-        """Return what there is to report of a study, or the answer that nothing of it can be read.
+        """Return a study that was read, to be reported, or the answer that nothing of it can be read.
 
-        `go_on` is asked before each chunk goes to the network, when this study must not hold up another.
+        If this study must not hold up another, `go_on` is called before each chunk goes to the network.
 
         Raises
         ------
@@ -161,7 +161,7 @@ class Pipeline:
             with clock(Step.INFER):
                 reading = self.detector.read(to_square_field(volume.hu, volume.pixel_spacing_mm), go_on)
             with clock(Step.FIND):
-                # The reading's own suggestion: by now another model may be served.
+                # The reading's own suggestion, because another model may be served by now.
                 finding = find(reading, volume, Criteria.of(self.settings.finding, reading.suggested_threshold))
             return ReadStudy(
                 study.uid,
@@ -177,7 +177,7 @@ class Pipeline:
                 seen,
             )
 
-        if not any(refusal.code is RefusalCode.SOURCE_DELETED for refusal in refusals):  # gone is not unsuitable
+        if not any(refusal.code is RefusalCode.SOURCE_DELETED for refusal in refusals):  # deleted is not unsuitable
             nothing = "no series of the study is a readable axial soft-tissue head CT"
             refusals.append(Refusal(RefusalCode.NO_SUITABLE_SERIES, nothing))
         return UnreadAnswer(study.uid, selection, self.detector.identity, tuple(refusals), clock.timing_ms)
@@ -212,14 +212,14 @@ class Pipeline:
 
 
 def _show_more(candidates: Iterable[Judgement], put_off: set[Stack], part: Stack) -> bool:
-    """Return whether another candidate that was not put off itself reaches beyond a part: a whole head goes first."""
+    """Return whether a candidate that was not put off reaches beyond a part: a whole head goes first."""
     return any(reaches_beyond(other.stack, part) for other in candidates if other.stack not in put_off)
 
 
 def _accept(stack: Stack, fetch: Callable[[str], bytes], clock: StepClock) -> tuple[Volume, tuple[Flaw, ...]]:
     """Return the stack's volume and its flaws, or raise `RefusedError`.
 
-    After a refusal the volume is gone before the next best one is read.
+    After a refusal the volume is freed before the next best stack is read.
     """
     with clock(Step.READ):
         volume = read_volume(stack, fetch)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the ports of this machine that settings name are free: asked before a server is started on them."""
+"""Whether the ports of this machine that the settings name are free; checked before a server is started on them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_free(port: int) -> bool:
 
 
 def require_free(ports: Mapping[str, int]) -> None:
-    """Raise `UnavailableError` that names every setting whose port another program has, or two settings share."""
+    """Raise `UnavailableError` with every setting whose port another program has or another setting names."""
     lines = [f"  {name} = {port} is taken by another program" for name, port in ports.items() if not is_free(port)]
     by_port: dict[int, str] = {}
     for name, port in ports.items():

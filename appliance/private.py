@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the appliance keeps is its owner's alone: nobody else reads studies, the ledger, logs and credentials."""
+"""Keeps files private to their owner: nobody else can read studies, the ledger, logs and credentials."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Final
 
 UMASK: Final = 0o077
-"""What files and folders of ours are made with: no right for anybody but their owner."""
+"""The umask of our files and folders: nobody but their owner has any right."""
 
 
 def be_private() -> None:
-    """Let everything that this process and its children make from now on be their user's alone."""
+    """Make every file that this process and its children create from now on private to their user."""
     os.umask(UMASK)
 
 
 def close_to_others(paths: Iterable[Path]) -> None:
-    """Take group's and others' rights from files and folders that this user owns, as an older version left them.
+    """Remove the rights of group and others from this user's files and folders, which an older version may have left.
 
-    What is not there, or another user's, stays as it is.
+    Missing files, and those of another user, are skipped.
     """
     for path in paths:
         try:

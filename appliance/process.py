@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One server process: started with its log in a file, waited for until it answers, stopped by its process id.
 
-`Process` knows nothing of what it runs; `Server` is what Orthanc, Triton and the service have in common when they are
-started from here.
+`Process` knows nothing of the program it runs; `Server` is what Orthanc, Triton and the service have in common when
+they are started from here.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ class Process:
     name
         What people call it.
     log
-        File that takes its output; those of the starts before are kept, the newest with `.1` behind its name.
+        File for its output; the logs of earlier starts are kept, the newest with `.1` after its name.
     die_with_parent
         End it when this process ends, however that ends. Works for starts from the main thread (Linux counts the
         starting thread as the parent).
     last_signal
         The signal that ends it then; a process that is stopped obeys SIGKILL alone.
     keeps_log
-        Whether this process writes the log. A supervisor does so for its own programs: then what is started writes
-        where this process does.
+        Whether this process writes the log. A supervisor writes the logs of its own programs: then the started program
+        writes where this process does.
     """
 
     def __init__(
@@ -81,12 +81,12 @@ class Process:
         if self.pid is not None:
             raise RuntimeError(f"{self.name} runs already (process {self.pid})")
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # setpriv sets what it is told and becomes the command, with the same process id.
+        # setpriv sets the death signal and becomes the command, with the same process id.
         setpriv = shutil.which("setpriv")
         tied = self._die_with_parent and setpriv and threading.current_thread() is threading.main_thread()
         prefix = [setpriv, "--pdeathsig", self._last_signal.name.removeprefix("SIG"), "--"] if tied and setpriv else []
         with self._output() as log:
-            # A session of its own: Ctrl-C goes to the starter alone, which then stops its servers in order.
+            # In a session of its own, so that Ctrl-C reaches only the starter, which then stops its servers in order.
             self._process = subprocess.Popen(
                 [*prefix, *map(str, command)],
                 stdin=subprocess.DEVNULL,
@@ -100,7 +100,7 @@ class Process:
 
     @contextmanager
     def _output(self) -> Iterator[IO[bytes] | None]:
-        """Open a new log, the one before moved aside; None, which is this process's own output, where it keeps none."""
+        """Move the old log aside and open a new one; None, which means this process's output, if it keeps no log."""
         if not self._keeps_log:
             yield None
             return
@@ -111,7 +111,7 @@ class Process:
     def wait_until(self, answers: Callable[[], bool], timeout_s: float) -> None:
         """Return once `answers()`.
 
-        Raises `EndedError`, or `UnavailableError` when it took too long: with the end of its log.
+        Raises `EndedError`, or `UnavailableError` when it takes too long, both with the end of its log.
         """
         end = time.monotonic() + timeout_s
         while not answers():
@@ -131,7 +131,7 @@ class Process:
         return None if self._process is None else self._process.poll()
 
     def stop(self, patience_s: float = 20) -> None:
-        """End it: SIGTERM, and SIGKILL when it has not ended after `patience_s`. Nothing when it does not run."""
+        """End it, if it runs: SIGTERM, and SIGKILL when it has not ended after `patience_s`."""
         if self._process is None:
             return
         if self._process.poll() is None:
@@ -197,7 +197,7 @@ class Server(Started):
 
     @property
     def log(self) -> Path:
-        """Where it writes its log; those of the starts before have `.1`, `.2` and so on behind the name."""
+        """Where it writes its log; the logs of earlier starts have `.1`, `.2` and so on after the name."""
         return self._process.log
 
     @property

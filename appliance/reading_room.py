@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where studies are read: the detector and the pipeline over it, and what is known of them."""
+"""Where studies are read: the detector, the pipeline that uses it, and what is known of them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from appliance.settings import Settings
 
 
 class ReadingRoom:
-    """The detector and the pipeline over it, made when Triton first answers.
+    """The detector and the pipeline that uses it, made when Triton first answers.
 
-    A Triton that is restarted later is followed by the detector itself.
+    When Triton is restarted later, the detector reconnects by itself.
     """
 
     trial_program: Sequence[str] = ("appliance.trial_process",)
@@ -48,7 +48,7 @@ class ReadingRoom:
             return self._detector
 
     def follow(self, ledger: Ledger) -> None:
-        """Let the version of the detector answer that was promoted, as it stands in the ledger."""
+        """Have the promoted version of the detector answer, as the ledger records it."""
         self._targets = lambda: targets(ledger.models.list_promoted())
 
     def pipeline(self) -> Pipeline:
@@ -57,15 +57,15 @@ class ReadingRoom:
 
     @property
     def classifier(self) -> SeriesClassifier:
-        """What says how series look."""
+        """The classifier that says how series look."""
         return self._classifier
 
     def detector_of(self, target: Target) -> TritonDetector:
-        """Return a detector of its own on one model, which Triton is to load if it does not serve it."""
+        """Return a separate detector for one model, which Triton loads if it does not serve it."""
         return TritonDetector(self._settings.triton, self._settings.triton.timeout_s, lambda: (target, target))
 
     def probe(self) -> None:
-        """Return when the model answers rightly; raise why it does not."""
+        """Return if the model answers correctly; raise with the reason if not."""
         readiness = self._make_detector().check_readiness()
         if not readiness:
             raise UnavailableError(readiness.reason)
@@ -78,7 +78,7 @@ class ReadingRoom:
         return asdict(self._detector.identity) | {"engine": "not known" if engine is None else str(engine)}
 
     def tidy(self) -> None:
-        """Give back the shared memory of processes that died, on the machine that Triton and the service share."""
+        """Free the shared memory of processes that died, on the machine that Triton and the service share."""
         if self._settings.triton.shared_memory:
             remove_regions_of_the_dead()
             prefix = region_prefix(self._settings.triton)

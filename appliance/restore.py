@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The way back from a backup, onto this machine or another, whose service must not run.
+"""Restores a backup on this machine or another, whose service must not run.
 
-What gives way is kept beside what takes its place.
+Files that are replaced are kept beside the new ones.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from appliance.settings_sources import load_settings
 from appliance.state_folder import FILES, StateFolder
 
 _SQLITE_LOGS: Final = ("-journal", "-wal")
-"""The ends of the names of what SQLite keeps beside a ledger, and which may hold a part of it."""
+"""The suffixes of the files that SQLite keeps beside a ledger and that may hold a part of it."""
 
 
 def restore(
     backup: Path, settings: Settings, settings_file: Path | None, *, with_settings: bool = True, replace: bool = False
 ) -> Contents:
-    """Put what a backup holds in its place on this machine, whose service must not run.
+    """Put the files of a backup in their places on this machine, whose service must not run.
 
     Parameters
     ----------
     with_settings
-        Whether the settings file is restored too; the one that is there is kept beside it.
+        Whether the settings file is restored too; the present one is kept beside it.
     replace
-        Whether a ledger that knows studies, or that cannot be read, may give way; it is kept beside the restored one.
+        Whether a ledger that knows studies, or that cannot be read, may be replaced; it is kept beside the new one.
 
-    Raises `BackupError` when the backup is damaged, of a later version or does not belong here, and `ApplianceError`
-    when the service runs. Then nothing has been changed.
+    Raises `BackupError` when the backup is damaged, comes from a later version or does not belong here, and
+    `ApplianceError` when the service runs. In these cases nothing has been changed.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     with _hold(settings), unpacked(backup, settings.state_dir) as (contents, folder):
@@ -73,7 +73,7 @@ def restore(
 
 @contextmanager
 def _hold(settings: Settings) -> Iterator[None]:
-    """Hold the state folder, so that no service starts meanwhile, and leave no file in it that its owner cannot use."""
+    """Hold the state folder so that no service starts meanwhile, and leave no file in it that its owner cannot use."""
     folder = StateFolder(settings.state_dir)
     try:
         yield
@@ -99,9 +99,9 @@ def _require_restorable(copy: Path, ledger: Path | None, *, replace: bool) -> No
 
 
 def _describe_known_studies(ledger: Path) -> str:
-    """Say what the ledger that is there may know of studies, empty when that is nothing for certain.
+    """Return what the present ledger may know of studies; empty when it certainly knows none.
 
-    It is opened for reading alone: SQLite would empty the log of a damaged one.
+    It is opened read-only: SQLite would empty the log of a damaged one.
     """
     if not ledger.exists():
         return ""
@@ -119,7 +119,7 @@ def _describe_known_studies(ledger: Path) -> str:
 
 
 def _require_settings_of_here(file: Path, settings: Settings) -> None:
-    """Raise unless restored settings can be used, and mean the same folders as those of this machine."""
+    """Raise unless the restored settings can be used and name the same folders as those of this machine."""
     try:
         restored = load_settings(file)
     except SettingsError as error:
@@ -136,7 +136,7 @@ def _require_settings_of_here(file: Path, settings: Settings) -> None:
 
 
 def _places(settings: Settings) -> dict[str, str]:
-    """Return where settings keep what a backup holds and what the ledger speaks of; no password is in it."""
+    """Return where settings keep what a backup holds and the ledger refers to, without passwords."""
     ledger = ledger_file(settings)
     storage = settings.orthanc.storage
     url = make_url(settings.ledger_url).difference_update_query(["password"])
@@ -150,11 +150,11 @@ def _places(settings: Settings) -> dict[str, str]:
 
 
 def _put_ledger(copy: Path, ledger: Path, stamp: str) -> None:
-    """Put a ledger in its place; the one that was there is kept as it is, whole or damaged, with its logs."""
+    """Put a ledger in its place; the present one is kept as it is, whole or damaged, with its logs."""
     ledger.parent.mkdir(parents=True, exist_ok=True)
     aside = _stage(copy, ledger, ledger.parent, 0o600)
     kept = ledger.with_name(f"{ledger.name}.before-{stamp}")
-    # The file itself comes last: when this is cut off before, there still is a ledger to keep when it is run again.
+    # The file itself comes last: if this is cut off before, the next run still finds a ledger to keep.
     for part in (*_SQLITE_LOGS, ""):
         file = ledger.with_name(ledger.name + part)
         if file.exists() and (file.stat().st_size or file == ledger):
@@ -166,7 +166,7 @@ def _put_ledger(copy: Path, ledger: Path, stamp: str) -> None:
 
 
 def _put(file: Path, target: Path, stamp: str) -> None:
-    """Put a file in its place, with the owner and the rights of what was there; that is kept beside it."""
+    """Put a file in its place, with the owner and the rights of the present one, which is kept beside it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     like = target if target.exists() else target.parent
     aside = _stage(file, target, like, target.stat().st_mode & 0o7777 if target.exists() else 0o600)
@@ -176,7 +176,7 @@ def _put(file: Path, target: Path, stamp: str) -> None:
 
 
 def _stage(file: Path, target: Path, like: Path, mode: int) -> Path:
-    """Copy a file beside its place and return the copy: a full disk is met before anything has given way."""
+    """Copy a file beside its place and return the copy, so that a full disk shows before anything is replaced."""
     aside = target.with_name(f".{target.name}.restored")
     try:
         shutil.copyfile(file, aside)
@@ -189,14 +189,14 @@ def _stage(file: Path, target: Path, like: Path, mode: int) -> Path:
 
 
 def _own_tree(folder: Path, like: Path) -> None:
-    """Give a folder and all in it to whoever has `like`, where root made it."""
+    """Give a folder and everything that root owns in it to the owner of `like`."""
     for path in (folder, *folder.rglob("*")):
         if path.lstat().st_uid == 0:
             _give(path, like)
 
 
 def _give(file: Path, like: Path) -> None:
-    """Give a file to whoever has `like`: what root restores must be the service's own."""
+    """Give a file to the owner of `like`: what root restores must belong to the service's user."""
     if os.geteuid() == 0 and file.exists():
         owner = like.stat()
         os.chown(file, owner.st_uid, owner.st_gid)

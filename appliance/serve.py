@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The process of the service: made private and small, run until a signal, watched by systemd."""
+"""The process of the service: kept private and small, run until a signal, watched by systemd."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LARGE: Final = 8 * 2**20
 
 
 def serve(settings: Settings, room: ReadingRoom | None = None) -> None:
-    """Run the service until SIGTERM or SIGINT; a study that was begun is finished first.
+    """Run the service until SIGTERM or SIGINT; the study in progress is finished first.
 
     Raises `ApplianceError` when it cannot start: the ledger cannot be opened, or the port is taken.
     """
@@ -43,11 +43,11 @@ def serve(settings: Settings, room: ReadingRoom | None = None) -> None:
 
 
 def _keep_memory_small() -> None:
-    """Let all threads allocate from one arena that gives back what is large, where the C library is glibc.
+    """Have all threads allocate from one arena that returns large blocks, if the C library is glibc.
 
-    Each thread's own arena keeps what its largest study took: 50 MB more at the peak of 320 slices, for no speed. And
-    once arrays of some size were freed, glibc takes others of that size from the arena too, where what is small and
-    stays keeps it from shrinking: 20 MB more at that peak.
+    Arenas of single threads keep what their largest study took: 50 MB more at the peak of 320 slices, with no gain in
+    speed. And once arrays of some size have been freed, glibc takes others of that size from the arena too, which small
+    blocks that stay keep from shrinking: 20 MB more at that peak.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

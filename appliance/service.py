@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service: its parts, wired together, and their threads, started and stopped in order.
 
-Threads: intake, one that reads ahead, each worker, the rules, each destination, health, the web server, leases, shared
-memory to tidy away; the main thread waits for a signal. They share nothing but the ledger, the doorbell, the handover,
-what was read ahead and the header cache.
+There are threads for intake, reading ahead, the shadow, each worker, the rules, each destination, health, the web
+servers, the archive and the upkeep; the main thread waits for a signal. They share only the ledger, the doorbell, the
+handover, the studies read ahead and the header cache.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ from appliance.worker import Worker
 _STOPPING_S: Final = 5.0
 _LIVE_S: Final = 5.0
 _REQUEST_S: Final = 5.0
-"""About how long one answer that was asked for takes."""
+"""About how long one requested answer takes."""
 _LONGEST_TRIAL_S: Final = 600.0
 
 
 class Service:
-    """The service with all its parts. Made in the stopped state; `start` and `stop` once each.
+    """The service with all its parts. It is made in the stopped state; call `start` and `stop` once each.
 
     Raises `UnavailableError` when the ledger cannot be opened, `SettingsError` when its address is wrong, and
     `ApplianceError` when the port is taken or another service works on the state folder. Orthanc and Triton need not be
-    there. `room` is where studies are read, by default the one over Triton.
+    running. `room` is where studies are read, by default with Triton.
     """
 
     def __init__(self, settings: Settings, room: ReadingRoom | None = None) -> None:
@@ -204,7 +204,7 @@ class Service:
             thread.start()
 
     def stop(self) -> None:
-        """Finish the study that is being answered, stop all threads, close what was opened."""
+        """Finish the study in progress, stop all threads, close everything."""
         self._log.info("stopping")
         self._stopping.set()
         self._bell.wake()
@@ -234,7 +234,7 @@ class Service:
         self._log.info("stopped")
 
     def list_dead(self) -> list[str]:
-        """Return the names of threads that ended, or are stuck, though nobody stopped them: a fault of the service."""
+        """Return the names of threads that ended or are stuck although nobody stopped them: a fault of the service."""
         if self._stopping.is_set():
             return []
         threads = (*self._web_threads, *self._threads)
@@ -242,7 +242,7 @@ class Service:
         return ended + ["intake"] * self._intake.is_stuck() + self._leases.list_stalled()
 
     def fault(self) -> str:
-        """Return why the service is not live, asked as others ask it, over HTTP; empty when it is."""
+        """Return why the service is not live, asked over HTTP as others ask it; empty when it is."""
         host = self._settings.service.host
         named = f"[{host}]" if ":" in host else host
         try:
@@ -265,7 +265,7 @@ class Service:
         return self._orthanc_clock.ahead_s
 
     def analyze(self, series: str, who: str) -> int:
-        """Queue the answer about one series that `who` asks for, behind the studies that come in; return the job.
+        """Queue the answer about one series that `who` asks for, behind the studies that arrive; return the job.
 
         Raises `NotThereError`, `OwnResultError`, `TooManyRequestsError` or `UnavailableError`.
         """
@@ -298,12 +298,12 @@ class Service:
                 return
             try:
                 warm_up(self._settings)
-            except Exception as error:  # a study meets it too and is given up with the reason
+            except Exception as error:  # a study meets the error too and is given up with the reason
                 self._warm_fault = describe(error)
                 self._log.error("results cannot be written", error=self._warm_fault)
                 return
             gc.collect()
-            gc.freeze()  # what was imported stays; looking through it again would only delay a study
+            gc.freeze()  # imports stay; collecting them again would only delay a study
             self._warm.set()
 
     def _probe_orthanc(self) -> None:

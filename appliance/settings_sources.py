@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where settings come from, and what is said of wrong ones. What settings there are is in `settings`.
+"""Where settings come from, and what is said about wrong ones. The settings themselves are in `settings`.
 
-Read from one TOML file (`--settings FILE`, else `$APPLIANCE_SETTINGS`, else `appliance.toml` in the working folder,
-else `/etc/hemorrhage-appliance/appliance.toml`) and from the environment (`APPLIANCE_INTAKE__QUIET_S=3`), which wins.
-Secrets may stand in files of their own too (`secrets_in_files`).
-A wrong value stops the start with the setting's name, its value and what is allowed.
+They are read from one TOML file (`--settings FILE`, else `$APPLIANCE_SETTINGS`, else `appliance.toml` in the working
+folder, else `/etc/hemorrhage-appliance/appliance.toml`) and from the environment (`APPLIANCE_INTAKE__QUIET_S=3`), which
+wins. A secret may also have a file of its own (`secrets_in_files`). A wrong value stops the start with the setting's
+name, its value and what is allowed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from appliance.settings_lines import line_of_rule
 CREDENTIALS_FILE = "credentials.toml"
 """The file in the state folder with what `make up` generated: a user of Orthanc and a secret of Triton."""
 SECRETS = (("orthanc", "username"), ("orthanc", "password"), ("triton", "secret"), ("ledger", "url"))
-"""What may stand in a file of its own."""
+"""The settings that may each have a file of their own."""
 SYSTEM_FILE = Path("/etc/hemorrhage-appliance/appliance.toml")
 
 
 def settings_file(given: Path | None = None) -> Path | None:
-    """Return the settings file that applies, None when there is none and the defaults stand.
+    """Return the settings file that applies, None when there is none and the defaults apply.
 
-    Raises `SettingsError` when a file was named and is not there, or its folder cannot be looked into.
+    Raises `SettingsError` when a named file does not exist, or its folder cannot be read.
     """
     named = given or (Path(os.environ["APPLIANCE_SETTINGS"]) if os.environ.get("APPLIANCE_SETTINGS") else None)
     try:
@@ -75,7 +75,7 @@ def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
                 secret,
                 toml_file,
                 InitSettingsSource(settings_cls, generated),
-            )  # what a site sets itself wins
+            )  # the site's own value wins
 
     wrong = _sections_that_are_none()
     try:
@@ -96,17 +96,17 @@ def load_settings(given: Path | None = None, **overrides: Any) -> Settings:
     except OSError as error:
         raise SettingsError(f"settings file {file}: cannot be read ({error.strerror}); check its rights") from error
     if wrong:
-        # Not chained: the framework's own text holds every value.
+        # Not chained, because the framework's text holds every value.
         raise SettingsError("\n  ".join([f"wrong settings (file: {file or 'none'})", *wrong])) from None
     return loaded
 
 
 def secrets_in_files() -> dict[str, Any]:
-    """Return the secret settings that stand in files of their own, by section.
+    """Return the secret settings that have files of their own, by section.
 
-    The folder is `$APPLIANCE_SECRETS`, else systemd's `$CREDENTIALS_DIRECTORY`; a file's name is that of its setting
-    (`orthanc.password`), and of what stands in it the end of the line is left out. Raises `SettingsError` when one
-    cannot be read.
+    The folder is `$APPLIANCE_SECRETS`, else systemd's `$CREDENTIALS_DIRECTORY`. A file is named after its setting
+    (`orthanc.password`) and holds its value; a line end after it is ignored. Raises `SettingsError` when a file cannot
+    be read.
     """
     folder = os.environ.get("APPLIANCE_SECRETS") or os.environ.get("CREDENTIALS_DIRECTORY")
     found: dict[str, dict[str, str]] = {}
@@ -122,7 +122,7 @@ def secrets_in_files() -> dict[str, Any]:
 
 
 def _credentials(state_dir: Path) -> dict[str, Any]:
-    """Return what `make up` generated, by section; nothing where it made nothing or this user may not read it."""
+    """Return what `make up` generated, by section; nothing if it made nothing or this user may not read it."""
     try:
         return tomllib.loads((state_dir / CREDENTIALS_FILE).read_text())
     except (FileNotFoundError, PermissionError, NotADirectoryError):
@@ -132,7 +132,7 @@ def _credentials(state_dir: Path) -> dict[str, Any]:
 
 
 def _sections_that_are_none() -> list[str]:
-    """Return what is wrong with environment variables of sections that are not there; the framework passes them by."""
+    """Return what is wrong with environment variables of unknown sections, which the framework ignores."""
     names = [name for name in os.environ if name.startswith("APPLIANCE_") and "__" in name]
     sections = {name: name.removeprefix("APPLIANCE_").partition("__")[0].lower() for name in names}
     return [
@@ -170,7 +170,7 @@ def _words(item: ErrorDetails) -> str:
 
 
 def _suggestion(name: str, section: Sequence[str] = ()) -> str:
-    """Return the settings that may have been meant by a name, of its section or else of any, or all of the section."""
+    """Return which settings a name may have meant, in its section or else in any, or all of the section."""
     of_section = [".".join((*section, field)) for field in _fields_of(section)]
     everywhere = [f"{outer}.{field}" for outer in Settings.model_fields for field in _fields_of([outer])]
     for known in (of_section, everywhere):
@@ -194,10 +194,10 @@ def _fields_of(section: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _value(item: ErrorDetails) -> str:
-    """Return the wrong value as it may be shown: only that of one known setting which holds no secret.
+    """Return a wrong value for display: only that of a single known setting that holds no secret.
 
-    A misspelt name may stand before a password, a whole section that is wrong holds its password too, and a URL may
-    hold one in front of its host.
+    A misspelt name may belong to a password, a whole section that is wrong includes its password, and a URL may have
+    one before its host.
     """
     section, _, name = ".".join(map(str, item["loc"])).partition(".")
     outer = Settings.model_fields.get(section)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service's state folder: held by one service at a time, with the identity that this service keeps in it.
 
-The identity names the owner of a job, over restarts. It is a random number and not made of host name and port, as two
-machines may have the same. A copied folder is not the folder it was copied from: it gets an identity of its own.
+The identity names the owner of a job across restarts. It is a random number, not host name and port, which two machines
+may have in common. A copy of the folder gets a new identity.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from appliance.errors import ApplianceError, UnavailableError
 _LOCK: Final = "service.lock"
 _IDENTITY: Final = "identity.json"
 FILES: Final = (_LOCK, _IDENTITY)
-"""The names of the files that are kept in it."""
+"""The names of the files in it."""
 _PROBE: Final = ".write-probe"
 _PROBE_BYTES: Final = 256 * 1024
 _MACHINE: Final = Path("/etc/machine-id")
@@ -88,7 +88,7 @@ class StateFolder:
             identity = str(kept["identity"])
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):  # cut short by a full disk, say
+        except (ValueError, KeyError, TypeError):  # cut short by a full disk, for example
             structlog.get_logger("service").warning("the kept identity cannot be read: a new one is made")
             return None
         if re.fullmatch(r"[0-9a-f]{32}", identity) and kept.get("place") == place:
@@ -97,7 +97,7 @@ class StateFolder:
         return None
 
     def _new_identity(self) -> str:
-        """Make an identity and keep it: whole or not at all, also when the power fails. The lock is held."""
+        """Make an identity and store it, whole or not at all, even when the power fails. The caller holds the lock."""
         identity = secrets.token_hex(16)
         written = self._folder / f"{_IDENTITY}.new"
         written.unlink(missing_ok=True)
@@ -111,7 +111,7 @@ class StateFolder:
 
 
 def _place(descriptor: int) -> str:
-    """Return what tells a file from its copies: the machine and the file's number there, which a rename keeps."""
+    """Return what distinguishes a file from its copies: the machine and the inode number, which a rename keeps."""
     try:
         machine = _MACHINE.read_text().strip()
     except OSError:
@@ -125,7 +125,7 @@ def probe_folder(folder: Path) -> None:
     try:
         descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            # Not a hole: a full disk shows itself when blocks are taken.
+            # Not a hole: a full disk shows only when blocks are allocated.
             written = os.write(descriptor, bytes(_PROBE_BYTES))
             if written < _PROBE_BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -18,7 +18,7 @@ class Step(StrEnum):
     """The steps that are clocked, in order; the values are metric labels and keys of `timing_ms`."""
 
     QUIET = "quiet"
-    """Waiting for further instances of the study, less what was read meanwhile: the steps add up to the turnaround."""
+    """Waiting for further instances, minus the time read ahead, so that the steps add up to the turnaround."""
     QUEUE = "queue"
     """Waiting for a worker."""
     SELECT = "select"
@@ -39,15 +39,15 @@ TURNAROUND_STEPS: Final = tuple(step for step in Step if step is not Step.DELIVE
 
 @dataclass
 class StepClock:
-    """How long each step took, in ms; a step that runs twice (a first choice that could not be read) adds up."""
+    """How long each step took, in ms; the times of a step that runs twice (the first choice was unreadable) add up."""
 
     timing_ms: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def __call__(self, step: Step) -> Iterator[None]:
-        """Clock what stands inside as `step`, and name it in every line of the log.
+        """Clock the block as `step`, and name the step in every line of the log.
 
-        A step that raises stays named, so that the log line about the error has it too; the catcher clears it.
+        A step that raises stays named, so that the log line about the error names it too; the catcher clears it.
         """
         start = time.perf_counter()
         before = structlog.contextvars.bind_contextvars(step=step.value)
@@ -58,10 +58,10 @@ class StepClock:
             self.add(step, time.perf_counter() - start)
 
     def add(self, step: Step, seconds: float) -> None:
-        """Add what a step took that began and ended elsewhere; less than nothing, by another clock, is nothing."""
+        """Add the time of a step that was measured elsewhere, s; a negative time, by another clock, counts as 0."""
         self.timing_ms[step.value] = self.timing_ms.get(step.value, 0.0) + 1000 * max(0.0, seconds)
 
     def take_over(self, other: dict[str, float]) -> None:
-        """Take over what another clock measured of this answer, in ms."""
+        """Take over what another clock measured for this answer, in ms."""
         for step, ms in other.items():
             self.add(Step(step), ms / 1000)

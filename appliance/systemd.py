@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tells systemd, where it started this process, that it is ready and well (sd_notify(3)); says nothing elsewhere.
+"""Tells systemd, if it started this process, that the process is ready and well (sd_notify(3)).
 
-A unit with `Type=notify` counts as started once it says so, and one with `WatchdogSec=` is ended and started again when
-it has not said for that long that it is well.
+A unit with `Type=notify` counts as started once it says so. A unit with `WatchdogSec=` is restarted when it has not
+said for that long that it is well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SIGNS_A_WATCHDOG: Final = 6
 
 
 def notify(state: str) -> None:
-    """Send a line to systemd, if it listens; a line that cannot be sent is lost, and the watchdog then decides."""
+    """Send a line to systemd, if it listens; if a line is lost, the watchdog decides."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -32,7 +32,7 @@ def notify(state: str) -> None:
 
 
 def watchdog_s() -> float | None:
-    """Return how long systemd waits for a sign that this process is well, s; None when it waits for none."""
+    """Return how long systemd waits for a sign that this process is well, s; None without a watchdog."""
     waits, of_process = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
     if not waits.isdigit() or int(waits) == 0 or (of_process and of_process != str(os.getpid())):
         return None
@@ -40,7 +40,7 @@ def watchdog_s() -> float | None:
 
 
 def be_watched(fault: Callable[[], str], stopping: threading.Event, told: Callable[[str], None]) -> None:
-    """Give systemd a sign whenever `fault` has nothing to say, until `stopping`; without a watchdog only wait.
+    """Tell systemd that all is well while `fault` returns nothing, until `stopping`; without a watchdog only wait.
 
     `told` gets each new fault, for the log: after a while without a sign systemd ends the process.
     """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP to neighbours whose answers are taken up to a limit and no further."""
+"""HTTP to neighbours, with a limit on the length of their answers."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Final
 import httpx
 
 LARGEST: Final = 64 * 2**20
-"""The limit where no setting gives another, bytes."""
+"""The default limit, bytes."""
 
 
 class TooLongError(httpx.TransportError):
-    """An answer was longer than its limit, or came compressed, so that nobody can say how long it is."""
+    """An answer was longer than its limit, or compressed, so that its length is unknown."""
 
 
 class BoundedTransport(httpx.HTTPTransport):
-    """A transport that breaks an answer off once its body passes `limit` bytes: raises `TooLongError`.
+    """A transport that raises `TooLongError` once the body of an answer passes `limit` bytes.
 
-    It asks for answers as they are: a few compressed bytes may stand for any number of others.
+    It asks for uncompressed answers: a few compressed bytes may stand for any number of others.
     """
 
     def __init__(self, limit: int) -> None:
-        super().__init__(trust_env=False)  # a hospital's web proxy does not lead to a neighbour
+        super().__init__(trust_env=False)  # a hospital's web proxy does not reach a neighbour
         self._limit = limit
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its answer, whose body is read through the limit."""
+        """Send a request and return its answer, whose body is limited."""
         request.headers["Accept-Encoding"] = "identity"
         response = super().handle_request(request)
         if response.headers.get("Content-Encoding", "identity") != "identity":

@@ -3,9 +3,9 @@
 """Tries a study in a process of its own, to learn whether reading it kills the process that reads it.
 
 A service that ended in the middle of a study proves nothing: it may have been killed, or the power may have failed. So
-a study in whose middle the service ended more than once is read first by a process that does nothing else
-(`trial_process`). When that dies by a fault of its own, or for the memory that it took, this is the study's doing; so
-it is when that does not come to an end, unless it was Orthanc that it waited for.
+when the service ended more than once in the middle of a study, a process that does nothing else reads it first
+(`trial_process`). If that process dies by a fault of its own, or is killed for its memory, the study is the cause. The
+same is true if it does not end, unless it was waiting for Orthanc.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from appliance.errors import ApplianceError, UnavailableError
 from appliance.settings import Settings
 
 MOST_DEATHS: Final = 2
-"""So many times the service may end in the middle of a study before that is first read in a process of its own."""
+"""How often the service may end in the middle of a study before a process of its own reads the study first."""
 UNAVAILABLE: Final = os.EX_TEMPFAIL
 """Exit status of a trial in which a neighbour did not answer."""
 
 WAITING: Final = b"trial waits since "
 WAITED: Final = b"trial waited "
-"""How a trial tells of its waiting for Orthanc: since when (by the monotonic clock of the machine), and then the sum of
-it so far, s; a line each."""
+"""How a trial reports its waits for Orthanc: a line with the start (by the machine's monotonic clock), and one with
+the sum so far, s."""
 
 _ROOT: Final = Path(__file__).parents[1]
 _VM_STATISTICS: Final = Path("/proc/vmstat")
@@ -39,7 +39,7 @@ _OWN_FAULTS: Final = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGF
 
 
 class KillsReaderError(ApplianceError):
-    """The process that did nothing but read the study died of it; the text is the evidence."""
+    """The process that only read the study died of it; the text is the evidence."""
 
 
 class Trial:
@@ -54,16 +54,16 @@ class Trial:
         self._longest_s = longest_s
 
     def run(self, study_uid: str, instances: Sequence[str], left_out: Sequence[str] = ()) -> None:
-        """Return when the study, given by Orthanc's identifiers of its instances, was read without a death.
+        """Read a study, given by Orthanc's identifiers of its instances; return if the process did not die.
 
-        `left_out` are the stacks, by their slice-set hashes, that are not to be read.
+        `left_out` are the stacks, by their slice-set hashes, that are not read.
 
         Raises
         ------
         KillsReaderError
-            when the process died of it, or did not come to an end though Orthanc did not keep it waiting.
+            when the process died of it, or did not end although Orthanc did not keep it waiting.
         UnavailableError
-            when that cannot be told: a neighbour is away or slow, or somebody else ended the process.
+            when this cannot be decided: a neighbour is away or slow, or somebody else ended the process.
         """
         request = {
             "settings": self._settings.model_dump(mode="json"),
@@ -90,7 +90,7 @@ class Trial:
         self._judge(process.returncode, told, _count_killed_for_memory() - killed_for_memory)
 
     def _explain_delay(self, said: bytes, ended_at: float) -> KillsReaderError | UnavailableError:
-        """Return what a trial that did not end tells: little, where Orthanc had most of its time, or the last of it."""
+        """Return the error of a trial that did not end: no evidence if it waited, or mostly waited, for Orthanc."""
         waited_s, is_waiting = _sum_waits(said, ended_at)
         if is_waiting or waited_s > self._longest_s / 2:
             return UnavailableError(
@@ -112,14 +112,14 @@ class Trial:
 
 
 class Waits:
-    """Tells, from within a trial, of its waiting for Orthanc."""
+    """Reports, from within a trial, its waits for Orthanc."""
 
     def __init__(self, tell: Callable[[bytes], object]) -> None:
         self._tell = tell
         self._waited_s = 0.0
 
     def wrap(self, fetch: Callable[[str], bytes]) -> Callable[[str], bytes]:
-        """Return `fetch`, which tells of itself from now on."""
+        """Return `fetch`, which now reports its waits."""
 
         def fetch_and_tell(name: str) -> bytes:
             begun = time.monotonic()
@@ -134,7 +134,7 @@ class Waits:
 
 
 def _sum_waits(said: bytes, ended_at: float) -> tuple[float, bool]:
-    """Return how long a trial that was ended had waited for Orthanc, s, and whether it was just doing so."""
+    """Return how long a trial had waited for Orthanc, s, and whether it was waiting when it was ended."""
     waited_s, since = 0.0, None
     for line in said.splitlines():
         if line.startswith(WAITING):
@@ -145,13 +145,13 @@ def _sum_waits(said: bytes, ended_at: float) -> tuple[float, bool]:
 
 
 def _last_line(told: bytes) -> str:
-    """Return the last line of what a trial said: its own sentences, which name no patient."""
+    """Return the last line that a trial wrote: its own sentences, which name no patient."""
     lines = told.decode(errors="replace").strip().splitlines()
     return lines[-1][:500] if lines else ""
 
 
 def _count_killed_for_memory() -> int:
-    """Return how many processes the kernel has killed for lack of memory since the boot."""
+    """Return how many processes the kernel has killed for lack of memory since it booted."""
     try:
         lines = _VM_STATISTICS.read_text().splitlines()
     except OSError:

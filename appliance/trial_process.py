@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The process of a trial: reads one study as a worker does, keeps nothing, and tells by its end how that went.
+"""The process of a trial: reads one study as a worker does and keeps nothing; the way it ends is the result.
 
-Whatever Python reports (a refusal, an exception) is no death: the worker meets it too, and records it. This process
-ends with the service, and when memory runs short it is the first to go.
+A refusal or an exception in Python is no death: the worker meets it too, and records it. This process ends with the
+service, and when memory runs short the kernel kills it first.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the service does again and again besides studies: leases, shared memory, the certificate, the audit trail.
+"""What the service does regularly besides studies: leases, shared memory, the certificate, the audit trail.
 
 A fault is logged, and the next round tries again; none ends a thread.
 """
@@ -64,7 +64,7 @@ class Upkeep:
             try:
                 self._leases.renew()
                 self.take_up()
-            except Exception as error:  # whatever happens, leases go on: without them others take up our jobs
+            except Exception as error:  # whatever happens, renew again: without leases others take up our jobs
                 self._log.warning("leases not renewed", error=describe(error))
 
     def keep_tidy(self, stopping: threading.Event) -> None:
@@ -72,13 +72,13 @@ class Upkeep:
         while not stopping.is_set():
             try:
                 self._room.tidy()
-            except Exception as error:  # it is tried again, and nothing depends on it meanwhile
+            except Exception as error:  # the next round tries again, and nothing depends on it meanwhile
                 self._log.warning("shared memory not looked through", error=describe(error))
             self._renew_certificate()
             stopping.wait(_TIDIED_EVERY_S)
 
     def keep_audit(self, stopping: threading.Event) -> None:
-        """Write who looked, and log the trail's newest digest from time to time, where the ledger's owner cannot."""
+        """Write who looked, and regularly log the trail's newest digest, where the ledger's owner cannot change it."""
         told, digest = 0.0, ""
         keep_days = self._settings.audit.keep_days
         while not stopping.wait(_AUDITED_EVERY_S):
@@ -92,11 +92,11 @@ class Upkeep:
                     digest = newest
                     if keep_days:
                         self._ledger.audit.prune(self._ledger.clock() - keep_days * DAY_S)
-            except Exception as error:  # what waits is written once the ledger answers
+            except Exception as error:  # entries that wait are written once the ledger answers
                 self._log.warning("audit trail not written", error=describe(error))
 
     def take_up(self) -> None:
-        """Queue again the jobs that were left in the middle, and wake the workers."""
+        """Queue unfinished jobs again, and wake the workers."""
         left = self._leases.take_up()
         for job in left:
             self._log.warning("taking up a job that was left in the middle", job=job.id, study=job.study_uid)
@@ -119,7 +119,7 @@ class Upkeep:
         try:
             if self._certificate is not None and self._certificate.renew():
                 self._log.info("certificate renewed")
-        except SettingsError as error:  # the older one is answered with until the new one can be used
+        except SettingsError as error:  # the older one is used until the new one can be
             self._log.error("certificate not renewed", error=describe(error))
         if self._certificate is not None and self._certificate.expires is not None:
             self._metrics.certificate_expires.set(self._certificate.expires)

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The thread that answers decided studies: claim a job, run the pipeline, have its results delivered.
+"""The thread that answers decided studies: claim a job, run the pipeline, have the results delivered.
 
-Whatever goes wrong with one study stays with that study. A neighbour that does not answer, or a machine without room or
-memory, lets the job wait for as long as it takes; a study that breaks the pipeline itself is tried again a few times
-and then refused with the evidence. So is one that provably kills the process that reads it (`trial`). When not even
-that can be recorded the job is taken up again (`leases`).
+Whatever goes wrong with one study affects only that study. While a neighbour does not answer, or the machine lacks room
+or memory, the job waits. A study that breaks the pipeline itself is tried again a few times and then refused with the
+evidence; so is a study that provably kills the process that reads it (`trial`). If not even this can be recorded, the
+job is taken up again (`leases`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from appliance.trial import MOST_DEATHS, KillsReaderError
 
 _LONGEST_WAIT_S: Final = 5.0
 _KILLS: Final = 2
-"""A study that kills so many processes that did nothing but read it is set aside."""
+"""How many processes that only read it a study may kill before it is set aside."""
 _OF_THE_MACHINE: Final = frozenset(
     {
         errno.EACCES,
@@ -72,14 +72,14 @@ class Reader(Protocol):
     """What a worker needs of the pipeline."""
 
     def answer(self, study: Study, read: ReadStudy | UnreadAnswer | None = None) -> Answer:
-        """Return the answer about a study, of which `read` was read before."""
+        """Return the answer about a study; `read` is an earlier reading of it."""
         ...
 
 
 class Worker:
     """Answers studies; `run` is the body of its thread.
 
-    `reader` brings the pipeline, and raises `UnavailableError` as long as there is none.
+    `reader` returns the pipeline, and raises `UnavailableError` as long as there is none.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Worker:
         self._log = structlog.get_logger("worker")
 
     def run(self, stopping: threading.Event) -> None:
-        """Answer studies until `stopping` is set (and the handover woken); a study that was begun is finished."""
+        """Answer studies until `stopping` is set (and the handover woken); the study in progress is finished."""
         failing, worked = "", False
         while not stopping.is_set():
             wake_ups = self._handover.wake_ups()
@@ -118,12 +118,12 @@ class Worker:
                 if self.work():
                     worked = True
                 else:
-                    if worked:  # now, and not in the middle of the next study, which it would hold up for 0.1 s
+                    if worked:  # now, not in the middle of the next study, which it would delay by 0.1 s
                         gc.collect()
                     worked = False
                     self._handover.wait(wake_ups, self._seconds_to_next_try())
                 failing = ""
-            except Exception as error:  # the ledger itself: nothing could be recorded, so look again in a while
+            except Exception as error:  # the ledger is away: nothing could be recorded, so look again later
                 if describe(error) != failing:
                     failing = describe(error)
                     self._log.error("worker waits", error=failing)
@@ -136,7 +136,7 @@ class Worker:
     def work(self) -> bool:
         """Take the next job one step to its end; return whether there was one.
 
-        Raises `UnavailableError` when the ledger does not take the end of the try: the job is then taken up again.
+        Raises `UnavailableError` when the ledger cannot record the end of the try: the job is then taken up again.
         """
         job = self._leases.claim()
         if job is None:
@@ -177,11 +177,11 @@ class Worker:
 
     def _answer(self, job: Job) -> None:
         started = self._clock()
-        if job.kills >= _KILLS:  # the service ended while it told of that
+        if job.kills >= _KILLS:  # the service ended while it reported that
             self._set_aside(job, job.error, report=False)
             return
         try:
-            if job.deaths >= MOST_DEATHS:  # before anything looks at its images here
+            if job.deaths >= MOST_DEATHS:  # before this process looks at its images
                 self._try_apart(job)
             snapshot = self._handover.take(job.id) or self._snapshots.of(job.orthanc_study, job.orthanc_series)
         except NotThereError:
@@ -239,14 +239,14 @@ class Worker:
             self._ledger.queue.note_kill(job, str(error))
             try:
                 self._set_aside(replace(job, kills=job.kills + 1), str(error), report=True)
-            except UnavailableError as away:  # no report killed anything: it is made once that can be told
+            except UnavailableError as away:  # the report did not kill it: it is made once Orthanc is back
                 self._postpone(job, away, unreported=True)
         else:
             self._ledger.queue.postpone(job, describe(error), self._clock() + self._pause_s(job), killed=True)
             self._log.error("a study killed the process that read it", error=describe(error), tries=job.tries)
 
     def _set_aside(self, job: Job, evidence: str, *, report: bool) -> None:
-        """Refuse a study that kills its reader; without a `report` in Orthanc where making that may have killed too."""
+        """Refuse a study that kills its reader; without a `report` in Orthanc if making the report may kill too."""
         reason = f"{evidence}, {job.kills} times; the service had ended {job.deaths} times in the middle of it"
         self._log.error("study set aside", error=reason, tries=job.tries)
         self._delivery.refuse(job, (Refusal(RefusalCode.BREAKS_READER, reason),), {}, reported=report)

@@ -17,7 +17,7 @@ _DECIDED_BY: Final = ("present", "probability", "threshold", "extend_score", "mo
 
 
 def append_answer(connection: Connection, now: float, job: Job, sr_uid: str, superseded: Sequence[int]) -> None:
-    """Tell the audit trail of an answer that is stored: what it says, what it was made by, what went to Orthanc."""
+    """Add to the audit trail that an answer is stored: what it says, what made it, what went to Orthanc."""
     answer = connection.execute(select(tables.jobs.c.answer).where(tables.jobs.c.id == job.id)).scalar_one()
     decision = _decision(answer)
     append(connection, now, AuditEvent.DECIDED, APPLIANCE, job.study_uid, job=job.id, sr_uid=sr_uid, **decision)
@@ -25,7 +25,7 @@ def append_answer(connection: Connection, now: float, job: Job, sr_uid: str, sup
 
 
 def append_sent(connection: Connection, now: float, job: Job, superseded: Sequence[int], only: str = "") -> None:
-    """Tell the audit trail which objects of a job went to Orthanc, `only` one if it is named, and what gave way."""
+    """Add to the audit trail which objects of a job went to Orthanc (`only` that one, if named), and what gave way."""
     about = (APPLIANCE, job.study_uid)
     stored = connection.execute(
         select(tables.results.c.kind, tables.results.c.sop_instance_uid).where(tables.results.c.job == job.id)
@@ -39,13 +39,13 @@ def append_sent(connection: Connection, now: float, job: Job, superseded: Sequen
 def append_refusal(
     connection: Connection, now: float, job: int, study_uid: str, refusals: Iterable[dict[str, Any]]
 ) -> None:
-    """Tell the audit trail that a study was not read, by the codes of the reasons."""
+    """Add to the audit trail that a study was not read, with the codes of the reasons."""
     reasons = [{"code": refusal["code"], "series_uid": refusal["series_uid"]} for refusal in refusals]
     append(connection, now, AuditEvent.REFUSED, APPLIANCE, study_uid, job=job, refusals=reasons)
 
 
 def _decision(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return what the audit trail keeps of an answer: nothing that a scanner or a person wrote as text."""
+    """Return what the audit trail keeps of an answer: no text that a scanner or a person wrote."""
     decision = {name: answer.get(name) for name in _DECIDED_BY}
     decision["lesions"] = [
         {name: lesion.get(name) for name in ("type", "volume_ml", "confidence")} for lesion in answer.get("lesions", ())

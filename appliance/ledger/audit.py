@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The audit trail: who asked and looked, what was decided about which study and by which model, and what went where.
 
-Entries are only ever added, and the oldest removed where a setting says so, which is an entry too. Each carries the
-sha256 of itself and of the one before it, so that one that is changed, taken out or put in between is noticed. Whoever
-may write the database can make the whole chain anew: the service logs its newest digest from time to time, and a trail
-that a logged digest is missing from was made anew.
+Entries are only added. If a setting says so the oldest are removed, which makes an entry too. Each entry carries its
+own sha256 and that of the entry before it, so that a changed, removed or inserted entry is noticed. Whoever may write
+to the database can rebuild the whole chain; so the service regularly logs the newest digest, and a trail without a
+logged digest was rebuilt.
 
 No entry names a patient: a study is its Study Instance UID.
 """
@@ -26,14 +26,14 @@ from appliance.ledger.database import Database
 from appliance.ledger.records import AuditEntry, AuditEvent
 
 APPLIANCE: Final = "appliance"
-"""Who does what nobody asked for."""
+"""The name under which the appliance acts by itself."""
 _AT_ONCE: Final = 1000
 _HEAD: Final = "head"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a trail is whole: how many entries it has, its newest digest, and what is wrong, empty for nothing."""
+    """Whether a trail is whole: its number of entries, its newest digest, and what is wrong (empty if nothing)."""
 
     entries: int
     digest: str
@@ -52,7 +52,7 @@ class Audit:
             append(connection, self._database.clock(), event, who, study_uid, **details)
 
     def entries(self, since: float = 0.0, until: float | None = None, study_uid: str = "") -> Iterator[AuditEntry]:
-        """Yield the entries, oldest first, of a time (Unix seconds, `until` not included) and of a study, if named."""
+        """Yield the entries of a period (Unix seconds, without `until`) and of a study, if named; oldest first."""
         table = tables.audit
         last = 0
         while True:
@@ -81,7 +81,7 @@ class Audit:
             return int(row.seq), str(row.digest)
 
     def verify(self) -> Verdict:
-        """Say whether every entry is as it was written and none is missing."""
+        """Return whether every entry is as it was written and none is missing."""
         with self._database.reading() as connection:
             head = connection.execute(select(tables.audit_head)).one()
         number, begins, previous, before_first = 0, 0, "", ""
@@ -109,13 +109,13 @@ class Audit:
         return Verdict(number, head.digest, "")
 
     def prune(self, before: float) -> int:
-        """Remove the entries from before a time (Unix seconds), add one that says so, and return how many went."""
+        """Remove the entries before a time (Unix seconds), add one that says so, and return how many were removed."""
         table = tables.audit
         with self._database.writing() as connection:
             last = connection.execute(select(func.max(table.c.seq)).where(table.c.at < before)).scalar()
             kept = connection.execute(select(func.min(table.c.seq)).where(table.c.at >= before)).scalar()
             if kept is not None and last is not None:
-                last = min(last, kept - 1)  # a clock that was set back leaves older times behind newer ones
+                last = min(last, kept - 1)  # a clock that was set back puts older times after newer ones
             if not last:
                 return 0
             digest = connection.execute(select(table.c.digest).where(table.c.seq == last)).scalar()
@@ -131,7 +131,7 @@ class Audit:
 def append(
     connection: Connection, now: float, event: AuditEvent, who: str = APPLIANCE, study_uid: str = "", **details: Any
 ) -> None:
-    """Add an entry in a transaction that does what it tells of; last in it, as others wait for it from here on."""
+    """Add an entry in the transaction of the event itself; call this last, because others wait from here on."""
     head = connection.execute(select(tables.audit_head).with_for_update()).one()
     entry = AuditEntry(head.seq + 1, round(now, 3), who, event, study_uid, details, previous=head.digest)
     digest = _digest(entry)

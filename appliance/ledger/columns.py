@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a record's field is kept in a table: one annotation beside the field is all that names the column.
+"""How a record's field is kept in a table: only an annotation at the field names the column.
 
 `columns_of` turns the annotations of a record into the columns of its table, and `record_of` and `values_of` move
 between rows and records, so that a new column is a line in `records` and a migration.
@@ -22,7 +22,7 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class Kept:
-    """The column of a field: its SQL type, its name where that is not the field's, and whether it is a key."""
+    """The column of a field: its SQL type, its name if that differs from the field's, and whether it is a key."""
 
     type: TypeEngine[Any]
     column: str = ""
@@ -45,7 +45,7 @@ class Word(TypeDecorator[StrEnum]):
         return None if value is None else str(value)
 
     def process_result_value(self, value: str | None, _dialect: Dialect) -> StrEnum | None:
-        """Return the word that is kept; raises `ValueError` for one of another version."""
+        """Return the stored word; raises `ValueError` for one from another version."""
         return None if value is None else self.words(value)
 
 
@@ -60,12 +60,12 @@ class Texts(TypeDecorator[tuple[str, ...]]):
         return None if value is None else list(value)
 
     def process_result_value(self, value: list[str] | None, _dialect: Dialect) -> tuple[str, ...] | None:
-        """Return what is kept as the tuple it was."""
+        """Return the stored list as a tuple."""
         return None if value is None else tuple(value)
 
 
 def columns_of(record: type) -> list[Column[Any]]:
-    """Return new columns for the fields of `record`; a field's default is what an insert that leaves it out writes."""
+    """Return new columns for the fields of `record`; an insert without a field writes the field's default."""
     return [
         Column(
             name,

@@ -35,11 +35,11 @@ _REMEDIES: Final = (
     ("53100", "the server's disk is full: make room"),
     ("55P03", "another program holds its lock: end that program"),
 )
-"""What SQLite's error names and PostgreSQL's SQLSTATEs begin with, and what to do about it."""
+"""The beginnings of SQLite's error names and PostgreSQL's SQLSTATEs, each with its remedy."""
 
 
 class Database:
-    """The opened database. Faults of the database become `UnavailableError`; faults of our own statements do not."""
+    """The open database. Faults of the database become `UnavailableError`; faults of our own statements do not."""
 
     def __init__(self, url: str, clock: Callable[[], float] | None, busy_s: float) -> None:
         self._engine = open_engine(url, busy_s=busy_s)
@@ -50,7 +50,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Begin a transaction that may write; one of which nothing would stay is refused."""
+        """Begin a transaction that may write; refused when nothing that it writes would be kept."""
         self._place.check()
         with _transaction(self._engine) as connection:
             yield connection
@@ -62,7 +62,7 @@ class Database:
             yield connection
 
     def follow_clock(self) -> float:
-        """Set the clock anew if it has drifted; return by how much it was off, s."""
+        """Set the clock again if it has drifted; return by how much it was off, s."""
         if self._steady is None:
             return 0.0
         off_s = self._steady.drift_s()
@@ -72,7 +72,7 @@ class Database:
         return off_s
 
     def _server_time(self) -> float:
-        """Return the time of the clock that all who share this ledger have in common."""
+        """Return the time of the clock that all services of this ledger share."""
         if self._engine.dialect.name != "postgresql":
             return time.time()
         with self.reading() as connection:
@@ -89,9 +89,9 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
         with engine.begin() as connection:
             yield connection
     except (DataError, IntegrityError, ProgrammingError) as error:
-        if remedy(error):  # the user's rights, which are a fault of the site
+        if remedy(error):  # the user's rights: a fault of the site
             raise UnavailableError(f"the ledger cannot be used: {remedy(error).removesuffix('; ')}") from error
-        raise  # the database answers: what was asked of it is a fault of our own, and counts as one
+        raise  # the database answers, so the statement is our own fault and counts as one
     except (DBAPIError, PoolTimeoutError) as error:
         raise UnavailableError(
             f"the ledger does not answer ({type(error).__name__}); {remedy(error)}check its disk or database server"
@@ -99,7 +99,7 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
 
 
 def remedy(error: Exception) -> str:
-    """Return what is wrong with the ledger and what to do, as a sentence to go on from; empty when that is unknown."""
+    """Return what is wrong with the ledger and what to do, as the start of a sentence; empty when unknown."""
     origin = getattr(error, "orig", None)
     code = getattr(origin, "sqlite_errorname", None) or getattr(origin, "sqlstate", None) or ""
     return next((f"{words}; " for start, words in _REMEDIES if code.startswith(start)), "")

@@ -17,7 +17,7 @@ from appliance.ledger.migrate import MIGRATIONS, is_migrated, migrate
 BUSY_S = 10.0
 """How long a writer waits for another one, s, unless the settings say otherwise."""
 MIGRATION_S = 3600.0
-"""How long a start waits for another service that migrates the ledger, s; the tables of a large one take minutes."""
+"""How long a start waits for another service that migrates the ledger, s; a large ledger takes minutes."""
 _CONNECT_S = 10
 _LOCKED = ("SQLITE_BUSY", "55P03")
 _READING = "appliance_reading"
@@ -27,17 +27,17 @@ _MIGRATING_FOR_S = "appliance_migrating_for_s"
 def open_engine(
     url: str, migrations: Path = MIGRATIONS, busy_s: float = BUSY_S, migration_s: float = MIGRATION_S
 ) -> Engine:
-    """Return an engine on the ledger at `url`, its tables made or brought to this version first.
+    """Return an engine for the ledger at `url`, after creating its tables or bringing them to this version.
 
-    A statement that waits longer than `busy_s` for another writer is given up. Where another service is migrating the
-    ledger, this waits until that is done, for up to `migration_s`; a ledger of this version is opened without a wait.
+    A statement that waits longer than `busy_s` for another writer is given up. If another service is migrating the
+    ledger, this waits for it for up to `migration_s`; a ledger of this version is opened without a wait.
 
     Raises
     ------
     SettingsError
         when the URL is not one, its driver is not installed, or the ledger was written by a newer version.
     UnavailableError
-        when the database does not answer, or another service has been migrating it for longer than that.
+        when the database does not answer, or another service takes longer than that to migrate it.
     """
     engine = _engine(url, busy_s)
     try:
@@ -99,7 +99,7 @@ def _engine(url: str, busy_s: float = BUSY_S) -> Engine:
 
 
 def _connect_args(url: str, busy_s: float) -> dict[str, Any]:
-    """Return what keeps a PostgreSQL that hangs, or a row that somebody locked, from holding a thread for ever."""
+    """Return options that keep a PostgreSQL that hangs, or a locked row, from holding a thread forever."""
     if make_url(url).get_backend_name() != "postgresql":
         return {}
     return {
@@ -112,8 +112,8 @@ def _connect_args(url: str, busy_s: float) -> dict[str, Any]:
 def _prepare_sqlite(connection: Any, busy_s: float) -> None:
     """Allow several threads and processes: readers (`reading`) never wait, writers wait for each other.
 
-    A power cut may take the last transactions with it, never the ledger's consistency; and as the cursor is part of
-    the same transactions, what was lost is taken from Orthanc's change log again. So commits need not wait for a sync.
+    A power cut may lose the last transactions, but never the ledger's consistency. The cursor is part of the same
+    transactions, so lost changes are read from Orthanc's change log again, and commits need not wait for a sync.
     """
     connection.isolation_level = None  # transactions begin where `_begin` says, not at the first write
     cursor = connection.cursor()
@@ -125,15 +125,15 @@ def _prepare_sqlite(connection: Any, busy_s: float) -> None:
 
 
 def reading(engine: Engine) -> Engine:
-    """Return the same engine for transactions that write nothing."""
+    """Return the same engine for read-only transactions."""
     return engine.execution_options(**{_READING: True})
 
 
 def _begin(connection: Connection) -> None:
-    """Take the write lock at BEGIN: a transaction that read first and writes later could fail as busy."""
+    """Take the write lock at BEGIN, because a transaction that reads first and writes later could fail as busy."""
     options = connection.get_execution_options()
     if _MIGRATING_FOR_S in options:
-        # A table that is written anew is dropped in between; this can be switched only outside a transaction.
+        # A rewritten table is dropped in between. Foreign keys can be switched off only outside a transaction.
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(1000 * options[_MIGRATING_FOR_S])}")
     connection.exec_driver_sql("BEGIN" if options.get(_READING) else "BEGIN IMMEDIATE")
@@ -143,7 +143,7 @@ def _migrate(engine: Engine, migrations: Path, busy_s: float, migration_s: float
     on_postgres = engine.dialect.name == "postgresql"
     with reading(engine).begin() as connection:
         if on_postgres:
-            _wait_for_locks(connection, migration_s)  # a migration may have locked the table that is asked here
+            _wait_for_locks(connection, migration_s)  # a migration may have locked the table
         if is_migrated(connection, migrations):
             return
     with engine.execution_options(**{_MIGRATING_FOR_S: migration_s}).begin() as connection:
@@ -157,5 +157,5 @@ def _migrate(engine: Engine, migrations: Path, busy_s: float, migration_s: float
 
 
 def _wait_for_locks(connection: Connection, longest_s: float) -> None:
-    """Let what follows in this transaction on PostgreSQL wait so long for another one's lock."""
+    """Set how long later statements of this transaction wait for a lock, on PostgreSQL."""
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {max(1, int(1000 * longest_s))}")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""How far Orthanc's change log was taken in."""
+"""How far Orthanc's change log has been read."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _ORTHANC: Final = "orthanc"
 
 
 class Feed:
-    """The cursor of the change log; it moves in the transaction that records what the entries led to."""
+    """The cursor of the change log; it moves in the transaction that records the effect of the entries."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def position(self) -> Position | None:
-        """Return how far the change log was taken in; None before the first start."""
+        """Return how far the change log has been read; None before the first start."""
         with self._database.reading() as connection:
             return _position(connection)
 
@@ -47,10 +47,10 @@ class Feed:
         put_off: Sequence[UnseenSeries] = (),
         sweep: bool = False,
     ) -> bool:
-        """Move the cursor from `old` to `new` and note what the entries between them led to.
+        """Move the cursor from `old` to `new` and record the effect of the entries between them.
 
-        That is arrivals, series that are `put_off` because they cannot be looked at now, and with `sweep` a sweep that
-        counts, because the log cannot be relied on for what came so far.
+        This is arrivals, and series `put_off` because they cannot be looked at now. With `sweep`, a sweep that counts
+        is requested too, because the log cannot be relied on for what arrived so far.
 
         Returns False when another machine moved the cursor meanwhile: nothing was changed, read it again.
         """
@@ -74,7 +74,7 @@ class Feed:
             return True
 
     def notice(self, arrivals: Sequence[Arrival]) -> None:
-        """Note arrivals that a sweep found beside the change log."""
+        """Record arrivals that a sweep found and the change log did not show."""
         with self._database.writing() as connection:
             self._note(connection, arrivals)
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The row of a job: put in, and moved from state to state, in a transaction of whoever does it."""
+"""The row of a job: inserted, and moved from state to state, in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def insert_job(
 def move_job(
     connection: Connection, job: int, event: JobEvent, now: float, by: Job | None = None, **values: Any
 ) -> None:
-    """Record that `event` happened to a job, with what else changes about it.
+    """Record that `event` happened to a job, together with its other changes.
 
-    Raises `LostJobError` when it is to happen `by` a worker (the job as it claimed it) that no longer has the job, and
-    `InvalidTransitionError` when the job's state does not allow it.
+    `by` is the job as a worker claimed it. Raises `LostJobError` when that worker no longer has the job, and
+    `InvalidTransitionError` when the job's state does not allow the event.
     """
     row = connection.execute(
         select(tables.jobs.c.state, tables.jobs.c.owner, tables.jobs.c.tries)

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The answers: one job each, with the result objects that it stores and what it supersedes.
+"""The answers: one job each, with the result objects that it stores and the answers that it supersedes.
 
-Who works on a job and when is in `queue`.
+`queue` says who works on a job, and when.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from appliance.ledger.states import JobEvent, JobState, StudyState
 
 
 class Jobs:
-    """The jobs of all studies, as their answers are recorded and looked up."""
+    """The jobs of all studies: records and finds their answers."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -37,7 +37,7 @@ class Jobs:
         sr_class_uid: str = "",
         sr_uid: str = "",
     ) -> None:
-        """Record that a job was not read, and why; with the report that says so, which supersedes older such ones."""
+        """Record that a job was not read, why, and the report that says so, which supersedes older refusal reports."""
         reasons = refusals_json(refusals)
         with self._database.writing() as connection:
             self._move(
@@ -73,7 +73,7 @@ class Jobs:
                 append_sent(connection, now, job, superseded, only=sr_uid)
 
     def confirm(self, job: Job) -> None:
-        """Raise `LostJobError` unless the job is still this worker's, before something is done outside the ledger."""
+        """Raise `LostJobError` unless the job is still this worker's; called before acting outside the ledger."""
         with self._database.reading() as connection:
             row = connection.execute(
                 select(tables.jobs.c.owner, tables.jobs.c.tries).where(tables.jobs.c.id == job.id)
@@ -89,7 +89,7 @@ class Jobs:
         answered_set: str,
         answered_series: str,
     ) -> None:
-        """Record the answer and what will be stored, before it is: so that intake knows our own results when they come.
+        """Record the answer and its result objects before they are stored, so that intake recognises our own results.
 
         A job that is delivered again (its service was killed in between) has the same results.
         """
@@ -162,9 +162,9 @@ class Jobs:
             return [record_of(Job, row) for row in rows]
 
     def list_standing(self, before: int | None, limit: int) -> list[Job]:
-        """Return the newest jobs with a report that stands, of studies that nothing new comes of; newest first.
+        """Return the newest jobs whose report stands, of studies that are decided; newest first.
 
-        `before` is the number of a job: of those that are older than it. What a person asked for is not among them.
+        With `before`, only jobs with a lower number. Answers that a person asked for are left out.
         """
         jobs, studies = tables.jobs, tables.studies
         with self._database.reading() as connection:
@@ -190,10 +190,10 @@ class Jobs:
             return [record_of(ResultObject, row) for row in rows]
 
     def leftovers(self, job: Job) -> list[ResultObject]:
-        """Return results that no answer stands for: of earlier tries of `job`, and of jobs of its study withdrawn.
+        """Return results that no answer stands for: those of earlier tries of `job`, and of its study's withdrawn jobs.
 
-        They may have been stored before their job was postponed. What another job of the study has delivered, or is
-        delivering, is not among them; what this try of `job` delivers is.
+        They may have been stored before their job was postponed. Results that another job of the study has delivered,
+        or is delivering, are left out; those of this try of `job` are included.
         """
         results, jobs = tables.results, tables.jobs
         with self._database.reading() as connection:

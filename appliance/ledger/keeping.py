@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is old: studies that may leave the archive, and rows that may leave the ledger."""
+"""What is old: studies that may be removed from the archive, and rows that may be removed from the ledger."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNDELIVERED = (DeliveryState.WAITING, DeliveryState.SENDING)
 
 @dataclass(frozen=True)
 class Pruned:
-    """How many rows went, by table."""
+    """How many rows were removed, by table."""
 
     studies: int = 0
     jobs: int = 0
@@ -30,16 +30,16 @@ class Pruned:
 
 
 class Keeping:
-    """What the ledger says of age."""
+    """The age of what the ledger knows."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def removable(self, before: float | None = None, limit: int = 100) -> list[FollowedStudy]:
-        """Return studies that nothing is waited for any more, the oldest first.
+        """Return finished studies, the oldest first.
 
-        They are decided, none of their jobs will still change by itself, nothing of them waits to be delivered, and,
-        with `before` (Unix seconds), their last instance came before then.
+        They are decided, none of their jobs is open, and nothing of them waits to be delivered. With `before` (Unix
+        seconds), their last instance arrived before then.
         """
         studies, jobs, outbox = tables.studies, tables.jobs, tables.outbox
         on_its_way = exists().where(jobs.c.orthanc_study == studies.c.orthanc_id, _is_open(jobs))
@@ -52,7 +52,7 @@ class Keeping:
             return [record_of(FollowedStudy, row) for row in rows]
 
     def may_go(self, study: FollowedStudy, why: str) -> bool:
-        """Say whether a study is still as it was when it was found removable; note in the audit trail that it goes."""
+        """Return whether a study is unchanged since it was found removable; if so, note the removal in the trail."""
         studies, jobs = tables.studies, tables.jobs
         with self._database.writing() as connection:
             row = connection.execute(
@@ -73,7 +73,7 @@ class Keeping:
             return True
 
     def prune(self, before: float) -> Pruned:
-        """Remove what concerns studies that left Orthanc before a time (Unix seconds), and services not seen since."""
+        """Remove the rows of studies that left Orthanc before a time (Unix seconds), and of services not seen since."""
         studies, jobs, results = tables.studies, tables.jobs, tables.results
         gone = Pruned()
         while True:

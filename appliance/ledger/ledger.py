@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ledger: what was taken in, decided and done, so that a study is neither lost nor answered twice.
 
-Orthanc's change log and the series themselves are the source of truth about studies; the ledger is the source of
-truth about the appliance. It has a part for each
-thing that it keeps. Each of their methods is one transaction; the cursor of the change
-log moves in the same transaction as what the entries led to. Job and study states change only along the tables in
-`states`.
+Orthanc's change log and the series themselves are the source of truth about studies; the ledger is the source of truth
+about the appliance. It has a part for each thing that it keeps. Each method of a part is one transaction; the cursor of
+the change log moves in the transaction that records the effect of the entries. The states of jobs and studies change
+only along the tables in `states`.
 """
 
 from __future__ import annotations
@@ -40,13 +39,13 @@ class Ledger:
     Attributes
     ----------
     feed
-        How far Orthanc's change log was taken in.
+        How far Orthanc's change log has been read.
     series
-        The series that are known, and whose they are.
+        The known series, and who made them.
     studies
-        The studies that are followed, from their first instance to the decision.
+        The followed studies, from their first instance to the decision.
     queue
-        The jobs that are open, and whose they are.
+        The open jobs, and who works on them.
     jobs
         The answers that were given or refused, with their result objects.
     outbox
@@ -54,15 +53,15 @@ class Ledger:
     services
         The services that use the ledger, by their heartbeats.
     models
-        Which version of the detector answers, and what was done to versions.
+        Which version of the detector answers, and the history of the versions.
     shadows
-        What a shadow version of the detector says of studies that another one answered.
+        What a shadow version of the detector says about studies that another one answered.
     sweeps
-        The sweep over all series that is under way, and the series that could not be looked at.
+        The sweep in progress over all series, and the series that could not be looked at.
     audit
         Who asked and looked, what was decided, what went where.
     keeping
-        What is old, and may leave the archive or the ledger.
+        What is old and may be removed from the archive or the ledger.
     views
         What people and Prometheus look at.
     """
@@ -85,13 +84,13 @@ class Ledger:
 
     @property
     def clock(self) -> Callable[[], float]:
-        """The clock of the times that the ledger keeps (Unix time): the database's where machines share it."""
+        """The clock of the ledger's times (Unix time): the database's if several machines share it."""
         return self._database.clock
 
     def follow_clock(self) -> float:
-        """Set the clock anew if it has drifted from where it is set from; return by how much it was off, s.
+        """Set the clock again if it has drifted from its origin; return by how much it was off, s.
 
-        Only while nothing is waited for: no study is followed and no job is open.
+        Call this only while nothing waits: no study is followed and no job is open.
         """
         return self._database.follow_clock()
 

@@ -26,9 +26,9 @@ _FIRST_SCHEMA: Final = 1
 
 
 def migrate(connection: Connection, migrations: Path = MIGRATIONS) -> None:
-    """Make the tables in an empty database, or bring older ones to this version, in the caller's transaction.
+    """Create the tables in an empty database, or bring older ones to this version, in the caller's transaction.
 
-    The caller holds the lock that lets one service at a time do this.
+    The caller holds the lock that allows one service at a time to do this.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which version of the detector answers studies, and what was done to versions, by whom and when.
+"""Which version of the detector answers studies, and the history of the versions: what was done, by whom and when.
 
-It stands in the ledger, as one row is written whole or not at all: whatever ends a promotion in the middle, one of the
-two versions answers, and all services that share the ledger agree on which. Nothing here is ever changed or removed.
+This is in the ledger because a row is written whole or not at all: whatever interrupts a promotion, one of the two
+versions answers, and all services that share the ledger agree on which. Rows are never changed or removed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from appliance.ledger.records import AuditEvent, ModelChange, ModelEvent
 
 
 class OvertakenError(ApplianceError):
-    """Somebody else changed which version answers, in the meantime."""
+    """Somebody else changed meanwhile which version answers."""
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A version of the detector: its name in Triton, and version and sha256 as it says itself."""
+    """A version of the detector: its name in Triton, and the version and sha256 that it states."""
 
     served_as: str
     version: str
@@ -41,13 +41,13 @@ class Models:
         self._database = database
 
     def changes(self) -> list[ModelChange]:
-        """Return all that was done, oldest first."""
+        """Return all changes, oldest first."""
         with self._database.reading() as connection:
             rows = connection.execute(select(tables.model_changes).order_by(tables.model_changes.c.id))
             return [record_of(ModelChange, row) for row in rows]
 
     def list_promoted(self) -> list[ModelChange]:
-        """Return the versions that answered, the one that answers now first; see `list_standing`."""
+        """Return the promotions in force, that of the version that answers now first; see `list_standing`."""
         moves = (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
         with self._database.reading() as connection:
             rows = connection.execute(
@@ -62,14 +62,14 @@ class Models:
         return find_shadow(self.changes())
 
     def record(self, event: ModelEvent, facts: ModelFacts, who: str, note: str = "") -> None:
-        """Keep something that does not change which version answers."""
+        """Record a change that does not affect which version answers."""
         self._put(event, facts, who, note, None)
 
     def take_over(self, event: ModelEvent, facts: ModelFacts, who: str, note: str, after: int) -> None:
         """Let a version answer from now on, by promotion or rollback.
 
-        `after` is the newest change of which version answers that the caller knows, 0 for none. Raises `OvertakenError`
-        when there is a newer one.
+        `after` is the newest such change that the caller knows, 0 for none. Raises `OvertakenError` when there is a
+        newer one.
         """
         self._put(event, facts, who, note, after)
 
@@ -101,7 +101,7 @@ class Models:
 
 
 def list_standing(changes: Iterable[ModelChange]) -> list[ModelChange]:
-    """Return the promotions that stand, newest first: a rollback takes the newest one away."""
+    """Return the promotions in force, newest first: a rollback cancels the newest one."""
     found: list[ModelChange] = []
     for change in changes:
         if change.event is ModelEvent.PROMOTED:
@@ -112,7 +112,7 @@ def list_standing(changes: Iterable[ModelChange]) -> list[ModelChange]:
 
 
 def find_shadow(changes: Iterable[ModelChange]) -> ModelChange | None:
-    """Return the change that made a version the shadow, None when it has ended, or the version was promoted."""
+    """Return the change that made a version the shadow; None when that has ended, or the version was promoted."""
     found: ModelChange | None = None
     for change in changes:
         if change.event is ModelEvent.SHADOWED:

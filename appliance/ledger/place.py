@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether SQLite's file still lies where it was opened.
 
-A file that was removed, renamed or replaced under a running service is written on without a word: its connections hold
-it, and the next start finds another one, or none, at its place. What is recorded meanwhile is lost then.
+If the file is removed, renamed or replaced under a running service, the service would keep writing to it without
+noticing: its connections hold the file. The next start would find another file, or none, and what was recorded
+meanwhile would be lost.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from appliance.errors import UnavailableError
 
 
 class Place:
-    """The place of the ledger at a SQLAlchemy URL that was just opened; of SQLite's files alone."""
+    """The place of the ledger at a SQLAlchemy URL that was just opened; only for SQLite's files."""
 
     def __init__(self, url: str) -> None:
         parsed = make_url(url)

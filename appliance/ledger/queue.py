@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The queue of jobs: which is worked on next and by whom, and which waits."""
+"""The queue of jobs: who works on which, which comes next, and which waits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from appliance.ledger.records import AuditEvent, FollowedStudy, Job, NewJob
 from appliance.ledger.states import OPEN, JobEvent, JobState, StudyState, states_that
 
 _MAY_BE_CLAIMED = or_(tables.studies.c.state != StudyState.RECEIVING, tables.jobs.c.orthanc_series != "")
-"""A study that is receiving again is left until it is quiet, unless a person asked for the answer."""
+"""A study that is receiving again waits until it is quiet, unless a person asked for the answer."""
 
 
 class Queue:
@@ -32,8 +32,8 @@ class Queue:
     ) -> int | None:
         """Queue the answer about one series that `who` asks for; return the job.
 
-        One that is already on its way for the same series is returned instead of a second one. None, and nothing is
-        queued, when `most` requested answers are on their way.
+        If a job for the same series is open already, return that one. If `most` requested jobs are open, queue nothing
+        and return None.
         """
         now = self._database.clock()
         with self._database.writing() as connection:
@@ -62,11 +62,11 @@ class Queue:
             return job
 
     def claim(self, owner: str, lease_s: float) -> Job | None:
-        """Give the next job to `owner`; None when there is none whose time has come.
+        """Give the next job to `owner`; None when none is due.
 
-        Studies that were seen as they came go first, then what a person asked for, then older ones; among their like
-        those of the higher priority, then the one whose last instance came first, those that broke the pipeline last. A
-        study that is receiving again is left until it is quiet.
+        Live studies go first, then answers that a person asked for, then older studies. Within each group the higher
+        priority goes first, then jobs that broke the pipeline least often, then the one whose last instance came first.
+        A study that is receiving again waits until it is quiet.
         """
         now = self._database.clock()
         jobs, studies = tables.jobs, tables.studies
@@ -99,7 +99,7 @@ class Queue:
             return record_of(Job, connection.execute(select(jobs).where(jobs.c.id == row.id)).one())
 
     def next_try(self) -> float | None:
-        """Return when the next waiting job that `claim` would give has its time; None when none waits."""
+        """Return when the next waiting job that `claim` would give is due; None when none waits."""
         jobs, studies = tables.jobs, tables.studies
         with self._database.reading() as connection:
             at = connection.execute(
@@ -110,7 +110,7 @@ class Queue:
             return None if at is None else float(at)
 
     def hurry(self) -> None:
-        """Make every waiting job due now: a neighbour that was away is back."""
+        """Make every waiting job due now, because a neighbour that was away is back."""
         with self._database.writing() as connection:
             connection.execute(
                 update(tables.jobs)
@@ -129,7 +129,7 @@ class Queue:
     ) -> None:
         """Make a job wait until `next_try`; `crashed` and `killed` count towards setting it aside.
 
-        `unreported` takes back the kill that was noted in this try: it could not be told of, and is to be seen again.
+        `unreported` takes back the kill noted in this try: it could not be reported, and has to be seen again.
         """
         with self._database.writing() as connection:
             self._move(
@@ -144,7 +144,7 @@ class Queue:
             )
 
     def note_kill(self, job: Job, why: str) -> None:
-        """Count a process that the job's study has killed, while the job stays this worker's."""
+        """Count a process that the job's study has killed; the worker keeps the job."""
         jobs = tables.jobs
         with self._database.writing() as connection:
             row = connection.execute(select(jobs.c.owner, jobs.c.tries).where(jobs.c.id == job.id).with_for_update())
@@ -152,7 +152,7 @@ class Queue:
             connection.execute(update(jobs).where(jobs.c.id == job.id).values(kills=jobs.c.kills + 1, error=why))
 
     def renew(self, held: Iterable[Job], lease_s: float) -> None:
-        """Renew the leases of the jobs that workers are at; one that was lost meanwhile stays lost."""
+        """Renew the leases of the jobs that workers hold; a job lost meanwhile stays lost."""
         jobs = tables.jobs
         with self._database.writing() as connection:
             for job in held:
@@ -168,11 +168,11 @@ class Queue:
                 )
 
     def take_up(self, owner: str, held: Collection[int]) -> list[Job]:
-        """Queue again the jobs that were left in the middle, and return them.
+        """Queue unfinished jobs again that no worker holds, and return them.
 
-        Those are jobs of `owner` (`IDENTITY/SESSION`) that none of its workers holds, those of an earlier session of
-        the same service, which has ended, and those of others whose lease ran out. A job of the last two kinds was left
-        by a service that ended, which says nothing about its study: it is counted among the job's `deaths`.
+        These are jobs of `owner` (`IDENTITY/SESSION`) that none of its workers holds, jobs of an earlier session of the
+        same service, which has ended, and jobs of others whose lease ran out. In the last two cases a service ended,
+        which says nothing about the study; it is counted in the job's `deaths`.
         """
         jobs = tables.jobs
         earlier = f"{owner.partition('/')[0]}/"

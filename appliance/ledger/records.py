@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the ledger hands out and takes in: rows as frozen dataclasses.
+"""What the ledger returns and takes: rows as frozen dataclasses.
 
-The annotation of a field says how it is kept; `tables` makes the tables from them, so each column is named here alone.
+The annotation of a field says how it is stored. `tables` makes the tables from these, so a column is named only here.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Refusals = Annotated[list[dict[str, Any]], Kept(JSON())]
 
 
 OLD, ROUTINE, URGENT = 0, 1, 2
-"""Priorities of jobs; the higher goes first (`intake.priority`)."""
+"""Priorities of jobs; the highest goes first (`intake.priority`)."""
 
 
 class Origin(StrEnum):
     """Where a series comes from."""
 
     BASELINE = "baseline"
-    """In Orthanc before the appliance began: left alone unless it grows or is asked for."""
+    """In Orthanc before the appliance was: ignored unless it grows or somebody asks for it."""
     SOURCE = "source"
     """Came from outside."""
     OWN = "own"
@@ -47,9 +47,9 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True)
 class Position:
-    """How far Orthanc's change log was taken in; what did not change since `began` is older than the appliance.
+    """How far Orthanc's change log has been read; a series unchanged since `began` is older than the appliance.
 
-    `fingerprint` is that of the entry with the number `seq`: a restored database has another entry there.
+    `fingerprint` is that of entry number `seq`: a restored database has another entry there.
     """
 
     seq: Number
@@ -59,7 +59,7 @@ class Position:
 
 @dataclass(frozen=True)
 class KnownSeries:
-    """A series as the ledger knows it, with how many instances it had then."""
+    """A series as the ledger knows it, with the number of instances it had then."""
 
     id: Annotated[str, Kept(String(44), "orthanc_id", primary_key=True)]
     study: Annotated[str, Kept(String(44), "orthanc_study")]
@@ -69,9 +69,9 @@ class KnownSeries:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep over all series that has not come to its end: it has gone through the identifiers up to `after`.
+    """A sweep over all series in progress: it has gone through the identifiers up to `after`.
 
-    With `counting` (the change log started again) a series that has grown counts, not only one that is not known.
+    With `counting` (the change log started again) it also finds series that have grown, not only unknown ones.
     """
 
     counting: YesNo
@@ -80,7 +80,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class UnseenSeries:
-    """A series that could not be looked at, so often, and when it is looked at again."""
+    """A series that could not be looked at: how often, and when it is tried again."""
 
     id: Annotated[str, Kept(String(44), "orthanc_id", primary_key=True)]
     tries: Number = 0
@@ -90,7 +90,7 @@ class UnseenSeries:
 
 @dataclass(frozen=True)
 class Arrival:
-    """New instances of one study. `quiet_from` is when its quiet time starts, `live` that it was seen as it came."""
+    """New instances of one study. `quiet_from` is when its quiet time starts; `live`: it was seen as it arrived."""
 
     study: str
     study_uid: str
@@ -104,10 +104,10 @@ class Arrival:
 class FollowedStudy:
     """A study as intake follows it.
 
-    `since` is when it came into its state, `live` says that it was seen as it came (its turnaround means something),
-    `why` what an incomplete study is waiting for. `looker` is the service (`IDENTITY/SESSION`) whose intake is looking
-    at its images right now, empty for none; `deaths` is how often a service ended while its intake did, since a trial
-    last read the study without one.
+    `since` is when it entered its state; `live` says that it was seen as it arrived (so its turnaround is meaningful);
+    `why` is what an incomplete study waits for. `looker` is the service (`IDENTITY/SESSION`) whose intake is looking at
+    its images now, empty for none. `deaths` is how often a service ended during such a look, since a trial last read
+    the study without a death.
     """
 
     id: Annotated[str, Kept(String(44), "orthanc_id", primary_key=True)]
@@ -125,9 +125,9 @@ class FollowedStudy:
 
 @dataclass(frozen=True)
 class NewJob:
-    """A decision: which answer a study needs. `series` names the one that was asked for, empty for the whole study.
+    """A decision: which answer a study needs. `series` is the one that was asked for, empty for the whole study.
 
-    `deaths` is how often a service has ended in the middle of the study before it was decided.
+    `deaths` is how often a service ended in the middle of the study before it was decided.
     """
 
     instance_set: str
@@ -140,15 +140,15 @@ class NewJob:
 
 @dataclass(frozen=True)
 class Job:
-    """One answer, on its way or given.
+    """One answer, in progress or given.
 
-    `orthanc_series` is the one series that was asked for, empty for the study; `instance_set` the sha256 of the study's
-    instances when it was decided; `chosen_set` the slice-set hash of the best stack then, `left_out` those of stacks
-    that other jobs answer, `answered_set` and `answered_series` say which stack was read in the end.
+    `orthanc_series` is the one series that was asked for, empty for the study. `instance_set` is the sha256 of the
+    study's instances when it was decided, `chosen_set` the slice-set hash of the best stack then, and `left_out` those
+    of stacks that other jobs answer. `answered_set` and `answered_series` say which stack was read in the end.
 
     `owner` and `tries` together are the token of the worker that has the job. `crashes` counts the tries in which the
-    pipeline broke on it, `deaths` those in whose middle the service ended, whatever ended it, and `kills` the processes
-    that did nothing but read it and died of that.
+    pipeline broke, `deaths` those during which the service ended for whatever reason, and `kills` the processes that
+    only read the study and died of it.
     """
 
     id: Annotated[int, Kept(Integer(), primary_key=True)]
@@ -190,14 +190,14 @@ class Job:
 
     @property
     def has_report(self) -> bool:
-        """Whether a report of it stands: its answer's, or one that says that the study could not be read."""
+        """Whether a report of it stands: of its answer, or one that says that the study could not be read."""
         return self.state is JobState.DONE or (self.state is JobState.REFUSED and bool(self.sr_uid))
 
     def gives_way_to(self, newer: Job, series_uid: str) -> bool:
         """Whether the answer that `newer` reads from series `series_uid` takes the place of this one.
 
-        An answer about the study takes the place of the older ones about the study, one that was asked for that of
-        older ones that were asked for likewise; and each that of older ones about the series that it has read.
+        An answer about the study replaces older ones about the study, and a requested answer older requested ones.
+        Either also replaces older answers about the series that it read.
         """
         return self.has_report and (self.orthanc_series == newer.orthanc_series or self.answered_series == series_uid)
 
@@ -266,28 +266,28 @@ class AuditEvent(StrEnum):
     LOOKED = "looked"
     """Somebody looked at answers."""
     TURNED_AWAY = "turned away"
-    """Somebody without an account, or whose role does not allow it."""
+    """A request without an account, or whose role does not allow it."""
     DECIDED = "decided"
     """A study was answered: with what, by which model and threshold, of which slices."""
     REFUSED = "refused"
     """A study was not read, for these reasons."""
     SENT = "sent"
-    """What went where: the objects of an answer, by kind and SOP Instance UID."""
+    """Where the objects of an answer went, by kind and SOP Instance UID."""
     SUPERSEDED = "superseded"
-    """An answer gave way to a newer one."""
+    """A newer answer replaced this one."""
     DROPPED = "dropped"
     """Somebody took a delivery out of the outbox."""
     REMOVED = "removed"
-    """The appliance removed a study from Orthanc, as its settings say."""
+    """The appliance removed a study from Orthanc, by its settings."""
     MODEL = "model"
-    """Another version of the detector answers from now on: promoted, or taken back."""
+    """Another version of the detector answers from now on: it was promoted, or brought back."""
     PRUNED = "pruned"
-    """The oldest entries of this trail were removed, as its setting says."""
+    """The oldest entries of this trail were removed, by its setting."""
 
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """One entry of the audit trail; `digest` is the sha256 of all else in it, `previous` that of the entry before."""
+    """One entry of the audit trail; `digest` is the sha256 of everything else in it, `previous` the digest before."""
 
     seq: Annotated[int, Kept(Integer(), primary_key=True)]
     at: Time
@@ -303,15 +303,15 @@ class ModelEvent(StrEnum):
     """What happened to a version of the detector."""
 
     LOADED = "loaded"
-    """It came into Triton and proved itself."""
+    """Triton loaded it, and it proved itself."""
     FAILED = "failed"
-    """It did not load, or did not prove itself; the version that served serves on."""
+    """It did not load or did not prove itself; the version that answered still does."""
     PROMOTED = "promoted"
     """It answers studies from now on."""
     ROLLED_BACK = "rolled_back"
     """It answers studies again, as it did before the newer one was promoted."""
     SHADOWED = "shadowed"
-    """It reads the studies that another version answers; what it says is kept and not delivered."""
+    """It reads the studies that another version answers; its readings are kept and not delivered."""
     SHADOW_ENDED = "shadow_ended"
     """It reads them no more."""
 
@@ -320,7 +320,7 @@ class ModelEvent(StrEnum):
 class ModelChange:
     """One thing that happened to a version of the detector: when, and `who` did it (user and machine).
 
-    `served_as` is the name of the model in Triton, `version` and `sha256` what that says of itself.
+    `served_as` is the name of the model in Triton; `version` and `sha256` are what the model states.
     """
 
     id: Annotated[int, Kept(Integer(), primary_key=True)]
@@ -335,7 +335,7 @@ class ModelChange:
 
 @dataclass(frozen=True)
 class ShadowAnswer:
-    """What a shadow version says of the study of a job: `answer` as in the job, or `unread`, why there is none."""
+    """What a shadow version says of a job's study: `answer`, as in the job, or `unread`, why there is none."""
 
     job: Annotated[int, Kept(Integer(), primary_key=True)]
     sha256: Annotated[str, Kept(String(64), primary_key=True)]

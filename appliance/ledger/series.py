@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The series that the appliance knows: whose they are, and how many instances they had."""
+"""The series that the appliance knows: who made them, and how many instances they had."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Series:
         self._database = database
 
     def find_known(self, identifiers: Iterable[str]) -> dict[str, KnownSeries]:
-        """Return those of the series that the ledger knows."""
+        """Return which of the series the ledger knows."""
         wanted = list(identifiers)
         known: dict[str, KnownSeries] = {}
         with self._database.reading() as connection:
@@ -35,7 +35,7 @@ class Series:
         return known
 
     def note(self, series: Iterable[KnownSeries]) -> None:
-        """Record series that lead to nothing (our own results, found in a sweep)."""
+        """Record series that need no answer (our own results, found in a sweep)."""
         with self._database.writing() as connection:
             for one in series:
                 put_series(connection, one)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The services that use the ledger: each writes now and then that it lives, which proves that it can write."""
+"""The services that use the ledger: each regularly writes a heartbeat, which proves that it can write."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Services:
         self._beaten = ""
 
     def beat(self, identity: str, session: str) -> None:
-        """Write that this `session` of the service `identity` lives.
+        """Write a heartbeat of this `session` of the service `identity`.
 
-        Raises `TwinError` when another session wrote since this one did, and `UnavailableError` when nothing can be
-        written.
+        Raises `TwinError` when another session has written since this one did, and `UnavailableError` when nothing can
+        be written.
         """
         services = tables.services
         with self._database.writing() as connection:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a shadow version of the detector says of studies that another version answered. Nothing of it is delivered."""
+"""What a shadow version of the detector says of studies that another version answered; it is never delivered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from appliance.ledger.states import JobState
 
 @dataclass(frozen=True)
 class Pair:
-    """A job as it was answered, and what the shadow says of the same study."""
+    """An answered job, and what the shadow says of the same study."""
 
     job: Job
     shadow: ShadowAnswer
@@ -44,7 +44,7 @@ class Shadows:
             return None if row is None else record_of(Job, row)
 
     def keep(self, answer: ShadowAnswer) -> None:
-        """Keep what the shadow says of a job; what another service of this ledger kept meanwhile stays."""
+        """Store what the shadow says of a job, unless another service of this ledger has done so meanwhile."""
         shadows = tables.shadow_answers
         with self._database.writing() as connection:
             there = connection.execute(
@@ -54,7 +54,7 @@ class Shadows:
                 connection.execute(insert(shadows).values(values_of(answer)))
 
     def pairs(self, sha256: str) -> list[Pair]:
-        """Return what a shadow has read beside what was answered, by job."""
+        """Return what a shadow has read together with what was answered, by job."""
         jobs, shadows = tables.jobs, tables.shadow_answers
         with self._database.reading() as connection:
             kept = [

@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The states of a study, a job and a delivery, and the only ways between them, as tables; any other pair raises.
+"""The states of a study, a job and a delivery, and the only transitions between them, as tables; other pairs raise.
 
-A *study* is followed for as long as instances come; when it is decided it leads to a *job*, which is one answer. A
-study that grows after its answer is followed again and may lead to another job. A *delivery* is what one destination
-gets of one answer.
+A *study* is followed while instances arrive; once decided it leads to a *job*, which is one answer. A study that grows
+after its answer is followed again and may lead to another job. A *delivery* is what one destination gets of one answer.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ class StudyState(StrEnum):
     """Where intake stands with a study."""
 
     RECEIVING = "receiving"
-    """Instances came, and the quiet time is running."""
+    """Instances have arrived, and the quiet time is running."""
     INCOMPLETE = "incomplete"
     """Quiet, but its best candidate series is not complete, or there is none yet."""
     DECIDED = "decided"
@@ -41,23 +40,23 @@ class JobState(StrEnum):
     """Where a job stands. The values are metric labels and stand in `/status`."""
 
     QUEUED = "queued"
-    """Decided, no worker has it."""
+    """Decided; no worker has it yet."""
     RUNNING = "running"
     """A worker is reading it."""
     WAITING = "waiting"
-    """A try did not succeed; the next one has its time."""
+    """A try failed; the next one has a time."""
     DELIVERING = "delivering"
     """Its results are made and are being stored."""
     DONE = "done"
     """Its SR and all other results are in Orthanc."""
     SUPERSEDED = "superseded"
-    """Done, or refused with a report; a later answer about the same study has taken its place."""
+    """Done, or refused with a report; a later answer about the same study took its place."""
     REFUSED = "refused"
     """Not read, for the reasons it names."""
     FAILED = "failed"
-    """Given up by an older version, which had no refusal for a study that breaks its reader."""
+    """Given up by an older version, which had no refusal for a study that breaks the pipeline."""
     WITHDRAWN = "withdrawn"
-    """The study changed before a worker took it; another job stands for it."""
+    """The study changed before a worker took it; another job has replaced it."""
 
 
 class JobEvent(StrEnum):
@@ -147,7 +146,7 @@ _JOB: Final = {
     (JobState.DELIVERING, JobEvent.FINISH): JobState.DONE,
     (JobState.DELIVERING, JobEvent.INTERRUPT): JobState.QUEUED,
     (JobState.DONE, JobEvent.SUPERSEDE): JobState.SUPERSEDED,
-    (JobState.REFUSED, JobEvent.SUPERSEDE): JobState.SUPERSEDED,  # its report that the study could not be read
+    (JobState.REFUSED, JobEvent.SUPERSEDE): JobState.SUPERSEDED,  # the report that the study could not be read
 }
 
 _STUDY: Final = {
@@ -166,11 +165,11 @@ _STUDY: Final = {
 
 
 class InvalidTransitionError(ApplianceError):
-    """An event that its state does not allow: a fault of the service itself."""
+    """An event that the state does not allow: a fault of the service itself."""
 
 
 def job_after(state: JobState, event: JobEvent) -> JobState:
-    """Return the state of a job after `event`; raises `InvalidTransitionError` for a pair the table does not have."""
+    """Return the state of a job after `event`; raises `InvalidTransitionError` for a pair that the table lacks."""
     try:
         return _JOB[state, event]
     except KeyError:
@@ -178,7 +177,7 @@ def job_after(state: JobState, event: JobEvent) -> JobState:
 
 
 def study_after(state: StudyState, event: StudyEvent) -> StudyState:
-    """Return the state of a study after `event`; raises `InvalidTransitionError` for a pair the table lacks."""
+    """Return the state of a study after `event`; raises `InvalidTransitionError` for a pair that the table lacks."""
     try:
         return _STUDY[state, event]
     except KeyError:

@@ -38,7 +38,7 @@ class Studies:
             return [record_of(FollowedStudy, row) for row in rows]
 
     def find_known(self, identifiers: Iterable[str]) -> set[str]:
-        """Return those of the studies that the ledger knows; some hundreds at a time."""
+        """Return which of the studies the ledger knows; pass some hundreds at a time."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 select(tables.studies.c.orthanc_id).where(tables.studies.c.orthanc_id.in_(list(identifiers)))
@@ -46,9 +46,9 @@ class Studies:
             return {row.orthanc_id for row in rows}
 
     def stamp(self, study: str, at: float, quiet_from: float) -> None:
-        """Note the plugin's stamp of a study's last instance, which was taken in before its stamp came.
+        """Note the plugin's time stamp of a study's last instance, which arrived here before the stamp.
 
-        `quiet_from` is what was noted then: a study that got more instances since keeps the later time of those.
+        `quiet_from` is what was noted then: a study with more instances since keeps their later time.
         """
         with self._database.writing() as connection:
             connection.execute(
@@ -64,8 +64,8 @@ class Studies:
     def look(self, study: str, looker: str) -> int:
         """Record that the service `looker` is about to look at a study's images; return the study's `deaths`.
 
-        The mark is to stand no longer than the look: one that is still there when the service has ended tells what it
-        was at.
+        The mark is removed after the look: if it is still there when the service has ended, it says what the service
+        was doing.
         """
         studies = tables.studies
         with self._database.writing() as connection:
@@ -76,7 +76,7 @@ class Studies:
             return int(row.deaths)
 
     def look_away(self, study: str, looker: str) -> None:
-        """Record that the service `looker` looks at a study no more, for now."""
+        """Record that the service `looker` has stopped looking at a study, for now."""
         studies = tables.studies
         with self._database.writing() as connection:
             connection.execute(
@@ -84,7 +84,7 @@ class Studies:
             )
 
     def clear(self, study: str) -> None:
-        """Take a study's `deaths` back: a process that did nothing but read all of it came to no harm."""
+        """Reset a study's `deaths`: a process that only read all of it did not die."""
         studies = tables.studies
         with self._database.writing() as connection:
             connection.execute(update(studies).where(studies.c.orthanc_id == study).values(deaths=0))
@@ -108,12 +108,12 @@ class Studies:
             return [record_of(FollowedStudy, row) for row in left]
 
     def leave(self, looker: str) -> None:
-        """Record that a service looks at nothing any more: it ends in order."""
+        """Record that a service has stopped looking at studies, because it ends in order."""
         with self._database.writing() as connection:
             connection.execute(update(tables.studies).where(tables.studies.c.looker == looker).values(looker=""))
 
     def miss(self, study: FollowedStudy, why: str, refusals: Iterable[Refusal]) -> bool:
-        """Record that a quiet study is not complete; False when it changed since it was looked at."""
+        """Record that a quiet study is incomplete; False when it changed since it was looked at."""
         with self._database.writing() as connection:
             if not _is_unchanged(connection, study):
                 return False
@@ -121,7 +121,7 @@ class Studies:
             return True
 
     def explain(self, study: FollowedStudy, why: str) -> None:
-        """Note why a study that is followed waits, and that nobody looks at it; nothing when it changed meanwhile."""
+        """Note why a followed study waits, and that nobody looks at it; do nothing when it changed meanwhile."""
         with self._database.writing() as connection:
             if _is_unchanged(connection, study):
                 connection.execute(
@@ -131,9 +131,9 @@ class Studies:
     def decide(self, study: FollowedStudy, new: NewJob | None) -> int | None:
         """Record what was decided about a quiet study and return its new job; None without one.
 
-        None also when the study changed since it was looked at, or another machine was first: nothing is recorded.
-        A job that leaves stacks out stands beside the others; one that does not stands for the whole study, and the
-        jobs of the study that no worker has taken yet are withdrawn.
+        It is also None, and nothing is recorded, when the study changed since it was looked at or another machine was
+        first. A job that leaves stacks out is added to the others. A job for the whole study replaces those that no
+        worker has taken yet: they are withdrawn.
         """
         now = self._database.clock()
         jobs = tables.jobs
@@ -158,9 +158,9 @@ class Studies:
             return insert_job(connection, study.id, study.uid, new, now, study.last_instance_at, study.live)
 
     def delete(self, study: str) -> int:
-        """Record that Orthanc no longer holds a study: it is followed no more, and its jobs that wait are refused.
+        """Record that Orthanc no longer holds a study: stop following it and refuse its waiting jobs.
 
-        Returns how many jobs that were.
+        Returns the number of these jobs.
         """
         jobs = tables.jobs
         with self._database.writing() as connection:
@@ -202,7 +202,7 @@ class Studies:
 
 
 def record_arrival(connection: Connection, arrival: Arrival, now: float) -> None:
-    """Record new instances of a study, which is followed from now on, or again."""
+    """Record new instances of a study, which is then followed."""
     row = _lock(connection, arrival.study)
     if row is None:
         study = FollowedStudy(
@@ -235,7 +235,7 @@ def record_arrival(connection: Connection, arrival: Arrival, now: float) -> None
 
 
 def _lock(connection: Connection, study: str) -> Any:
-    """Return the row of a study, which nobody else changes before this transaction ends; None when there is none."""
+    """Return the row of a study, locked until this transaction ends; None when there is none."""
     return connection.execute(
         select(tables.studies).where(tables.studies.c.orthanc_id == study).with_for_update()
     ).one_or_none()

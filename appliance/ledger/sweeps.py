@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The sweep over all series: how far it came, of which kind it is, and the series that could not be looked at.
+"""The sweep over all series: its progress, its kind, and the series that could not be looked at.
 
-All of it survives a restart. A series that could not be looked at is its own concern: it is looked at again later.
+All of it survives a restart. A series that could not be looked at holds nothing up; it is tried again later.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _ORTHANC = "orthanc"
 
 
 class Sweeps:
-    """The sweep that is under way, if any, and the series put off."""
+    """The sweep in progress, if any, and the series put off."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def begin(self, counting: bool) -> None:
-        """Ask for a sweep. One that is under way goes on where it is; one that has to count begins anew."""
+        """Ask for a sweep. One in progress continues where it is; one that has to count starts again."""
         with self._database.writing() as connection:
             begin_sweep(connection, counting)
 
     def find_current(self) -> Sweep | None:
-        """Return the sweep that has not come to its end."""
+        """Return the sweep in progress, None when there is none."""
         with self._database.reading() as connection:
             row = connection.execute(select(tables.sweeps).where(tables.sweeps.c.name == _ORTHANC)).one_or_none()
             return None if row is None else record_of(Sweep, row)
@@ -46,9 +46,9 @@ class Sweeps:
         arrivals: Sequence[Arrival],
         put_off: Iterable[UnseenSeries],
     ) -> bool:
-        """Record what a part of the sweep led to, and how far it is now; `new` is None at its end.
+        """Record the effect of a part of the sweep and its new place; `new` is None at its end.
 
-        Returns False when the sweep began anew meanwhile, or another machine went on with it: nothing was changed.
+        Returns False when the sweep started again meanwhile, or another machine continued it: nothing was changed.
         """
         sweeps = tables.sweeps
         here = (sweeps.c.name == _ORTHANC, sweeps.c.after == old.after, sweeps.c.counting == old.counting)
@@ -69,13 +69,13 @@ class Sweeps:
         arrivals: Sequence[Arrival],
         put_off: Iterable[UnseenSeries],
     ) -> None:
-        """Record what looking again at series that had been put off led to; those `seen` are put off no more."""
+        """Record the effect of another look at series put off; those in `seen` are no longer put off."""
         with self._database.writing() as connection:
             connection.execute(delete(tables.unseen).where(tables.unseen.c.orthanc_id.in_(list(seen))))
             self._record(connection, silent, arrivals, put_off)
 
     def list_due(self, limit: int) -> list[UnseenSeries]:
-        """Return series that were put off and whose time has come, the longest waiting first."""
+        """Return series put off that are due, the longest waiting first."""
         unseen = tables.unseen
         with self._database.reading() as connection:
             rows = connection.execute(

@@ -26,7 +26,7 @@ from appliance.ledger.records import (
 metadata = MetaData()
 
 schema = Table("schema", metadata, Column("version", Integer, primary_key=True))
-"""One row, which versions of the appliance from before migrations read."""
+"""One row, read by versions of the appliance from before migrations."""
 
 services = Table(
     "services",
@@ -39,7 +39,7 @@ services = Table(
 feed = Table("feed", metadata, Column("name", String(16), primary_key=True), *columns_of(Position))
 
 sweeps = Table("sweeps", metadata, Column("name", String(16), primary_key=True), *columns_of(Sweep))
-"""One row while a sweep is under way."""
+"""One row while a sweep is in progress."""
 
 unseen = Table("unseen", metadata, *columns_of(UnseenSeries))
 
@@ -91,7 +91,7 @@ audit_head = Table(
     Column("seq", Integer, nullable=False),
     Column("digest", String(64), nullable=False),
 )
-"""One row: the number and the digest of the newest entry. Who adds one locks it first."""
+"""One row: the number and the digest of the newest entry. A transaction that adds an entry locks it first."""
 
 model_changes = Table("model_changes", metadata, *columns_of(ModelChange))
 

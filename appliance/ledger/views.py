@@ -29,7 +29,7 @@ class Views:
         return {state: found.get(state, 0) for state in JobState}
 
     def longest_running_s(self) -> float:
-        """Return for how long the job that has been longest in a worker's hands has stood where it is, s; 0 without."""
+        """Return how long the longest-running job has been in its state, s; 0 when none runs."""
         jobs = tables.jobs
         with self._database.reading() as connection:
             since = connection.execute(
@@ -56,7 +56,7 @@ class Views:
             return [record_of(Job, row) for row in rows]
 
     def newest_studies(self, limit: int, study: str = "") -> list[StudyStatus]:
-        """Return the studies whose last instance came last, newest first, with their jobs; only `study` when named."""
+        """Return the studies with the newest instances, newest first, with their jobs; only `study` when named."""
         with self._database.reading() as connection:
             studies = connection.execute(
                 select(tables.studies)

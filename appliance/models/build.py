@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Lets `conversion` build a version's engine for the GPU of this machine, and says what came of it.
+"""Has `conversion` build a version's engine for the GPU of this machine, and reports the result.
 
-The build needs what the service does not (`onnx`, `onnxruntime`, TensorRT; docs/engines.md), so it runs in a process of
-its own, in the container that serves the model; its progress goes to standard error as it comes.
+The build needs packages that the service does not (`onnx`, `onnxruntime`, TensorRT; docs/engines.md), so it runs in a
+separate process, in the container that serves the model; its progress goes straight to standard error.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _PROGRAM: Final = "conversion"
 
 
 class BuildError(ApplianceError):
-    """There is no engine; the one that stood there before stands there still."""
+    """No engine was built; an earlier one is still there."""
 
 
 def build(model: ShelvedModel, options: list[str]) -> dict[str, Any]:
-    """Return the facts of the engine of a version, which is built unless the right one stands.
+    """Return the facts of a version's engine, which is built unless the right one exists.
 
     `options` go to `python -m conversion engine`.
 
     Raises
     ------
     BuildError
-        with why there is none.
+        when there is none; the text says why.
     """
     if shutil.which("nvidia-smi") is None:
         raise BuildError(

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 models_app = typer.Typer(
     no_args_is_help=True,
-    help="Versions of the detector: bring a new one in beside the one that answers, let it take over, take it back.",
+    help="Versions of the detector: load a new one beside the one that answers, promote it, roll it back.",
 )
 ByOption = Annotated[str, typer.Option("--by", help="Who does this; default: the user of this machine")]
 VersionArgument = Annotated[
@@ -95,7 +95,7 @@ def list_versions(
     as_json: JsonOption = False,
     history: Annotated[int, typer.Option(min=0, help="How many of the newest changes are listed")] = 10,
 ) -> None:
-    """List the versions with what each does now, and who changed what and when."""
+    """List the versions, what each does now, and who changed what and when."""
     from appliance.models.life import overview
 
     loaded = load_settings_or_exit(settings)
@@ -155,7 +155,7 @@ def load(
     by: ByOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Bring a version in and load it beside the one that answers; it answers no study before it is promoted."""
+    """Load a version beside the one that answers; it answers no study before it is promoted."""
     with _life(load_settings_or_exit(settings), by) as life:
         folder = Path(source)
         model = life.shelf.bring_in(folder) if folder.is_dir() else life.shelf.version(source)
@@ -168,7 +168,7 @@ def load(
 def promote(
     version: VersionArgument, settings: SettingsOption = None, by: ByOption = "", as_json: JsonOption = False
 ) -> None:
-    """Let a version answer from the next study on; one that does not prove itself is not promoted."""
+    """Let a version answer from the next study on, if it proves itself."""
     loaded = load_settings_or_exit(settings)
     with _life(loaded, by) as life:
         proven = life.promote(life.shelf.version(version))
@@ -188,7 +188,7 @@ def rollback(settings: SettingsOption = None, by: ByOption = "", as_json: JsonOp
 def shadow(
     version: VersionArgument, settings: SettingsOption = None, by: ByOption = "", as_json: JsonOption = False
 ) -> None:
-    """Let a version read each answered study too, when there is nothing else to do; it delivers nothing."""
+    """Let a version also read each answered study when there is nothing else to do; it delivers nothing."""
     with _life(load_settings_or_exit(settings), by) as life:
         proven = life.shadow(life.shelf.version(version))
     _tell(proven, "is the shadow; `appliance models compare` says in what it disagrees", as_json)
@@ -196,7 +196,7 @@ def shadow(
 
 @models_app.command()
 def unshadow(settings: SettingsOption = None, by: ByOption = "") -> None:
-    """Let the shadow read no more; what it said is kept."""
+    """End the shadow; its readings are kept."""
     with _life(load_settings_or_exit(settings), by) as life:
         facts = life.end_shadow()
     out.print(f"version {facts.version} is the shadow no more", highlight=False)
@@ -209,7 +209,7 @@ def compare(
     as_json: JsonOption = False,
     examples: Annotated[int, typer.Option(min=0, help="How many studies that disagree are listed")] = 10,
 ) -> None:
-    """Say in what a shadow version disagrees with what was answered: studies, lesions, volumes, with examples."""
+    """Show where a shadow version disagrees with the answers: studies, lesions, volumes, with examples."""
     from appliance.ledger.records import ModelEvent
     from appliance.models.comparison import comparison, comparison_rows, example_words
 
@@ -238,7 +238,7 @@ def compare(
 
 @models_app.command()
 def unload(version: VersionArgument, settings: SettingsOption = None) -> None:
-    """Let Triton give back the memory of a version that does not answer; its files stay."""
+    """Have Triton free the memory of a version that does not answer; its files stay."""
     with _life(load_settings_or_exit(settings)) as life:
         model = life.shelf.version(version)
         life.unload(model)
@@ -285,7 +285,7 @@ def build(
 
 
 def answering_sha256(settings: Settings) -> str | None:
-    """Return the sha256 of the model with which the running service reads, None when it does not answer."""
+    """Return the sha256 of the model that the running service uses, None when the service does not answer."""
     address = f"http://{settings.service.host}:{settings.service.port}"
     try:
         with bounded_client(address, timeout_s=PATIENCE_S) as client:
@@ -296,7 +296,7 @@ def answering_sha256(settings: Settings) -> str | None:
 
 
 def _await_takeover(settings: Settings, proven: Proven) -> str:
-    """Wait for the running service to read with a version, and say whether it does."""
+    """Wait for the running service to use a version, and say whether it does."""
     sha256 = proven.model.facts.sha256
     end = time.monotonic() + _TAKEN_OVER_S
     while (answers := answering_sha256(settings)) != sha256:

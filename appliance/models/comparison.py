@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""In what a shadow version disagrees with the version that answered, over the studies that both have read.
+"""Where a shadow version disagrees with the version that answered, over the studies that both have read.
 
-Which of the two is right it does not say: neither is the truth. Lesions of one type are paired by size, the largest
-with the largest, as the ledger keeps what they are and not where.
+It does not say which of the two is right: neither is the truth. Lesions of one type are paired by size, the largest
+with the largest, because the ledger keeps what they are and not where.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from appliance.results.wording import millilitres
 
 SAME_PROBABILITY = 0.0005
 SAME_ML = 0.05
-"""Below these two readings agree: neither is shown with more digits, and one network run twice differs by about 1e-7,
-as threads sum in another order each time."""
+"""Below these differences two readings agree: no more digits are shown, and one network run twice differs by about
+1e-7, because its threads sum in another order each time."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Compared:
 
     @property
     def rank(self) -> tuple[bool, float, float]:
-        """How much there is to look at: a different answer first, then other lesions and volumes, then the score."""
+        """The order by how much there is to look at: a different answer, then lesions and volumes, then the score."""
         unpaired = sum(None in lesion[1:] for lesion in self.lesions)
         volume = abs(self.volumes_ml[0] - self.volumes_ml[1])
         return (

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The life of a version of the detector: loaded beside the one that answers, proven, promoted, and taken back.
+"""The life of a version of the detector: loaded beside the one that answers, proven, promoted, and rolled back.
 
-Which version answers is one row of the ledger. The service reads it before each study, so a promotion takes over with
-the next study, and a study that was begun is read to its end by the version that began it, which stays loaded. The row
-is written last: whatever fails before it, or ends this process, leaves the version that answered answering.
+One row of the ledger says which version answers. The service reads it before each study, so a promotion takes effect
+with the next study; a study in progress is finished by the version that began it, which stays loaded. The row is
+written last: if anything fails before, or ends this process, the version that answered still answers.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ _MOVES: Final = (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
 
 
 class ModelLifeError(ApplianceError):
-    """A version was not loaded, promoted or taken back; the one that answered answers on."""
+    """A version was not loaded, promoted or rolled back; the one that answered still answers."""
 
 
 @dataclass(frozen=True)
 class Proven:
-    """A version that Triton serves and that has proven itself; `seconds` is what a study of 20 slices takes it."""
+    """A version that Triton serves and that has proven itself; `seconds` is its time for a study of 20 slices."""
 
     model: ShelvedModel
     seconds: float
 
 
 class ModelLife:
-    """The versions of a site: on disk, in its Triton, and in its ledger. `who` is written beside what is done."""
+    """The versions of a site: on disk, in its Triton, and in its ledger. `who` is recorded with each change."""
 
     def __init__(self, settings: Settings, ledger: Ledger, who: str) -> None:
         self._settings = settings
@@ -61,13 +61,13 @@ class ModelLife:
         self.shelf = Shelf(settings)
 
     def changes(self) -> list[ModelChange]:
-        """Return all that was done to versions, oldest first."""
+        """Return all changes of versions, oldest first."""
         return self._ledger.models.changes()
 
     def load(self, model: ShelvedModel) -> Proven:
         """Load a version beside the one that answers, and let it prove itself.
 
-        Raises `ModelLifeError` when it does not load or prove itself; it is then unloaded, and why is kept.
+        Raises `ModelLifeError` when it does not load or prove itself; it is then unloaded, and the reason recorded.
         """
         proven = self._prove(model)
         self._ledger.models.record(ModelEvent.LOADED, model.facts, self._who, _seconds(proven))
@@ -108,7 +108,7 @@ class ModelLife:
         return proven
 
     def shadow(self, model: ShelvedModel) -> Proven:
-        """Let a version read what another one answers, from now on; what it says is kept and not delivered.
+        """Let a version read, from now on, what another one answers; its readings are kept and not delivered.
 
         Raises `ModelLifeError` when it answers itself, is the shadow already, or does not load or prove itself.
         """
@@ -123,7 +123,7 @@ class ModelLife:
         return proven
 
     def end_shadow(self) -> ModelFacts:
-        """Let the shadow read no more, and return which it was. Raises `ModelLifeError` when there is none."""
+        """End the shadow, and return which version it was. Raises `ModelLifeError` when there is none."""
         now = self._ledger.models.shadow()
         if now is None:
             raise ModelLifeError("no version is the shadow")
@@ -131,13 +131,13 @@ class ModelLife:
         return _facts(now)
 
     def pairs(self, sha256: str) -> list[Pair]:
-        """Return what a shadow has read beside what was answered."""
+        """Return what a shadow has read together with what was answered."""
         return self._ledger.shadows.pairs(sha256)
 
     def unload(self, model: ShelvedModel) -> None:
-        """Let Triton give back the memory of a version that does not answer.
+        """Have Triton free the memory of a version that does not answer.
 
-        Raises `ModelLifeError` when it answers, is the shadow, or would be taken back to.
+        Raises `ModelLifeError` when it answers, is the shadow, or is what a rollback would return to.
         """
         stands, shadow = self._ledger.models.list_promoted(), self._ledger.models.shadow()
         needed = {change.served_as for change in (*stands[:2], *((shadow,) if shadow else ()))}
@@ -159,15 +159,15 @@ class ModelLife:
             return None
 
     def _prove_unhindered(self, model: ShelvedModel) -> Proven:
-        """Let a version prove itself in a process that gets the processor as others do.
+        """Let a version prove itself in a process with the usual priority on the processor.
 
-        That of the shadow gives way on the processor and cannot be brought back from that: it is started anew.
+        The shadow's process runs at idle priority, which cannot be raised again, so it is replaced by a new one.
         """
         shadow = self._ledger.models.shadow()
         if shadow is not None and _facts(shadow) == model.facts:
             self.end_shadow()
         prefix = region_prefix(self._settings.triton)
-        for _ in range(_FRESH_TRIES):  # a study that the shadow has just begun may make it give way once more
+        for _ in range(_FRESH_TRIES):  # a study that the shadow has just begun may lower the priority again
             if gives_way(processes_of_model(prefix, model.facts.served_as)):
                 with self._triton() as client:
                     client.unload_model(model.facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
@@ -196,7 +196,7 @@ class ModelLife:
             )
         was_loaded = facts.served_as in (self.list_loaded() or ())
         try:
-            if not was_loaded:  # Triton would start one that answers anew, beside itself
+            if not was_loaded:  # Triton would start a second process of a version that answers
                 with self._triton() as client:
                     client.load_model(facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
                     close_regions(self._settings.triton)
@@ -212,7 +212,7 @@ class ModelLife:
 
     @contextmanager
     def _triton(self) -> Iterator[InferenceServerClient]:
-        """Yield a client of Triton; what Triton refuses becomes `ModelLifeError`."""
+        """Yield a client of Triton; its refusals become `ModelLifeError`."""
         triton = self._settings.triton
         client = triton_client(triton, _CHANNEL)
         try:
@@ -245,7 +245,7 @@ def _seconds(proven: Proven) -> str:
 def overview(life: ModelLife, changes: list[ModelChange], answers: str | None) -> dict[str, Any]:
     """Return what `appliance models list` shows, as plain values.
 
-    `answers` is the sha256 of the model with which the running service reads, None when that is not known.
+    `answers` is the sha256 of the model that the running service uses, None when that is not known.
     """
     stands = list_standing(changes)
     versions = life.shelf.versions()

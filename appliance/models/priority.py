@@ -12,7 +12,7 @@ from pathlib import Path
 def give_way_on_the_processor(processes: list[int]) -> None:
     """Let all threads of these processes run only when nothing else wants the processor.
 
-    A user who is not root cannot take that back, so a version that is promoted gets a new process (`life`).
+    Only root can undo this, so a version that is promoted gets a new process (`life`).
     """
     for process in processes:
         with suppress(OSError):  # it ended, or is another user's

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a version of the detector that Triton serves answers the golden volumes as the conversion recorded.
 
-They are the golden chunk, and the head that it shows as a study of 20 slices, which the client reads in two chunks: it
-goes the whole way of a study. Every score that the conversion recorded has to come back within its tolerance.
+These are the golden chunk, and its head as a study of 20 slices, which the client reads in two chunks as it reads any
+study. Every score that the conversion recorded has to come back within its tolerance.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from appliance.sections.triton import TritonSettings
 
 
 class NotProvenError(ApplianceError):
-    """The version does not answer as it should; the text says in what."""
+    """The version does not answer as it should; the text says how."""
 
 
 def prove(settings: TritonSettings, target: Target) -> float:
-    """Return how long a study of 20 slices takes with the model of a target, s, once it has proven itself.
+    """Prove the model of a target, and return how long it takes for a study of 20 slices, s.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def prove(settings: TritonSettings, target: Target) -> float:
     UnavailableError, ModelContractError
         when Triton does not serve it, or serves one of another contract.
     """
-    # The studies that come meanwhile go first, so it may take a while.
+    # Studies that arrive meanwhile go first, so this may take a while.
     detector = TritonDetector(settings, settings.timeout_s, lambda: (Target(target.served_as),))
     try:
         served = detector.identity.sha256
@@ -61,7 +61,7 @@ def prove(settings: TritonSettings, target: Target) -> float:
 
 
 def head_fault(summary: str, reading: Reading) -> str | None:
-    """Say how the reading of the golden head differs from the recorded `golden_summary`, None when it is right.
+    """Return how the reading of the golden head differs from the recorded `golden_summary`, None when it is right.
 
     The first and the last two slices of the head are the context of the recorded ones, and are not compared.
     """
@@ -83,7 +83,7 @@ def head_fault(summary: str, reading: Reading) -> str | None:
 
 
 def _slice_scores(reading: Reading) -> NDArray[np.float64]:
-    """Return the highest score of each type on each of the head's slices that were recorded [`CHUNK_SLICES`, 3]."""
+    """Return the highest score of each type on each recorded slice of the head [`CHUNK_SLICES`, 3]."""
     best = np.zeros((CHUNK_SLICES, len(TYPES)))
     for one in reading.detections:
         at = one.slice_index - CONTEXT_SLICES

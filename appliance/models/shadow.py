@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shadow: a version of the detector that reads studies after another one has answered them.
 
-What it says is kept in the ledger, for `appliance models compare`, and never leaves it: no result object is made.
+Its readings are kept in the ledger, for `appliance models compare`, and never leave it: no result object is made.
 
-It delays no study that comes. It begins only while nothing is answered, read ahead or waiting; it gives way before each
-file and each chunk; and where its model has a process of its own on this machine, that process gets the processor only
-when nothing else wants it (SCHED_IDLE), so that even the chunk that is on its way then stands back.
+It delays no arriving study. It begins only while nothing is answered, read ahead or waiting, and it gives way before
+each file and each chunk. If its model has its own process on this machine, that process runs only when nothing else
+wants the processor (SCHED_IDLE), so that even a chunk in progress gives way.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ DetectorOf = Callable[[Target], TritonDetector]
 class Shadow:
     """Reads answered studies with the shadow version, if there is one; `run` is the body of its thread.
 
-    `classifier` helps to choose the same series as the answer did, `detector_of` brings the model of a target.
+    `classifier` helps to choose the same series as the answer did; `detector_of` returns a detector for a target.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Shadow:
             try:
                 worked = self.work(stopping)
                 fault = ""
-            except Exception as error:  # nothing depends on it: it is tried again
+            except Exception as error:  # nothing depends on it: try again later
                 worked = False
                 if describe(error) != fault:
                     fault = describe(error)
@@ -116,7 +116,7 @@ class Shadow:
         return not self._ahead.is_live and not any(counts[state] for state in OPEN)
 
     def _read(self, job: Job, change: ModelChange, go_on: Callable[[], bool]) -> tuple[dict[str, Any], str]:
-        """Return what the shadow says of a job's study, or nothing and why."""
+        """Return what the shadow says of a job's study, or why it says nothing."""
         detector = self._detector_for(Target(change.served_as, change.sha256))
 
         def fetch(instance: str) -> bytes:
@@ -133,9 +133,9 @@ class Shadow:
             read = Pipeline(self._settings, detector, self._classifier).read(study, go_on)
         except NotThereError:
             return {}, "the study was deleted"
-        except ApplianceError:  # gave way, or a neighbour is away: it is read later
+        except ApplianceError:  # it gave way, or a neighbour is away: read it later
             raise
-        except Exception as error:  # the study itself: it is not tried again
+        except Exception as error:  # the study is the cause: do not try again
             return {}, describe(error)
         if not isinstance(read, ReadStudy):
             return {}, "; ".join(f"{refusal.code}: {refusal.reason}" for refusal in read.refusals)
@@ -156,7 +156,7 @@ class Shadow:
         if self._detector is None or self._detector[0] != target:
             self._close()
             self._detector = target, self._detector_of(target)
-        # Each time: Triton may have started the model's process anew.
+        # Each time, because Triton may have restarted the model's process.
         if self._settings.triton.profile == "cpu":
             give_way_on_the_processor(processes_of_model(region_prefix(self._settings.triton), target.served_as))
         return self._detector[1]

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The versions of the detector on this machine's disk: the one that came with the appliance, and those of the site.
 
-A version that the site brings in becomes a model of its own in Triton, `hemorrhage_detector_N`, with its version folder
-`N` and a version policy that names it alone. As a further version of one Triton model it would share that one's
-configuration (sha256, threshold, golden answer, input type), and could be neither unloaded nor restarted after a crash
-without the version that answers. So the two know nothing of each other, and the site's files lie apart from the
-appliance's, which an upgrade replaces.
+A version that the site loads becomes a separate model in Triton, `hemorrhage_detector_N`, with version folder `N` and a
+version policy that names only `N`. As a further version of one Triton model it would share that model's configuration
+(sha256, threshold, golden answer, input type), and it could not be unloaded, or restarted after a crash, without the
+version that answers. So the two are independent, and the site's files lie apart from the appliance's, which an upgrade
+replaces.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SITE_NAME: Final = re.compile(rf"{DETECTOR}_([1-9][0-9]*)")
 
 
 class ShelfError(ApplianceError):
-    """A version is not there, or what was brought is no version of the detector that can be served."""
+    """A version does not exist, or a folder holds no version of the detector that can be served."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ShelvedModel:
 
     @property
     def engine(self) -> dict[str, Any] | None:
-        """What is known of the engine that was built of it on this site (`conversion.engine`), None without one."""
+        """What is known of the engine built from it at this site (`conversion.engine`), None without one."""
         try:
             found = json.loads((self.place / f"{PLAN}.json").read_text())
             return found if isinstance(found, dict) and (self.place / PLAN).is_file() else None
@@ -109,12 +109,12 @@ class Shelf:
         """Copy a version into the site's model repository, whole or not at all, and return it.
 
         `source` is a model repository, or its folder of the detector, as `python -m conversion repository` writes it.
-        One that is there already is left as it is.
+        A version that the site has already is left as it is.
 
         Raises
         ------
         ShelfError
-            when it is no version of the detector, or another one has its number.
+            when it is not a version of the detector, or another version has its number.
         OSError
             when it cannot be copied.
         """
@@ -134,7 +134,7 @@ class Shelf:
         self._site.mkdir(parents=True, exist_ok=True)
         with _hold(self._site / _LOCK):
             aside = self._site / _COMING
-            shutil.rmtree(aside, ignore_errors=True)  # of a copy that was broken off
+            shutil.rmtree(aside, ignore_errors=True)  # from a copy that was broken off
             shutil.copytree(coming.place, aside / version, ignore=shutil.ignore_patterns("__pycache__", ".*"))
             configs = {path.name: path for path in (folder / "configs").glob("*.pbtxt")}
             (aside / "configs").mkdir()
@@ -189,7 +189,7 @@ def _config(path: Path) -> Any:
 
 
 def _rename(config: Any, name: str, version: int) -> str:
-    """Return the text of a configuration under another name, which serves this one version."""
+    """Return the text of a configuration with another name that serves only this version."""
     config.name = name
     config.version_policy.specific.versions[:] = [version]
     return str(text_format.MessageToString(config))

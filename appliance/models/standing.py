@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which models may answer, in the order of preference: the promoted one, those before it, the one that is shipped."""
+"""Which models may answer, in order of preference: the promoted one, those before it, the shipped one."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from appliance.settings import Settings
 
 
 def targets(promoted: Iterable[ModelChange]) -> tuple[Target, ...]:
-    """Return the models that may answer, the wanted one first, of the promotions that stand (`Models.promoted`)."""
+    """Return the models that may answer by the promotions in force (`Models.list_promoted`), the wanted one first."""
     wanted = (Target(change.served_as, change.sha256) for change in promoted)
     return (*dict.fromkeys(wanted), SHIPPED)
 
 
 def targets_of(settings: Settings, say: Callable[[str], None] = lambda _: None) -> tuple[Target, ...]:
-    """Return the models that may answer, for a program that is not the service and changes nothing.
+    """Return the models that may answer, for a program other than the service, which changes nothing.
 
-    Where there is no ledger, or none that this user may read, it is the shipped one; of the latter `say` is told.
+    Without a ledger it is the shipped one, as it is when this user may not read the ledger; then `say` is told.
     """
     try:
         file = ledger_file(settings)
         if file is not None and not file.exists():
             return (SHIPPED,)
         if file is not None and os.geteuid() == 0 and file.stat().st_uid != 0:
-            # SQLite would make files of root beside it, which the service could not write.
+            # SQLite would create files of root beside it, which the service could not write.
             say(f"{file} belongs to another user: the model that came with the appliance is taken")
             return (SHIPPED,)
         if awaits_migration(settings.ledger_url):

@@ -65,7 +65,7 @@ class IntakeSettings(Section):
         192,
         ge=0,
         le=65_536,
-        description="Memory for studies that are read while their quiet time runs, MiB; 0 reads none ahead",
+        description="Memory for studies that are read during their quiet time, MiB; 0: none is read ahead",
     )
     lost_s: float = Field(
         300.0,
@@ -78,7 +78,7 @@ class IntakeSettings(Section):
         500,
         ge=1,
         le=1_000_000,
-        description="So many answers may wait or be on their way; a study that finds no room is decided when there is, "
+        description="Most answers that may be queued or in progress; further studies are decided when there is room, "
         "emergencies first, and none is dropped",
     )
     retry_first_s: float = Field(
@@ -88,7 +88,7 @@ class IntakeSettings(Section):
         300.0, ge=0.01, le=DAY_S, description="Longest pause between tries, s; tries never end"
     )
     poison_tries: int = Field(
-        5, ge=1, le=1000, description="A study is refused after it has broken the pipeline this often"
+        5, ge=1, le=1000, description="A study is refused after it has broken the pipeline this many times"
     )
 
 
@@ -104,7 +104,7 @@ class PrioritySettings(Section):
         2,
         ge=1,
         le=36_500,
-        description="A study that was scanned more days before it arrived is read after all others, d",
+        description="A study scanned more days than this before it arrived is read after all others, d",
     )
 
     @field_validator("urgent")

@@ -20,7 +20,7 @@ class OrthancSettings(Section):
     senders: tuple[Sender, ...] = Field(
         (),
         description="Who may send to the appliance's Orthanc, each as AE title and IP address, CT1@10.0.0.21; none: "
-        "this machine alone; *: everybody, only for a network without other machines",
+        "only this machine; *: everybody, only for a network without other machines",
     )
     receivers: tuple[Receiver, ...] = Field(
         (),
@@ -68,13 +68,13 @@ class OrthancSettings(Section):
     @field_validator("password")
     @classmethod
     def _has_a_user(cls, value: str, known: ValidationInfo) -> str:
-        if bool(value) != bool(known.data.get("username", value)):  # a wrong user has been told of already
+        if bool(value) != bool(known.data.get("username", value)):  # a wrong user was reported already
             raise ValueError("a password is allowed with orthanc.username, and needed with it")
         return value
 
 
 class ArchiveSettings(Section):
-    """What stays in Orthanc: sources and results are removed together, and only when nothing is waited for."""
+    """What stays in Orthanc: sources and results are removed together, and only when the study is finished."""
 
     keep_days: int = Field(
         0,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 
 def refuse_bool_for_number(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
-    """Raise for true and false where a number is meant: Python counts them as 1 and 0."""
+    """Raise for true and false where a number is expected: Python counts them as 1 and 0."""
     field = cls.model_fields.get(info.field_name or "")
     if isinstance(value, bool) and field is not None and field.annotation is not bool:
         raise ValueError("neither true nor false is allowed here")
@@ -18,7 +18,7 @@ def refuse_bool_for_number(cls: type[BaseModel], value: Any, info: ValidationInf
 
 
 class Section(BaseModel):
-    """A table of the settings file; it takes no name that it does not know, and is never changed."""
+    """A table of the settings file; it rejects unknown names and is immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     _numbers = field_validator("*", mode="before")(classmethod(refuse_bool_for_number))

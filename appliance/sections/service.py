@@ -53,7 +53,7 @@ class AccessSettings(Section):
     """Where other machines reach the service: over TLS, and with an account (docs/security.md)."""
 
     host: ListeningHost = Field(
-        "", description="Address the service listens on for other machines, 0.0.0.0 for all; empty: this machine alone"
+        "", description="Address the service listens on for other machines, 0.0.0.0 for all; empty: only this machine"
     )
     port: Port = Field(8443, description="Port the service listens on for other machines")
     clear_text: bool = Field(

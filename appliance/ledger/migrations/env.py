@@ -11,7 +11,7 @@ from appliance.ledger import tables
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=tables.metadata,
-    render_as_batch=True,  # SQLite cannot change a column in place: the table is written anew
+    render_as_batch=True,  # SQLite cannot change a column in place, so the table is rewritten
 )
 with context.begin_transaction():
     context.run_migrations()
