@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which part of the body words name: Body Part Examined, descriptions and protocols, in the languages of hospitals.
+"""Which part of the body is named by Body Part Examined, descriptions and protocols, in the languages of hospitals.
 
-Words mislead (a neck under a head protocol, a vertex labelled SKULL), so nothing here is judged, only recognised.
+Words mislead (a neck under a head protocol, a vertex labelled SKULL), so this module only recognises them; it does not
+judge.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Region(StrEnum):
 
 
 def match_words(pattern: str) -> re.Pattern[str]:
-    """Return what finds any of the words, at the beginning of a word."""
+    """Return a pattern that finds any of the words at the beginning of a word."""
     return re.compile(rf"(?<![a-zà-ž])(?:{pattern})")
 
 

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""A DICOM file is looked through before pydicom parses it, so that a small hostile file cannot take the memory.
+"""Checks a DICOM file before pydicom parses it, so that a small hostile file cannot exhaust the memory.
 
-Deflated data is inflated up to a limit, whatever the file's meta information says or lacks. The elements in front of
-the pixels are counted without recursion and without making an object of any: sequences nested too deep, too many
-elements and too many values are refused. What the elements say is `instances.py`'s business.
+Deflated data is inflated up to a limit, whatever the file's meta information says or lacks. The elements before the
+pixels are counted without recursion and without making objects: sequences nested too deep, too many elements and too
+many values are refused. `instances.py` interprets the elements.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Exp
 from appliance.errors import Refusal, RefusalCode, RefusedError
 
 LARGEST_INFLATED: Final = 64 * 2**20
-"""A deflated file that holds more is refused, bytes: a CT slice of 1024 x 1024 has 2 MiB."""
+"""A deflated file with more bytes is refused; a CT slice of 1024 x 1024 has 2 MiB."""
 DEEPEST: Final = 32
 """Sequences nested deeper are refused; a CT slice has 3 levels, a structured report seldom 10."""
 MOST_ELEMENTS: Final = 100_000
-"""More elements and values in front of the pixels are refused: a CT slice has some 300, an enhanced CT of a thousand
-frames some 60,000. Parsed, a hundred thousand take some 60 MB."""
+"""A file with more elements and values before the pixels is refused: a CT slice has some 300, an enhanced CT of a
+thousand frames some 60,000. A hundred thousand take some 60 MB once parsed."""
 
 _PREAMBLE: Final = 132
 _UNDEFINED: Final = 0xFFFFFFFF
@@ -39,14 +39,14 @@ _VALUE_BYTES: Final = {
     **dict.fromkeys((b"SS", b"US"), 2),
     **dict.fromkeys((b"FD", b"SV", b"UV"), 8),
 }
-"""How long one value is where they stand one behind the other; those of text are parted by backslashes."""
+"""The length of one value of these representations, bytes; values of text are separated by backslashes."""
 _WHOLE: Final = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"UN", b"LT", b"ST", b"UT", b"UR"}
 """The value representations whose bytes are one value."""
-_SHORT: Final = 64  # a value of so few bytes is not worth a look for further values in it
+_SHORT: Final = 64  # shorter values are not searched for further values
 
 
 def bounded_file(data: bytes) -> bytes:
-    """Return a file that can be parsed without harm: `data`, or the same in plain explicit VR when it is deflated.
+    """Return a file that is safe to parse: `data`, or the same in plain explicit VR when it is deflated.
 
     Raises `RefusedError`: TOO_LARGE when it holds more than an image can, NOT_DICOM when it is deflated and damaged.
     """
@@ -68,9 +68,9 @@ def bounded_file(data: bytes) -> bytes:
 
 
 def element_count(data: bytes) -> int:
-    """Return how many elements and values stand before the pixels of a `bounded_file`, those in sequences with them.
+    """Return how many elements and values a `bounded_file` has before the pixels, including those in sequences.
 
-    Raises `RefusedError` (TOO_LARGE) when they are beyond measure.
+    Raises `RefusedError` (TOO_LARGE) when there are too many.
     """
     meta = _meta(data)
     big_endian = meta.transfer_syntax == ExplicitVRBigEndian or (
@@ -83,7 +83,7 @@ def element_count(data: bytes) -> int:
 
 @dataclass(frozen=True)
 class _Meta:
-    """What the file's meta information says, and where the data set begins behind it."""
+    """What the file's meta information says, and where the data set begins after it."""
 
     transfer_syntax: str
     end: int
@@ -114,7 +114,7 @@ def _element(data: bytes, at: int, order: str, *, implicit: bool) -> tuple[int, 
     group, number = struct.unpack_from(f"{order}HH", data, at)
     tag = group << 16 | number
     representation = data[at + 4 : at + 6]
-    # Bytes that name no value representation mean an implicit element, as in pydicom: some switch in a sequence.
+    # Bytes that name no value representation mean an implicit element, as in pydicom: some files switch in a sequence.
     if implicit or not b"AA" <= representation <= b"ZZ":
         return tag, b"", struct.unpack_from(f"{order}L", data, at + 4)[0], at + 8
     if representation in _LONG:
@@ -133,7 +133,7 @@ class _Level:
 
 
 class _Walk:
-    """Goes over the elements as pydicom would, and stops at the pixels or where the file is no more than bytes."""
+    """Walks over the elements as pydicom would, and stops at the pixels or where the bytes make no elements."""
 
     def __init__(self, data: bytes, *, big_endian: bool) -> None:
         self._data = data
@@ -159,7 +159,7 @@ class _Walk:
                 at = value
                 if tag == _SEQUENCE_END:
                     levels.pop()
-                else:  # pydicom takes whatever stands here for an item
+                else:  # pydicom takes anything here for an item
                     implicit = level.implicit or not _explicit_at(data, at)
                     self._enter(is_sequence=False, at=at, length=length, implicit=implicit)
             elif tag == _ITEM_END:
@@ -215,13 +215,13 @@ class _Walk:
 
 
 def _explicit_at(data: bytes, at: int) -> bool:
-    """Say whether a data set that begins here spells its value representations, as pydicom finds out."""
+    """Return whether a data set that begins here states its value representations, decided as pydicom does."""
     representation = data[at + 4 : at + 6]
     return len(representation) < 2 or (representation.isalpha() and representation.isupper())
 
 
 def _dictionary(tag: int) -> bytes:
-    """Return the value representation that the standard gives an element; UN when it knows none."""
+    """Return the value representation of an element by the standard; UN when it gives none."""
     try:
         return dictionary_VR(tag).partition(" ")[0].encode()  # "US or SS": either has two bytes
     except KeyError:

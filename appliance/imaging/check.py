@@ -3,11 +3,11 @@
 """Whether a volume can be a head in HU: the last look before the network, at the pixels themselves.
 
 The network answers whatever it is given. A series whose values are not HU, that is blank, or that shows another part
-of the body must not get a confident answer, however well its header describes a head. The limits are wide: they are
-there for what is certainly wrong, and infants, big skulls, missing skulls and bandages pass.
+of the body must not get a confident answer, however well its header describes a head. The limits are wide, so that they
+catch only what is certainly wrong; infants, big skulls, missing skulls and bandages pass.
 
-Padding stands for nothing and proves nothing: where a file lacks its intercept, air is 0 HU and brain 1000, and a rim
-of padding must not pass for the air that is missing.
+Padding is no measurement and proves nothing. If a file lacks its intercept, air is 0 HU and brain 1000, and a rim of
+padding must not pass for the missing air.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ _LEAST_AIR = 0.001
 _LEAST_SOFT_TISSUE = 0.01
 _AIR_BELOW_HU = -500
 _SOFT_TISSUE_HU = (-20, 120)
-# Where a field of view within the head leaves the air out, brain in a skull shows that the values are HU: bone is the
-# densest thousandth, and so much of the stack is brain. Without an intercept, air that a head rest of 1200 HU enclosed
+# If the field of view lies within the head and shows no air, brain in a skull shows that the values are HU: bone is the
+# densest thousandth, and this much of the stack is brain. Without an intercept, air enclosed by a head rest of 1200 HU
 # has passed for brain on a few slices.
 _LEAST_BONE_HU = 300
 _BRAIN_WITHOUT_AIR = 0.5
-# How much of the stack has to show brain in a skull: the vertex alone and the base alone show little of it.
+# How much of the stack has to show brain in a skull: the vertex alone and the base alone show little.
 _LEAST_BRAIN_MM = 20.0
-# What is in the skull, brain and fluid: its median, and the upper quartile, which is brain where the ventricles are
-# wide. Simulated heads, wider than life, have medians of 22 to 40 HU, lower quartiles of 7 to 33 and upper ones of 28
-# to 47.
+# The contents of the skull, brain and fluid: the median, and the upper quartile, which is brain if the ventricles are
+# wide. Simulated heads, which vary more than real ones, have medians of 22 to 40 HU, lower quartiles of 7 to 33 and
+# upper ones of 28 to 47.
 _BRAIN_MEDIAN_MOST_HU = 48
 _BRAIN_UPPER_LEAST_HU = 18
 # Within these limits a brain may be very dense or very thin, or its values may be off by a few dozen HU. The air around
-# the head tells: it is believed to be right where an offset would have moved it out of where scanners show air.
-# Blood or contrast agent in half of a brain leaves the lower quartile where it is; an offset moves it.
+# the head decides: an offset would have moved it out of the range in which scanners show air. Blood or contrast agent
+# in half of a brain leaves the lower quartile unchanged; an offset moves it.
 _DENSE_MEDIAN_HU = 44
 _DENSE_LOWER_HU = 38
 _THIN_HU = (18, 24)
 _AIR_IF_DENSE_HU = -990
 _AIR_IF_THIN_HU = -992
-# Most of what is less dense than fat is plain air where there is much of it; -500 HU means that values were halved.
+# If much of the volume is less dense than fat, most of that is plain air; -500 HU means that values were halved.
 _GAS_BELOW_HU = -300
 _MUCH_GAS = 0.15
 _AIR_MOST_HU = -850
-# Where no air can be measured (masked, clipped, outside the field of view), fat tells the scale: in simulated heads of
-# 51 seeds its quarter least dense lies 94 to 147 HU below the upper quartile of brain; 1.5 times that is 141 to 220. At
-# a low voltage fat is less dense (about -130 HU at 80 kVp) and brain denser; so may they be where a header states none.
-# What comes of it is in docs/quality.md. What is less dense than `_FAT_HU` is foam of a holder; some foam is not.
+# If no air can be measured (masked, clipped, outside the field of view), fat shows the scale: in simulated heads of 51
+# seeds its least dense quarter lies 94 to 147 HU below the upper quartile of brain; 1.5 times that is 141 to 220. At a
+# low voltage fat is less dense (about -130 HU at 80 kVp) and brain denser; without a stated voltage both are possible.
+# The effect is in docs/quality.md. What is less dense than `_FAT_HU` is foam of a holder; some foam is denser.
 _FAT_HU = (-245, -25)
 _FAT_FLAT_HU = 30
 _FAT_SPREAD_HU = 30
@@ -77,7 +77,7 @@ def check(volume: Volume) -> Enclosed:
     def refusal(code: RefusalCode, reason: str) -> RefusedError:
         return RefusedError(Refusal(code, reason, volume.series_uid))
 
-    # Every fourth pixel of every fourth row shows all of this as well.
+    # Every fourth pixel of every fourth row is enough to show all of this.
     sparse = volume.hu[:, ::_STEP, ::_STEP]
     blank = [index for index, plane in enumerate(sparse) if plane.min() == plane.max()]
     if len(blank) == volume.slices:
@@ -128,10 +128,11 @@ def check(volume: Volume) -> Enclosed:
 
 
 def _fat_below_brain_hu(volume: Volume, inside: Enclosed) -> float | None:
-    """Return how far fat lies below brain, HU; None where too little fat is shown to say.
+    """Return how far fat lies below brain, HU; None if too little fat is shown.
 
-    Blocks of 1.6 mm count that differ little from two opposite neighbours: at the edge of air they do not. Of fat alone
-    the quarter least dense lies close to the median; where it does not, it is foam of a holder, and the median tells.
+    Blocks of 1.6 mm count if they differ little from two opposite neighbours, which blocks at the edge of air do not.
+    In plain fat the least dense quarter lies close to the median; if it does not, it is foam of a holder, and the
+    median is used.
     """
     low, high = _FAT_HU
     found = []
@@ -157,13 +158,13 @@ def _fat_below_brain_most_hu(volume: Volume) -> float:
 
 
 def _air_hu(measured: NDArray[np.int16]) -> float | None:
-    """Return what air measures, the median in HU; None where the voxels hold too little of it to say."""
+    """Return the median of air, HU; None if the voxels hold too little of it."""
     gas = measured[measured < _GAS_BELOW_HU]
     return float(np.median(gas)) if gas.size >= _MUCH_GAS * measured.size else None
 
 
 def _can_be_brain(inside: Enclosed, air_hu: float | None) -> bool:
-    """Return whether what a skull encloses has the HU of brain and fluid, given what air measures."""
+    """Return whether the contents of the skull have the HU of brain and fluid, given the HU of air."""
     if inside.upper_hu < _BRAIN_UPPER_LEAST_HU:
         return False
     air_is_right = air_hu is not None and air_hu <= _AIR_IF_DENSE_HU

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a JPEG, JPEG-LS or JPEG 2000 code stream says of itself, read before a decoder is let loose on it.
+"""What a JPEG, JPEG-LS or JPEG 2000 code stream says of itself, read before it is decoded.
 
 Decoders believe the stream: a few bytes that claim 60,000 x 60,000 pixels keep one busy for minutes and take gigabytes,
-and a stream that was cut short is filled up with grey without a word. Both are found here by looking at markers.
+and a truncated stream is silently filled with grey. The markers show both here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SCAN_STARTS = 0xDA
 _END = b"\xff\xd9"
 _JPEG_2000_START = b"\xff\x4f\xff\x51"
 _JPEG_2000_WRAPPING = 256
-"""The code stream is sought within so many bytes: some writers leave it in its JP2 file."""
+"""How many bytes are searched for the code stream: some writers leave it in its JP2 file."""
 
 
 @dataclass(frozen=True)
@@ -60,5 +60,5 @@ def jpeg_2000_size(frame: bytes) -> CodestreamSize | None:
 
 
 def jpeg_is_whole(frame: bytes) -> bool:
-    """Return whether a JPEG or JPEG-LS stream goes on to its end marker; padding may follow it."""
+    """Return whether a JPEG or JPEG-LS stream reaches its end marker; padding may follow it."""
     return frame.rstrip(b"\0\xff").endswith(_END)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether contrast agent was given, as far as the header's own attributes say (not its descriptions).
+"""Whether contrast agent was given, by the header's own attributes (not its descriptions).
 
-The text of Contrast/Bolus Agent is judged by `contrast_words`. A volume above zero says that agent was given. A volume
-of zero says nothing: scanners fill it in when nobody did.
+`contrast_words` judges the text of Contrast/Bolus Agent. A volume above zero says that agent was given. A volume of
+zero says nothing: scanners fill it in when nobody did.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from appliance.imaging.header import number, texts
 def contrast_given(header: Dataset) -> bool:
     """Return whether the header says that contrast agent went into the blood (or the cerebrospinal fluid).
 
-    By Contrast/Bolus Agent or its sequence, unless what they say is that there was none, or by a positive volume; agent
-    given by mouth or rectum does not count, as it is not seen in a head.
+    Contrast/Bolus Agent or its sequence says so, unless they say that there was none, or a positive volume does. Agent
+    given by mouth or rectum does not count, because it is not seen in a head.
     """
     routes = {word for route in _routes(header) for word in spoken_words(route)}
     if routes & BY_MOUTH and not routes & INTO_THE_BLOOD:

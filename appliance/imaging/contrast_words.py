@@ -2,21 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the text that a header gives as its contrast agent names one.
 
-Contrast/Bolus Agent is meant to name an agent and to be empty without one, but people and scanners write into it that
-there was none, in many ways and languages. The text is cut into clauses at commas, brackets and the like, each is taken
-apart into words, and these are looked up. A "no" that speaks of something else ("no reaction", "no oral", "allergies:
-none") is left out first. Then:
+Contrast/Bolus Agent is meant to name an agent and to be empty without one, but people and scanners also write into it
+that there was none, in many ways and languages. The text is cut into clauses at commas, brackets and the like, each
+clause into words, and these are looked up. A "no" about something else ("no reaction", "no oral", "allergies: none") is
+left out first. Then:
 
-1. Nothing but punctuation, a word for "unknown", an amount of zero, saline, or what is taken by mouth: none was given.
+1. Only punctuation, a word for "unknown", an amount of zero, saline, or something taken by mouth: none was given.
 2. "With and without", "pre and post": it was given.
 3. A clause that affirms it decides: a well-known agent, a volume above zero or "contrast given", unless the words right
    beside deny it. "Omnipaque No. 3" and "Iomeron, allergy: none" affirm; "no Omnipaque" and "Omnipaque (not given)" do
    not.
-4. A word of negation ("no", "ohne"), for a scan without contrast ("plain", "native") or for what was called off
-   ("deferred", "contraindicated", "entfällt") says that none was given, whatever else stands there.
-5. Anything else names an agent. Words that nobody knows count as one: a head that is refused for contrast is seen to be
-   unread, and a look at its images can lift that refusal, while enhanced vessels that are read as a plain scan make a
-   wrong answer that nobody doubts.
+4. A word of negation ("no", "ohne"), for a scan without contrast ("plain", "native") or for a cancelled one
+   ("deferred", "contraindicated", "entfällt") says that none was given, whatever else the text says.
+5. Anything else names an agent, unknown words included. A head refused for contrast is visibly unread, and a look at
+   its images can lift the refusal; enhanced vessels read as a plain scan would give a wrong answer that nobody doubts.
 """
 
 from __future__ import annotations
@@ -63,11 +62,11 @@ _UNKNOWN: Final = _table(
     "НЕИЗВЕСТНО NEZNAMO NIEZNANY BILINMIYOR"
 )
 _WITH: Final = _table("WITH W AVEC MIT MET POST")
-# After these "post" says after what, and nothing of contrast agent.
+# Before these words "post" says after what; it says nothing about contrast agent.
 _AFTER_WHAT: Final = re.compile(
     r"(?:OP|OPER\w*|OPS|SURG\w*|TRAUM\w*|CRANI\w*|EVAC\w*|STROKE|ICTAL|PARTUM|FALL|DRAIN\w*)"
 )
-# What a "no" before it, or a "none" after it, says nothing of contrast agent in the veins.
+# With a "no" before them, or a "none" after them, these words say nothing about contrast agent in the veins.
 _BESIDE_THE_POINT: Final = re.compile(
     r"(?:REACTI|REAKTI|REAKC|REACC|REACÇ|REAZION|REACOE|REACTIE|РЕАКЦ|ALLERG|ALERG|АЛЛЕРГ|COMPLI[CK]|KOMPLI[CK]|POWIKLA"
     r"|ОСЛОЖН|EXTRAVAS|PARAVAS|PROBLEM|ISSUE|ADVERSE|NEBENWIRK|BIVIRK|BIJWERK|EFFET|EFECTO|EFFETT|INCID|EVENT|DELAY"
@@ -89,7 +88,7 @@ _GIVEN: Final = re.compile(
     r"|BENUTZ|ВВОД|ВВЕД|RECEIVED|NEEDED|REQUIRED|INDIC|INDIZ|NECESS|PERFORMED|DONE|DADO|ERFORD|NOTIG|NODIG)\w*"
 )
 _YES: Final = _table("YES JA OUI SIM ДА EVET ANO JES")
-# Words that deny what stands before them, and not what comes after.
+# Words that deny what precedes them, not what follows.
 _DENY_BACKWARDS: Final = _table("NONE NIL NULL ZERO N NEG NEGATIVE FALSE")
 _LABELS: Final = _table(
     "CONTRAST KONTRAST CONTRASTE CONTRASTO KONTRASTMITTEL AGENT BOLUS VOLUME VOL DOSE AMOUNT IV KM CM MDC MEDIUM MEDIA "
@@ -131,7 +130,7 @@ _SIGNS: Final = (
     (re.compile(r"\bW\s*[/.\\]\s*O(?:UT|C)?\b"), " WITHOUT "),
     (re.compile(r"\bW\s+O\b"), " WITHOUT "),
     (re.compile(r"\bW\s*/"), " WITH "),
-    # "With and without" where "with" is a word that has other meanings too.
+    # "With and without" in languages whose "with" has other meanings too.
     (re.compile(rf"\b{_WITH_TOO}\b\W+{_AND}\W+{_WITHOUT_TOO}\b|\b{_WITHOUT_TOO}\b\W+{_AND}\W+{_WITH_TOO}\b"), _BOTH),
     (re.compile(r"\b(?:VOR UND NACH|AVANT ET APRES|BEFORE AND AFTER|ANTES Y DESPUES|PRIMA E DOPO)\b"), _BOTH),
     (re.compile(rf"{_NATIVE}\s*(?:,?\s*(?:UND|AND|ET|DANN|THEN)\b|[/&,;])\s*{_THEN_ENHANCED}"), _BOTH),
@@ -145,7 +144,7 @@ _SIGNS: Final = (
     (re.compile(r"\b(?:P\s*\.\s*O|PER\s+OS)\b"), " PO "),
     (re.compile(r"\bI\s*\.\s*V\b"), " IV "),
     (re.compile(r"\bZ\s*\.\s*B\b|\bE\s*\.\s*G\b|\bI\s*\.\s*E\b"), " "),
-    # A sign on what stands for contrast agent: C-, KM -, C+, (-), +.
+    # A sign after an abbreviation for contrast agent: C-, KM -, C+, (-), +.
     (re.compile(rf"(?<!\w){_AGENT_SIGN}(?:-(?!\w)|\s*[:=]?\s*-(?!\s*\w))"), " WITHOUT "),
     (re.compile(r"(?<!\w)-\s*(?:C|CE|IV|KM|CM|MC|MDC)\b"), " WITHOUT "),
     (re.compile(r"\(\s*-\s*\)"), " WITHOUT "),
@@ -167,7 +166,7 @@ _WORD: Final = re.compile(r"[^\W_]+")
 
 
 def names_agent(text: str) -> bool:
-    """Return whether the text of an agent names one, by the rule at the top."""
+    """Return whether the text of an agent names one, by the rules at the top."""
     spaced = _WASTE.sub(" ", _spell_out(text))
     if _NO_VOLUME.search(spaced) and not _VOLUME.search(spaced):
         return False
@@ -189,12 +188,12 @@ def names_agent(text: str) -> bool:
 
 
 def spoken_words(text: str) -> frozenset[str]:
-    """Return the words of a text in capitals, without accents; signs that stand for words are words."""
+    """Return the words of a text in capitals, without accents; signs with a meaning become words."""
     return frozenset(_WORD.findall(_spell_out(text)))
 
 
 class _Clause:
-    """The words between two commas, without remarks on something else."""
+    """The words between two commas, without remarks about something else."""
 
     def __init__(self, text: str) -> None:
         self.has_volume = _VOLUME.search(text) is not None
@@ -218,7 +217,7 @@ class _Clause:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether it speaks of what is taken by mouth, or of saline, alone."""
+        """Whether it speaks only of something taken by mouth, or of saline."""
         if set(self.words) & INTO_THE_BLOOD:
             return False
         by_mouth = any(
@@ -287,7 +286,7 @@ def _spell_out(text: str) -> str:
 
 
 def _leave_out_remarks(words: list[str]) -> list[str]:
-    """Return the words of a clause without a "no" that speaks of something else, and what it speaks of."""
+    """Return the words of a clause without a "no" about something else, and what that is about."""
     kept: list[str] = []
     at = 0
     while at < len(words):
@@ -295,7 +294,7 @@ def _leave_out_remarks(words: list[str]) -> list[str]:
         while of < len(words) and (words[of] in _ATTRIBUTES or _CONTRAST.fullmatch(words[of])) and words[of] != "IV":
             of += 1
         after, then = (*words[of : of + 2], "", "")[:2]
-        # "No oral or IV contrast" speaks of both, "without oral" of what may be no contrast agent at all.
+        # "No oral or IV contrast" is about both; "without oral" may not be about contrast agent at all.
         by_mouth = after in BY_MOUTH and then not in _OR and words[at] not in _WITHOUT
         if words[at] in _NO | _WITHOUT and (by_mouth or _BESIDE_THE_POINT.fullmatch(after)):
             at = of + 1

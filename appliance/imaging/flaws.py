@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with a series that is read all the same: each flaw with a code and a sentence, in every answer.
+"""What is wrong with a series that is read nevertheless: each flaw has a code and a sentence, in every answer.
 
-A flaw makes an answer less sure, and does not make it useless: a head that moved, metal that throws streaks over the
-brain, a cut-off rim. What makes a series unreadable is refused (`check`, `pixels`, `stacks`, `selection`). Where the
-limits come from, and how often ordinary simulated heads meet them, is in docs/quality.md.
+A flaw makes an answer less certain, not useless: a head that moved, metal that throws streaks over the brain, a cut-off
+rim. A series that is unreadable is refused (`check`, `pixels`, `stacks`, `selection`). docs/quality.md says where the
+limits come from, and how often ordinary simulated heads meet them.
 
 A new flaw is a member of `FlawCode`, a function that yields it, and its place in `_LOOKS`.
 """
@@ -63,9 +63,9 @@ class _Look:
 
 
 def flaws(volume: Volume, geometry: Geometry, skull: tuple[SkullSlice, ...]) -> tuple[Flaw, ...]:
-    """Return what is wrong with a volume that is read all the same.
+    """Return what is wrong with a volume that is read nevertheless.
 
-    `geometry` is that of its stack, `skull` what the skull encloses on its slices (`skull.enclosed`).
+    `geometry` is that of its stack, `skull` the contents of the skull on its slices (`skull.enclosed`).
     """
     look = _Look(volume, geometry, skull)
     return tuple(flaw for function in _LOOKS for flaw in function(look))
@@ -88,14 +88,14 @@ def _metal(look: _Look) -> Iterator[Flaw]:
         )
 
 
-# A head that moves while a slice is taken is seen in two places at once: the outer edge of its skull is less sharp than
-# on the slices above and below. One that moves between slices jumps sideways against both its neighbours.
+# If a head moves while a slice is taken, the slice shows it in two places: the outer edge of the skull is less sharp
+# than on the slices above and below. If it moves between slices, the slice jumps sideways against both neighbours.
 _EDGE_ANGLES: Final = 180
 _EDGE_MM: Final = (-8.0, 10.0)
 _EDGE_STEP_MM: Final = 0.5
 _NEIGHBOURS: Final = 5
 _BASE: Final = 0.3
-"""Of the slices with brain, so many from below are not asked: the skull base differs from slice to slice."""
+"""The share of slices with brain, from below, that is not compared: the skull base differs from slice to slice."""
 _BLURRED: Final = 0.89
 _VERY_BLURRED: Final = 0.87
 _LEAST_BLURRED: Final = 2
@@ -140,7 +140,7 @@ def _edge_sharpness(volume: Volume, one: SkullSlice) -> float:
     return float(np.median(np.abs(np.diff(profiles, axis=1)).max(axis=1) / height))
 
 
-# A ray from the middle of the head that leaves the image, or the circle of its reconstruction, within brain.
+# Rays from the middle of the head that leave the image, or the circle of its reconstruction, within brain.
 _CUT_HU: Final = (-10.0, 100.0)
 _CUT_RAYS: Final = 3
 
@@ -164,8 +164,8 @@ def _rays_cut(one: SkullSlice) -> int:
     return int(np.count_nonzero(~met & (ends > 0) & (ends < gone.shape[1]) & (last > low) & (last < high)))
 
 
-# Drawn text has one value, which far more pixels have than have the values beside it, in some strokes with hard edges.
-# Bone has no such value; metal that is brighter than what a file can keep has one, and soft edges.
+# Drawn text has one value, much more frequent than the neighbouring values, in strokes with hard edges. Bone has no
+# such value; metal brighter than a file can store has one, but soft edges.
 _TEXT_HU: Final = 200
 _LEAST_TEXT_PX: Final = 40
 _LEAST_STROKES: Final = 4

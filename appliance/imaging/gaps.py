@@ -1,24 +1,24 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Telling a missing slice from a change of spacing, by the positions of a stack's slices.
+"""Distinguishes a missing slice from a change of spacing, by the positions of a stack's slices.
 
 Scans of the head change their spacing on purpose (2.5 mm through the base, 5 mm above), overlap on purpose, and lose
-slices by accident. What tells the accident:
+slices by accident. These rules find the accidents:
 
-1. Intervals are compared only among slices of one Slice Thickness, as a protocol that changes the spacing changes the
-   thickness with it. Where the thickness changes, the one interval across is compared with both sides.
-2. A wide interval (at least `WIDE` times what it is compared with) is a gap when it is alone: narrower intervals stand
-   on both sides of it, at most `TOGETHER` wide ones side by side. A longer run is a protocol.
+1. Intervals are compared only among slices of one Slice Thickness, because a protocol that changes the spacing also
+   changes the thickness. Where the thickness changes, the one interval across is compared with both sides.
+2. A wide interval (at least `WIDE` times what it is compared with) is a gap when it is alone: it has narrower intervals
+   on both sides, and at most `TOGETHER` wide ones are side by side. A longer run is a protocol.
 3. At an end of the run of slices there is only one side to compare with: one wide interval is a gap, two or more are
    a protocol (a protocol does not spend a single interval on a spacing).
-4. Where the Instance Numbers count the slices one by one, an interval that is n times as wide as a neighbour and over
-   which the numbers jump by n is a gap, whatever its neighbours on the other side: this finds the slice that is
-   missing just where the spacing changes. Numbers only ever add a gap, they never order slices and never excuse one.
-5. Where the Instance Numbers jump by n throughout and the slices lie n thicknesses apart, every interval is a gap: the
-   other slices are on their way, or are lost.
+4. If the Instance Numbers count the slices one by one, an interval that is n times as wide as a neighbour and over
+   which the numbers jump by n is a gap, whatever its neighbours on the other side. This finds a slice that is missing
+   just where the spacing changes. Numbers only add gaps; they never order slices and never excuse a gap.
+5. If the Instance Numbers jump by n throughout and the slices lie n thicknesses apart, every interval is a gap: the
+   other slices are still to come, or lost.
 
-What this cannot see: slices missing at either end (`coverage.ends` sees them in the pixels), and every second slice
-missing throughout where thickness or numbers are not said.
+This cannot find slices missing at either end (`coverage.ends` finds them in the pixels), nor every second slice missing
+throughout when the header gives no thickness or numbers.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 
 WIDE = 1.5
 TOGETHER = 3
-# Across a change of thickness half a slice of each side is usual and one whole slice of the thicker is seen;
-# a missing slice, even of the thinner side, comes to more.
+# Across a change of thickness, half a slice of each side is usual, and one whole slice of the thicker occurs; a missing
+# slice, even of the thinner side, makes more.
 _WIDE_ACROSS = 1.2
 _THROUGHOUT_WITHIN = 0.05
 
@@ -92,7 +92,7 @@ def _segments(thicknesses_mm: Sequence[float | None]) -> list[range]:
 
 
 def _agree(one: float | None, other: float | None) -> bool:
-    """Return whether two thicknesses do not differ, as far as they are said."""
+    """Return whether two thicknesses do not differ, as far as they are stated."""
     return one is None or other is None or abs(one - other) <= 0.1 * max(abs(one), abs(other))
 
 
@@ -121,7 +121,7 @@ def _find_across(intervals: NDArray[np.float64], segments: list[range]) -> dict[
     found = {}
     for lower, upper in pairwise(segments):
         if upper.start - lower.stop != 1:
-            continue  # single slices of a third thickness in between: nothing to compare with
+            continue  # single slices of a third thickness in between leave nothing to compare with
         usual = float(max(np.median(intervals[lower]), np.median(intervals[upper])))
         if intervals[lower.stop] >= _WIDE_ACROSS * usual:
             found[lower.stop] = usual

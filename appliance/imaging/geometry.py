@@ -4,7 +4,7 @@
 
 Only Image Position and Image Orientation (Patient) and Pixel Spacing count. They are in the patient's own coordinates
 (x to the left, y to the back, z to the head), so prone, supine, head first and feet first need no case of their own;
-Instance Number, Slice Location, Patient Position and Gantry/Detector Tilt are not asked.
+Instance Number, Slice Location, Patient Position and Gantry/Detector Tilt are not used.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ Vector = NDArray[np.float64]
 class Plane:
     """Where one image lies: its matrix, and in patient coordinates [x, y, z] the first pixel's centre and directions.
 
-    `along_row` points the way columns are counted, `along_column` the way rows are counted (unit vectors);
-    `spacing_mm` is between rows, between columns.
+    `along_row` points in the direction of rising columns, `along_column` of rising rows (unit vectors); `spacing_mm` is
+    the distance between rows and between columns.
     """
 
     rows: int
@@ -50,7 +50,7 @@ class Plane:
 
     @cached_property
     def normal(self) -> Vector:
-        """The unit normal that points to the head (for planes along the body axis: to the left, else to the back)."""
+        """The unit normal that points to the head (for planes along the body axis to the left, else to the back)."""
         normal = np.cross(self.along_row, self.along_column)
         normal /= np.linalg.norm(normal)
         # The z component decides whenever the plane can be axial at all, else the largest one.
@@ -153,7 +153,7 @@ class Geometry:
 
     @property
     def extent_mm(self) -> float:
-        """How much of the normal the slices cover, mm: from half a spacing below the lowest to half one above."""
+        """How much the slices cover along the normal, mm: from half a spacing below the lowest to half one above."""
         return float(self.positions_mm[-1] - self.positions_mm[0]) + self.spacing_mm
 
     @property

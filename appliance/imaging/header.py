@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Values out of DICOM headers, for code that has to live with any header: a value is there and usable, or it is not.
+"""Values from DICOM headers, for code that has to cope with any header: a value is usable, or absent.
 
-Nothing here raises and nothing here judges: a missing, empty, multi-valued, infinite or nonsensical value is None (or
-an empty tuple), and the caller decides what that means.
+Nothing here raises or judges: a missing, empty, multi-valued, infinite or nonsensical value is None (or an empty
+tuple), and the caller decides what that means.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
 LARGEST = 1e9
-"""No length, number or HU in a CT header is larger; what is larger is nonsense and would overflow on its way."""
+"""No length, number or HU in a CT header is larger; a larger value is nonsense and could overflow later."""
 
 
 def texts(header: Dataset, keyword: str) -> tuple[str, ...]:
@@ -60,9 +60,9 @@ def integer(header: Dataset, keyword: str) -> int | None:
 
 
 def acquisition_time(header: Dataset) -> float | None:
-    """Return when the image was acquired, in seconds on a scale of its own (for comparing), None when not said.
+    """Return when the image was acquired, in seconds on an arbitrary scale (for comparison), None when not stated.
 
-    From Acquisition DateTime, else Acquisition Date and Time. Time zones are left out: within one series they agree.
+    From Acquisition DateTime, else Acquisition Date and Time. Time zones are ignored: within one series they agree.
     """
     joined = text(header, "AcquisitionDateTime")
     day, time = (joined[:8], joined[8:]) if joined else (text(header, "AcquisitionDate"), "")
@@ -76,12 +76,12 @@ def acquisition_time(header: Dataset) -> float | None:
         seconds += float(f"0.{fraction}")
     try:
         days = date(int(day[:4]), int(day[4:6]), int(day[6:8])).toordinal()
-    except ValueError:  # no date, or not one: the clock alone still tells two phases of one day apart
+    except ValueError:  # without a date the time alone still separates two phases of one day
         days = 0
     return 86400.0 * days + seconds
 
 
 def frame_of_reference(header: Dataset) -> str:
-    """Return the UID of a header's frame of reference; empty where it has none, several, or what is no UID."""
+    """Return the UID of a header's frame of reference; empty if it has none, several, or an invalid one."""
     told = header.get("FrameOfReferenceUID")
     return str(told) if isinstance(told, UID) and told.is_valid else ""

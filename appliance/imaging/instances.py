@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One image file: parsed once, kept as its header without pixels.
 
-The same way for Orthanc and for a folder: the bytes of a DICOM file come in, an `Instance` comes out, or a refusal.
-What is kept is what the results need to copy (patient, study, equipment, frame of reference, image); private elements,
-overlays, curves and icons go, and so does every element whose bytes are not what its value representation says, so
-that a header can be read later without surprises.
+This is the same for Orthanc and for a folder: the bytes of a DICOM file become an `Instance` or a refusal. The header
+keeps what the results copy (patient, study, equipment, frame of reference, image). Private elements, overlays, curves
+and icons are dropped, and so is every element whose bytes do not fit its value representation, so that a header can be
+read later without surprises.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pydicom.multival import MultiValue
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.bounded import bounded_file, element_count
 
-# Headers are read as scanners write them: pydicom's complaints about a value would quote it, and so put a patient's
-# name or ID on the log. What this appliance depends on it checks itself.
+# Headers are read as scanners write them: pydicom's warnings quote values, and would put a patient's name or ID into
+# the log. The appliance checks the values that it depends on itself.
 config.settings.reading_validation_mode = config.IGNORE
 
 _UID = re.compile(r"[0-9.]{1,64}")
 _MOST_KEPT = 5_000
-"""Of a header of more elements and values its sequences are not kept: a CT slice has some 300."""
+"""A header with more elements and values loses its sequences; a CT slice has some 300."""
 _ICON = 0x00880200
 _NUMERIC = {"DS", "IS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"}
 # A data set without the preamble begins with a group 2 or group 8 element, little endian.
@@ -40,7 +40,7 @@ _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
 class Instance:
     """One DICOM image without its pixels.
 
-    `ref` is how its bytes are fetched again: the Orthanc instance id, or the path of the file.
+    `ref` says how to fetch its bytes again: the Orthanc instance ID, or the path of the file.
     """
 
     ref: str
@@ -58,27 +58,27 @@ class Instance:
 
 
 LARGEST_HEADER: Final = 16 * 2**20
-"""More of a file is not read when only its header is asked for, bytes: a CT slice has half a megabyte, but a
-multi-frame may have gigabytes."""
+"""How many bytes of a file are read at most for its header: a CT slice has half a megabyte, but a multi-frame may have
+gigabytes."""
 
 
 def parse_instance(ref: str, data: bytes) -> Instance:
     """Return the instance whose file is `data`.
 
-    Raises `RefusedError`: NOT_DICOM when `data` is not DICOM or lacks the UIDs that say what it is, TOO_LARGE when it
-    would take far more memory than an image (`bounded`). Nothing else is judged here: an unusable image is
-    refused with its series (`stacks`).
+    Raises `RefusedError`: NOT_DICOM when `data` is not DICOM or lacks the UIDs that identify it, TOO_LARGE when it
+    would take far more memory than an image (`bounded`). Nothing else is judged here: an unusable image is refused with
+    its series (`stacks`).
     """
     data = bounded_file(data)
     elements = element_count(data)
     try:
         header = dcmread(io.BytesIO(data), stop_before_pixels=True, force=data[:2] in _FIRST_GROUPS)
-        header.buffer = None  # else every header would hold on to its file, pixels and all
+        header.buffer = None  # otherwise every header would keep its whole file in memory
         if elements > _MOST_KEPT:
             _drop_sequences(header)
         _settle(header)
-    except Exception as error:  # a hostile file makes a parser raise nearly anything
-        # Without the error's own text and chain: they quote bytes of the file.
+    except Exception as error:  # a hostile file can make a parser raise nearly anything
+        # Without the error's text and chain, which quote bytes of the file.
         raise RefusedError(
             Refusal(RefusalCode.NOT_DICOM, f"the file cannot be read as DICOM ({type(error).__name__})")
         ) from None
@@ -91,7 +91,7 @@ def parse_instance(ref: str, data: bytes) -> Instance:
 
 
 def _drop_sequences(header: Dataset) -> None:
-    """Drop every sequence: what is read of so large a header is the kind of its image, and two thousand are kept."""
+    """Drop every sequence: of so large a header only the kind of its image is read, and two thousand are kept."""
     for tag in list(header.keys()):
         if header.get_item(tag).VR in ("SQ", "UN") or (
             header.get_item(tag).VR is None and dictionary_has_tag(tag) and dictionary_VR(tag) == "SQ"
@@ -100,7 +100,7 @@ def _drop_sequences(header: Dataset) -> None:
 
 
 def _settle(header: Dataset) -> None:
-    """Convert every element now, here, where it may fail; drop what cannot be converted and what is never needed."""
+    """Convert every element now, while it may fail; drop what cannot be converted and what is never needed."""
     for tag in list(header.keys()):
         group = tag >> 16
         if group & 1 or group >> 8 in (0x50, 0x60) or tag == _ICON:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What reconstruction kernels' names say about sharpness, vendor by vendor.
 
-A sharp kernel (bone, lung, edge) makes noise and rims of HU that a network trained on soft-tissue images takes for
-blood. The names are the vendors' own, and stable over decades; a name that is not known here says nothing.
+A sharp kernel (bone, lung, edge) makes noise and bright rims that a network trained on soft-tissue images takes for
+blood. The names are the vendors' own and have been stable for decades; an unknown name says nothing.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Kernel:
     sharpness: Sharpness
 
 
-# Words in names, asked first: GE (SOFT, STANDARD, DETAIL, BONE, BONEPLUS, EDGE, LUNG, ULTRA), Philips ("Brain
-# Standard", "Y-Sharp", "IAC"), Canon (AiCE BRAIN, BONE), United Imaging (H_SOFT_B, H_SHARP_D), and whoever spells out.
+# Words in names come first: GE (SOFT, STANDARD, DETAIL, BONE, BONEPLUS, EDGE, LUNG, ULTRA), Philips ("Brain
+# Standard", "Y-Sharp", "IAC"), Canon (AiCE BRAIN, BONE), United Imaging (H_SOFT_B, H_SHARP_D), and others.
 _BETWEEN = re.compile(r"BRAIN SHARP|DETAIL|CHST|\bMEDIUM SHARP")
 _SHARP_WORDS = re.compile(r"BONE|EDGE|LUNG|ULTRA|SHARP|HI(GH)? ?RES|INNER EAR|\bEAR\b|\bIAC\b|KNOCHEN")
 _SOFT_WORDS = re.compile(r"SOFT|SMOOTH|STANDARD|STND|BRAIN|CEREBR|NEURO|\bNR2\b|\bBODY\b|WEICH")

@@ -1,14 +1,14 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Telling scans of the same part of the patient apart, where their slices overlap in space, and only there.
+"""Separates scans of the same part of the patient, but only where their slices overlap in space.
 
-A series may hold two phases, two kernels, thin slices beside thick ones, a repeat. What the header says about each
-image (`_DISTINCTIONS`) is asked in turn, and slices with different values are separated only as far as they would
-otherwise lie on top of each other or among each other. Where nothing overlaps, nothing is separated, whatever the
-headers say: scanners that step and shoot give every rotation an acquisition number of its own, gateways write a frame
-of reference on some images and not on others.
+A series may hold two phases, two kernels, thin slices beside thick ones, or a repeat. The header's attributes in
+`_DISTINCTIONS` are used in turn, and slices with different values are separated only as far as they would otherwise lie
+on top of each other or among each other. Slices that do not overlap stay together, whatever the headers say: scanners
+that step and shoot number every rotation as an acquisition, and gateways write a frame of reference on some images and
+not on others.
 
-Parts that this separates and that touch are put together again by `parts`.
+`parts` joins separated parts again if they touch.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import numpy as np
 
 from appliance.imaging.slices import SAME_POSITION_MM, Slice, positions_of
 
-# What tells two scans of the same slices apart, in the order asked: what changes the image first, then which scan it
-# was. The flag says whether two scans may also be told by lying among each other without meeting (a phase or an
-# acquisition has a range; a time or a voltage has none).
+# The attributes that distinguish two scans of the same slices, in the order they are used: first those that change the
+# image, then those that say which scan it was. The flag says whether two scans may also be recognised when they lie
+# among each other without meeting (a phase or an acquisition has a range; a time or a voltage has none).
 _Key = Callable[[Slice], Hashable]
 _DISTINCTIONS: tuple[tuple[_Key, bool], ...] = (
     (lambda one: one.kernel, True),
@@ -38,18 +38,18 @@ _DISTINCTIONS: tuple[tuple[_Key, bool], ...] = (
 )
 
 _PAUSE_S = 20.0
-"""A pause between slices after which a scan may have begun anew; what it separates must overlap as well."""
+"""A pause between slices after which a scan may have started again; the scans must overlap as well."""
 
 _REGULAR_WITHIN = 1.25
-# Slices that fill the holes between others stand this share of a thickness away from them, or farther.
+# Slices that fill the holes between others are at least this share of a thickness away from them.
 _FILLS_FROM = 0.9
 _MOSTLY = 0.8
 
 
 def separate(slices: list[Slice]) -> list[list[Slice]]:
-    """Return the slices of one group and series split into scans, as far as they overlap and headers tell them apart.
+    """Return the slices of one group and series split into scans, as far as they overlap and headers distinguish them.
 
-    What no header tells apart stays together, at one position: `stacks` makes copies of it.
+    Slices at one position that no header distinguishes stay together: `stacks` makes copies of them.
     """
     scans = [slices]
     for key, ranged in _DISTINCTIONS:
@@ -71,7 +71,7 @@ def _group_by(key: _Key, slices: list[Slice]) -> list[list[Slice]]:
 
 
 def _runs(slices: list[Slice]) -> list[list[Slice]]:
-    """Return the slices by when they were acquired, cut at every pause; in one piece where that is not said."""
+    """Return the slices by acquisition time, cut at every pause; in one piece if the times are not stated."""
     timed = sorted((one.acquired_at, index) for index, one in enumerate(slices) if one.acquired_at is not None)
     if len(timed) < len(slices):
         return [slices]
@@ -86,7 +86,7 @@ def _runs(slices: list[Slice]) -> list[list[Slice]]:
 
 
 def _split(parts: list[list[Slice]], *, ranged: bool) -> list[list[Slice]]:
-    """Return the parts put together, each with those before it as long as they have room for it."""
+    """Return the parts put together: each joins the earlier ones as long as they have room for it."""
     if len(parts) == 1:
         return parts
     scans = [_Scan()]
@@ -98,7 +98,7 @@ def _split(parts: list[list[Slice]], *, ranged: bool) -> list[list[Slice]]:
 
 
 class _Scan:
-    """A scan in the making: the slices so far, and what ranges are taken by sets of more than one."""
+    """A scan in the making: the slices so far, and the ranges that sets of several slices take."""
 
     def __init__(self) -> None:
         self.slices: list[Slice] = []
@@ -142,10 +142,9 @@ def _sharpness(part: list[Slice]) -> set[bool]:
 
 
 def lie_among(part: list[Slice], other: list[Slice]) -> bool:
-    """Return whether two sets of slices are two scans of one range, whose slices lie among each other.
+    """Return whether two sets of slices are two scans of one range whose slices lie among each other.
 
-    They are not when one fills the holes that the other leaves, as two halves of a scan do whose images are labelled
-    by turns.
+    They are not if one fills the holes of the other, as do two halves of a scan whose images are labelled in turn.
     """
     ours, theirs = positions_of(part), positions_of(other)
     low, high = max(ours[0], theirs[0]), min(ours[-1], theirs[-1])
@@ -167,7 +166,7 @@ def lie_among(part: list[Slice], other: list[Slice]) -> bool:
 
 
 def _are_apart_in_time(part: list[Slice], other: list[Slice]) -> bool:
-    """Return whether one set was acquired after the other had been."""
+    """Return whether one set was acquired entirely after the other."""
     ours = [one.acquired_at for one in part if one.acquired_at is not None]
     theirs = [one.acquired_at for one in other if one.acquired_at is not None]
     return bool(ours and theirs) and (max(ours) < min(theirs) or max(theirs) < min(ours))
