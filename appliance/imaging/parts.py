@@ -1,30 +1,30 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Joining the parts of one head: base and vertex as two acquisitions or two series, a scan that was broken off and
-taken up again, slices that were scanned again.
+"""Joins the parts of one head: base and vertex as two acquisitions or two series, a scan that was broken off and
+resumed, slices that were scanned again.
 
-The rules, in the words of positions along the common normal:
+The rules, for positions along the common normal:
 
 1. Parts that touch, or overlap by less than half of the shorter one, are one scan, whatever their identity attributes
-   say (series, acquisition, time, frame of reference, kernel's spelling, ...). Touching is a distance of at most
-   `REACH` slice spacings, so that a slice missing between two parts is seen as a gap in one head. A sharp kernel never
+   say (series, acquisition, time, frame of reference, kernel's spelling, ...). They touch at a distance of at most
+   `REACH` slice spacings, so that a slice missing between two parts counts as a gap in one head. A sharp kernel never
    joins a soft one, nor a series with contrast agent one without.
-2. Parts that overlap by more are one scan when they were made in one way and the overlap is less than two thirds of
-   the longer one: some slices were scanned again, or the scan began anew. More than that is a second scan of the head,
-   and so is whatever was made in another way (another kernel, thickness, phase, voltage). A repeat in a series of its
-   own is left alone: the fuller series is read.
-3. Of two slices at one position that of the part acquired later is taken, since it was scanned again for a reason;
-   where times and acquisition numbers do not say which that is, that of the fuller part. The other one is kept as a
-   repeat (`Stack.repeats`) and not read.
-4. Where a part could join several, it joins the one whose headers agree with it best, and then the nearest in time.
+2. Parts that overlap by more are one scan if they were made in the same way and the overlap is less than two thirds of
+   the longer one: some slices were scanned again, or the scan was restarted. A larger overlap is a second scan of the
+   head, and so is a part made in another way (another kernel, thickness, phase, voltage). A repeat in a separate series
+   stays separate: the fuller series is read.
+3. Of two slices at one position the one of the part acquired later is taken, because it was scanned again for a reason.
+   If times and acquisition numbers do not say which part that is, the slice of the fuller part is taken. The other one
+   is kept as a repeat (`Stack.repeats`) and not read.
+4. A part that could join several joins the one whose headers agree with it best, and then the nearest in time.
 
-Across frames of reference. DICOM PS3.3 C.7.4.1 relates positions to each other only within one Frame of Reference UID.
-Parts with different ones are joined by rule 1 alone, where they touch or share a slice, and only where matrix, pixel
-spacing, directions and the line of the slices' origins go on and the whole is no longer than a head. More slices in one
-place may be different slices: a vertex whose positions begin at 0 again lies within the base. Two scans whose
-coordinates have nothing to do with each other would have to agree in all of this by chance, and begin where the other
-ends; and a wrong join moves no slice: each is read as it is, only its two neighbours in the network's view could be
-another head's.
+Across frames of reference: DICOM PS3.3 C.7.4.1 relates positions to each other only within one Frame of Reference UID.
+Parts with different ones are joined only by rule 1, where they touch or share a slice, and only if matrix, pixel
+spacing, directions and the line of the slices' origins continue and the whole is no longer than a head. More slices in
+one place may be different slices: a vertex whose positions begin at 0 again lies within the base. Two scans with
+unrelated coordinates would have to agree in all of this by chance, and one would have to begin where the other ends. A
+wrong join moves no slice: each is read as it is, and only its two neighbours in the network's view could belong to
+another head.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ REACH: Final = 4.0
 """Parts whose nearest slices are at most this many slice spacings apart touch: up to three slices are missing."""
 
 LONGEST_HEAD_MM: Final = 260.0
-"""Parts of several series or frames of reference together are no longer than this: a head with the upper neck."""
+"""The longest that parts of several series or frames of reference may be together: a head with the upper neck."""
 
 SHIFT_MM: Final = 5.0
-"""Slices of a stack drift sideways by no more than this against a straight line (a tilted stack is a sheared one)."""
+"""The farthest that a slice of a stack may lie beside a straight line (a tilted stack is a sheared one)."""
 
 _ELSEWHERE_MM: Final = 100.0
 _PARTLY: Final = 0.5
@@ -67,7 +67,7 @@ _CUTS: Final[tuple[tuple[Callable[[Slice], object], float, float], ...]] = (
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Slices of one scan by rising position, none at the place of another; `repeats` were given up for others."""
+    """Slices of one scan by rising position, one at each position; `repeats` gave way to others."""
 
     slices: tuple[Slice, ...]
     repeats: tuple[Slice, ...] = ()
@@ -94,7 +94,7 @@ class Part:
 
     @cached_property
     def step_mm(self) -> float:
-        """The usual distance of slices, mm; of a single one its thickness."""
+        """The usual distance of slices, mm; for a single slice its thickness."""
         intervals = np.diff(self.positions_mm)
         intervals = intervals[intervals > _LEAST_STEP_MM]
         return float(np.median(intervals)) if len(intervals) else self.slices[0].thickness_mm or _NO_STEP_MM
@@ -111,7 +111,7 @@ class Part:
 
     @cached_property
     def making(self) -> tuple[frozenset[object], ...]:
-        """The values of what changes an image: kernel, thickness, contrast, phase, kind, voltage."""
+        """The values of the attributes that change an image: kernel, thickness, contrast, phase, kind, voltage."""
         return (
             frozenset(one.kernel for one in self.slices if one.kernel),
             frozenset(one.thickness_mm for one in self.slices if one.thickness_mm),
@@ -142,7 +142,7 @@ class Part:
         return min((one.acquisition for one in self.slices if one.acquisition is not None), default=-1)
 
     def covers(self, other: Part) -> NDArray[np.bool_]:
-        """Return of which slices of `other` this part shows the place, bool [slices of other].
+        """Return which slices of `other` lie where this part has slices, bool [slices of other].
 
         That is within half a slice of one of its slices, or between two neighbours.
         """
@@ -151,22 +151,23 @@ class Part:
         below = np.where(after > 0, ours[np.maximum(after - 1, 0)], -np.inf)
         above = np.where(after < len(ours), ours[np.minimum(after, len(ours) - 1)], np.inf)
         nearest = np.minimum(theirs - below, above - theirs)
-        # A few slices scanned again here and there are no scan with a wide spacing: the denser part says what is usual.
+        # A few slices scanned again here and there are not a scan with a wide spacing: the denser part's spacing
+        # counts.
         step = min(self.step_mm, other.step_mm)
         thickness = self.slices[0].thickness_mm or step
         return np.asarray((nearest <= 0.49 * min(step, thickness)) | (above - below <= 1.5 * max(step, thickness)))
 
     def usual_step_mm(self, other: Part) -> float:
-        """Return the distance of its slices, as far as the other part's or their thickness bear it out, mm."""
+        """Return the distance of its slices, mm, as far as the other part's distance or their thickness confirms it."""
         return min(self.step_mm, max(other.step_mm, self.slices[0].thickness_mm or 0.0))
 
 
 def as_parts(scan: list[Slice]) -> list[Part]:
-    """Return the part, or parts, that the slices of one series which nothing overlaps are to begin with.
+    """Return the initial part, or parts, of the slices of one series, none of which overlap.
 
-    They are one, unless they cannot be one head and the headers say along which line to cut: two frames of reference
-    whose slices are far apart, not in line, or together longer than a head; two acquisitions that are not in line or
-    in different regions of the body.
+    They are one part, unless they cannot be one head and the headers say where to cut: two frames of reference whose
+    slices are far apart, not in line, or together longer than a head; or two acquisitions that are not in line or in
+    different regions of the body.
     """
     for key, longest_mm, widest in _CUTS:
         by_value: dict[object, list[Slice]] = {}
@@ -184,13 +185,13 @@ def as_parts(scan: list[Slice]) -> list[Part]:
 
 
 def _lie_above_each_other(groups: list[list[Slice]]) -> bool:
-    """Return whether each group of slices ends before another begins: a cut between them leaves no slice alone."""
+    """Return whether each group of slices ends before another begins, so that a cut separates them cleanly."""
     ranges = sorted((min(one.position_mm for one in group), max(one.position_mm for one in group)) for group in groups)
     return all(below[1] < above[0] for below, above in pairwise(ranges))
 
 
 def join(parts: list[Part]) -> list[Part]:
-    """Return the parts of one geometry joined as far as the rules allow, those of the most alike headers first."""
+    """Return the parts of one geometry, joined as far as the rules allow, the most alike headers first."""
     alive: dict[int, Part] = dict(enumerate(parts))
     pairs = [
         (*_difference(one, other), a, b)
@@ -214,7 +215,7 @@ def join(parts: list[Part]) -> list[Part]:
 
 
 def _difference(one: Part, other: Part) -> tuple[int, float, int, float]:
-    """Return how little the headers of two parts agree, and how far they are from each other in time and space."""
+    """Return by how much the headers of two parts differ, and how far apart they are in time and space."""
     compared = (
         *zip(one.making, other.making, strict=True),
         (one.series, other.series),
@@ -254,7 +255,7 @@ def _belong_together(one: Part, other: Part) -> bool:
 
 
 def _cover_one_range(one: Part, other: Part) -> bool:
-    """Return whether two parts are plainly two scans of one range; only a short cut, as a perfusion has hundreds."""
+    """Return whether two parts are plainly two scans of one range; a shortcut, because a perfusion has hundreds."""
     near = 0.4 * min(one.step_mm, other.step_mm)
     return (
         len(one.slices) == len(other.slices) > 1
@@ -270,7 +271,7 @@ def _may_be_one_head(one: Part, other: Part) -> bool:
     if one.series != other.series:
         if _is_neck_of(one, other) or _is_neck_of(other, one) or not _one_contrast(one, other):
             return False
-        # A single image in a series of its own may be anything, such as one that a bolus is waited for in.
+        # A single image in a separate series may be anything, such as a bolus-timing image.
         if min(len(one.slices), len(other.slices)) == 1:
             return _are_alike(one, other)
     return True
@@ -279,7 +280,7 @@ def _may_be_one_head(one: Part, other: Part) -> bool:
 def _is_neck_of(one: Part, other: Part) -> bool:
     """Return whether a part names another part of the body than the head that it lies below.
 
-    What lies above a head in its frame of reference is head, whatever it is labelled.
+    What lies above a head in its frame of reference is head, whatever its label.
     """
     if {region(name) for name in one.body_parts} != {Region.OTHER}:
         return False
@@ -308,12 +309,12 @@ def _are_alike(one: Part, other: Part) -> bool:
 
 
 def _agree(said: Iterable[tuple[frozenset[object], frozenset[object]]]) -> bool:
-    """Return whether no pair of values contradicts each other; what is not said contradicts nothing."""
+    """Return whether no pair of values contradicts each other; a missing value contradicts nothing."""
     return all(not here or not there or bool(here & there) for here, there in said)
 
 
 def _join_two(one: Part, other: Part) -> Part:
-    """Return two parts as one: all slices of the winner, and of the other one what the winner does not show."""
+    """Return two parts as one: all slices of the winner, and the slices of the other that the winner does not show."""
     winner, loser = (one, other) if _wins(one, other) else (other, one)
     given_up = winner.covers(loser)
     if not _overlap(winner, loser):
@@ -325,7 +326,7 @@ def _join_two(one: Part, other: Part) -> Part:
 
 
 def _overlap(one: Part, other: Part) -> bool:
-    """Return whether slices of the two stand in each other's place; those that fill each other's holes do not."""
+    """Return whether slices of the two share places; slices that fill each other's holes do not."""
     half = 0.49 * min(one.step_mm, other.step_mm, *(p.slices[0].thickness_mm or p.step_mm for p in (one, other)))
     nearest = np.abs(one.positions_mm[:, None] - other.positions_mm[None]).min()
     return bool(nearest <= half)

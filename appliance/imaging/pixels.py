@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""From one image file to its HU: decoding, bits, padding and rescale, as its own header says, or a refusal.
+"""From one image file to its HU: decoding, bits, padding and rescale, as its header says, or a refusal.
 
-Every transfer syntax comes to the same words of `Bits Allocated`, and from there one rule holds: shift out what lies
-above the stored bits, extend the sign, apply slope and intercept. Nothing is guessed: an image whose header does not
-say how its values become HU is refused.
+Every transfer syntax leads to the same words of `Bits Allocated`, and then one rule holds: shift out the bits above the
+stored ones, extend the sign, apply slope and intercept. Nothing is guessed: an image is refused if its header does not
+say how its values become HU.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ from appliance.imaging.header import integer, number, text
 from appliance.imaging.instances import Instance
 
 AIR_HU = -1024
-"""What padding becomes, and the least value of a volume.
+"""The value of padding in a volume, which is also the least value of a volume.
 
-Padding (outside the reconstruction circle) holds anything: -2000, -3024, even bright values. It stands for nothing,
-and nothing in a head CT that counts as nothing is air. No matter is less dense than vacuum (-1000 HU, and noise), so
-that what is lower is padding that nobody declared, and would ring when the image is resized.
+Padding (outside the reconstruction circle) may hold anything: -2000, -3024, even bright values. It is no measurement,
+so it becomes air. No matter is less dense than vacuum (-1000 HU, and noise), so lower values are undeclared padding,
+which would ring when the image is resized.
 """
 _HIGHEST_HU = 32767
 _NO_TISSUE_HU = -500
-"""Padding up to here cannot be confused with anything in a head, wherever it stands."""
+"""Padding up to this value cannot be confused with anything in a head, wherever it is."""
 _BRIGHTER_THAN_TISSUE_HU = 1500
 _MOSTLY = 0.9
 _RLE_AT_MOST = 1.25
-"""Run-length coding makes pixels longer by a 128th and a byte or two a row at most (PS3.5 Annex G)."""
+"""Run-length coding lengthens pixels by at most a 128th and a byte or two per row (PS3.5 Annex G)."""
 _RLE_HEADERS = 1024
 _BELOW_ALL_AIR_HU = -1150
 _MUCH_OF_AN_IMAGE = 0.1
 _ONE_VALUE = 0.5
-"""Padding has one value, or one nearly throughout. What is less dense than vacuum and noisy is air, wrongly scaled."""
+"""Padding has one value, or nearly so. Noisy values less dense than vacuum are air, wrongly scaled."""
 
 _IMAGE_PIXEL_TAGS = [
     Tag(keyword)
@@ -73,12 +73,12 @@ _IMAGE_PIXEL_TAGS = [
     )
 ]
 _PIXEL_DATA = 0x7FE00010
-_RESCALED_UNITS = ("", "HU", "US")  # US is "unspecified"; what is not HU says so (effective Z, electron density)
+_RESCALED_UNITS = ("", "HU", "US")  # US is "unspecified"; other quantities are named (effective Z, electron density)
 
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """How the stored values of one image become HU. `padding` is the range of padding values, ends included."""
+    """How the stored values of one image become HU. `padding` is the range of padding values, inclusive."""
 
     rows: int
     columns: int
@@ -141,9 +141,8 @@ def pixel_format(header: Dataset) -> PixelFormat:
 def hounsfield(data: bytes, instance: Instance) -> NDArray[np.int16]:
     """Return the HU of one image, int16 [rows, columns] as stored, padding as air.
 
-    `data` is the file, `instance` what was parsed of it before. Raises `RefusedError`: as `pixel_format`, and
-    BAD_PIXELS when the pixel data is missing, too short, too long or cannot be decoded, IMPLAUSIBLE_HU when air
-    measures less than vacuum.
+    `data` is the file, `instance` its parsed header. Raises `RefusedError`: as `pixel_format`, and BAD_PIXELS when the
+    pixel data is missing, too short, too long or cannot be decoded, IMPLAUSIBLE_HU when air measures less than vacuum.
     """
     form = pixel_format(instance.header)
     values, padded = _stored_values(_words(data, instance, form), form)
@@ -183,10 +182,10 @@ def _undeclared_padding(hu: NDArray[np.int16]) -> NDArray[np.bool_] | None:
 
 
 def _from_the_edge(padded: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return where padding hangs together with the edge of the image [rows, columns].
+    """Return where padding is connected to the edge of the image [rows, columns].
 
-    Some declare a padding value that tissue or metal has too (0 where 0 is water, the highest value). Around the
-    reconstruction circle it is padding, inside a head it is a measurement that must stay.
+    Some scanners declare a padding value that tissue or metal may have too (0 where 0 is water, or the highest value).
+    Around the reconstruction circle it is padding; inside a head it is a measurement that must stay.
     """
     edge = np.ones_like(padded)
     edge[1:-1, 1:-1] = False
@@ -200,7 +199,7 @@ def _refusal(header: Dataset, code: RefusalCode, what: str) -> RefusedError:
 def _padding(header: Dataset, allocated: int, signed: bool) -> tuple[int, int] | None:
     """Return the range of padding values, None when none is declared.
 
-    Scanners write the value with the other signedness too (63536 for -2000), so that only its bits count.
+    Some scanners write the value with the other signedness (63536 for -2000), so only its bits count.
     """
     first = integer(header, "PixelPaddingValue")
     if first is None:
@@ -237,12 +236,12 @@ def _words(data: bytes, instance: Instance, form: PixelFormat) -> NDArray[np.uns
         if form.high_bit != form.bits_stored - 1:
             raise _refusal(header, RefusalCode.BAD_PIXELS, "compressed, with the stored bits not the lowest ones")
         _look_before_decoding(get_frame(pixels, 0, number_of_frames=1), syntax, header, form)
-        # CharLS refuses a damaged JPEG-LS stream; the next decoder in pydicom's list would make something of it.
+        # CharLS refuses a damaged JPEG-LS stream; the next decoder in pydicom's list would decode it somehow.
         plugin = "pyjpegls" if syntax in JPEGLSTransferSyntaxes else ""
         decoded, _ = get_decoder(syntax).as_array(image, raw=True, index=0, decoding_plugin=plugin)
     except RefusedError:
         raise
-    except Exception as error:  # decoders raise nearly anything on a damaged stream
+    except Exception as error:  # decoders may raise nearly anything on a damaged stream
         raise _refusal(
             header, RefusalCode.BAD_PIXELS, f"the pixel data cannot be decoded ({type(error).__name__})"
         ) from None
@@ -254,7 +253,7 @@ def _words(data: bytes, instance: Instance, form: PixelFormat) -> NDArray[np.uns
 def _look_before_decoding(frame: bytes, syntax: UID, header: Dataset, form: PixelFormat) -> None:
     """Refuse a compressed frame that was cut short or is not of the size that the header says."""
     if syntax == RLELossless:
-        # Its decoder makes all that the frame holds before it compares that with the matrix: 64 bytes of each.
+        # Its decoder expands the whole frame before it compares the result with the matrix: 64 bytes for each byte.
         if len(frame) > _RLE_AT_MOST * form.byte_count + _RLE_HEADERS:
             raise _refusal(
                 header, RefusalCode.BAD_PIXELS, "the run-length coded pixel data is longer than any such image"
@@ -284,7 +283,7 @@ def _native_words(
             f"the pixel data has {len(pixels)} bytes where {form.rows} x {form.columns} pixels have {form.byte_count}",
         )
     if form.bits_allocated == 8:
-        if big_endian:  # bytes swapped in pairs, or not, depending on the VR they were written with
+        if big_endian:  # whether bytes are swapped in pairs depends on the VR that they were written with
             raise _refusal(header, RefusalCode.BAD_PIXELS, "8 bits allocated in big endian order are not read")
         kind = "u1"
     else:
@@ -298,8 +297,8 @@ def _stored_values(
 ) -> tuple[NDArray[np.integer], NDArray[np.bool_] | None]:
     """Return the stored values with their sign, and where padding stands (None where nowhere).
 
-    Padding is looked for twice: in the whole words, because padding of -2000 does not fit the 12 stored bits that it
-    stands beside, and in the stored values, because what lies above the stored bits may be anything.
+    Padding is searched for twice: in the whole words, because padding of -2000 does not fit 12 stored bits, and in the
+    stored values, because the bits above them may hold anything.
     """
     size = words.dtype.itemsize
     whole: NDArray[np.integer] = words.view(f"i{size}") if form.signed else words
@@ -316,16 +315,16 @@ def _stored_values(
 
 
 def _rescale(values: NDArray[np.integer], form: PixelFormat) -> NDArray[Any]:
-    """Return slope * value + intercept, rounded, as whatever holds them."""
+    """Return slope * value + intercept, rounded, in a type that holds them."""
     if form.slope == 1 and form.intercept == int(form.intercept):
         return np.asarray(np.add(values, int(form.intercept), dtype=np.int32))
     return np.asarray(np.rint(values * form.slope + form.intercept))
 
 
 def air_below_vacuum_hu(hu: NDArray[Any], padded: NDArray[np.bool_] | None = None) -> float | None:
-    """Return the median of what is less dense than vacuum and no padding; None unless that is much of the image.
+    """Return the median of the values less dense than vacuum that are not padding; None unless they are frequent.
 
-    A wrong slope moves the air around the head to such values (1.5 times -1000 HU), and clipping would hide it.
+    A wrong slope moves the air around the head to such values (1.5 times -1000 HU), and clipping would hide that.
     """
     below = hu < _BELOW_ALL_AIR_HU
     if padded is not None:

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a stack to a `Volume`: the pixels of its slices in HU, turned to the contract's orientation.
 
-One file is in memory at a time, and the volume is allocated once, so that a study of 320 slices costs its 160 MiB and
-no more.
+Only one file is in memory at a time, and the volume is allocated once, so a study of 320 slices takes just its 160 MiB.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from appliance.imaging.volume import Volume
 def read_volume(stack: Stack, fetch: Callable[[str], bytes]) -> Volume:
     """Return the stack's volume, on the source's own matrix.
 
-    `fetch` gives the bytes of the file of an instance's `ref`; what it raises is passed on. Gaps are checked
-    elsewhere (`stack.complete`).
+    `fetch` returns the file of an instance's `ref`; its errors are passed on. Gaps are checked elsewhere
+    (`stack.complete`).
 
     Raises `RefusedError`: the stack's own refusal, BAD_PIXELS or NO_RESCALE of an image, and DUPLICATE_POSITION when
     two images at one position differ.

@@ -15,7 +15,7 @@ from appliance.reading.square import SquareField
 
 
 def to_square_field(hu: NDArray[np.int16], pixel_spacing_mm: tuple[float, float]) -> NDArray[np.int16]:
-    """Return the slices [Z, Y, X] (HU) in their square field, air about them; not copied where the field is square.
+    """Return the slices [Z, Y, X] (HU) in a square field, with air around them; not copied if the field is square.
 
     `pixel_spacing_mm` is the distance between rows and between columns.
     """
@@ -31,9 +31,9 @@ def to_square_field(hu: NDArray[np.int16], pixel_spacing_mm: tuple[float, float]
 def to_matrix(hu: NDArray[np.int16], matrix: int) -> NDArray[np.int16]:
     """Return the slices [Z, Y, X] (HU) on a grid of [Z, matrix, matrix] that covers the same field.
 
-    The edges of the field map to each other: grid coordinate y becomes y * matrix / Y, and x likewise. Linear; on the
-    way to a coarser grid every source pixel counts (the filter widens with the step), so that thin blood does not
-    fall between the samples. Returned as it is, not copied, when it has that matrix already.
+    The edges of the field map to each other: grid coordinate y becomes y * matrix / Y, and x likewise. The
+    interpolation is linear; towards a coarser grid every source pixel counts (the filter widens with the step), so that
+    thin blood does not fall between the samples. Slices that have this matrix already are returned without a copy.
     """
     if hu.shape[1:] == (matrix, matrix):
         return hu

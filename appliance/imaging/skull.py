@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a skull encloses: the one thing that a head has and no other part of the body, nor a phantom.
+"""What a skull encloses: brain within a shell of bone, which only a head has.
 
-From the middle of what each slice shows, rays are sent out in all directions. In a head they meet bone all around, and
-what lies before it is brain: nearly all of it between water and blood. A leg has its bone inside, a chest has lung
-within its ribs, a pelvis is open and holds fat, a phantom has no shell of bone. Bone may be missing on a good part of
-the way round (sutures and fontanelles, craniectomies): there the shell is taken to go on between its edges.
+Rays run in all directions from the middle of each slice's contents. In a head they meet bone all around, and before the
+bone is brain: nearly all of it between water and blood. A leg has its bone inside, a chest has lung within its ribs, a
+pelvis is open and holds fat, a phantom has no shell of bone. Bone may be missing on a large part of the circumference
+(sutures and fontanelles, craniectomies): there the shell is assumed to continue between the edges.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from numpy.typing import NDArray
 from appliance.imaging.volume import Volume
 
 BONE_HU: Final = 180
-"""From here on a block of `_BLOCK_MM` counts as bone: an infant's thin skull reaches it, brain and blood do not."""
+"""The least HU of a block of `_BLOCK_MM` of bone: an infant's thin skull reaches it, brain and blood do not."""
 BODY_HU: Final = -200
 _BRAIN_HU: Final = (-10, 100)
 _BLOCK_MM: Final = 1.6
 _RAYS: Final = 72
 _STEP_MM: Final = 2.0
 _REACH_MM: Final = 140.0
-# A slice shows brain in a skull when bone is met on so many of the rays (a hemicraniectomy leaves about two thirds),
-# what it encloses has so large an area (a premature newborn's 40 cm2, an adult's 220 cm2), is brain by its HU to so
-# large a share, and is so much of all there is on the slice.
+# A slice shows brain in a skull if this share of the rays meets bone (a hemicraniectomy leaves about two thirds), and
+# if the enclosed area is this large (a premature newborn's 40 cm2, an adult's 220 cm2), has this share of brain by its
+# HU, and is this share of the slice's contents.
 _RING: Final = 0.5
 _AREA_CM2: Final = (25.0, 320.0)
 _BRAIN: Final = 0.75
 _OF_BODY: Final = 0.3
 _MOST_SLICES: Final = 32
-"""More slices than this tell nothing new; so many are looked at, evenly spread."""
+"""How many slices are looked at, evenly spread; more would show nothing new."""
 
 
 @dataclass(frozen=True, eq=False)
 class SkullSlice:
-    """What rays from the middle of a slice meet, where a skull encloses brain on it.
+    """What rays from the middle of a slice meet, if a skull encloses brain on it.
 
     Attributes
     ----------
-    z: which slice of the volume.
-    middle: y, x of the middle of what the slice shows, in blocks.
+    z: index of the slice in the volume.
+    middle: y, x of the middle of the slice's contents, in blocks.
     spacing_mm: distance of blocks, y and x.
     blocks: means of blocks of the slice [Y, X], HU.
-    rays: HU along the rays [angle, radius], which are `_STEP_MM` from sample to sample.
-    bone, on_image: of each sample, whether it is bone, and whether it lies on the image.
-    shell_mm: how far from the middle the skull's outer edge is, by angle.
+    rays: HU along the rays [angle, radius], with samples `_STEP_MM` apart.
+    bone, on_image: for each sample, whether it is bone, and whether it lies on the image.
+    shell_mm: distance of the skull's outer edge from the middle, by angle.
     """
 
     z: int
@@ -69,7 +69,7 @@ class Enclosed:
     Attributes
     ----------
     height_mm: how much of the stack shows it.
-    lower_hu, median_hu, upper_hu: quartiles of what is enclosed, the middle one of those slices; 0 without any.
+    lower_hu, median_hu, upper_hu: medians over these slices of the quartiles of what is enclosed; 0 without any slice.
     slices: the slices that were looked at and show it, foot to head.
     """
 
@@ -98,7 +98,7 @@ def measure_enclosed(volume: Volume) -> Enclosed:
 
 
 def slices_to_look_at(volume: Volume) -> NDArray[np.int64]:
-    """Return which slices of a volume tell all that there is to be told, rising."""
+    """Return the indices of the slices that are enough to judge a volume, rising."""
     return np.unique(np.linspace(0, volume.slices - 1, min(volume.slices, _MOST_SLICES)).round().astype(np.int64))
 
 
@@ -108,7 +108,7 @@ def blocks(
     """Return the means of blocks of about `_BLOCK_MM` of a slice [Y, X], and the distance of blocks, mm."""
     tall, wide = (max(1, round(_BLOCK_MM / mm)) for mm in pixel_spacing_mm)
     rows, columns = plane.shape[0] // tall, plane.shape[1] // wide
-    total = np.zeros((rows, columns), np.int32)  # pixel by pixel of all blocks at once: ten times as fast as a mean
+    total = np.zeros((rows, columns), np.int32)  # one pixel of all blocks at a time: ten times as fast as a mean
     for row in range(tall):
         for column in range(wide):
             total += plane[row : rows * tall : tall, column : columns * wide : wide]
@@ -119,7 +119,7 @@ def blocks(
 def _enclosed_values(
     z: int, plane: NDArray[np.float32], spacing_mm: tuple[float, float]
 ) -> tuple[NDArray[np.float32], SkullSlice] | None:
-    """Return the rising HU of what a skull encloses on slice `z` [Y, X], each for as much area; None without any."""
+    """Return the HU of what a skull encloses on slice `z` [Y, X], rising, each for the same area; None without any."""
     body = plane > BODY_HU
     if not body.any():
         return None
@@ -138,7 +138,7 @@ def _enclosed_values(
     meets = np.flatnonzero(bone.any(axis=1))
     if len(meets) < _RING * _RAYS:
         return None
-    # The outermost bone is the shell: what is calcified or of metal inside it does not count.
+    # The outermost bone is the shell: calcium or metal inside it does not count.
     outermost = bone.shape[1] - 1 - np.argmax(bone[meets, ::-1], axis=1)
     shell = np.interp(np.arange(_RAYS), meets, outermost, period=_RAYS)
     inside = (np.arange(len(radii)) < shell[:, None]) & ~bone
@@ -150,7 +150,7 @@ def _enclosed_values(
     values = rays[inside]
     if areas[(values > _BRAIN_HU[0]) & (values < _BRAIN_HU[1])].sum() < _BRAIN * area:
         return None
-    # Rays lie closer together in the middle: as many of each value as it has area.
+    # Rays lie closer together in the middle, so each value is repeated in proportion to its area.
     order = np.argsort(values)
     even = np.searchsorted(np.cumsum(areas[order]), np.linspace(0, area, 400, endpoint=False))
     seen = SkullSlice(z, (middle[0], middle[1]), spacing_mm, plane, rays, bone, on_image, (shell + 1) * _STEP_MM)

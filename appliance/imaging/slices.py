@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One image as a slice: where it lies, and what its header says about how and when it was made.
 
-What the header says is taken apart here once, so that grouping, telling apart and joining compare the same values:
-spellings of one kernel are one kernel, and what is not said is None or empty and differs from nothing.
+The header is interpreted here once, so that grouping, separating and joining compare the same values: spellings of one
+kernel are one kernel, and a missing value is None or empty and differs from nothing.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from appliance.imaging.instances import Instance
 from appliance.imaging.kernels import Sharpness, kernel
 
 SAME_POSITION_MM = 0.05
-"""Images nearer than this stand at one position; no scanner reconstructs at finer steps than 0.1 mm."""
+"""Images nearer than this are at one position; no scanner reconstructs at finer steps than 0.1 mm."""
 
 SPACING_WITHIN = 0.0025
-"""Pixel Spacings that differ by less than this share are one, spelled with more or fewer digits: 0.488 beside
-0.48828125. Over half a field of view of 250 mm it is a third of a millimetre."""
+"""Pixel Spacings that differ by less than this share are equal, written with more or fewer digits: 0.488 and
+0.48828125. Over half a field of view of 250 mm this is a third of a millimetre."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Slice:
 
     @cached_property
     def sharp(self) -> bool | None:
-        """Whether the kernel is a sharp one, None when its name does not say."""
+        """Whether the kernel is sharp, None when its name does not say."""
         sharpness = kernel(texts(self.header, "ConvolutionKernel")).sharpness
         return None if sharpness is Sharpness.UNKNOWN else sharpness is Sharpness.SHARP
 
@@ -113,7 +113,7 @@ def positions_of(slices: Iterable[Slice]) -> NDArray[np.float64]:
 
 
 def in_one_geometry(slices: Iterable[Slice]) -> list[list[Slice]]:
-    """Return the slices grouped by what slices of one volume must share: matrix, pixel spacing and directions.
+    """Return the slices grouped by what the slices of one volume must share: matrix, pixel spacing and directions.
 
     Positions of a group are along one normal, that of its first slice; the normals of the others differ by rounding.
     """

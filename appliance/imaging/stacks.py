@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the instances of a study to stacks: sets of images that lie above each other and make one scan of the head.
 
-Position decides, not names. Images of one matrix, pixel spacing and orientation are told apart by what their headers
-say only where they overlap in space (`overlaps`), and parts that touch are one scan (`parts`), be they two
-acquisitions, two series or two frames of reference. Slices are ordered by position along the normal, foot first, and
-by nothing else.
+Position decides, not names. Headers separate images of one matrix, pixel spacing and orientation only where they
+overlap in space (`overlaps`). Parts that touch are one scan (`parts`), even if they are two acquisitions, two series or
+two frames of reference. Slices are ordered only by position along the normal, foot first.
 
-Images that are not slices (localizers, other objects, enhanced CT) become stacks of their own with a refusal. A slice
-that is damaged in its header refuses the stack that it belongs to: reading the rest would pass over part of the head
-in silence. A slice that is missing does not refuse anything here (it may still be on its way): see `Stack.missing`.
+Images that are not slices (localizers, other objects, enhanced CT) become separate stacks with a refusal. A slice with
+a damaged header refuses its whole stack: reading the rest would silently skip a part of the head. A missing slice
+refuses nothing here, because it may still arrive: see `Stack.missing`.
 """
 
 from __future__ import annotations
@@ -48,14 +47,14 @@ class Stack:
 
     Attributes
     ----------
-    series_uid: the Series Instance UID; of a head in several series that of the lowest slice.
-    instances: one image a position, by rising position along the normal; by UID when there is no geometry.
+    series_uid: the Series Instance UID; for a head in several series that of the lowest slice.
+    instances: one image per position, by rising position along the normal; by UID when there is no geometry.
     geometry: None when the images have none.
     refusal: why this can never be read, None when nothing is known against it.
-    copies: further images at a position that is taken, each with the index of its slice: the same pixels, or the
-        stack is refused once they are read.
-    repeats: images whose place is taken by one of another scan or part (`parts`, rule 3); they are not read.
-    gaps: intervals that slices are missing from.
+    copies: further images at a position, each with the index of its slice. They must have the same pixels, or the stack
+        is refused once they are read.
+    repeats: images that gave way to one of another scan or part (`parts`, rule 3); they are not read.
+    gaps: intervals with missing slices.
     passes, pass_number: into how many scans of the same slices the series was split, and which one this is, from 1.
     """
 
@@ -71,7 +70,7 @@ class Stack:
 
     @property
     def header(self) -> Dataset:
-        """The header of the lowest slice, for what all slices share."""
+        """The header of the lowest slice, for values that all slices share."""
         return self.instances[0].header
 
     @property
@@ -103,14 +102,14 @@ class Stack:
 
     @cached_property
     def slice_set_hash(self) -> str:
-        """The sha256 over the sorted SOP Instance UIDs: the same slices give the same hash, one slice more another."""
+        """The sha256 over the sorted SOP Instance UIDs: the same slices give the same hash, any other set another."""
         uids = sorted(instance.uid for instance in self.instances)
         return hashlib.sha256("\n".join(uids).encode()).hexdigest()
 
 
 @dataclass(eq=False)
 class _Sorted:
-    """Images sorted into slices and the refused, the latter with their refusal."""
+    """Images sorted into slices and refused images, the latter with their refusals."""
 
     slices: list[Slice] = field(default_factory=list)
     aside: list[tuple[Instance, Refusal]] = field(default_factory=list)
@@ -120,8 +119,8 @@ class _Sorted:
 def stacks(instances: Iterable[Instance]) -> tuple[Stack, ...]:
     """Return the stacks of the instances, the same whatever their order.
 
-    Every instance is in one of them, as a slice, a copy, a repeat or refused, or is the damaged one that a refusal
-    names.
+    Every instance is in one of them, as a slice, a copy, a repeat or a refused image, or is the damaged one that a
+    refusal names.
     """
     found = _sort(sorted(instances, key=lambda instance: (instance.uid, instance.ref)))
     made: list[Stack] = []
@@ -187,7 +186,7 @@ def _no_slice(instance: Instance) -> Refusal | None:
 
 
 def _belongs_to(damaged: Instance, stack: Stack) -> bool:
-    """Return whether a damaged image is of a stack, judged by what its header still says."""
+    """Return whether a damaged image belongs to a stack, as far as its header still says."""
     of_series = (instance.header for instance in stack.instances if instance.series_uid == damaged.series_uid)
     return any(_are_alike(header, damaged.header) for header in of_series)
 
@@ -199,7 +198,7 @@ def _are_alike(one: Dataset, other: Dataset) -> bool:
 
 
 def _refused_stacks(refused: list[tuple[Instance, Refusal]]) -> list[Stack]:
-    """Return one stack for each series and kind of refusal, that of its first image standing for all."""
+    """Return one stack for each series and kind of refusal, with the refusal of its first image."""
     by_code: dict[tuple[str, RefusalCode], list[tuple[Instance, Refusal]]] = {}
     for instance, refusal in refused:
         by_code.setdefault((instance.series_uid, refusal.code), []).append((instance, refusal))
@@ -232,7 +231,7 @@ def _share_range(one: list[float], other: list[float]) -> bool:
 
 
 def _pass_order(stack: Stack) -> tuple[bool, float, float, int, str]:
-    """Return what orders scans of the same slices: before contrast, then by phase, time and acquisition."""
+    """Return the sort key of scans of the same slices: before contrast first, then phase, time and acquisition."""
     header = stack.header
     phase = integer(header, "TemporalPositionIdentifier")
     times = [at for at in (acquisition_time(instance.header) for instance in stack.instances) if at is not None]
@@ -246,7 +245,7 @@ def _pass_order(stack: Stack) -> tuple[bool, float, float, int, str]:
 
 
 def _stack(scan: Part) -> Stack:
-    """Return the stack of one scan, ordered, with what is missing and what stands twice."""
+    """Return the stack of one scan, ordered, with its gaps and its copies."""
     kept: list[Slice] = []
     copies: list[tuple[int, Instance]] = []
     for one in scan.slices:
@@ -285,7 +284,7 @@ def _duplicate_refusal(kept: list[Slice], series_uid: str) -> Refusal | None:
 
 
 def _shift_refusal(kept: list[Slice], series_uid: str) -> Refusal | None:
-    """Return the refusal of a stack whose slices jump sideways: they do not show one head in one place."""
+    """Return the refusal of a stack whose slices jump sideways, so that they do not show one head in one place."""
     worst = offsets_mm(kept)
     at = int(np.argmax(worst))
     if worst[at] <= SHIFT_MM:

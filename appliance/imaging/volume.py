@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The volume that the appliance reads: one stack of CT slices in HU, in the contract's orientation, and its way back.
+"""The volume that the appliance reads: one stack of CT slices in HU, in the contract's orientation, and the way back.
 
 Nothing here reads files. `Turn` is the invertible in-plane map between a source plane as stored and the contract's
 plane (rows to posterior, columns to the patient's left); the stacking order is by position along the normal.
@@ -19,7 +19,7 @@ from pydicom import Dataset
 from appliance.imaging.header import number, numbers
 
 _DIRECTION_DECIMALS: Final = 10
-"""Digits of a direction that mean something; what is finer (-1.2e-16 for 0) is a scanner's arithmetic."""
+"""How many digits of a direction are significant; finer ones (-1.2e-16 for 0) are a scanner's arithmetic."""
 _THICKNESS_LIMITS_MM: Final = (0.05, 50.0)
 
 
@@ -84,9 +84,10 @@ class Volume:
     def directions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The directions along a row and along a column of the stored planes, [x, y, z] in patient coordinates.
 
-        Those of the lowest slice for the whole stack, as two unit vectors at a right angle: scanners write them with
-        three decimals or with noise in the sixteenth, and not on each slice alike. Code that writes results or measures
-        across slices takes them from here, so that what stacking tolerated is tolerated everywhere.
+        These are those of the lowest slice for the whole stack, as two unit vectors at a right angle: scanners write
+        them with three decimals or with noise in the sixteenth, and not alike on each slice. Code that writes results
+        or measures across slices takes them from here, so that a difference that stacking tolerated is tolerated
+        everywhere.
         """
         values = np.array(numbers(self.headers[0], "ImageOrientationPatient"))
         along_row = _unit(values[:3])
@@ -112,9 +113,9 @@ class Volume:
 
     @property
     def slice_thicknesses_mm(self) -> tuple[float, ...]:
-        """How thick each slice is, mm: as its own header says, and what it stands for where that says nothing usable.
+        """How thick each slice is, mm, by its header; if that says nothing usable, by its span.
 
-        It describes a slice and measures nothing: volumes come from `slice_spans_mm`.
+        This only describes a slice: volumes are computed from `slice_spans_mm`.
         """
         least, most = _THICKNESS_LIMITS_MM
         said = [number(header, "SliceThickness") for header in self.headers]
@@ -125,10 +126,10 @@ class Volume:
 
     @property
     def slice_spans_mm(self) -> NDArray[np.float64]:
-        """How much of the normal each slice stands for, float64 [Z], mm: half way to each neighbour.
+        """The length along the normal that each slice represents, float64 [Z], mm: half way to each neighbour.
 
-        The end slices stand for as much outside as inside, so that an even stack gives its spacing for every slice
-        (design, "Volume": distance between neighbouring positions, never SliceThickness).
+        An end slice represents as much outside as inside, so that in an even stack every slice has the spacing
+        (the distance between neighbouring positions, never SliceThickness).
         """
         gaps = np.diff(self.positions_mm)
         return np.asarray((np.concatenate([gaps[:1], gaps]) + np.concatenate([gaps, gaps[-1:]])) / 2)

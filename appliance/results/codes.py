@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The coded concepts of the result objects.
 
-There is no code here for extradural or subdural hemorrhage on purpose: public sources contradict one another, so every
+There is deliberately no code for extradural or subdural hemorrhage: public sources contradict one another, so every
 lesion is Hemorrhage with a finding site.
 """
 
@@ -78,7 +78,7 @@ FLAWS: Final = {
     FlawCode.CUT_OFF: COVERAGE_INCOMPLETE,
     FlawCode.BURNED_IN: IMAGE_ARTIFACT,
 }
-"""The quality findings of flaws; the others have no code that says what they are, and stand in words alone."""
+"""The quality findings of flaws; the other flaws have no fitting code and appear only in words."""
 
 # Key object selection
 OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")

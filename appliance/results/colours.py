@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The colours of the answer, the same in key images and in the segmentation's recommended display.
 
-From the palette of Okabe and Ito, which people with any common colour vision tell apart; each box also says its type.
+They are from the palette of Okabe and Ito, which people with any common colour vision can distinguish; each box also
+names its type.
 """
 
 from __future__ import annotations
@@ -17,4 +18,4 @@ COLOURS: Final = {
     HemorrhageType.SAH: (240, 228, 66),
 }
 DISMISSED: Final = (204, 121, 167)
-"""What the network looked at and did not take for hemorrhage."""
+"""For what the network looked at and did not take for hemorrhage."""

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The content items that SR and key object documents are made of (PS3.3 C.17.3), one function for each value type.
 
-Made here rather than with highdicom's classes, which validate and copy the tree several times over: a report of four
-groups is ten times as fast, and the tests read it back with highdicom, dciodvfy, dsrdump and dcmqi.
+They are made here rather than with highdicom's classes, which validate and copy the tree several times: a report of
+four groups is ten times as fast, and the tests read it back with highdicom, dciodvfy, dsrdump and dcmqi.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def uid(name: Code, value: str, relation: Relation = Relation.CONTAINS) -> Datas
 
 
 def number(name: Code, value: float, unit: Code, children: Iterable[Dataset]) -> Dataset:
-    """Return a NUM item with what describes the measurement."""
+    """Return a NUM item with the items that describe the measurement."""
     measured = Dataset()
     measured.MeasurementUnitsCodeSequence = [code_item(unit)]
     measured.NumericValue = f"{value:.6g}"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One key image as pixels: the slice in the blood window with what was found on it, and what was dismissed.
 
-Words stand in strips above and below the image, never on it; boxes are thin and keep off what they frame; a lesion's
-outline lies just outside its voxels. Nothing identifies the patient.
+Words are in strips above and below the image, never on it; boxes are thin and keep a distance from what they frame; a
+lesion's outline lies just outside its voxels. Nothing identifies the patient.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from appliance.results.colours import COLOURS, DISMISSED
 WINDOW_WIDTH_HU: Final = 80
 WINDOW_CENTRE_HU: Final = 40
 LEAST_SIDE: Final = 640
-"""The image's longer side is at least this many pixels; a larger source matrix keeps its own size."""
+"""The image's longer side has at least this many pixels; a larger source matrix keeps its size."""
 
 Colour = tuple[int, int, int]
 INK: Final = (235, 235, 235)
@@ -36,14 +36,14 @@ STRIP: Final = 26
 """Height of a line of words, pixels."""
 
 BOX_MARGIN: Final = 4
-"""How far boxes keep off what they frame, pixels."""
+"""The distance of boxes from what they frame, pixels."""
 
 SCALE_MM: Final = 50
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A box to draw, on the contract grid: what it is called, and whether it was dismissed."""
+    """A box to draw, on the contract grid: its label, and whether it was dismissed."""
 
     box: Box
     label: str
@@ -125,7 +125,7 @@ def _outline(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_
 
 
 def _on_picture(box: Box, shape: tuple[int, ...], pixel_spacing_mm: tuple[float, float], size: tuple[int, int]) -> Box:
-    """Return a box of the contract grid in pixels of the picture of a slice: by way of the slice's own matrix."""
+    """Return a box of the contract grid in pixels of a slice's picture, by way of the slice's matrix."""
     rows, columns = shape
     own = box_on_matrix(box, (rows, columns), pixel_spacing_mm)
     down, across = size[0] / rows, size[1] / columns
@@ -133,7 +133,7 @@ def _on_picture(box: Box, shape: tuple[int, ...], pixel_spacing_mm: tuple[float,
 
 
 def _draw_marks(pen: ImageDraw.ImageDraw, marks: list[tuple[Mark, Box]], size: tuple[int, int]) -> None:
-    """Draw the boxes, given in pixels of the picture, and, where there is room, their labels beside them."""
+    """Draw the boxes, given in pixels of the picture, and beside them their labels if there is room."""
     height, width = size
     rectangles = []
     for mark, box in marks:
@@ -156,7 +156,7 @@ Rectangle = tuple[float, float, float, float]
 
 
 def _label_place(text: Rectangle, box: Rectangle, taken: list[Rectangle], size: tuple[int, int]) -> Rectangle:
-    """Return where a label stands: above its box, else below, right or left of it, where nothing else is yet."""
+    """Return the place of a label: above its box, else below, right or left of it, where nothing is yet."""
     wide, high = text[2] - text[0], text[3] - text[1]
     left, top, right, bottom = box
     gap = 5
@@ -205,5 +205,5 @@ def _draw_scale(pen: ImageDraw.ImageDraw, right: tuple[int, int], pixels_per_mm:
 
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's own font, so that no font need be installed."""
+    """Return Pillow's own font, so that no font has to be installed."""
     return ImageFont.load_default(size)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The facts of a lesion, each named once, and what is said of them to people.
+"""The facts of a lesion, each named once, and their wording for people.
 
 Ledger, status, `result.json`, page, key images, tables and SR take facts and words from here. A new fact is a line in
 `LESION_FACTS`.
@@ -22,7 +22,7 @@ from appliance.results.wording import millilitres
 
 
 class Place(Enum):
-    """Where a fact stands in what people read of a lesion."""
+    """Where a fact appears in the text about a lesion."""
 
     HEADLINE = "headline"
     DETAIL = "detail"
@@ -38,15 +38,15 @@ class LesionFact:
     name
         Its key in the ledger, in `/status` and in `result.json`.
     value
-        Returns it as plain JSON: a text, a number, or None where the lesion has none.
+        Returns it as plain JSON: a text, a number, or None if the lesion has none.
     heading
         Its column in the table of `appliance analyze`.
     cell
-        Writes it for that table; only called with a value.
+        Formats it for that table; only called with a value.
     place, shown
-        Where it stands in what people read, and in what words.
+        Where it appears in the text, and in what words.
     measure, unit
-        Under which concept the SR gives it as a number, and in what unit; None where it does not.
+        The concept and the unit of the number in the SR; None if it is not there.
     """
 
     name: str
@@ -100,7 +100,7 @@ def lesion_facts(lesion: Lesion) -> dict[str, Any]:
 
 
 def lesion_words(facts: Mapping[str, Any], place: Place) -> list[str]:
-    """Return what is said of a lesion's facts at `place`; a fact that is not there has no words."""
+    """Return the wording of a lesion's facts at `place`, without facts that the lesion lacks."""
     return [
         fact.shown(facts[fact.name])
         for fact in LESION_FACTS
@@ -114,12 +114,12 @@ def lesion_headline(facts: Mapping[str, Any]) -> str:
 
 
 def lesion_detail(facts: Mapping[str, Any]) -> str:
-    """Return what is said beside the headline: "medium, confidence 0.93"."""
+    """Return the words beside the headline: "medium, confidence 0.93"."""
     return ", ".join(lesion_words(facts, Place.DETAIL))
 
 
 def lesion_sentence(lesion: Lesion, slices: int) -> str:
-    """Return what the SR says of a lesion in words; `slices` are those of the volume."""
+    """Return the SR's sentence about a lesion; `slices` are those of the volume."""
     abc2 = "" if lesion.abc2_ml is None else f" (ABC/2 {millilitres(lesion.abc2_ml)})"
     first, last = lesion.slices[0] + 1, lesion.slices[-1] + 1
     where = f"slice {first}" if first == last else f"slices {first} to {last}"
@@ -130,7 +130,7 @@ def lesion_sentence(lesion: Lesion, slices: int) -> str:
 
 
 def lesion_row(facts: Mapping[str, Any]) -> list[str]:
-    """Return a lesion's facts as the cells of a table with a column each; empty where there is none."""
+    """Return a lesion's facts as the cells of a table row; empty for a fact that the lesion lacks."""
     return ["" if facts[fact.name] is None else fact.cell(facts[fact.name]) for fact in LESION_FACTS]
 
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What all result objects carry: patient and study exactly as the source has them, the appliance as its
-equipment, its series, its times, and the file meta that makes it writable as a DICOM file."""
+"""What all result objects carry: patient and study exactly as in the source, the appliance as the equipment, the
+series, the times, and the file meta information that a DICOM file needs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _STUDY_KEYWORDS: Final = (
     "ReasonForVisit",
     "ReasonForVisitCodeSequence",
 )
-# Type 2 in the Patient and General Study modules: there, if need be empty.
+# Type 2 in the Patient and General Study modules: present, and empty if necessary.
 _REQUIRED: Final = (
     "PatientName",
     "PatientID",
@@ -79,7 +79,7 @@ _REQUIRED: Final = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-# Typographic signs that few character sets have, and how ASCII says them.
+# Typographic signs that few character sets have, and their ASCII form.
 _SIGNS: Final = str.maketrans(
     {
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
@@ -105,12 +105,12 @@ class Heading:
 
     Attributes
     ----------
-    source: the patient and study attributes of the source, unchanged: text as the very bytes that were read.
+    source: the patient and study attributes of the source, unchanged: text as the bytes that were read.
     charset: the source's Specific Character Set, None when it has none.
     identity: where the UIDs come from.
-    created: when the answer was made, in the time zone that the source's times are in.
+    created: when the answer was made, in the time zone of the source's times.
     institution: as set by the site, empty for none.
-    model: which model answered.
+    model: the model that answered.
     """
 
     source: tuple[DataElement | RawDataElement, ...]
@@ -128,12 +128,12 @@ class Heading:
     def write(
         self, dataset: Dataset, kind: ResultKind, sop_class: str, instance: int | None = None, content_time: bool = True
     ) -> None:
-        """Write the heading into `dataset`; what stands there of patient, study, series and equipment is replaced.
+        """Write the heading into `dataset`, replacing its patient, study, series and equipment.
 
         `instance` is the instance number in a series of several, None in a series of one.
         """
         for element in self.source:
-            # An element with a sequence belongs to one dataset only.
+            # An element with a sequence may belong to only one dataset.
             dataset[element.tag] = deepcopy(element) if element.VR == "SQ" else element
         name = kind.name if instance is None else f"{kind.name} {instance}"
         dataset.SOPClassUID = UID(sop_class)
@@ -155,17 +155,17 @@ class Heading:
         if self.institution:
             dataset.InstitutionName = self.institution
         dataset.file_meta = self._file_meta(dataset)
-        # Tells pydicom that bytes carried over are in this encoding already, and are to be written as they are.
+        # Tells pydicom that the copied bytes are in this encoding already, to be written as they are.
         encodings = convert_encodings(self.charset) if self.charset else ["iso8859"]
         dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True, character_encoding=encodings)
 
     def fit_words(self, dataset: Dataset) -> None:
         """Write every text of a finished result object as the source's character set can hold it.
 
-        Our own words are ASCII, and so are typographic signs here: in every character set an answer reads the same.
-        What comes from elsewhere (a series description, the institution's name) keeps the letters that the set has; of
-        the others, those that are a letter with a mark lose the mark, and the rest are left out. Patient and study are
-        the source's bytes and are not touched.
+        Our own words are ASCII, and typographic signs become ASCII here, so that an answer reads the same in every
+        character set. Other text (a series description, the institution's name) keeps the letters that the set has; of
+        the other letters those with a mark lose it, and the rest are left out. Patient and study are the source's bytes
+        and are not touched.
         """
         self._fit(dataset, frozenset(element.tag for element in self.source))
 
@@ -215,7 +215,7 @@ def heading(
 def heading_of(
     header: Dataset, identity: AnswerIdentity, created: datetime, institution: str, model: ModelIdentity
 ) -> Heading:
-    """Return the heading of the results about what `header` is the header of; `created` has a time zone."""
+    """Return the heading of the results about the image with this header; `created` has a time zone."""
     elements = [
         _as_stored(header, tag)
         for tag in header.keys()  # noqa: SIM118 - a Dataset iterates over its elements, decoding each
@@ -231,9 +231,9 @@ def heading_of(
 
 
 def _as_stored(header: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
-    """Return an element; text that nobody has decoded yet stays the bytes it is.
+    """Return an element; undecoded text stays as bytes.
 
-    Names are often not in the character set that the header claims; decoded and written again they would be lost.
+    Names are often not in the character set that the header claims; decoding and encoding would destroy them.
     """
     element = header.get_item(tag)
     if isinstance(element, RawDataElement):
@@ -252,7 +252,7 @@ def _encodes(encoding: str, text: str) -> bool:
 
 
 def _time_zone(header: Dataset) -> timezone | None:
-    """Return the zone that the source's times are in, None (this machine's) when it does not say."""
+    """Return the time zone of the source's times; None, which means this machine's, if the source does not say."""
     offset = str(header.get("TimezoneOffsetFromUTC", "")).strip()
     try:
         parsed = datetime.strptime(offset, "%z").utcoffset()

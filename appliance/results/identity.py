@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The UIDs of result objects: the same answer always has the same ones, another answer never has them.
 
-They come from the patient's identity (Patient ID and its issuer), the study, the source series, its slice set, the
-model's sha256, the criteria of the finding (thresholds, joining
-distance) and every other setting that changes the answer or how it is written, the version of the result format, and
-the kind of object (design, "Deterministic UIDs"). A repeat is therefore harmless (Orthanc answers AlreadyStored), and
-a changed setting gives a new result.
+They are made from the patient's identity (Patient ID and its issuer), the study, the source series, its slice set, the
+model's sha256, the criteria of the finding (thresholds, joining distance) and every other setting that changes the
+answer or how it is written, the version of the result format, and the kind of object. So a repeat is harmless (Orthanc
+answers AlreadyStored), and a changed setting gives a new result.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from appliance.settings import Settings
 OWN_UID_ROOT: Final = "2.25."
 """The root of every UID that the appliance makes, which is that of a UUID (PS3.5 B.2)."""
 RESULT_FORMAT: Final = 4
-"""Raised whenever the same answer is written differently, so that the new objects do not hide behind the old."""
+"""Increased whenever the same answer is written differently, so that the old objects do not hide the new ones."""
 
 NAMESPACE: Final = UUID("6f0c2a3e-6f5b-4c0e-9d52-3b1f6f4e7a10")
 
@@ -49,7 +48,7 @@ def series_uid_of(sop_instance_uid: str) -> UID:
 
 @dataclass(frozen=True)
 class AnswerIdentity:
-    """What tells one answer from every other; `digest` is the sha256 of all that went into it."""
+    """What distinguishes one answer from every other; `digest` is the sha256 of everything that it depends on."""
 
     digest: str
 
@@ -62,7 +61,7 @@ class AnswerIdentity:
         return series_uid_of(self.sop_uid(kind))
 
     def without(self, kind: str) -> AnswerIdentity:
-        """Return the identity of this answer when it has to do without a kind of object: it is written differently."""
+        """Return the identity of this answer without a kind of object, which is written differently."""
         return AnswerIdentity(sha256(f"{self.digest} without {kind}".encode()).hexdigest())
 
     def tracking_uid(self, what: str) -> UID:
@@ -73,10 +72,10 @@ class AnswerIdentity:
 def answer_identity(
     volume: Volume, model: ModelIdentity, criteria: Criteria, settings: Settings, covered: Coverage
 ) -> AnswerIdentity:
-    """Return the identity of the answer that `model` gives of `volume` by these criteria, under these settings.
+    """Return the identity of the answer of `model` about `volume`, by these criteria and settings.
 
-    A study that is sent again under a corrected Patient ID has the same series and slices: without the patient in the
-    identity, two patients would share one report.
+    A study sent again with a corrected Patient ID has the same series and slices: without the patient in the identity,
+    two patients would share one report.
     """
     source = volume.headers[0]
     parts = {
@@ -85,7 +84,7 @@ def answer_identity(
         "study": _text(source, "StudyInstanceUID"),
         "series": volume.series_uid,
         "slices": sha256("\n".join(sorted(volume.instance_uids)).encode()).hexdigest(),
-        # The same slices are a whole or a part by what else the study holds, and the report says which.
+        # Whether the same slices are a whole or a part depends on the rest of the study, and the report says which.
         "covered": covered.facts,
         "model": model.sha256,
         "criteria": {name: repr(float(value)) for name, value in asdict(criteria).items()},

@@ -43,15 +43,15 @@ MOST_TITLES: Final = 4
 """Lesions named above one slice, the largest first."""
 
 COVERED: Final = 0.3
-"""A box that shares more of itself with a likelier one than this says nothing of its own."""
+"""A box that shares more than this with a likelier one adds nothing."""
 
 
 @dataclass(frozen=True, eq=False)
 class KeyImage:
-    """One slice as a secondary capture, drawn when its pixels are first needed, so that the SR need not wait.
+    """One slice as a secondary capture, drawn when its pixels are first needed, so that the SR does not wait.
 
-    `undrawn` is the capture without its pixels and stays so; `draw` returns them, RGB uint8 [rows, columns, 3];
-    `compressed` says whether the capture holds them in RLE Lossless or as they are.
+    `undrawn` is the capture without its pixels and stays so. `draw` returns the pixels, RGB uint8 [rows, columns, 3];
+    `compressed` says whether the capture holds them in RLE Lossless or uncompressed.
     """
 
     undrawn: Dataset
@@ -85,7 +85,7 @@ class KeyImage:
         return capture
 
     def png(self) -> bytes:
-        """Return the key image as a PNG file, which says of itself whose picture it is.
+        """Return the key image as a PNG file that names the key image it shows.
 
         Raises `DrawingError` as `picture` does.
         """
@@ -110,9 +110,9 @@ def key_images(
 ) -> tuple[KeyImage, ...]:
     """Return a key image of each of `slices` (Z indices), numbered in their order.
 
-    With `burned_in` text was seen in the pixels of the source, and all key images say so of theirs.
+    With `burned_in`, text was seen in the pixels of the source, and every key image says so of its own pixels.
 
-    Until they are drawn they hold on to the HU of their own slices, not to the volume.
+    Until they are drawn they hold the HU of their slices, not the volume.
     """
     return tuple(
         KeyImage(
@@ -181,7 +181,7 @@ def _picture(
     index: int,
     covered: Coverage,
 ) -> NDArray[np.uint8]:
-    """Return the picture of the slice `index`, whose HU [Y, X] are `hu`; `place` says in words where it lies."""
+    """Return the picture of the slice `index` with HU [Y, X] `hu`; `place` says in words where it lies."""
     plane = finding.lesion_map[index]
     return draw_slice(
         hu,
@@ -210,7 +210,7 @@ def _title(finding: Finding, index: int, covered: Coverage) -> list[tuple[str, C
 def _marks(reading: Reading, finding: Finding, index: int) -> list[Mark]:
     """Return the boxes of one slice: detections that count, then the likeliest dismissed proposals beside them.
 
-    Of detections that only extend a lesion, those are left out that others cover: the outline tells what they add.
+    Detections that only extend a lesion are left out if others cover them: the outline shows what they add.
     """
     marks: list[Mark] = []
     for one in (one for one in finding.counted if one.slice_index == index):
@@ -228,7 +228,7 @@ def _marks(reading: Reading, finding: Finding, index: int) -> list[Mark]:
 
 
 def _is_covered(box: Box, marks: Sequence[Mark]) -> bool:
-    """Return whether a mark covers so much of a box that it says nothing of its own."""
+    """Return whether a mark covers so much of a box that the box adds nothing."""
     return any(_share(box, mark.box) > COVERED for mark in marks)
 
 
@@ -249,7 +249,7 @@ def _capture(volume: Volume, heading: Heading, index: int, number: int, burned_i
     capture.DateOfSecondaryCapture = capture.ContentDate
     capture.TimeOfSecondaryCapture = capture.ContentTime
     capture.BodyPartExamined = "HEAD"
-    # What the source has drawn into it is drawn here too, a name perhaps, whether its header says so or not.
+    # Text drawn into the source, perhaps a name, is in this picture too, whether the header says so or not.
     declared = text(volume.headers[index], "BurnedInAnnotation").upper() == "YES"
     capture.BurnedInAnnotation = "YES" if burned_in or declared else "NO"
     capture.RecognizableVisualFeatures = "NO"

@@ -14,7 +14,7 @@ from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
 
 NEGATIVE_SLICES: Final = 3
-"""At most this many for a negative study: what came closest to being taken for hemorrhage."""
+"""At most this many for a negative study: the slices that came closest to a hemorrhage."""
 
 
 def key_slices(volume: Volume, reading: Reading, finding: Finding, most: int) -> list[int]:

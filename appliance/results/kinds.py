@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What each kind of result object is called and where it stands in the study; how each is made stands in `report`."""
+"""The name of each kind of result object and its place in the study; `report` says how each is made."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The report about a study that could not be read: a TID 1500 SR that says so, and why, and nothing of hemorrhage.
+"""The report about a study that could not be read: a TID 1500 SR that says so and why, and nothing about hemorrhage.
 
-Without it a reader could take the missing report for a negative one. It is written for studies with CT images alone,
+Without it a reader could take the missing report for a negative one. It is written only for studies with CT images,
 and is superseded like any answer once the study can be read.
 """
 
@@ -33,7 +33,7 @@ from appliance.settings import Settings
 NOT_READ: Final = "NOT READ. This report says nothing about hemorrhage."
 _CT: Final = frozenset({CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage})
 _NO_MODEL: Final = ModelIdentity("no model", "none", "none")
-"""Nothing of the study came to a model, or nothing came of it."""
+"""No model read the study, or none gave a result."""
 _QUALITY: Final = frozenset(
     {
         RefusalCode.NO_POSITION,
@@ -46,7 +46,7 @@ _QUALITY: Final = frozenset(
         RefusalCode.IMPLAUSIBLE_HU,
     }
 )
-"""Refusals that speak of the images themselves, and not of which images they are."""
+"""Refusals that are about the images themselves, not about which images they are."""
 _MOST_REASONS: Final = 40
 _MOST_SERIES: Final = 40
 _LONGEST_REASON: Final = 500
@@ -65,9 +65,9 @@ def refusal_report(
 
     Parameters
     ----------
-    instances: of the study, as far as they can be read as DICOM.
-    refusals: why it was not read, in the order in which they are told.
-    instance_set: stands for all instances that there are: with others the report is another one.
+    instances: those of the study that can be read as DICOM.
+    refusals: why it was not read, in the order of the report.
+    instance_set: identifies all instances of the study: with other instances it is another report.
     created: when the study was refused, with its time zone.
     supersedes: SOP Class UID and SOP Instance UID of the older such report that this one replaces.
     """
@@ -139,7 +139,7 @@ def _root(shown: Sequence[Dataset], refusals: Sequence[Refusal], head: Heading) 
 
 
 def _group(refusals: Sequence[Refusal], head: Heading) -> Dataset:
-    """TID 1501 about the whole study: whether there is hemorrhage is undetermined, as no algorithm succeeded."""
+    """TID 1501 about the whole study: the presence of hemorrhage is undetermined, because no algorithm succeeded."""
     is_unusable = any(refusal.code in _QUALITY for refusal in refusals)
     told = list(dict.fromkeys(_sentence(refusal) for refusal in refusals))
     more = len(told) - _MOST_REASONS
@@ -160,6 +160,6 @@ def _group(refusals: Sequence[Refusal], head: Heading) -> Dataset:
 
 
 def _sentence(refusal: Refusal) -> str:
-    """Return a refusal for people, with its code, which rules of the PACS can look for."""
+    """Return a refusal for people, with its code, which rules of the PACS can search for."""
     where = f" Series {refusal.series_uid}." if refusal.series_uid else ""
     return f"{refusal.code}: {refusal.reason[:_LONGEST_REASON].rstrip('.')}.{where}"

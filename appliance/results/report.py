@@ -36,7 +36,7 @@ LIBRARY_SLICES = 6
 
 @dataclass(frozen=True)
 class ResultObject:
-    """One result object of an answer: a dataset, or a key image that is drawn when it is asked for."""
+    """One result object of an answer: a dataset, or a key image that is drawn on request."""
 
     kind: ResultKind
     content: Dataset | KeyImage
@@ -58,7 +58,7 @@ class Results:
     objects: dict[str, ResultObject]
     """By file name (no extension)."""
     unmade: Mapping[str, str] = field(default_factory=dict)
-    """What could not be made, by the name of its kind, and why: the answer stands without it."""
+    """What could not be made, by the name of its kind, and why; the answer is given without it."""
 
     @property
     def sr(self) -> Dataset:
@@ -88,7 +88,7 @@ class Results:
         return [(name, one.announced) for name, one in self.objects.items()]
 
     def make_datasets(self) -> Iterator[tuple[str, Dataset]]:
-        """Yield the objects in the same order, whole: each key image is drawn when its turn comes.
+        """Yield the complete objects in the same order; each key image is drawn when its turn comes.
 
         Raises `DrawingError` when one cannot be drawn; SEG and SR have been yielded by then.
         """
@@ -102,8 +102,8 @@ class Results:
 
 @dataclass
 class Draft:
-    """What result objects are made from. `made` holds those of the types that come before in `RESULT_TYPES`, `unmade`
-    which of these failed, and why."""
+    """What result objects are made from. `made` holds the objects of the earlier types in `RESULT_TYPES`, `unmade` says
+    which of these failed and why."""
 
     volume: Volume
     reading: Reading
@@ -120,14 +120,14 @@ class Draft:
     unmade: dict[str, str] = field(default_factory=dict)
 
     def go_without(self, kind: ResultKind, error: Exception) -> None:
-        """Note that no object of a kind can be made; what comes after gets UIDs of its own, as it says so."""
+        """Note that no object of a kind can be made; later objects say so, and therefore get other UIDs."""
         self.unmade[kind.name] = describe(error)
         self.head = replace(self.head, identity=self.head.identity.without(kind.name))
 
 
 @dataclass(frozen=True)
 class ResultType:
-    """A kind of result object and how it is made: none, one or, where the kind says so, several."""
+    """A kind of result object and how it is made: none, one or, if the kind allows it, several."""
 
     kind: ResultKind
     build: Callable[[Draft], Iterable[Dataset | KeyImage]]
@@ -181,8 +181,8 @@ RESULT_TYPES: tuple[ResultType, ...] = (
     ResultType(kinds.KEY_IMAGES, _key_images),
     ResultType(kinds.KEY_OBJECTS, _key_objects),
 )
-"""In the order in which objects are made and stored: what is referenced first, and the SR as early as it can come,
-since a reader waits for it."""
+"""In the order in which objects are made and stored: referenced objects first, and the SR as early as possible, because
+a reader waits for it."""
 
 
 def report(
@@ -199,14 +199,14 @@ def report(
 ) -> Results:
     """Return the result objects of an answer.
 
-    The SR is what a reader waits for, and always comes: what else cannot be made is left out (`Results.unmade`), and
-    the SR says that there is no segmentation.
+    A reader waits for the SR, so it is always made: anything else that cannot be made is left out (`Results.unmade`),
+    and the SR says that there is no segmentation.
 
     Parameters
     ----------
     covered: how much of the head was read; every object says so.
-    flaws: what is wrong with what was read; the SR says so.
-    created: when the answer was made, with its time zone. It is the only thing in which a repeat differs; UIDs do not.
+    flaws: what is wrong with the images; the SR says so.
+    created: when the answer was made, with its time zone. A repeat differs only in this, not in its UIDs.
     supersedes: SOP Class UID and SOP Instance UID of the older SR of this study that this answer replaces.
     selection_reasons: why this series was read, sentences for people.
     """
@@ -219,7 +219,7 @@ def report(
         made: tuple[Dataset | KeyImage, ...] = ()
         try:
             made = tuple(type_.build(draft))
-        except Exception as error:  # highdicom and pydicom raise nearly anything on a header they dislike
+        except Exception as error:  # highdicom and pydicom may raise nearly anything on an odd header
             if type_.kind is kinds.SR:
                 raise
             draft.go_without(type_.kind, error)

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures in DICOM's RLE Lossless (PS3.5 Annex G): half the size or less, and read by everything that reads DICOM.
+"""Pictures in DICOM's RLE Lossless (PS3.5 Annex G): half the size or less, and readable by every DICOM reader.
 
-Its runs are those of TIFF's PackBits, row by row, so that Pillow packs each colour and no loop runs in Python: 8 ms a
-picture, where pydicom's own encoder takes tenths of a second. Deflated files would be smaller still, but many archives
-and viewers do not take them.
+Its runs are those of TIFF's PackBits, row by row, so Pillow packs each colour and no loop runs in Python: 8 ms a
+picture, while pydicom's encoder takes tenths of a second. Deflated files would be smaller still, but many archives and
+viewers do not accept them.
 """
 
 from __future__ import annotations

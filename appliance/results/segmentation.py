@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The segmentation: DICOM SEG, BINARY, one segment for each lesion, on the source's own planes as they were stored.
 
-Tilted planes stay tilted and uneven positions stay uneven: every frame carries its source slice's position, and, where
-slices differ in it, its thickness. Planes are written from the volume's geometry and not copied from headers, which say
-one plane in many ways.
+Tilted planes stay tilted and uneven positions stay uneven: every frame carries its source slice's position, and its
+thickness if the slices differ in it. Planes are written from the volume's geometry, not copied from headers, which
+write one plane in many ways.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading) -> Dataset:
     """
     slices = sorted({index for lesion in finding.lesions for index in lesion.slices})
     first, last = slices[0], slices[-1]
-    # A run of slices is a view: a copy would be as large as the volume where blood is everywhere.
+    # A run of slices is a view: with blood everywhere, a copy would be as large as the volume.
     run = slice(first, last + 1) if len(slices) == last + 1 - first else slices
     planes = np.ascontiguousarray(volume.turn.to_source(finding.lesion_map)[run])
     thicknesses = volume.slice_thicknesses_mm
@@ -71,7 +71,8 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading) -> Dataset:
     )
     dataset["PixelData"].VR = "OB"
     dataset.ContentCreatorName = ""
-    # What highdicom draws by lot or by the clock: with it a repeat would differ. The heading names the equipment.
+    # highdicom takes these from a random number or the clock, so a repeat would differ. The heading names the
+    # equipment.
     del dataset.ContributingEquipmentSequence
     organization = heading.identity.sop_uid("dimension organization")
     for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
@@ -83,11 +84,11 @@ def segmentation(volume: Volume, finding: Finding, heading: Heading) -> Dataset:
 
 
 def _plane(volume: Volume, index: int) -> Dataset:
-    """Return what highdicom needs of a source slice and no more; patient and study are written by the heading."""
+    """Return only what highdicom needs of a source slice; the heading writes patient and study."""
     header, first = volume.headers[index], volume.headers[0]
     plane = Dataset()
     plane.SOPClassUID, plane.SOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
-    # What highdicom wants alike on all slices, and a stack of several parts need not have (`_write_source_series`).
+    # highdicom wants these equal on all slices, which a stack of several parts need not have (`_write_source_series`).
     plane.StudyInstanceUID, plane.SeriesInstanceUID = first.StudyInstanceUID, volume.series_uid
     plane.Modality = "CT"
     plane.Rows, plane.Columns = volume.stored_matrix
@@ -98,7 +99,7 @@ def _plane(volume: Volume, index: int) -> Dataset:
     intervals = np.diff(volume.positions_mm)
     if len(intervals) and np.ptp(intervals) < EVEN_WITHIN_MM:
         plane.SpacingBetweenSlices = DSfloat(round(float(intervals.mean()), 4), auto_format=True)
-    # Type 1, and yet some scanners leave it out; without it a viewer could not lay the mask over the scan.
+    # Type 1, yet some scanners leave it out; without it a viewer could not overlay the mask on the scan.
     frames = [uid for header in volume.headers if (uid := frame_of_reference(header))]
     plane.FrameOfReferenceUID = frames[0] if frames else name_uid(f"frame of {volume.series_uid}")
     plane.PositionReferenceIndicator = first.get("PositionReferenceIndicator", "")
@@ -114,10 +115,10 @@ def _decimals(values: Sequence[float] | NDArray[np.float64]) -> list[DSfloat]:
 
 
 def _write_thicknesses(dataset: Dataset, thicknesses_mm: Mapping[str, float]) -> None:
-    """Write each frame's own Slice Thickness where the slices of the frames differ in it.
+    """Write each frame's own Slice Thickness if the slices of the frames differ in it.
 
     `thicknesses_mm` is by the SOP Instance UID of the source slice. highdicom writes one Pixel Measures for all frames;
-    a macro stands either there or with each frame (PS3.3 C.7.6.16.2.1).
+    a macro is either shared or in each frame (PS3.3 C.7.6.16.2.1).
     """
     frames = dataset.PerFrameFunctionalGroupsSequence
     found = [

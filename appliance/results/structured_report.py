@@ -3,8 +3,8 @@
 """The structured report: TID 1500 Measurement Report as Comprehensive 3D SR (or Comprehensive SR by setting), for
 negative studies too.
 
-One TID 1501 group answers for the study; one TID 1411 group stands for each lesion, pointing at its segment. At most
-`MOST_LESIONS` lesions have a group, the rest is summed in one.
+One TID 1501 group answers for the study; one TID 1411 group describes each lesion and references its segment. At most
+`MOST_LESIONS` lesions have a group; one more group sums up the rest.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def structured_report(
 
     Parameters
     ----------
-    covered: how much of the head was read. Of a part the report is partial (Completion Flag), the presence of a
-        hemorrhage that was not found is undetermined, and the words say of what they are.
-    flaws: what is wrong with what was read all the same: a quality finding each, and a sentence.
+    covered: how much of the head was read. For a part the report is partial (Completion Flag), the presence of a
+        hemorrhage that was not found is undetermined, and the text names the part.
+    flaws: what is wrong with the images: a quality finding each, and a sentence.
     sop_class: a key of `SOP_CLASSES`.
     segmentation: the SEG whose segment numbers are the lesions' numbers; None when nothing was found, or it could not
-        be made: then the report says so, and the lesions stand in it without their segments.
+        be made: then the report says so, and describes the lesions without their segments.
     key_slices: Z indices of the slices in the image library.
     selection_reasons: why this series was read, sentences for people.
     supersedes: SOP Class UID and SOP Instance UID of the older SR of this study that this one replaces.
@@ -168,7 +168,7 @@ class _Tree:
         ]
 
     def image_library(self, key_slices: Sequence[int]) -> Dataset:
-        """TID 1600, key slices alone: descriptors of every slice would cost seconds."""
+        """TID 1600, only key slices: descriptors of every slice would cost seconds."""
         first = self.volume.headers[0]
         described = [items.code(codes.MODALITY, codes.COMPUTED_TOMOGRAPHY, Relation.ACQUIRED)]
         if frame := frame_of_reference(first):
@@ -234,7 +234,7 @@ class _Tree:
         )
 
     def _rest_group(self, rest: Sequence[Lesion]) -> Dataset:
-        """TID 1501 about the lesions that have no group of their own."""
+        """TID 1501 about the lesions without a group."""
         total = sum(lesion.volume_ml for lesion in rest)
         return items.container(
             codes.MEASUREMENT_GROUP,

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Makes one of every result object of a tiny made volume, so that the first study is as fast as the second.
+"""Makes one of every result object from a tiny artificial volume, so that the first study is as fast as the second.
 
-highdicom reads its tables, Pillow its font and pydicom its codecs when they are first used: most of a second, which
-the worker pays before it says that it is ready.
+highdicom reads its tables, Pillow its font and pydicom its codecs on first use. This takes most of a second, which the
+worker spends before it is ready.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SLICES = 4
 
 
 def warm_up(settings: Settings) -> None:
-    """Find and report on a made volume with one lesion of each type, write the objects and throw them away."""
+    """Find and report on an artificial volume with one lesion of each type, write the objects and discard them."""
     volume = Volume(
         hu=np.zeros((_SLICES, _SIDE, _SIDE), np.int16),
         pixel_spacing_mm=(5.0, 5.0),

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Words that SR and key images share. ASCII only: they stand beside names in the source's character set."""
+"""Words that SR and key images share. They are ASCII, because they appear beside names in the source's charset."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ RESEARCH_USE: Final = "Research use only, trained on simulated scans. Not for di
 """Stated wherever a person reads an answer, until a site has trained a model of its own."""
 
 IN_THE_PART: Final = "in the part of the head that was read"
-"""Follows whatever is said of a part, so that it is not taken to be said of the head."""
+"""Follows every statement about a part, so that nobody takes it for one about the head."""
 
 PART_ONLY: Final = "PART OF THE HEAD ONLY."
 
 IMAGE_FLAW: Final = "IMAGE QUALITY:"
-"""Begins what is wrong with images that were read all the same."""
+"""Begins the sentence about a flaw."""
 
 
 def millilitres(volume_ml: float) -> str:
-    """Return a volume for people: one digit after the point, two figures when it is small."""
+    """Return a volume for people: one digit after the point, or two significant figures if it is small."""
     return f"{volume_ml:.1f} mL" if volume_ml >= 1 else f"{volume_ml:.2g} mL"
 
 
 def covered_words(covered: Mapping[str, Any]) -> str:
     """Return what an answer covers for people: "30 of 32 slices, 150 mm"; `covered` are `Coverage.facts`.
 
-    Empty slices that were read as well are named beside it; answers of a version that did not count them name none.
+    Empty slices that were read are named too; answers of a version that did not count them name none.
     """
     said = f"{covered['slices_read']} of {covered['slices_there']} slices, {covered['extent_mm']:.0f} mm"
     empty = covered.get("slices_empty", 0)
@@ -37,6 +37,6 @@ def covered_words(covered: Mapping[str, Any]) -> str:
 def of_part(covered: Mapping[str, Any] | None) -> str:
     """Return " in the part of the head that was read" for a part, "" for a whole head.
 
-    An answer of a version that did not say what it covered has None.
+    `covered` is None for an answer of a version that did not record its coverage.
     """
     return f" {IN_THE_PART}" if covered and covered["partial"] else ""

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A look at the images themselves: what the series classifier takes each candidate stack for.
 
-A few slices of each stack whose place the header rules leave open are fetched, made into thumbnails and shown to the
-classifier. What it says is one more piece of evidence for `rules`. It is never waited for: a stack that cannot be read,
-or that there is no time left for, is judged by its header alone, and so are all when the classifier does not answer.
+If the header rules leave a stack's place open, a few of its slices are fetched, made into thumbnails and shown to the
+classifier. Its answer is one more piece of evidence for `rules`. Nothing waits for it: a stack that cannot be read, or
+that there is no time for, is judged by its header alone, and so are all stacks when the classifier does not answer.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from appliance.imaging.stacks import Stack
 from appliance.reading.series import CLASSES, FRACTIONS, MOST_SERIES, SeriesClass, shown_slices, thumbnail
 
 BUDGET_S: Final = 0.15
-"""After this no further stack of a study is begun with."""
+"""After this no further stack of a study is looked at, s."""
 
 LIFTED: Final = frozenset({RefusalCode.NOT_SOFT_TISSUE, RefusalCode.CONTRAST})
-"""What a look may speak against: refusals that rest on words. Geometry and Image Type are the scanner's own."""
+"""The refusals that a look may overrule: those that rest on words. Geometry and Image Type are the scanner's own."""
 
 
 class Classifier(Protocol):
-    """What tells series apart by their thumbnails."""
+    """Recognises series by their thumbnails."""
 
     def is_there(self) -> bool:
-        """Return whether it is worth making thumbnails for; quick, and never raises."""
+        """Return whether making thumbnails is worthwhile; quick, and never raises."""
         ...
 
     def classify(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float32] | None:
@@ -63,12 +63,12 @@ def look_at(
     classifier: Classifier,
     clock: Callable[[], float] = time.monotonic,
 ) -> Mapping[Stack, Look]:
-    """Return what the classifier says of the stacks of one study; those that it says nothing of are not in it.
+    """Return what the classifier says of the stacks of one study, without those that it says nothing of.
 
     Parameters
     ----------
     candidates: the stacks as the header rules rank them, best first.
-    fetch: gives the bytes of the file of an instance's `ref`; what it raises but refusals is passed on.
+    fetch: returns the file of an instance's `ref`; its errors other than refusals are passed on.
     """
     if not classifier.is_there():
         return {}
@@ -82,7 +82,7 @@ def look_at(
             continue
         try:
             thumbnails = _thumbnails(candidate.stack, fetch)
-        except RefusedError:  # reading the stack meets it again, and reports it
+        except RefusedError:  # reading the stack will meet it again and report it
             continue
         seen.append(candidate.stack)
         shown.append(thumbnails)

@@ -4,9 +4,9 @@
 
 Each rule looks at one thing and returns `Evidence`: points and a sentence for people. What the scanner measured or
 computed (planes, spacing, extent, field of view, kernel, window) counts most; what a person typed counts one point, so
-that no description outvotes the geometry. One thing is not for the geometry to say: which part of the body it is. What
-the protocol names as another part is no head, whatever its size. What the images look like to the series classifier is
-one piece of evidence more. How evidence becomes a choice stands in `select`.
+that no description outvotes the geometry. Only the part of the body is not decided by the geometry: if the protocol
+names another part, the series is no head, whatever its size. What the images look like to the series classifier is one
+more piece of evidence. `select` turns evidence into a choice.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Topic(StrEnum):
 class Evidence:
     """Points for (above 0) or against (below 0) a stack, and why.
 
-    The points count once in the stack's score; `also` names further topics that they speak to.
+    The points count once in the stack's score; `also` names further topics that they concern.
     """
 
     topic: Topic
@@ -55,7 +55,7 @@ class Evidence:
     also: tuple[Topic, ...] = ()
 
     def is_about(self, topic: Topic) -> bool:
-        """Return whether it speaks to a topic."""
+        """Return whether it concerns a topic."""
         return topic is self.topic or topic in self.also
 
 
@@ -117,11 +117,11 @@ def spacing(geometry: Geometry) -> Iterator[Evidence]:
 
 
 def extent(geometry: Geometry) -> Iterator[Evidence]:
-    """A head is covered, and not a whole body."""
+    """The slices cover a head, and not a whole body."""
     covered = f"{len(geometry.positions_mm)} slices cover {geometry.extent_mm:.0f} mm"
     least, most = _HEAD_EXTENT_MM
     if geometry.extent_mm < least:
-        # Not a word against a head: slices may still be on their way.
+        # This does not count against a head: slices may still arrive.
         yield Evidence(Topic.SLICES, -1, f"{covered}, only part of a head")
     elif geometry.extent_mm <= most:
         yield Evidence(Topic.HEAD, 2, f"{covered}, a head's extent")
@@ -175,7 +175,7 @@ def window(header: Dataset) -> Iterator[Evidence]:
 
 
 def image_kind(header: Dataset) -> Iterator[Evidence]:
-    """Original reconstructions over what was computed from them."""
+    """Original reconstructions over images computed from them."""
     words = image_type_words(header)
     if computed := sorted(words & COMPUTED_WORDS):
         yield Evidence(Topic.KIND, -8, f"computed from other images ({computed[0]})")
@@ -187,7 +187,7 @@ def image_kind(header: Dataset) -> Iterator[Evidence]:
         yield Evidence(Topic.KIND, 1, "original images")
 
 
-# More than a head's size brings: what names another part of the body is not outvoted by millimetres.
+# More points than a head's size gives: millimetres do not outvote the name of another part of the body.
 _ANOTHER_PART: Final = -8.0
 _DISPUTED_PART: Final = -2.0
 
@@ -196,8 +196,8 @@ def part_of_the_body(header: Dataset) -> Iterator[Evidence]:
     """The part of the body that the header names: Body Part Examined, and the descriptions.
 
     Another part in Body Part Examined, or in two of the descriptions, decides, unless something names the head. A
-    single description may be left over from another protocol, and words that disagree settle nothing: then the pixels
-    decide (`imaging.check`).
+    single description may come from another protocol, and words that disagree settle nothing: then the pixels decide
+    (`imaging.check`).
     """
     protocol = region(text(header, "BodyPartExamined"))
     descriptions = [region(text(header, word)) for word in ("SeriesDescription", "ProtocolName", "StudyDescription")]
@@ -248,9 +248,9 @@ def passes(stack: Stack) -> Iterator[Evidence]:
 
 _CLEAR: Final = 0.9
 _LIKELY: Final = 0.6
-# The topic that a class speaks to, the points when it is clear and when it is likely, and how it reads. Where the
-# header says the opposite of a clear look, neither refuses the stack alone: it can be read, but any other goes first.
-# Where the header is silent, a clear look refuses.
+# The topic of a class, its points when it is clear and when it is likely, and its words. If the header contradicts a
+# clear look, neither refuses the stack alone: it can be read, but any other goes first. If the header is silent, a
+# clear look refuses.
 _APPEARANCES: Final = {
     SeriesClass.SOFT_TISSUE: (Topic.TISSUE, 4, 2, "axial soft tissue of a head without contrast agent"),
     SeriesClass.SHARP: (Topic.TISSUE, -6, -2, "a bone or lung kernel"),
@@ -260,9 +260,10 @@ _APPEARANCES: Final = {
     # Refuses what has a head's size when nothing calls it a head.
     SeriesClass.NOT_HEAD: (Topic.HEAD, -4, -1, "no head"),
 }
-# From here on words speak against a series so much that a clear look at its soft tissue contradicts them. Then it makes
-# up for them, and the series stands as one does that words and images speak for. Only words are made up for (a kernel's
-# name, a window, a contrast agent), never planes, Image Type, repeated scans or the size of a head.
+# From these points on, words count so much against a series that a clear look at its soft tissue contradicts them. The
+# look then makes up for them, and the series ranks like one that words and images support. A look makes up only for
+# words (a kernel's name, a window, a contrast agent), never for planes, Image Type, repeated scans or the size of a
+# head.
 _CONTRADICTED: Final = -3.0
 _AGREED: Final = 8.0
 _WORDED: Final = (Topic.TISSUE, Topic.CONTRAST)
@@ -346,7 +347,7 @@ def _of_slices(
 
 
 def evidence(stack: Stack, look: Look | None = None) -> tuple[Evidence, ...]:
-    """Return all evidence about a stack, that of a look at its images too; none when it has no geometry."""
+    """Return all evidence about a stack, including a look at its images; none when it has no geometry."""
     if stack.geometry is None:
         return ()
     geometry = stack.geometry

@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Choosing the series to read: every stack of a study is judged, with reasons that people can follow.
+"""Chooses the series to read: judges every stack of a study, with reasons that people can follow.
 
-A stack is refused where one topic's evidence decides against it (a sharp kernel, another part of the body, ...): no
-number of good marks elsewhere makes a bone series readable. Among the rest, points decide. The judgement asks headers
-and geometry, and, where it was had, a look at some of the images (`look`); the whole volume has its say in
-`imaging.check`.
+A stack is refused if one topic's evidence decides against it (a sharp kernel, another part of the body, ...): no number
+of points elsewhere makes a bone series readable. Among the rest, points decide. The judgement uses headers, geometry
+and, if there was one, a look at some of the images (`look`); `imaging.check` judges the whole volume.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ from appliance.sections.answers import SelectionSettings
 from appliance.selection.look import Candidate, Look
 from appliance.selection.rules import Evidence, Topic, evidence
 
-# The points of a topic from which it refuses a stack by itself, in the order asked.
+# The points at which a topic alone refuses a stack, in the order of checking.
 _DECISIVE = (
     (Topic.PLANES, -1.0, RefusalCode.NOT_AXIAL),
     (Topic.KIND, -5.0, RefusalCode.DERIVED),
     (Topic.TISSUE, -3.0, RefusalCode.NOT_SOFT_TISSUE),
     (Topic.CONTRAST, -5.0, RefusalCode.CONTRAST),
-    # A head-sized field of view alone speaks for a head, so that nothing for it at all is against it.
+    # A head-sized field of view alone speaks for a head, so nothing in its favour counts against it.
     (Topic.HEAD, 0.0, RefusalCode.NOT_HEAD),
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What was thought of one stack: points, sentences for and against, and the refusal if it is not suitable."""
+    """The judgement of one stack: points, sentences for and against, and the refusal if it is not suitable."""
 
     stack: Stack
     score: float
@@ -62,7 +61,7 @@ class Selection:
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
-        """The stacks in their order, for a look at their images."""
+        """The stacks in order, for a look at their images."""
         return tuple(
             Candidate(judgement.stack, judgement.refusal.code if judgement.refusal else None)
             for judgement in self.judgements
@@ -96,9 +95,9 @@ def select(
 ) -> Selection:
     """Return the judgements about the stacks of one study; `looks` are what images look like, as far as known.
 
-    With `refuse_gaps` a stack with a missing slice is refused; callers that wait for slices pass False, and find the
-    best stack whether complete or not (`Stack.complete`). Equal scores are decided by the longer stack, the earlier
-    acquisition, and the UID: the same stacks always give the same choice.
+    With `refuse_gaps` a stack with a missing slice is refused. Callers that wait for slices pass False, and get the
+    best stack whether it is complete or not (`Stack.complete`). Of equal scores the longer stack wins, then the earlier
+    acquisition, then the UID, so that the same stacks always give the same choice.
     """
     known = looks or {}
     judgements = [judge(stack, settings, refuse_gaps=refuse_gaps, look=known.get(stack)) for stack in stacks]
@@ -135,7 +134,7 @@ def _rank(judgement: Judgement) -> tuple[bool, float, float, float, str, int]:
 def _refusal(
     stack: Stack, found: tuple[Evidence, ...], settings: SelectionSettings, refuse_gaps: bool
 ) -> Refusal | None:
-    """Return why the stack is not suitable, None when it is. What more slices could cure is asked last."""
+    """Return why the stack is not suitable, None when it is. Reasons that more slices could remove come last."""
     if stack.refusal is not None:
         return stack.refusal
     if stack.geometry is None:

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What people's words in a header say of contrast agent and reconstruction, in the languages of many hospitals.
+"""What people's words in a header say about contrast agent and reconstruction, in the languages of many hospitals.
 
-Words mislead (a bone series called "brain", a neck under a head protocol), so the rules give them little weight; here
-they are only recognised, not judged.
+Words mislead (a bone series called "brain", a neck under a head protocol), so the rules give them little weight; this
+module only recognises them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WITHOUT = re.compile(
     r"(?<![a-z])(?:w ?/ ?o|wo(?![a-z])|without|non?[ -]?con|non?[ -]?enh|unenh|plain|nativ|ohne|sans|sin contr|senza|"
     r"zonder|pre(?![a-z])|pre[ -]?con|ncct|nect|c ?-(?![a-z0-9]))|(?<=[ _])-c(?![a-z])"
 )
-# "Post" before these says after what, or where, and nothing of contrast agent: post-op, posterior, post fossa.
+# Before these "post" says after what, or where; it is not about contrast agent: post-op, posterior, post fossa.
 _POST = (
     "post(?!er|[ .-]*(?:op(?!ac)|surg|foss|traum|mort|crani|evac|drain|shunt|resect|coil|clip|emboli|thromb|lysis|tpa|"
     "stroke|ictal|partum|treat|proc))"
