@@ -3,16 +3,16 @@
 """Orthanc's side of the hemorrhage appliance: a doorbell and a button, nothing more.
 
 It tells the appliance's service over HTTP what Orthanc noticed (new instance, stable series, deleted, started,
-stopped), so that the service need not wait for its next look at Orthanc's change log, and it adds two REST routes and
-a button to Orthanc Explorer. It reads no pixel and no DICOM, and nothing depends on it: a service that missed a ring
-finds the study in Orthanc's change log. So a ring may be lost, and Orthanc may never wait for one.
+stopped), so that the service does not have to wait for its next look at Orthanc's change log. It also adds two REST
+routes and a button to Orthanc Explorer. It reads no pixels and no DICOM, and nothing depends on it: a service that
+missed a ring finds the study in Orthanc's change log. So a ring may be lost, and Orthanc must never wait for one.
 
-Orthanc's Python is shared by all its threads, hence the rules of this file: register nothing but OnChange, which
-Orthanc delivers from a thread of its own; in it only note the news; talk to the service from another thread, with a
-short time-out, over a socket (which lets the other threads run, unlike `orthanc.RestApiGet` of plugin 4.0).
+All threads of Orthanc share its Python, hence the rules of this file: register only OnChange, which Orthanc calls from
+a separate thread; in it, only note the news; talk to the service from another thread, with a short timeout, over a
+socket (which lets the other threads run, unlike `orthanc.RestApiGet` of plugin 4.0).
 
-One file, standard library only, for the Python plugin 4.0 to 7: what differs between them is tried, never looked up
-by version. Settings, all optional, in Orthanc's configuration, at its root or inside its `Python` section:
+It is one file that needs only the standard library, for the Python plugin 4.0 to 7: differences between them are found
+by trying, never by version. Settings, all optional, in Orthanc's configuration, at its root or in its `Python` section:
 
     "Hemorrhage": {"ServiceUrl": "http://127.0.0.1:8044", "TimeoutSeconds": 0.5, "ExplorerButton": true}
 
@@ -37,21 +37,21 @@ except ImportError:  # imported outside Orthanc; the importer calls `install` wi
     _orthanc = None
 
 INSTANCES_KEPT = 8192
-"""Instances that wait for a service that does not answer; the oldest give way."""
+"""Most instances that wait for a service that does not answer; the oldest give way."""
 RESOURCES_KEPT = 1024
 """The same for series, and for studies."""
 INSTANCES_A_RING = 1024
-"""Most instances told in one message."""
+"""Most instances in one message."""
 RESOURCES_A_RING = 512
 """The same for series, and for studies; all together keeps a message under 160 KiB, of 256 that the service takes."""
 GATHER_S = 0.05
-"""News of this long go into one message: a scanner sends tens of slices a second."""
+"""News of this period go into one message, s: a scanner sends tens of slices a second."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
 """Pause after a ring that was not answered; doubles until the longest."""
 BUTTON_TIMEOUT_S = 5.0
-"""A person who pressed the button waits this long for the service to take the job."""
+"""How long a person who pressed the button waits for the service to take the job, s."""
 ANSWER_BYTES = 1 << 20
-"""Longest answer of the service that is passed on."""
+"""Longest answer of the service that is passed on, bytes."""
 
 DEFAULTS = {
     "ServiceUrl": "http://127.0.0.1:8044",
@@ -60,11 +60,11 @@ DEFAULTS = {
     "Token": "",
     "CaFile": "",
 }
-"""The settings there are."""
+"""All settings, with their defaults."""
 ORTHANC_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}")
 
-# The button stands in the list "Interact" of the series page, the line under it says how the study stands. Everything
-# that comes from a server goes through .text(), never through .html(): people who see the page may delete studies.
+# The button is in the list "Interact" of the series page; the line under it shows the state of the study. Everything
+# from a server goes through .text(), never through .html(): people who see the page may be allowed to delete studies.
 EXPLORER_SCRIPT = """
 (function() {
   var undecided = ['receiving', 'incomplete', 'queued', 'running', 'waiting', 'delivering'];
@@ -262,8 +262,8 @@ class Service:
     def ask(self, method: str, path: str, body: bytes, timeout_s: float) -> tuple[int, bytes]:
         """Return status and body of one exchange. Raises `NoAnswerError`.
 
-        A connection each time: over loopback it costs a fraction of a millisecond, and a kept one would have to cope
-        with a service that closed it meanwhile.
+        It makes a new connection each time: over loopback this costs a fraction of a millisecond, and a kept connection
+        may have been closed by the service meanwhile.
         """
         settings = self._settings
         if settings.tls is None:
@@ -289,7 +289,7 @@ class Service:
 
 
 class News:
-    """What the service has not been told yet: one entry a resource, the newest value, bounded. Not thread-safe."""
+    """What the service has not been told yet: one entry per resource, the newest value, bounded. Not thread-safe."""
 
     def __init__(self) -> None:
         self.instances: dict[str, float] = {}
@@ -309,7 +309,7 @@ class News:
         self._trim()
 
     def take(self) -> dict:
-        """Return the next message, in the service's format, and forget what it says."""
+        """Return the next message, in the service's format, and forget its contents."""
         message = {}
         for kind, most in (
             ("instances", INSTANCES_A_RING),
@@ -324,7 +324,7 @@ class News:
         return message
 
     def put_back(self, message: dict) -> None:
-        """Remember a message that was not heard; what was noted since is newer and stays."""
+        """Keep a message that was not delivered; newer notes stay as they are."""
         for kind in ("instances", "series", "studies"):
             setattr(self, kind, {**message[kind], **getattr(self, kind)})
         self.orthanc = self.orthanc or message["orthanc"]
@@ -342,7 +342,7 @@ class News:
 
 
 class Doorbell:
-    """Notes Orthanc's news and rings them at the service from a thread of its own."""
+    """Notes Orthanc's news, and tells the service in a separate thread."""
 
     def __init__(self, settings: Settings, log_info, log_warning) -> None:
         self._settings = settings
@@ -362,7 +362,7 @@ class Doorbell:
         self._thread.start()
 
     def new_instance(self, identifier: str) -> None:
-        """Note a new instance with the time of now."""
+        """Note a new instance with the present time."""
         self._note("instances", identifier, time.time(), "instances")
 
     def stable_series(self, identifier: str) -> None:
@@ -426,8 +426,8 @@ class Doorbell:
             pause_s = 0.0 if heard else min(max(2 * pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
 
     def _ring(self, message: dict) -> bool:
-        """Tell the service; return False when it did not take the message."""
-        # With the time of now the service can tell how old a time is, whatever this machine's clock says.
+        """Tell the service; return False when it did not accept the message."""
+        # With the present time the service can tell how old a time is, whatever this machine's clock says.
         body = json.dumps({**message, "sent": time.time()}).encode()
         try:
             status, _ = self._service.ask("POST", "/doorbell", body, self._settings.timeout_s)
@@ -476,7 +476,7 @@ class Routes:
         output.AnswerBuffer(json.dumps(answer), "application/json")
 
     def analyze(self, output, uri: str, **request) -> None:  # noqa: ARG002 - Orthanc's signature
-        """`POST /hemorrhage/series/{id}/analyze`: hand the wish to the service; 202, its refusal, or 503."""
+        """`POST /hemorrhage/series/{id}/analyze`: pass the request to the service; 202, its refusal, or 503."""
         if request["method"] != "POST":
             output.SendMethodNotAllowed("POST")
             return
@@ -543,7 +543,7 @@ def install(orthanc) -> Doorbell | None:
 
     try:
         orthanc.RegisterOnChangeCallback(on_change)
-    except Exception as error:  # of which class, depends on the version; Orthanc must start all the same
+    except Exception as error:  # its class depends on the version; Orthanc must start nevertheless
         orthanc.LogError(f"hemorrhage: {error}: the doorbell stays off; the service finds studies by itself, later.")
     orthanc.RegisterRestCallback("/hemorrhage/status", routes.status)
     orthanc.RegisterRestCallback("/hemorrhage/series/([^/]*)/analyze", routes.analyze)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much of the head an answer is about: what was read, what is there, and what is missing.
 
-An answer of which something is missing is *partial*: every form of it says so, and none says "no hemorrhage found"
-without saying of what.
+An answer about an incomplete head is *partial*: every form of it says so, and none says "no hemorrhage found" without
+naming the part.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Coverage:
 
     Attributes
     ----------
-    slices: how many slices were read that show something.
+    slices: how many of the slices that were read show something.
     slices_there: how many slices of the study show this head: those that were read and those that go on beyond them.
         A slice whose place another one has (a repeat, another reconstruction) is not counted.
-    extent_mm: how much of the normal the slices that were read and show something stand for.
+    extent_mm: the length along the normal of the slices that were read and show something.
     missing: what is missing of the head, a sentence each; empty for a whole head.
-    slices_empty: how many slices were read that show nothing but air or one value; they are in none of the above.
+    slices_empty: how many of the slices that were read show only air or one value; they are in none of the above.
     """
 
     slices: int
@@ -64,9 +64,9 @@ def coverage(
 ) -> Coverage:
     """Return what the volume of a stack covers.
 
-    `study` are all stacks of the study, `fetch` gives the file of an instance by its `ref` and is asked for a slice or
-    two of a stack that reaches beyond this one; `unread` is how many of the study's images cannot be read at all: any
-    of them may be of this head.
+    `study` are all stacks of the study. `fetch` returns the file of an instance by its `ref`; it is called for a slice
+    or two of a stack that reaches beyond this one. `unread` is how many of the study's images cannot be read at all:
+    any of them may belong to this head.
     """
     study = tuple(study)
     ends = ends_of_volume(volume)

@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a stack ends where a head ends, seen in the pixels of its last slices.
 
-A scan of a head ends above the vertex, where the skull has closed, and below the brain. Where the lowest or the highest
-slice still shows a wide space within a ring of bone, filled with what has the density of brain, slices are missing
-there: they were not sent yet, lie in a series that could not be joined, or were never scanned. Headers cannot say so.
-Slices at an end that show nothing, air or one value throughout, are no end: images that broke off come filled with
-zeros.
+A scan of a head ends above the vertex, where the skull has closed, and below the brain. If the lowest or the highest
+slice still shows a wide space of brain density within a ring of bone, slices are missing there: they were not sent yet,
+are in a series that could not be joined, or were never scanned. Headers cannot show this. Slices at an end that show
+only air or one value do not count: truncated images arrive filled with zeros.
 
-Figures that the limits rest on are in docs/completeness.md; `python -m benchmarks.ends` makes them again.
+The figures behind the limits are in docs/completeness.md; `python -m benchmarks.ends` makes them again.
 """
 
 from __future__ import annotations
@@ -30,34 +29,34 @@ from appliance.imaging.volume import Volume
 Plane = NDArray[np.int16]
 
 TOP_CM2: Final = 25.0
-"""A top slice that shows more of the inside of the skull is no vertex: a dome of 14 cm goes on for 6 mm above it."""
+"""A top slice that shows more of the inside of the skull is no vertex: a dome of 14 cm continues 6 mm above it."""
 BASE_CM2: Final = 65.0
-"""A lowest slice that shows more is no base: where scans begin it is 22 cm2 in the middle, 2 cm above that 84."""
+"""A lowest slice that shows more is no base: where scans begin the median is 22 cm2, and 84 cm2 at 2 cm above."""
 RING_CM2: Final = 40.0
-"""The middle of a head shows more than this; where it does not, the skull is open and its ends cannot be seen."""
+"""The middle of a head shows more than this; if it does not, the skull is open and its ends cannot be seen."""
 LEAST_MM: Final = 100.0
-"""A head from base to vertex covers more than this; what covers less is whole only where both ends are seen."""
+"""A head from base to vertex covers more than this; a shorter stack is whole only if both ends are seen."""
 
 _BODY_ABOVE_HU: Final = -500
 _EMPTY_CM2: Final = 5.0
-"""A slice that shows less than this of anything denser than air is empty: the cap of a scalp is soon wider."""
+"""A slice that shows less than this of anything denser than air is empty: even the cap of a scalp is wider."""
 _PROBED: Final = 17
 
 _GRID_MM: Final = 1.6
-"""The slice is looked at in blocks of about this size: noise goes, a skull of 3 mm stays."""
+"""Slices are averaged in blocks of about this size: noise vanishes, a skull of 3 mm stays."""
 _BONE_ABOVE_HU: Final = 160
 _BRAIN_HU: Final = (-15, 95)
 _CLOSES_MM: Final = 4.0
 """Gaps in the ring up to twice this width are closed: sutures, foramina, burr holes."""
 _NARROWEST_MM: Final = 6.0
-"""What is narrower than twice this is no space: orbit walls, sinuses, the folds of a scalp."""
+"""Anything narrower than twice this is no space: orbit walls, sinuses, the folds of a scalp."""
 
 
 def intracranial_cm2(hu: Plane, pixel_spacing_mm: tuple[float, float]) -> float:
     """Return the area of the widest space on a slice that is ringed by bone and as dense as brain, cm2.
 
-    `hu` is one slice [Y, X]. A ring that is open by more than a few millimetres (after a craniectomy) holds nothing:
-    then the answer is 0, and an end is not said to be open that might not be.
+    `hu` is one slice [Y, X]. A ring that is open by more than a few millimetres (after a craniectomy) encloses nothing:
+    the result is 0, so that an end is not called open when it may not be.
     """
     blocks = [max(1, round(_GRID_MM / mm)) for mm in pixel_spacing_mm]
     height, width = (size // block * block for size, block in zip(hu.shape, blocks, strict=True))
@@ -115,14 +114,14 @@ class Ends:
 
     @classmethod
     def of(cls, slices: int, plane: Callable[[int], Plane], pixel_spacing_mm: tuple[float, float]) -> Ends:
-        """Return what the ends of a stack show, of which `plane` gives a slice [Y, X] in HU by its index."""
+        """Return what the ends of a stack show; `plane` returns a slice [Y, X] of it in HU by its index."""
         read = lru_cache(None)(plane)
         low, high = _shown_range(slices, lambda at: _is_empty(read(at), pixel_spacing_mm))
         base, middle, top = (intracranial_cm2(read(at), pixel_spacing_mm) for at in (low, (low + high + 1) // 2, high))
         return cls(base, middle, top, low, slices - 1 - high)
 
     def missing(self, extent_mm: float) -> tuple[str, ...]:
-        """Return what is missing of a head, a sentence each; none when nothing is seen to be."""
+        """Return what is missing of a head, a sentence each; none when nothing seems to be missing."""
         found = []
         if not self.shows_base:
             found.append(
@@ -142,14 +141,14 @@ class Ends:
 def ends_of(stack: Stack, fetch: Callable[[str], bytes]) -> Ends | None:
     """Return what the ends of a stack show, by a few of its slices; None when they cannot be read.
 
-    `fetch` gives the bytes of the file of an instance's `ref`; what it raises but refusals is passed on.
+    `fetch` returns the file of an instance's `ref`; its errors other than refusals are passed on.
     """
     geometry = stack.geometry
     if geometry is None:
         return None
     try:
         return Ends.of(len(stack.instances), lambda at: plane_of(stack, at, fetch), geometry.contract_spacing_mm)
-    except RefusedError:  # whoever reads the stack meets it again, and says so
+    except RefusedError:  # reading the stack will meet it again and report it
         return None
 
 
@@ -168,13 +167,13 @@ def ends_of_volume(volume: Volume) -> Ends:
 
 
 def shows_something(volume: Volume) -> NDArray[np.bool_]:
-    """Return which slices of a volume show anything, bool [Z]; every fourth pixel of every fourth row tells."""
+    """Return which slices of a volume show anything, bool [Z], by every fourth pixel of every fourth row."""
     spacing_mm = 4 * volume.pixel_spacing_mm[0], 4 * volume.pixel_spacing_mm[1]
     return np.array([not _is_empty(one, spacing_mm) for one in volume.hu[:, ::4, ::4]])
 
 
 def _empty(slices: int, where: str) -> str:
-    """Return what is said of empty slices beyond an end; "" without any."""
+    """Return the words about empty slices beyond an end; "" without any."""
     if not slices:
         return ""
     return f", and the slice {where} it is empty" if slices == 1 else f", and the {slices} slices {where} it are empty"
@@ -183,7 +182,8 @@ def _empty(slices: int, where: str) -> str:
 def _shown_range(slices: int, is_empty: Callable[[int], bool]) -> tuple[int, int]:
     """Return the lowest and the highest slice that show something, those of the stack when none is found.
 
-    By halving, since each slice may have to be fetched: what shows something is taken to lie in one piece.
+    It searches by halving, because each slice may have to be fetched, and assumes that the slices that show something
+    are contiguous.
     """
     last = slices - 1
     if not is_empty(0) and not is_empty(last):

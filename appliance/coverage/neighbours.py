@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Slices of the study that go on where the stack that is read ends, and that could not be read with it.
+"""Slices of the study that continue where the stack that is read ends, and that could not be read with it.
 
-They have another matrix, pixel spacing, tilt or kernel, or belong to another scan of the head (else `imaging.parts`
-would have joined them). Slices that begin about where the stack ends count as they are. A scan of the same slices that
-also reaches beyond an end counts only where it shows a head there: scans of one head differ in range by a few
-centimetres of air or neck, and a stack that shows both ends is whole whatever lies beside it.
+They have another matrix, pixel spacing, tilt or kernel, or belong to another scan of the head (otherwise
+`imaging.parts` would have joined them). Slices that begin about where the stack ends count in any case. A scan of the
+same slices that also reaches beyond an end counts only if it shows a head there: scans of one head differ in range by a
+few centimetres of air or neck, and a stack that shows both ends is whole, whatever is beside it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from appliance.imaging.parts import LONGEST_HEAD_MM, REACH
 from appliance.imaging.stacks import Stack
 
 BEYOND_MM: Final = 10.0
-"""Two slices of 5 mm; less may be another way to lay the same range."""
+"""Two slices of 5 mm; a smaller difference may be another placement of the same range."""
 
 _TILTED_BY_DEG: Final = 40.0
 _BESIDE_MM: Final = 80.0
@@ -55,7 +55,7 @@ class Neighbour:
 
     @property
     def sentence(self) -> str:
-        """What there is to say of it."""
+        """The sentence about it."""
         are = "1 slice" if self.slices == 1 else f"{self.slices} slices"
         where = "above" if self.above else "below"
         return f"{are} of series {self.series_uid} {where} the part that was read could not be read with it"
@@ -84,7 +84,7 @@ def neighbours(
 
 
 def count_slices(found: Iterable[Neighbour]) -> int:
-    """Return how many slices neighbours have, each place counted once: by the series that has most of them there."""
+    """Return how many slices neighbours have; each place counts once, for the series with the most slices there."""
     counted: list[Neighbour] = []
     for one in sorted(found, key=lambda one: (-one.slices, one.series_uid)):
         if not any(_share_range(one.range_mm, other.range_mm) for other in counted if other.above == one.above):
@@ -106,14 +106,14 @@ def reaches_beyond(other: Stack, stack: Stack) -> bool:
 def _beyond(
     stack: Stack, geometry: Geometry, shown: NDArray[np.float64], ends: Ends, other: Stack, its: Geometry
 ) -> Iterator[Neighbour]:
-    """Yield what another stack has beyond the ends of one, whose slices that show something have these centres.
+    """Yield what another stack has beyond the ends of one whose slices that show something have these centres.
 
-    Near an end it goes on; where an end is seen to be missing it may do so anywhere within the length of a head.
+    It continues near an end; if an end is seen to be missing, it may lie anywhere within the length of a head.
     """
     if abs(float(geometry.normal @ its.normal)) < np.cos(np.radians(_TILTED_BY_DEG)):
         return
     if len(other.instances) == 1 and other.series_uid != stack.series_uid:
-        return  # an image that a bolus is waited for in, a screen that was saved
+        return  # a bolus-timing image, a saved screen
     ours = shown @ geometry.normal
     centres = _centres(other)
     theirs = centres @ geometry.normal
@@ -146,7 +146,7 @@ def _counts(
     ours: NDArray[np.float64],
     theirs: NDArray[np.float64],
 ) -> bool:
-    """Return whether what lies beyond an end is of the head; `ours` and `theirs` are the slices' positions, mm."""
+    """Return whether slices beyond an end show the head; `ours` and `theirs` are the slices' positions, mm."""
     names_another = _names_another_part(other)
     if names_another and found.above and not _share_frame(stack, other):
         return False

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Spaces between slices: what slices thinner than their distance do not show.
 
-Slices 5 mm thick at every 10 mm are a scan of which every other slice is gone, renumbered so that nothing else tells,
-or a protocol that leaves out half of the head. Either way a bleed between them was not read, and the answer says so. A
-reformat that keeps the thickness of its source looks the same, and no header tells reliably whether it averaged what
-lies between: it counts as well. A lone wide interval is a gap (`imaging.gaps`), and refused.
+Slices 5 mm thick at every 10 mm are either a scan that lost every other slice and was renumbered, so that nothing else
+shows the loss, or a protocol that leaves out half of the head. Either way a bleed between them was not read, and the
+answer says so. A reformat that keeps the thickness of its source looks the same, and no header says reliably whether it
+averaged what lies between, so it counts too. A lone wide interval is a gap (`imaging.gaps`), and refused.
 """
 
 from __future__ import annotations

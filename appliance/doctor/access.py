@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether others reach the service as the settings say: certificate, key, and accounts that are let in."""
+"""Whether other machines reach the service as the settings say: certificate, key and accounts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from appliance.web.certificate import Certificate
 
 
 def check_access(settings: Settings) -> Iterator[Check]:
-    """Look at the certificate and the accounts; nothing where others are not to reach the service."""
+    """Check the certificate and the accounts, if other machines are to reach the service."""
     access = settings.access
     if not access.host:
         return

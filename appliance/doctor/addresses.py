@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 
 def without_user(url: str) -> str:
-    """Return a URL without the user and password that may stand in it."""
+    """Return a URL without the user and password that it may contain."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def is_same_server(a: str, b: str) -> bool:
-    """Say whether two URLs name one server, by whichever name of loopback, or all addresses as a service listens."""
+    """Return whether two URLs name one server; names of loopback and the wildcard address count as equal."""
     first, second = urlsplit(a), urlsplit(b)
     try:
         ports = first.port or 80, second.port or 80
@@ -27,7 +27,7 @@ def is_same_server(a: str, b: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host name or address is that of this machine itself."""
+    """Return whether a host name or address is that of this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

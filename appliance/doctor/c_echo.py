@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether Orthanc answers a C-ECHO under the AE title and port that scanners are told."""
+"""Whether Orthanc answers a C-ECHO at the AE title and port that scanners are given."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from appliance.doctor.check import PATIENCE_S, Check
 from appliance.settings import Settings
 
 DOCTOR_AET: Final = "APPLIANCE_DOCTOR"
-"""The AE title that the doctor calls by."""
+"""The AE title that the doctor uses."""
 _VERIFICATION: Final = "1.2.840.10008.1.1"
 
 
@@ -47,8 +47,8 @@ def check_c_echo(settings: Settings) -> Iterator[Check]:
             "name PEM files that this user may read; the certificate's key stands in the certificate's file",
         )
         return
-    # A peer that rejects closes the connection at once, and the association may then call itself aborted: whether an
-    # A-ASSOCIATE-RJ came is what tells.
+    # A peer that rejects closes the connection at once, and the association may then count as aborted; only a received
+    # A-ASSOCIATE-RJ proves a rejection.
     answers: list[type] = []
     association = entity.associate(
         orthanc.dicom_host,
@@ -86,10 +86,10 @@ def check_c_echo(settings: Settings) -> Iterator[Check]:
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """Return what a C-ECHO over TLS needs, None for one in the clear. Raises `OSError` for files that cannot be used.
+    """Return what a C-ECHO over TLS needs, None for one in the clear. Raises `OSError` for unusable files.
 
-    Whose name the certificate bears is not compared: DICOM knows a node by its address and AE title, and PS3.15 B.12
-    asks for the authority alone.
+    The certificate's name is not compared: DICOM identifies a node by address and AE title, and PS3.15 B.12 requires
+    only the authority.
     """
     orthanc = settings.orthanc
     if orthanc.dicom_tls_ca is None:

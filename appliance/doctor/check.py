@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a check of the doctor says."""
+"""The result of a check of the doctor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE_S: Final = 5.0
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """One result of a check.
 
     Attributes
     ----------

@@ -19,7 +19,7 @@ _BETWEEN_S: Final = 0.3
 
 
 def check_clock(orthanc: Orthanc) -> Iterator[Check]:
-    """Look at Orthanc's clock a few times, as it tells whole seconds only."""
+    """Look at Orthanc's clock several times, because it shows only whole seconds."""
     clock = OrthancClock()
     try:
         for look in range(_LOOKS):

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Looks at everything the appliance stands on and says, for each fault, what to do about it.
+"""Checks everything that the appliance depends on and says, for each fault, what to do about it.
 
-`diagnose` returns the list that `appliance doctor` prints. It makes no folder, no ledger file and no study; it asks
-Triton one golden chunk, and Orthanc for a C-ECHO. No check ends the others, and none tells a secret. A new check is a
+`diagnose` returns the list that `appliance doctor` prints. It creates no folder, no ledger file and no study; it sends
+Triton one golden chunk, and Orthanc a C-ECHO. No check can end the others, and none reveals a secret. A new check is a
 file beside this one and a line in `CHECKS`.
 """
 
@@ -39,16 +39,16 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Iterator[Check]]], ...] = (
 
 
 def diagnose(settings: Settings) -> list[Check]:
-    """Return what was seen of settings, disk, ledger, Orthanc, its plugin, Triton, the model and the service."""
+    """Return the results for settings, disk, ledger, Orthanc, its plugin, Triton, the model and the service."""
     checks = [one for name, check in CHECKS for one in _every_check(name, check, settings)]
     return [replace(one, what=without_credentials(one.what), remedy=without_credentials(one.remedy)) for one in checks]
 
 
 def _every_check(name: str, check: Callable[[Settings], Iterator[Check]], settings: Settings) -> Iterator[Check]:
-    """Yield what a check says; a fault that it did not foresee becomes a line of its own and ends only that check."""
+    """Yield the results of a check; an unforeseen fault becomes a result too and ends only that check."""
     try:
         yield from check(settings)
-    except Exception as error:  # its text may quote anything, a password too
+    except Exception as error:  # its text may quote anything, even a password
         yield Check(
             name,
             "fail",

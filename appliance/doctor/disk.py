@@ -15,7 +15,7 @@ _DISK_FULL_GB: Final = 1
 
 
 def check_disk(folder: Path, low_gb: float) -> Iterator[Check]:
-    """Look at the room where `folder` lies; `low_gb` is the setting, 0 for not watched."""
+    """Check the room on the disk of `folder`; `low_gb` is the setting, 0 for not watched."""
     free_gb = shutil.disk_usage(folder).free / 1e9
     if not low_gb:
         yield Check("disk", "ok", f"{free_gb:.1f} GB free at {folder}, not watched: disk_low_gb = 0")

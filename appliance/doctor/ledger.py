@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the ledger opens and takes writes."""
+"""Whether the ledger can be opened and written."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
             )
             return
     try:
-        if awaits_migration(settings.ledger_url):  # opening it would migrate it, which is for the service to do
+        if awaits_migration(settings.ledger_url):  # opening it would migrate it, which only the service may do
             yield Check("ledger", "ok", f"{shown} is of an older version; the next start of the service migrates it")
             return
         ledger = Ledger(settings.ledger_url)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which model Triton serves, and whether it answers the golden chunk rightly."""
+"""Which model Triton serves, and whether it answers the golden chunk correctly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from appliance.settings import Settings
 
 
 def check_model(settings: Settings) -> Iterator[Check]:
-    """Look at the model with the detector of the service."""
+    """Check the model with the service's detector."""
     try:
         promoted = targets_of(settings)
         detector = TritonDetector(settings.triton, settings.triton.timeout_s, lambda: promoted)
@@ -64,7 +64,7 @@ def check_model(settings: Settings) -> Iterator[Check]:
 
 
 def _engine(settings: Settings, detector: TritonDetector) -> Check:
-    """Say what runs the model, and warn where another engine was asked for or none is known."""
+    """Say what runs the model, and warn if another engine was asked for or none is known."""
     if settings.triton.profile != "cpu":
         return Check("engine", "ok", f"TensorRT, profile {settings.triton.profile}")
     engine, asked = detector.engine, settings.triton.engine
@@ -85,7 +85,7 @@ def _engine(settings: Settings, detector: TritonDetector) -> Check:
 
 
 def _model_on_disk(settings: Settings, served_as: str, served: str) -> Iterator[Check]:
-    """Compare the served model with the repository's, when that lies on this machine."""
+    """Compare the served model with the repository's, if that is on this machine."""
     repository = settings.triton.model_repository if served_as == DETECTOR else settings.site_models
     versions = (repository / served_as).glob("[0-9]*/model.onnx")
     newest = max(versions, key=lambda path: int(path.parent.name), default=None)

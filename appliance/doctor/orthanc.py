@@ -19,12 +19,12 @@ from appliance.orthanc_storage import check_storage
 from appliance.settings import Settings
 
 _STABLE_AGE_S: Final = 6
-"""From here on Orthanc's StableAge is worth a word; the template of this project has 2."""
+"""A longer StableAge of Orthanc is reported; the template of this project has 2."""
 _CHANGES_READ: Final = 500
 
 
 def check_orthanc(settings: Settings) -> Iterator[Check]:
-    """Look at Orthanc, at what it is set to, and at its plugins."""
+    """Check Orthanc, its settings and its plugins."""
     patience_s = min(PATIENCE_S, settings.orthanc.timeout_s)
     address = without_user(settings.orthanc.url)
     with closing(Orthanc(settings.orthanc.model_copy(update={"timeout_s": patience_s}))) as orthanc:
@@ -104,7 +104,7 @@ def _storage(settings: Settings) -> Iterator[Check]:
 
 
 def _stable_age(orthanc: Orthanc) -> Iterator[Check]:
-    """Estimate StableAge, which Orthanc does not tell, from when it called its newest stable series so."""
+    """Estimate StableAge, which Orthanc does not report, from when it last called a series stable."""
     last = orthanc.newest_change().last
     changes = orthanc.changes(max(0, last - _CHANGES_READ), _CHANGES_READ).changes
     stable = next((change for change in reversed(changes) if change.type == "StableSeries"), None)

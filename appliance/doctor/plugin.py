@@ -14,7 +14,7 @@ from appliance.settings import Settings
 
 
 def check_plugin(settings: Settings, orthanc: Orthanc) -> Iterator[Check]:
-    """Look at the Python plugin and at our doorbell in it."""
+    """Check the Python plugin and our doorbell in it."""
     loaded = orthanc.plugins()
     if "python" not in loaded:
         yield Check(

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the service lives and is ready."""
+"""Whether the service is live and ready."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def check_settings(settings: Settings) -> Iterator[Check]:
         section = getattr(settings, name)
         fields = getattr(type(section), "model_fields", {})
         known |= {f"APPLIANCE_{name}".upper()} | {f"APPLIANCE_{name}__{field}".upper() for field in fields}
-    # An unknown name in the file stops the start; in the environment it would pass without a word.
+    # An unknown name in the file stops the start; in the environment nobody would notice it.
     unknown = sorted(name for name in os.environ if name.startswith("APPLIANCE_") and name.upper() not in known)
     if unknown:
         yield Check(

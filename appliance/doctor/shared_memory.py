@@ -16,7 +16,7 @@ _SHARED_MEMORY_MB: Final = 64
 
 
 def check_shared_memory(settings: Settings) -> Iterator[Check]:
-    """Look at the setting and at the room in /dev/shm."""
+    """Check the setting and the room in /dev/shm."""
     triton = settings.triton
     if not triton.shared_memory:
         if is_loopback(triton.host):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of what the service keeps: whether it can be written, whose its files are, how full its disk is."""
+"""The service's folder: whether it can be written, who owns its files, how full its disk is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from appliance.state_folder import FILES, probe_folder
 
 
 def check_state_folder(settings: Settings) -> Iterator[Check]:
-    """Write into the folder, or look at the nearest one above that is there, and at the disk it lies on."""
+    """Write into the folder, or check the nearest existing one above it, and check its disk."""
     folder = settings.state_dir.absolute()
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not nearest.is_dir():
@@ -63,6 +63,6 @@ def _check_writing(folder: Path) -> Check:
 
 
 def find_files_of_others(folder: Path, files: Iterable[Path]) -> list[Path]:
-    """Return those of the files that are there and belong to another user than the folder they lie in."""
+    """Return the existing files that belong to another user than their folder."""
     owner = folder.stat().st_uid
     return [file for file in files if file.exists() and file.stat().st_uid != owner]

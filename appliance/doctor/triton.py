@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether Triton lives and tells its metrics."""
+"""Whether Triton is live and offers its metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from appliance.transport import bounded_client
 
 
 def check_triton(settings: Settings) -> Iterator[Check]:
-    """Look at Triton, and at the model when Triton lives."""
+    """Check Triton, and the model if Triton is live."""
     triton = settings.triton
     address = f"{triton.host}:{triton.http_port}"
     try:

@@ -13,13 +13,13 @@ from scipy.spatial.distance import pdist, squareform
 
 WHOLE_SLICE = 0.75
 HALF_SLICE = 0.25
-"""Shares of the largest slice's area from which a slice counts whole, or half (lower edges included)."""
+"""The shares of the largest slice's area at which a slice counts whole, or half (inclusive)."""
 
 
 def abc2_ml(
     lesion: NDArray[np.bool_], pixel_spacing_mm: tuple[float, float], slice_spans_mm: NDArray[np.float64]
 ) -> float:
-    """Return ABC/2 in mL of a lesion [Z, Y, X] whose slices stand for `slice_spans_mm` [Z] along the normal.
+    """Return ABC/2 in mL of a lesion [Z, Y, X] whose slices span `slice_spans_mm` [Z] along the normal.
 
     A is the longest diameter in the slice of largest area, B the longest one perpendicular to A in that slice, C the
     extent along the normal with each slice graded by its area.
@@ -46,7 +46,7 @@ def _diameters_mm(plane: NDArray[np.bool_], pixel_spacing_mm: tuple[float, float
 
     along = (hull[end] - hull[start]) / a
     across = np.array([-along[1], along[0]])
-    # What lies at one place of A is measured in strips one pixel wide; a pixel reaches half its own extent further.
+    # B is measured in strips across A, one pixel wide; a pixel reaches half its own extent further.
     centres = (pixels + 0.5) * spacing
     strip = np.floor((centres - hull[start]) @ along / spacing.min()).astype(np.intp)
     strip -= strip.min()

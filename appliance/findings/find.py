@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the detector's reading to the study's answer: lesions in 3-D with type, volume, size class and confidence.
 
-The study is positive if any detection on any slice reaches the threshold (paper, "Statistical Analysis"). Which voxels
-are blood and which of them are one lesion stands in `appliance/reading/lesions.py`, by which networks are judged too.
+The study is positive if any detection on any slice reaches the threshold (paper, "Statistical Analysis").
+`appliance/reading/lesions.py` decides which voxels are blood and which of them are one lesion; networks are judged by
+it too.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def find(reading: Reading, volume: Volume, criteria: Criteria) -> Finding:
     voxels = [np.asarray(np.count_nonzero(one.blood, axis=(1, 2))) for one in found]
     volumes_ml = [_volume_ml(one, count, volume) for one, count in zip(found, voxels, strict=True)]
     order = sorted(range(len(found)), key=lambda index: (-volumes_ml[index], TYPES.index(found[index].type), index))
-    # Only the pages that hold blood are ever written: a long study does not pay for its empty voxels.
+    # Only the memory pages with blood are ever written, so the empty voxels of a long study cost nothing.
     lesion_map: LesionMap = np.zeros(volume.hu.shape, np.uint8 if len(found) <= np.iinfo(np.uint8).max else np.uint16)
     for number, index in enumerate(order, 1):
         lesion_map[found[index].crop][found[index].blood] = number
@@ -53,7 +54,7 @@ def find(reading: Reading, volume: Volume, criteria: Criteria) -> Finding:
 def _volume_ml(extent: Extent, voxels: NDArray[np.intp], volume: Volume) -> float:
     """Return pixel area times the distance between positions, slice by slice, in mL.
 
-    `voxels` is how many voxels of blood there are on each slice of the extent's crop.
+    `voxels` is the number of voxels of blood on each slice of the extent's crop.
     """
     voxel_ml = np.prod(volume.pixel_spacing_mm) * volume.slice_spans_mm[extent.crop[0]] / 1000
     return float((voxels * voxel_ml).sum())
@@ -79,7 +80,7 @@ def _lesion(number: int, extent: Extent, voxels: NDArray[np.intp], volume_ml: fl
 def _coordinates_mm(volume: Volume) -> CoordinatesMm:
     """Return where voxels lie: slices along the normal [Z], rows [Z, Y] and columns [Z, X], mm.
 
-    Slices of a tilted gantry are shifted in their plane; only differences of these coordinates mean anything.
+    Slices of a tilted gantry are shifted in their plane; only differences of these coordinates are meaningful.
     """
     along_row, along_column = volume.directions
     shift = volume.origins_mm - volume.origins_mm[0]

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The answer about one study: is there a hemorrhage, how sure, and the lesions in 3-D. Types only; how they are
-found stands in the sibling modules."""
+"""The answer about one study: whether there is a hemorrhage, how sure that is, and the lesions in 3-D. Types only;
+`find` computes them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Lesion:
     threshold.
 
     `number` counts from 1 by falling volume and is the voxel value in `Finding.lesion_map`; `slices` are the Z indices
-    it touches, `voxels` how many it has on each of them; `confidence` is the highest class score among its detections;
-    `abc2_ml` is ABC/2 for IPH, else None.
+    that it touches, `voxels` its number of voxels on each of them; `confidence` is the highest class score among its
+    detections; `abc2_ml` is ABC/2 for IPH, else None.
     """
 
     number: int

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which of the models that may answer does answer: the first that Triton serves, or loads, as it was promoted."""
+"""Chooses the model that answers: the first of the allowed ones that Triton serves, or loads, as it was promoted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from appliance.reading import contract
 
 _LOAD_TIMEOUT_S: Final = 60.0
 _UNFIT_FOR_S: Final = 60.0
-"""How long a model that Triton could not load is not asked for again, s."""
+"""The pause before a model that Triton could not load is tried again, s."""
 
 
 class ModelChoice:
@@ -50,9 +50,9 @@ class ModelChoice:
         self.passed_over = ""
 
     def find(self) -> ServedModel:
-        """Return the first target that Triton serves as it was promoted; what Triton lacks it is told to load.
+        """Return the first target that Triton serves as it was promoted; Triton is told to load a missing one.
 
-        Raises `InferenceServerException` when Triton is away, `ModelContractError` when the last one is unfit too.
+        Raises `InferenceServerException` when Triton is away, `ModelContractError` when even the last one is unfit.
         """
         *preferred, last = self._targets()
         faults: list[str] = []
@@ -84,14 +84,14 @@ class ModelChoice:
         )
 
     def forget(self) -> None:
-        """Ask for every model again: another Triton may have it."""
+        """Forget which models failed: another Triton may have them."""
         self._unfit.clear()
 
     def load_anew(self) -> str:
-        """Let Triton start the model that was asked last again, and return how that went.
+        """Have Triton restart the model that was used last, and return the outcome as a sentence.
 
-        When a model process ends (killed for memory, say), Triton goes on calling the model ready, fails every request
-        and starts no other one. A load alone finds nothing changed, so the model is unloaded first.
+        When a model process ends (killed for memory, for example), Triton still calls the model ready, fails every
+        request and starts no other process. A load alone finds nothing changed, so the model is unloaded first.
         """
         client = self._tritons.client
         try:

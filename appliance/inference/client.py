@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A connection to Triton that sends the secret of the settings with every request.
 
-A Triton that was started with `restrictions` answers nobody else but on its health: no page in a browser and no other
-program unloads a model or registers shared memory.
+A Triton started with `restrictions` answers nobody else, except about its health: no page in a browser and no other
+program can unload a model or register shared memory.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from appliance.sections.triton import TritonSettings
 
 THIS_MACHINE: Final = ("127.0.0.1", "localhost")
 CONTROL_TIMEOUT_S: Final = 10.0
-"""Longest wait for what Triton says of itself, its models and its regions, s."""
+"""Longest wait for Triton's answers about itself, its models and its regions, s."""
 HTTP_HEADER: Final = "x-hemorrhage-secret"
-"""The header of Triton's HTTP that carries the secret; gRPC's has Triton's own prefix before it."""
+"""The HTTP header that carries the secret to Triton; over gRPC it has Triton's own prefix."""
 _GRPC_HEADER: Final = f"triton-grpc-protocol-{HTTP_HEADER}"
 _RESTRICTED: Final = (
     *("metadata", "inference", "shared-memory", "model-config", "model-repository"),
     *("statistics", "trace", "logging"),
 )
-"""All that Triton can restrict but `health`, which probes ask without a secret."""
+"""Everything that Triton can restrict except `health`, which probes request without a secret."""
 
 
 class _Secret(InferenceServerClientPlugin):  # type: ignore[misc]  # it has no types
@@ -55,12 +55,12 @@ def endpoints(settings: TritonSettings) -> tuple[TritonSettings, ...]:
 
 
 def http_headers(settings: TritonSettings) -> dict[str, str]:
-    """Return the headers that Triton's HTTP wants for more than its health."""
+    """Return the HTTP headers that Triton requires for everything except its health."""
     return {HTTP_HEADER: settings.secret} if settings.secret else {}
 
 
 def restrictions(settings: TritonSettings) -> list[str]:
-    """Return the options of tritonserver that let nobody in without the secret; none without one."""
+    """Return the options of tritonserver that require the secret; none if there is no secret."""
     if not settings.secret:
         return []
     what = f"{','.join(_RESTRICTED)}:{HTTP_HEADER}={settings.secret}"

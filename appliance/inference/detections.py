@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the served detector says of a volume, and which model spoke."""
+"""What the served detector says of a volume, and which model it was."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ModelIdentity:
 class Reading:
     """Everything the detector says of one volume, slice indices counted on the volume's Z.
 
-    `suggested_threshold` is the class score that the conversion suggests as threshold for the model that spoke.
+    `suggested_threshold` is the class score that the conversion suggests as threshold for this model.
     """
 
     detections: tuple[Detection, ...]

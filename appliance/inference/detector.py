@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a volume through the detector in Triton and returns its answer in the appliance's own terms.
 
-Each question has a file of its own: which Triton is asked (`tritons.py`), which of its models answers (`choice.py`),
-whether that one keeps the contract (`served_model.py`), how chunks travel (`stream.py`, `lanes.py`), whether answers
-are right (`golden.py`) and what an error of Triton means (`trouble.py`). How outputs become detections stands in
-`appliance/reading/detections.py`; what these amount to is for `appliance.findings`.
+Each question has its own file: which Triton is used (`tritons.py`), which of its models answers (`choice.py`), whether
+the model keeps the contract (`served_model.py`), how chunks travel (`stream.py`, `lanes.py`), whether answers are right
+(`golden.py`) and what an error of Triton means (`trouble.py`). `appliance/reading/detections.py` turns outputs into
+detections, and `appliance.findings` turns these into an answer.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from appliance.sections.triton import TritonSettings
 
 T = TypeVar("T")
 
-_PATIENCE_S: Final = 2.0  # how long `ready` waits for a study that is being read
+_PATIENCE_S: Final = 2.0  # how long `check_readiness` waits for the study in progress
 
 
 class TritonDetector:
-    """The hemorrhage detector behind Triton. One user at a time; `ready` may be asked from any thread.
+    """The hemorrhage detector behind Triton. One user at a time; `check_readiness` may be called from any thread.
 
-    A Triton that is restarted, or gets another model of the same contract, is followed without a new detector: each
-    `read` looks first at what is served.
+    When Triton is restarted, or gets another model of the same contract, no new detector is needed: each `read` first
+    looks at what is served.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ class TritonDetector:
     first_wait_s
         How long to wait for the first chunk, s. A single request waits up to `settings.timeout_s`.
     targets
-        Returns which models may answer, the wanted one first; asked before each study. The others stand in for one
-        that Triton does not have and cannot load, or has in another form, so that studies are read meanwhile.
+        Returns which models may answer, the wanted one first; called before each study. The others stand in for one
+        that Triton lacks and cannot load, or has in another form, so that studies are read meanwhile.
 
     Raises
     ------
@@ -110,7 +110,7 @@ class TritonDetector:
 
     @property
     def golden(self) -> str:
-        """The recorded answer to the golden chunk of the model as last looked at (`golden_summary`)."""
+        """The recorded golden answer of the model as last looked at (`golden_summary`)."""
         return self._served.golden
 
     @property
@@ -126,7 +126,7 @@ class TritonDetector:
         hu
             [Z, Y, X] in HU, foot to head, in the contract's orientation; resized in-plane to 512 x 512 here.
         go_on
-            Asked before each chunk when the reading must not hold up another; one chunk at a time is then on its way.
+            Called before each chunk when the reading must not hold up another; then only one chunk is in flight.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class TritonDetector:
                 answered += 1
                 detections += chunk_detections(outputs, number, len(hu))
                 dismissed += chunk_dismissed(outputs, number, len(hu))
-            # Another one that was promoted meanwhile does not matter: the study is read by one model to its end.
+            # It does not matter if another model was promoted meanwhile: one model reads the study to its end.
             if self._choice.look(served.served_as) != served:
                 raise UnavailableError("the served model changed while a study was read; it is to be read again")
         if answered < len(indices):
@@ -163,10 +163,10 @@ class TritonDetector:
         return Reading(tuple(detections), tuple(dismissed), served.identity, served.suggested_threshold)
 
     def check_readiness(self) -> Readiness:
-        """Say whether the golden chunk comes back right, and if not why; never raises.
+        """Return whether the golden chunk comes back right, and if not, why; never raises.
 
-        Asks at least whether the model is still the one that answered rightly; sends the golden chunk only when no
-        right answer stands. While a study is being read the last word stands.
+        It always checks that the model is still the one that answered correctly, and sends the golden chunk only if no
+        correct answer is still valid. While a study is being read the last result stays valid.
         """
         if not self._lock.acquire(timeout=0 if self._golden.last else _PATIENCE_S):
             return self._golden.last or Readiness(False, "a study is being read and the model is not yet proven")
@@ -188,7 +188,7 @@ class TritonDetector:
             return self._golden.judge(served.golden, outputs)
 
     def close(self) -> None:
-        """Give back the shared memory and the connection.
+        """Release the shared memory and the connection.
 
         A volume that is still being read after a while is abandoned, so that stopping does not wait for a hung Triton.
         """
@@ -201,7 +201,7 @@ class TritonDetector:
                 self._lock.release()
 
     def _fail_over(self, ask: Callable[[], T]) -> T:
-        """Return what `ask` returns; a Triton that does not answer gives way to the next, each asked once."""
+        """Return what `ask` returns; if a Triton does not answer, try the next, each once."""
         for left in range(len(self._tritons), 0, -1):
             self._tritons.go_back()
             try:
@@ -213,7 +213,7 @@ class TritonDetector:
         raise AssertionError("there is one Triton at least")
 
     def _leave(self) -> None:
-        """Forget what holds for the Triton that was asked until now."""
+        """Forget what is known of the Triton used until now."""
         self._forget_answers()
         self._choice.forget()
 
@@ -241,7 +241,7 @@ class TritonDetector:
             raise
 
     def _connect(self) -> ServedModel:
-        """Return what Triton serves now, with lanes that fit it and that this Triton knows."""
+        """Return what Triton serves now, after making lanes that fit it and that this Triton knows."""
         served = self._choice.find()
         if served != self._served:
             self._golden.forget()

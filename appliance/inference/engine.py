@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which engine runs the detector in Triton, as its model process says among Triton's metrics.
 
-The model process chooses it at start by what the CPU has and what passed the precision gate (docs/engines.md). Nothing
-of an answer hangs on it but small differences that the gate bounds, so an engine that is not known stops nothing.
+The model process chooses it at its start, by the CPU and by what passed the precision gate (docs/engines.md). An answer
+depends on it only by small differences, which the gate bounds, so an unknown engine stops nothing.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from appliance.sections.triton import TritonSettings
 METRIC: Final = "hemorrhage_engine"
 _TIMEOUT_S: Final = 1.0
 _AGAIN_S: Final = 5.0
-"""Triton opens its metrics' port after the model is loaded; a port that stays closed is not waited for each time."""
+"""Triton opens its metrics port after loading the model; a port that stays closed is not tried every time."""
 _MOST_BYTES: Final = 4 << 20
-"""More than Triton's metrics ever are: what answers on that port may be something else."""
+"""Triton's metrics are never longer, bytes; something else may answer on that port."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ServedEngine:
 
 
 class EngineMemory:
-    """The engine of the model that is served, asked for until it is known, and then no more.
+    """The engine of the served model; it is asked for only until it is known.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class EngineMemory:
         self._asked = 0.0
 
     def ask(self, model: str) -> ServedEngine | None:
-        """Return the engine of the model of that name in Triton, None where it is not known."""
+        """Return the engine of the model with this name in Triton, None if it is not known."""
         known = self._known
         if known is None or known[0] != model or (known[1] is None and self._clock() - self._asked >= _AGAIN_S):
             known = self._known = model, served_engine(self._settings, model)
@@ -62,7 +62,7 @@ class EngineMemory:
 
 
 def served_engine(settings: TritonSettings, model: str) -> ServedEngine | None:
-    """Return the engine that runs the model of that name in Triton, None where Triton's metrics do not say it."""
+    """Return the engine that runs the model with this name in Triton, None if Triton's metrics do not name it."""
     if settings.profile != "cpu":
         return None
     connection = http.client.HTTPConnection(settings.host, settings.metrics_port, timeout=_TIMEOUT_S)
@@ -79,7 +79,7 @@ def served_engine(settings: TritonSettings, model: str) -> ServedEngine | None:
 
 
 def engine_told(text: str, model: str) -> ServedEngine | None:
-    """Return the engine of a model's newest version in Triton's metrics `text`, None where they tell none."""
+    """Return the engine of a model's newest version in Triton's metrics `text`, None if they name none."""
     try:
         told = [
             sample.labels

@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Readiness is a golden chunk that comes back right.
+"""Readiness: the golden chunk comes back right.
 
 A server that calls itself ready may still time out on its first request, answer with empty tensors, or serve another
 model. So the detector sends the golden chunk (`appliance.reading.golden`) and compares the answer with the one that the
-conversion recorded beside the model. That costs as much as a chunk of a study, so a right answer stands for a while.
+conversion recorded beside the model. This costs as much as a chunk of a study, so a right answer stays valid for a
+while.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from numpy.typing import NDArray
 from appliance.reading.golden import golden_chunk, golden_matches
 
 VALID_S: Final = 900.0
-"""How long a right golden answer stands, as long as the model and the server stay the same, s."""
+"""How long a right golden answer stays valid while the model and the server stay the same, s."""
 RETRY_S: Final = 2.0
-"""How long a wrong one stands, s: a probe that asks more often gets the same word again."""
+"""How long a wrong one stays valid, s: a probe that asks more often gets the same result."""
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether the detector answers rightly; true in a condition when it does.
+    """Whether the detector answers correctly; true in a condition if it does.
 
     `reason` says what differs or is away, and what to do; empty when ready.
     """
@@ -44,7 +45,7 @@ READY: Final = Readiness(True)
 
 
 class GoldenAnswer:
-    """The last golden answer of one served model, and how long it stands.
+    """The last golden answer of one served model, and how long it stays valid.
 
     Parameters
     ----------
@@ -59,20 +60,20 @@ class GoldenAnswer:
 
     @property
     def standing(self) -> Readiness | None:
-        """The answer that still stands, None when the golden chunk is to be asked again."""
+        """The answer if it is still valid, None when the golden chunk has to be sent again."""
         return self._last if self._last is not None and self._clock() < self._until else None
 
     @property
     def last(self) -> Readiness | None:
-        """The last answer, also when it is old; None when there is none of this server and model."""
+        """The last answer, even if it is old; None when there is none of this server and model."""
         return self._last
 
     def forget(self) -> None:
-        """Ask again next time: the server or the model is another, or a request failed."""
+        """Send the chunk again next time: the server or the model changed, or a request failed."""
         self._last = None
 
     def judge(self, summary: str, outputs: Mapping[str, NDArray[Any]]) -> Readiness:
-        """Compare the outputs to the golden chunk with the recorded `golden_summary`, and keep the word."""
+        """Compare the outputs to the golden chunk with the recorded `golden_summary`, and keep the verdict."""
         difference = golden_matches(summary, outputs)
         if difference is None:
             return self.keep(READY)

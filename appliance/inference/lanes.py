@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the tensors of one chunk travel to Triton and back: by shared memory, or inside the gRPC messages.
 
-A lane carries one request at a time and is used again for the next chunk; several lanes keep several chunks in
-flight. One 16 MiB tensor costs 101 ms inside gRPC messages and 9 ms by shared memory, which needs Triton on the same
-machine. What the tensors mean is for `stream.py`.
+A lane carries one request at a time and is reused for the next chunk; several lanes keep several chunks in flight. One
+16 MiB tensor costs 101 ms inside gRPC messages and 9 ms by shared memory, which needs Triton on the same machine.
+`stream.py` knows what the tensors mean.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ INPUT_DTYPES: Final[dict[str, type[np.generic]]] = {"INT16": np.int16, "FP16": n
 """The dtypes that a model may declare for its input, by Triton's names: every clipped HU value is exact in each."""
 
 TOO_LATE: Final = "StatusCode.DEADLINE_EXCEEDED"
-"""The gRPC status of a request that was not answered in time."""
+"""The gRPC status of a request without an answer in time."""
 AWAY: Final = ("StatusCode.UNAVAILABLE", TOO_LATE)
 """The gRPC statuses of a server that is not there or does not answer in time."""
 
@@ -48,11 +48,11 @@ class _Region:
         self.name = new_name()
         self.size = size
         path = SHARED_MEMORY / self.name
-        # Removes the name, at the latest when this process ends; the memory goes when nobody maps it any more.
+        # Removes the name, at the latest when this process ends; the memory is freed when nobody maps it any more.
         self.unlink = weakref.finalize(self, path.unlink, missing_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            # Without it a full /dev/shm shows itself only as SIGBUS, at the first write.
+            # Without this a full /dev/shm shows only as SIGBUS, at the first write.
             os.posix_fallocate(descriptor, 0, size)
             self.buffer = mmap.mmap(descriptor, size)
         except OSError as error:
@@ -69,17 +69,17 @@ class _Region:
 
 
 def remove_forsaken_regions(client: InferenceServerClient) -> None:
-    """Remove the regions that nobody will use: from shared memory, and from Triton's books.
+    """Remove regions that nobody will use, from shared memory and from Triton's records.
 
-    Those are the regions of a process that was killed before it could remove them, and regions that were removed
-    while Triton did not answer, which keeps their memory as long as they stand in its books.
+    These are regions of a process that was killed before it could remove them, and regions that were removed while
+    Triton did not answer: Triton keeps their memory as long as they are registered.
 
     Raises `InferenceServerException`.
     """
     remove_regions_of_the_dead()
     for name in client.get_system_shared_memory_status(client_timeout=CONTROL_TIMEOUT_S).regions:
         if name.startswith(stem()) and (is_of_the_dead(name) or not (SHARED_MEMORY / name).exists()):
-            # A request that was given up may still be worked on, and Triton does not let go of its region before.
+            # Triton may still be working on an abandoned request, and does not release its region before that ends.
             with suppress(InferenceServerException):
                 client.unregister_system_shared_memory(name, client_timeout=CONTROL_TIMEOUT_S)
 
@@ -90,9 +90,9 @@ class Lane(ABC):
     Attributes
     ----------
     input
-        Array [20, 512, 512] of the model's dtype; what is in it when `send` is called is what Triton gets.
+        Array [20, 512, 512] of the model's dtype; Triton gets what it holds when `send` is called.
     model
-        The name in Triton of the model that is asked.
+        The model's name in Triton.
     """
 
     input: NDArray[Any]
@@ -106,7 +106,7 @@ class Lane(ABC):
 
     def send(self, timeout_s: float) -> None:
         """Send `input`; `outputs` gives up after `timeout_s`. Raises `InferenceServerException`."""
-        # A queue a request: an answer that comes after it was given up cannot pass for the next one's.
+        # One queue per request: a late answer to an abandoned request cannot pass for the next one's.
         answers: queue.SimpleQueue[tuple[Any, InferenceServerException | None]] = queue.SimpleQueue()
         self._answers = answers
         self._timeout_s = timeout_s
@@ -119,9 +119,9 @@ class Lane(ABC):
         )
 
     def outputs(self) -> dict[str, NDArray[Any]]:
-        """Return the outputs by name; they stand until the next `send`.
+        """Return the outputs by name; they are valid until the next `send`.
 
-        Raises `InferenceServerException` when Triton says no, is away, or does not answer in time.
+        Raises `InferenceServerException` when Triton refuses, is away, or does not answer in time.
         """
         try:
             result, error = self._answers.get(timeout=self._timeout_s + _LATE_S)
@@ -133,11 +133,11 @@ class Lane(ABC):
         return self._take_outputs(result)
 
     def is_known(self) -> bool:
-        """Say whether Triton still knows what this lane needs; not after Triton was started anew."""
+        """Return whether Triton still knows what this lane needs; a restarted Triton does not."""
         return True
 
     def close(self) -> None:
-        """Give up a request on its way and whatever the lane holds; Triton need not answer for that."""
+        """Abandon a request in flight and release the lane; this does not need an answer of Triton."""
         if self._call is not None:
             self._call.cancel()
             self._call = None
@@ -148,15 +148,15 @@ class Lane(ABC):
 
     @abstractmethod
     def _request_outputs(self) -> list[InferRequestedOutput]:
-        """Return which outputs are asked for, and where to."""
+        """Return the outputs to request, and where Triton puts them."""
 
     @abstractmethod
     def _take_outputs(self, result: InferResult) -> dict[str, NDArray[Any]]:
-        """Return the outputs by name out of Triton's answer."""
+        """Return the outputs by name from Triton's answer."""
 
 
 class MessageLane(Lane):
-    """The tensors stand inside the messages: slower, and works across machines."""
+    """The tensors are inside the messages: slower, but works across machines."""
 
     def __init__(self, client: InferenceServerClient, input_dtype: str) -> None:
         super().__init__(client)
@@ -175,7 +175,7 @@ class MessageLane(Lane):
 
 
 class SharedMemoryLane(Lane):
-    """The tensors stand in one region of system shared memory: the input first, the outputs behind it."""
+    """The tensors are in one region of system shared memory: the input first, then the outputs."""
 
     def __init__(self, client: InferenceServerClient, input_dtype: str) -> None:
         super().__init__(client)
@@ -189,7 +189,7 @@ class SharedMemoryLane(Lane):
             output.name: self._region.view(output.dtype, output.shape, offset)
             for output, offset in zip(OUTPUTS, offsets[1:-1], strict=True)
         }
-        # The tensors of the request never change: they name the same places each time.
+        # The tensors of the request never change: they always name the same places.
         self._input_tensor = InferInput(INPUT, INPUT_SHAPE, input_dtype)
         self._input_tensor.set_shared_memory(self._region.name, input_size)
         self._output_tensors = [InferRequestedOutput(output.name) for output in OUTPUTS]
@@ -209,12 +209,12 @@ class SharedMemoryLane(Lane):
             ) from error
 
     def is_known(self) -> bool:
-        """Say whether Triton still has the region on its books. Raises `InferenceServerException`."""
+        """Return whether the region is still registered with Triton. Raises `InferenceServerException`."""
         status = self._client.get_system_shared_memory_status(client_timeout=CONTROL_TIMEOUT_S)
         return self._region.name in status.regions
 
     def close(self) -> None:
-        """Give up a request on its way and let go of the region, on both sides when Triton answers."""
+        """Abandon a request in flight and release the region, on both sides if Triton answers."""
         super().close()
         with suppress(InferenceServerException):
             self._client.unregister_system_shared_memory(self._region.name, client_timeout=_FAREWELL_S)

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""How long a chunk is waited for, learnt from how long chunks take.
+"""How long to wait for a chunk, learnt from how long chunks take.
 
-A Triton that hangs must be noticed within seconds: until then a worker is stuck, and readiness is wrong. But no
-fixed number of seconds fits a GPU and two busy cores, and one that is too short would let a study wait for ever on a
-machine that is only slow. So the wait is many times the last chunk's time (the golden chunk's, to begin with), and
-each wait in vain doubles the next one.
+A Triton that hangs must be noticed within seconds: until then a worker is stuck, and readiness is wrong. But no fixed
+number of seconds fits both a GPU and two busy cores, and with too short a wait a study would never be read on a machine
+that is merely slow. So the wait is many times the last chunk's time (at first the golden chunk's), and each timeout
+doubles the next wait.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 FIRST_S: Final = 30.0
-"""The wait for the first chunk, whose pace nobody knows, s."""
+"""The wait for the first chunk, when the pace is unknown, s."""
 LEAST_S: Final = 10.0
 """The shortest wait, s: a machine may be busy with something else for a while."""
 TIMES: Final = 20
@@ -21,7 +21,7 @@ TIMES: Final = 20
 
 
 class Patience:
-    """The wait for the next chunk, at most `longest_s`; the first is waited for `first_s`."""
+    """The wait for the next chunk, at most `longest_s`; `first_s` for the first."""
 
     def __init__(self, longest_s: float, first_s: float = FIRST_S) -> None:
         self._longest_s = longest_s
@@ -29,12 +29,12 @@ class Patience:
 
     @property
     def seconds(self) -> float:
-        """How long the next chunk is waited for, s."""
+        """How long to wait for the next chunk, s."""
         return min(self._wanted_s, self._longest_s)
 
     def note_answer(self, took_s: float) -> None:
         """Learn that a chunk took so long, s."""
-        # It falls slowly: an answer that lay ready because the worker came late tells little of the next one.
+        # It falls slowly: an answer that was ready before the worker looked says little about the next one.
         self._wanted_s = max(LEAST_S, TIMES * took_s, self.seconds / 2)
 
     def note_timeout(self) -> None:

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The names of regions of system shared memory, who may read them, and clearing away those whose owner is dead.
+"""The names of regions of system shared memory, who may read them, and the removal of those whose owner is dead.
 
-Shared memory outlives the process that made it, so each name tells its owner. Our own regions carry host, process id
-and the moment at which that process started (an id alone is used again); those of Triton's model processes carry the
-port of their server, and the model process names its region on its command line.
+Shared memory outlives the process that made it, so each name identifies its owner. Our own regions carry host, process
+ID and the start time of that process (IDs are reused); those of Triton's model processes carry the port of their
+server, and the model process names its region on its command line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _KEEP_SIZE_AND_PUNCH_HOLE: Final = 0x01 | 0x02  # linux/falloc.h
 
 
 def stem() -> str:
-    """Return how the names of this machine's own regions begin."""
+    """Return the prefix of the names of this machine's own regions."""
     return f"hemorrhage-{socket.gethostname()}-"
 
 
@@ -43,7 +43,7 @@ def new_name() -> str:
 
 
 def is_of_the_dead(name: str) -> bool:
-    """Say whether the process that made the region with this name has ended."""
+    """Return whether the process that made the region with this name has ended."""
     if not name.startswith(stem()):
         return False
     process, *rest = name.removeprefix(stem()).split("-")
@@ -52,7 +52,7 @@ def is_of_the_dead(name: str) -> bool:
     started = _start_ticks(int(process))
     if started is None:
         return True
-    # Names of older versions do not tell when their process started.
+    # Names of older versions do not include the start time of their process.
     return len(rest) == 2 and rest[0].isdigit() and int(rest[0]) != started
 
 
@@ -66,14 +66,14 @@ def remove_regions_of_the_dead(folder: Path = SHARED_MEMORY) -> list[str]:
 
 
 def region_prefix(settings: TritonSettings) -> str:
-    """Return how the names of a server's regions begin: no two running servers share a port."""
+    """Return the prefix of the names of a server's regions: no two running servers share a port."""
     return f"triton_python_backend_shm_region_{settings.grpc_port}_"
 
 
 def close_regions(settings: TritonSettings) -> None:
-    """Take everybody else's rights from the regions of this user's server, to be called after each load of a model.
+    """Remove the rights of other users from the regions of this user's server; call it after each load of a model.
 
-    Triton gives all users all rights to them, whatever its umask is.
+    Triton gives all users all rights to them, whatever its umask.
     """
     close_to_others(SHARED_MEMORY.glob(f"{region_prefix(settings)}*"))
 
@@ -119,10 +119,10 @@ def remove_stale_regions(prefix: str, folder: Path = SHARED_MEMORY, settled_s: f
 
 
 def free_regions_of_dead_models(prefix: str, folder: Path = SHARED_MEMORY, settled_s: float = SETTLED_S) -> list[Path]:
-    """Give back the memory of model processes that died while their server lives on; return the regions.
+    """Free the memory of model processes that died while their server still runs; return the regions.
 
     Triton's Python backend starts another model process and keeps the region of the dead one mapped until the server
-    ends. The file's memory is given back under that mapping, which nobody uses any more; then its name is removed.
+    ends. The file's memory is freed under that mapping, which nobody uses any more; then its name is removed.
     """
     servers = {server for _, server in model_processes(prefix)}
     alive = {arguments[2] for _, arguments in _model_processes(prefix)}
@@ -164,7 +164,7 @@ def _start_ticks(process: int) -> int | None:
         text = (_PROC / str(process) / "stat").read_text(errors="replace")
     except OSError:
         return None
-    fields = text.rpartition(")")[2].split()  # the name before it may hold anything
+    fields = text.rpartition(")")[2].split()  # the name before it may contain anything
     return None if fields[0] in "ZX" else int(fields[19])
 
 

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Asks the series classifier in Triton what series look like. It helps to choose a series, and is never waited for.
+"""Asks the series classifier in Triton what series look like. It helps to choose a series; nothing waits for it.
 
-Whatever goes wrong (no Triton, no such model, one of another contract, no answer in time) gives no answer and a line in
-the log, and then nothing is asked for a while: studies are chosen by their headers meanwhile, and each tells so by
-having no sentence about its images. Where Triton is there and the model is not, it is asked to load it, aside.
+If anything goes wrong (no Triton, no such model, one of another contract, no answer in time) there is no answer and a
+line in the log, and for a while no further question. Meanwhile headers choose the series, which shows in that their
+reasons have no sentence about the images. If Triton runs without the model, a background thread asks it to load it.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from appliance.sections.triton import TritonSettings
 TIMEOUT_S: Final = 0.5
 """How long one question may take; an answer takes some 0.02 s."""
 PAUSE_S: Final = 20.0
-"""How long nothing is asked after a fault."""
+"""The pause in questions after a fault, s."""
 _LOAD_TIMEOUT_S: Final = 60.0
 _CHANNEL: Final = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
 _GONE: Final = ("StatusCode.NOT_FOUND", "StatusCode.UNAVAILABLE", "StatusCode.INTERNAL")
 
 
 class _UnfitError(Exception):
-    """What is served is of another contract, or answered what it cannot mean."""
+    """The served model has another contract, or gave an impossible answer."""
 
 
 class SeriesClassifier:
-    """A connection to the series classifier; made without Triton being there, and used by several threads.
+    """A connection to the series classifier; made even when Triton is not running, and used by several threads.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class SeriesClassifier:
         self._loading: threading.Thread | None = None
 
     def is_there(self) -> bool:
-        """Return whether Triton serves a model of this contract, asked when not known; never raises."""
+        """Return whether Triton serves a model of this contract; ask if that is not known; never raises."""
         if self._checked:
             return True
         if not self._lock.acquire(timeout=TIMEOUT_S):
@@ -135,12 +135,13 @@ class SeriesClassifier:
         self._checked = True
 
     def _note_fault(self, error: Exception) -> None:
-        """Log a new fault, be silent for a while, and let Triton load the model if that may help.
+        """Log a new fault, pause for a while, and have Triton load the model if that may help.
 
-        A model whose process ended gives no answer in time, as a busy machine does: the second time it is loaded anew.
+        A model whose process ended gives no answer in time, and neither does a busy machine: the second time it is
+        reloaded.
         """
         self._checked = False
-        if not self._is_loading():  # no answer of a model that is just being loaded says nothing new about it
+        if not self._is_loading():  # a model that is still loading cannot answer
             self._faults += 1
         self._silent_until = self._clock() + PAUSE_S
         fault = str(error.message() if isinstance(error, InferenceServerException) else error).partition("\n")[0]
@@ -148,7 +149,7 @@ class SeriesClassifier:
             self._fault = fault
             self._log.warning("series are chosen by their headers alone", address=self._address, error=fault)
         if isinstance(error, InferenceServerException) and (error.status() in _GONE or self._faults > 1):
-            # A connection that failed answers from memory for a while; a new one looks whether Triton is back.
+            # A failed connection answers from memory for a while; a new one checks whether Triton is back.
             self._client.close()
             self._client = triton_client(self._settings, _CHANNEL)
             if not self._is_loading():
@@ -160,10 +161,10 @@ class SeriesClassifier:
         return self._loading is not None and self._loading.is_alive()
 
     def _load_anew(self) -> None:
-        """Let Triton load the model: one whose process ended counts as loaded until it is unloaded.
+        """Have Triton load the model; one whose process ended counts as loaded until it is unloaded.
 
-        It is asked once, with patience: the first answer of a new process takes longest, and a model that misses
-        `TIMEOUT_S` with it on a busy machine would be loaded again and again.
+        Then it gets one question with a long timeout: the first answer of a new process takes longest, and on a busy
+        machine a model that misses `TIMEOUT_S` with it would be loaded again and again.
         """
         tensor = InferInput(series.INPUT, (1, *series.INPUT_SHAPE), "UINT8")
         tensor.set_data_from_numpy(np.zeros((1, *series.INPUT_SHAPE), np.uint8))

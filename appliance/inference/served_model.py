@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which models may answer, and the check that one which Triton serves keeps this version's contract."""
+"""Which models may answer, and the check that a model served by Triton keeps this version's contract."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from appliance.reading import contract
 
 @dataclass(frozen=True)
 class Target:
-    """A model in Triton that may answer: the name under which it is served, and its sha256 where that is settled."""
+    """A model in Triton that may answer: the name under which it is served, and its sha256 if that is fixed."""
 
     served_as: str = contract.DETECTOR
     sha256: str = ""
@@ -45,7 +45,7 @@ def checked_model(
     parameters: dict[str, str],
     served_as: str = contract.DETECTOR,
 ) -> ServedModel:
-    """Return the served model, or raise `ModelContractError` with everything in which it differs from the contract.
+    """Return the served model, or raise `ModelContractError` with every difference from the contract.
 
     Parameters
     ----------

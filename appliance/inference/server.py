@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Starts and stops the Triton server that the `nvidia-pytriton` wheel carries, straight from the wheel.
+"""Starts and stops the Triton server that the `nvidia-pytriton` wheel contains, directly from the wheel.
 
-The server binary, its Python backend and the model processes live in an environment of their own
-(`TritonSettings.environment`); this module arranges the folder that Triton expects of a backend, the paths and the
-options, waits until the detector is loaded, and clears away what a killed server left in shared memory. It does not
-talk inference (`detector.py`), and on a GPU site NVIDIA's container takes its place.
+The server binary, its Python backend and the model processes have a separate environment
+(`TritonSettings.environment`). This module arranges the folder that Triton expects of a backend, the paths and the
+options, waits until the detector is loaded, and removes what a killed server left in shared memory. It makes no
+inference (`detector.py` does), and on a GPU site NVIDIA's container takes its place.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class TritonServer(Server):
     state_dir
         Folder for the server's log and its backend folder; made when it is not there.
     site_models
-        A second model repository, with the versions that the site brought in; made when it is not there.
+        A second model repository, with the versions that the site loaded; created if missing.
     die_with_parent
         Whether the server ends with this process, also when this process is killed. Works when `start` is called
         from the main thread (Linux counts the starting thread as the parent). False leaves the server to run on.
     keeps_log
-        Whether its output goes to its log; otherwise it goes where that of this process goes.
+        Whether its output goes to its log; otherwise it goes to this process's output.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class TritonServer(Server):
         except EndedError as error:
             if error.status not in _CRASHES:
                 raise
-            # On a machine with too much to do, Triton's Python backend can give up on its own lock and abort.
+            # On an overloaded machine Triton's Python backend can give up on its own lock and abort.
             self._launch(command, packages, timeout_s)
 
     def check(self) -> Path:
@@ -122,7 +122,7 @@ class TritonServer(Server):
             "--model-control-mode=explicit",
             f"--load-model={DETECTOR}",
             "--disable-auto-complete-config",
-            # A version that is being loaded or failed to must not make the server look ill while another one answers.
+            # A version that is loading, or failed to, must not make the server look ill while another one answers.
             "--strict-readiness=false",
             f"--model-config-name={settings.profile}",
             "--http-address=127.0.0.1",
@@ -145,7 +145,7 @@ class TritonServer(Server):
         return command
 
     def _launch(self, command: list[str], packages: Path, timeout_s: float) -> None:
-        """Start the server and return when the detector is loaded; when that fails, nothing is left of it."""
+        """Start the server and return when the detector is loaded; on failure leave nothing of it."""
         self._remove_leftovers()
         try:
             self._process.launch(command, self._environment(packages), self._state_dir)
@@ -159,7 +159,7 @@ class TritonServer(Server):
     def stop(self) -> None:
         """End the server and its model processes, and remove what they left in shared memory.
 
-        They are killed: Triton keeps nothing worth an orderly exit, which takes it 3 s and, with a request on its way,
+        They are killed: Triton has nothing to save, and an orderly exit takes 3 s and, with a request in progress,
         leaves the model process behind.
         """
         self._process.kill()
@@ -184,7 +184,7 @@ class TritonServer(Server):
                 )
 
     def _site_packages(self) -> Path:
-        """Return the folder of the environment's packages, where tritonserver lies."""
+        """Return the folder of the environment's packages, which contains tritonserver."""
         environment = self._settings.environment.absolute()
         found = sorted(environment.glob("lib/python3.*/site-packages/pytriton/tritonserver/bin/tritonserver"))
         if not found:
@@ -195,9 +195,9 @@ class TritonServer(Server):
         return found[-1].parents[3]
 
     def _link_backends(self, packages: Path) -> Path:
-        """Return a backend folder whose parts are links into the wheel, the stub of the environment's Python with them.
+        """Return a backend folder of links into the wheel, including the stub of the environment's Python.
 
-        The wheel keeps one stub a Python version apart from the backend; Triton looks for it beside the backend.
+        The wheel keeps a stub for each Python version apart from the backend; Triton looks for it beside the backend.
         """
         wheel = packages / "pytriton/tritonserver"
         version = packages.parent.name.removeprefix("python")
@@ -241,9 +241,9 @@ class TritonServer(Server):
         return kept
 
     def _load_classifier(self) -> None:
-        """Let the server load the series classifier, if the repository has it; studies are read without it too.
+        """Have the server load the series classifier, if the repository has it; studies are read without it too.
 
-        Not by `--load-model`, where a classifier that does not load would keep the server from starting.
+        This is not done with `--load-model`, because a classifier that fails to load would prevent the start.
         """
         if not (self._settings.model_repository / CLASSIFIER).is_dir():
             return
@@ -277,9 +277,9 @@ def clear_shared_memory(settings: TritonSettings) -> None:
 
 
 def end_orphans(region_prefix: str, wait_s: float = 5) -> None:
-    """Kill the model processes whose region's name begins so, when the server they belong to is gone.
+    """Kill the model processes whose region's name begins with `prefix`, if their server is gone.
 
-    A model process asks its server for everything; when that is killed at the wrong moment it waits for ever.
+    A model process asks its server for everything; when the server is killed at the wrong moment it waits forever.
     """
     orphans = [pid for pid, server in model_processes(region_prefix) if not _is_running(server)]
     for pid in orphans:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Chunks on their way to one Triton and back: two at a time, so that one is written while Triton works on the other."""
+"""Sends chunks to one Triton and takes the answers: two at a time, one being written while Triton reads the other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ChunkStream:
     Parameters
     ----------
     patience
-        How long a chunk is waited for.
+        How long to wait for a chunk.
     """
 
     def __init__(self, patience: Patience) -> None:
@@ -49,17 +49,17 @@ class ChunkStream:
             self._lanes.append(kind(client, served.input_dtype))
 
     def drop(self) -> None:
-        """Give up what is on its way, and the lanes."""
+        """Abandon what is in flight, and the lanes."""
         lanes, self._lanes = self._lanes, []
         for lane in lanes:
             lane.close()
 
     def is_known(self) -> bool:
-        """Return whether Triton still knows the lanes; not after it was started anew."""
+        """Return whether Triton still knows the lanes; a restarted Triton does not."""
         return all(lane.is_known() for lane in self._lanes)
 
     def ask_model(self, served_as: str) -> None:
-        """Send the next chunks to the model of this name."""
+        """Send the next chunks to the model with this name."""
         for lane in self._lanes:
             lane.model = served_as
 
@@ -69,14 +69,14 @@ class ChunkStream:
         write: Callable[[int, NDArray[Any]], None],
         go_on: Callable[[], bool] | None = None,
     ) -> Iterator[dict[str, NDArray[Any]]]:
-        """Yield the outputs of `count` chunks in order; each stands until the next is asked for.
+        """Yield the outputs of `count` chunks in order; each is valid until the next is requested.
 
         `write(number, target)` writes a chunk into `target` [20, 512, 512] of the model's dtype. Once `go_on()` says
-        no, what is on its way is still yielded, and nothing more.
+        no, only the chunks in flight are still yielded.
         """
         most = _LANES if go_on is None else 1
         on_their_way: deque[Lane] = deque()
-        free_since = time.monotonic()  # when Triton could begin with the chunk that is waited for
+        free_since = time.monotonic()  # when Triton could begin with the chunk we wait for
 
         def outputs() -> dict[str, NDArray[Any]]:
             nonlocal free_since
@@ -107,7 +107,7 @@ class ChunkStream:
 def write_chunk(hu: NDArray[np.int16], indices: NDArray[np.intp], target: NDArray[Any]) -> None:
     """Write the slices `indices` of `hu` [Z, Y, X] into `target` [20, 512, 512]: resized, clipped to the wire's range.
 
-    Slice by slice, so that nothing as large as the chunk is held beside it.
+    This goes slice by slice, so that no second array as large as the chunk is needed.
     """
     for plane, index in zip(target, indices, strict=True):
         resized = to_matrix(hu[index : index + 1], contract.MATRIX)[0]
@@ -115,7 +115,7 @@ def write_chunk(hu: NDArray[np.int16], indices: NDArray[np.intp], target: NDArra
 
 
 def _require_contract(outputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the outputs when they keep the contract; raise `UnavailableError` with what does not."""
+    """Return the outputs if they keep the contract; raise `UnavailableError` with the difference if not."""
     fault = contract.output_fault(outputs)
     if fault is not None:
         raise UnavailableError(f"Triton answered with broken tensors: {fault}; see its log")

@@ -1,9 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The Tritons that may be asked, and the connection to the one that is asked now.
+"""The Tritons that may be used, and the connection to the present one.
 
-Where one does not answer the next is turned to. The first is asked again after a pause, which doubles each time it
-fails anew.
+If one does not answer, the next is used. The first is tried again after a pause, which doubles each time it fails.
 """
 
 from __future__ import annotations
@@ -20,33 +19,33 @@ from appliance.reading import contract
 from appliance.sections.triton import TritonSettings
 
 _FIRST_AGAIN_S: Final = 30.0
-"""How long after a fail-over the first Triton is asked again, s; doubled each time it fails anew."""
+"""How long after a failover the first Triton is tried again, s; doubled each time it fails."""
 _FIRST_AGAIN_LONGEST_S: Final = 900.0
 _LIVE_TIMEOUT_S: Final = 1.0
 _CHANNEL: Final = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    # Each client has its own connections, so that a new one does not inherit the pauses after an old one's failure.
+    # Each client has its own connections, so that a new one does not inherit the pauses after a failure.
     ("grpc.use_local_subchannel_pool", 1),
-    # A hospital's web proxy does not lead to a model server.
+    # A hospital's web proxy does not reach a model server.
     ("grpc.enable_http_proxy", 0),
 ]
 
 
 class Tritons:
-    """The Tritons of the settings, the first one asked first.
+    """The Tritons of the settings; the first one is preferred.
 
     Parameters
     ----------
     settings
         Where they are.
     leave
-        Called before another Triton is turned to, while the connection to the present one still stands.
+        Called before a change to another Triton, while the connection to the present one still exists.
 
     Attributes
     ----------
     settings
-        Those of the Triton that is asked now.
+        Those of the present Triton.
     client
         The connection to it.
     """
@@ -66,16 +65,16 @@ class Tritons:
 
     @property
     def address(self) -> str:
-        """Host and gRPC port of the Triton that is asked now."""
+        """Host and gRPC port of the present Triton."""
         return f"{self.settings.host}:{self.settings.grpc_port}"
 
     def reconnect(self) -> None:
-        """Make a new connection: one that failed answers from memory for a while."""
+        """Make a new connection, because a failed one answers from memory for a while."""
         self.client.close()
         self.client = triton_client(self.settings, _CHANNEL)
 
     def move_on(self, why: str) -> None:
-        """Turn to the next Triton, where there is one."""
+        """Change to the next Triton, if there is one."""
         if len(self) == 1:
             return
         if self._at == 0:
@@ -85,7 +84,7 @@ class Tritons:
         self._log.warning("another Triton is asked", address=self.address, why=why)
 
     def go_back(self) -> None:
-        """Turn to the first Triton when it is time and it lives."""
+        """Change back to the first Triton if it is time and it is live."""
         if not self._at or time.monotonic() < self._first_again_at:
             return
         self._first_again_at = time.monotonic() + self._first_pause_s

@@ -19,7 +19,7 @@ class NoAnswerError(UnavailableError):
 
 
 def has_lost_its_model_process(error: InferenceServerException) -> bool:
-    """Return whether the process that ran the model has ended, which Triton does not start again by itself."""
+    """Return whether the process that ran the model has ended; Triton does not restart it by itself."""
     return _MODEL_PROCESS_ENDED in str(error.message())
 
 

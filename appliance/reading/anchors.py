@@ -32,7 +32,7 @@ def level_anchors(matrix: int, level: int) -> NDArray[np.float32]:
     half_width = 0.25 * ANCHOR_SIZES_PX[level] ** 2 / half
     boxes = np.stack(np.broadcast_arrays(y - half, x - half_width, y + half, x + half_width), axis=-1)
     anchors = boxes.reshape(-1, 4).astype(np.float32)
-    anchors.flags.writeable = False  # every caller is given the same array
+    anchors.flags.writeable = False  # every caller gets the same array
     return anchors
 
 

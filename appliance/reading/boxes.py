@@ -4,7 +4,7 @@
 
 An offset is a box seen from a reference box: (dy, dx) of the centres in units of the reference's size and
 (log h, log w) of the size ratio, divided by `OFFSET_SCALE` so that typical values are of order one. The network's graph
-has to say the same with operations of its own (`training/network/boxes.py`, `nms.py`); it takes these constants.
+does the same with graph operations (`training/network/boxes.py`, `nms.py`), using these constants.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def overlaps(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 
 
 def suppress(boxes: Boxes, threshold: float) -> NDArray[np.bool_]:
-    """Return which boxes [N, 4], the surest first, greedy non-maximum suppression keeps, bool [N].
+    """Return which boxes [N, 4], ordered by falling score, greedy non-maximum suppression keeps, bool [N].
 
-    A box goes when one that is kept before it overlaps it by more than `threshold`.
+    A box is dropped when an earlier kept one overlaps it by more than `threshold`.
     """
     keep = np.ones(len(boxes), bool)
     too_close = overlaps(boxes, boxes) > threshold

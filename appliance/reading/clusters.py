@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which masks may be of one lesion, judged by the blocks they fill alone.
+"""Which masks may be of one lesion, judged only by the blocks they fill.
 
-Pieces of blood are looked for in one cluster at a time, which is a far smaller block than one that holds everything a
+Pieces of blood are searched for in one cluster at a time, which is a far smaller block than one with everything that a
 detector sees in a head.
 """
 

@@ -31,7 +31,7 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """One detection on one slice, equal to itself alone.
+    """One detection on one slice; equal only to itself.
 
     `scores` are the softmax scores in the order of `contract.TYPES`; `mask` is the probability of blood of the best
     type on a regular [m, m] grid of cells filling the box.
@@ -63,7 +63,7 @@ class DismissedProposal:
 
 
 def study_detections(run: Run, hu: NDArray[np.int16]) -> list[Detection]:
-    """Return the detections of a study hu [Z, 512, 512] in the contract's orientation, asking `run` chunk by chunk."""
+    """Return the detections of a study hu [Z, 512, 512] in the contract's orientation, by `run`, chunk by chunk."""
     found: list[Detection] = []
     for number, index in enumerate(chunks(len(hu))):
         found += chunk_detections(run(hu[index].astype(np.float32)), number, len(hu))
@@ -73,7 +73,7 @@ def study_detections(run: Run, hu: NDArray[np.int16]) -> list[Detection]:
 def chunk_detections(outputs: Outputs, number: int, slices: int) -> Iterator[Detection]:
     """Yield the detections of chunk `number` of a study of `slices` slices, only those on the slices it answers for.
 
-    Nothing of `outputs` is kept: the memory behind them may be used again.
+    Nothing of `outputs` is kept, so their memory may be reused.
     """
     for i, slice_index in _numbered_slots(outputs, "detection", number, slices):
         mask = np.array(outputs["detection_mask"][i], np.float32)

@@ -3,7 +3,7 @@
 """The golden chunk, and whether a detector's answer to it is the one that the conversion recorded.
 
 It proves a whole path at once: that the right model is served, that tensors arrive as they were sent, and that the
-runtime computes what the conversion's did. How long such a proof stands is for `appliance/inference/golden.py`.
+runtime computes the same as the conversion's. `appliance/inference/golden.py` decides how long the proof is valid.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ GOLDEN_AREA_RATIO: Final = 0.7
 def golden_chunk() -> NDArray[np.int16]:
     """Return the golden input [`CHUNK_INPUT_SLICES`, 512, 512] in HU: a head-like phantom that bleeds.
 
-    Scalp, skull, brain, ventricles and noise; a ball of acute blood deep on the patient's left and a crescent of it
-    under the skull on the right. Integer arithmetic and a generator whose stream is frozen make it the same to the
-    last bit on every machine, so that an answer recorded at conversion can be asked for anywhere.
+    It has scalp, skull, brain, ventricles and noise, a ball of acute blood deep on the patient's left and a crescent of
+    blood under the skull on the right. Integer arithmetic and a generator with a frozen stream make it identical to the
+    last bit on every machine, so that an answer recorded at conversion can be compared anywhere.
     """
     z, y, x = np.ogrid[: INPUT_SHAPE[0], :MATRIX, :MATRIX]
     dz, dy, dx = z - 8, y - 256, x - 256
@@ -104,7 +104,7 @@ def golden_summary(outputs: Mapping[str, NDArray[Any]], tolerance: float = GOLDE
 
 
 def golden_matches(summary: str, outputs: Mapping[str, NDArray[Any]]) -> str | None:
-    """Say how the outputs to `golden_chunk` differ from the recorded `golden_summary`, None when they are right.
+    """Return how the outputs to `golden_chunk` differ from the recorded `golden_summary`, None when they are right.
 
     Right means: the contract is kept; the highest score of each type on each slice lies within the tolerance; each
     recorded strong detection has one of its type on its slice with a similar score, box and blood area; and a model
@@ -143,7 +143,7 @@ def golden_matches(summary: str, outputs: Mapping[str, NDArray[Any]]) -> str | N
 
 
 def _is_known(known: Mapping[str, Any], outputs: Mapping[str, NDArray[Any]], i: int, tolerance: float) -> bool:
-    """Say whether detection `i` of the outputs is the recorded one: score, box and blood area."""
+    """Return whether detection `i` of the outputs is the recorded one, by score, box and blood area."""
     box = np.asarray(outputs["detection_box"][i], np.float64)
     area = _mask_area(box, outputs["detection_mask"][i])
     smaller, larger = sorted((area, float(known["area"])))

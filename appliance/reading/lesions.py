@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""From the masks of a study's detections to lesions in 3-D: which voxels are blood, of which type, and what is one.
+"""From the masks of a study's detections to lesions in 3-D: which voxels are blood, of which type, and of which lesion.
 
-Two thresholds say which voxels are blood (hysteresis): what a detection at the threshold holds, and what less sure ones
-add to the same lesion. What a lesion amounts to in mL is for `appliance/findings`.
+Two thresholds decide which voxels are blood (hysteresis): those of detections at the threshold, and those that less
+sure detections add to the same lesion. `appliance/findings` computes volumes in mL.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class SiteCriteria(Protocol):
 class Criteria:
     """How sure detections must be to count, and how near pieces of blood must be to be one lesion.
 
-    A detection whose score reaches `threshold` makes the study positive. One that only reaches `extend_score` counts
-    where it belongs to a lesion that holds one at the threshold: where blood fades out, a network is less sure of it
-    than a study's answer asks for. With `extend_score` equal to `threshold` nothing is extended. `join_mm` is the
+    A detection whose score reaches `threshold` makes the study positive. One that only reaches `extend_score` counts if
+    it belongs to a lesion with a detection at the threshold: where blood fades out, a network is less sure of it than
+    the answer about a study requires. With `extend_score` equal to `threshold` nothing is extended. `join_mm` is the
     distance within which pieces of one type are one lesion.
 
     Raises `ValueError` when `extend_score` lies above `threshold`.
@@ -77,7 +77,7 @@ class Criteria:
 
     @classmethod
     def of(cls, settings: SiteCriteria, suggested_threshold: float) -> Criteria:
-        """Return a site's criteria; where it sets no threshold, the model's suggestion is the threshold.
+        """Return a site's criteria; without a threshold of the site, the model's suggestion is the threshold.
 
         A model may suggest less than the site's `extend_score`: then nothing is extended.
         """
@@ -99,7 +99,7 @@ class Criteria:
 
 @dataclass(frozen=True)
 class Extent:
-    """Where a lesion's blood is: `blood` bool over the volume's `crop`; `confidence` is the highest class score among
+    """Where a lesion's blood is: `blood` is bool over the volume's `crop`; `confidence` is the highest score among
     its detections."""
 
     type: HemorrhageType
@@ -113,10 +113,11 @@ def lesions(
 ) -> tuple[list[Extent], list[Patch]]:
     """Return the lesions in a volume of `shape` [Z, Y, X], and the patches that count, those at the threshold first.
 
-    Patches whose score reaches the threshold count; those that only reach `extend_score` count, with what of them
-    belongs to it, where they belong to a lesion that holds one at the threshold. A voxel that patches of several types
-    claim goes to the one with the highest confidence times mask probability, but never from one at the threshold to one
-    below it. Pieces of one type within `join_mm` of each other are one lesion. No voxel belongs to two lesions.
+    Patches whose score reaches the threshold count. Those that only reach `extend_score` count if they belong to a
+    lesion with a patch at the threshold, and only with the blood that belongs to it. A voxel claimed by patches of
+    several types goes to the one with the highest confidence times mask probability, but never from one at the
+    threshold to one below it. Pieces of one type within `join_mm` of each other are one lesion. No voxel belongs to two
+    lesions.
 
     `coordinates_mm` are the places of the voxels along the normal [Z], and of rows [Z, Y] and columns [Z, X].
     """
@@ -124,7 +125,9 @@ def lesions(
     labels = np.zeros(shape, np.uint8)
     _claim(labels, sure)
     found, extending = _find_extents(labels, sure + unsure, coordinates_mm, criteria)
-    if len({one.type for one in extending}) > 1:  # over a voxel that both extend to, one lesion gives way to the other
+    if (
+        len({one.type for one in extending}) > 1
+    ):  # where both extend to the same voxel, one lesion gives way to the other
         _claim(labels, extending)
         for one in found:
             np.logical_and(one.blood, labels[one.crop] == one.type.label, out=one.blood)
@@ -159,7 +162,7 @@ def _claim(labels: NDArray[np.uint8], patches: Sequence[Patch]) -> None:
 def _find_extents(
     labels: NDArray[np.uint8], patches: list[Patch], coordinates_mm: CoordinatesMm, criteria: Criteria
 ) -> tuple[list[Extent], list[Patch]]:
-    """Return the lesions of all types, and the patches below the threshold with what of them belongs to one.
+    """Return the lesions of all types, and the patches below the threshold with their blood that belongs to a lesion.
 
     `labels` [Z, Y, X] hold the types of the patches at the threshold. Lesions of two types may extend over the same
     voxel; blood without a voxel of a patch at the threshold is not a lesion.
@@ -182,7 +185,7 @@ def _find_extents(
                 for number in _touching_lesions(one, crop, numbered):
                     confidence[number] = max(confidence.get(number, 0.0), one.score)
             for one in (one for one in cluster if one.score < criteria.threshold):
-                # Only where it extends: a piece of it that reaches no lesion takes no voxel from another type's.
+                # Only where it extends a lesion: a piece that reaches no lesion takes no voxel from another type.
                 held = one.blood & np.isin(numbered[one.window_in(crop)], list(confidence))
                 if held.any():
                     extending.append(replace(one, blood=held))
@@ -191,7 +194,7 @@ def _find_extents(
 
 
 def _blood(labels: NDArray[np.uint8], patches: list[Patch], crop: Crop) -> NDArray[np.bool_]:
-    """Return the blood of patches of one type in a block of `labels` [Z, Y, X], but for what other types hold there."""
+    """Return the blood of patches of one type in a block of `labels` [Z, Y, X], except where other types are."""
     blood = np.zeros([one.stop - one.start for one in crop], bool)
     for one in patches:
         held = labels[one.window]

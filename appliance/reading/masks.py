@@ -22,7 +22,7 @@ from appliance.reading.square import SquareField
 MASK_THRESHOLD: Final = 0.5
 """The probability of blood from which a voxel belongs to the mask."""
 SMOOTHING_MM: Final = 1.0
-"""Standard deviation, mm, of what a slice is smoothed with before a pixel counts as too bright for a clot."""
+"""Standard deviation of the smoothing of a slice before a pixel counts as too bright for a clot, mm."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def paste(
 ) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
     """Return the window of a matrix of (rows, columns) that a box on it covers, and the probability of blood there.
 
-    Pixels whose centre lies in the box take the bilinear value between the centres of the cells of `mask` [M, N]; where
-    none does, the pixel in its middle.
+    Pixels whose centre lies in the box take the bilinear value between the centres of the cells of `mask` [M, N]; if
+    there is none, the pixel in the middle of the box does.
     """
     rows, in_box_y = _centres(box.y1, box.y2, matrix[0])
     columns, in_box_x = _centres(box.x1, box.x2, matrix[1])
@@ -98,8 +98,8 @@ def paste(
 def blood(probability: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return which pixels of a pasted mask are blood: from one half on.
 
-    A detection counts by its score, not by its mask (paper, "Statistical Analysis"): where no pixel reaches one half,
-    the most probable one stands for it, so that whatever makes a study positive can be pointed at.
+    A detection counts by its score, not by its mask (paper, "Statistical Analysis"): if no pixel reaches one half, the
+    most probable one represents it, so that whatever makes a study positive can be shown.
     """
     found = probability >= MASK_THRESHOLD
     if not found.any():
@@ -110,11 +110,10 @@ def blood(probability: NDArray[np.float32]) -> NDArray[np.bool_]:
 def only_clot(one: Patch, hu: NDArray[np.int16], pixel_spacing_mm: tuple[float, float]) -> Patch:
     """Return a patch without the pixels that are brighter than a clot can be: masks run into the inner table.
 
-    `hu` [Y, X] is the patch's slice. A pixel goes where both it and the slice smoothed about it lie above
-    `BRIGHTEST_CLOT_HU`: noise lifts a pixel of dense clot above it, but not its neighbours as well, and the smoothing
-    carries bone into clot beside it, but not above the bound in the pixel itself. Where nothing is left, the most
-    probable pixel that may be clot stands for the detection (see `blood`); if there is none in its box, the most
-    probable of all.
+    `hu` [Y, X] is the patch's slice. A pixel is dropped if both it and the smoothed slice around it lie above
+    `BRIGHTEST_CLOT_HU`: noise may lift a pixel of dense clot above it, but not its neighbours too, and the smoothing
+    spreads bone into clot beside it, but does not lift the pixel itself. If nothing is left, the most probable pixel
+    that may be clot represents the detection (see `blood`); if its box has none, the most probable of all.
     """
     _, rows, columns = one.window
     margins = [int(np.ceil(4 * SMOOTHING_MM / spacing)) for spacing in pixel_spacing_mm]
@@ -142,7 +141,7 @@ def _most_probable(probability: NDArray[np.float32]) -> tuple[np.intp, ...]:
 def cells(plane: NDArray[np.float32], box: Box, size: int) -> NDArray[np.float32]:
     """Return what a mask should say: `plane` [H, W] at the centres of `size` x `size` cells filling `box`, bilinear.
 
-    One sample a cell, as the network reads its features and as training makes its targets.
+    There is one sample per cell, as the network samples its features and training its targets.
     """
     cell = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
 
@@ -159,7 +158,7 @@ def cells(plane: NDArray[np.float32], box: Box, size: int) -> NDArray[np.float32
 
 
 def _centres(low: float, high: float, size: int) -> tuple[slice, NDArray[np.float64]]:
-    """Return the pixels with their centre in [low, high), and where the centres lie in it as fractions of it.
+    """Return the pixels with their centre in [low, high), and where the centres lie, as fractions of it.
 
     A box that holds no centre gives the pixel that its middle lies in.
     """

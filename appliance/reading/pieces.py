@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pieces of blood of one type, and which of them are one lesion (design, "Lesion").
+"""Pieces of blood of one type, and which of them are one lesion.
 
 Voxels that touch (26 neighbours) are one piece; pieces whose voxel centres come within the joining distance are one
 lesion. Distances are physical: real positions along the normal, and the in-plane shift from slice to slice that a
@@ -22,13 +22,13 @@ PAIRS_AT_A_TIME = 2**20
 
 Numbers = NDArray[np.uint16] | NDArray[np.int32]
 CoordinatesMm = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
-"""Where voxels lie: slices along the normal [Z], rows [Z, Y] and columns [Z, X], mm. Only differences mean anything."""
+"""Where voxels lie: slices along the normal [Z], rows [Z, Y] and columns [Z, X], mm; only differences matter."""
 
 
 def pieces(blood: NDArray[np.bool_]) -> tuple[Numbers, int]:
     """Return the piece number (from 1) of each voxel of `blood` [Z, Y, X], 0 elsewhere, and how many there are.
 
-    Two bytes a number, unless there are more pieces than these count: a block may be as large as the volume.
+    Numbers have two bytes, unless there are too many pieces: a block may be as large as the volume.
     """
     touching = np.ones((3, 3, 3), bool)
     numbered: Numbers = np.empty(blood.shape, np.uint16)
@@ -58,7 +58,7 @@ def sheared_coordinates_mm(
     Parameters
     ----------
     positions_mm: of the slices along the normal, [Z].
-    shifts_mm: of the slices along y and along x, [Z] each: those of a tilted gantry are.
+    shifts_mm: of the slices along y and along x, [Z] each; slices of a tilted gantry are shifted.
     pixel_spacing_mm: distance between rows and between columns.
     """
     y, x = (

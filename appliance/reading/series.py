@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the series classifier is shown of a series, and what it says: its contract, shared by training and service.
 
-A series is shown as thumbnails of a few slices, taken at fixed fractions of the stack and as stored. A thumbnail is
-made of block means of a slice, in windows that tell tissues apart (`soft`, `vessels`, `wide`), and of how much pixels
-differ from a near and from a farther neighbour (`fine`, `coarse`): the texture that a reconstruction kernel leaves and
-that a small picture alone would lose. Every thumbnail is made here.
+A series is shown as thumbnails of a few slices, taken at fixed fractions of the stack and as stored. A thumbnail has
+block means of a slice, in windows that separate tissues (`soft`, `vessels`, `wide`), and how much pixels differ from a
+near and from a farther neighbour (`fine`, `coarse`): the texture that a reconstruction kernel leaves and that a small
+picture alone would lose. Every thumbnail is made here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SeriesClass(StrEnum):
 
 CLASSES: Final = tuple(SeriesClass)
 FRACTIONS: Final = (0.3, 0.5, 0.7)
-"""Where in the stack the slices shown lie, by index from the first to the last."""
+"""The places in the stack of the slices that are shown, as fractions from the first to the last."""
 SIZE: Final = 96
 CHANNELS: Final = ("soft", "vessels", "wide", "fine", "coarse")
 INPUT: Final = "thumbnails"
@@ -51,7 +51,7 @@ MOST_SERIES: Final = 8
 
 WINDOWS_HU: Final = {"soft": (-20, 100), "vessels": (100, 500), "wide": (-1000, 1000)}
 _TEXTURE_HU: Final = (-200, 300)
-"""Texture is looked at between these, so that the edges of bone and air do not drown it."""
+"""Texture is measured between these HU, so that the edges of bone and air do not dominate it."""
 _NEIGHBOURS_PX: Final = {"fine": 1, "coarse": 3}
 _MOST_TEXTURE_HU: Final = 200.0
 _AIR_HU: Final = -1024
@@ -83,7 +83,7 @@ def thumbnail(hu: NDArray[np.int16]) -> NDArray[np.uint8]:
         top, left = (side - rows) // 2, (side - columns) // 2
         square[top : top + rows, left : left + columns] = hu
         hu = square
-    # Every second row of 512 says as much as all, in half the time.
+    # Every second row of 512 says as much as all of them, in half the time.
     hu = hu[:: max(1, side // _ENOUGH_ROWS)]
     out = np.empty(INPUT_SHAPE[1:], np.uint8)
     for channel, (low, high) in enumerate(WINDOWS_HU.values()):

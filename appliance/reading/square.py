@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The square field that the network looks at where a scan's own is none: air is laid about it, nothing is stretched.
+"""The square field that the network sees if a scan's field is not square: padded with air, never stretched.
 
-Scanners cut the air off (512 rows of 400 columns), and a head that is stretched to a square has lesions of another
-shape and type. The field is padded alike on both sides, to the length of its longer side in mm, and the way back of
-boxes and masks takes the padding off again. A scan whose field is square in mm, whatever its matrix, has no padding.
+Scanners cut the air off (512 rows of 400 columns), and a head stretched to a square has lesions of another shape and
+type. The field is padded equally on both sides, to the length of its longer side in mm, and the way back of boxes and
+masks removes the padding again. A scan whose field is square in mm, whatever its matrix, has no padding.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The accounts of those who reach the service from elsewhere, kept in one file that only its owner may read.
+"""The accounts of those who reach the service from other machines, in one file that only its owner may read.
 
-An account has a name, a role and a secret of 256 random bits, made here and shown once: the file holds its sha256
-alone. No person chooses one, so that none can be guessed, and no slow hash is needed that a flood of guesses would turn
-into work.
+An account has a name, a role and a secret of 256 random bits, made here and shown once: the file holds only its sha256.
+No person chooses a secret, so none can be guessed, and no slow hash is needed, which a flood of guesses would turn into
+work.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Role(StrEnum):
     LOOK = "look"
     """See the status page, the status and the metrics."""
     ACT = "act"
-    """That, and ask for answers and ring the doorbell."""
+    """The same, and also ask for answers and ring the doorbell."""
 
     def may(self, needed: Role) -> bool:
-        """Say whether this role holds what `needed` allows."""
+        """Return whether this role includes what `needed` allows."""
         return self is Role.ACT or needed is Role.LOOK
 
 
@@ -54,7 +54,7 @@ class Account:
 
 
 def new_account(name: str, role: Role) -> tuple[Account, str]:
-    """Return an account and its secret, which nobody can be told again. Raises `SettingsError` for an odd name."""
+    """Return an account and its secret, which cannot be shown again. Raises `SettingsError` for an odd name."""
     if not _NAME.fullmatch(name):
         raise SettingsError(f"account {name!r}: 1 to 40 letters, digits, dots, hyphens and underscores are allowed")
     secret = secrets.token_urlsafe(32)
@@ -80,7 +80,7 @@ def read_accounts(file: Path) -> tuple[Account, ...]:
 
 
 def write_accounts(file: Path, accounts: Iterable[Account]) -> None:
-    """Put accounts in the place of those in a file, as a whole. Raises `OSError`."""
+    """Replace the accounts in a file, all at once. Raises `OSError`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = [f'[{account.name!r}]\nrole = "{account.role}"\nsha256 = "{account.sha256}"\n' for account in accounts]
     aside = file.with_name(f"{file.name}.new")
@@ -104,9 +104,9 @@ def _accounts(held: dict[str, object]) -> tuple[Account, ...]:
 
 
 class Accounts:
-    """The accounts in a file, read again when it changes: one that was removed is let in no more, without a restart.
+    """The accounts in a file, read again when it changes, so that a removed account is rejected without a restart.
 
-    Raises `SettingsError` when the file cannot be used at the start; later nobody is let in as long as it cannot.
+    Raises `SettingsError` when the file cannot be used at the start; later everybody is rejected while it cannot.
     """
 
     def __init__(self, file: Path) -> None:
@@ -116,7 +116,7 @@ class Accounts:
         self._accounts = read_accounts(file)
 
     def identify(self, header: str) -> Account | None:
-        """Return whose an Authorization header is (Basic with name and secret, or Bearer with the secret), or None."""
+        """Return the account of an Authorization header (Basic with name and secret, or Bearer), or None."""
         scheme, _, value = header.partition(" ")
         if len(header) > _LONGEST_HEADER:
             return None
@@ -132,7 +132,7 @@ class Accounts:
             return None
         digest = _digest(secret)
         found = None
-        for account in self._current():  # all of them, so that the time tells nothing
+        for account in self._current():  # all of them, so that the time reveals nothing
             if hmac.compare_digest(account.sha256, digest) and name in (None, account.name):
                 found = account
         return found

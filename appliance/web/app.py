@@ -70,15 +70,14 @@ class Appliance(Protocol):
         ...
 
     def list_dead(self) -> list[str]:
-        """Return the names of the threads that ended though nobody stopped them."""
+        """Return the names of the threads that ended although nobody stopped them."""
         ...
 
 
 class WebApp:
     """The routes of the service; `asgi` is the application for a server.
 
-    It answers requests to the hosts of `trusted` alone, besides those of this machine itself. `looks` is told who
-    looked.
+    It answers only requests to this machine's own names and to the hosts of `trusted`. `looks` is told who looked.
     """
 
     def __init__(
@@ -182,7 +181,7 @@ class WebApp:
         return JSONResponse({"live": not ended, **told}, 503 if ended else 200)
 
     async def ready(self, request: Request) -> Response:
-        """Answer 503, with the reasons, while a study that came now would not be answered."""
+        """Answer 503, with the reasons, while a study that arrived now would not be answered."""
         reasons = {name: state.reason for name, state in self._health.states.items() if not state.well}
         told = {} if identify(request.scope) == NOBODY else {"reasons": reasons, "model": self._appliance.model()}
         return JSONResponse({"ready": not reasons, **told}, 503 if reasons else 200)

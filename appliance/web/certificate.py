@@ -22,7 +22,7 @@ class Certificate:
     context
         What a server needs of it.
     expires
-        Unix time after which others no longer trust it; None where the file does not say it as certificates do.
+        Unix time after which others no longer trust it; None if the file does not state it as certificates do.
     """
 
     def __init__(self, certificate: Path, key: Path) -> None:
@@ -39,7 +39,7 @@ class Certificate:
         return cls(settings.certificate, settings.key)
 
     def renew(self) -> bool:
-        """Read files that changed: connections from now on get the new ones. Return whether they had changed.
+        """Read files that have changed, for connections from now on. Return whether they had changed.
 
         Raises `SettingsError` when the new ones cannot be used; the old ones stay in use.
         """
@@ -53,7 +53,7 @@ class Certificate:
     def _load(self) -> None:
         certificate, key = self._files
         try:
-            # Tried on another context first: a load that fails would leave this one with half of a pair.
+            # Tried on another context first, because a load that fails would leave this one with half of a pair.
             for context in (_context(), self.context):
                 context.load_cert_chain(certificate, key, _no_password)
             self.expires = _expires(certificate.read_text(errors="replace"))
@@ -78,7 +78,7 @@ class Certificate:
 def _expires(pem: str) -> float | None:
     """Return the end of the validity of the first certificate in PEM text, Unix time.
 
-    The field stands in the order of RFC 5280, 4.1: version (tagged 0, may be absent), serial number, signature, issuer,
+    The order of fields is that of RFC 5280, 4.1: version (tagged 0, may be absent), serial number, signature, issuer,
     validity.
     """
     begin, end = pem.find("-----BEGIN CERTIFICATE"), pem.find("-----END CERTIFICATE-----")
@@ -95,7 +95,7 @@ def _expires(pem: str) -> float | None:
 
 
 def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield tag and content of each element of DER, one after the other. Raises `IndexError` where it is cut off."""
+    """Yield tag and content of each element of DER, one after the other. Raises `IndexError` if it is cut short."""
     at = 0
     while at < len(der):
         tag, length = der[at], der[at + 1]
@@ -117,4 +117,4 @@ def _context() -> ssl.SSLContext:
 
 
 def _no_password(*_: Any) -> str:
-    return ""  # instead of asking whoever sits at the terminal
+    return ""  # instead of a question at the terminal

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who is let in: requests that name this service as their host, and that no other site's page made a browser send.
+"""Lets in only requests that name this service as their host and that no page of another site made a browser send.
 
-On this machine the service asks for no account (from elsewhere it does: `login`). A page of anybody may let a browser
-post to it (a form needs no permission), and a name of anybody's may be made to lead here (DNS rebinding), so that the
-browser takes the page for one of ours.
+On this machine the service asks for no account (`login` does so for other machines). Any page may make a browser post
+to it (a form needs no permission), and anybody's host name may be made to point here (DNS rebinding), so that the
+browser takes that page for one of ours.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-"""What this machine is called from itself."""
+"""The names by which this machine addresses itself."""
 _READING: Final = ("GET", "HEAD", "OPTIONS")
 
 
 class Gate:
-    """Passes on what may come in; answers 400, 421 or 403 otherwise.
+    """Passes on allowed requests; answers others with 400, 421 or 403.
 
     Parameters
     ----------
     app
-        What stands behind the gate.
+        The application behind the gate.
     trusted
-        The host names and addresses under which the service is known, without port. The address at which a connection
-        arrived is trusted too: no foreign name can be made of it.
+        The host names and addresses of the service, without port. The address at which a connection arrived is trusted
+        too: it cannot be a foreign name.
     """
 
     def __init__(self, app: ASGIApp, trusted: Iterable[str]) -> None:
@@ -39,11 +39,11 @@ class Gate:
         self._trusted = frozenset(name.lower() for name in trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer why not."""
+        """Pass the request on, or answer why it is refused."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":  # there are no web sockets here
+        if scope["type"] != "http":  # the service has no web sockets
             await send({"type": "websocket.close", "code": 1008})
             return
         refusal = self._refusal(scope)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The service's HTTP on one socket, in a thread of its own: with a certificate or in the clear.
+"""The service's HTTP on one socket, in its own thread: with a certificate or in the clear.
 
-Whoever connects has a while to send the whole head of a request; a connection that sends less is closed, so that those
-who open many and send nothing keep nobody else out.
+A client has a limited time to send the whole head of a request; otherwise its connection is closed, so that clients
+that open many connections and send nothing keep nobody else out.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from appliance.errors import ApplianceError
 from appliance.web.certificate import Certificate
 
 PATIENCE_S: Final = 10.0
-"""Longest wait for the head of a connection's first request; idle connections end after uvicorn's 5 s."""
+"""Longest wait for the head of a connection's first request, s; idle connections end after uvicorn's 5 s."""
 _MOST_CONNECTIONS: Final = 256
 _LONGEST_HEAD: Final = 16 * 1024
 
 
 class _Connection(H11Protocol):
-    """A connection that is closed when the head of its first request has not come in time."""
+    """A connection that is closed if the head of its first request does not arrive in time."""
 
     _waiting: asyncio.TimerHandle | None = None
 

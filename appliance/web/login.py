@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who may do what from elsewhere: every request needs an account, and its role decides.
+"""What others may do from other machines: every request needs an account, and its role decides.
 
-It stands before the whole application where others than this machine reach it. Health alone is told to everybody, and
-of it no reasons: balancers and probes know no secret.
+It comes before the whole application on the address for other machines. Only health is open to everybody, without its
+reasons: load balancers and probes know no secret.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from appliance.web.accounts import Account, Accounts, Role
 from appliance.web.looks import Looks
 
 HERE: Final = "this machine"
-"""Who asks without an account: somebody on the machine itself."""
+"""The name of a user without an account on this machine."""
 NOBODY: Final = "nobody"
-"""Who asks for health from elsewhere."""
+"""The name of whoever asks for health from another machine."""
 _OPEN: Final = ("/health/live", "/health/ready")
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="Hemorrhage appliance", charset="UTF-8"'}
 
 
 def identify(scope: Scope) -> str:
-    """Return the account that a request came with, `HERE` on this machine, `NOBODY` for health from elsewhere."""
+    """Return the account of a request: `HERE` on this machine, `NOBODY` for health from another machine."""
     return str(scope.get("hemorrhage.account", HERE))
 
 
@@ -42,7 +42,7 @@ class Login:
         self._looks = looks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer why not."""
+        """Pass the request on, or answer why it is refused."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who looked at what, and who was turned away, for the audit trail.
 
-A page loads itself again every few seconds: whoever goes on looking at the same thing is one entry within a quarter of
-an hour. They are gathered here and written by a thread of the service, so that a ledger which does not take them just
-then keeps no page waiting; they wait until it does.
+A page reloads itself every few seconds, so continued looks at the same thing make one entry in a quarter of an hour.
+Entries are collected here and written by a thread of the service, so that no page waits for a ledger that is away; the
+entries wait until it is back.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _Key = tuple[AuditEvent, str, tuple[tuple[str, str], ...]]
 
 
 class Looks:
-    """What waits to be written, the oldest first, and what was noted lately; both bounded."""
+    """The entries to write, the oldest first, and those noted recently; both bounded."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -32,14 +32,14 @@ class Looks:
         self._waiting: list[_Key] = []
 
     def note(self, event: AuditEvent, who: str, **details: str) -> None:
-        """Note that `who` did something, unless the same was noted lately."""
+        """Note that `who` did something, unless the same was noted recently."""
         key = event, who, tuple(sorted(details.items()))
         now = self._clock()
         with self._lock:
             before = self._noted.get(key)
             if before is not None and now < before + AGAIN_S:
                 return
-            if len(self._waiting) >= _MOST:  # the ledger has not answered for long
+            if len(self._waiting) >= _MOST:  # the ledger has not answered for a long time
                 return
             self._noted[key] = now
             self._noted.move_to_end(key)
@@ -48,7 +48,7 @@ class Looks:
             self._waiting.append(key)
 
     def write(self, record: Callable[..., None]) -> None:
-        """Hand what waits to `record` (`Audit.record`). Raises its error; what it did not take goes on waiting."""
+        """Pass the waiting entries to `record` (`Audit.record`). Raises its error; entries not taken keep waiting."""
         while True:
             with self._lock:
                 if not self._waiting:

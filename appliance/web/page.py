@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The status page: the status document as HTML, one file without script or anything from elsewhere.
+"""The status page: the status document as HTML, one file without scripts or external content.
 
-It loads itself again every few seconds. What it looks like stands in `templates/`, where every value is escaped.
+It reloads itself every few seconds. `templates/` defines its look; every value is escaped there.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _state_class(state: str) -> str:
 
 
 def _steps(timing_ms: Mapping[str, float]) -> str:
-    """Return the steps that took long enough to be worth a word, in seconds."""
+    """Return the steps that took long enough to be mentioned, in seconds."""
     shown = [step for step in TURNAROUND_STEPS if timing_ms.get(step, 0) >= _SHORTEST_SHOWN_MS]
     return " · ".join(f"{step} {timing_ms[step] / 1000:.2f}" for step in shown)
 

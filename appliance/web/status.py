@@ -28,8 +28,8 @@ def status_document(
 
     `orthanc_ahead_s` is how far Orthanc's clock is ahead of the service's, None while that is not known.
 
-    Each study stands in the state of its newest answer, or of its intake while instances come; earlier and further
-    answers are listed under `jobs`. Raises `UnavailableError` when the ledger does not answer.
+    Each study has the state of its newest answer, or of its intake while instances arrive; `jobs` lists earlier and
+    further answers. Raises `UnavailableError` when the ledger does not answer.
     """
     return {
         "version": __version__,
@@ -65,7 +65,7 @@ def _deliveries(ledger: Ledger) -> dict[str, dict[str, Any]]:
 def _study(status: StudyStatus) -> dict[str, Any]:
     study = status.study
     jobs = [job for job in status.jobs if job.state is not JobState.WITHDRAWN]
-    # A series that was asked for and could not be read takes nothing from the answer that the study has.
+    # A requested series that could not be read does not affect the answer that the study has.
     told_first = [job for job in jobs if not (job.requested and job.state in (JobState.REFUSED, JobState.FAILED))]
     job = next(reversed(told_first or jobs), None)
     told: dict[str, Any] = {
