@@ -176,7 +176,7 @@ def time_peers(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table")] = False,
 ) -> None:
     """Read 32 slices with each network, in turns (needs .venv)."""
-    from benchmarks.network import compared, study, time_in_turns
+    from benchmarks.network import compare, study, time_in_turns
 
     hu = study(SLICES).astype(np.float32)
     ways = {
@@ -203,7 +203,7 @@ def time_peers(
         seconds = time_in_turns(
             {name: bound(*way) for name, way in ways.items()}, rounds, progress, "32 slices, in turns"
         )
-    figures = compared(seconds, base)
+    figures = compare(seconds, base)
     for name, one in figures.items():
         one["gflop"] = gflop[name]
     if as_json:
