@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _precision(given: argparse.Namespace) -> int:
-    """Judge precisions and print the table; 1 where one does not pass."""
+    """Judge precisions and print the table; return 1 if one does not pass."""
     from conversion.checks import UnfitModelError
     from conversion.precision_command import TABLE, Wanted, engines_named, run
     from conversion.triton_model import GATE
@@ -136,7 +136,7 @@ def _window(given: argparse.Namespace) -> int:
 
 
 def _export(given: argparse.Namespace) -> int:
-    """Export, check, compare, and only then put the file where it was asked for."""
+    """Export, check, compare, and only then write the file to its place."""
     from conversion.checks import check
     from conversion.export import load_detector, model_metadata, onnx_model
 
@@ -165,7 +165,7 @@ def _export(given: argparse.Namespace) -> int:
 
 
 def _engine(given: argparse.Namespace) -> int:
-    """Build an engine, or find the right one standing, and say what it is."""
+    """Build an engine, or find that the right one exists, and say what it is."""
     import importlib
 
     from rich.progress import Progress

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an exported detector must be so that every runtime takes it: valid, static, and free of certain operations."""
+"""What every runtime requires of an exported detector: it is valid, static, and free of certain operations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import onnx
 from appliance.reading import contract
 
 OPSET: Final = 17
-"""Of every ONNX graph that is exported here."""
+"""The opset of every ONNX graph that is exported here."""
 # Dynamic or refused by TensorRT or TensorRT-RTX (measured; int16 inputs are refused too, and TopK above 3840).
 FORBIDDEN: Final = frozenset({"Loop", "If", "Scan", "NonMaxSuppression", "NonZero", "RoiAlign", "Unique"})
 MAX_TOP_K: Final = 3840

@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""A model's engine on a site: built once for this GPU, compared before it serves, and replaced in one step.
+"""A model's engine at a site: built once for this GPU, compared before it serves, and replaced in one step.
 
 A plan file loads only in the TensorRT that built it, and on a GPU of the compute capability that it was built for. So
-beside `model.plan` lies `model.plan.json`, which says what it was built from (`EngineKey`), how long that took and
-how it compared. One builder at a time holds the folder's lock; the new plan is built beside the old one, which goes
-on serving, and takes its name by a rename only after the comparison. A failed or a different engine leaves the old
-one as it was.
+`model.plan.json` beside `model.plan` says what it was built from (`EngineKey`), how long that took and how it compared.
+One builder at a time holds the folder's lock. The new plan is built beside the old one, which still serves, and gets
+its name by a rename only after the comparison. A failed build, or an engine that answers differently, leaves the old
+engine as it was.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def facts_of(plan: Path) -> Path:
 
 
 def standing(plan: Path) -> Engine | None:
-    """Return the engine that stands at a path, None where there is no plan or nothing is known of it."""
+    """Return the engine at a path, None if there is no plan or nothing is known of it."""
     try:
         facts = json.loads(facts_of(plan).read_text())
         key = EngineKey(**facts["key"] | {"options": BuildOptions(**facts["key"]["options"])})
@@ -112,18 +112,18 @@ def settle_engine(
     watch: Watch | None = None,
     anew: bool = False,
 ) -> Engine:
-    """Return the engine of an ONNX file at `plan`: the one that stands if its key is right, else a new one.
+    """Return the engine of an ONNX file at `plan`: the existing one if its key is right, else a new one.
 
     Parameters
     ----------
-    compare: proves the new engine on the GPU that is there; None for an engine of another machine, which is built
-        for `gpu.capability` and proves itself where it is served.
-    anew: build even where the engine that stands is right.
+    compare: proves the new engine on this machine's GPU; None for an engine of another machine, which is built for
+        `gpu.capability` and proves itself where it is served.
+    anew: build even if the existing engine is right.
 
     Raises
     ------
     EngineError
-        If none can be built, or it answers differently; what stood at `plan` stands there still.
+        If none can be built, or it answers differently; the file at `plan` is unchanged.
     """
     key = EngineKey.of(model, tensorrt, gpu, options)
     plan.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ def settle_engine(
             _write(candidate, data)
             engine = Engine(plan, key, built, seconds, compare(candidate) if compare else {})
             _write(plan.with_name(f".{engine.facts.name}.candidate"), _as_json(engine, data))
-            # The facts first: a plan whose facts are another's sha256 counts as unknown, and is built again.
+            # The facts first: a plan whose facts name another sha256 counts as unknown, and is built again.
             plan.with_name(f".{engine.facts.name}.candidate").replace(engine.facts)
             candidate.replace(plan)
         finally:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether an engine answers as ONNX Runtime does, on the GPU that it was built for.
 
-Compared are the golden chunk and mirror images of it, of the size that is served. `EngineRun` needs a GPU, TensorRT and
-NVIDIA's `cuda-python`. **It has not run yet: no GPU was available when it was written.** What surrounds it (`compare`)
-takes any function from a chunk to outputs, and has run with ONNX Runtime in the engine's place.
+The golden chunk and mirror images of it are compared, in the size that is served. `EngineRun` needs a GPU, TensorRT and
+NVIDIA's `cuda-python`. **It has not run yet: no GPU was available when it was written.** `compare` takes any function
+from a chunk to outputs, and has run with ONNX Runtime in the engine's place.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def compare(engine: Run, reference: Run) -> dict[str, Any]:
     Raises
     ------
     EngineError
-        If the engine's answer to one of them is another (`golden_matches`).
+        If the engine answers one of them differently (`golden_matches`).
     """
     apart = 0.0
     chunks = dict(_chunks())
@@ -106,7 +106,7 @@ class EngineRun:
         return {name: array.copy() for name, array in self.outputs.items()}
 
     def _require(self, answer: tuple[Any, ...]) -> Any:
-        """Return what a call of CUDA gives, or raise `EngineError` with its code."""
+        """Return the result of a CUDA call, or raise `EngineError` with its code."""
         error, *values = answer
         if error != self.cuda.cudaError_t.cudaSuccess:
             raise EngineError(f"CUDA says {error.name}")

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""A detector's inference graph as one static ONNX file that carries the contract and its own origin.
+"""A detector's inference graph as one static ONNX file that states its contract and its origin.
 
-tf2onnx writes a file even where it logs that an operation is not supported, so nothing here trusts it: the file is
-checked (`checks`) and compared with TensorFlow (`parity`) before it counts as exported.
+tf2onnx writes a file even if it logs that an operation is not supported, so nothing here trusts it: the file is checked
+(`checks`) and compared with TensorFlow (`parity`) before it counts as exported.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ JUDGED_AS: Final = "tensorrt-fp16"
 
 
 def gate_fault(model: Path, precision: str) -> str | None:
-    """Return why an engine of a model in a precision does not count as judged, None where it passed or needs no pass.
+    """Return why an engine of a model in a precision does not count as judged, None if it passed or needs no pass.
 
-    The verdict is that of `precisions.json` beside `model`, of a model with the same bytes. Full precision needs none.
+    The verdict is in `precisions.json` beside `model`, about a model with the same bytes. Full precision needs none.
     """
     if precision == "fp32":
         return None

@@ -12,7 +12,7 @@ QUERY: Final = ("nvidia-smi", "--query-gpu=name,compute_cap,driver_version", "--
 
 
 class NoGpuError(Exception):
-    """There is no GPU here that a driver answers for; the message says what to do."""
+    """There is no GPU with a driver here; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def present_gpu() -> Gpu:
     Raises
     ------
     NoGpuError
-        If the driver is not there or knows none.
+        If the driver is missing or finds none.
     """
     remedy = "install NVIDIA's driver, or name a compute capability to build for another machine (--capability 8.6)"
     try:
@@ -43,7 +43,7 @@ def present_gpu() -> Gpu:
 
 
 def first_gpu(said: str) -> Gpu:
-    """Return the first GPU of what `nvidia-smi` says, a line a GPU: name, compute capability, driver.
+    """Return the first GPU in the output of `nvidia-smi`, one line per GPU: name, compute capability, driver.
 
     Raises
     ------

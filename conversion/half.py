@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The detector in half precision: a strongly typed ONNX graph whose convolutions are FP16 and whose boxes stay FP32.
 
-TensorRT 11 and TensorRT-RTX take the types that stand in the graph; there is no builder flag any more. Half precision
-holds a pixel coordinate of a 512 px slice to a quarter of a pixel at best, and a suppression compares overlaps that
-differ by less; so only features are halved. A node is one of features where both hold:
+TensorRT 11 and TensorRT-RTX use the types in the graph; the builder has no flag any more. Half precision holds a pixel
+coordinate of a 512 px slice to a quarter of a pixel at best, and a suppression compares overlaps that differ by less;
+so only features are halved. A node belongs to the features if one of these holds:
 
 - it multiplies by weights (`WEIGHTED`), or
-- it carries features (`CARRYING`): it stands between two such nodes, with nothing but carrying nodes to either side.
+- it carries features (`CARRYING`): it is between two such nodes, with only carrying nodes on either side.
 
-Decoded boxes and the coordinates of RoIs are reached through exponentials, limits and floors, which carry nothing, so
-they stay in full precision, as do softmax, sigmoid and every comparison. The matrix products of the suppression are
-halved too: they count up to 256 ones, which half precision does exactly, and Turing GPUs have no FP32 product.
+Decoded boxes and the coordinates of RoIs come through exponentials, limits and floors, which carry nothing, so they
+stay in full precision, as do softmax, sigmoid and every comparison. The matrix products of the suppression are halved
+too: they count up to 256 ones, which half precision does exactly, and Turing GPUs have no FP32 product.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def features(node: onnx.NodeProto) -> list[str]:
 
 
 def _retype(graph: onnx.GraphProto, chosen: set[str]) -> onnx.GraphProto:
-    """Return the graph with the `chosen` nodes in half precision and a cast wherever a tensor passes the border."""
+    """Return the graph with the `chosen` nodes in half precision, and casts where tensors cross the border."""
     weights = {one.name: one for one in graph.initializer if one.data_type == TensorProto.FLOAT}
     half_made = {output for node in graph.node if node.name in chosen for output in node.output}
     nodes: list[onnx.NodeProto] = []
@@ -88,7 +88,7 @@ def _retype(graph: onnx.GraphProto, chosen: set[str]) -> onnx.GraphProto:
     copies: dict[str, onnx.TensorProto] = {}
 
     def cast_name(name: str, to: int) -> str:
-        """Return the name of a tensor as the other precision has it, and see that it is made."""
+        """Return the name of a tensor in the other precision, and make sure that it is computed."""
         if name not in cast:
             cast[name] = f"{name}/{TensorProto.DataType.Name(to).lower()}"
             if name in weights:

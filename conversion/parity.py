@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether an exported detector says what the trained one says: the same detections, box by box and mask by mask.
 
-Two runtimes add floating-point numbers in different orders, so detections of almost the same score may change
-places; they are compared in pairs of one slice, nearest boxes first. A detection without a partner is allowed only
-where its score stands at the floor.
+Two runtimes add floating-point numbers in different orders, so detections of almost the same score may swap places;
+they are compared in pairs of one slice, nearest boxes first. A detection without a partner is allowed only if its score
+is at the floor.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Difference:
     detections
         How many the reference has.
     unpaired
-        Detections of either that the other lacks, those at the score floor left out.
+        Detections of either that the other lacks, without those at the score floor.
     box_px, score, mask
         The largest differences of paired detections.
     """

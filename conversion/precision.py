@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The precision gate: whether an engine of reduced precision answers studies as the reference does.
 
-The same simulated studies are read by both, through the code that reads those of patients (`appliance/reading`): a
-study's score is the highest of any detection, its blood is that of the lesions at the model's own threshold. The engine
-passes where the area under the ROC curve falls by at most `MOST_AUC`, and Dice, of blood of any type and of each, by at
-most `MOST_DICE`. Fewer than `FEWEST_STUDIES` studies, or `FEWEST_POSITIVE` with blood, give figures and no pass.
+Both read the same simulated studies, through the code that reads patients' studies (`appliance/reading`): a study's
+score is the highest of any detection, and its blood is that of the lesions at the model's threshold. The engine passes
+if the area under the ROC curve falls by at most `MOST_AUC`, and Dice, for blood of any type and of each type, by at
+most `MOST_DICE`. Fewer than `FEWEST_STUDIES` studies, or `FEWEST_POSITIVE` with blood, give figures but no pass.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ MOST_DICE: Final = 0.005
 FEWEST_STUDIES: Final = 200
 FEWEST_POSITIVE: Final = 100
 KINDS: Final = ("any", *map(str, TYPES))
-"""Of what blood Dice is taken."""
+"""The blood that Dice is computed for."""
 _RESAMPLES: Final = 2000
 _ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is kept of a study that was read.
+    """What is kept of a study after reading it.
 
     Attributes
     ----------
     score: the study's.
-    shared, found, true: voxels of blood, of each of `KINDS`: labelled and found, found, labelled.
+    shared, found, true: voxels of blood for each of `KINDS`: labelled and found, found, labelled.
     """
 
     score: float
@@ -89,7 +89,7 @@ def _counts(found: NDArray[np.uint8], true: NDArray[np.uint8]) -> tuple[tuple[in
 
 @dataclass(frozen=True)
 class Figures:
-    """How good a detector is on studies: the area under the ROC curve, and Dice over all their voxels by kind."""
+    """How good a detector is on studies: the area under the ROC curve, and Dice over all voxels by kind."""
 
     auc: float
     dice: dict[str, float]
@@ -107,8 +107,8 @@ class Verdict:
 
     Attributes
     ----------
-    auc_fall_95, dice_fall_95: intervals of 95 %, of studies drawn again (bootstrap).
-    faults: why it does not pass; empty where it does.
+    auc_fall_95, dice_fall_95: intervals of 95 %, by resampling studies (bootstrap).
+    faults: why it does not pass; empty if it does.
     """
 
     figures: Figures
@@ -137,10 +137,10 @@ class Verdict:
 
 
 def golden_room(computed_in: str | None) -> float:
-    """Return how far a score of the golden chunk may lie from the recorded one, for an engine that computes in this.
+    """Return how far a score of the golden chunk may lie from the recorded one, for an engine of this precision.
 
-    bfloat16 rounds otherwise on another CPU, and with another number of threads: half of what a server is given is left
-    to those, as one that misses it is never ready.
+    bfloat16 rounds differently on another CPU and with another number of threads. Half of a server's tolerance is left
+    for that, because a server that misses it is never ready.
     """
     return GOLDEN_TOLERANCE / 2 if computed_in == "bf16" else GOLDEN_TOLERANCE
 
@@ -148,8 +148,8 @@ def golden_room(computed_in: str | None) -> float:
 def judge(reference: Sequence[Outcome], engine: Sequence[Outcome], golden_fault: str | None = None) -> Verdict:
     """Return the verdict on an engine by what it and the reference found in the same studies, in the same order.
 
-    `golden_fault` is how its answer to the golden chunk differs from the recorded one (`golden_matches`): a server that
-    gives such an answer never becomes ready.
+    `golden_fault` is how its answer to the golden chunk differs from the recorded one (`golden_matches`): a server with
+    such an answer never becomes ready.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def judge(reference: Sequence[Outcome], engine: Sequence[Outcome], golden_fault:
     if not auc_fall <= MOST_AUC + _ROUNDING:
         faults.append(f"AUC falls by {auc_fall:.4f}, more than {MOST_AUC:g}")
     for kind, fall in dice_fall.items():
-        # Blood of a kind that no study has, and that neither finds, has no Dice.
+        # If no study has blood of a kind, and neither finds any, there is no Dice.
         if not fall <= MOST_DICE + _ROUNDING and not (math.isnan(before.dice[kind]) and math.isnan(after.dice[kind])):
             faults.append(f"Dice of {kind} falls by {fall:.4f}, more than {MOST_DICE:g}")
     if golden_fault is not None:
@@ -214,7 +214,7 @@ def _voxels(outcomes: Sequence[Outcome]) -> NDArray[np.int64]:
 
 
 def _dice(voxels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return Dice by kind, [..., kinds], of voxels [..., 3, kinds]; NaN where none is found or true."""
+    """Return Dice by kind, [..., kinds], of voxels [..., 3, kinds]; NaN if none is found or true."""
     shared, found, true = np.moveaxis(voxels.astype(np.float64), -2, 0)
     total = found + true
     return np.asarray(np.divide(2 * shared, total, out=np.full(total.shape, np.nan), where=total > 0))

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m conversion precision`: the graphs of reduced precision, and the gate that they pass or not.
 
-A run that is stopped goes on where it was: studies, graphs and what was read of each study by each engine are kept. A
-reading belongs to one file, runtime, simulator and state of the reading code; when one changes, it is made again.
+A stopped run continues where it was: studies, graphs and every engine's reading of each study are kept. A reading
+belongs to one file, runtime, simulator and state of the reading code; when one of these changes, it is made again.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ from simulator.revision import simulator_revision
 ROOT: Final = Path(__file__).parent.parent
 HALF: Final = "model.fp16.onnx"
 TENSORRT_FP16: Final = Engine("tensorrt-fp16", HALF, None, frozenset())
-"""The graph that TensorRT is given; ONNX Runtime stands in for it, so that no GPU is needed."""
+"""The graph for TensorRT; ONNX Runtime runs it here instead, so that no GPU is needed."""
 CANDIDATES: Final = (*(engine for engine in ENGINES if engine is not REFERENCE), TENSORRT_FP16)
 TABLE: Final = "precisions.md"
 _READING_CODE: Final = (Path(precision.__file__), Path(triton_model.__file__))
-"""With `appliance/reading`, the code whose change makes earlier readings void."""
+"""Together with `appliance/reading`, the code whose change invalidates earlier readings."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What one run of the gate is asked for."""
+    """The request for one run of the gate."""
 
     model: Path
     out: Path
@@ -74,7 +74,7 @@ class Wanted:
 def engines_named(names: str) -> tuple[Engine, ...]:
     """Return the engines of a comma-separated list, all for "all".
 
-    Raises ValueError with the names there are.
+    Raises ValueError with the known names.
     """
     if names == "all":
         return CANDIDATES
@@ -87,7 +87,7 @@ def engines_named(names: str) -> tuple[Engine, ...]:
 
 
 def run(wanted: Wanted, console: Console) -> dict[str, Any]:
-    """Make what is missing, judge, write `precisions.json` and the table, and return what the former holds.
+    """Make what is missing, judge, write `precisions.json` and the table, and return the contents of the former.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def make_graphs(
     calibration: Sequence[Entry],
     scans: Path,
 ) -> None:
-    """Write the graphs that engines run and that `folder` lacks."""
+    """Write the graphs of the engines that `folder` lacks."""
     folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, Callable[[], bytes]] = {
         FULL: source.read_bytes,
@@ -189,7 +189,7 @@ def make_graphs(
         BYTES: lambda: quantise(model, calibrate(model, middle_chunks(calibration, scans))).SerializeToString(),
     }
     for name in {FULL, *(engine.file for engine in engines)}:
-        # Scales hang on what they were chosen on, and on how.
+        # Scales depend on the studies they were chosen on, and on how.
         stamp = _stamp(("quantise", "half"), calibration) if name == BYTES else _stamp(("half",), ())
         if (folder / f".{name}.stamp").exists() and (folder / f".{name}.stamp").read_text() == stamp:
             continue
@@ -208,7 +208,7 @@ def middle_chunks(entries: Sequence[Entry], folder: Path) -> Iterator[NDArray[np
 
 
 class Readings:
-    """What an engine found in studies, in a folder of its own: of one file, runtime, simulator and reading code."""
+    """What an engine found in studies, in a folder for one file, runtime, simulator and reading code."""
 
     def __init__(self, folder: Path, engine: Engine, file: Path, threshold: float) -> None:
         self.engine, self._file, self._threshold = engine, file, threshold
@@ -252,7 +252,7 @@ class Readings:
 
 
 def _read_missing(entries: Sequence[Entry], folder: Path, readings: Sequence[Readings], threads: int) -> Iterator[None]:
-    """Let every engine read the studies that it has not read; yield once for each study and engine."""
+    """Have every engine read the studies that it has not read; yield once for each study and engine."""
     loaded: dict[str, Run] = {}
     for entry in entries:
         scan = None

@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The detector with its convolutions in eight bits: explicit QuantizeLinear and DequantizeLinear nodes in the graph.
 
-What is quantised are the layers that cost much and that the answer depends on least (`EIGHT_BITS`): the two
-convolutions on the finest map of the feature pyramid and the mask head, nearly half of the work. The backbone keeps
-full precision: in 8 bits its first stage alone moved the scores of calibration studies by a median of 0.1 of a logit,
-and the network as a whole failed the precision gate. So do the last layers of every head, softmax, box decoding,
-suppression and the coordinates of RoIs: quantised, scores saturate.
+The layers that cost most and matter least to the answer are quantised (`EIGHT_BITS`): the two convolutions on the
+finest map of the feature pyramid and the mask head, nearly half of the work. The backbone keeps full precision: in 8
+bits its first stage alone moved the scores of calibration studies by a median of 0.1 of a logit, and the network as a
+whole failed the precision gate. The last layers of every head, softmax, box decoding, suppression and the coordinates
+of RoIs keep full precision too: quantised, scores saturate.
 
-Weights are symmetric, with a scale for each output channel, and use 7 bits of the 8: a CPU without VNNI adds two
+Weights are symmetric, with a scale for each output channel, and use 7 of the 8 bits: a CPU without VNNI adds two
 products of bytes in 16 bits, which 8-bit weights overflow. So every CPU computes the same. Features that cannot be
-negative take 0 to 255, others -127 to 127. A feature is quantised where it is made and not where it is read, so that
-slicing, concatenating and upsampling move bytes, and so do skip connections.
+negative take 0 to 255, others -127 to 127. A feature is quantised where it is computed and not where it is read, so
+that slicing, concatenating and upsampling move bytes, and so do skip connections.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from conversion.half import CARRYING, WEIGHTED, features
 from conversion.simplify import remove_unread
 
 EIGHT_BITS: Final = re.compile(r"feature_pyramid_\d+/smoothing0|rpn_\d+/shared_1/|mask_head_")
-"""Names of the layers to quantise, where they read features and another product with weights reads them."""
+"""Names of the layers to quantise, if they read features and another product with weights reads theirs."""
 MOVING: Final = frozenset({"Slice", "Concat", "Resize"})
-"""Operators that move features and change none: they do so on bytes."""
+"""Operators that move features without changing them, which they can do on bytes."""
 WEIGHT_STEPS: Final = 63
 FEATURE_STEPS: Final = {False: 255, True: 127}
 """The largest step of features that cannot be negative, and of others."""
@@ -44,11 +44,11 @@ _CLIPS: Final = np.geomspace(0.2, 1.0, 33)
 _LEAST: Final = 1e-12
 
 Limits = dict[str, tuple[float, bool]]
-"""Of each tensor to quantise the value of its largest step, and whether it can be negative."""
+"""For each tensor to quantise the value of its largest step, and whether it can be negative."""
 
 
 def chosen_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Return the nodes to quantise: products with constant weights of `EIGHT_BITS`, but for the heads' last."""
+    """Return the nodes to quantise: products with constant weights of `EIGHT_BITS`, except the heads' last ones."""
     constant = {one.name for one in graph.initializer}
     readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
     for node in graph.node:
@@ -90,7 +90,7 @@ def moved_from(name: str, maker: Mapping[str, onnx.NodeProto]) -> str:
 def calibrate(model: onnx.ModelProto, chunks: Iterable[NDArray[np.float32]]) -> Limits:
     """Return for each tensor to quantise the value of its largest step and whether it can be negative.
 
-    The value is the one at which the error of quantising what was seen is least (mean square).
+    The value minimises the mean square error of quantising the chunks.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def calibrate(model: onnx.ModelProto, chunks: Iterable[NDArray[np.float32]]) -> 
 
 
 def _least_error(values: NDArray[np.float32]) -> tuple[float, bool]:
-    """Return the largest step's value that loses least of `values`, and whether any is negative."""
+    """Return the largest step's value with the least loss for `values`, and whether any is negative."""
     negative = bool(values.min() < 0)
     steps, most = FEATURE_STEPS[negative], float(np.abs(values).max()) or 1.0
 
@@ -128,7 +128,7 @@ def _least_error(values: NDArray[np.float32]) -> tuple[float, bool]:
 
 
 def quantise(model: onnx.ModelProto, limits: Limits) -> onnx.ModelProto:
-    """Return a copy of a detector with 8-bit products, by what `calibrate` returned; inputs, outputs and metadata stay.
+    """Return a copy of a detector with 8-bit products, by the result of `calibrate`; inputs, outputs and metadata stay.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def quantise(model: onnx.ModelProto, limits: Limits) -> onnx.ModelProto:
 
 
 class _Bytes:
-    """Nodes that make bytes of a graph's tensors, move them, and make numbers of them again, each made once."""
+    """Nodes that turn a graph's tensors into bytes, move them, and turn them back; each is made once."""
 
     def __init__(self, graph: onnx.GraphProto, limits: Limits) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -242,6 +242,6 @@ class _Bytes:
 
 
 def _output_axis(node: onnx.NodeProto) -> int:
-    """Return the axis of a node's weights that its output channels lie along."""
+    """Return the axis of the output channels in a node's weights."""
     transposed = any(one.name == "transB" and one.i for one in node.attribute)
     return 0 if node.op_type == "Conv" or (node.op_type == "Gemm" and transposed) else 1

@@ -13,9 +13,8 @@
         1/precisions.json     what the gate found; `model.py` serves only what passed
         1/model.py            a copy of conversion/triton_model.py
 
-Triton chooses a profile by `--model-config-name=cpu`, `gpu` or `gpu-datacentre`. The `parameters` of every profile say
-what the ONNX file's metadata say, its sha256, and the answer to the golden chunk: a client on another machine reads
-them there.
+Triton chooses a profile by `--model-config-name=cpu`, `gpu` or `gpu-datacentre`. The `parameters` of every profile hold
+the ONNX file's metadata, its sha256, and the answer to the golden chunk, for clients on other machines.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ CPU: Final = "cpu"
 GPU: Final = "gpu"
 GPU_DATACENTRE: Final = "gpu-datacentre"
 INSTANCES: Final = {CPU: 1, GPU: 1, GPU_DATACENTRE: 4}
-"""How many chunks each profile works on at once. One more costs a small card the memory of the engine's activations."""
+"""How many chunks each profile processes at once. Each costs a small card the memory of the engine's activations."""
 ON_A_GPU: Final = """\
 # All shapes are fixed, so the launch of the whole network is recorded once and replayed. What is copied back has a
 # stream of its own, and copies go through pinned memory.
@@ -54,7 +53,7 @@ MODEL_CODE: Final = Path(__file__).parent / "triton_model.py"
 
 
 def model_says(model: Path) -> dict[str, str]:
-    """Return what Triton's clients are told of an exported detector: its metadata, sha256 and golden answer."""
+    """Return what Triton tells clients about an exported detector: its metadata, sha256 and golden answer."""
     data = model.read_bytes()
     said = {prop.key: prop.value for prop in onnx.load_from_string(data).metadata_props}
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
@@ -105,8 +104,8 @@ def lay_out(model: Path, out: Path, version: int = 1, precision: Path | None = N
 
     Parameters
     ----------
-    precision: folder that `python -m conversion precision` wrote. Of it goes in what passed; without it nothing is left
-        of what an earlier model passed.
+    precision: folder that `python -m conversion precision` wrote. What passed there is laid out too; without a folder,
+        nothing that an earlier model passed remains.
 
     Raises
     ------
@@ -135,7 +134,7 @@ def lay_out(model: Path, out: Path, version: int = 1, precision: Path | None = N
 
 
 def _gate_files(model: Path, precision: Path) -> dict[str, bytes]:
-    """Return the files of the precision gate that are laid out beside a model: its verdict, and the graphs that passed.
+    """Return the files of the precision gate to lay out beside a model: its verdict, and the graphs that passed.
 
     Raises `UnfitModelError` if it judged another model, or is damaged.
     """

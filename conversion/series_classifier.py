@@ -35,7 +35,7 @@ WEIGHTS: Final = ROOT / "training/weights/series_classifier.weights.h5"
 EXPORTED: Final = ROOT / "var/conversion/series_classifier.onnx"
 MODEL_CODE: Final = Path(__file__).parent / "series_triton_model.py"
 MOST_DIFFERENCE: Final = 1e-4
-"""Between the probabilities of Keras and of ONNX Runtime."""
+"""The largest difference between the probabilities of Keras and of ONNX Runtime."""
 PROFILES: Final = ("cpu", "gpu", "gpu-datacentre")
 
 
@@ -107,7 +107,7 @@ def random_thumbnails(seed: int, count: int = series.MOST_SERIES) -> NDArray[np.
 
 
 def largest_difference(network: keras.Model, model: onnx.ModelProto) -> float:
-    """Return how far ONNX Runtime's probabilities are from Keras' at most, on random thumbnails."""
+    """Return the largest difference of ONNX Runtime's probabilities from Keras's, on random thumbnails."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

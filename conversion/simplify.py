@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The exported graph without the detours that the exporter leaves in it; what it answers stays the same.
+"""The exported graph without the detours that the exporter leaves in it; its answers stay the same.
 
 tf2onnx turns every layer to Keras's order of axes and back, and writes the nearest-neighbour upsampling of the feature
-pyramid as eight reorderings. Runtimes carry them out one by one, over the largest maps of the network. Taken out are
+pyramid as eight reorderings. Runtimes execute them one by one, over the largest maps of the network. These are removed:
 
 - a transposition that undoes the one before it,
-- an upsampling by tiles: `Resize`, nearest neighbour, in its place,
-- what nothing reads any more.
+- an upsampling by tiles, replaced by `Resize`, nearest neighbour,
+- nodes whose output nothing reads any more.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TWICE: Final = "upsampling/twice"
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of a detector that computes the same with fewer nodes; one without detours comes back as it is."""
+    """Return a copy of a detector that computes the same with fewer nodes; without detours it comes back unchanged."""
     made = onnx.ModelProto()
     made.CopyFrom(model)
     graph = made.graph
@@ -51,7 +51,7 @@ def _order(node: onnx.NodeProto) -> list[int]:
 
 
 def _cancel_transpositions(graph: onnx.GraphProto) -> None:
-    """Let the readers of a transposition that undoes another read what both began with."""
+    """Connect the readers of a transposition that undoes another to the original tensor."""
     maker = {output: node for node in graph.node for output in node.output}
     same: dict[str, str] = {}
     for node in graph.node:
@@ -68,7 +68,7 @@ def _cancel_transpositions(graph: onnx.GraphProto) -> None:
 
 
 def _replace_tiled_upsampling(model: onnx.ModelProto) -> None:
-    """Put `Resize` in the place of the tiles that write the rows and columns of a map [N, C, H, W] twice."""
+    """Replace the tiles that write the rows and columns of a map [N, C, H, W] twice by `Resize`."""
     graph, shapes = model.graph, _shapes(model)
     maker = {output: node for node in graph.node for output in node.output}
     constants = {one.name: one for one in graph.initializer}
@@ -111,7 +111,7 @@ def _writes_twice(
     opsets: Iterable[onnx.OperatorSetIdProto],
     shape: Sequence[int],
 ) -> bool:
-    """Return whether reorderings of a map [N, C, H, W] write every row and column twice; they are run to see."""
+    """Return whether reorderings of a map [N, C, H, W] write every row and column twice, by running them."""
     wanted = {name for node in chain for name in node.input[1:]}
     if len(shape) != 4 or not wanted <= set(constants):
         return False

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The simulated studies that precisions are judged and calibrated on, kept on disk: a run that is stopped goes on.
+"""The simulated studies that precisions are judged and calibrated on, kept on disk so that a stopped run can continue.
 
-They are of the `realistic` population and have seeds of their own, which neither training nor validation nor any cohort
-that figures are reported on draws from. Six of ten bleed, two of each type.
+They are of the `realistic` population, and no training, validation or reported cohort uses their seeds. Six of ten
+bleed, two of each type.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def calibration_entries(studies: int) -> tuple[Entry, ...]:
 
 
 def make_missing(entries: Sequence[Entry], folder: Path, workers: int) -> Iterator[None]:
-    """Simulate the studies that `folder` lacks; yield once for each study of it, those that are there first.
+    """Simulate the studies that `folder` lacks; yield once for each of its studies, the existing ones first.
 
     Raises
     ------

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """An engine from an ONNX graph, by NVIDIA's TensorRT or by TensorRT-RTX, which has the same API.
 
-The module is a parameter: `tensorrt` (10.12 and later, and 11) on a site, in the container that serves the engine;
-`tensorrt_rtx` where there is no GPU, because it builds for a named compute capability without one. Networks are
-strongly typed, so precision stands in the graph (`half`) and nothing is left to a flag.
+The module is a parameter: `tensorrt` (10.12 and later, and 11) at a site, in the container that serves the engine;
+`tensorrt_rtx` without a GPU, because it can build for a named compute capability. Networks are strongly typed, so the
+graph states the precision (`half`), and no flag does.
 
 **What has run where.** With TensorRT-RTX 1.7.1 on machines without a GPU every line below has run, for compute
 capabilities 7.5 to 12.0. With the full TensorRT nothing here has run yet: its libraries were not available.
@@ -18,12 +18,12 @@ from types import ModuleType
 from typing import Any, Final
 
 Watch = Callable[[str, int, int], None]
-"""Told of progress: the phase's name, the steps of it that are done, and how many it has."""
+"""Called with progress: the phase's name, the number of finished steps, and the number of all steps."""
 MIB: Final = 1 << 20
 
 
 class EngineError(Exception):
-    """No engine was made; the message says what TensorRT had against it."""
+    """No engine was built; the message says why TensorRT refused."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ def build_engine(
 
     Parameters
     ----------
-    capability: the compute capability to build for, such as "8.6"; None is the GPU that is there.
-    timing_cache: what an earlier build returned; one of another GPU or version is left aside, and TensorRT-RTX, which
+    capability: the compute capability to build for, such as "8.6"; None is this machine's GPU.
+    timing_cache: what an earlier build returned; a cache of another GPU or version is ignored, and TensorRT-RTX, which
         times nothing, takes none.
 
     Raises
     ------
     EngineError
-        If TensorRT does not take the graph, cannot build for the capability, or fails.
+        If TensorRT rejects the graph, cannot build for the capability, or fails.
     """
     logger = _logger(tensorrt)
     builder = tensorrt.Builder(logger)
@@ -96,7 +96,7 @@ def build_engine(
 
 
 def _aim_at(config: Any, tensorrt: ModuleType, capability: str) -> None:
-    """Make a build one for a named compute capability, which TensorRT-RTX alone can."""
+    """Set a named compute capability for a build, which only TensorRT-RTX supports."""
     known = getattr(tensorrt, "ComputeCapability", None)
     if known is None:
         raise EngineError(f"{tensorrt.__name__} builds for the GPU that is there, not for a named capability")
@@ -110,7 +110,7 @@ def _aim_at(config: Any, tensorrt: ModuleType, capability: str) -> None:
 
 
 def _logger(tensorrt: ModuleType) -> Any:
-    """Return a logger that keeps what TensorRT calls an error, for the sentence that the caller reads."""
+    """Return a logger that keeps TensorRT's errors for the message to the caller."""
 
     class Logger(tensorrt.ILogger):  # type: ignore[name-defined,misc]
         def __init__(self) -> None:

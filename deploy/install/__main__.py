@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m deploy.install install | upgrade | uninstall | units`: what `deploy/install.sh` hands over to.
+"""`python -m deploy.install install | upgrade | uninstall | units`, which `deploy/install.sh` calls.
 
-It runs in the version that is installed, whose folder is laid out by then, as root.
+It runs as root, from the version to install, whose folder has been laid out already.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def install_command(
     version: VersionArgument,
     answers: Annotated[Path | None, typer.Option(help="TOML file with settings")] = None,
 ) -> None:
-    """Install a version that is laid out, or put right what an earlier installation of it left."""
+    """Install a version that is laid out, or repair an earlier installation of it."""
     with _errors_in_words():
         layout = _layout()
         running = layout.current_version()
@@ -111,7 +111,7 @@ def _say_what_to_enter(layout: Layout, settings: Settings) -> None:
 
 
 def own_addresses() -> list[str]:
-    """Return the addresses of this machine that others may know, without those of containers."""
+    """Return the addresses of this machine for other machines, without those of containers."""
     done = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False)
     return [address for address in done.stdout.split() if "." in address]
 
@@ -126,7 +126,7 @@ def upgrade_command(
         bool, typer.Option(help="A ledger on a server was backed up by its own means")
     ] = False,
 ) -> None:
-    """Put a version that is laid out in the place of the one that runs; back again when it is not well."""
+    """Replace the running version by one that is laid out; go back if it does not get well."""
     with _errors_in_words():
         layout = _layout()
         if not layout.current_version():
@@ -151,7 +151,7 @@ def uninstall_command(
 
 @app.command("units")
 def units_command() -> None:
-    """Write this version's units again, and let systemd read them."""
+    """Write this version's units again, and have systemd read them."""
     with _errors_in_words():
         layout = _layout()
         write_units(layout, load_settings(layout.settings))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The users, folders and secrets of an installed appliance; what is there already stays as it is."""
+"""The users, folders and secrets of an installed appliance; existing ones stay as they are."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _folder(path: Path, mode: int, user: str = "root", group: str = "root") -> N
 
 
 def make_secrets(layout: Layout) -> None:
-    """Make what is missing of Orthanc's user and password and of Triton's secret."""
+    """Make Orthanc's user and password and Triton's secret, if they are missing."""
     for name, secret in (
         ("orthanc.username", _ORTHANC_NAME),
         ("orthanc.password", secrets.token_urlsafe(24)),
@@ -57,6 +57,6 @@ def make_secrets(layout: Layout) -> None:
 
 
 def share_settings(layout: Layout) -> None:
-    """Let the appliance's users read the settings file, and root alone write it: a ledger's URL may hold a password."""
+    """Let only the appliance's users read the settings file, and only root write it: a URL may hold a password."""
     layout.settings.chmod(0o640)
     shutil.chown(layout.settings, "root", READER_USER)

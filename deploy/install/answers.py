@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a site answers before the first start, and the settings file that comes of it.
+"""A site's answers before the first start, and the settings file made from them.
 
 An answer is a setting: `--answers FILE` takes a TOML file with the sections and names of `appliance settings`. Only one
-thing cannot be found out and is asked where a person sits before a terminal: who may send.
+thing cannot be found out, and is asked if a person is at the terminal: who may send.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _PORTS: Final = (
 
 
 def read_answers(file: Path) -> dict[str, Any]:
-    """Return the answers in a TOML file. Raises `SettingsError` when they are none, or a secret is among them."""
+    """Return the answers in a TOML file. Raises `SettingsError` when it is invalid or contains a secret."""
     try:
         answers = tomllib.loads(file.read_text())
     except (OSError, ValueError) as error:
@@ -62,7 +62,7 @@ def read_answers(file: Path) -> dict[str, Any]:
 
 
 def ask_senders(layout: Layout, ask: Callable[[str], str] = input) -> list[str]:
-    """Ask the person before the terminal who may send, until it can be used; nothing where nobody sits there."""
+    """Ask the person at the terminal who may send, until the answer is valid; ask nothing if nobody is there."""
     if not sys.stdin.isatty():
         return []
     print(_QUESTION.format(settings=layout.settings))
@@ -78,7 +78,7 @@ def ask_senders(layout: Layout, ask: Callable[[str], str] = input) -> list[str]:
 
 
 def first_settings(layout: Layout, answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what stands in the settings file of a new installation: the places, free ports, and the answers."""
+    """Return the contents of a new installation's settings file: the places, free ports, and the answers."""
     settings: dict[str, Any] = {
         "state_dir": str(layout.state),
         "orthanc": {"storage": str(layout.archive)},
@@ -103,7 +103,7 @@ def merge(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, A
 
 
 def _ports_instead(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Yield a free port for each one that another program has and that nobody asked for by name."""
+    """Yield a free port for each one that another program has and that no answer names."""
     defaults = Settings.model_construct()
     sections = {name: inner for name, inner in settings.items() if isinstance(inner, dict)}
     named = {place: sections[place[0]][place[1]] for place in _PORTS if place[1] in sections.get(place[0], {})}
@@ -121,7 +121,7 @@ def _ports_instead(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]
 
 
 def _port(value: Any) -> int | None:
-    """Return the port of a setting that is one or a URL; None where it is neither, which the settings refuse."""
+    """Return the port of a setting that is a port or a URL; None if it is neither, which the settings refuse."""
     try:
         return urlsplit(value).port if isinstance(value, str) else int(value)
     except (TypeError, ValueError):
@@ -129,7 +129,7 @@ def _port(value: Any) -> int | None:
 
 
 def write_first_settings(layout: Layout, answers: Mapping[str, Any]) -> Settings:
-    """Write the settings file of a new installation and return what it says.
+    """Write the settings file of a new installation and return its settings.
 
     Raises `SettingsError` when an answer is not allowed; then nothing is written.
     """
@@ -148,7 +148,7 @@ def write_first_settings(layout: Layout, answers: Mapping[str, Any]) -> Settings
 
 
 def require_answers_hold(layout: Layout, answers: Mapping[str, Any]) -> None:
-    """Raise `SettingsError` when the settings of an earlier installation say something else than the answers."""
+    """Raise `SettingsError` when the settings of an earlier installation differ from the answers."""
     known = tomllib.loads(layout.settings.read_text())
     other = list(_differences(known, answers))
     if other:

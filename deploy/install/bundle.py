@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m deploy.install.bundle`: one file with all that an installation needs, for a machine without a network.
+"""`python -m deploy.install.bundle`: one file with everything for an installation on a machine without a network.
 
-In it: this checkout's parts of a site, the Python packages of `environments/service.lock` and `triton.lock` by their
-hashes, Orthanc and its Python plugin with all that they need of Debian 12, and a checksum of every file. Downloads are
-kept in a cache, so that the next bundle is made in seconds.
+It holds the parts of this checkout that a site needs, the Python packages of `environments/service.lock` and
+`triton.lock` by their hashes, Orthanc and its Python plugin with all the packages of Debian 12 that they need, and a
+checksum of every file. Downloads are kept in a cache, so that the next bundle takes seconds.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ _ABIS: Final = ("cp311", "abi3", "none")
 
 
 def fetch_wheels(root: Path, folder: Path) -> None:
-    """Fetch the packages of both locks, and a pip to install them with, that `folder` does not hold yet.
+    """Fetch the packages of both locks, and a pip to install them, if `folder` does not hold them yet.
 
-    Raises `UnavailableError` with pip's words when one cannot be had, or is not the one that the lock names.
+    Raises `UnavailableError` with pip's message when a package is not available, or is not the one in the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     platforms = [word for platform in _PLATFORMS for word in ("--platform", platform)]
@@ -78,7 +78,7 @@ def fetch_wheels(root: Path, folder: Path) -> None:
 
 
 def is_complete(lock: str, folder: Path) -> bool:
-    """Return whether a folder has a file for every package of a lock, by its hashes; then nobody need be asked."""
+    """Return whether a folder has a file for every package of a lock, by its hashes."""
     there = {sha256(wheel) for wheel in folder.glob("*.whl")}
     packages = re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE)
     hashes = [set(re.findall(r"--hash=sha256:([0-9a-f]{64})", package)) for package in packages if "==" in package]
@@ -86,7 +86,7 @@ def is_complete(lock: str, folder: Path) -> bool:
 
 
 def wanted_wheels(root: Path, folder: Path) -> list[Path]:
-    """Return the files in a folder of wheels whose sha256 a lock names, and pip: a cache may hold older ones too."""
+    """Return the wheels in a folder whose sha256 a lock names, and pip; a cache may hold older ones too."""
     locks = "".join((root / "environments" / f"{name}.lock").read_text() for name in _LOCKS) + _PIP_SHA256
     return [wheel for wheel in sorted(folder.glob("*.whl")) if sha256(wheel) in locks]
 
@@ -98,7 +98,7 @@ def sha256(file: Path) -> str:
 
 
 def tracked_files(root: Path) -> list[Path]:
-    """Return the files of a checkout that belong to an installation: those that git knows, not what lies beside."""
+    """Return the files of a checkout that belong to an installation: only those that git tracks."""
     listed = subprocess.run(
         ["git", "-C", str(root), "ls-files", "-z", "--", *PARTS], capture_output=True, text=True, check=True
     )
@@ -106,7 +106,7 @@ def tracked_files(root: Path) -> list[Path]:
 
 
 def version_of(root: Path) -> str:
-    """Return the version of a checkout: the package's, its commit, and whether something was changed since."""
+    """Return the version of a checkout: the package's version, the commit, and whether files have changed since."""
     git = ["git", "-C", str(root)]
     commit = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True)
     changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
@@ -114,7 +114,7 @@ def version_of(root: Path) -> str:
 
 
 def lay_out(root: Path, version: str, cache: Path, folder: Path) -> None:
-    """Put into `folder` what goes into a bundle. Raises `UnavailableError` when something cannot be had."""
+    """Put the contents of a bundle into `folder`. Raises `UnavailableError` when something is not available."""
     for name in tracked_files(root):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / name, folder / name)
@@ -147,7 +147,7 @@ def write_sums(folder: Path) -> None:
 def pack(folder: Path, bundle: Path) -> None:
     """Make one file of a folder, and one beside it with its sha256. Raises `UnavailableError` when it is too large.
 
-    What goes in is compressed already. Names and times do not depend on where and when it is made.
+    The contents are compressed already. Names and times do not depend on where and when it is made.
     """
     aside = bundle.with_name(f".{bundle.name}.new")
     with tarfile.open(aside, "w") as tar:
@@ -175,7 +175,7 @@ def _make_plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
 def make_bundle(out: Path, cache: Path, version: str = "", root: Path = ROOT) -> Path:
     """Make a bundle of a checkout in the folder `out` and return its file.
 
-    Raises `UnavailableError` when a package cannot be had or the bundle is too large.
+    Raises `UnavailableError` when a package is not available or the bundle is too large.
     """
     named = version or version_of(root)
     out.mkdir(parents=True, exist_ok=True)

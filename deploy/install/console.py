@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the installation speaks: plain lines, whatever terminal or log they go to.
+"""The messages of the installation: plain lines for any terminal or log.
 
-A terminal that has gone away takes no line any more; that stops nothing.
+A terminal that has gone away stops nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,6 @@ def say(sentence: str) -> None:
 
 
 def warn(sentence: str) -> None:
-    """Say what went wrong, or what a person is to see to."""
+    """Say what went wrong, or what a person should do."""
     with suppress(OSError):
         print(sentence, file=sys.stderr, flush=True)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Orthanc, its Python plugin and Python with all that they need, as packages of Debian 12, whatever this machine is.
+"""Orthanc, its Python plugin and Python with everything that they need, as packages of Debian 12, on any machine.
 
-apt works in a folder of its own, with Debian 12 as its only source and no package installed, so that it fetches every
-one that the smallest Debian 12 may lack. It checks Debian's signatures.
+apt works in a separate folder, with Debian 12 as its only source and no package installed, so that it fetches every
+package that the smallest Debian 12 may lack. It checks Debian's signatures.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _SHOWN: Final = (*_FIELDS, *_MORE_FIELDS, "Maintainer", "Description")
 
 
 def fetch_packages(root: Path, mirror: str = MIRROR) -> None:
-    """Fetch the packages into `root`, apt's own folder; those that are there already are not fetched again.
+    """Fetch the packages into `root`, apt's own folder, unless they are there already.
 
-    Raises `UnavailableError` with apt's words when they cannot be had.
+    Raises `UnavailableError` with apt's message when they are not available.
     """
     if not _KEYRING.exists():
         raise UnavailableError(f"{_KEYRING} is not there; install debian-archive-keyring")
@@ -48,7 +48,7 @@ def fetch_packages(root: Path, mirror: str = MIRROR) -> None:
     )
     _apt(root, "update")
     _apt(root, "install", "--download-only", "--yes", "--no-install-recommends", *WANTED)
-    _apt(root, "autoclean")  # those that a newer version has replaced
+    _apt(root, "autoclean")  # packages that a newer version has replaced
 
 
 def _apt(root: Path, *arguments: str) -> None:

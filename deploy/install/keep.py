@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps one server that knows nothing of systemd: starts it, says when it answers, and gives a sign while it does.
+"""Keeps one server that knows nothing of systemd: starts it, reports when it answers, and confirms it while it does.
 
-A server that ends takes its keeper with it, and one that answers no more gets no sign; both times systemd starts the
-unit again.
+If the server ends, its keeper ends too, and if it no longer answers, the confirmations stop; in both cases systemd
+restarts the unit.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Kept:
     ended
         Returns its exit status, None while it runs.
     asked
-        What it is asked.
+        Asks it; returns why it does not answer.
     starting_s
         Longest wait for its first answer, s.
     """
@@ -84,13 +84,13 @@ class Kept:
     def _stop_on_signal(self, *_: object) -> None:
         if not self._stopping.is_set():
             self._stopping.set()
-            raise SystemExit(0)  # out of a start that waits too
+            raise SystemExit(0)  # even out of a start that waits
 
     def _await_answer(self) -> None:
         waited_s = 0.0
         while fault := self._asked():
             if self._ended() is not None:
-                return  # the loop says so
+                return  # the loop reports it
             if waited_s > self._starting_s:
                 raise UnavailableError(f"gives no answer after {self._starting_s:.0f} s: {fault}")
             self._stopping.wait(_LOOKED_AT_EVERY_S)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m deploy.install.keep_orthanc FILE`: Orthanc with the configuration FILE, as its systemd unit runs it.
 
-It reads no settings and knows no secret but the password in that file, which is Orthanc's own.
+It reads no settings and knows no secret except Orthanc's own password in that file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from deploy.install.keep import Kept
 from deploy.local.orthanc import PROGRAM
 
 _STARTING_S: Final = 3600.0
-"""The unit's own limit comes first; an index of millions of instances takes its time."""
+"""The unit's own limit is shorter; an index of millions of instances takes a while."""
 _STOPPING_S: Final = 20.0
 _ANSWER_S: Final = 5.0
 
@@ -28,7 +28,7 @@ _ANSWER_S: Final = 5.0
 def main(configuration: Path) -> int:
     """Keep Orthanc; return the exit status."""
     port = json.loads(configuration.read_text())["HttpPort"]
-    # systemd ends what is left of a unit whose keeper has ended, so that nothing need be tied to it here.
+    # systemd ends the rest of a unit whose keeper has ended, so nothing has to be tied to it here.
     process = Process("Orthanc", configuration.with_name("orthanc.log"), die_with_parent=False, keeps_log=False)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return Kept(

@@ -20,7 +20,7 @@ def main() -> int:
     except ApplianceError as error:
         print(error, file=sys.stderr)
         return 1
-    # systemd ends what is left of a unit whose keeper has ended, so that nothing need be tied to it here.
+    # systemd ends the rest of a unit whose keeper has ended, so nothing has to be tied to it here.
     server = TritonServer(
         settings.triton,
         settings.state_dir / "triton",

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where everything of an installed appliance lies on the machine."""
+"""Where the parts of an installed appliance are on the machine."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Final
 READER_USER: Final = "hemorrhage"
 """Runs Triton and the service, which share memory."""
 ORTHANC_USER: Final = "hemorrhage-orthanc"
-"""Runs Orthanc, and alone may read what Orthanc stores."""
+"""Runs Orthanc, and is the only user who may read what Orthanc stores."""
 UNITS: Final = ("hemorrhage-orthanc.service", "hemorrhage-triton.service", "hemorrhage-service.service")
-"""In the order of their start."""
+"""The units, in the order of their start."""
 TARGET: Final = "hemorrhage-appliance.target"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The places on one machine, below `root` (which is / but in tests)."""
+    """The places on one machine, below `root` (/ except in tests)."""
 
     root: Path = Path("/")
 
     @property
     def home(self) -> Path:
-        """Holds a folder a version, and the link `current` to the one that runs."""
+        """Holds a folder for each version, and the link `current` to the running one."""
         return self.root / "opt/hemorrhage-appliance"
 
     @property
@@ -45,12 +45,12 @@ class Layout:
 
     @property
     def orthanc_extra(self) -> Path:
-        """What a site adds to Orthanc's own configuration, as JSON; not there unless the site makes it."""
+        """What a site adds to Orthanc's own configuration, as JSON; it exists only if the site makes it."""
         return self.etc / "orthanc.json"
 
     @property
     def secrets(self) -> Path:
-        """One file a secret, named after its setting."""
+        """Holds one file for each secret, named after its setting."""
         return self.etc / "secrets"
 
     @property
@@ -84,26 +84,26 @@ class Layout:
         return self.root / "usr/local/bin/appliance"
 
     def version_folder(self, version: str) -> Path:
-        """Return where a version lies."""
+        """Return the folder of a version."""
         return self.home / version
 
     def current_version(self) -> str:
-        """Return the version that runs, empty when none is installed."""
+        """Return the running version, empty when none is installed."""
         return self.current.readlink().name if self.current.is_symlink() else ""
 
     def versions(self) -> list[str]:
-        """Return the versions that lie on this machine, the one that was laid out last at the end."""
+        """Return the versions on this machine, in the order in which they were laid out."""
         folders = [path for path in self.home.glob("*") if path.is_dir() and not path.is_symlink()]
         known = [path for path in folders if not path.name.startswith(".")]
         return [path.name for path in sorted(known, key=lambda path: path.stat().st_mtime)]
 
     def switch(self, version: str) -> None:
-        """Make `current` lead to a version, in one step: there is no moment without it."""
+        """Make `current` point to a version, in one step, so that there is no moment without it."""
         aside = self.home / ".current.new"
         aside.unlink(missing_ok=True)
         aside.symlink_to(version)
         aside.replace(self.current)
 
     def environment(self) -> dict[str, str]:
-        """Return what tells the command `appliance` where settings and secrets are."""
+        """Return the environment that tells the command `appliance` where settings and secrets are."""
         return {"APPLIANCE_SETTINGS": str(self.settings), "APPLIANCE_SECRETS": str(self.secrets)}

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""A copy of the ledger from before an upgrade, and which migration it has had.
+"""A copy of the ledger from before an upgrade, and its last migration.
 
-An SQLite ledger is copied by SQLite's own means, whoever writes it meanwhile. One on PostgreSQL is the site's, with
-backups of the site: other machines may work on it, so that taking it back would undo their work.
+An SQLite ledger is copied with SQLite's own backup, while others may write to it. A ledger on PostgreSQL is the site's,
+and the site backs it up: other machines may work on it, and restoring it would undo their work.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from appliance.backup import copy_ledger as copy_whole
 
 
 def revision(file: Path) -> str:
-    """Return which migration a ledger has had last, empty when it has none or is not there."""
+    """Return the last migration of a ledger, empty when it has had none or does not exist."""
     if not file.exists():
         return ""
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as ledger, suppress(sqlite3.Error):
@@ -39,14 +39,14 @@ def copy_ledger(file: Path, folder: Path, version: str) -> Path:
 
 
 def take_back(copy: Path, file: Path) -> None:
-    """Put a copy in the ledger's place, with the owner that the ledger has; nobody may have it open."""
+    """Put a copy in the ledger's place, with the ledger's owner; nobody may have the ledger open."""
     owner = file.stat() if file.exists() else file.parent.stat()
     aside = file.with_name(f".{file.name}.back")
     try:
         shutil.copyfile(copy, aside)
         aside.chmod(0o600)
         shutil.chown(aside, owner.st_uid, owner.st_gid)
-    except OSError:  # a full disk, which half a copy keeps full
+    except OSError:  # a full disk, which half a copy would keep full
         aside.unlink(missing_ok=True)
         raise
     for part in ("-wal", "-shm"):

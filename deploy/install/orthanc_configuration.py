@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m deploy.install.orthanc_configuration FILE`: Orthanc's configuration, made of the appliance's settings.
+"""`python -m deploy.install.orthanc_configuration FILE`: Orthanc's configuration, made from the appliance's settings.
 
-Run by root before each start of Orthanc's unit, so that a changed setting needs a restart and nothing else. What a site
-adds of Orthanc's own (DICOM TLS, for one) stands in `orthanc.json` beside the settings and wins.
+Root runs this before each start of Orthanc's unit, so that a changed setting only needs a restart. Options of Orthanc
+that a site adds (DICOM TLS, for example) are in `orthanc.json` beside the settings, and win.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main(file: Path) -> int:
     aside.unlink(missing_ok=True)
     with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "w") as written:
         written.write(text)
-        os.fchmod(written.fileno(), 0o640)  # whatever the unit's umask is
+        os.fchmod(written.fileno(), 0o640)  # whatever the unit's umask
     shutil.chown(aside, 0, ORTHANC_USER)
     aside.replace(file)
     return 0

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What signals do to work that must not be left half done: an ssh connection that drops, a `kill`, Ctrl-C.
+"""What signals do to work that must not be left half done: a dropped ssh connection, a `kill`, Ctrl-C.
 
-A signal that is ignored here is ignored by the programs that are started meanwhile, too.
+Programs that are started while a signal is ignored ignore it too.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _STATUS_OF_A_SIGNAL: Final = 128
 
 @contextmanager
 def orderly_end() -> Iterator[None]:
-    """Go on when the terminal goes away; raise `SystemExit` on SIGTERM, so that what was begun is taken back."""
+    """Continue when the terminal goes away; raise `SystemExit` on SIGTERM, so that the work is undone."""
     with _handlers({signal.SIGHUP: signal.SIG_IGN, signal.SIGTERM: _exit}):
         yield
 
 
 @contextmanager
 def ignore_signals() -> Iterator[None]:
-    """Let neither a terminal that goes away, SIGTERM nor Ctrl-C end this process."""
+    """Keep this process running when the terminal goes away, and on SIGTERM and Ctrl-C."""
     with _handlers(dict.fromkeys((signal.SIGHUP, signal.SIGTERM, signal.SIGINT), signal.SIG_IGN)):
         yield
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the appliance away: programs and units always, studies, ledger and settings only when asked to."""
+"""Removes the appliance: programs and units always, studies, ledger and settings only on request."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _MOST_COMPLAINTS: Final = 10
 
 
 def uninstall(layout: Layout, *, purge: bool, agreed: bool, ask: Callable[[str], str] = input) -> None:
-    """Stop and remove the units; with `purge`, and after a yes, also what the appliance keeps.
+    """Stop and remove the units; with `purge`, and after a confirmation, also everything that the appliance keeps.
 
-    What a setting or a link places elsewhere is named and stays. `deploy/install.sh` removes the programs afterwards.
-    Raises `SettingsError` when nobody agrees to the purge, and then nothing has been touched; `UnavailableError` when
-    something could not be deleted.
+    Files that a setting or a link places elsewhere are named and stay. `deploy/install.sh` removes the programs
+    afterwards. Raises `SettingsError` when nobody confirms the purge, and then nothing has been touched;
+    `UnavailableError` when something could not be deleted.
     """
     doomed = [folder for folder in (layout.data, layout.etc) if folder.is_dir() and not folder.is_symlink()]
     elsewhere = outside(layout, doomed)
@@ -67,7 +67,7 @@ def uninstall(layout: Layout, *, purge: bool, agreed: bool, ask: Callable[[str],
 
 
 def _delete(folder: Path) -> list[str]:
-    """Delete a folder with all in it; return what could not be deleted and why. A mount point is emptied and stays."""
+    """Delete a folder and its contents; return what could not be deleted, and why. A mount point is only emptied."""
     failed: list[tuple[Path, OSError]] = []
 
     def note(_: object, path: str, raised: tuple[Any, BaseException, Any]) -> None:
@@ -99,7 +99,7 @@ def contents(folder: Path) -> str:
 
 
 def outside(layout: Layout, doomed: Sequence[Path]) -> dict[Path, str]:
-    """Return what the settings or a link place outside the folders that are deleted, each with why it is known."""
+    """Return what the settings or a link place outside the folders that are deleted, each with its reason."""
     real = [folder.resolve() for folder in doomed]
     found: dict[Path, str] = {}
 
@@ -121,7 +121,7 @@ def outside(layout: Layout, doomed: Sequence[Path]) -> dict[Path, str]:
 
 
 def _list_named_folders(layout: Layout) -> list[Path]:
-    """Return the folders that the settings name; none where they cannot be read."""
+    """Return the folders that the settings name; none if the settings cannot be read."""
     try:
         settings = load_settings(layout.settings)
     except (ApplianceError, OSError):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes systemd's units and the command `appliance` for the version that runs, and tells systemd what to do."""
+"""Writes systemd's units and the command `appliance` for the running version, and calls systemctl."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STOPPING_MORE_S: Final = 15
 
 
 def write_units(layout: Layout, settings: Settings) -> None:
-    """Write the units and the command; what is there already is replaced."""
+    """Write the units and the command, replacing existing ones."""
     values = {
         "HOME": str(layout.current),
         "SETTINGS": str(layout.settings),
@@ -53,13 +53,13 @@ def _write(file: Path, text: str, mode: int) -> None:
 
 
 def remove_units(layout: Layout) -> None:
-    """Remove the units and the command; they are stopped before."""
+    """Remove the units and the command, which must have been stopped."""
     for file in (*(layout.units / unit for unit in (*UNITS, TARGET)), layout.command):
         file.unlink(missing_ok=True)
 
 
 def systemctl(*arguments: str, check: bool = True) -> str:
-    """Return what systemctl says. Raises `UnavailableError` with its words when it fails and `check` is set."""
+    """Return the output of systemctl. Raises `UnavailableError` with its message when it fails and `check` is set."""
     done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True, check=False)
     if check and done.returncode != 0:
         raise UnavailableError(f"systemctl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Puts a new version in the place of the one that runs, and takes it back when it is not well.
+"""Replaces the running version by a new one, and goes back if the new one does not get well.
 
-The new version lies beside the old one before anything is stopped. Orthanc goes on taking studies while the ledger is
-copied, and is down only for its own restart; what comes meanwhile is answered afterwards.
+The new version is laid out beside the old one before anything is stopped. Orthanc still receives studies while the
+ledger is copied, and is down only for its own restart; studies that arrive meanwhile are answered afterwards.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _READERS = ("hemorrhage-service.service", "hemorrhage-triton.service")
 
 
 def upgrade(layout: Layout, settings: Settings, new: str, patience_s: float, *, ledger_has_backup: bool) -> None:
-    """Let version `new`, which lies beside the one that runs, take over.
+    """Let version `new`, which is laid out beside the running one, take over.
 
-    Raises `UnavailableError` when it is not well within `patience_s`: then the old version runs again, with the ledger
-    as it was when the new one had changed its tables.
+    Raises `UnavailableError` when it is not well within `patience_s`: then the old version runs again. If the new one
+    had changed the ledger's tables, the ledger is as it was before.
     """
     old = layout.current_version()
     file = ledger_file(settings)
@@ -76,9 +76,9 @@ def _reason(error: BaseException) -> str:
 
 
 def _go_back(layout: Layout, settings: Settings, old: str, copy: Path | None, before: str, file: Path | None) -> None:
-    """Let the old version run again; the ledger's `copy` is taken when its tables are not those of `before`.
+    """Let the old version run again; restore the ledger's `copy` if its tables are not those of `before`.
 
-    Whatever fails meanwhile, what was stopped is started.
+    Whatever fails meanwhile, the stopped units are started.
     """
     warn(f"going back to {old}")
     systemctl("stop", *_READERS, check=False)
@@ -111,7 +111,7 @@ def _take_back(copy: Path, file: Path) -> None:
 
 
 def _write_its_units(layout: Layout) -> None:
-    """Let the version that runs write its own units: another one does not know what they are."""
+    """Have the running version write its own units, which another version does not know."""
     python = layout.current / "service/bin/python"
     command = [str(python), "-P", "-m", "deploy.install", "units"]
     done = subprocess.run(
@@ -122,7 +122,7 @@ def _write_its_units(layout: Layout) -> None:
 
 
 def forget_older(layout: Layout, keep: set[str]) -> None:
-    """Remove versions that are neither the one that runs nor the one before it."""
+    """Remove versions other than the running one and the one before it."""
     for version in set(layout.versions()) - keep - {layout.current_version()}:
         shutil.rmtree(layout.version_folder(version))
         say(f"{version}, which was older still, is removed")

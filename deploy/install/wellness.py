@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the appliance on this machine is well: it would answer a study now, and the doctor finds no fault."""
+"""Whether the appliance on this machine is well: it would answer a study now, and the doctor finds no faults."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _DOCTOR_S: Final = 300
 
 @dataclass(frozen=True)
 class Wellness:
-    """Why the appliance is not well, empty when it is, and what its doctor said, empty when it was not asked."""
+    """Why the appliance is not well (empty if it is), and what its doctor said (empty if it was not called)."""
 
     fault: str
     report: str = ""
 
 
 def await_well(layout: Layout, settings: Settings, patience_s: float) -> Wellness:
-    """Return how the appliance is as soon as it is well, and after `patience_s` at the latest."""
+    """Return the appliance's state as soon as it is well, and after `patience_s` at the latest."""
     end = time.monotonic() + patience_s
     while True:
         seen = Wellness(_fault(settings))
@@ -50,7 +50,7 @@ def _fault(settings: Settings) -> str:
 
 
 def ask_doctor(layout: Layout) -> Wellness:
-    """Return what `appliance doctor` of the version that runs says, asked as the appliance's own user."""
+    """Return what `appliance doctor` of the running version says, run as the appliance's own user."""
     try:
         done = subprocess.run(
             [str(layout.command), "doctor"],
@@ -66,7 +66,7 @@ def ask_doctor(layout: Layout) -> Wellness:
 
 
 def journal_of(units: tuple[str, ...] = UNITS, lines: int = 8) -> str:
-    """Return the last lines that each unit logged, for somebody who wonders why it is not well."""
+    """Return the last lines of each unit's log, to show why it is not well."""
     said = []
     for unit in units:
         done = subprocess.run(

@@ -61,7 +61,7 @@ def _errors_in_words() -> Iterator[None]:
 
 @contextmanager
 def _hold(state_dir: Path) -> Iterator[None]:
-    """Keep a second `up` or `down` on one state folder out. Raises `UnavailableError`."""
+    """Exclude a second `up` or `down` on the same state folder. Raises `UnavailableError`."""
     be_private()
     state_dir.mkdir(parents=True, exist_ok=True)
     with (state_dir / "processes.lock").open("w") as lock:
@@ -135,7 +135,7 @@ def _end(loaded: Settings) -> None:
 
 @app.command()
 def status(settings: SettingsOption = None) -> None:
-    """Show the servers that `up` started, and which were started again and why; exit 1 unless all of them answer."""
+    """Show the servers that `up` started, which were restarted and why; exit 1 unless all of them answer."""
     with _errors_in_words():
         loaded = _settings(settings)
         known = records.read(loaded.state_dir)
@@ -148,7 +148,7 @@ def status(settings: SettingsOption = None) -> None:
 
 
 def _as_started(loaded: Settings) -> Settings:
-    """Return the settings that the servers of a state folder were started with; a file may have changed since."""
+    """Return the settings with which the servers of a state folder were started; the file may have changed since."""
     return load_settings(loaded.state_dir / "service" / "appliance.toml")
 
 

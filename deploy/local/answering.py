@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether each of the three servers answers, asked from outside, as those who need it would ask."""
+"""Whether each of the three servers answers, asked from outside, as its users would ask."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from appliance.settings import Settings
 
 _ANSWER_S: Final = 5.0
 Asked = Callable[[], str]
-"""Returns why a server gives no answer, empty when it gives one."""
+"""Returns why a server does not answer, empty if it does."""
 
 
 def questions(settings: Settings) -> dict[str, Asked]:
-    """Return what each server is asked, by the name of its program."""
+    """Return the question for each server, by the name of its program."""
     orthanc, triton, service = settings.orthanc, settings.triton, settings.service
     user = (orthanc.username, orthanc.password) if orthanc.username else None
     from_triton = f"http://{triton.host}:{triton.http_port}/v2/health/ready"
@@ -35,7 +35,7 @@ def questions(settings: Settings) -> dict[str, Asked]:
 
 
 def not_ready(settings: Settings) -> str:
-    """Return why a study that came now would not be answered, empty when it would be."""
+    """Return why a study that arrived now would not be answered, empty if it would be."""
     service = settings.service
     return _fault(f"http://{service.host}:{service.port}/health/ready")
 
@@ -49,7 +49,7 @@ def _fault(url: str, user: tuple[str, str] | None = None) -> str:
 
 
 def _as_the_service_sees(url: str, neighbour: str) -> str:
-    """Return why the service sees no answer of a neighbour that takes connections; empty when it knows nothing (yet).
+    """Return why the service gets no answer from a neighbour that accepts connections; empty if it knows nothing (yet).
 
     A Triton whose model process hangs says that it is ready.
     """

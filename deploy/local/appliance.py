@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole appliance for as long as a process lasts: Orthanc, Triton and the service, started and stopped in order.
 
-For the demo, tests and benchmarks; `supervised` has the one that stays.
+It is for the demo, tests and benchmarks; `supervised` has the appliance that stays.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from deploy.local.settings_file import make_absolute
 
 
 def close_state(state_dir: Path) -> None:
-    """Take from others the rights to what an older version left open in the state folder."""
+    """Remove the rights of others to files that an older version left open in the state folder."""
     parts = ("orthanc", "orthanc/storage", "orthanc/orthanc.log", "triton", "triton/triton.log", "service")
     close_to_others(state_dir / part for part in parts)
 
 
 def complete(settings: Settings) -> Settings:
-    """Return settings with whole paths, a storage and credentials, as an appliance that is started here needs them."""
+    """Return settings with absolute paths, a storage and credentials, for an appliance that is started here."""
     return with_storage(with_credentials(make_absolute(settings, ROOT)))
 
 
@@ -49,12 +49,12 @@ class LocalAppliance(Started):
     ----------
     settings
         Ports, names and everything else; relative paths are taken from the checkout. `deploy.local.ports` has
-        `with_free_ports` for one that collides with no other. What they lack of credentials is made; the attribute
-        `settings` holds it.
+        `with_free_ports` for one that collides with no other. Missing credentials are made; the attribute `settings`
+        holds them.
     tcp_nodelay
         Whether Orthanc's DICOM sockets send small packets at once.
     report
-        Is told of each server once it is ready, with the seconds since the start.
+        Called for each server once it is ready, with the seconds since the start.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class LocalAppliance(Started):
             raise
 
     def stop(self) -> None:
-        """Stop the service, then Triton and Orthanc; what they stored stays."""
+        """Stop the service, then Triton and Orthanc; their data stays."""
         self.service.stop()
         self.triton.stop()
         self.orthanc.stop()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""A user of Orthanc and a secret of Triton for an appliance that is started here and whose site set none.
+"""A user of Orthanc and a secret of Triton for an appliance that is started here and whose settings name none.
 
 They are made once and kept in the state folder, in a file that only its owner may read; `settings_sources` reads it
 there, so that the commands of the same user know them too.
@@ -21,7 +21,7 @@ _USER: Final = "appliance"
 
 
 def with_credentials(settings: Settings) -> Settings:
-    """Return `settings` with the user and the secret that they lack, made now and kept if need be.
+    """Return `settings` with the user and the secret that they lack, which are made and kept if necessary.
 
     Raises `OSError` when the state folder cannot be written.
     """

@@ -5,9 +5,9 @@
 The first study bleeds, the second does not, the third bleeds too and comes with scouts, a bone kernel and coronal
 reformats beside its axial soft-tissue series. Exit 0 only if each got an answer, the right series was read, and
 bleeding was found where there is some. The heads are clear ones, each with an acute bleed or none and nothing that
-mimics blood; the network errs on such heads too, and it may take blood for another type. So a wrong answer is no proof
-of a broken part: `benchmarks.smoke` reads more heads and tells. Types and volumes are shown beside what was simulated,
-remarked on, and not judged.
+mimics blood. The network errs on such heads too, and it may take blood for another type. So a wrong answer does not
+prove a broken part; `benchmarks.smoke` reads more heads and would show one. Types and volumes are shown beside the
+simulated ones and remarked on, but not judged.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ from simulator.study import StudySpec, WrittenStudy, write_study
 BESIDE = (SeriesKind.AXIAL, SeriesKind.BONE, SeriesKind.CORONAL, SeriesKind.SCOUT)
 MOST_REASONS = 4
 KINDS = {type_.kind.modality: type_.kind for type_ in RESULT_TYPES}
-# A table of five columns wants more than the 80 columns of a pipe or a log.
+# A table of five columns needs more than the 80 characters of a pipe or a log.
 console = Console(width=max(Console().width, 120))
 
 
 @dataclass(frozen=True)
 class Patient:
-    """One simulated patient of the demo: who it is, and the study to simulate."""
+    """One simulated patient of the demo: the name, and the study to simulate."""
 
     who: str
     spec: StudySpec
 
 
 def patients(seed: int) -> tuple[Patient, ...]:
-    """Return the demo's three patients for `seed`; no seed gives the studies that the network was trained on."""
+    """Return the demo's three patients for `seed`; no seed gives studies that the network was trained on."""
     first = 10_000_000 + 3 * seed
     clear = CLEAR.name
     bleeding, other = (Diagnosis(TYPES[(seed + turn) % len(TYPES)]) for turn in (0, 1))
@@ -90,7 +90,7 @@ def faults(written: WrittenStudy, study: dict[str, Any]) -> list[str]:
 
 
 def remarks(written: WrittenStudy, study: dict[str, Any]) -> list[str]:
-    """Return what a reader of the table should know of a right answer, in sentences: blood called by another type."""
+    """Return remarks about a right answer, in sentences: blood that was given another type."""
     volumes: dict[str, float] = {}
     for lesion in study.get("lesions") or ():
         volumes[lesion["type"]] = volumes.get(lesion["type"], 0.0) + lesion["volume_ml"]

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m deploy.local.keep_triton FILE`: Triton as the supervisor runs it, with what its start and end need.
+"""`python -m deploy.local.keep_triton FILE`: Triton as the supervisor runs it.
 
-Before each start, what the Triton before left in shared memory is cleared away; after it the series classifier is
-loaded. The program ends when Triton ends, and Triton when the program does, however that ends.
+Before each start it removes what the previous Triton left in shared memory; after the start it has the series
+classifier loaded. The program ends when Triton ends, and Triton when the program does, however that ends.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def keep(settings_file: Path) -> int:
         if stopping.is_set():
             return
         stopping.set()
-        raise SystemExit(0)  # out of a start that waits for its model too
+        raise SystemExit(0)  # even out of a start that waits for its model
 
     signal.signal(signal.SIGTERM, stop)
     settings = load_settings(settings_file)

@@ -34,7 +34,7 @@ TEMPLATE = ROOT / "orthanc_plugin" / "orthanc.json"
 
 TRUSTED_HOSTS = ROOT / "orthanc_plugin" / "trusted_hosts.lua"
 LOCAL_SENDERS = ("SCANNER", DOCTOR_AET)
-"""The AE titles that this machine sends by: `deploy.local.storescu` as a scanner, and the doctor's C-ECHO."""
+"""The AE titles that this machine uses: `deploy.local.storescu` as a scanner, and the doctor's C-ECHO."""
 _REFUSED = ("Find", "FindWorklist", "Get", "Move", "StorageCommitment")
 """What nobody may ask of Orthanc by DICOM; it grants all of them to every modality that it knows, unless told."""
 _COMMITS: dict[str, bool] = {"AllowNEventReport": True, "AllowNAction": False}
@@ -42,7 +42,7 @@ _COMMITS: dict[str, bool] = {"AllowNEventReport": True, "AllowNAction": False}
 
 
 def template() -> dict[str, Any]:
-    """Return the configuration that this project ships, without its comments: Orthanc takes them and JSON does not."""
+    """Return the configuration that this project ships, without its comments, which JSON does not allow."""
     lines = TEMPLATE.read_text().splitlines()
     read: dict[str, Any] = json.loads("\n".join(line for line in lines if not line.lstrip().startswith("//")))
     return read
@@ -51,7 +51,7 @@ def template() -> dict[str, Any]:
 def modalities(settings: Settings) -> dict[str, Any]:
     """Return who may send (this machine, and the senders of the settings) and, by name, whom Orthanc may send to.
 
-    Raises `SettingsError` for a receiver that would shut out a sender.
+    Raises `SettingsError` for a receiver that would lock out a sender.
     """
     orthanc = settings.orthanc
     here = _address(orthanc.dicom_host)
@@ -82,7 +82,7 @@ def modalities(settings: Settings) -> dict[str, Any]:
         commits = _COMMITS if name in committing else {}
         named[name] = {"AET": title, "Host": _address(host), "Port": int(port), **refused, **allowed, **commits}
         if commits:
-            del named[name]["AllowStorageCommitment"]  # it would stand for both of the two
+            del named[name]["AllowStorageCommitment"]  # one entry would represent both
     return named
 
 
@@ -140,7 +140,7 @@ class OrthancProcess(Server):
     settings
         Address, ports, AE title and user of Orthanc, and the address of the service that the plugin rings.
     folder
-        Where its configuration, storage and log lie. Two Orthancs never share one.
+        The folder of its configuration, storage and log. Two Orthancs never share one.
     doorbell
         Whether it runs our plugin.
     tcp_nodelay
@@ -188,7 +188,7 @@ class OrthancProcess(Server):
         """Start it without waiting for it; `wait` does. Raises as `start` does."""
         self.prepare()
         require_free({"orthanc.url": orthanc_http_port(self.settings), "orthanc.dicom_port": self.dicom_port})
-        # The plugin runs the system's Python: nothing of ours may lead it to another one.
+        # The plugin runs the system's Python: nothing of ours may point it to another one.
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
         }
@@ -196,12 +196,12 @@ class OrthancProcess(Server):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its environment must say, besides that of this process."""
+        """What its environment needs besides that of this process."""
         return {"TCP_NODELAY": "1" if self._tcp_nodelay else "0"}
 
     @property
     def command(self) -> list[str]:
-        """What starts it, once `prepare` has written its configuration."""
+        """The command that starts it, once `prepare` has written its configuration."""
         return [str(PROGRAM), str(self._folder / "orthanc.json")]
 
     def prepare(self) -> None:
@@ -212,7 +212,7 @@ class OrthancProcess(Server):
         written = configuration(self.settings, self._folder, doorbell=self._doorbell) | self._overrides
         (self._folder / "storage").mkdir(parents=True, exist_ok=True)
         file = self._folder / "orthanc.json"
-        file.touch(mode=stat.S_IRUSR | stat.S_IWUSR)  # a password may stand in it
+        file.touch(mode=stat.S_IRUSR | stat.S_IWUSR)  # it may contain a password
         file.write_text(json.dumps(written, indent=2) + "\n")
 
     def wait(self, timeout_s: float = 30) -> None:

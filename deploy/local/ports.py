@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from appliance.errors import SettingsError, UnavailableError
 from appliance.settings import Settings
 
-# Below the range from which Linux takes the ports of outgoing connections, so that none of those takes it meanwhile.
+# Below the range of Linux's ports for outgoing connections, so that none of these takes a port meanwhile.
 _RANGE = range(20_000, 32_000)
 
 
@@ -30,7 +30,7 @@ def orthanc_http_port(settings: Settings) -> int:
 
 
 def named_ports(settings: Settings) -> dict[str, int]:
-    """Return the ports that an appliance with these settings listens on, by the setting's name."""
+    """Return the ports on which an appliance with these settings listens, by the setting's name."""
     return {
         "orthanc.url": orthanc_http_port(settings),
         "orthanc.dicom_port": settings.orthanc.dicom_port,
@@ -42,7 +42,7 @@ def named_ports(settings: Settings) -> dict[str, int]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return `count` different ports that nothing listens on. Raises `UnavailableError` when there are none."""
+    """Return `count` different ports on which nothing listens. Raises `UnavailableError` when there are none."""
     found: list[int] = []
     with contextlib.ExitStack() as held:  # all are held until the last is found, so that they differ
         for port in random.SystemRandom().sample(_RANGE, len(_RANGE)):
@@ -58,7 +58,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def with_free_ports(settings: Settings, state_dir: Path) -> Settings:
-    """Return `settings` with free ports on loopback and `state_dir`: an appliance beside all others."""
+    """Return `settings` with free ports on loopback and with `state_dir`, for an appliance beside others."""
     http, dicom, triton_http, triton_grpc, triton_metrics, service = free_ports(6)
     return settings.model_copy(
         update={

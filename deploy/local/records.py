@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `up` started (the supervisor), kept in a file, so that `down` ends that process and no other.
 
-A process id alone is reused by the system; a record also carries the boot and the moment at which the process started,
-and a process is ended only while all three agree.
+The system reuses process IDs, so a record also has the boot and the time at which the process started, and a process is
+ended only if all three agree.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def forget(folder: Path) -> None:
 def end(record: Record, patience_s: float = 20) -> bool:
     """End the process: SIGTERM, and SIGKILL after `patience_s`. Return False when it had ended before.
 
-    The process is held by a file descriptor, so that no other one can take its number between the look and the signal.
+    A file descriptor holds the process, so that no other one can take its number between the check and the signal.
     """
     try:
         held = os.pidfd_open(record.pid)
@@ -113,6 +113,6 @@ def _start_of(pid: int) -> int | None:
         text = (_PROC / str(pid) / "stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = text.rpartition(")")[2].split()  # the name before it may hold anything
+    fields = text.rpartition(")")[2].split()  # the name before it may contain anything
     state, started = fields[0], int(fields[19])
     return None if state in "ZX" else started

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The appliance's service as a process of its own, as `appliance serve` starts it."""
+"""The appliance's service as a separate process, as `appliance serve` starts it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ServiceProcess(Server):
     settings
         Its settings; relative paths are taken from the checkout.
     folder
-        Where its settings file and its log lie.
+        The folder of its settings file and its log.
     die_with_parent
         End it when this process ends, however that ends.
     """
@@ -49,14 +49,14 @@ class ServiceProcess(Server):
     def launch(self) -> None:
         """Start it without waiting for it. Raises `UnavailableError` when its port is taken."""
         require_free({"service.port": self.settings.service.port})
-        # What stood in the environment is in the file already, and may be older than what the caller changed since.
+        # The file has the environment's values already, and the caller may have changed them since.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("APPLIANCE_")}
         self.prepare()
         self._process.launch(self.command, environment, ROOT)
 
     @property
     def command(self) -> list[str]:
-        """What starts it in the checkout, once `prepare` has written its settings file."""
+        """The command that starts it in the checkout, once `prepare` has written its settings file."""
         return [sys.executable, "-m", "appliance", "serve", "--settings", str(self.settings_file)]
 
     def prepare(self) -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes settings as the TOML file that a service of their own is started with."""
+"""Writes settings as the TOML file with which a service is started."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from appliance.settings import Settings
 
 
 def make_absolute(settings: Settings, base: Path) -> Settings:
-    """Return `settings` with its relative paths taken from `base`, so that they mean the same in any folder."""
+    """Return `settings` with relative paths made absolute from `base`, so that they mean the same in any folder."""
     triton, orthanc = settings.triton, settings.orthanc
     storage = None if orthanc.storage is None else (base / orthanc.storage).absolute()
     site_models = None if triton.site_models is None else (base / triton.site_models).absolute()
@@ -33,7 +33,7 @@ def make_absolute(settings: Settings, base: Path) -> Settings:
 
 
 def write_settings(settings: Settings, file: Path) -> Path:
-    """Write `settings` to the TOML `file`, which only its owner may read (a password may stand in it); return it."""
+    """Write `settings` to the TOML `file`, which only its owner may read (it may contain a password); return it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)
     file.write_text(toml(settings.model_dump(mode="json")))
@@ -41,7 +41,7 @@ def write_settings(settings: Settings, file: Path) -> Path:
 
 
 def toml(values: dict[str, Any]) -> str:
-    """Return settings as TOML, each section a table; None, which TOML has no word for, is left out."""
+    """Return settings as TOML, each section a table; None, which TOML cannot express, is left out."""
     sections = {name: value for name, value in values.items() if isinstance(value, dict)}
     lines = [_line(name, value) for name, value in values.items() if name not in sections and value is not None]
     for name, section in sections.items():
@@ -64,5 +64,5 @@ def _value(value: Any) -> str:
         return "{" + ", ".join(inner) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
-    # A JSON string, number or truth value is one of TOML too, but for DEL, which JSON leaves as it is.
+    # A JSON string, number or truth value is valid TOML too, except for DEL, which JSON leaves as it is.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

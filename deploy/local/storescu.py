@@ -29,18 +29,18 @@ _PROPOSALS = {
     uid.RLELossless: ["--propose-rle"],
     uid.DeflatedExplicitVRLittleEndian: ["--propose-deflated"],
 }
-"""Options with which storescu sends a compressed file as it is; without one it sends uncompressed files alone."""
+"""Options with which storescu sends a compressed file as it is; without them it sends only uncompressed files."""
 
 
 def send(files: Iterable[Path], orthanc: OrthancSettings, *, tcp_nodelay: bool = True, timeout_s: float = 600) -> int:
-    """Send `files` in their order, each in its own transfer syntax; return how many.
+    """Send `files` in order, each in its own transfer syntax; return how many.
 
     One association takes a thousand files of one kind of compression, so a series is one association.
 
     Raises
     ------
     UnavailableError
-        with storescu's own words when Orthanc did not take every one.
+        with storescu's own message when Orthanc did not accept every file.
     SettingsError
         when storescu is not installed.
     """
@@ -55,7 +55,7 @@ def send(files: Iterable[Path], orthanc: OrthancSettings, *, tcp_nodelay: bool =
 def _proposal(file: Path) -> list[str]:
     try:
         return _PROPOSALS.get(read_file_meta_info(file).TransferSyntaxUID, [])
-    except (InvalidDicomError, AttributeError):  # storescu says better what is wrong with it
+    except (InvalidDicomError, AttributeError):  # storescu's message about it is better
         return []
 
 

@@ -71,7 +71,7 @@ class SupervisedAppliance:
         ]
 
     def choose_user(self) -> tuple[User | None, str]:
-        """Return whom the servers run as instead of root, None for this process's own user, and what to say about it.
+        """Return the user for the servers instead of root, None for this process's own user, and a sentence about it.
 
         Raises `SettingsError` when the user of the settings cannot be made.
         """
@@ -121,9 +121,10 @@ class SupervisedAppliance:
         return self.supervisor.launch(user)
 
     def await_ready(self, timeout_s: float, report: Callable[[str, float], None]) -> None:
-        """Return when studies can be sent; `report` is told of each server once it answers, with the seconds.
+        """Return when studies can be sent; `report` is called for each server once it answers, with the seconds.
 
-        Raises `UnavailableError` with what is missing and the end of its log when that takes longer than `timeout_s`.
+        Raises `UnavailableError` with the missing server and the end of its log when this takes longer than
+        `timeout_s`.
         """
         begin = time.monotonic()
         asked = questions(self.settings)
@@ -145,14 +146,14 @@ class SupervisedAppliance:
             time.sleep(_LOOKED_AT_EVERY_S)
 
     def await_free_ports(self) -> None:
-        """Wait until servers whose supervisor was killed have ended too, as they do by themselves."""
+        """Wait until servers whose supervisor was killed have ended, which they do by themselves."""
         end = time.monotonic() + stop_s(self.settings)
         while time.monotonic() < end and not all(map(is_free, named_ports(self.settings).values())):
             time.sleep(_LOOKED_AT_EVERY_S)
 
 
 def stop_s(settings: Settings) -> float:
-    """Return how long all may take to end in order, s."""
+    """Return how long all of them may take to end in order, s."""
     return settings.service.stop_s + _ORTHANC_STOPS_S + _TRITON_STOPS_S + 30
 
 

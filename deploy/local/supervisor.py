@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Supervisor keeps programs running: it starts them in order, starts again what ended, and keeps their logs small.
+"""Supervisor keeps programs running: it starts them in order, restarts those that end, and keeps their logs small.
 
-It is Debian's package (4.2, with Debian's security updates), chosen because it needs neither systemd nor root, is the
-parent of what it runs and so sees every death at once. It does not ask whether a program answers; `watch` does.
+It is Debian's package (4.2, with Debian's security updates), chosen because it needs neither systemd nor root, and is
+the parent of its programs, so it sees every death at once. It does not check whether a program answers; `watch` does.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from deploy.local.unprivileged import User
 
 PROGRAM: Final = Path("/usr/bin/supervisord")
 _LONGEST_SOCKET: Final = 98
-"""Linux allows 107 characters; Supervisor makes the socket under a longer name first."""
+"""Linux allows 107 characters; Supervisor first creates the socket under a longer name."""
 _SETTLED_S: Final = 60
-"""A program that ended sooner after its start than this is started again after a pause, 1 s longer each time."""
+"""A program that ends sooner than this after its start is restarted after a pause, 1 s longer each time, s."""
 _ENDLESS: Final = 1_000_000_000
 _MIB: Final = 2**20
 _RPC_S: Final = 30.0
@@ -52,12 +52,12 @@ class Program:
 
 @dataclass(frozen=True)
 class ProgramState:
-    """What the supervisor says of a program: its state there, and its process id, 0 while it has none."""
+    """What the supervisor says of a program: its state, and its process ID, 0 while it has none."""
 
     state: str
     pid: int
     fault: str
-    """Why it could not be started, empty when that is not so."""
+    """Why it could not be started, empty if it could."""
 
 
 class Supervisor:
@@ -94,7 +94,11 @@ class Supervisor:
         file = self.write_configuration()
         if user is not None:
             user.own(self.folder, file)
-        kept = ("PYTHON", "VIRTUAL_ENV", "APPLIANCE_")  # lead Orthanc's plugin and the service to what is not theirs
+        kept = (
+            "PYTHON",
+            "VIRTUAL_ENV",
+            "APPLIANCE_",
+        )  # would point Orthanc's plugin and the service to files of others
         environment = {name: value for name, value in os.environ.items() if not name.startswith(kept)}
         identity: dict[str, Any] = (
             {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": user.groups}
@@ -135,7 +139,7 @@ class Supervisor:
         ]
         for number, program in enumerate(self._programs, start=1):
             setpriv = shutil.which("setpriv")
-            # When the supervisor itself is killed, what it keeps must not stay behind and hold the ports.
+            # When the supervisor itself is killed, its programs must not stay behind and hold the ports.
             tied = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
             words = ",".join(f'{name}="{_escape(value)}"' for name, value in program.environment.items())
             sections += [
@@ -158,9 +162,9 @@ class Supervisor:
 
 
 class Control:
-    """Asks a supervisor about its programs, and tells it to start one anew, by its socket.
+    """Asks a supervisor about its programs, and has it restart one, through its socket.
 
-    Everything raises `UnavailableError` when the supervisor does not answer or does not do what it was asked.
+    Every method raises `UnavailableError` when the supervisor does not answer or refuses.
     """
 
     def __init__(self, file: Path) -> None:
@@ -178,7 +182,7 @@ class Control:
         self._ask("startProcess", name, False)
 
     def restart(self, name: str) -> None:
-        """End a program that hangs, by SIGKILL when it does not obey within seconds, and start it again."""
+        """End a program that hangs, by SIGKILL if it does not obey within seconds, and start it again."""
         try:
             self._ask("stopProcess", name, False)
             if not self._has_ended(name):
@@ -227,5 +231,5 @@ class _Connection(http.client.HTTPConnection):
 
 
 def _escape(value: str | Path) -> str:
-    """Return a value as the configuration file takes it, where % begins a name to fill in."""
+    """Return a value for the configuration file, in which % begins a name to expand."""
     return str(value).replace("%", "%%")

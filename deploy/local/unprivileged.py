@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""A user without rights for the servers that root starts, where such a user can run them at all.
+"""An unprivileged user for the servers that root starts, if that user can run them at all.
 
-It must be able to read this checkout, its environments and their Python; a checkout below /root, or a Python that was
-built there, is out of its reach. That is tried as `nobody` before a user is made.
+The user must be able to read this checkout, its environments and their Python, which is impossible for a checkout below
+/root or a Python built there. This is tried as `nobody` before a user is made.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ class User:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its processes find in their environment about themselves."""
+        """What its processes find about the user in their environment."""
         return {"USER": self.name, "LOGNAME": self.name, "HOME": _HOME}
 
     def own(self, *paths: Path) -> None:
-        """Make it the owner of files and folders, not of what is in them. Raises `OSError`."""
+        """Make it the owner of files and folders, but not of the contents of folders. Raises `OSError`."""
         for path in paths:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def own_all(self, folder: Path) -> None:
-        """Make it the owner of a folder and of all in it that root owned. Raises `OSError`."""
+        """Make it the owner of a folder and of everything in it that root owned. Raises `OSError`."""
         for path in (folder, *folder.rglob("*")):
             if path.lstat().st_uid == 0:
                 self.own(path)
@@ -82,12 +82,12 @@ def find_user(name: str) -> User | None:
 
 
 def nobody() -> User | None:
-    """Return the user that owns nothing, None on a machine that has none."""
+    """Return the user `nobody`, who owns nothing; None on a machine without one."""
     return find_user(_NOBODY)
 
 
 def ensure_user(name: str) -> User:
-    """Return a user by name, made without login and home when there is none. Raises `SettingsError`."""
+    """Return a user by name, created without login and home if missing. Raises `SettingsError`."""
     user = find_user(name)
     if user is None:
         command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", _HOME]

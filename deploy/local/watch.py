@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m deploy.local.watch FILE`: sees to it that what the supervisor keeps running also answers.
+"""`python -m deploy.local.watch FILE`: makes sure that the servers that the supervisor keeps running also answer.
 
-A server that runs and does not answer is taken for dead and started again; one that has failed to come up is given
-twice the time with each start. What was seen is logged, and kept in a file that `make status` shows.
+A server that runs and does not answer counts as dead and is restarted; one that failed to come up gets twice the time
+with each start. The findings are logged, and kept in a file that `make status` shows.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _STOPPED: Final = ("STOPPED", "EXITED", "FATAL")
 
 @dataclass
 class Seen:
-    """What was seen of one server: its process, whether and why it does not answer, how often it was started again."""
+    """What was seen of one server: its process, whether and why it does not answer, how often it was restarted."""
 
     pid: int = 0
     answers: bool = False
@@ -47,14 +47,14 @@ class Seen:
     restarts: int = 0
     last_restart: str = ""
     why: str = ""
-    """Why it was started again the last time."""
+    """Why it was last restarted."""
     hung: str = ""
-    """Why this process was ended by the watch."""
+    """Why the watch ended this process."""
 
 
 @dataclass
 class _Wait:
-    """Since when a server is waited for (monotonic), how many answers failed, and how patiently."""
+    """Since when the watch has waited for a server (monotonic), how many answers failed, and for how long to wait."""
 
     since: float
     faults: int = 0
@@ -62,7 +62,7 @@ class _Wait:
 
 
 class Watch:
-    """Looks at the servers by `look`; `asked` says by name what each is asked."""
+    """Looks at the servers with `look`; `asked` has the question for each by name."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Watch:
 
 
 def read_seen(file: Path) -> dict[str, Seen]:
-    """Return what a watch kept in its file; nothing where it has kept nothing that can be read."""
+    """Return what a watch kept in its file; nothing if there is no readable file."""
     try:
         kept: dict[str, dict[str, Any]] = json.loads(file.read_text())
         return {name: Seen(**values) for name, values in kept.items()}
@@ -159,7 +159,7 @@ def main(settings_file: Path, folder: Path) -> None:
         try:
             watch.look()
             failing = ""
-        except (ApplianceError, OSError) as error:  # a full disk, a supervisor that stops: look again
+        except (ApplianceError, OSError) as error:  # a full disk, or a supervisor that stops: look again
             if describe(error) != failing:
                 failing = describe(error)
                 structlog.get_logger("watch").error("cannot watch", error=failing)

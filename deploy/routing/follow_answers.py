@@ -1,15 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Follows the answers in an Orthanc and sends them to a PACS: what present_first.lua does, tried until it is done.
+"""Follows the answers in an Orthanc and sends them to a PACS, like present_first.lua, but with retries.
 
     .venv/bin/python deploy/routing/follow_answers.py --url http://127.0.0.1:8043 \\
         --credentials var/credentials.toml --receiver PACS --state answers.json
 
 Orthanc's change log names each study whose mark was written (docs/routing.md). The receiver is a name of Orthanc's
-"DicomModalities". Studies with hemorrhage go first. What the receiver does not take is tried again after pauses that
-grow to a minute; the others have their turn meanwhile. `--state` keeps the place in the log, what waits and what was
-sent, so that a restart forgets nothing; what was sent in the very moment of a crash is sent again. Needs pyorthanc
-alone; an example to begin from, not a part of the service.
+"DicomModalities". Studies with hemorrhage go first. A study that the receiver does not accept is tried again after
+pauses that grow to a minute; the others go meanwhile. `--state` keeps the place in the log, what waits and what was
+sent, so that a restart forgets nothing; a study sent at the moment of a crash is sent again. This needs only pyorthanc;
+it is an example to begin from, not a part of the service.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ class Router:
         self.orthanc, self.receiver, self.state = orthanc, receiver, state
         if state.exists():
             kept = json.loads(state.read_text())
-        else:  # what was answered before is not sent
+        else:  # earlier answers are not sent
             kept = {"since": orthanc.get_changes(params={"last": ""})["Last"], "waiting": {}, "sent": {}}
         self.since: int = kept["since"]
         self.sent: dict[str, int] = kept.get("sent", {})
-        """The number of the answer that was sent last, by study: any metadata of a study leads here."""
+        """The number of the answer sent last, by study: every metadata of a study ends up here."""
         self.waiting: dict[str, dict[str, Any]] = kept["waiting"]
-        """What is still to be sent, by study: its mark, how often it was tried, and when it is tried next."""
+        """The studies still to be sent: each one's mark, how often it was tried, and when it is tried next."""
 
     def turn(self) -> None:
-        """Take in what is new, and send what is due."""
+        """Read the news, and send what is due."""
         while True:
             page = self.orthanc.get_changes(params={"since": self.since, "limit": 100})
             for change in page["Changes"]:
@@ -59,7 +59,7 @@ class Router:
         due = [study for study, one in self.waiting.items() if one["next"] <= time.time()]
         for study in sorted(due, key=lambda study: self.waiting[study]["mark"]["answer"] != "present"):
             if not self.send(study):
-                break  # look for news first: each try may take as long as a connection that nobody answers
+                break  # look for news first: a try may take as long as a connection timeout
 
     def notice(self, study: str) -> None:
         """Note that a study's mark was written. A newer one takes the place of one that waits."""
@@ -71,7 +71,7 @@ class Router:
             self.waiting[study] = {"mark": mark, "tries": 0, "next": 0.0}
 
     def send(self, study: str) -> bool:
-        """Send the series of an answer, all of one with hemorrhage, of others the report; return whether it is done."""
+        """Send the series of an answer (all if it found hemorrhage, else the report); return whether that is done."""
         one = self.waiting[study]
         series = one["mark"]["series"]
         is_urgent = one["mark"]["answer"] == "present"
@@ -96,7 +96,7 @@ class Router:
             self.keep()
 
     def holds(self, series: str) -> bool:
-        """Say whether Orthanc still holds a series."""
+        """Return whether Orthanc still holds a series."""
         found: httpx.Response = self.orthanc.get(f"{self.orthanc.url}/series/{series}")
         return found.status_code != httpx.codes.NOT_FOUND
 
