@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +29,8 @@ from appliance.errors import ApplianceError
 from appliance.ledger.command import open_ledger
 from appliance.ledger.records import Delivery, Job
 from appliance.ledger.states import DeliveryState, JobState
-from appliance.models.command import user_here
+from appliance.models.command import require_owner, user_here
+from appliance.models.standing import ledger_file
 from appliance.settings import Settings
 
 if TYPE_CHECKING:
@@ -133,7 +136,7 @@ def retry_outbox(
     as_json: JsonOption = False,
 ) -> None:
     """Try deliveries now, also those that were rejected, given up or dropped."""
-    with faults_end_the_command(), open_ledger(load_settings_or_exit(settings)) as ledger:
+    with faults_end_the_command(), _writable_ledger(load_settings_or_exit(settings)) as ledger:
         given_up = (DeliveryState.WAITING, DeliveryState.REJECTED, DeliveryState.EXPIRED)
         done = [ledger.outbox.retry(one) for one in _chosen(ledger, numbers, to, given_up)]
     _tell(done, "to be tried now", as_json)
@@ -147,10 +150,18 @@ def drop_outbox(
     as_json: JsonOption = False,
 ) -> None:
     """Take deliveries out: they are not delivered. The audit trail says who did it."""
-    with faults_end_the_command(), open_ledger(load_settings_or_exit(settings)) as ledger:
+    with faults_end_the_command(), _writable_ledger(load_settings_or_exit(settings)) as ledger:
         given_up = (DeliveryState.WAITING, DeliveryState.REJECTED, DeliveryState.EXPIRED)
         done = [ledger.outbox.drop(one, user_here()) for one in _chosen(ledger, numbers, to, given_up)]
     _tell(done, "dropped", as_json)
+
+
+@contextmanager
+def _writable_ledger(settings: Settings) -> Iterator[Ledger]:
+    """Open the ledger to write it. Raises `ApplianceError` for root, where it is another user's."""
+    require_owner(ledger_file(settings), "outbox")
+    with open_ledger(settings) as ledger:
+        yield ledger
 
 
 def _chosen(ledger: Ledger, numbers: list[int] | None, to: str, states: tuple[DeliveryState, ...]) -> list[int]:

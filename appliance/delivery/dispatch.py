@@ -52,6 +52,10 @@ _KINDS: Final = {
 """The kinds of results behind what a rule sends."""
 
 
+class _SupersededError(Exception):
+    """A newer answer has taken the place of the one that is to be delivered."""
+
+
 class Dispatch:
     """Applies the rules and delivers; `threads` are the bodies of its threads by name."""
 
@@ -204,6 +208,8 @@ class Dispatch:
             self._log.warning("delivery lost", **_about(delivery), error=describe(error))
         except StoppingError as error:
             self._ledger.outbox.postpone(delivery, "the service stopped", 0.0, handle=error.handle)
+        except _SupersededError:
+            self._ledger.outbox.end(delivery, DeliveryEvent.SUPERSEDE, "a newer answer came before it was delivered")
         except RejectedError as error:
             self._end(delivery, DeliveryEvent.REJECT, "rejected", str(error))
         except (AwayError, NotTakenError, UnavailableError) as error:
@@ -220,6 +226,8 @@ class Dispatch:
         job = jobs.get(delivery.job)
         if job is None:
             raise RejectedError("the ledger no longer holds the answer")
+        if job.state is JobState.SUPERSEDED:  # a try of it was under way when the rules were applied to the newer one
+            raise _SupersededError
         try:
             seen = situation(job, self._orthanc, self._ledger, self._zone)
             instances = self._objects(delivery, job)

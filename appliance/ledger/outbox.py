@@ -109,7 +109,7 @@ class Outbox:
             )
         ]
         for one in older:
-            if one.state in deliveries_that(DeliveryEvent.SUPERSEDE):
+            if one.state in deliveries_that(DeliveryEvent.SUPERSEDE) and one.state is not DeliveryState.SENDING:
                 self._move(
                     connection, one.id, DeliveryEvent.SUPERSEDE, error=f"answer {job.id} came before it was delivered"
                 )
@@ -182,6 +182,8 @@ class Outbox:
         """
         now = self._database.clock()
         outbox = tables.outbox
+        if not self._has_due(destination, now):  # nobody waits for a writer then
+            return None
         self._require_turn(destination)
         with self._database.writing() as connection:
             turn = connection.execute(
@@ -216,6 +218,20 @@ class Outbox:
                     return None
                 held.add(row.orthanc_study)
             return None
+
+    def _has_due(self, destination: str, now: float) -> bool:
+        outbox = tables.outbox
+        with self._database.reading() as connection:
+            due = connection.execute(
+                select(outbox.c.id)
+                .where(
+                    outbox.c.destination == destination,
+                    outbox.c.state == DeliveryState.WAITING,
+                    outbox.c.next_try <= now,
+                )
+                .limit(1)
+            ).first()
+        return due is not None
 
     def renew(self, delivery: Delivery, lease_s: float) -> None:
         """Renew the lease of a delivery and of its destination's turn. Raises `LostDeliveryError`."""

@@ -115,6 +115,7 @@ _DELIVERY: Final = {
     (DeliveryState.SENDING, DeliveryEvent.POSTPONE): DeliveryState.WAITING,
     (DeliveryState.SENDING, DeliveryEvent.REJECT): DeliveryState.REJECTED,
     (DeliveryState.SENDING, DeliveryEvent.EXPIRE): DeliveryState.EXPIRED,
+    (DeliveryState.SENDING, DeliveryEvent.SUPERSEDE): DeliveryState.SUPERSEDED,  # a newer answer came before this try
     (DeliveryState.SENDING, DeliveryEvent.INTERRUPT): DeliveryState.WAITING,  # its service ended
     (DeliveryState.REJECTED, DeliveryEvent.RETRY): DeliveryState.WAITING,
     (DeliveryState.REJECTED, DeliveryEvent.DROP): DeliveryState.DROPPED,

@@ -59,6 +59,16 @@ def user_here() -> str:
     return f"{user}@{socket.gethostname()}"[:160]
 
 
+def require_owner(file: Path | None, command: str) -> None:
+    """Raise `ApplianceError` when root is about to write the ledger of another user, who could write it no more."""
+    if file is not None and file.exists() and os.geteuid() == 0 and file.stat().st_uid != 0:
+        owner = file.stat().st_uid
+        raise ApplianceError(
+            f"{file} belongs to user {owner}: run this as that user (`setpriv --reuid={owner} --clear-groups "
+            f"appliance {command} …`, or `runuser -u NAME`), or the service could not write it any more"
+        )
+
+
 @contextmanager
 def _life(settings: Settings, who: str = "") -> Iterator[ModelLife]:
     """Yield the versions of a site; an error of ours, or of the system, ends the command with a sentence and 1."""
@@ -69,13 +79,7 @@ def _life(settings: Settings, who: str = "") -> Iterator[ModelLife]:
 
     try:
         file = ledger_file(settings)
-        if file is not None and file.exists() and os.geteuid() == 0 and file.stat().st_uid != 0:
-            owner = file.stat().st_uid
-            print_error(
-                f"{file} belongs to user {owner}: run this as that user (`setpriv --reuid={owner} --clear-groups "
-                "appliance models …`, or `runuser -u NAME`), or the service could not write it any more"
-            )
-            raise typer.Exit(FAILED)
+        require_owner(file, "models")
         if (file is not None and not file.exists()) or awaits_migration(settings.ledger_url):
             print_error("the ledger is not there yet, or of an older version: start the service first, which makes it")
             raise typer.Exit(FAILED)

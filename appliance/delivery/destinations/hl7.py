@@ -57,15 +57,23 @@ class Hl7:
 
     def _exchange(self, message: bytes) -> bytes:
         host, port, tls = self._settings.host, self._settings.port, self._tls()
+        at = f"{host}:{port}"
         try:
-            with socket.create_connection((host, port), self._settings.timeout_s) as plain:
+            plain = socket.create_connection((host, port), self._settings.timeout_s)
+        except OSError as error:
+            raise AwayError(f"{at} does not answer ({error.strerror or type(error).__name__})") from error
+        with plain:
+            try:
                 connection = plain if tls is None else tls.wrap_socket(plain, server_hostname=host)
-                with connection:
+            except OSError as error:
+                raise AwayError(f"{at} does not speak TLS as it should ({type(error).__name__})") from error
+            with connection:
+                try:
                     connection.sendall(_START + message + _END)
                     return _answer(connection)
-        except OSError as error:
-            said = error.strerror or type(error).__name__
-            raise AwayError(f"{host}:{port} does not acknowledge ({said})") from error
+                except OSError as error:  # it may be this message that it dies of: others are tried too
+                    said = error.strerror or type(error).__name__
+                    raise NotTakenError(f"{at} does not acknowledge ({said})") from error
 
 
 def _answer(connection: socket.socket) -> bytes:
@@ -74,10 +82,10 @@ def _answer(connection: socket.socket) -> bytes:
     while not told.endswith(_END):
         part = connection.recv(4096)
         if not part:
-            raise AwayError("the connection was closed before an acknowledgement came")
+            raise NotTakenError("the connection was closed before an acknowledgement came")
         told += part
         if len(told) > _LONGEST_ANSWER:
-            raise AwayError("what answers is no HL7 listener: its answer does not end")
+            raise NotTakenError("what answers is no HL7 listener: its answer does not end")
     return told.strip(_START + _END)
 
 
@@ -88,7 +96,7 @@ def acknowledged(answer: bytes, control: str) -> str:
         msa = parse_message(text, find_groups=False).msa
         code, about, said = (field.value or "" for field in (msa.msa_1, msa.msa_2, msa.msa_3))
     except (HL7apyException, AttributeError, IndexError, KeyError, ValueError):
-        raise AwayError("what answers is no HL7 listener, or its acknowledgement cannot be read") from None
+        raise NotTakenError("what answers is no HL7 listener, or its acknowledgement cannot be read") from None
     if about and about != control:
         raise NotTakenError("it acknowledged another message")
     reason = f"{code} {said}".strip()

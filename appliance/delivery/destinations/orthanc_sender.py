@@ -90,6 +90,8 @@ class _OrthancSender:
                 return content
             if told["State"] == "Failure":
                 raise _failure(told)
+            if told["State"] == "Paused":
+                raise NotTakenError(f"somebody has paused Orthanc's job {job}")
             parcel.go_on()
             time.sleep(_POLLED_EVERY_S)
 

@@ -79,8 +79,10 @@ def post(client: httpx.Client, url: str, body: bytes, headers: dict[str, str]) -
                 told += part
                 if len(told) > 2**20:
                     break
-    except httpx.HTTPError as error:
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
         raise AwayError(f"{url} does not answer ({type(error).__name__})") from error
+    except httpx.HTTPError as error:  # it may be this request that it dies of: others are tried too
+        raise NotTakenError(f"{url} gives no answer to the request ({type(error).__name__})") from error
     status = answer.status_code
     if 200 <= status < 300:
         return httpx.Response(status, headers=answer.headers, content=told)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class Office:
 
     def __init__(self, post: Post, file: Path) -> None:
         self.post = post
+        self.ledger_file = file.with_name("ledger.sqlite")
         self._file = file
 
     def run(self, *arguments: str) -> Result:
@@ -126,6 +128,16 @@ def test_what_cannot_be_done_is_told_in_a_sentence(office: Office, arguments: tu
     done = office.run("outbox", *arguments)
     assert done.exit_code == 1
     assert said in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may write the ledger of another user")
+@pytest.mark.parametrize("verb", ["retry", "drop"])
+def test_root_does_not_write_the_ledger_of_another_user(office: Office, verb: str) -> None:
+    os.chown(office.ledger_file, 65534, 65534)
+    done = office.run("outbox", verb, "1")
+    assert done.exit_code == 1
+    assert "run this as that user" in done.stderr
+    assert set(office.post.states()) == {"waiting"}
 
 
 def test_what_was_delivered_cannot_be_dropped_or_retried(office: Office) -> None:

@@ -217,6 +217,22 @@ def test_the_newer_answer_follows_the_older_one_to_whoever_got_it(
         assert [one.state.value for one in post.deliveries() if one.destination == "ris"] == ["superseded"]
 
 
+def test_a_try_that_failed_while_a_newer_answer_came_is_not_made_again(
+    site: Site, hook: Hook, study: str, tmp_path: Path
+) -> None:
+    files = head_series(study, 20)
+    with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook")]), tmp_path) as post:
+        post.answer(*files[:14])
+        ledger = post.bench.desk.ledger
+        under_way = ledger.outbox.claim("hook", "me/1", 60, 5)
+        assert under_way is not None
+        post.answer(*files[14:])
+        ledger.outbox.postpone(under_way, "away", 0.0)
+        post.send_all("hook")
+        assert post.states() == ["superseded", "delivered"]
+        assert [json.loads(one.body)["job"] for one in hook.came] == [post.bench.job(study).id]
+
+
 def test_a_rule_that_cannot_be_evaluated_is_counted_and_logged_and_keeps_nothing_back(
     site: Site, hook: Hook, study: str, tmp_path: Path
 ) -> None:

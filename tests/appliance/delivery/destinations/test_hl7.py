@@ -114,11 +114,11 @@ def test_the_acknowledgement_decides(listener: Listener) -> None:
     assert len({re.split(r"\|", one)[9] for one in listener.came}) == 1  # each try has the same control identifier
 
 
-def test_what_is_no_listener_or_does_not_answer_is_away(listener: Listener) -> None:
+def test_what_is_no_listener_has_not_taken_it_and_where_nobody_listens_all_wait(listener: Listener) -> None:
     hl7 = Hl7(settings(listener.port))
     for answer in (b"HTTP/1.1 400 Bad Request\r\n\r\n\x1c\r", b"\x0bnonsense\x1c\r", b""):
         listener.answer = lambda _, answer=answer: answer  # type: ignore[misc]
-        with pytest.raises(AwayError):
+        with pytest.raises(NotTakenError):
             hl7.deliver(parcel())
     with pytest.raises(AwayError, match="refused"):
         Hl7(settings(*free_ports(1))).deliver(parcel())
@@ -132,7 +132,7 @@ def test_a_listener_that_says_nothing_is_waited_for_no_longer_than_the_setting()
         def try_it() -> None:
             try:
                 Hl7(impatient).deliver(parcel())
-            except AwayError as error:
+            except NotTakenError as error:
                 done.append(error)
 
         thread = threading.Thread(target=try_it)

@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""STOW-RS, to a server of our own that reads the request as PS3.18 describes it and answers as it is told."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from email import message_from_bytes
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+
+from tests.appliance.delivery.receivers import Receiver
+from tests.appliance.delivery.site import Post, Site, post_at
+from tests.appliance.stand_in import head_series
+
+
+class Stow(Receiver):
+    """A STOW-RS server; `refused` are SOP classes that it does not store, `status` overrides its answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stored: list[str] = []
+        self.authorization: list[str] = []
+        self.refused: set[str] = set()
+        self.status = 0
+
+    def make(self) -> ThreadingHTTPServer:
+        stow = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer(200 if self.path.startswith("/dicom-web/studies?") else 404, [])
+
+            def do_POST(self) -> None:
+                assert self.path == "/dicom-web/studies"
+                stow.authorization.append(self.headers.get("Authorization", ""))
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+                parts = message_from_bytes(head + body).get_payload()
+                stored, failed = [], []
+                for part in parts:
+                    assert part.get_content_type() == "application/dicom"  # type: ignore[union-attr]
+                    file = dcmread(io.BytesIO(part.get_payload(decode=True)))  # type: ignore[union-attr,arg-type]
+                    uids = {"00081150": {"vr": "UI", "Value": [file.SOPClassUID]}}
+                    uids["00081155"] = {"vr": "UI", "Value": [file.SOPInstanceUID]}
+                    if file.SOPClassUID in stow.refused:
+                        failed.append(uids | {"00081197": {"vr": "US", "Value": [0xA900]}})
+                    else:
+                        stow.stored.append(str(file.SOPInstanceUID))
+                        stored.append(uids)
+                told: dict[str, Any] = {"00081199": {"vr": "SQ", "Value": stored}} if stored else {}
+                if failed:
+                    told["00081198"] = {"vr": "SQ", "Value": failed}
+                self._answer(stow.status or (202 if failed else 200), told)
+
+            def _answer(self, status: int, told: Any) -> None:
+                body = json.dumps(told).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/dicom+json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        ThreadingHTTPServer.allow_reuse_address = True
+        return ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+
+
+@pytest.fixture
+def stow() -> Iterator[Stow]:
+    opened = Stow()
+    opened.open()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def post(site: Site, stow: Stow, tmp_path: Path) -> Iterator[Post]:
+    password = tmp_path / "password"
+    password.write_text("pass word\n")
+    web = {"kind": "dicomweb", "url": f"http://127.0.0.1:{stow.port}/dicom-web", "username": "box"}
+    rule = {"name": "all", "when": "true", "actions": [{"to": "web", "send": ["source", "seg", "sr"]}]}
+    with post_at(site.with_rules({"web": web | {"password_file": password}}, [rule]), tmp_path) as made:
+        yield made
+
+
+def test_every_object_is_stored_as_it_is_the_report_first(post: Post, stow: Stow, study: str) -> None:
+    post.answer(*head_series(study))
+    post.send_all("web")
+    (delivery,) = post.deliveries()
+    assert (delivery.state.value, delivery.receipt) == ("delivered", "16 objects stored")
+    assert stow.stored[0] == post.bench.job(study).sr_uid
+    assert len(set(stow.stored)) == 16
+    assert stow.authorization == ["Basic " + base64.b64encode(b"box:pass word").decode()]
+
+
+def test_what_is_stored_in_part_or_turned_down_is_not_delivered(post: Post, stow: Stow, study: str) -> None:
+    post.answer(*head_series(study))
+    stow.refused = {"1.2.840.10008.5.1.4.1.1.66.4"}
+    assert post.dispatch.send("web")
+    (delivery,) = post.deliveries()
+    assert (delivery.state.value, delivery.rejections) == ("waiting", 1)
+    assert "stored 15 of 16 objects (failure reason 43264)" in delivery.error
+    stow.refused, stow.status = set(), 409
+    post.bench.desk.clock.now += 1
+    post.send_all("web")
+    assert post.states() == ["rejected"]
+
+
+def test_a_server_is_tested_by_a_query(post: Post, stow: Stow) -> None:
+    (web,) = post.dispatch._destinations.values()
+    assert web.test() == "answers a query"
+    assert stow.stored == []
