@@ -131,7 +131,7 @@ def analyze(
 def status(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
-    limit: Annotated[int, typer.Option(help="How many of the newest studies are listed")] = 20,
+    limit: Annotated[int, typer.Option(help="How many of the newest studies to list")] = 20,
 ) -> None:
     """List studies with their state, answer and turnaround, as the running service reports them."""
     loaded = load_settings_or_exit(settings)
@@ -177,12 +177,12 @@ def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="The backup to write; it must not be there yet")],
+    file: Annotated[Path, typer.Argument(help="The backup to write; it must not exist yet")],
     settings: SettingsOption = None,
 ) -> None:
-    """Write ledger, settings, accounts and the site's models into one file; the service may go on.
+    """Write ledger, settings, accounts and the site's models into one file; the service may run meanwhile.
 
-    Not in it: the studies (Orthanc's) and secrets, which each installation makes. docs/backup.md.
+    It does not hold the studies (Orthanc's), or secrets, which each installation makes. See docs/backup.md.
     """
     from appliance.backup import back_up
 
@@ -191,7 +191,7 @@ def backup(
     for name in contents.files:
         say(f"  {name}")
     if not contents.has_ledger:
-        say("the ledger is not in it: it is on a server (ledger.url), which has backups of its own, or not there yet")
+        say("without the ledger: it is on a server (ledger.url), which the site backs up, or does not exist yet")
 
 
 @app.command()
@@ -202,10 +202,10 @@ def restore(
         bool, typer.Option("--with-settings/--without-settings", help="Restore the settings file too")
     ] = True,
     replace: Annotated[
-        bool, typer.Option("--replace", help="A ledger that knows studies, or is damaged, gives way")
+        bool, typer.Option("--replace", help="Replace a ledger that knows studies or is damaged")
     ] = False,
 ) -> None:
-    """Put a backup in its place; the service must not run. What gives way is kept beside it."""
+    """Restore a backup; the service must not run. Replaced files are kept beside the restored ones."""
     from appliance.restore import restore as put_back
 
     with faults_end_the_command():

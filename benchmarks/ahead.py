@@ -4,9 +4,9 @@
 
     python -m benchmarks.ahead --json
 
-Two whole appliances stand on loopback, one that reads ahead and one that does not (`intake.ahead_mib = 0`). The same
-simulated patients come to both by C-STORE, one study after another, in turns, so that the machine's other load is in
-both figures alike. Beyond the quiet time is what a reader waits for the appliance itself.
+Two whole appliances run on loopback, one that reads ahead and one that does not (`intake.ahead_mib = 0`). The same
+simulated patients are sent to both by C-STORE, one study after another, in turns, so that the machine's other load
+affects both figures equally. The time beyond the quiet time is what a reader waits for the appliance itself.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WAYS = {"ahead": True, "not ahead": False}
 
 
 def settings_of(folder: Path, ahead: bool) -> Settings:
-    """Return the settings of an appliance of its own that reads ahead, or does not."""
+    """Return the settings of an appliance that reads ahead, or does not."""
     settings = with_free_ports(load_settings(), folder)
     if ahead:
         return settings

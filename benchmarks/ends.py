@@ -5,8 +5,8 @@
     python -m benchmarks.ends --seeds 200 --out var/ends.json
 
 Each head is scanned from below its skull base to above its crown in slices of 5 mm, without blood, on a realistic
-scanner. The range is the one that the simulator plans for a whole head; its scans that begin too high or end too low on
-purpose are not among these. What is measured on each slice is what the service measures on the first and the last one.
+scanner. The range is the one that the simulator plans for a whole head, without its scans that deliberately begin too
+high or end too low. Each slice is measured as the service measures the first and the last one.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def areas_cm2(seed: int) -> NDArray[np.float64]:
 def table(heads: list[NDArray[np.float64]]) -> Iterator[str]:
     """Yield the table: how many heads are said to lack their top, and their base, when so much is cut off.
 
-    At the top it is counted from the highest slice that shows any of the inside of the skull, since scans go on above
-    the crown; at the base from the planned end, below which there is no such slice: the spinal canal goes on.
+    At the top it is counted from the highest slice that shows the inside of the skull, because scans continue above the
+    crown; at the base from the planned end, because there the spinal canal continues and there is no such slice.
     """
     yield "| cut off, mm | said to lack the top | top slice, cm2: 5 %, median, 95 % | said to lack the base | lowest |"
     yield "|---|---|---|---|---|"

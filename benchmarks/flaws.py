@@ -4,9 +4,9 @@
 
     python -m benchmarks.flaws --seeds 60 --moved 12
 
-Each head is scanned as its seed says, on a matrix of 256, with the head lying still, and the first ones again with it
-moving by 3 mm during some slices. A flaw that a head truly has (metal, brain beyond the edge of the image) is told too:
-which those are, a person sees in the list.
+Each head is scanned as its seed says, on a matrix of 256, lying still, and the first heads again while they move by 3
+mm during some slices. Flaws that a head really has (metal, brain beyond the edge of the image) are reported too; the
+list shows which those are.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ app = typer.Typer(add_completion=False)
 
 
 def flaws_of(hu: NDArray[np.int16], geometry: ScanGeometry) -> tuple[Flaw, ...]:
-    """Return the flaws of a scan, int16 [Z, Y, X]; none where it is refused."""
+    """Return the flaws of a scan, int16 [Z, Y, X]; none if it is refused."""
     header = Dataset()
     header.SOPInstanceUID, header.SeriesInstanceUID = "1.2.3", "1.2"
     positions = np.array(geometry.positions_mm, np.float64)

@@ -1,15 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""How many senders at once the appliance bears: success, studies a minute, turnaround, queue, memory, fairness.
+"""How many simultaneous senders the appliance handles: success, studies a minute, turnaround, queue, memory, fairness.
 
     python -m benchmarks.load --senders 1,5,10,25,50 --repeats 3 --json
 
 A real Orthanc with the plugin, a real Triton and the service run on loopback. Each sender sends one study by C-STORE,
-all of them at once; the next round begins when the last is answered. Few simulated heads are scanned, and each study is
-one of them with new UIDs. A study that is not answered is counted, and the run goes on.
+all of them at once; the next round begins when the last study is answered. Few simulated heads are scanned, and each
+study is one of them with new UIDs. A study that is not answered is counted, and the run continues.
 
-Order is fair when who came first is answered first: of all pairs of studies in a round, `in_order` is the share that
-was answered in the order in which their last instances came (1.0: all; 0.5: none better than chance).
+The order is fair if the first to arrive is answered first: of all pairs of studies in a round, `in_order` is the share
+that was answered in the order in which their last instances arrived (1.0: all; 0.5: no better than chance).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _ASKED_EVERY_S: Final = 0.5
 
 @dataclass
 class Round:
-    """What became of the studies that were sent at once."""
+    """The outcome of the studies that were sent at once."""
 
     senders: int
     seconds: float = 0.0
@@ -59,15 +59,15 @@ class Round:
     records: list[dict[str, Any]] = field(default_factory=list)
     """The service's record of each study that was answered."""
     failures: list[str] = field(default_factory=list)
-    """What happened to each of the others."""
+    """What happened to each study without an answer."""
     peak_queue: int = 0
     """Most studies that were decided and not answered at one moment, as seen every half second."""
 
 
 def pairs_in_order(arrived: Sequence[float], answered: Sequence[float]) -> float | None:
-    """Return the share of pairs that were answered in the order in which they came; None of fewer than two.
+    """Return the share of pairs that were answered in the order of arrival; None for fewer than two studies.
 
-    Two that came at the same moment are in order either way.
+    Two that arrived at the same moment are in order either way.
     """
     pairs = list(itertools.combinations(zip(arrived, answered, strict=True), 2))
     if not pairs:
@@ -92,7 +92,7 @@ class Watch:
 
 
 def run_round(settings: Settings, studies: Sequence[WrittenStudy], watch: Watch, patience_s: float) -> Round:
-    """Send studies at once, a sender each, and return what became of them once all are ended, or after `patience_s`."""
+    """Send studies at once, one sender each; return their outcome once all have ended, or after `patience_s`."""
     result = Round(len(studies))
     together = threading.Barrier(len(studies))
     begun = time.monotonic()
@@ -101,7 +101,7 @@ def run_round(settings: Settings, studies: Sequence[WrittenStudy], watch: Watch,
         together.wait()
         try:
             send(study.all_files, settings.orthanc)
-        except Exception as error:  # a sender that is turned away is one of the figures
+        except Exception as error:  # a rejected sender is one of the figures
             return f"not sent: {error}"
         return ""
 
@@ -244,10 +244,12 @@ def table(figures: dict[str, Any]) -> Table:
 
 
 def main(
-    senders: Annotated[str, typer.Option(help="How many send at once, one number a row of the table")] = "1,5,10,25,50",
+    senders: Annotated[
+        str, typer.Option(help="How many send at once, one number for each row of the table")
+    ] = "1,5,10,25,50",
     repeats: Annotated[int, typer.Option(min=1, help="Rounds with each number")] = 3,
     slices: Annotated[int, typer.Option(help="Slices of each study")] = 20,
-    patience_s: Annotated[float, typer.Option(help="A round is given up after this, s")] = 1800,
+    patience_s: Annotated[float, typer.Option(help="When to give up a round, s")] = 1800,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
 ) -> None:
     """Print what the appliance answers when several senders send at once."""

@@ -4,9 +4,10 @@
 
     python -m benchmarks.network --json
 
-Every comparison is made in turns within one run, so that the machine's other load is in both figures alike; medians and
-ratios pair by pair are given, and the instruction set. `--isa AVX2` holds OpenVINO to older instructions than the CPU
-has. The input is the golden phantom, repeated to a study's length: the network takes as long for any other.
+Every comparison is made in turns within one run, so that the machine's other load affects both figures equally; the
+output has medians, ratios pair by pair, and the instruction set. `--isa AVX2` limits OpenVINO to older instructions
+than the CPU has. The input is the golden phantom, repeated to a study's length: the network takes the same time for any
+input.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ Read = Callable[[Study], int]
 
 
 def study(slices: int) -> Study:
-    """Return a study hu [slices, 512, 512] of the golden phantom, up and down by turns."""
+    """Return a study hu [slices, 512, 512] of the golden phantom, alternately upwards and downwards."""
     chunk = golden_chunk()
     both = np.concatenate([chunk, chunk[::-1]])
     return np.ascontiguousarray(np.resize(both, (slices, *both.shape[1:])))
 
 
 def in_process(detector: Detector) -> Read:
-    """Return what reads a study as the service does, with the detector in this process; it returns the detections."""
+    """Return a function that reads a study as the service does, with the detector in this process."""
     chunk = np.empty(contract.INPUT_SHAPE, np.int16)
 
     def read(hu: Study) -> int:
@@ -117,7 +118,7 @@ def time_engines(folder: Path, engines: Sequence[Engine], threads: int, rounds: 
 
 
 def peak_mib(folder: Path, engine: Engine, threads: int, slices: int) -> float:
-    """Return the peak memory of a process that loads an engine and reads a study, MiB; the study's own is taken off."""
+    """Return the peak memory of a process that loads an engine and reads a study, MiB, without the study's own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return float(pool.apply(_own_peak_mib, (folder, engine, threads, slices)))
 
@@ -143,9 +144,9 @@ def children(pid: int) -> list[int]:
 def time_triton(
     settings: Settings, folder: Path, engine: Engine, threads: int, rounds: int, progress: Progress
 ) -> dict[str, Any]:
-    """Return the figures of 32 slices through a Triton of its own and in this process, engine and threads the same.
+    """Return the figures of 32 slices through a separate Triton and in this process, with the same engine and threads.
 
-    With them stands the server's peak memory, MiB: of tritonserver and its model processes, the classifier's too.
+    They include the server's peak memory, MiB: of tritonserver and its model processes, including the classifier's.
 
     Raises
     ------

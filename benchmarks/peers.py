@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The detector beside what a user would take instead: the same study, machine, runtime and threads.
+"""The detector beside the networks a user would take instead: with the same study, machine, runtime and threads.
 
     .venv-training/bin/python -m conversion window
     python3.11 -m venv .venv-peers && .venv-peers/bin/pip install -r benchmarks/peers.txt
@@ -85,7 +85,7 @@ def export(folder: Folder = FOLDER) -> None:
 
 
 def read_by_chunk(hu: NDArray[np.float32]) -> Call:
-    """Return what reads a study hu [slices, 512, 512] as the service does: many slices a call, features shared."""
+    """Return a reader of a study hu [slices, 512, 512] as in the service: many slices a call, features shared."""
 
     def read(session: ort.InferenceSession) -> None:
         for indices in contract.chunks(len(hu)):
@@ -95,7 +95,7 @@ def read_by_chunk(hu: NDArray[np.float32]) -> Call:
 
 
 def read_by_window(hu: NDArray[np.float32]) -> Call:
-    """Return what reads a study with one call a slice, its neighbours beside it."""
+    """Return a reader of a study with one call for each slice and its neighbours."""
     offsets = np.arange(-contract.CONTEXT_SLICES, contract.CONTEXT_SLICES + 1)
 
     def read(session: ort.InferenceSession) -> None:
@@ -106,7 +106,7 @@ def read_by_window(hu: NDArray[np.float32]) -> Call:
 
 
 def read_by_picture(hu: NDArray[np.float32]) -> Call:
-    """Return what reads a study with one call a slice: a picture of three equal channels, brain window."""
+    """Return a reader of a study with one call a slice: a picture of three equal channels, brain window."""
 
     def read(session: ort.InferenceSession) -> None:
         for one in hu:
@@ -117,7 +117,7 @@ def read_by_picture(hu: NDArray[np.float32]) -> Call:
 
 
 def read_by_patch(hu: NDArray[np.float32]) -> Call:
-    """Return what reads a study in windows that overlap by half."""
+    """Return a reader of a study in windows that overlap by half."""
     starts = range(0, hu.shape[1] - PATCH[1] + 1, STEP)
 
     def read(session: ort.InferenceSession) -> None:

@@ -4,10 +4,10 @@
 
     python -m benchmarks.plausible --seeds 90
 
-Heads of all populations and diagnoses in turn, scanned as each seed says (so that some begin in the neck, lie in a
-holder, have a padding ring) with slices about 6 mm apart. What can happen to a head is then done to each (`HEADS`), and
-what no head survives (`WRONG`): wrong slopes and offsets, with the air around the head as the wrong scale gives it, and
-clipped to -1024 HU as 12 stored bits leave it. `--kvp 80` makes fat and brain first what they are at 80 kVp.
+Heads of all populations and diagnoses are used in turn, scanned as each seed says (so that some begin in the neck, lie
+in a holder, or have a padding ring) with slices about 6 mm apart. Each is then changed as real heads may be (`HEADS`),
+and as no head can be (`WRONG`): wrong slopes and offsets, with the air around the head as the wrong scale gives it, and
+clipped to -1024 HU as 12 stored bits leave it. `--kvp 80` first gives fat and brain their values at 80 kVp.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ HEADS: Final[dict[str, Change]] = {
     "cut to the brain": lambda hu: hu[:, 40:-40, 60:-60],
     "air masked, sides cut off": lambda hu: np.where(hu < -700, AIR_HU, hu)[:, :, 34:-34],
 }
-"""By what is done to them, heads that must be read."""
+"""Heads that must be read, by their change."""
 
 
 def scaled(slope: float, *, clipped: bool = False, cut: bool = False) -> Change:
-    """Return what multiplies all HU; `clipped` as 12 stored bits would, `cut` to a field of view within the head."""
+    """Return a function that multiplies all HU; `clipped` as 12 stored bits would, `cut` to a field within the head."""
 
     def change(hu: Planes) -> NDArray[np.number]:
         wrong = np.maximum(hu * slope, AIR_HU) if clipped else hu * slope
@@ -91,7 +91,7 @@ def scaled(slope: float, *, clipped: bool = False, cut: bool = False) -> Change:
 
 
 def shifted(offset: int) -> Change:
-    """Return what adds so many HU to all."""
+    """Return a function that adds so many HU to all values."""
     return lambda hu: hu + np.int16(offset)
 
 
@@ -105,7 +105,7 @@ WRONG: Final[dict[str, Change]] = {
     "intercept lost": shifted(1024),
     "intercept lost, padding ring": lambda hu: np.where(hu == AIR_HU, AIR_HU, hu + 1024),
 }
-"""What no head's values are."""
+"""Changes to values that no head has."""
 
 
 def refusal_of(

@@ -6,9 +6,10 @@
 
 Twelve series a study. *Emptied*: descriptions, protocol, body part, kernel, window and contrast agent are gone from
 every header. *Swapped*: the axial soft-tissue series and one other (bone, thin bone, angiography, after contrast) carry
-each other's. Image Type and geometry stay, as the scanner wrote them. Each is chosen by headers alone and with a look
-at the images, by the committed classifier in this process. Only slices that are looked at are rendered. A run goes on
-from the studies that are in its file. **The studies are simulated**, by the simulator that the classifier learnt from.
+each other's. Image Type and geometry stay as the scanner wrote them. The series is chosen by headers alone, and with a
+look at the images by the committed classifier in this process. Only slices that are looked at are rendered. A run
+continues after the studies in its file. **The studies are simulated**, by the simulator that the classifier learnt
+from.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ def chosen_kind(selection: Selection, series: Series) -> str:
 
 
 def study(seed: int, classifier: InProcess) -> dict[str, Any]:
-    """Return what is chosen in one study, by variant, and what the look took."""
+    """Return the choice in one study, by variant, and how long the look took."""
     series, files = simulate_series(seed)
     out: dict[str, Any] = {"seed": seed}
     for variant in VARIANTS:
@@ -235,7 +236,7 @@ def report(records: list[dict[str, Any]]) -> Iterator[str]:
 
 def main(
     studies: Annotated[int, typer.Option(min=1)] = 60,
-    out: Annotated[Path, typer.Option(help="One line a study; a run goes on from it.")] = Path(
+    out: Annotated[Path, typer.Option(help="One line for each study; a run continues from it.")] = Path(
         "var/benchmarks/series.jsonl"
     ),
     seed: Annotated[int, typer.Option(help="The first study's.")] = FIRST_SEED,

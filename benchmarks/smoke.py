@@ -67,7 +67,7 @@ def specs(studies: int, seed: int) -> Iterator[StudySpec]:
             yield StudySpec(seed + number, Diagnosis.NONE, series=SERIES)
         else:
             share = (number * 0.618034) % 1.0  # volumes spread evenly, whatever their number
-            # A little above the least: the labelled volume may fall short of the asked one by a tenth.
+            # A little above the least, because the labelled volume may be a tenth smaller than requested.
             volume_ml = 1.12 * LEAST_ML + share * (MOST_ML - 1.12 * LEAST_ML)
             yield StudySpec(
                 seed + number, Diagnosis(TYPES[number // 2 % len(TYPES)]), volume_ml=volume_ml, series=SERIES

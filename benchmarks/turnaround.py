@@ -5,9 +5,9 @@
     python -m benchmarks.turnaround --json
 
 A real Orthanc with the plugin, a real Triton and the service run on loopback; studies of 32 simulated slices with new
-UIDs come by C-STORE, one after another, into the warm appliance. Beside it: the C-STORE time of such a series with and
-without `TCP_NODELAY=1` on both ends, taken in turns, and the service's peak memory, with one study of 320 slices last.
-The studies are simulated; the machine's other load is in the figures, so compare ratios within one run.
+UIDs arrive by C-STORE, one after another, at the warm appliance. It also shows the C-STORE time of such a series with
+and without `TCP_NODELAY=1` on both ends, taken in turns, and the service's peak memory, with one study of 320 slices
+last. The studies are simulated; the machine's other load is in the figures, so compare ratios within one run.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from simulator.series import SeriesKind
 from simulator.study import StudySpec, WrittenStudy, simulate, write_scan
 
 WAITED_OUT = ("quiet", "infer")
-"""What is not the appliance's own work: the quiet time that a setting orders, and the network."""
+"""The steps that are not the appliance's own work: the quiet time of the settings, and the network."""
 STORING_THE_REST = "deliver_rest"
 """Key images are drawn and stored, and the key object selection is stored, after the SR and the SEG."""
 

@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     export.add_argument("--weights", type=Path, help="default: training/weights/VARIANT.weights.h5")
     export.add_argument("--origin", type=Path, help="the weights' provenance; default: VARIANT.json beside them")
     export.add_argument("--out", type=Path, help="default: var/conversion/VARIANT.onnx")
-    export.add_argument("--version", type=int, default=1, help="the version that the model says it is")
+    export.add_argument("--version", type=int, default=1, help="the version that the model states")
     export.add_argument("--time", action="store_true", help="time ONNX Runtime on 32 slices, two threads")
     export.add_argument("--json", action="store_true", help="print the figures as JSON")
     repository = commands.add_parser("repository", help="lay out Triton's model repository")
@@ -50,32 +50,35 @@ def main(arguments: list[str] | None = None) -> int:
     repository.add_argument("--out", type=Path, default=ROOT / "model_repository")
     repository.add_argument("--version", type=int, default=1)
     repository.add_argument(
-        "--precision", type=Path, help="the folder that `precision` wrote; without it full precision alone is served"
+        "--precision", type=Path, help="the folder that `precision` wrote; without it only full precision is served"
     )
     precision = commands.add_parser(
-        "precision", help="make the graphs of reduced precision, and judge whether they answer as the full one does"
+        "precision", help="make the graphs of reduced precision, and judge whether they answer like the full one"
     )
     precision.add_argument("--onnx", type=Path, default=SHIPPED, help="default: the shipped detector")
     precision.add_argument(
-        "--out", type=Path, default=ROOT / "var" / "precision", help="a run that was stopped goes on"
+        "--out", type=Path, default=ROOT / "var" / "precision", help="folder of the run; a stopped run continues"
     )
-    precision.add_argument("--studies", type=int, default=200, help="fewer give figures and no pass")
-    precision.add_argument("--calibration-studies", type=int, default=20, help="that 8-bit scales are chosen on")
+    precision.add_argument("--studies", type=int, default=200, help="number of studies; fewer give figures but no pass")
+    precision.add_argument(
+        "--calibration-studies", type=int, default=20, help="number of studies that 8-bit scales are chosen on"
+    )
     precision.add_argument("--engines", default="all", help="names with commas between")
     precision.add_argument("--workers", type=int, default=1, help="processes that simulate studies")
     precision.add_argument("--threads", type=int, default=1, help="of the engines")
     precision.add_argument("--json", action="store_true", help="print precisions.json in place of the table")
-    engine = commands.add_parser("engine", help="build a TensorRT engine, compare it, and put it in its place")
+    engine = commands.add_parser("engine", help="build a TensorRT engine, compare it, and install it")
     engine.add_argument("--onnx", type=Path, default=SHIPPED, help="default: the shipped detector")
     engine.add_argument("--out", type=Path, help="the folder of model.plan; default: that of the ONNX file")
     engine.add_argument("--runtime", default="tensorrt", help="the Python module: tensorrt, or tensorrt_rtx")
     engine.add_argument(
-        "--capability", help="build for this compute capability (8.6) and not for the GPU here; it is not compared"
+        "--capability",
+        help="build for this compute capability (8.6) instead of the GPU here; the engine is not compared",
     )
     engine.add_argument("--precision", default="fp16", choices=("fp16", "fp32"))
     engine.add_argument("--optimisation", type=int, default=3, choices=range(6), help="TensorRT's level, default 3")
     engine.add_argument("--workspace-mib", type=int, default=0, help="memory for one layer; 0: TensorRT decides")
-    engine.add_argument("--anew", action="store_true", help="build even where the right engine stands")
+    engine.add_argument("--anew", action="store_true", help="build even if the right engine exists")
     engine.add_argument("--json", action="store_true", help="print the engine's facts as JSON")
     window = commands.add_parser("window", help="the detector for one slice a call, to be timed beside the shipped one")
     window.add_argument("--variant", default="edge", choices=("edge", "full"))

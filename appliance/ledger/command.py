@@ -66,7 +66,7 @@ def export_audit(
 
 @audit_app.command("verify")
 def verify_audit(
-    digest: Annotated[str, typer.Option(help="A digest that the service logged, to be looked for in the trail")] = "",
+    digest: Annotated[str, typer.Option(help="A digest that the service logged, to search for in the trail")] = "",
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:

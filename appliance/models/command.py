@@ -97,7 +97,7 @@ def _life(settings: Settings, who: str = "") -> Iterator[ModelLife]:
 def list_versions(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
-    history: Annotated[int, typer.Option(min=0, help="How many of the newest changes are listed")] = 10,
+    history: Annotated[int, typer.Option(min=0, help="How many of the newest changes to list")] = 10,
 ) -> None:
     """List the versions, what each does now, and who changed what and when."""
     from appliance.models.life import overview
@@ -211,7 +211,7 @@ def compare(
     version: Annotated[str, typer.Argument(metavar="[VERSION]", help="Default: the shadow, or the last one")] = "",
     settings: SettingsOption = None,
     as_json: JsonOption = False,
-    examples: Annotated[int, typer.Option(min=0, help="How many studies that disagree are listed")] = 10,
+    examples: Annotated[int, typer.Option(min=0, help="How many of the studies that disagree to list")] = 10,
 ) -> None:
     """Show where a shadow version disagrees with the answers: studies, lesions, volumes, with examples."""
     from appliance.ledger.records import ModelEvent
@@ -251,10 +251,12 @@ def unload(version: VersionArgument, settings: SettingsOption = None) -> None:
 
 @models_app.command()
 def build(
-    version: Annotated[str, typer.Argument(metavar="[VERSION]", help="Default: the one that came with it")] = "",
+    version: Annotated[
+        str, typer.Argument(metavar="[VERSION]", help="Default: the version that came with the appliance")
+    ] = "",
     settings: SettingsOption = None,
     as_json: JsonOption = False,
-    anew: Annotated[bool, typer.Option("--anew", help="Build even where the right engine stands")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Build even if the right engine exists")] = False,
     precision: Annotated[str, typer.Option(help="fp16 or fp32")] = "fp16",
 ) -> None:
     """Build a version's TensorRT engine for the GPU of this machine, compare it, and say what it is."""
