@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deploy.local.orthanc import ROOT
+from tests.fuzz import guided
 from tests.fuzz.campaign import SEEDS, campaign, replay, try_input
 from tests.fuzz.targets import TARGETS, Files, Target
 
@@ -78,3 +82,36 @@ def test_the_same_seed_makes_the_same_inputs() -> None:
         if name != "http":  # its secret is new each time
             one, other = make(), make()
             assert one.make(random.Random(7)) == other.make(random.Random(7))
+
+
+def test_what_leads_by_code_feeds_requests_alone_to_the_routes_and_every_finding_counts() -> None:
+    fed: list[bytes] = []
+
+    class Taken:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def make(self, rng: random.Random) -> bytes:
+            return b""
+
+        def feed(self, data: bytes) -> None:
+            fed.append(data)
+            raise ValueError("found")
+
+        def check_next(self) -> None: ...
+
+    request = TARGETS["http"]().make(random.Random(1))
+    for data in (b"", b"x" * 9, request[:-1], b"[]", b'{"app": 0}', request.replace(b'"app"', b'"App"')):
+        guided.feed(Taken("http"), data)
+    assert fed == []
+    for name, data in (("http", request), ("files", b"x" * 9)):
+        with pytest.raises(ValueError, match="found"):
+            guided.feed(Taken(name), data)
+
+
+def test_without_atheris_it_says_so() -> None:
+    hidden = (
+        "import sys, runpy; sys.modules['atheris'] = None; runpy.run_module('tests.fuzz.guided', run_name='__main__')"
+    )
+    ran = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (ran.returncode, ran.stderr.startswith("atheris is not installed here")) == (2, True), ran.stderr
