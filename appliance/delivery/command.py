@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`appliance rules` and `appliance outbox`: what the rules do with a study, and what waits for whom."""
+"""`appliance rules` and `appliance outbox`: what the rules do with a study, and which deliveries wait."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _OPEN = (DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.REJECTED, D
 
 @rules_app.command("check")
 def check_rules(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
-    """Check the rules and name what each does. Exit 2 where one is wrong, with its line."""
+    """Check the rules and say what each does. Exit 2 if one is wrong, with its line."""
     loaded = load_settings_or_exit(settings)
     if as_json:
         typer.echo(json.dumps([one.model_dump(mode="json") for one in loaded.rules], indent=2))
@@ -158,14 +158,14 @@ def drop_outbox(
 
 @contextmanager
 def _writable_ledger(settings: Settings) -> Iterator[Ledger]:
-    """Open the ledger to write it. Raises `ApplianceError` for root, where it is another user's."""
+    """Open the ledger for writing. Raises `ApplianceError` for root, if it is another user's."""
     require_owner(ledger_file(settings), "outbox")
     with open_ledger(settings) as ledger:
         yield ledger
 
 
 def _chosen(ledger: Ledger, numbers: list[int] | None, to: str, states: tuple[DeliveryState, ...]) -> list[int]:
-    """Return which deliveries are meant. Raises `ApplianceError` for a number that there is not, or none at all."""
+    """Return the named deliveries. Raises `ApplianceError` for an unknown number, or if none is named."""
     if bool(numbers) == bool(to):
         raise ApplianceError("name deliveries by number, or all of a destination by --to")
     if to:
@@ -192,7 +192,7 @@ def _entry(delivery: Delivery) -> dict[str, Any]:
 
 
 def _newest_answer(ledger: Ledger, study: str) -> Job:
-    """Return the newest answer about a study that stands. Raises `ApplianceError` when there is none."""
+    """Return the newest valid answer about a study. Raises `ApplianceError` when there is none."""
     ended = (JobState.DONE, JobState.REFUSED)
     jobs = ledger.views.jobs_of(study)
     found = [job for job in jobs if job.state in ended]

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Conditions of rules: the Common Expression Language (cel.dev), compiled and checked by its authors' own library.
 
-Its type checker finds a name that is not there and a comparison of unlike types. A word that a variable never has, as
-in `answer == "presnt"`, is right by type and would silently never hold: such words are looked for besides.
+Its type checker finds unknown names and comparisons of different types. A word that a variable never has, as in
+`answer == "presnt"`, has the right type and would silently never hold, so this module searches for such words too.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ class Condition:
 
 
 def check_condition(text: str) -> str:
-    """Return the text of a condition that is right. Raises `ConditionError` otherwise."""
+    """Return the text of a valid condition. Raises `ConditionError` otherwise."""
     Condition(text)
     return text
 
 
 @lru_cache(maxsize=1)
 def _environment() -> Any:
-    """Return what CEL compiles in; its library is loaded only where there is a rule."""
+    """Return CEL's environment; its library is loaded only if there is a rule."""
     from cel_expr_python import cel
 
     kinds = {
@@ -108,12 +108,12 @@ def _suggestion(name: str) -> str:
 
 
 def _sentence(told: str) -> str:
-    """Return CEL's words without the code that it puts before and behind them."""
+    """Return CEL's message without the code before and after it."""
     return re.sub(r"^[A-Z_]+: | \[[A-Z_]+\]$", "", told.strip())
 
 
 def _unknown_words(text: str) -> Iterator[str]:
-    """Yield a sentence for each word that is compared with a variable which never has it."""
+    """Yield a sentence for each word that is compared with a variable that never has it."""
     known = {variable.name: variable for variable in VARIABLES if variable.words}
     tokens = [match for match in _TOKEN.finditer(text) if not match[0].startswith("//")]
     for index, token in enumerate(tokens):
@@ -128,7 +128,7 @@ def _unknown_words(text: str) -> Iterator[str]:
 
 
 def _wrong_patterns(text: str) -> Iterator[str]:
-    """Yield a sentence for each regular expression that is none: CEL looks at them only when it meets them."""
+    """Yield a sentence for each invalid regular expression, which CEL would notice only on use."""
     tokens = [match[0] for match in _TOKEN.finditer(text)]
     for name, opened, pattern in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if name.rpartition(".")[2] == "matches" and opened == "(" and pattern[0] in "\"'":

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of a job: its results are stored in Orthanc, and its answer or its refusals are recorded.
 
-What it supersedes is withdrawn, and what tries that were cut off left behind is removed.
+Results of superseded answers are withdrawn, and those of interrupted tries are removed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GONE: Final = Refusal(RefusalCode.SOURCE_DELETED, "the study or series was delet
 
 
 class Delivery:
-    """Stores and records what jobs come to. Its log lines are the worker's."""
+    """Stores and records the outcome of jobs. Its log lines are the worker's."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Delivery:
         self._log = structlog.get_logger("worker")
 
     def predecessor(self, job: Job, snapshot: Snapshot) -> tuple[str, str] | None:
-        """Return the SR that this job's SR will take the place of, None when there is none any more."""
+        """Return the SR that this job's SR will replace, None when there is none, or no longer."""
         standing = [older for older in self._ledger.jobs.of_study(job.orthanc_study) if older.has_report]
         series_uid = series_to_read(job, snapshot) if standing else ""
         for older in reversed(standing):
@@ -68,7 +68,7 @@ class Delivery:
         return None
 
     def deliver(self, job: Job, answer: ReadAnswer, refusals: tuple[Refusal, ...], clock: StepClock) -> None:
-        """Store the results of an answer and record it; what it supersedes gives way.
+        """Store the results of an answer and record it; withdraw what it supersedes.
 
         Without the first and the last image of the stack in Orthanc the study is refused instead. Raises `LostJobError`
         and `UnavailableError`; the job is then tried again.
@@ -91,7 +91,7 @@ class Delivery:
                 stored.append(store(self._orthanc, dataset))
                 if dataset is results.sr:
                     sr_stored_at = self._clock()
-        except DrawingError as error:  # SEG and SR are stored, and nothing that names a picture is
+        except DrawingError as error:  # SEG and SR are stored, and nothing that refers to a picture
             self._metrics.undrawn.inc()
             self._log.error("answered without all key images", error=str(error))
         for kind, why in results.unmade.items():
@@ -144,9 +144,9 @@ class Delivery:
         )
 
     def _remove_leftovers(self, job: Job, stored: Collection[str]) -> None:
-        """Delete what was stored of an answer that never came to its end and that this one, now stored, stands for.
+        """Delete stored results of an unfinished answer that this one, now stored, replaces.
 
-        It has no successor that names it: a study would have two answers, or half a one beside the whole.
+        No newer answer names them, so the study would have two answers, or half of one beside the whole.
         """
         self._ledger.jobs.confirm(job)
         for result in self._ledger.jobs.leftovers(job):
@@ -156,8 +156,8 @@ class Delivery:
     def _withdraw_superseded(self, job: Job, sr_uid: str, series_uid: str, stored: Collection[str]) -> None:
         """Delete the SEG, key images and key objects of the answers that this one, now stored, supersedes.
 
-        They would be shown beside the new ones as if both held. The older SR stays: it is on record, and the new one
-        names it. A try that ends between this and its record does it again.
+        They would be shown beside the new ones as if both were valid. The older SR stays on record, and the new one
+        names it. If a try ends between this and its record, the next try does it again.
         """
         kept = set(stored)
         for older in self._ledger.jobs.of_study(job.orthanc_study):

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The threads that deliver: one applies the rules to each answer, and one for each destination sends.
 
-So a destination that is away, or slow, delays no other, and neither delays an answer: the rules are applied once it
-stands. What is under way when the service ends is taken up by its next life.
+So a destination that is away, or slow, delays no other, and none delays an answer: the rules are applied once it is
+finished. After a restart the service takes up deliveries that were in progress.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _KINDS: Final = {
 
 
 class _SupersededError(Exception):
-    """A newer answer has taken the place of the one that is to be delivered."""
+    """A newer answer has replaced the one to be delivered."""
 
 
 class Dispatch:
@@ -83,7 +83,7 @@ class Dispatch:
         return {"rules": lambda: self._keep_routing(stopping), **sending}
 
     def wake(self) -> None:
-        """Let nobody wait: the service stops."""
+        """Wake every thread, because the service stops."""
         for news in self._news.values():
             news.set()
 
@@ -99,16 +99,16 @@ class Dispatch:
                     self.tidy()
                     tidied = time.monotonic()
                 failing = ""
-            except Exception as error:  # the ledger or Orthanc: what waits is looked at again
+            except Exception as error:  # the ledger or Orthanc is away: the next round looks again
                 if describe(error) != failing:
                     failing = describe(error)
                     self._log.warning("rules wait", error=failing)
             stopping.wait(_LOOKED_EVERY_S)
 
     def route(self) -> int:
-        """Apply the rules to the answers to which they have not been applied; return to how many.
+        """Apply the rules to the answers that they have not been applied to; return how many.
 
-        An answer whose headers cannot be looked at, though Orthanc answers, delays none of the others.
+        An answer whose headers cannot be read although Orthanc answers delays none of the others.
         """
         routed = 0
         for job in self._ledger.outbox.unrouted():
@@ -137,7 +137,9 @@ class Dispatch:
     def _verdicts(self, job: Job) -> list[Verdict]:
         if job.state is JobState.SUPERSEDED or not self._settings.rules:
             return []
-        if job.requested and job.state is JobState.REFUSED:  # whoever asked sees it, and the study's answer stands
+        if (
+            job.requested and job.state is JobState.REFUSED
+        ):  # the person who asked sees it, and the study's answer is unchanged
             return []
         return self._rules.judge(values_of(situation(job, self._orthanc, self._ledger, self._zone)))
 
@@ -154,7 +156,7 @@ class Dispatch:
                 )
 
     def tidy(self) -> None:
-        """Take up what another life left in the middle, and give up what has waited too long."""
+        """Take up deliveries that an earlier session left unfinished, and give up those that have waited too long."""
         with self._lock:
             left = self._ledger.outbox.take_up(self._owner, [*self._held.values()])
         for one in left:
@@ -173,7 +175,7 @@ class Dispatch:
                 while not stopping.is_set() and self.send(name, stopping):
                     pass
                 failing = ""
-            except Exception as error:  # the ledger: nothing could be recorded, so look again in a while
+            except Exception as error:  # the ledger is away: nothing could be recorded, so look again later
                 if describe(error) != failing:
                     failing = describe(error)
                     self._log.warning("deliveries wait", destination=name, error=failing)
@@ -184,7 +186,7 @@ class Dispatch:
     def send(self, name: str, stopping: threading.Event | None = None) -> bool:
         """Send the next delivery of a destination; return whether there was one.
 
-        Raises `UnavailableError` when the ledger does not take how it ended: it is then taken up again.
+        Raises `UnavailableError` when the ledger cannot record how it ended: it is then taken up again.
         """
         lease_s = max(_LEASE_S, 2 * self._settings.destinations[name].timeout_s)
         aside = self._settings.delivery.step_aside_tries
@@ -214,7 +216,7 @@ class Dispatch:
             self._end(delivery, DeliveryEvent.REJECT, "rejected", str(error))
         except (AwayError, NotTakenError, UnavailableError) as error:
             self._postpone(delivery, describe(error), isinstance(error, NotTakenError))
-        except Exception as error:  # a fault of ours: it must not keep the others back for ever
+        except Exception as error:  # a fault of ours: it must not hold the others back forever
             self._postpone(delivery, describe(error), True)
         else:
             self._ledger.outbox.confirm(delivery, receipt)
@@ -252,9 +254,9 @@ class Dispatch:
         return to.deliver(Parcel(delivery, seen, instances, replaced, note, go_on))
 
     def _objects(self, delivery: Delivery, job: Job) -> tuple[str, ...]:
-        """Return Orthanc's identifiers of what is sent, the report first; none for a message.
+        """Return Orthanc's identifiers of the objects to send, the report first; none for a message.
 
-        What the answer does not have (no segmentation where nothing was found) is left out.
+        Objects that the answer does not have (no segmentation if nothing was found) are left out.
         """
         if not delivery.content:
             return ()

@@ -3,8 +3,8 @@
 """The mark of an answer: what Orthanc's own routing works on, once the answer stands.
 
 It is one metadata of Orthanc, with JSON as its value (docs/routing.md), on the series of the report and on the study.
-One metadata, because Orthanc calls its scripts each time that one is written: a rule sees the whole answer, and once.
-The study bears the most urgent of its answers that stand and that Orthanc still holds.
+There is only one, because Orthanc calls its scripts each time that a metadata is written: a rule sees the whole answer,
+and only once. The study has the mark of the most urgent of its valid answers that Orthanc still holds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NAME: Final = "HemorrhageAnswer"
 
 
 class AnswerState(StrEnum):
-    """What a study's answer comes to, the most urgent last."""
+    """The outcome of a study's answer, the most urgent last."""
 
     UNREAD = "unread"
     """Nothing of it could be read; `refusals` say why."""
@@ -48,7 +48,7 @@ class AnswerState(StrEnum):
 
 
 _NUMBER: Final = re.compile(r"-\d+$")
-"""What tells the key images of an answer apart: all lie in one series."""
+"""What separates the number from the kind in a key image's name; all key images are in one series."""
 _URGENCY: Final = {state: place for place, state in enumerate(AnswerState)}
 
 
@@ -86,7 +86,7 @@ def mark(job: int, answer: Mapping[str, Any], refusals: Sequence[str], series: M
 
 
 def most_urgent(marks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the mark that a study bears: of the most urgent answer, the newest of those that are alike."""
+    """Return the mark of a study: that of the most urgent answer, and of equal ones the newest."""
     return max(marks, key=lambda one: (_URGENCY[AnswerState(one["answer"])], one["job"]))
 
 
@@ -118,7 +118,7 @@ class Marks:
     def refused(self, job: Job, refusals: Sequence[Refusal], stored: Collection[str]) -> None:
         """Mark a study that could not be read, and its report where one is among `stored`.
 
-        A series that a person asked for leaves the mark of its study alone. Raises as `answered` does.
+        A series that a person asked for does not change the mark of its study. Raises as `answered` does.
         """
         if job.requested:
             return
@@ -128,18 +128,18 @@ class Marks:
         self._write(job, own, others, kinds.REFUSAL.name)
 
     def settle(self, job: Job) -> None:
-        """Mark the study of a job that is finished once more where several answers about it stand.
+        """Mark the study of a finished job again if it has several valid answers.
 
         Two workers that answer one study at the same time may each have seen the answers before the other's.
         """
-        # The study bears a mark, and each report its own: what fails here fails no answer.
+        # The study and each report have a mark already: a failure here fails no answer.
         with contextlib.suppress(UnavailableError, OrthancError):
             standing = self._standing(job)
             if len(standing) > 1:
                 self._put_all(job, {f"studies/{job.orthanc_study}": most_urgent([*map(self._mark_of, standing)])})
 
     def _standing(self, job: Job) -> list[Job]:
-        """Return the jobs of a study with a report that stands and that Orthanc holds."""
+        """Return the jobs of a study whose report is valid and held by Orthanc."""
         return [
             one
             for one in self._ledger.jobs.of_study(job.orthanc_study)
@@ -166,7 +166,10 @@ class Marks:
                 self._put(resource, value)
         except NotThereError:  # deleted meanwhile: there is nothing to route
             return
-        except (OrthancError, TurnedDownError) as error:  # one that takes no metadata: the answer stands all the same
+        except (
+            OrthancError,
+            TurnedDownError,
+        ) as error:  # an Orthanc that accepts no metadata: the answer is valid nevertheless
             self._metrics.unmarked.inc()
             self._log.error("answered without a mark", job=job.id, error=describe(error))
 
@@ -175,7 +178,7 @@ class Marks:
         return mark(job.id, answer, [one["code"] for one in job.refusals], _series(self._held(job)))
 
     def _put(self, resource: str, value: Mapping[str, Any]) -> None:
-        """Write a mark, unless it stands there already: a try that is made again would route the study again."""
+        """Write a mark, unless it is there already: a repeated try would route the study again."""
         text = json.dumps(value, sort_keys=True)
         if self._orthanc.metadata(resource, METADATA) != text:
             self._orthanc.set_metadata(resource, METADATA, text)

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a destination that takes a message is told of an answer: facts for programs, sentences for people.
+"""The messages about an answer to a destination: facts for programs, sentences for people.
 
-Neither names the patient. A study is known by its UID and accession number.
+Neither names the patient. A study is identified by its UID and accession number.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WORDS: Final = {
 
 
 def facts(parcel: Parcel) -> dict[str, Any]:
-    """Return what programs are told: the variables of rules, and what the answer is known by."""
+    """Return the message for programs: the variables of rules, and the answer's identifiers."""
     job, delivery = parcel.situation.job, parcel.delivery
     return {
         "delivery": delivery.key,
@@ -50,7 +50,7 @@ def headline(job: Job) -> str:
 
 
 def sentences(parcel: Parcel) -> list[str]:
-    """Return what people are told, line by line."""
+    """Return the message for people, line by line."""
     job = parcel.situation.job
     values = values_of(parcel.situation)
     lines = [f"Head CT: {headline(job)}."]

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Storing the report that a study could not be read, where such a report is due.
+"""Stores the report that a study could not be read, if such a report is due.
 
-It is due for a study, not for a series that a person asked for, as long as the source is there and Orthanc holds no
+It is due for a study, not for a series that a person asked for, as long as the source exists and Orthanc holds no
 answer about the study. A study without a CT image gets none.
 """
 
@@ -45,12 +45,12 @@ class RefusalReports:
         """Store the report about the study of a job, and read back that it is there.
 
         Returns Orthanc's identifier of the report, its SOP Class UID and its SOP Instance UID; None when none is due,
-        or none can be made or taken, which is logged: the refusal stands all the same.
+        or when none can be made or stored, which is logged: the refusal is valid nevertheless.
 
         Raises
         ------
         UnavailableError
-            when Orthanc or the ledger does not answer, or does not keep what it took.
+            when Orthanc or the ledger does not answer, or Orthanc does not keep what it accepted.
         LostJobError
             when the job is no longer this worker's.
         """
@@ -69,7 +69,7 @@ class RefusalReports:
                 created=datetime.now(UTC),
                 supersedes=self._predecessor(job),
             )
-        except Exception as error:  # pydicom raises nearly anything on a header that it dislikes
+        except Exception as error:  # pydicom may raise nearly anything on an odd header
             self._go_without(error)
             return None
         if report is None:
@@ -107,7 +107,7 @@ class RefusalReports:
         )
 
     def _predecessor(self, job: Job) -> tuple[str, str] | None:
-        """Return the report that says the same of an earlier state of the study, None when there is none any more."""
+        """Return the report about an earlier state of the study, None when there is none, or no longer."""
         for older in reversed(self._ledger.jobs.of_study(job.orthanc_study)):
             is_like = older.id != job.id and older.state is JobState.REFUSED and older.sr_uid
             if is_like and self._holds_report(older):

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The site's rules, applied to one answer: which conditions hold, and what they ask for.
+"""The site's rules, applied to one answer: which conditions hold, and what these rules ask for.
 
-A condition that cannot be evaluated for an answer counts as one that does not hold; the other rules are applied.
+A condition that cannot be evaluated for an answer counts as not holding; the other rules are applied.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Verdict:
     holds
         Whether its condition holds; None when a rule above was the last one.
     why
-        In a sentence: what its condition is and says, or why it was not looked at or could not be evaluated.
+        A sentence: its condition and the result, or why it was not checked or could not be evaluated.
     planned
         What it asks for.
     error
@@ -48,7 +48,7 @@ class Rules:
         self._rules = [(rule, Condition(rule.when)) for rule in rules]
 
     def judge(self, values: Mapping[str, Any]) -> list[Verdict]:
-        """Return what each rule, from the top, says of an answer with these values of the variables."""
+        """Return what each rule, from the top, says about an answer with these values of the variables."""
         verdicts: list[Verdict] = []
         last = ""
         for rule, condition in self._rules:
@@ -69,7 +69,7 @@ class Rules:
 
 
 def all_planned(verdicts: Iterable[Verdict]) -> list[Planned]:
-    """Return what the rules ask for together, the same content to the same destination once."""
+    """Return what all rules ask for together; the same content goes to the same destination only once."""
     found: dict[tuple[str, tuple[str, ...]], Planned] = {}
     for verdict in verdicts:
         for one in verdict.planned:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Gathers what rules may ask about an answer: its job, the header of a source image, and how that image came."""
+"""Gathers what rules may ask about an answer: its job, the header of a source image, and how that image arrived."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CT = "CT"
 
 
 def time_zone(name: str) -> tzinfo | None:
-    """Return the time zone of a name; None, which is the machine's, for an empty one."""
+    """Return the time zone with a name; None, which means the machine's, for an empty name."""
     return ZoneInfo(name) if name else None
 
 
@@ -42,7 +42,7 @@ def situation(job: Job, orthanc: Orthanc, ledger: Ledger, zone: tzinfo | None) -
 
 
 def source_series(job: Job, orthanc: Orthanc, ledger: Ledger) -> HeldSeries:
-    """Return the series that a job read; of one that read none, that which was asked for, or the first of CT images.
+    """Return the series that a job read; if it read none, the requested one, or the first with CT images.
 
     Raises `NotThereError` when Orthanc holds no image of the study any more.
     """

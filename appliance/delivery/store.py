@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Storing the results of an answer in Orthanc, beside their source.
+"""Stores the results of an answer in Orthanc, beside their source.
 
 The results' UIDs follow from the answer, so storing them again (after a service was killed in the middle) changes
 nothing: Orthanc answers AlreadyStored.
@@ -37,17 +37,17 @@ def _orthanc_id(path: Sequence[str]) -> str:
 
 
 def result_objects(named: Iterable[tuple[str, Dataset]]) -> list[ResultObject]:
-    """Return what the ledger keeps of datasets that are going to be stored, by kind."""
+    """Return the ledger's records of datasets to be stored, by kind."""
     return [ResultObject(*orthanc_ids(dataset), kind, str(dataset.SOPInstanceUID)) for kind, dataset in named]
 
 
 def store(orthanc: Orthanc, dataset: Dataset) -> str:
     """Store a dataset and read it back; return Orthanc's identifier of the instance.
 
-    An object that is there already and differs is deleted and stored anew: it is of an earlier try, or Orthanc holds
-    half of it or nothing, as after a disk that was full.
+    An existing object that differs is deleted and stored again: it comes from an earlier try, or Orthanc holds half of
+    it or nothing, for example after a full disk.
 
-    Raises `UnavailableError` when Orthanc gives back something else than it was given.
+    Raises `UnavailableError` when Orthanc returns something else than it was given.
     """
     file = io.BytesIO()
     dcmwrite(file, dataset, enforce_file_format=True)
@@ -60,12 +60,12 @@ def store(orthanc: Orthanc, dataset: Dataset) -> str:
 
 
 def _is_whole(held: bytes, sent: bytes, dataset: Dataset) -> bool:
-    """Return whether what is held is what was sent, or the same object as Orthanc compressed it."""
+    """Return whether the held object is the one that was sent, or the same one compressed by Orthanc."""
     if held == sent:
         return True
     try:
         read = dcmread(io.BytesIO(held))
         is_compressed = read.file_meta.TransferSyntaxUID != dataset.file_meta.TransferSyntaxUID
-    except Exception:  # pydicom raises nearly anything on half a file
+    except Exception:  # pydicom may raise nearly anything on half a file
         return False
     return is_compressed and set(dataset.keys()) <= set(read.keys())

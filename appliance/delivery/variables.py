@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a condition of a rule can ask about, each variable named once: its type, its words, its meaning, its value.
+"""What a condition of a rule can ask about; each variable is named once, with its type, words, meaning and value.
 
 `docs/delivery.md` lists them. A new variable is a line in `VARIABLES`.
 """
@@ -39,13 +39,13 @@ class Situation:
     job
         The job as it ended.
     header
-        Values of a source image by keyword, of the series that was read where one was; empty where there is none.
+        Values of a source image by keyword, of the series that was read if one was; empty if there is none.
     received
-        How that image came to Orthanc: `RemoteAET`, `CalledAET`, `RemoteIP`; empty where it came another way.
+        How that image arrived at Orthanc: `RemoteAET`, `CalledAET`, `RemoteIP`; empty if it arrived another way.
     zone
         The site's time zone; None for the machine's.
     earlier
-        The answer that this one takes the place of, None where there is none.
+        The answer that this one replaces, None if there is none.
     """
 
     job: Job
@@ -62,7 +62,7 @@ class Situation:
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable; `words` are the only values it (or a member of it) has, empty where any is possible."""
+    """One variable; `words` are its only values (or those of its members), empty if any value is possible."""
 
     name: str
     kind: Kind
@@ -78,7 +78,7 @@ _ANSWERS: Final = ("present", "undetermined", "absent", "unread")
 
 
 def answer_of(job: Job) -> str:
-    """Return what a job's answer comes to, in the words of the mark (docs/routing.md)."""
+    """Return the outcome of a job's answer, in the words of the mark (docs/routing.md)."""
     if not job.answer or job.state is JobState.REFUSED:
         return "unread"
     if job.answer["present"]:
@@ -87,7 +87,7 @@ def answer_of(job: Job) -> str:
 
 
 def volumes_ml(job: Job) -> dict[str, float]:
-    """Return the volume of blood by type, mL; 0 for a type of which nothing was found."""
+    """Return the volume of blood by type, mL; 0 for a type that was not found."""
     found = dict.fromkeys(_TYPES, 0.0)
     for lesion in _read(job).get("lesions", ()):
         found[lesion["type"]] = found.get(lesion["type"], 0.0) + float(lesion["volume_ml"])
@@ -95,7 +95,7 @@ def volumes_ml(job: Job) -> dict[str, float]:
 
 
 def _read(job: Job) -> Mapping[str, Any]:
-    """Return the facts of what was read; nothing of a study that was not."""
+    """Return the facts of what was read; none for an unread study."""
     return {} if answer_of(job) == "unread" else job.answer
 
 

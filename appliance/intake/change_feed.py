@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Follows Orthanc's change log with a cursor in the ledger.
 
-New instances become arrivals of their study; the cursor moves in the same transaction. The log cannot be trusted
-alone: it may have been cleared, or Orthanc's database restored or replaced, so that its numbers start again. Then, and
-at each start, a sweep over all series (`sweep`) finds what was missed.
+New instances become arrivals of their study; the cursor moves in the same transaction. The log alone cannot be trusted:
+it may have been cleared, or Orthanc's database restored or replaced, so that its numbers start again. Then, and at each
+start, a sweep over all series (`sweep`) finds what was missed.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _PAGE: Final = 200
 _STUDIES_REMEMBERED: Final = 2000
 _CLOCK_LOOKED_AT_EVERY_S: Final = 30.0
 _LATE_S: Final = 1.0
-"""How much earlier than we know of it an instance may have come: it is stored before the log has it."""
+"""How much earlier than the log shows it an instance may have arrived: it is stored before the log has it, s."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """An instance of the change log with its place, its times in our clock.
+    """An instance of the change log with its place, and its times by our clock.
 
-    `stamped` says that the plugin told when it was received, which cannot have been before `not_before`.
+    `stamped` says that the plugin reported when it was received, which cannot have been before `not_before`.
     """
 
     instance: str
@@ -54,7 +54,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class TakenIn:
-    """What one page of the change log led to; `done` when there is no more yet."""
+    """The effect of one page of the change log; `done` when there is no more yet."""
 
     placed: tuple[Placed, ...] = ()
     done: bool = True
@@ -62,7 +62,7 @@ class TakenIn:
 
 
 class ChangeFeed:
-    """Orthanc's change log, taken in page by page. `since` is a UTC date (YYYYMMDD) for the very first start."""
+    """Orthanc's change log, read page by page. `since` is a UTC date (YYYYMMDD) for the very first start."""
 
     def __init__(
         self,
@@ -88,8 +88,8 @@ class ChangeFeed:
     def connect(self) -> None:
         """Find the place in the change log, and ask for a sweep: one that counts if the log's numbers started again.
 
-        The very first start begins at the newest entry, or at `since`: an install on a full archive must not queue
-        years.
+        The very first start begins at the newest entry, or at `since`: an installation on a full archive must not queue
+        years of studies.
         """
         self._look_at_clock()
         position = self._ledger.feed.position()
@@ -111,7 +111,7 @@ class ChangeFeed:
         self._ledger.sweeps.begin(counting=False)
 
     def _reposition(self, position: Position) -> None:
-        """Go on from the newest entry; what is below it is for a sweep that counts, begun in the same transaction."""
+        """Continue from the newest entry; a sweep that counts, begun in the same transaction, finds the rest."""
         newest = self._orthanc.newest_change()
         fingerprint = newest.changes[-1].fingerprint if newest.changes else ""
         self._ledger.feed.advance(position, Position(newest.last, fingerprint, position.began), sweep=True)
@@ -120,13 +120,16 @@ class ChangeFeed:
         before = self._clock()
         try:
             told = self._orthanc.now()
-        except (OrthancError, UnavailableError):  # this user may not ask, or whoever asks next sees that it is away
+        except (
+            OrthancError,
+            UnavailableError,
+        ):  # this user may not ask, or the next request shows that Orthanc is away
             return
         self._clock_looked_at = self._clock()
         self.orthanc_clock.look(before, told, self._clock_looked_at)
 
     def take_in(self, stamps: Mapping[str, float]) -> TakenIn:
-        """Take in the next page; `stamps` are the times of ours at which the plugin saw instances, by instance."""
+        """Read the next page; `stamps` are the times by our clock at which the plugin saw instances, by instance."""
         position = self._ledger.feed.position()
         if position is None:
             self.connect()
@@ -155,7 +158,7 @@ class ChangeFeed:
     def _place(
         self, changes: list[Change], stamps: Mapping[str, float], put_off: list[UnseenSeries]
     ) -> tuple[list[Placed], bool]:
-        """Return new instances with their place, and whether each place that there is was found."""
+        """Return new instances with their place, and whether every existing place was found."""
         now = self._clock()
         held: dict[str, HeldSeries | None] = {}
         placed, is_whole = [], True
@@ -180,8 +183,8 @@ class ChangeFeed:
     def _times(self, change: Change, series: HeldSeries, stamp: float | None, now: float) -> Placed:
         """Return an instance with its times.
 
-        It came after the log was last read to its end, and not later than now: so a clock that is wrong by an hour can
-        neither keep the study waiting nor let it be decided before it was quiet.
+        It arrived after the log was last read to its end, and not later than now, so a clock that is wrong by an hour
+        can neither keep the study waiting nor have it decided before it was quiet.
         """
         not_before = max(self._read_to_its_end_at, self.orthanc_clock.earliest_time(change.date)) - _LATE_S
         not_before = min(not_before, now)

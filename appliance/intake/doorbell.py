@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the Orthanc plugin rings for, and the box where it lies until intake comes by.
+"""The news that the Orthanc plugin rings for, and the box that keeps it for intake.
 
 A ring only makes intake look at once, and brings the time at which each instance was received, which Orthanc's change
-log keeps in whole seconds only. A lost ring loses no study. So a ring that is none is of no consequence: what is in it
-is bounded, and an entry with an odd identifier is left out without the others.
+log keeps only in whole seconds. A lost ring loses no study. So a false ring does no harm: its size is bounded, and only
+entries with odd identifiers are left out.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _STATES: Final = ("started", "stopped")
 class Ring:
     """One message of the plugin: instances with the Unix time they were received, series and studies, by Orthanc id.
 
-    `sent` is the plugin's own time when it rang: what lies between it and a stamp is how old the stamp was then,
-    whatever that machine's clock says. `odd` entries were left out: they name what cannot be an identifier of Orthanc.
+    `sent` is the plugin's own time when it rang: the difference to a stamp is the age of the stamp, whatever that
+    machine's clock says. `odd` entries were left out: their names cannot be identifiers of Orthanc.
     """
 
     instances: Mapping[str, float] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Ring:
 
     @classmethod
     def of(cls, message: Any) -> Ring:
-        """Return the ring that a JSON message means; raises `ValueError` with what is wrong with the whole of it."""
+        """Return the ring in a JSON message; raises `ValueError` with what is wrong with the message as a whole."""
         if not isinstance(message, dict):
             raise ValueError("a ring is a JSON object")
         kinds = {}
@@ -76,7 +76,7 @@ def _is_time(value: Any) -> bool:
 
 @dataclass
 class News:
-    """What was rung since intake came by last; `stamps` are in our own clock. The dicts are ordered sets."""
+    """What was rung since intake last looked; `stamps` are by our own clock. The dicts are ordered sets."""
 
     stamps: dict[str, float] = field(default_factory=dict)
     deleted_studies: dict[str, None] = field(default_factory=dict)
@@ -119,7 +119,7 @@ class Bell:
             self._rung.wait_for(lambda: self._any, max(0.0, longest_s))
 
     def take(self) -> News:
-        """Take out what was rung."""
+        """Take the news out of the box."""
         with self._rung:
             news, self._news, self._any = self._news, News(), False
             return news

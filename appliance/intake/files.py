@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files of instances, kept from the look at their header until their study is answered.
 
-Orthanc 1.10.1 sends a file whole, whatever range of it is asked for. So what came for the header is kept, as far as
-memory is set aside for it, and the pixels are read without asking again. What is driven out is fetched a second time.
+Orthanc 1.10.1 always sends a whole file, whatever range is requested. So a file fetched for its header is kept, as far
+as there is memory set aside, and the pixels are read without another request. A file that was dropped is fetched again.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Files:
         return self._orthanc.file(instance) if kept is None else kept
 
     def forget(self, instances: Iterable[str]) -> None:
-        """Give up what is kept of instances."""
+        """Drop the files of instances."""
         with self._lock:
             for instance in instances:
                 self._bytes -= len(self._kept.pop(instance, b""))

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Decided studies on their way from intake to a worker: the headers that are in memory already, and the wake-up.
+"""Hands decided studies from intake to a worker: the headers that are in memory already, and a wake-up.
 
-Nothing depends on it: a job is in the ledger, and a worker that does not find its snapshot here takes a new one.
+Nothing depends on it: the job is in the ledger, and a worker that does not find its snapshot here takes a new one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Handover:
         self._snapshots: OrderedDict[int, Snapshot] = OrderedDict()
 
     def give(self, job: int, snapshot: Snapshot) -> None:
-        """Leave the snapshot of a job that was just queued, and wake a worker."""
+        """Store the snapshot of a job that was just queued, and wake a worker."""
         with self._changed:
             self._snapshots[job] = snapshot
             while len(self._snapshots) > _KEPT:
@@ -33,7 +33,7 @@ class Handover:
         self.wake()
 
     def take(self, job: int) -> Snapshot | None:
-        """Take out the snapshot of a job, None when there is none."""
+        """Take the snapshot of a job, None when there is none."""
         with self._changed:
             return self._snapshots.pop(job, None)
 
@@ -49,6 +49,6 @@ class Handover:
             return self._rung
 
     def wait(self, wake_ups: int, longest_s: float) -> None:
-        """Return when there was a wake-up after the first `wake_ups`, or after `longest_s`."""
+        """Return once there are more than `wake_ups` wake-ups, or after `longest_s`."""
         with self._changed:
             self._changed.wait_for(lambda: self._rung != wake_ups, max(0.0, longest_s))

@@ -25,7 +25,7 @@ class Headers:
         self._found: OrderedDict[str, Instance | RefusedError] = OrderedDict()
 
     def of(self, instance: str) -> Instance:
-        """Return the instance's header, fetched if need be.
+        """Return the instance's header, which is fetched if necessary.
 
         Raises
         ------

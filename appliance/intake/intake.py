@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The thread that notices studies and decides them: change log, doorbell, sweep, quiet time, completeness.
 
-One turn of its loop takes in a page of what came, fetches a few headers ahead, and attends to some of the studies that
-are due; when nothing is left to do it waits for the doorbell, the next deadline or the next look at the change log,
-whichever is first. A study is judged while its quiet time runs, so that nothing but the decision is left when it ends.
-So a long change log does not keep studies waiting, nor does it begin anew with each start: the cursor is kept page by
-page, and what is due is decided in between, if Orthanc itself shows that the study has stopped growing (`stillness`).
+One turn of its loop reads a page of news, fetches a few headers ahead, and attends to some of the studies that are due.
+When nothing is left to do it waits for the doorbell, the next deadline or the next look at the change log, whichever is
+first. A study is judged during its quiet time, so that only the decision is left when that ends. A long change log
+neither keeps studies waiting nor starts over with each start: the cursor is stored page by page, and due studies are
+decided in between, if Orthanc itself shows that they have stopped growing (`stillness`).
 
-Judging means looking at images, and an image may end the process that looks at it. So the ledger is told before a
-study's images are looked at and after, one study at a time; one in whose middle the service has ended more than once is
-not looked at here any more: its job says so, and a worker has it read in a process of its own first (`trial`).
+Judging means looking at images, and an image may kill the process that looks at it. So the ledger records the start and
+the end of each look at a study's images, one study at a time. If the service has ended more than once during such
+looks, the study is no longer looked at here: its job says so, and a worker first has a separate process read it
+(`trial`).
 """
 
 from __future__ import annotations
@@ -55,19 +56,19 @@ from appliance.settings import Settings
 from appliance.trial import MOST_DEATHS
 
 _FETCHED_A_TURN: Final = 8
-_JUDGED_AFTER_S: Final = 0.25  # into the quiet time: most studies that go on have gone on by then
+_JUDGED_AFTER_S: Final = 0.25  # into the quiet time: most studies that continue have done so by then
 _ATTENDED_A_TURN_S: Final = 1.0
-"""After so long the change log is looked at again, however many studies are due."""
+"""After this time the change log is looked at again, however many studies are due, s."""
 _AT_LEAST_A_TURN: Final = 2
 _FRESH_S: Final = 60.0
-"""Studies whose last instance is not older than that take turns with those that have waited for longer."""
+"""Studies whose last instance is not older than this alternate with those that have waited longer, s."""
 _DELETED_A_TURN: Final = 20
 _LOOKED_UP_A_TURN: Final = 500
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A study judged ahead; it holds as long as no instance came since `quiet_from`. `headers` tell its priority."""
+    """A study judged ahead, valid while no instance came after `quiet_from`. `headers` decide its priority."""
 
     quiet_from: float
     snapshot: Snapshot | None
@@ -77,10 +78,10 @@ class _Prepared:
 
 @dataclass
 class _Unstamped:
-    """Instances of a study that were taken in before the plugin's stamp of them came.
+    """Instances of a study that were recorded before the plugin's stamp of them arrived.
 
-    `last` is when the study's last instance came, as far as is known, `quiet_from` what the ledger was told, and
-    `not_before` the earliest time at which the instances can have come.
+    `last` is when the study's last instance arrived, as far as is known, `quiet_from` the time in the ledger, and
+    `not_before` the earliest time at which the instances can have arrived.
     """
 
     instances: set[str] = field(default_factory=set)
@@ -151,7 +152,7 @@ class Intake:
                 self._got_on_at = None
                 self._bell.wait(pause_s)
                 self._failing = ""
-            except Exception as error:  # whatever happens, intake goes on: it is what loses no study
+            except Exception as error:  # whatever happens, intake continues, so that no study is lost
                 self._connected = self._connected and not isinstance(error, UnavailableError)
                 if describe(error) != self._failing:
                     self._failing = describe(error)
@@ -160,12 +161,12 @@ class Intake:
                 stopping.wait(self._settings.intake.poll_s)
 
     def is_stuck(self) -> bool:
-        """Say whether intake has made no step for `ledger.stall_s`: it does not come to the end of a study."""
+        """Return whether intake has made no progress for `ledger.stall_s`: it does not finish a study."""
         got_on_at = self._got_on_at
         return got_on_at is not None and time.monotonic() - got_on_at > self._settings.ledger.stall_s
 
     def turn(self) -> float:
-        """Do what is due now; return how long there is nothing to do, s."""
+        """Do what is due now; return for how long there is nothing to do, s."""
         if not self._counted_deaths:
             for study in self._ledger.studies.count_deaths(self._owner):
                 self._log.warning(
@@ -206,7 +207,7 @@ class Intake:
         return 0.0 if is_busy else min(due_in, self._settings.intake.poll_s)
 
     def _sweep(self) -> int | None:
-        """Go on with the sweep, or look again at what it could not see; None when there is no sweep to go on with."""
+        """Continue the sweep, or look again at the series it could not; None when there is no sweep to continue."""
         swept = self._feed.sweeper.step()
         found = self._feed.sweeper.look_again() if swept is None else swept
         if found:
@@ -261,7 +262,7 @@ class Intake:
             unstamped.quiet_from = max(unstamped.quiet_from, placed.quiet_from)
 
     def _forget_deleted(self) -> None:
-        """Look at some of the studies that are said to be deleted: those that the ledger knows, and few in one turn."""
+        """Look at a few of the studies reported as deleted, only those that the ledger knows."""
         part = list(islice(self._deleted, _LOOKED_UP_A_TURN))
         known = self._ledger.studies.find_known(part)
         looked_at = 0
@@ -301,14 +302,14 @@ class Intake:
             self._got_on_at = time.monotonic()
 
     def _may_look_at(self, study: str) -> bool:
-        """Tell the ledger that this study is looked at, and no other; return whether it may be, in this process."""
+        """Record that this study is looked at, and no other; return whether this process may look at it."""
         self._get_on()
         self._look_away()
         self._looked_at = study
         return self._ledger.studies.look(study, self._owner) < MOST_DEATHS
 
     def _look_away(self) -> None:
-        """Tell the ledger that no study is looked at: should the service end now, it was none's doing."""
+        """Record that no study is looked at: if the service ends now, no study is the cause."""
         if self._looked_at:
             self._ledger.studies.look_away(self._looked_at, self._owner)
             self._looked_at = ""
@@ -324,9 +325,9 @@ class Intake:
             self._look_away()
 
     def _attend(self, is_behind: bool) -> float:
-        """Decide some of the studies that are due; return how long it is until the next one is, s.
+        """Decide some of the studies that are due; return the time until the next one is due, s.
 
-        `is_behind` says that the change log is not read to its end: it may tell of more instances of any study.
+        `is_behind` says that the change log is not read to its end: it may show more instances of any study.
         """
         next_due = float("inf")
         followed = self._ledger.studies.list_followed()
@@ -373,9 +374,9 @@ class Intake:
             return True
 
     def _incomplete_s(self, study: FollowedStudy) -> float:
-        """Return how long what is missing of an incomplete study is waited for, s.
+        """Return how long to wait for the missing part of an incomplete study, s.
 
-        Why it is incomplete is in memory alone: after a restart the longer time holds.
+        Only memory knows why it is incomplete: after a restart the longer time applies.
         """
         intake, prepared = self._settings.intake, self._prepared.get(study.id)
         is_part = prepared is not None and prepared.quiet_from == study.quiet_from and prepared.verdict.part
@@ -384,7 +385,7 @@ class Intake:
     def _quiet_from(self, study: FollowedStudy) -> float:
         """Return when the study's quiet time began, at the latest when we first saw that time.
 
-        A time in the future comes from an earlier life of this service, or from another machine, whose clock was ahead.
+        A time in the future comes from an earlier session of this service, or from another machine, with a clock ahead.
         """
         kept = self._first_seen.get(study.id)
         if kept is None or kept[0] != study.quiet_from:
@@ -430,7 +431,7 @@ class Intake:
         return prepared
 
     def _prepare_unseen(self, study: FollowedStudy) -> _Prepared:
-        """Have a study that was there when the service ended answered without a look at it, unless it was already."""
+        """Have a study during which the service ended answered without a look at it, unless that was done already."""
         self._look_away()
         listed = self._snapshots.listed(study.id)
         is_answered = _is_answered(listed, self._standing_jobs(study.id))
@@ -440,7 +441,7 @@ class Intake:
         return prepared
 
     def _missing_ends(self, stack: Stack) -> tuple[str, ...]:
-        """Return what a stack lacks of the head: its ends, as its images show, and what lies between its slices."""
+        """Return what a stack lacks of the head: its ends, as its images show, and the space between its slices."""
         if stack.geometry is None:
             return ()
         spaces = describe_spaces(stack)
@@ -453,7 +454,7 @@ class Intake:
         return () if ends is None else ends.missing(stack.geometry.extent_mm)
 
     def _noted(self, study: str) -> tuple[Dataset, ...]:
-        """Return what Orthanc itself noted of a study; nothing where it does not tell."""
+        """Return what Orthanc itself noted of a study; nothing if it does not answer."""
         try:
             return self._snapshots.listed(study).headers
         except (OrthancError, UnavailableError):
@@ -464,7 +465,7 @@ class Intake:
         return self._snapshots.file(instance)
 
     def _standing_jobs(self, study: str) -> list[Job]:
-        """Return the study's jobs that stand: not those whose answer, or whose source, was deleted from Orthanc."""
+        """Return the study's valid jobs, without those whose answer or source was deleted from Orthanc."""
         return [job for job in self._ledger.jobs.of_study(study) if not self._is_void(job)]
 
     def _is_void(self, job: Job) -> bool:
@@ -484,9 +485,9 @@ class Intake:
         return lacks_results(job, self._orthanc, self._ledger)
 
     def _decide(self, study: FollowedStudy, has_room: bool, is_behind: bool) -> bool:
-        """Decide a quiet study, or let it wait where it needs room in the queue; return whether it took some.
+        """Decide a quiet study, or let it wait if it needs room in the queue; return whether it took room.
 
-        While the change log is behind, only on what Orthanc was seen to hold for the quiet time.
+        While the change log is behind, a study is decided only on what Orthanc has held for the quiet time.
         """
         prepared = self._prepared.get(study.id)
         if prepared is None or prepared.quiet_from != study.quiet_from or study.state is StudyState.INCOMPLETE:
@@ -525,7 +526,7 @@ class Intake:
 
 
 def _is_answered(listed: Listed, jobs: Iterable[Job]) -> bool:
-    """Return whether one of a study's jobs is about the very instances that are there."""
+    """Return whether one of a study's jobs is about exactly the present instances."""
     return any(
         job.instance_set == listed.instance_set and job.state is not JobState.WITHDRAWN and not job.requested
         for job in jobs

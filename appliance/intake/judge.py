@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a quiet study is complete, and which answer it needs: a function of its headers and of what was answered."""
+"""Whether a quiet study is complete, and which answer it needs: a function of its headers and earlier answers."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _MAY_COME: Final = frozenset(
         RefusalCode.DERIVED,
     }
 )
-"""A study with nothing but this may still get the series to read: a scanner sends the scout minutes before it."""
+"""A study with only this may still get the series to read: a scanner sends the scout minutes before it."""
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What to do about a study once it is quiet.
 
-    `new` is the answer that it needs, None when there is nothing new. With `wait`, more is awaited before that answer
-    is made (but not for ever); `why` says what, `refusals` what speaks against the series so far. `part` says that only
-    an end of the head is awaited: without it the answer is about a part.
+    `new` is the answer that it needs, None when there is nothing new. With `wait`, that answer waits for more instances
+    (but not forever): `why` says which, and `refusals` what counts against the series so far. `part` says that only an
+    end of the head is missing: without it the answer is about a part.
     """
 
     new: NewJob | None
@@ -55,12 +55,12 @@ def judge(
     settings: SelectionSettings,
     missing_ends: Callable[[Stack], Sequence[str]] = lambda _: (),
 ) -> Verdict:
-    """Return what is to be done about a study, given the jobs that stand for it already.
+    """Return what to do about a study, given its valid jobs.
 
-    The best stack gets an answer unless it has one, or one that is as good has. Then only a stack of a later
-    acquisition that ranks as high (a rescan) gets an answer of its own; other stacks of the same acquisition do not.
-    So does a stack that reaches beyond all answered ones, where these were parts of a head. An answer waits for the
-    ends of the head that the stack to read lacks, as `missing_ends` sees them in its images.
+    The best stack gets an answer unless it, or one as good, has one. After that, a stack of a later acquisition that
+    ranks as high (a rescan) gets another answer; other stacks of the same acquisition do not. A stack that reaches
+    beyond all answered ones gets one too, if these were parts of a head. An answer waits for the ends of the head that
+    the stack lacks, as `missing_ends` sees them in its images.
     """
     standing = [job for job in jobs if job.state is not JobState.WITHDRAWN and not job.requested]
     if any(job.instance_set == snapshot.instance_set for job in standing):
@@ -83,7 +83,7 @@ def judge(
         why = waiting_for or ends
         return Verdict(new, bool(why), why, selection.refusals if why else (), part=bool(ends))
     fuller = _fuller(selection, before, missing_ends)
-    if fuller is not None:  # of all stacks, so that the answer takes the place of that about the part
+    if fuller is not None:  # of all stacks, so that the answer replaces the one about the part
         ends = _ends(fuller, missing_ends)
         return Verdict(NewJob(snapshot.instance_set, fuller.slice_set_hash), bool(ends), ends, part=bool(ends))
     rescan = _rescan(selection, before)
@@ -96,7 +96,7 @@ def judge(
 
 
 def _ends(stack: Stack, missing_ends: Callable[[Stack], Sequence[str]]) -> str:
-    """Return which ends of the head are awaited; "" when none is."""
+    """Return which ends of the head the answer waits for; "" for none."""
     missing = missing_ends(stack)
     return f"series {stack.series_uid}: {'; '.join(missing)}" if missing else ""
 
@@ -143,6 +143,6 @@ def _rescan(selection: Selection, before: Sequence[Stack]) -> Stack | None:
 
 
 def _acquisition_span(stack: Stack) -> tuple[float, float] | None:
-    """Return when the first and the last slice were acquired, None when that is not said."""
+    """Return when the first and the last slice were acquired, None when that is not stated."""
     times = [at for at in (acquisition_time(instance.header) for instance in stack.instances) if at is not None]
     return (min(times), max(times)) if times else None

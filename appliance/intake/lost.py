@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Notices that Orthanc has lost a report or a segmentation since it was stored: deleted, or missing in a backup.
 
-The reports that stand are looked for one after another, the newest first, and again from the start after a while. A
-study that lacks its own is followed again, which leads to the same answer with the same UIDs. Where that was in vain
-several times, somebody or something deletes on purpose, and the study is left alone. So is one that was deleted itself.
+It looks for the valid reports one after another, the newest first, and starts over after a while. A study without its
+report is followed again, which leads to the same answer with the same UIDs. If that was in vain several times, somebody
+or something deletes on purpose, and the study is left alone. So is a study that was itself deleted.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from appliance.orthanc_errors import NotThereError
 from appliance.results import kinds
 
 WATCHED: Final = frozenset({kinds.SR.name, kinds.SEG.name, kinds.REFUSAL.name})
-"""Key images are not: an answer may stand without those that could not be drawn."""
+"""Not key images: an answer may be valid without those that could not be drawn."""
 MOST_ANSWERS: Final = 4
 _AT_ONCE: Final = 10
 _PAUSE_S: Final = 1.0
 
 
 class LostResults:
-    """Goes through the standing reports, a few at each `step`; after the last begins again in `every_s`."""
+    """Goes through the valid reports, a few at each `step`, and starts over every `every_s`."""
 
     def __init__(
         self,
@@ -50,11 +50,11 @@ class LostResults:
         self._log = structlog.get_logger("intake")
 
     def hurry(self) -> None:
-        """Begin again now: a result was deleted."""
+        """Start over now, because a result was deleted."""
         self._before, self._next = None, self._waits()
 
     def step(self) -> int:
-        """Look for the next few reports, if it is time; return how many studies are to be answered again.
+        """Look for the next few reports, if it is time; return how many studies need to be answered again.
 
         Raises `UnavailableError` when Orthanc or the ledger does not answer.
         """
@@ -91,7 +91,7 @@ class LostResults:
 
 
 def lacks_results(job: Job, orthanc: Orthanc, ledger: Ledger) -> bool:
-    """Return whether Orthanc lacks the report of a job that stands, or its segmentation."""
+    """Return whether Orthanc lacks the report of a valid job, or its segmentation."""
     return not all(
         orthanc.holds_instance(result.orthanc_instance)
         for result in ledger.jobs.results(job.id)

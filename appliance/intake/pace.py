@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""How fast the series of each study come, and so how long a quiet time means that no more is coming.
+"""How fast the series of each study arrive, and so how long a quiet time means that nothing more is coming.
 
 A scanner that sends a slice every three seconds is quiet between any two of them. So the quiet time is several times
 the longest pause that a series of the study has made so far, at least the setting `intake.quiet_s` and at most
@@ -17,7 +17,7 @@ from appliance.intake.change_feed import Placed
 TIMES_THE_PAUSE: Final = 4.0
 
 _UNSTAMPED_WITHIN_S: Final = 1.0
-"""Without the plugin's stamp the time of an instance is a whole second: so much of a pause may be rounding."""
+"""How much of a pause may be rounding, s: without the plugin's stamp an instance's time is a whole second."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Paces:
         self._studies: dict[str, _Pace] = {}
 
     def note(self, placed: Placed) -> None:
-        """Take note of an instance that came."""
+        """Note an instance that arrived."""
         pace = self._studies.setdefault(placed.series.study, _Pace())
         before = pace.last.get(placed.series.id)
         if before is not None:
@@ -44,12 +44,12 @@ class Paces:
         pace.last[placed.series.id] = max(placed.received_at, before or 0.0)
 
     def quiet_s(self, study: str) -> float:
-        """Return after how long without an instance a study is decided, s."""
+        """Return the time without an instance after which a study is decided, s."""
         pace = self._studies.get(study)
         if pace is None:
             return self._quiet_s
         return min(self._longest_s, max(self._quiet_s, TIMES_THE_PAUSE * pace.longest_pause_s))
 
     def forget(self, study: str) -> None:
-        """Forget a study that was decided or deleted: what comes later has a pace of its own."""
+        """Forget a study that was decided or deleted: later instances have another pace."""
         self._studies.pop(study, None)

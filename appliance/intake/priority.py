@@ -34,14 +34,14 @@ LOOKED_AT: Final = (
     "CurrentPatientLocation",
     "StationName",
 )
-"""Attributes in which an emergency may be told."""
+"""Attributes that may mention an emergency."""
 _DATES: Final = ("AcquisitionDateTime", "AcquisitionDate", "StudyDate")
 
 
 def priority(headers: Iterable[Dataset], received_at: float, settings: PrioritySettings) -> int:
-    """Return the priority of a study whose last image was received at a Unix time; the higher goes first.
+    """Return the priority of a study whose last image was received at a Unix time; the highest goes first.
 
-    A study without a date that can be read counts as new.
+    A study without a readable date counts as new.
     """
     known = tuple(headers)
     oldest = datetime.fromtimestamp(received_at, UTC).date() - timedelta(days=settings.recent_days)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""How many answers people, and programs, may ask for: what is asked for must never keep a live study waiting."""
+"""How many answers people and programs may ask for: requests must never keep a live study waiting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MINUTE_S: Final = 60.0
 
 
 class TooManyRequestsError(ApplianceError):
-    """More was asked for than is taken; asking again makes sense after `retry_after_s`, whole seconds."""
+    """There were too many requests; asking again makes sense after `retry_after_s`, whole seconds."""
 
     def __init__(self, message: str, retry_after_s: float) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class TooManyRequestsError(ApplianceError):
 
 
 class RequestRate:
-    """Lets at most so many requests a minute through; may be used from several threads."""
+    """Allows a number of requests a minute; may be used from several threads."""
 
     def __init__(self, a_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._a_minute = a_minute

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bound on the queue: how many answers may wait, and which study is let in first once there is room.
 
-A study that finds the queue full is not dropped: it goes on being followed in the ledger, with the reason, and is
-decided as soon as an answer has left the queue. Only what orders those studies is kept in memory, two numbers each.
+A study that finds the queue full is not dropped: the ledger still follows it, with the reason, and it is decided as
+soon as an answer has left the queue. Memory holds only the order of these studies, two numbers each.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Room:
     def in_order(self, followed: Sequence[FollowedStudy], fresh_from: float = float("-inf")) -> list[FollowedStudy]:
         """Return the studies in the order in which they are let in.
 
-        As the queue itself is ordered: those seen as they came first, then by priority, then by their last instance.
-        Those whose last instance came at `fresh_from` or later take turns with the older ones: neither a backlog nor a
-        steady flow keeps the others waiting.
+        The order is that of the queue itself: live studies first, then by priority, then by their last instance.
+        Studies whose last instance came at `fresh_from` or later alternate with older ones, so that neither a backlog
+        nor a steady flow keeps the others waiting.
         """
         self._postponed = {study.id: self._postponed[study.id] for study in followed if self.is_postponed(study)}
         self._metrics.studies_without_room.set(len(self._postponed))
@@ -60,14 +60,14 @@ class Room:
         return kept is not None and kept[0] == study.quiet_from
 
     def is_in(self, study: FollowedStudy) -> bool:
-        """Return whether an answer about a study is in the queue already: the next one takes its place.
+        """Return whether an answer about a study is in the queue already, which the next one would replace.
 
-        It must not wait for room: the one in the queue is not read before the study is decided.
+        Such a study must not wait for room: the answer in the queue is not read before the study is decided.
         """
         return any(job.state in OPEN and not job.requested for job in self._ledger.jobs.of_study(study.id))
 
     def postpone(self, study: FollowedStudy, priority: int) -> None:
-        """Let a study wait for room, and say so where people look."""
+        """Let a study wait for room, and show the reason in the status."""
         if not self.is_postponed(study):
             self._postponed[study.id] = study.quiet_from, priority
             self._ledger.studies.explain(study, f"the queue is full ({self._most} studies): decided when there is room")

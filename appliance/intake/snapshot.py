@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What Orthanc holds of a study right now, as far as it came from outside: the instances a decision is made on."""
+"""What Orthanc holds of a study now, without our results: the instances that a decision is based on."""
 
 from __future__ import annotations
 
@@ -34,10 +34,9 @@ _CLASSES_REMEMBERED: Final = 20_000
 class Snapshot:
     """A study at one moment.
 
-    `instances` are all of the series that hold a CT image, whatever else is in them and in whatever order it came, and
-    one of every other series, which is enough to say why that one is not read;
-    `refusals` are about files that cannot be read as DICOM and series that are too large to be looked at;
-    `instance_set` stands for all instances there are.
+    `instances` are all instances of the series with a CT image, whatever else these hold and in whatever order it
+    arrived, and one of every other series, which is enough to say why that series is not read. `refusals` are about
+    files that cannot be read as DICOM and series that are too large. `instance_set` identifies all instances.
     """
 
     study: str
@@ -51,9 +50,9 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Listed:
-    """A study at one moment, none of whose images was looked at: which would be, and its `instance_set`.
+    """A study at one moment without a look at its images: which would be looked at, and its `instance_set`.
 
-    `headers` hold what Orthanc itself noted of the study and of each series, as far as `priority` looks at it.
+    `headers` hold what Orthanc itself noted of the study and of each series, as far as `priority` needs it.
     """
 
     to_read: tuple[str, ...]
@@ -75,8 +74,8 @@ class Snapshots:
     def of(self, study: str, only_series: str = "", get_on: Callable[[], None] = lambda: None) -> Snapshot:
         """Return what Orthanc holds of a study, or of one series of it, without our own results.
 
-        Calls `get_on` before each image: a slow Orthanc is no standstill.
-        Raises `NotThereError` when there is no such study or nothing in it, `UnavailableError` as `Orthanc` does.
+        Calls `get_on` before each image, because a slow Orthanc is no standstill.
+        Raises `NotThereError` when the study does not exist or is empty, `UnavailableError` as `Orthanc` does.
         """
         held = self._orthanc.study(study)
         names: list[str] = []
@@ -103,7 +102,7 @@ class Snapshots:
         return Snapshot(study, held.uid, tuple(instances), tuple(refusals), _digest(names), unread)
 
     def listed(self, study: str, only_series: str = "") -> Listed:
-        """Return what `of` would look at, without a look at any image. Raises what `of` does."""
+        """Return what `of` would look at, without looking at any image. Raises what `of` does."""
         names: list[str] = []
         to_read: list[str] = []
         held = self._orthanc.study(study)
@@ -143,18 +142,18 @@ class Snapshots:
         return self._files.whole(instance)
 
     def release(self, snapshot: Snapshot) -> None:
-        """Give up the files that are kept of a snapshot: nobody will read them again."""
+        """Drop the files of a snapshot, which nobody will read again."""
         self._files.forget(instance.ref for instance in snapshot.instances)
 
     def is_read(self, series: HeldSeries) -> bool:
-        """Say whether every header of a series is sure to be read: it is CT, and no perfusion of thousands."""
+        """Return whether every header of a series is certain to be read: it is CT, and no perfusion of thousands."""
         return series.modality == _CT and len(series.instances) <= self._largest_series
 
     def _holds_ct(self, series: HeldSeries) -> bool:
-        """Say whether every header of a series is read: one of its instances is a CT image.
+        """Return whether every header of a series is read: one of its instances is a CT image.
 
-        Orthanc's modality is that of the instance that came first. A secondary capture or a report that was given the
-        series UID of the slices and came before them must not hide the head.
+        Orthanc's modality is that of the instance that arrived first. A secondary capture or a report with the series
+        UID of the slices that arrived before them must not hide the head.
         """
         if self.is_read(series):
             return True
@@ -170,9 +169,9 @@ class Snapshots:
         return Refusal(RefusalCode.TOO_LARGE, reason, series.uid)
 
     def is_own(self, series: HeldSeries) -> bool:
-        """Say whether a series that the ledger does not know is a result of an appliance, ours or another one's.
+        """Return whether a series that the ledger does not know is a result of an appliance, ours or another.
 
-        Results carry a Series Instance UID that follows from the SOP Instance UID of one of their instances.
+        The Series Instance UID of results follows from the SOP Instance UID of one of their instances.
         """
         if series.modality == _CT or not series.uid.startswith(OWN_UID_ROOT):
             return False

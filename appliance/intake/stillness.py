@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a study has stopped growing, asked of Orthanc itself.
 
-As long as the change log is not read to its end, what it has told of a study may be old news: more of its instances may
-stand on a later page, or be coming just now. Orthanc knows; so a study counts as still once two looks, its quiet time
-apart, have found the same instances. That goes by the clock of the service alone.
+While the change log is not read to its end, its news of a study may be old: more instances may be on a later page, or
+arriving just now. Orthanc knows; so a study counts as still once two looks, its quiet time apart, have found the same
+instances. This uses only the clock of the service.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from appliance.intake.snapshot import Snapshots
 
 
 class Stillness:
-    """What Orthanc held of each study, and since when it has been seen to hold just that; used by one thread."""
+    """What Orthanc held of each study, and since when it has held exactly that; used by one thread."""
 
     def __init__(self, snapshots: Snapshots, clock: Callable[[], float]) -> None:
         self._snapshots = snapshots
@@ -23,7 +23,7 @@ class Stillness:
         self._seen: dict[str, tuple[str, float]] = {}
 
     def is_worth_a_look(self, study: str, quiet_s: float) -> bool:
-        """Return whether a look could tell more by now than the last one did."""
+        """Return whether another look could show more than the last one did."""
         return study not in self._seen or self._clock() >= self._seen[study][1] + quiet_s
 
     def has_lasted(self, study: str, quiet_s: float) -> bool:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sweep over all series in Orthanc, which finds those that the change log left out.
 
-It goes through the series in the order of their identifiers, a few at a time, and keeps its place in the ledger. What
-goes wrong with one series is put off with that series; only an Orthanc that does not answer at all stops the sweep, at
-its place.
+It goes through the series in the order of their identifiers, a few at a time, and keeps its place in the ledger. A
+fault with one series puts off only that series; only an Orthanc that does not answer at all stops the sweep, at its
+place.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FIRST_PAUSE_S: Final = 5.0
 
 @dataclass
 class _Found:
-    """What looking at some series led to."""
+    """The effect of looking at some series."""
 
     silent: list[KnownSeries] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
@@ -41,10 +41,10 @@ class _Found:
 
 
 class Sweeper:
-    """Goes on with the sweep that the ledger says is under way.
+    """Continues the sweep in progress that the ledger names.
 
-    `study_uid` returns the UID of a study by Orthanc's identifier, `longest_pause_s` is the longest time after which a
-    series that was put off is looked at again.
+    `study_uid` returns the UID of a study by Orthanc's identifier; `longest_pause_s` is the longest pause before a
+    series that was put off is tried again.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Sweeper:
         self._log = structlog.get_logger("sweep")
 
     def step(self) -> int | None:
-        """Look at the next few series; return how many the change log had left out, None when no sweep is under way.
+        """Look at the next few series; return how many the change log had left out, None when no sweep is in progress.
 
         Raises `UnavailableError` when Orthanc or the ledger does not answer: the sweep stays where it is.
         """
@@ -77,7 +77,7 @@ class Sweeper:
         if place is None or position is None:
             self._everything, self._place = (), None
             return None
-        if place != self._place:  # a new sweep, or one of an earlier life of this service
+        if place != self._place:  # a new sweep, or one of an earlier session of this service
             self._everything, self._place = sorted(self._orthanc.series_ids()), place
         start = bisect_right(self._everything, place.after)
         part = self._everything[start : start + _PAGE]
@@ -97,7 +97,7 @@ class Sweeper:
         return len(found.arrivals)
 
     def look_again(self) -> int:
-        """Look again at some series that were put off and whose time has come; return how many were left out."""
+        """Look again at some series put off that are due; return how many the change log had left out."""
         due, position = self._ledger.sweeps.list_due(_AGAIN_AT_ONCE), self._ledger.feed.position()
         if not due or position is None:
             return 0
@@ -142,5 +142,5 @@ class Sweeper:
             found.arrivals.append(Arrival(series.study, uid, at, quiet_from, False, (known_now,)))
         except NotThereError:
             return
-        except Exception as error:  # whatever it is, it concerns this series alone
+        except Exception as error:  # whatever it is, it concerns only this series
             found.put_off.append(self.put_off(unseen, error))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What every destination is: something that takes a parcel and says that it did, and that can be tried without one."""
+"""What every destination has: it takes a parcel and confirms it, and it can be tested without one."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from appliance.ledger.records import Delivery
 
 
 class AwayError(ApplianceError):
-    """Nobody takes anything there now: the destination's deliveries wait."""
+    """Nobody accepts anything there now: the destination's deliveries wait."""
 
 
 class NotTakenError(ApplianceError):
-    """The destination answered and did not take this one; it may later."""
+    """The destination answered and did not accept this delivery; it may do so later."""
 
 
 class RejectedError(ApplianceError):
-    """The destination will never take this one."""
+    """The destination will never accept this delivery."""
 
 
 class StoppingError(ApplianceError):
-    """The service stops; `handle` is what the destination calls the transfer that goes on without it."""
+    """The service stops; `handle` is the destination's name of the transfer that continues without it."""
 
     def __init__(self, handle: str = "") -> None:
         super().__init__("the service stops")
@@ -47,11 +47,11 @@ class Parcel:
     instances
         Orthanc's identifiers of the objects to send, the report first; none for a message.
     replaces
-        SOP Instance UID of the older report that this answer takes the place of; empty for none.
+        SOP Instance UID of the older report that this answer replaces; empty for none.
     note
-        Keeps what the destination calls the transfer, so that another life of the service asks for it.
+        Stores the destination's name of the transfer, so that the service can ask for it after a restart.
     go_on
-        To be called at each step of something long: it renews the lease. Raises `StoppingError`.
+        Call this at each step of something long: it renews the lease. Raises `StoppingError`.
     """
 
     delivery: Delivery
@@ -73,14 +73,14 @@ class Destination(Protocol):
         ...
 
     def test(self) -> str:
-        """Return what was seen of the destination, without delivering anything. Raises `AwayError`."""
+        """Return a sentence about the destination, without delivering anything. Raises `AwayError`."""
         ...
 
 
 def secret_in(file: Path | None) -> str:
-    """Return the secret that stands in a file, without the end of its line; empty for no file.
+    """Return the secret in a file, without its line end; empty for no file.
 
-    Read at each use: a secret that is changed needs no restart. Raises `AwayError` when it cannot be read.
+    It is read at each use, so a changed secret needs no restart. Raises `AwayError` when it cannot be read.
     """
     if file is None:
         return ""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""A server that takes DICOM by STOW-RS (PS3.18, 10.5): confirmed by what its response says it stored."""
+"""A server that accepts DICOM by STOW-RS (PS3.18, 10.5) and confirms in its response what it stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from appliance.orthanc_errors import NotThereError
 from appliance.sections.delivery import DicomWebSettings
 
 _AT_ONCE: Final = 32 * 2**20
-"""Bytes of one request, or one object."""
+"""The size of one request, bytes, unless a single object is larger."""
 _FAILED: Final = "00081198"
 _STORED: Final = "00081199"
 _REASON: Final = "00081197"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A system that takes HL7 v2.5.1 ORU^R01 messages over MLLP, one connection a message.
 
-Its acknowledgement decides: AA delivered, AE tried again, AR rejected. The message names the patient as the images do,
-since the receiver has to find the order. Its control identifier (MSH-10) is the same in each try.
+The acknowledgement decides: AA is delivered, AE is tried again, AR is rejected. The message names the patient as the
+images do, because the receiver has to find the order. Its control identifier (MSH-10) is the same in each try.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Hl7:
 
 
 def _answer(connection: socket.socket) -> bytes:
-    """Return what stands between the marks of MLLP."""
+    """Return the message between the marks of MLLP."""
     told = b""
     while not told.endswith(_END):
         part = connection.recv(4096)
@@ -108,12 +108,12 @@ def acknowledged(answer: bytes, control: str) -> str:
 
 
 def control_id(parcel: Parcel) -> str:
-    """Return the control identifier of a message: 20 characters, which is what MSH-10 holds."""
+    """Return the control identifier of a message: 20 characters, the length of MSH-10."""
     return parcel.delivery.key.replace("-", "")[:20].upper()
 
 
 def oru(parcel: Parcel, settings: Hl7Settings) -> str:
-    """Return the message about an answer, its segments parted by carriage returns."""
+    """Return the message about an answer, its segments separated by carriage returns."""
     header = parcel.situation.header
     job = parcel.situation.job
     values = values_of(parcel.situation)
@@ -189,7 +189,7 @@ def _patient(header: Header) -> dict[int, str]:
     issuer = _text(header, "IssuerOfPatientID")
     return {
         1: "1",
-        # The standard wants both; two quotes stand for none.
+        # The standard requires both; two quotes mean none.
         3: (_text(header, "PatientID") or _NONE) + (f"^^^{issuer}" if issuer else ""),
         5: "^".join(map(escape, names)).rstrip("^") or _NONE,
         7: _digits(header, "PatientBirthDate"),
@@ -198,7 +198,7 @@ def _patient(header: Header) -> dict[int, str]:
 
 
 def _procedure(header: Header) -> str:
-    """Return OBR-4: the procedure's code where the images have one, else its description."""
+    """Return OBR-4: the procedure's code if the images have one, else its description."""
     codes = header.get("ProcedureCodeSequence")
     if isinstance(codes, list) and codes and isinstance(codes[0], dict) and codes[0].get("CodeValue"):
         parts = (codes[0].get(name, "") for name in ("CodeValue", "CodeMeaning", "CodingSchemeDesignator"))
@@ -223,7 +223,7 @@ def _text(header: Header, keyword: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Return text in which nothing parts fields: HL7's escapes for its delimiters, and no control characters."""
+    """Return text that cannot split fields: HL7's escapes for its delimiters, and no control characters."""
     plain = "".join(sign if sign.isprintable() else " " for sign in text)
     return "".join(_ESCAPES.get(sign, sign) for sign in plain)
 

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Archives that the appliance's Orthanc sends to: a DICOM node by C-STORE, or another Orthanc over HTTP.
 
-Orthanc makes a job of it. Its number is kept, so that a service that was killed meanwhile asks how it ended instead of
-sending again. A DICOM node may be asked to commit to what it took (storage commitment); then that is what confirms.
+Orthanc does this in a job. The job's number is kept, so that a service that was killed meanwhile asks for its outcome
+instead of sending again. A DICOM node may be asked to commit to what it stored (storage commitment), which then
+confirms the delivery.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from appliance.sections.delivery import OrthancModalitySettings, OrthancPeerSett
 
 _POLLED_EVERY_S: Final = 0.1
 _ANSWERED: Final = ("DIMSE status", "0xa7", "0xa9", "0xc0", "status: 0x", "SOP class", "Presentation Context")
-"""In Orthanc's words, that the node answered and did not take an object."""
+"""Orthanc's words for a node that answered and did not accept an object."""
 
 
 class _OrthancSender:
@@ -33,7 +34,7 @@ class _OrthancSender:
         self._commitment_s = commitment_s
 
     def deliver(self, parcel: Parcel) -> str:
-        """Have Orthanc send, and wait for the end of it; see `Destination`."""
+        """Have Orthanc send, and wait for the end; see `Destination`."""
         try:
             job = parcel.delivery.handle
             if not job or self._ended(job) is None:
@@ -73,7 +74,7 @@ class _OrthancSender:
             told: dict[str, Any] = self._orthanc.ask("GET", f"/jobs/{quote(job)}")
         except NotThereError:
             return None
-        # One that failed is begun anew: what it failed of may be over.
+        # A failed job is restarted: its cause may be over.
         return None if told["State"] == "Failure" else told
 
     def _finish(self, job: str, parcel: Parcel) -> dict[str, Any]:
@@ -96,7 +97,7 @@ class _OrthancSender:
             time.sleep(_POLLED_EVERY_S)
 
     def _commit(self, transaction: str, parcel: Parcel, patience_s: float) -> None:
-        """Return once the node has committed to everything of a transaction."""
+        """Return once the node has committed to everything in a transaction."""
         ends = time.monotonic() + patience_s
         while time.monotonic() < ends:
             told = self._orthanc.ask("GET", f"/storage-commitment/{quote(transaction)}")

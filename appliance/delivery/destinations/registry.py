@@ -30,7 +30,7 @@ BUILDERS: Final[dict[str, Callable[[Any, Orthanc], Destination]]] = {
     "hl7": _hl7,
     "mail": lambda settings, _orthanc: Mail(settings),
 }
-"""What makes a destination of its settings, by kind."""
+"""What makes a destination from its settings, by kind."""
 
 
 def destination(settings: DestinationSection, orthanc: Orthanc) -> Destination:

@@ -23,9 +23,9 @@ from appliance.sections.delivery import WebhookSettings
 SIGNATURE: Final = "X-Hemorrhage-Signature"
 TIMESTAMP: Final = "X-Hemorrhage-Timestamp"
 _LATER: Final = frozenset({408, 425, 500})
-"""This one may be taken later."""
+"""The request may be accepted later."""
 _FOR_GOOD: Final = frozenset({400, 406, 409, 410, 411, 413, 414, 415, 422, 431})
-"""This one will never be; of any other status nobody knows, and all wait."""
+"""The request will never be accepted; with any other status all deliveries wait."""
 
 
 class Webhook:
@@ -35,7 +35,7 @@ class Webhook:
         self._settings = settings
 
     def deliver(self, parcel: Parcel) -> str:
-        """Post, signed where there is a secret; see `Destination`."""
+        """Post, signed if there is a secret; see `Destination`."""
         body = json.dumps(facts(parcel), sort_keys=True).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": parcel.delivery.key}
         secret = secret_in(self._settings.secret_file)
@@ -63,7 +63,7 @@ def http_client(url: str, timeout_s: float, ca: Path | None, auth: tuple[str, st
 
 
 def tls_context(ca: Path | None) -> ssl.SSLContext:
-    """Return what checks certificates by the machine's authorities, or by that of a site's own file."""
+    """Return a context that checks certificates by the machine's authorities, or by the site's own file."""
     try:
         return ssl.create_default_context(cafile=None if ca is None else str(ca))
     except OSError as error:
@@ -71,7 +71,7 @@ def tls_context(ca: Path | None) -> ssl.SSLContext:
 
 
 def post(client: httpx.Client, url: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
-    """Post and return the answer of one that took it; raises what `Destination.deliver` does."""
+    """Post and return the answer if it was accepted; raises what `Destination.deliver` does."""
     try:
         with client.stream("POST", url, content=body, headers=headers) as answer:
             told = b""
