@@ -211,8 +211,8 @@ class Metrics:
         )
         self.rule_errors = Counter(
             "hemorrhage_rule_errors",
-            "Answers for which the condition of a rule could not be evaluated, so that it did not hold; rule=(none): "
-            "for which no rule could be applied",
+            "Answers for which the condition of a rule could not be evaluated, so that it did not hold; "
+            "rule=(headers): whose headers could not be read",
             ["rule"],
             registry=self.registry,
         )

@@ -27,7 +27,7 @@ from appliance.delivery.destinations.destination import (
 from appliance.delivery.destinations.registry import destination
 from appliance.delivery.rules import Rules, Verdict, all_planned
 from appliance.delivery.situation import situation, source_series, time_zone
-from appliance.delivery.variables import values_of
+from appliance.delivery.variables import Situation, values_of
 from appliance.errors import UnavailableError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.outbox import LostDeliveryError
@@ -119,10 +119,11 @@ class Dispatch:
             except NotThereError:
                 self._log.info("no rules applied: the study is no longer in Orthanc", job=job.id, study=job.study_uid)
                 verdicts = []
-            except Exception as error:
-                self._metrics.rule_errors.labels("(none)").inc()
-                self._log.error("no rules applied", job=job.id, study=job.study_uid, error=describe(error))
-                verdicts = []
+            except Exception as error:  # what rules ask about the answer itself is known
+                self._metrics.rule_errors.labels("(headers)").inc()
+                told = {"job": job.id, "study": job.study_uid, "error": describe(error)}
+                self._log.error("rules applied without headers, which cannot be read", **told)
+                verdicts = self._rules.judge(values_of(Situation(job, zone=self._zone)))
             self._tell_errors(job, verdicts)
             made = self._ledger.outbox.route(job, all_planned(verdicts))
             routed += 1

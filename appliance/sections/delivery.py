@@ -107,6 +107,9 @@ class Hl7Settings(DestinationSection):
     sending_facility: DicomText = Field("", description="MSH-4")
     receiving_application: DicomText = Field("", description="MSH-5")
     receiving_facility: DicomText = Field("", description="MSH-6")
+    encoding: Literal["utf-8", "iso-8859-1", "ascii"] = Field(
+        "utf-8", description="Character set of the messages (MSH-18); what it does not have becomes a question mark"
+    )
     tls_ca: PathName | None = Field(
         None, description="PEM file of the authority that signed the listener's certificate; if set, TLS is used"
     )

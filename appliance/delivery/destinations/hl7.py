@@ -31,6 +31,7 @@ _END: Final = b"\x1c\r"
 _LONGEST_ANSWER: Final = 2**16
 _ESCAPES: Final = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
 _NONE: Final = '""'
+_CHARACTER_SETS: Final = {"utf-8": "UNICODE UTF-8", "iso-8859-1": "8859/1", "ascii": "ASCII"}
 _VERSION: Final = "2.5.1"
 _PRESENT, _ABSENT = "52101004^Present^SCT", "272519000^Absent^SCT"
 Header = Mapping[str, Any]
@@ -46,7 +47,7 @@ class Hl7:
         """Send the message and read the acknowledgement; see `Destination`."""
         control = control_id(parcel)
         message = oru(parcel, self._settings)
-        return acknowledged(self._exchange(message.encode("utf-8")), control)
+        return acknowledged(self._exchange(message.encode(self._settings.encoding, "replace")), control)
 
     def test(self) -> str:
         """Connect; no message is sent."""
@@ -130,7 +131,7 @@ def oru(parcel: Parcel, settings: Hl7Settings) -> str:
             9: "ORU^R01^ORU_R01",
             10: control_id(parcel),
             11: "P",
-            18: "UNICODE UTF-8",
+            18: _CHARACTER_SETS[settings.encoding],
         },
     )
     result = message.add_group("ORU_R01_PATIENT_RESULT")

@@ -244,6 +244,18 @@ def test_a_rule_that_cannot_be_evaluated_is_counted_and_logged_and_keeps_nothing
         assert 'hemorrhage_rule_errors_total{rule="tell hook"} 1.0' in exposition(post.bench.metrics)
 
 
+def test_an_answer_whose_headers_cannot_be_read_is_delivered_by_what_it_says(
+    site: Site, hook: Hook, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = [tell("hook", 'answer == "present" && station == ""')]
+    with post_at(site.with_rules({"hook": hook_of(hook)}, rules), tmp_path) as post:
+        with monkeypatch.context() as patched:
+            patched.setattr(post.bench.desk.orthanc, "header", lambda _: json.loads("no JSON"))
+            post.answer(*head_series(study, StationName="CT9"))
+        assert post.states() == ["waiting"]
+        assert 'hemorrhage_rule_errors_total{rule="(headers)"} 1.0' in exposition(post.bench.metrics)
+
+
 def test_what_a_listener_cannot_take_is_tried_again_and_what_it_rejects_is_given_up(
     site: Site, listener: Listener, tmp_path: Path
 ) -> None:

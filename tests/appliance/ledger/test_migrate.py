@@ -70,6 +70,14 @@ def later_migrations(folder: Path, recreate: str = "auto", then: str = "") -> Pa
     return migrations
 
 
+def test_what_was_answered_before_there_were_rules_is_not_delivered_by_them(first: str) -> None:
+    ledger = Ledger(first)
+    states = {state for state, jobs in ledger.views.job_counts().items() if jobs}
+    assert JobState.DONE in states
+    assert ledger.outbox.unrouted() == []
+    ledger.close()
+
+
 def differences(connection: Connection) -> list[Any]:
     context = MigrationContext.configure(connection, opts={"compare_type": True})
     return list(compare_metadata(context, tables.metadata))

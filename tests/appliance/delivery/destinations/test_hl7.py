@@ -94,6 +94,30 @@ def test_a_study_without_identity_makes_a_valid_message_too() -> None:
     assert fields(message, "OBR")[0][4] == "30799-1"
 
 
+@pytest.mark.parametrize(
+    ("encoding", "named", "name"),
+    [("utf-8", "UNICODE UTF-8", "Müller 病"), ("iso-8859-1", "8859/1", "Müller ?"), ("ascii", "ASCII", "M?ller ?")],
+)
+def test_a_message_is_in_the_character_set_that_it_names(encoding: str, named: str, name: str) -> None:
+    came: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take() -> None:
+            connection, _ = server.accept()
+            with connection:
+                while not b"".join(came).endswith(b"\x1c\r"):
+                    came.append(connection.recv(4096))
+                connection.sendall(acknowledge(b"".join(came)[1:-2].decode(encoding)))
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        Hl7(settings(server.getsockname()[1], encoding=encoding)).deliver(parcel({"PatientName": "Müller 病"}))
+        thread.join()
+    message = b"".join(came)[1:-2].decode(encoding)
+    assert fields(message, "MSH")[0][17] == named
+    assert fields(message, "PID")[0][5] == name
+
+
 def test_the_acknowledgement_decides(listener: Listener) -> None:
     hl7 = Hl7(settings(listener.port))
     assert hl7.deliver(parcel()) == "AA"
