@@ -128,6 +128,12 @@ class Orthanc:
             return False
         return True
 
+    def studies_of_patient(self, study: str) -> list[str]:
+        """Return the identifiers of all studies of the patient of a study, itself among them."""
+        patient = json.loads(self._connection.transfer("GET", f"/studies/{quote(study)}"))["ParentPatient"]
+        held = json.loads(self._connection.transfer("GET", f"/patients/{quote(patient)}"))
+        return [str(one) for one in held["Studies"]]
+
     def header(self, identifier: str) -> dict[str, Any]:
         """Return the header of an instance by keyword: texts, and lists of the like for sequences."""
         path = f"/instances/{quote(identifier)}/simplified-tags"

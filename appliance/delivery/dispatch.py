@@ -121,8 +121,12 @@ class Dispatch:
                 verdicts = []
             except Exception as error:  # what rules ask about the answer itself is known
                 self._metrics.rule_errors.labels("(headers)").inc()
-                told = {"job": job.id, "study": job.study_uid, "error": describe(error)}
-                self._log.error("rules applied without headers, which cannot be read", **told)
+                self._log.error(
+                    "rules applied without headers, which cannot be read",
+                    job=job.id,
+                    study=job.study_uid,
+                    error=describe(error),
+                )
                 verdicts = self._rules.judge(values_of(Situation(job, zone=self._zone)))
             self._tell_errors(job, verdicts)
             made = self._ledger.outbox.route(job, all_planned(verdicts))

@@ -58,6 +58,9 @@ def sentences(parcel: Parcel) -> list[str]:
         lines.append(f"Only a part of the head was read ({values['slices_read']} of {values['slices_there']} slices).")
     if answer_of(job) == "present":
         lines.append(f"Highest score: {values['probability']:.2f}.")
+    if values["prior"] in ("present", "absent", "undetermined"):
+        before = f"The head CT {values['prior_hours']:.1f} h before: {_WORDS[values['prior']]}."
+        lines.append(before + (" The hemorrhage has grown." if values["grown"] else ""))
     if answer_of(job) == "unread":
         lines.append(f"Reasons: {', '.join(values['refusals']) or 'none given'}. The study needs a reader as usual.")
     if values["earlier"]:

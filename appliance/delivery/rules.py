@@ -8,7 +8,7 @@ A condition that cannot be evaluated for an answer counts as not holding; the ot
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from appliance.delivery.conditions import Condition, EvaluationError
@@ -69,9 +69,14 @@ class Rules:
 
 
 def all_planned(verdicts: Iterable[Verdict]) -> list[Planned]:
-    """Return what all rules ask for together; the same content goes to the same destination only once."""
+    """Return what all rules ask for together; the same content goes to the same destination only once.
+
+    It goes first if any of the rules that ask for it says so.
+    """
     found: dict[tuple[str, tuple[str, ...]], Planned] = {}
     for verdict in verdicts:
         for one in verdict.planned:
-            found.setdefault((one.destination, one.content), one)
+            upper = found.setdefault((one.destination, one.content), one)
+            if one.first and not upper.first:
+                found[one.destination, one.content] = replace(upper, first=True)
     return list(found.values())

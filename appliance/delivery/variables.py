@@ -13,6 +13,7 @@ from datetime import datetime, tzinfo
 from enum import Enum
 from typing import Any, Final
 
+from appliance.delivery.prior import Prior
 from appliance.errors import RefusalCode
 from appliance.ledger.records import OLD, ROUTINE, URGENT, Job
 from appliance.ledger.states import JobState
@@ -46,6 +47,8 @@ class Situation:
         The site's time zone; None for the machine's.
     earlier
         The answer that this one replaces, None if there is none.
+    prior
+        The answer about the patient's head CT before this one, None where there is none.
     """
 
     job: Job
@@ -53,6 +56,7 @@ class Situation:
     received: Mapping[str, str] = field(default_factory=dict)
     zone: tzinfo | None = None
     earlier: Job | None = None
+    prior: Prior | None = None
 
     @property
     def decided(self) -> datetime:
@@ -71,6 +75,8 @@ class Variable:
     words: tuple[str, ...] = ()
 
 
+GROWN_ML: Final = 6.0
+GROWN_SHARE: Final = 1 / 3
 _URGENCY: Final = {OLD: "old", ROUTINE: "routine", URGENT: "urgent"}
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TYPES: Final = tuple(kind.value for kind in HemorrhageType)
@@ -92,6 +98,30 @@ def volumes_ml(job: Job) -> dict[str, float]:
     for lesion in _read(job).get("lesions", ()):
         found[lesion["type"]] = found.get(lesion["type"], 0.0) + float(lesion["volume_ml"])
     return found
+
+
+def changes_ml(seen: Situation) -> dict[str, float]:
+    """Return the volume of each type now less that of the prior CT, mL; 0 where the two cannot be compared."""
+    now = volumes_ml(seen.job)
+    if seen.prior is None or not (_is_whole(seen.job) and _is_whole(seen.prior.job)):
+        return dict.fromkeys(now, 0.0)
+    then = volumes_ml(seen.prior.job)
+    return {kind: ml - then.get(kind, 0.0) for kind, ml in now.items()}
+
+
+def has_grown(seen: Situation) -> bool:
+    """Return whether a hemorrhage has grown by what studies of its growth count as such (docs/sources.md)."""
+    if seen.prior is None:
+        return False
+    then = volumes_ml(seen.prior.job)
+    return any(
+        then.get(kind, 0.0) > 0 and (change > GROWN_ML or change > then[kind] * GROWN_SHARE)
+        for kind, change in changes_ml(seen).items()
+    )
+
+
+def _is_whole(job: Job) -> bool:
+    return answer_of(job) in ("present", "absent") and not _covered(job).get("partial")
 
 
 def _read(job: Job) -> Mapping[str, Any]:
@@ -166,6 +196,32 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         Kind.INT,
         "slices that were there to read",
         lambda seen: int(_covered(seen.job).get("slices_there") or 0) if _read(seen.job) else 0,
+    ),
+    Variable(
+        "prior",
+        Kind.STRING,
+        "what the answer said about the patient's last head CT before this one; empty where the appliance has none",
+        lambda seen: "" if seen.prior is None else answer_of(seen.prior.job),
+        ("", *_ANSWERS),
+    ),
+    Variable(
+        "prior_hours",
+        Kind.DOUBLE,
+        "hours between the two scans; 0.0 without a prior one",
+        lambda seen: 0.0 if seen.prior is None else seen.prior.hours,
+    ),
+    Variable(
+        "change_ml",
+        Kind.DOUBLES,
+        "volume by type now less that of the prior CT, mL; 0.0 without one, or where either answer is about a part",
+        lambda seen: changes_ml(seen),
+        _TYPES,
+    ),
+    Variable(
+        "grown",
+        Kind.BOOL,
+        "whether a type that was there before has grown by more than 6 mL or by more than a third, by `change_ml`",
+        lambda seen: has_grown(seen),
     ),
     Variable(
         "refusals",

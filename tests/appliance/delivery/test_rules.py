@@ -39,5 +39,7 @@ def test_a_rule_that_cannot_be_evaluated_keeps_no_other_back() -> None:
     assert [one.rule for one in all_planned(verdicts)] == ["b"]
 
 
-def test_what_two_rules_ask_for_alike_is_asked_for_once_by_the_upper_one() -> None:
-    assert [one.rule for one in all_planned(Rules([rule("a"), rule("b")]).judge(VALUES))] == ["a"]
+def test_what_two_rules_ask_for_alike_is_asked_for_once_and_goes_first_where_one_says_so() -> None:
+    assert all_planned(Rules([rule("a"), rule("b")]).judge(VALUES)) == [Planned("pacs", "a", ("sr",))]
+    planned = all_planned(Rules([rule("a"), rule("b", first=True)]).judge(VALUES))
+    assert planned == [Planned("pacs", "a", ("sr",), first=True)]
