@@ -280,7 +280,7 @@ class Service:
         job = self._ledger.queue.request(study.id, study.uid, NewJob("", "", series=series), most, who)
         if job is None:
             raise TooManyRequestsError(
-                f"{most} answers that were asked for are on their way (service.requests_waiting)", _REQUEST_S
+                f"{most} requested answers are in progress (service.requests_waiting)", _REQUEST_S
             )
         self._handover.wake()
         return job

@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _heads(given: argparse.Namespace) -> int:
-    """Make the heads to learn from and to judge on; say of which seeds there are none."""
+    """Make the heads to learn from and to judge on; report the seeds without a head."""
     learnt = range(given.first_seed, given.first_seed + given.count)
     if given.count and not (learnt[0] in TRAINING_SEEDS and learnt[-1] in TRAINING_SEEDS):
         raise ValueError(f"training has the seeds {TRAINING_SEEDS[0]:,} to {TRAINING_SEEDS[-1]:,}, not {learnt}")
@@ -109,7 +109,7 @@ def _heads(given: argparse.Namespace) -> int:
         *((given.cache / "held-out", held_out_seeds(name)[0], given.held_out, name) for name in HELD_OUT),
     ]
     wanted = [one for one in wanted if one[2]]
-    for folder, *_ in wanted:  # before any work: a refusal shall not come after an hour
+    for folder, *_ in wanted:  # before any work, so that a refusal does not come after an hour
         claim_for_heads(folder)
     failed: dict[int, BaseException] = {}
     for folder, first, count, name in wanted:
@@ -152,7 +152,7 @@ def _long(given: argparse.Namespace, command: str) -> int:
 
 
 def _describe_end(keeper: int | None, places: Places) -> str:
-    """Return what is left of a run whose keeper was ended; None where there was none."""
+    """Return a sentence about a run whose keeper was ended; None if there was none."""
     if keeper is None:
         return "no long run is going on"
     newest = Checkpoints(places.run / "checkpoints").newest_step()
@@ -162,7 +162,7 @@ def _describe_end(keeper: int | None, places: Places) -> str:
 
 
 def _status(places: Places, as_json: bool) -> None:
-    """Print how far the long run is, and draw its history beside its log."""
+    """Print the progress of the long run, and draw its history beside its log."""
     lines = entries(places.log)
     plot = places.run / "history.png"
     if lines:
@@ -192,7 +192,7 @@ def _status(places: Places, as_json: bool) -> None:
 
 
 def _train(given: argparse.Namespace, command: str) -> int:
-    """Train, and write weights and provenance where they were asked for, beside the run's checkpoints by default."""
+    """Train, and write weights and provenance to the given place, by default beside the run's checkpoints."""
     import tensorflow as tf
 
     from training.batches import Shape

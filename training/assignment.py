@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which anchor learns which piece of blood: the targets of the region-proposal network.
 
-An anchor is positive from an overlap of 0.5 on, negative below 0.3, and not asked in between. Every piece also gets
-the anchors that overlap it best, however little: no anchor overlaps a 3 px lesion by half. One of them is the piece's
-own: neither a neighbour that the same anchor suits best nor the sampling takes it away.
+An anchor is positive from an overlap of 0.5 on, negative below 0.3, and not used in between. Every piece also gets the
+anchors that overlap it best, however little: no anchor overlaps a 3 px lesion by half. One of them is the piece's own:
+neither a neighbour that the same anchor fits best nor the sampling can take it away.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def anchor_targets(
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Return what one slice's anchors [A, 4] should say, given its pieces [G, 4].
 
-    Returns labels int8 [A] (1 positive, 0 negative, -1 not asked), of which at most `SAMPLED` are asked with at most
-    a quarter positive, and the box [A, 4] that each positive anchor should be moved to (zeros elsewhere).
+    Returns labels int8 [A] (1 positive, 0 negative, -1 not used), of which at most `SAMPLED` are used with at most a
+    quarter positive, and the box [A, 4] to which each positive anchor should move (zeros elsewhere).
     """
     labels = np.zeros(len(anchors), np.int8)
     targets = np.zeros_like(anchors)
@@ -58,9 +58,9 @@ def anchor_targets(
 
 
 def _own_anchors(overlap: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Return for each piece [G] the anchor that is its own, of the overlaps [A, G]: the best that is not taken.
+    """Return for each piece [G] its own anchor, by the overlaps [A, G]: the best one that is not taken.
 
-    The piece that anchors suit worst chooses first: it has the fewest others.
+    The piece with the worst overlaps chooses first, because it has the fewest alternatives.
     """
     own = np.full(overlap.shape[1], -1, np.intp)
     free = overlap.copy(order="K")

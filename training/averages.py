@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An exponential moving average of a network's weights, which is what a run validates and publishes.
 
-The average of the last thousand steps is nearer the minimum than any one of them (Polyak & Juditsky 1992), and stands
-in for the falling rate that a run without end never comes to. Statistics of batch normalisation are averaged with the
+The average of the last thousand steps is nearer the minimum than any one of them (Polyak & Juditsky 1992), and replaces
+the falling rate that an endless run never reaches. Statistics of batch normalisation are averaged together with the
 weights that they belong to; Keras's own averaging leaves them out.
 """
 
@@ -43,7 +43,7 @@ class Averages:
 
     @contextmanager
     def apply(self) -> Iterator[None]:
-        """Give the variables their averages while inside, and their own values back afterwards."""
+        """Give the variables their averages inside the block, and their own values back afterwards."""
         own = [variable.numpy() for variable in self.variables]
         for average, variable in zip(self.values, self.variables, strict=True):
             variable.assign(average)

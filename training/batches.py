@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training batches: random crops of slabs of a few heads, each by another scanner, with what the network should say.
+"""Training batches: random crops of slabs of a few heads, each by another scanner, with the network's targets.
 
-A head is kept before any scanner; a crop draws a view (mirror, rotation, scale) and a scanner, and is scanned at the
-cost of the crop.
+A head is stored as it is before any scanner; a crop draws a view (mirror, rotation, scale) and a scanner, so only the
+crop has to be scanned.
 
-A batch is drawn from the generator of (seed, step) alone, so that a run that is stopped and resumed sees the same
-batches, given the same heads and false alarms.
+A batch depends only on the generator of (seed, step), so a run that is stopped and resumed sees the same batches, given
+the same heads and false alarms.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OVERLAPPING: Final = 0.15  # the share of merged slices that lie half a slice ap
 SMALL_ML: Final = 5.0
 MEDIUM_ML: Final = 25.0
 ALARMED: Final = 0.5
-"""The share of the crops without a bleed to show that come back to a false alarm, while there are any."""
+"""The share of the crops without a bleed that return to a false alarm, while there are any."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Batch:
 def batch(heads: Sequence[Head], shape: Shape, rng: np.random.Generator, alarms: FalseAlarms | None = None) -> Batch:
     """Return a random batch: every other crop is about blood.
 
-    The others come back to a false alarm half of the time, if there are `alarms`; else they show what mimics blood, or
-    any place, as often.
+    The others return to a false alarm half of the time, if there are `alarms`; otherwise they show a mimic of blood, or
+    any place, equally often.
     """
     # A thin part of a bleeding head may hold none of its blood.
     with_blood = [head for head in heads if head.diagnosis != "none" and len(head.blood)]
@@ -110,8 +110,8 @@ def batch(heads: Sequence[Head], shape: Shape, rng: np.random.Generator, alarms:
 def chance(head: Head) -> float:
     """Return how often a bleeding head is drawn, against one with a large bleed of the brain.
 
-    What is found last is shown more often: subarachnoid blood twice, and bleeds below 25 and below 5 mL (the paper's
-    medium and small ones) half as often again and twice.
+    Bleeds that are hard to find are shown more often: subarachnoid blood twice as often, and bleeds below 25 and below
+    5 mL (the paper's medium and small ones) half as often again and twice as often.
     """
     by_size = 2.0 if head.blood_ml < SMALL_ML else 1.5 if head.blood_ml < MEDIUM_ML else 1.0
     return by_size * (2.0 if head.diagnosis == HemorrhageType.SAH else 1.0)

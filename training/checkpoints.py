@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints of a training run: each is one file that appears in one step, and the last few are kept.
 
-A kill at any moment leaves whole files only: a checkpoint is written beside its name, forced to the disk and then
-renamed. Should the newest be unreadable all the same (a disk that lied), the one before it is taken. Arrays are
-stored by name, so that a run goes on after its network has gained or lost a part.
+A kill at any moment leaves only whole files: a checkpoint is written under another name, forced to the disk and then
+renamed. If the newest is unreadable nevertheless (a disk that lied), the one before it is used. Arrays are stored by
+name, so that a run continues after its network has gained or lost a part.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Weights beside one another on the same heads, each population apart: is the second network better, or was it chance?
+"""Compares weights on the same heads, for each population: is the second network better, or was it chance?
 
 Areas under the ROC curve of some dozens of heads are uncertain by some hundredths, but two networks that read the same
-heads err together: what lies between them is surer than either. Intervals are percentiles of resamples of the heads,
-with and without blood apart, the same for every network (the bootstrap of paired areas, Efron & Tibshirani 1993). They
-tell nothing of another training of the same network, and have no width where no head is ranked wrongly.
+heads err together: their difference is more certain than either area. Intervals are percentiles of resamples of the
+heads, separately with and without blood, the same for every network (the bootstrap of paired areas, Efron & Tibshirani
+1993). They say nothing about another training of the same network, and have no width if no head is ranked wrongly.
 """
 
 from __future__ import annotations

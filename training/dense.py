@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dense head: blood by type at every cell of the finest feature map, learnt beside the network and not exported.
 
-The network's own losses reach the features only where a box is asked about: 16 slices of crops hold some dozens of
-those. This head asks every cell, so that small and thin blood teaches the features at each step. It has one
-convolution, so what it learns has to lie in the features. The network stays the paper's: the detector does not
-know this head, and weights are stored without it.
+The network's own losses reach the features only at sampled boxes: 16 slices of crops have some dozens of them. This
+head uses every cell, so that small and thin blood teaches the features at each step. It has one convolution, so what it
+learns has to be in the features. The network is still the paper's: the detector does not know this head, and weights
+are stored without it.
 
 Its loss is cross-entropy with the soft Dice of each type over the whole batch, as nnU-Net has it (Isensee et al.,
 Nature Methods 2021).

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""False alarms of whole studies: heads without blood are read as the service reads them, and what was found is taught.
+"""False alarms of whole studies: heads without blood are read as the service reads them, to learn from what was found.
 
-A batch is crops, and a crop seldom shows the one place on thirty slices that the network takes for blood; yet one such
-place makes a false alarm of the study. So the run now and then reads some of its own heads without blood from end to
-end, and keeps where it was sure of blood; batches come back to those places (`batches.batch`) until a later reading of
-the head no longer finds anything there.
+A batch consists of crops, and a crop seldom shows the one place on thirty slices that the network takes for blood; yet
+one place is enough for a false alarm of the study. So the run regularly reads some of its heads without blood from end
+to end, and records where it was sure of blood; batches return to those places (`batches.batch`) until a later reading
+of the head no longer finds anything there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FalseAlarms:
         self._places: dict[str, list[list[int]]] = json.loads(self.path.read_text()) if self.path.exists() else {}
 
     def of(self, head: Head) -> NDArray[np.int32]:
-        """Return the middles (z, y, x) [N, 3] of what was wrongly found in a head, none where it was not read."""
+        """Return the middles (z, y, x) [N, 3] of false detections in a head, none if it was not read."""
         places = self._places.get(head.name)
         return np.array(places, np.int32) if places else NOWHERE
 
@@ -54,14 +54,14 @@ class FalseAlarms:
             if stop():
                 break
             places = false_alarms(detect, head)
-            self._places.pop(head.name, None)  # what was read last stands last
+            self._places.pop(head.name, None)  # the head read last comes last
             self._places[head.name] = places
             found += len(places)
         self._keep(head.name for head in heads)
         return found
 
     def _keep(self, names: Iterable[str]) -> None:
-        """Write down what belongs to the heads of these names, and forget the others, which were given up."""
+        """Store the false alarms of the heads with these names, and forget the others, which were dropped."""
         there = set(names)
         self._places = {name: places for name, places in self._places.items() if name in there}
         partial = self.path.with_name(f".{self.path.name}.partial")
@@ -70,7 +70,7 @@ class FalseAlarms:
 
 
 def false_alarms(detect: Run, head: Head) -> list[list[int]]:
-    """Return the middles [z, y, x] of what a detector is sure of in a head.
+    """Return the middles [z, y, x] of a detector's sure detections in a head.
 
     Raises
     ------

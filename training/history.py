@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a training run has written down of itself: losses and validations over its steps, as a table and as a plot."""
+"""The log of a training run: losses and validations over its steps, as a table and as a plot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHOWN_TERMS: Final = ("total", "objectness", "class", "mask", "dense")
 
 
 def entries(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a log; one that a kill cut short is left out, and a missing file is an empty log."""
+    """Return the lines of a log; a truncated line is left out, and a missing file is an empty log."""
     found = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pid file that is locked as long as its process lives, so that a run is never started twice.
 
-The lock counts, not the number: the system lets go of it however the process ends, and a number that was given to
-another process since is never taken for the run's.
+The lock counts, not the number: the system releases it however the process ends, and a number that now belongs to
+another process is never taken for the run's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class AlreadyRunningError(ValueError):
 
 @contextmanager
 def hold(path: Path) -> Iterator[None]:
-    """Hold the lock of a pid file, made if need be, while inside.
+    """Hold the lock of a pid file, which is created if necessary, inside the block.
 
     Raises
     ------

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The long run: training in the background for days, behind everything else that the machine does.
 
-A keeper process starts two others and starts them anew when they die: the trainer, and the maker of heads. All of them
-run at the lowest priority. The keeper holds the folder's pid file, so a second one is refused; SIGTERM to it ends the
-trainer, which writes a checkpoint once it has begun. Everything of the run lies in one folder: `pool/` and
-`validation/` (heads), `run/` (checkpoints, log), the pid file, and what the processes print.
+A keeper process starts two others and restarts them when they die: the trainer, and the maker of heads. All of them run
+at the lowest priority. The keeper holds the folder's pid file, so a second one is refused; SIGTERM to it ends the
+trainer, which writes a checkpoint if it has begun. One folder holds the whole run: `pool/` and `validation/` (heads),
+`run/` (checkpoints, log), the pid file, and the output of the processes.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ PID: Final = "keeper.pid"
 PATIENCE_S: Final = 180.0
 """How long a stop may take: a step, a head of a validation, a checkpoint; the first step is compiled for a minute."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 10.0, 600.0
-"""Between the death of a process and its next start: the first, and the longest after doubling at each death."""
+"""The pause between the death of a process and its next start, s: the first, and the longest after doubling."""
 WELL_AFTER_S: Final = 1800.0
-"""A process that ran this long was well: its next death waits the shortest time again."""
+"""A process that ran this long was well, s: after its next death the pause is the shortest again."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def stop(places: Places, patience_s: float = PATIENCE_S) -> int | None:
 
 
 def keep(places: Places) -> None:
-    """Keep trainer and maker of heads going until SIGTERM or SIGINT, or until the trainer has come to its end."""
+    """Keep trainer and maker of heads running until SIGTERM or SIGINT, or until the trainer has finished."""
     take_lowest_priority()
     stopping = watch_for_stop(by_parents_death=False)
     with hold(places.pid):
@@ -149,10 +149,10 @@ def keep(places: Places) -> None:
 
 
 def take_lowest_priority() -> None:
-    """Give this process, and those that it starts, the processor only where nobody else wants it.
+    """Give this process, and those that it starts, the processor only when nobody else wants it.
 
-    Where the kernel groups processes by session (`kernel.sched_autogroup_enabled`, sched(7)), niceness counts inside
-    a session alone, and the keeper leads one of its own: there the whole group has to be nice.
+    If the kernel groups processes by session (`kernel.sched_autogroup_enabled`, sched(7)), niceness counts only inside
+    a session, and the keeper leads its own: then the whole group has to be nice.
     """
     os.setpriority(os.PRIO_PROCESS, 0, 19)
     with contextlib.suppress(OSError):  # a kernel without such groups, or a group that belongs to somebody else
@@ -160,7 +160,7 @@ def take_lowest_priority() -> None:
 
 
 class Child:
-    """A process that is started anew when it dies, after a pause that grows with each death."""
+    """A process that is restarted when it dies, after a pause that grows with each death."""
 
     def __init__(self, command: Sequence[str], output: Path, required: bool = False):
         self.command = list(command)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the long run trains, where it begins, and how its averaged weights come into the tree with their provenance.
+"""What the long run trains, where it begins, and how its averaged weights are published with their provenance.
 
-Published weights are what any machine goes on from. They are not the shipped ones (`training/weights`): which weights
-ship is decided with validation figures.
+Any machine can continue from published weights. They are not the shipped ones (`training/weights`): validation figures
+decide which weights ship.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PLOT: Final = "history.png"
 
 
 def settings(places: Places, published: Path = PUBLISHED) -> Run:
-    """Return the run's settings; where it has no checkpoint it begins with the published weights, else the shipped."""
+    """Return the run's settings; without a checkpoint it begins with the published weights, else with the shipped."""
     weights = f"{VARIANT}.weights.h5"
     return Run(
         variant=VARIANT,
@@ -53,7 +53,7 @@ def settings(places: Places, published: Path = PUBLISHED) -> Run:
 
 
 def train(places: Places, stop: Callable[[], bool], sizes: Sizes, published: Path = PUBLISHED) -> None:
-    """Train until told to stop, once there are heads to learn from."""
+    """Train until asked to stop, once there are heads to learn from."""
     while len(find_heads(places.pool)) < sizes.first:
         if stop():
             return

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the network is taught by: approximate joint training of proposals, classifier and masks (paper).
+"""The losses of the network: approximate joint training of proposals, classifier and masks (paper).
 
 One loss for all parts in one pass, with the proposals taken as given (no gradient through their coordinates).
 "128 sampled ROIs per image, with a ratio of positive-to-negative samples fixed at 1:3": here up to `POSITIVE_ROIS` a
-slice of a crop that is a quarter of an image, and three times as many negatives in a batch. Which ones decides the
-classifier itself: those without blood that it scores worst (Shrivastava et al., CVPR 2016), because one sure false
+slice of a crop that is a quarter of an image, and three times as many negatives in a batch. The classifier itself
+decides which ones: those without blood that it scores worst (Shrivastava et al., CVPR 2016), because one sure false
 detection on one of thirty slices makes a false alarm of the whole study.
 """
 
@@ -62,7 +62,7 @@ def losses(
     truths: list[Tensor] = []
 
     def choose(candidates: Proposals) -> Tensor:
-        """Return the boxes to learn from, and keep what is true of them."""
+        """Return the boxes to learn from, and store their truth."""
         boxes_to_see, *true = _sample(
             ops.stop_gradient(candidates.boxes), ops.stop_gradient(candidates.valid), boxes, kinds, matrix, chance
         )
@@ -109,7 +109,7 @@ def _single(values: Tensor) -> Tensor:
 
 
 def _hardest(entropy: Tensor, kinds: Tensor) -> Tensor:
-    """Return 1 for the negatives to learn from, 0 for all else, [K]: `NEGATIVES_PER_POSITIVE` a positive of the batch.
+    """Return 1 for the negatives to learn from, 0 for others, [K]: `NEGATIVES_PER_POSITIVE` per positive of the batch.
 
     Those with the highest entropy come first.
     """

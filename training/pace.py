@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""How long steps take, to tell work from time in which the process was suspended (SIGSTOP, a frozen container)."""
+"""How long steps take, to separate work from time in which the process was suspended (SIGSTOP, frozen container)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import median
 from typing import Final
 
 SUSPENDED: Final = 20.0
-"""A step that takes this many times as long as usual was not at work all the time."""
+"""A step that takes this many times as long as usual did not work all the time."""
 _RECENT: Final = 51
 _FEWEST: Final = 10
 
@@ -21,7 +21,7 @@ class Pace:
         self._recent: deque[float] = deque(maxlen=_RECENT)
 
     def worked_s(self, took_s: float) -> float:
-        """Return how much of the time that a step took counts as work: the usual time where it was suspended."""
+        """Return how much of a step's time counts as work: only the usual time if it was suspended."""
         if len(self._recent) >= _FEWEST and took_s > SUSPENDED * (usual := median(self._recent)):
             return usual
         self._recent.append(took_s)

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Diversity without end: the pool of heads beside a long run, to which new ones are added and the oldest given up.
+"""Endless diversity: the pool of heads beside a long run, to which new ones are added while the oldest are dropped.
 
-A head lies in a subfolder named after the simulator that made it, which states so itself (`heads.claim_for_heads`):
-a pool may hold heads of several simulators, and the older ones leave it first, as seeds rise. Heads to validate on
-lie apart and are all of one simulator.
+A head is in a subfolder named after the simulator that made it, which also states so itself (`heads.claim_for_heads`):
+a pool may hold heads of several simulators, and the older ones leave it first, because seeds rise. Heads to validate on
+are kept apart and are all of one simulator.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FIRST_SEED: Final = TRAINING_SEEDS.start + 100_000
 MADE: Final = "made.jsonl"
 """In a pool's folder: a line for each head that was ever in it."""
 SHARES: Final = ((0, (0.4, 0.6, 0.0)), (50_000, (0.1, 0.5, 0.4)))
-"""From which step of the run on which shares of new heads are clear, realistic and of the training population."""
+"""The shares of new heads that are clear, realistic and of the training population, by step of the run."""
 POPULATIONS: Final = (CLEAR, REALISTIC, TRAINING)
 LEARN_FROM: Final = 3
 """Heads to learn from for each head to validate on, while there are still some of those to make."""
@@ -85,10 +85,10 @@ class Pool:
             file.write(json.dumps(line) + "\n")
 
     def retire(self, most: int) -> None:
-        """Remove the oldest heads until `most` are left, then what killed makers left behind, and empty folders."""
+        """Remove the oldest heads until `most` are left, then the remains of killed makers, and empty folders."""
         heads = self.heads()
         for head in heads[: max(0, len(heads) - most)]:
-            # Its `.json` first: without it a head is not there, and whoever has it open keeps its arrays.
+            # Its `.json` first: without it there is no head, and a process that has the head open keeps its arrays.
             head.folder.joinpath(f"{head.name}.json").unlink(missing_ok=True)
             for path in head.folder.glob(f"{head.name}.*"):
                 path.unlink()
@@ -108,11 +108,11 @@ def validation_heads(folder: Path) -> list[Head]:
 def make_without_end(
     pool: Pool, validation: Path, sizes: Sizes, step: Callable[[], int], pause: Callable[[float], None] = time.sleep
 ) -> Iterator[str]:
-    """Make heads for ever, one at a time, and yield the name of the folder that each is for.
+    """Make heads forever, one at a time, and yield the name of each one's folder.
 
     First some to learn from; then each head to validate on is followed by `LEARN_FROM` to learn from, so that the pool
-    grows beside a long validation; then the rest of the pool. From then on each new one takes the place of the oldest.
-    A seed whose head cannot be made is passed over. `step()` is how far the run is.
+    grows while validation heads are made; then the rest of the pool. From then on each new head replaces the oldest. A
+    seed whose head cannot be made is skipped. `step()` is the run's step.
     """
     folder = validation / own_revision()
     judged_on = iter(range(VALIDATION_SEEDS.start, VALIDATION_SEEDS.start + sizes.validation))
@@ -129,7 +129,7 @@ def make_without_end(
             elif wanted not in {head.seed for head in find_heads(folder)}:
                 claim_for_heads(folder)
                 make_one(folder, wanted, REALISTIC)
-        except Exception:  # one head in thousands that cannot be drawn is no reason to end
+        except Exception:  # one head in thousands cannot be drawn, which is no reason to end
             log.exception("the head of seed %d cannot be made", seed if wanted is None else wanted)
         if wanted is None:
             seed += 1

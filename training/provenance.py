@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where weights come from, for the file beside them and the exported model.
 
-Such a file is published: paths in it are of the repository, and of what lies elsewhere only the name is told.
+The file is published: its paths are relative to the repository, and files elsewhere are given only by name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT: Final = Path(__file__).parents[1]
 
 
 def describe_path(path: Path) -> str:
-    """Return a path from the repository's root on; only the name of what lies outside of it."""
+    """Return a path relative to the repository's root, or only the name of a file outside it."""
     if not path.is_absolute():
         return path.as_posix()
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
@@ -54,7 +54,7 @@ def describe_origin(run: Run, command: str, progress: dict[str, float]) -> dict[
 
 
 def provenance(run: Run, command: str, progress: dict[str, float], figures: Quality) -> dict[str, object]:
-    """Return where weights come from: how they were trained, on which heads, and how good they are on which others."""
+    """Return the origin of weights: how they were trained, on which heads, and how good they are on other heads."""
     return describe_origin(run, command, progress) | {
         "training_simulator": stated_simulator(run.heads, MADE_WITH),
         "training_seeds": ranges(head.seed for head in find_heads(run.heads)),
@@ -77,7 +77,7 @@ def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def git_revision() -> str:
-    """Return the revision of the code, with a "+" when files that git knows have been changed since.
+    """Return the revision of the code, with a "+" if files that git tracks have changed since.
 
     "unknown" outside a checkout.
     """

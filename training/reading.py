@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A detector's answer for a whole study, and how good it is: what validation and the conversion's checks need.
 
-A study is positive if any detection on any slice passes the threshold; which of its voxels are blood is said by the
-code that says so of patients (`appliance/reading`).
+A study is positive if any detection on any slice passes the threshold; the code that reads patients
+(`appliance/reading`) decides which of its voxels are blood.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Quality:
 
     @property
     def wins(self) -> NDArray[np.float64]:
-        """Of each study with blood (row) against each without (column) what `pair_wins` says."""
+        """The result of `pair_wins` for each study with blood (row) and each without (column)."""
         return pair_wins(self.scores[self.truths > 0], self.scores[self.truths == 0])
 
     def sensitivity(self, threshold: float) -> float:
@@ -85,7 +85,7 @@ class Quality:
         middles = 1 / (1 + np.exp(-(odds[1:] + odds[:-1]) / 2))
         index = np.array([self.sensitivity(cut) + self.specificity(cut) for cut in middles])
         widths = np.where(index >= index.max() - 1e-9, odds[1:] - odds[:-1], 0)
-        return round(float(middles[widths.argmax()]), 4)  # three places would make 1 of 0.9996, which nothing passes
+        return round(float(middles[widths.argmax()]), 4)  # three places would turn 0.9996 into 1, which nothing passes
 
     def report(self) -> dict[str, object]:
         """Return the figures as plain values for a log or a provenance file, None where there is no figure."""
@@ -102,9 +102,9 @@ class Quality:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is kept of a study once it was read: what was found, and its blood by place, which is little beside it.
+    """What is kept of a study after reading it: what was found, and where its blood is, which takes little memory.
 
-    `found` are the detections' masks on their slices, without what is brighter than clot: that needs the HU.
+    `found` are the detections' masks on their slices, without pixels brighter than clot, which needs the HU.
     """
 
     found: list[Patch]
@@ -132,7 +132,7 @@ def quality(run: Run, studies: Iterable[LabelledStudy]) -> Quality:
 def judge(readings: Sequence[Outcome]) -> Quality:
     """Return how good readings are at the threshold that suits them best.
 
-    Specks have no say in the threshold: to catch a bleed of some voxels it would have to let false alarms through.
+    Specks do not influence the threshold: to catch a bleed of some voxels it would have to allow false alarms.
     """
     scores = np.array([study_score(one.found) for one in readings])
     truths = np.array([float(len(one.places)) for one in readings])

@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One training step, compiled: losses, gradients, Adam, averages, on whichever backend Keras runs on.
 
-TensorFlow trains on processors and holds the weights in variables all along. JAX trains on a GPU: its step is a pure
-function of all weights, which lie on the device between steps and come back to the variables when asked to
-(`Step.settle`).
+TensorFlow trains on CPUs and always holds the weights in variables. JAX trains on a GPU: its step is a pure function of
+all weights, which stay on the device between steps and return to the variables on request (`Step.settle`).
 """
 
 from __future__ import annotations

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training run: heads, batches, steps, a log, checkpoints, validation, and the weights.
 
-What is validated and published are averages of the weights (`training.averages`). A run may have no end: it goes on
-from its newest checkpoint (`training.checkpoints`), else from given weights, and ends with a checkpoint when told to.
+Averages of the weights are validated and published (`training.averages`). A run may be endless: it continues from its
+newest checkpoint (`training.checkpoints`), else from given weights, and ends with a checkpoint on request.
 
 The paper trains with Adam from a learning rate of 2e-4, "annealed whenever a plateau in training loss was
-observed", for about 100,000 iterations. A run here may be a hundredth of that, so the rate starts higher, is
-annealed on a plateau all the same, and goes down linearly over the last part of the run, in which batch
-normalisation keeps the statistics it has: what is exported then is what is trained.
+observed", for about 100,000 iterations. A run here may be a hundredth of that, so the rate starts higher, is also
+annealed on a plateau, and falls linearly over the last part of the run, in which batch normalisation keeps its
+statistics, so that the exported network is the trained one.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """What a training run is told.
+    """The settings of a training run.
 
     Attributes
     ----------
     heads, validation
         Folders of stored heads to learn from and to validate on.
     folder
-        Where checkpoints and the log of this run lie; a run that finds a checkpoint there goes on from it.
+        The folder of this run's checkpoints and log; a run that finds a checkpoint there continues from it.
     steps, minutes
         The run ends at whichever comes first; it may be never.
     start
@@ -99,7 +99,7 @@ class Run:
 
 
 class Trainer:
-    """A run in progress: the detector, its optimiser, its averages, and where it stands."""
+    """A run in progress: the detector, its optimiser, its averages, and its progress."""
 
     def __init__(self, run: Run):
         keras.utils.set_random_seed(run.seed)
@@ -146,7 +146,7 @@ class Trainer:
             self.progress |= {"factor": factor, "best": mean_loss, "best_step": self.progress["step"]}
 
     def train(self, stop: Callable[[], bool] = lambda: False) -> None:
-        """Go on until the run is over, or `stop()` says so; both end with a checkpoint.
+        """Continue until the run is over, or `stop()` says so; both end with a checkpoint.
 
         Raises
         ------
@@ -192,7 +192,7 @@ class Trainer:
         self._save()
 
     def _check(self, terms: dict[str, float]) -> None:
-        """Pass over a step whose gradients were not finite, but not twenty in a row.
+        """Skip a step whose gradients were not finite, but not twenty in a row.
 
         Raises
         ------
@@ -249,7 +249,7 @@ class Trainer:
         return judge(readings) if readings else None
 
     def settle(self, path: Path) -> None:
-        """Store the averaged weights at `path`, and take over what was stored: it is what is validated from here on."""
+        """Store the averaged weights at `path`, and load what was stored, which is validated from here on."""
         for average, variable in zip(self.averages.values, self.detector.variables, strict=True):
             variable.assign(average)
         store_weights(self.detector, path)
@@ -265,7 +265,7 @@ class Trainer:
         log.info("%s", json.dumps(line))
 
     def _forget_later_lines(self) -> None:
-        """Take from the log what lies after the checkpoint: those steps are made again."""
+        """Remove the log's lines after the checkpoint, because those steps are repeated."""
         path = self.run.folder / LOG
         if not path.exists():
             return
@@ -288,7 +288,7 @@ class Trainer:
         self.checkpoints.save(self.progress, {name: variable.numpy() for name, variable in self._state().items()})
 
     def _begin_with(self, weights: Path) -> None:
-        """Begin with weights, and count on from what the file beside them says of their training."""
+        """Begin with weights, and continue the count of steps from the file beside them."""
         self.detector.load_weights(weights)
         self.averages.reset()
         beside = weights.with_name(f"{self.run.variant}.json")
@@ -299,7 +299,7 @@ class Trainer:
         log.info("beginning with the weights of %s at step %d", weights, self.progress["step"])
 
     def _restore(self) -> None:
-        """Go on from the newest checkpoint of an earlier call, else from the weights that the run starts with.
+        """Continue from the newest checkpoint of an earlier call, else from the weights that the run starts with.
 
         Raises
         ------
@@ -350,10 +350,10 @@ def _to_learn_from(folder: Path, known: Mapping[Path, Head]) -> dict[Path, Head]
 
 
 def scan_heads(heads: Iterable[Head]) -> Iterator[LabelledStudy]:
-    """Yield each head as its own scanner sees it, one at a time; the thickness of its slices passes for their distance.
+    """Yield each head as its own scanner sees it, one at a time; the thickness of its slices is used as their distance.
 
-    The two differ where a scanner's slices overlap, by a quarter at most; which pieces are one lesion is all that
-    hangs on it.
+    The two differ if a scanner's slices overlap, by a quarter at most, and only the joining of pieces to lesions
+    depends on it.
     """
     for head in heads:
         hu, labels = head.own_scan()

@@ -14,10 +14,10 @@ from training.network.detector import Detector
 
 
 def store_weights(detector: Detector, path: Path) -> None:
-    """Write a detector's weights to `path` (.weights.h5), small, and give the detector back what was written.
+    """Write a detector's weights to `path` (.weights.h5), small, and load the written values into the detector.
 
-    Kernels are stored in half precision: rounding them changes scores in the fourth place. As the detector takes the
-    rounded ones over, what is validated and exported afterwards is what lies in the file.
+    Kernels are stored in half precision: rounding them changes scores in the fourth place. Because the detector loads
+    the rounded ones, what is validated and exported afterwards is what the file holds.
     """
     whole = path.with_name(f".whole-{path.name}")
     detector.save_weights(whole)

@@ -106,7 +106,7 @@ def _say_what_to_enter(layout: Layout, settings: Settings) -> None:
     service = settings.service
     say(f"Status: http://{service.host}:{service.port} (this machine); logs: journalctl -u 'hemorrhage-*'")
     if not (settings.archive.keep_days or settings.archive.most_gb):
-        say("Studies stay in Orthanc for ever: archive.keep_days or archive.most_gb let old ones leave.")
+        say("Studies stay in Orthanc forever, unless archive.keep_days or archive.most_gb removes old ones.")
     say("For testing and research: the shipped weights were trained on simulated scans alone.")
 
 

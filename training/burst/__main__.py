@@ -5,9 +5,9 @@
 python -m training.burst --minutes 8 --out burst            train `edge` on and `full` at once
 python -m training.burst --minutes 0 --time full --out burst   only time the reading of a study
 
-It runs on Keras with JAX, which need not be in this project's own environments: keras, jax with CUDA, numpy, scipy,
-h5py, pydicom and rich are all it takes. Heads are made, batches drawn and networks trained at once; the weights are
-averaged ones, as the long run publishes them.
+It runs on Keras with JAX, which do not have to be in this project's environments: it only needs keras, jax with CUDA,
+numpy, scipy, h5py, pydicom and rich. Heads are made, batches drawn and networks trained at the same time; the weights
+are averages, as the long run publishes them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The processes that keep a burst supplied: each makes heads of its own and draws batches from them.
+"""The processes that supply a burst: each makes its own heads and draws batches from them.
 
-A process opens its own heads only: what is found in a head once (where blood and mimics lie) is found once. Each
-goes on making heads between batches, so that the last minute's are not the first one's.
+A process opens only its own heads, so that the places of blood and mimics in a head are searched for once. Each keeps
+making heads between batches, so that the last minute's heads are not those of the first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from training.heads import Head, find_heads, make_one
 log = logging.getLogger(__name__)
 
 FIRST_SEED: Final = TRAINING_SEEDS.start + 500_000
-"""Of the first process of a burst numbered 0."""
+"""The first seed of the first process of burst 0."""
 SEEDS_A_BURST: Final = 20_000
 SEEDS_A_PROCESS: Final = 1_000
 SHARES: Final = ((CLEAR, 0.15), (REALISTIC, 0.5), (TRAINING, 0.35))
@@ -59,7 +59,7 @@ def population_of(seed: int) -> Population:
 def start_drawers(
     count: int, burst: int, folder: Path, shape: Shape, slots: Slots, supply: Supply, context: ForkContext
 ) -> list[Any]:
-    """Start `count` processes that fill `slots` with batches of a shape; they end with this process, or when told to.
+    """Start `count` processes that fill `slots` with batches of a shape; they end with this process, or on request.
 
     Heads are kept in `folder`; the seeds of a burst (0, 1, ...) are its own.
     """
@@ -78,7 +78,7 @@ def start_drawers(
 
 
 def _draw(folder: Path, seed: int, shape: Shape, slots: Slots, supply: Supply) -> None:
-    """Make heads from `seed` on, and draw batches for ever."""
+    """Make heads from `seed` on, and draw batches forever."""
     os.nice(19)  # the trainer, and its compilers, must never wait for a processor
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
@@ -89,7 +89,7 @@ def _draw(folder: Path, seed: int, shape: Shape, slots: Slots, supply: Supply) -
         nonlocal seed
         try:
             make_one(folder, seed, population_of(seed))
-        except Exception:  # one head in thousands that cannot be drawn is no reason to end
+        except Exception:  # one head in thousands cannot be drawn, which is no reason to end
             log.exception("the head of seed %d cannot be made", seed)
         known = {head.seed for head in heads}
         heads.extend(head for head in find_heads(folder) if head.seed not in known)

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The burst itself: one stream of batches teaches several variants at once, for some minutes.
 
-Drawing a batch costs a processor more than learning from it costs a GPU, so each batch is learnt from by every variant.
-The rate is as in the long run: warm-up, then its height; over the last part of the time it falls to a fiftieth. There
-is no validation here: the processor that would read whole heads draws batches instead, and the weights are judged where
-they are published.
+Drawing a batch costs a processor more than learning from it costs a GPU, so every variant learns from each batch. The
+rate is as in the long run: warm-up, then its height; over the last part of the time it falls to a fiftieth. There is no
+validation here: the processor that would read whole heads draws batches instead, and the weights are judged where they
+are published.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Pupil:
 
 @dataclass(frozen=True)
 class Burst:
-    """What a burst is told.
+    """The settings of a burst.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class Lesson:
         return means
 
     def save(self, folder: Path, told: dict[str, Any]) -> None:
-        """Write the averaged weights, and what is told of them beside."""
+        """Write the averaged weights, and their description beside them."""
         self.step.settle()
         with self.learner.averages.apply():
             aside = folder / f"aside-{self.pupil.variant}.weights.h5"
@@ -129,10 +129,10 @@ def rate_factor(step: int, part: float, burst: Burst) -> float:
 
 
 def run(burst: Burst, slots: Slots, told: dict[str, Any]) -> dict[str, Any]:
-    """Teach every pupil from the batches that come through `slots`; return what the burst came to.
+    """Teach every pupil from the batches that come through `slots`; return the result of the burst.
 
-    The first pupil begins as soon as it is compiled, the others join it when they are. Averaged weights and `told` are
-    written to the burst's folder now and then, and at the end.
+    The first pupil begins as soon as it is compiled, and the others join when they are. Averaged weights and `told` are
+    written to the burst's folder regularly, and at the end.
     """
     end = time.monotonic() + 60 * burst.minutes
     lessons = [Lesson(pupil, burst.shape) for pupil in burst.pupils]
@@ -178,13 +178,13 @@ def run(burst: Burst, slots: Slots, told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _on_device(slots: Slots) -> Iterator[Sequence[Any]]:
-    """Yield batches that lie on the device, the next ones copied while one is learnt from."""
+    """Yield batches on the device; the next ones are copied while the network learns from one."""
     ready: queue.Queue[Sequence[Any]] = queue.Queue(maxsize=3)
 
     def copy() -> None:
         while True:
             place = slots.filled.get()
-            # A copy first: a processor's device may take the very memory that is filled again.
+            # A copy first, because a CPU device may use the very memory that is filled again.
             arrays = jax.block_until_ready([jax.device_put(np.array(values)) for values in slots.batches[place]])
             slots.free.put(place)
             ready.put(arrays)

@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m training.ceiling`: how good a detector could be that makes no mistake.
+"""`python -m training.ceiling`: how good a detector could be that makes no mistakes.
 
-True blood goes through cutting, anchors, boxes, limits, masks and pasting, with no network between.
+True blood goes through cutting, anchors, boxes, limits, masks and pasting, without a network.
 
 python -m training.ceiling --studies 48 --seed 1
 python -m training.ceiling --cache var/training/heads --json
 
-It needs no TensorFlow (`.venv` will do) and ends with status 1 where what is taught today misses a bar.
+It needs no TensorFlow (`.venv` is enough) and ends with status 1 if the present targets miss a bar.
 """
 
 from __future__ import annotations

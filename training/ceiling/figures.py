@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the passages of many studies come to: Dice by type, size and step, and how full the lists were."""
+"""The results of the passages of many studies: Dice by type, size and step, and how full the lists were."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Figures:
-    """What one choice comes to over many studies.
+    """The result of one choice over many studies.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Figures:
 
     @property
     def missed(self) -> list[str]:
-        """What misses its bar, in words; empty where all is well."""
+        """Which figures miss their bars, in words; empty if none does."""
         short = [
             f"{kind.display}: mean Dice {self.per_study[kind].mean:.3f} is below {bar}"
             for kind, bar in BARS.items()

@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The way of a study's true blood through everything but the network, with a count of what is left after each step.
+"""The way of a study's true blood through everything except the network, with a count of what is left after each step.
 
-The network is taken to be perfect where it judges: every positive anchor proposes its piece exactly, every piece gets
-its type with a score of 1 and the mask that training asks for. Where equals compete for a limited list, the piece with
-more blood goes first.
+The network is assumed to be perfect: every positive anchor proposes its piece exactly, and every piece gets its type
+with a score of 1 and the mask of the training target. If equals compete for a limited list, the piece with more blood
+goes first.
 
-The mask that training asks for says in a cell on the edge how much of it is blood, and pasting makes an edge finer than
-the cells of that. A network seldom says so much: the last step pastes masks of which every cell is sure, 0 or 1.
+In the training target a cell on the edge says how much of it is blood, and pasting turns this into an edge finer than
+the cells. A network is seldom that exact: the last step pastes masks in which every cell is certain, 0 or 1.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Counts = NDArray[np.int64]
 
 
 class Stage(StrEnum):
-    """Where blood can be lost, in the order in which it is."""
+    """The steps at which blood can be lost, in order."""
 
     CUT = "cut into pieces"
     PIECES = "pieces a slice"
@@ -57,7 +57,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Choice:
-    """One answer to what the paper leaves open."""
+    """One choice of what the paper leaves open."""
 
     name: str
     cutting: Cutting = TAUGHT
@@ -66,7 +66,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Passage:
-    """What became of a study.
+    """The result for a study.
 
     Attributes
     ----------

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the series classifier sees of its examples in training: balanced by class, and varied beyond the simulator.
 
-Three thumbnails of those kept, turned and mirrored as any patient position stores them, zoomed, shifted, darker or
-brighter, with more or less texture, and sometimes a piece covered, so that no one cue is enough.
+It sees three of the stored thumbnails, turned and mirrored as any patient position stores them, zoomed, shifted, darker
+or brighter, with more or less texture, and sometimes partly covered, so that no single cue is enough.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Examples for the series classifier: thumbnails of simulated series, each series rendered on a few planes only.
 
-One file a seed, `<seed>.npz`, of one head (every kind of series, each with scanners of its own) and of some things that
-are no heads. A series is kept as `KEPT` thumbnails at rising places of its stack; `batches.py` draws three of them.
-Whoever makes examples again goes on from the files that are there.
+There is one file for each seed, `<seed>.npz`, with one head (every kind of series, each with its own scanners) and some
+things that are no heads. A series is stored as `KEPT` thumbnails at rising places of its stack; `batches.py` draws
+three of them. A new run continues from the existing files.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ CLASS_OF: Final = {
 """What each kind of simulated series is; the dose page is no CT image and never asked about."""
 
 _TWICE: Final = frozenset({SeriesKind.AXIAL, SeriesKind.BONE, SeriesKind.CTA, SeriesKind.CONTRAST})
-"""What is seen by two scanners."""
+"""The kinds of series that two scanners scan."""
 _PHASES: Final = (
     (Phase.ARTERIAL, frozenset({SeriesKind.CTA, SeriesKind.MIP})),
     (Phase.DELAYED, frozenset({SeriesKind.CONTRAST})),
