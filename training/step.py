@@ -3,7 +3,7 @@
 """One training step, compiled: losses, gradients, Adam, averages, on whichever backend Keras runs on.
 
 TensorFlow trains on CPUs and always holds the weights in variables. JAX trains on a GPU: its step is a pure function of
-all weights, which stay on the device between steps and return to the variables on request (`Step.settle`).
+all weights, which stay on the device between steps and return to the variables on request (`TrainingStep.settle`).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Learner:
         return sum(WEIGHTS[name] * term for name, term in terms.items()), terms
 
 
-class Step(Protocol):
+class TrainingStep(Protocol):
     """A compiled training step."""
 
     def __call__(self, number: int, rate: float, arrays: Sequence[Any]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Step(Protocol):
         """Bring what was learnt to the learner's variables."""
 
 
-def compile_step(learner: Learner, slabs: int, statistics: bool) -> Step:
+def compile_step(learner: Learner, slabs: int, statistics: bool) -> TrainingStep:
     """Return the step for batches of `slabs`; `statistics` is whether batch normalisation learns."""
     step = JaxStep if keras.backend.backend() == "jax" else TensorFlowStep
     return step(learner, slabs, statistics)

@@ -233,7 +233,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     Variable(
         "flaws",
         Kind.STRINGS,
-        "codes of what was wrong with images that were read all the same",
+        "codes of what was wrong with images that were read nevertheless",
         lambda seen: [one["code"] for one in _read(seen.job).get("flaws", ())],
     ),
     Variable(

@@ -43,6 +43,6 @@ def check_clock(orthanc: Orthanc) -> Iterator[Check]:
             "clock",
             "warn",
             f"Orthanc's clock is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} this machine's",
-            "let both machines follow one time server; studies are answered in time all the same, but times in status, "
+            "let both machines follow one time server; studies are still answered in time, but times in status, "
             "results and logs do not fit together",
         )

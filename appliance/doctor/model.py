@@ -74,8 +74,8 @@ def _engine(settings: Settings, detector: TritonDetector) -> Check:
             "warn",
             f"Triton's metrics do not say which engine runs the model ({settings.triton.host}:"
             f"{settings.triton.metrics_port})",
-            "set triton.metrics_port to Triton's, or write the model repository anew and restart Triton; answers do "
-            "not hang on it",
+            "set triton.metrics_port to Triton's, or write the model repository again and restart Triton; answers do "
+            "not depend on it",
         )
     if asked not in ("auto", engine.name):
         return Check(

@@ -58,5 +58,5 @@ def _triton_metrics(settings: Settings) -> Iterator[Check]:
             "triton metrics",
             "warn",
             f"no metrics of a Triton at {address}",
-            "set triton.metrics_port, or start Triton with --allow-metrics=true; studies are read all the same",
+            "set triton.metrics_port, or start Triton with --allow-metrics=true; studies are still read",
         )

@@ -433,14 +433,14 @@ class Outbox:
 
 
 def jobs_state() -> Any:
-    """Return the column of the job's state under a name of its own, beside that of the delivery."""
+    """Return the column of the job's state, named apart from that of the delivery."""
     return tables.jobs.c.state.label("job_state")
 
 
 def delivery_key(job: Job, planned: Planned, again: bool = False) -> str:
-    """Return what tells a delivery from any other, of this ledger or another one: the same for the same answer.
+    """Return what identifies a delivery, in this ledger and in any other: the same for the same answer.
 
-    An answer is told by its report; one that has none by its job. `again` tells a later delivery of the same answer.
+    The report identifies an answer; without one its job does. `again` marks a later delivery of the same answer.
     """
     answer = job.sr_uid or f"{job.id} {job.created!r}"
     repeat = f" {job.id}" if again else ""

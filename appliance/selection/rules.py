@@ -314,10 +314,9 @@ _ASKED: Final = (
 def of_headers(stack: Stack) -> Iterator[Evidence]:
     """The rules of the header, asked of every slice, as parts of several series or acquisitions may be one stack.
 
-    Where slices say different things, that which speaks most against the stack counts: what was made with contrast
-    agent or computed does not become a plain scan by the slices below it. Of the part of the body that counts which
-    speaks most for a head: the lowest slices may be labelled a neck. What a single slice says beside others is left
-    out.
+    Where slices disagree, the evidence most against the stack counts: slices with contrast agent, or computed ones, do
+    not become a plain scan by the slices below them. For the part of the body, the evidence most for a head counts,
+    because the lowest slices may be labelled a neck. What a single slice says beside others is left out.
     """
     headers: dict[tuple[str, ...], Dataset] = {}
     slices: Counter[tuple[str, ...]] = Counter()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.chaos --studies N --seed S`: the appliance under fire, and what is left to say of each study."""
+"""`python -m tests.chaos --studies N --seed S`: the appliance under fire, and what became of each study."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def main(
-    studies: Annotated[int, typer.Option(min=1, max=1000, help="How many studies are sent")] = 40,
-    seed: Annotated[int, typer.Option(help="Which studies, senders and faults")] = 1,
-    postgres: Annotated[bool, typer.Option(help="Keep the ledger in a PostgreSQL of its own, not in SQLite")] = False,
-    faults: Annotated[int | None, typer.Option(min=0, help="Faults to make; unless given, one a 5 studies")] = None,
-    minutes: Annotated[float, typer.Option(help="Send no further study after so long; 0: send all")] = 0,
-    only: Annotated[str, typer.Option(help=f"Faults that are made, by comma; all of {', '.join(FAULTS)}")] = "",
-    report: Annotated[Path | None, typer.Option("--json", help="File for what was seen, as JSON")] = None,
+    studies: Annotated[int, typer.Option(min=1, max=1000, help="How many studies to send")] = 40,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same studies, senders and faults")] = 1,
+    postgres: Annotated[bool, typer.Option(help="Keep the ledger in a new PostgreSQL, not in SQLite")] = False,
+    faults: Annotated[int | None, typer.Option(min=0, help="Faults to make; by default one per 5 studies")] = None,
+    minutes: Annotated[float, typer.Option(help="Send no further study after this time; 0: send all")] = 0,
+    only: Annotated[
+        str, typer.Option(help=f"Faults to make, separated by commas; by default all of {', '.join(FAULTS)}")
+    ] = "",
+    report: Annotated[Path | None, typer.Option("--json", help="File for the results, as JSON")] = None,
 ) -> None:
     """Send studies while the appliance's parts are killed, paused, cut off and taken away; exit 1 unless all is well.
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is true afterwards of each study that Orthanc confirmed, asked of Orthanc and the service from outside."""
+"""Checks each study that Orthanc confirmed, afterwards and from outside: asks Orthanc and the service."""
 
 from __future__ import annotations
 

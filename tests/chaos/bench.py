@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The appliance that chaos is made in: real Orthanc, Triton and service under the supervisor, on a disk of its own.
+"""The appliance under test: real Orthanc, Triton and service under the supervisor, on a separate disk.
 
 Only the detector is small (it answers from its input, in milliseconds); what is tried is all the rest. Between the
 parts are links that can be cut off: from the service and the watch to Orthanc, to Triton and to PostgreSQL, and from
@@ -86,7 +86,7 @@ class _LinkedAppliance(SupervisedAppliance):
 
 
 class Bench:
-    """The appliance, and who looks at it from outside; `up` and `down` once each."""
+    """The appliance, with a view of it from outside. Call `up` and `down` once each."""
 
     def __init__(self, folder: Path, disk_mib: int, *, on_postgres: bool = False) -> None:
         self._opened = ExitStack()
@@ -167,7 +167,7 @@ class Bench:
         self._opened.close()
 
     def pid(self, server: str) -> int:
-        """The process id of `orthanc`, `service`, `watch`, or `triton`, which is the server below its keeper; or 0."""
+        """The process id of `orthanc`, `service`, `watch` or `triton` (the server, not its keeper); 0 without one."""
         pid = self.control.programs()[server].pid
         if server != "triton" or not pid:
             return pid
@@ -189,7 +189,7 @@ class Bench:
         return not any(ask() for ask in questions(settings).values()) and not not_ready(settings)
 
     def status(self, study: str = "") -> dict[str, Any]:
-        """What the service says of itself and of the newest studies, or of one by Orthanc's identifier."""
+        """What the service says about itself and the newest studies, or about one study by Orthanc's identifier."""
         asked = {"study": study} if study else {"limit": "1000"}
         document: dict[str, Any] = self.service.get("/status", params=asked).raise_for_status().json()
         return document
@@ -200,7 +200,7 @@ class Bench:
         return next((str(entry["ID"]) for entry in found if entry["Type"] == "Study"), "")
 
     def burden(self) -> dict[str, dict[str, int]]:
-        """The memory (MiB) and the descriptors of each server; of one that is just being started, nothing."""
+        """The memory (MiB) and the descriptors of each server; leaves out a server that is just starting."""
         found = {}
         for server in ("orthanc", "triton", "service"):
             process = Path(f"/proc/{self.pid(server)}")
@@ -245,6 +245,6 @@ class Bench:
 
 
 def _mount(folder: Path, mib: int) -> bool:
-    """Mount a disk of its own size; return whether this user may."""
+    """Mount a disk of a fixed size; return whether this user may."""
     command = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is done to the appliance while studies come: one function a fault, and one table of them.
+"""The faults that the appliance suffers while studies come: one function for each, and one table of them.
 
 A fault lasts as long as its function; what it took away, it gives back before it returns.
 """
@@ -22,11 +22,11 @@ from tests.chaos.links import Conduct
 
 Fault = Callable[[Bench, Random], None]
 _LONGEST_PAUSE_S: Final = 12.0
-"""Above the patience of the watch, so that some of what is paused is taken for dead."""
+"""Longer than the watch is patient, so that it takes some paused processes for dead."""
 
 
 def _send(pids: list[int], blow: signal.Signals) -> list[int]:
-    """Send a signal to processes; return those that were there."""
+    """Send a signal to processes; return those that existed."""
     reached = []
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -96,13 +96,13 @@ def _fill_disk(bench: Bench, random: Random) -> None:
 
 
 def _kill_all(bench: Bench, _: Random) -> None:
-    """Kill everything at once, as a power cut would, but for the supervisor."""
+    """Kill everything except the supervisor at once, as a power cut would."""
     pids = [bench.pid(server) for server in ("orthanc", "triton", "service", "watch")]
     _send([*pids, *bench.model_processes()], signal.SIGKILL)
 
 
 def _link(conduct: Conduct) -> Fault:
-    """One link, or all of them, behaves so for a while."""
+    """Put one link, or all of them, into a state for a while."""
 
     def misbehave(bench: Bench, random: Random) -> None:
         links = [*bench.links.values()]
@@ -119,7 +119,7 @@ def _link(conduct: Conduct) -> Fault:
 
 
 def _move_clock(bench: Bench, random: Random) -> None:
-    """Move the service's clock by up to a day; half of the time the service starts anew meanwhile."""
+    """Move the service's clock by up to a day; half of the time the service restarts meanwhile."""
     try:
         bench.set_clock(random.choice((-1, 1)) * random.choice((30.0, 3600.0, 86_400.0)))
         if random.random() < 0.5:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.chaos.full_disk`: what Orthanc confirms on a full disk, and what of it is there afterwards.
+"""`python -m tests.chaos.full_disk`: what Orthanc confirms on a full disk, and how much of that it still has.
 
 A disk is filled but for some room, then images of one size are sent by C-STORE. An image counts as kept when the file
 on the disk holds all of it. The index lies on another disk, so that only the files are short of room.
@@ -30,11 +30,11 @@ IMAGES = 20
 _DISK_MIB = 48
 _BULK = (0, 2**14, 2**19)
 _ROOM_FOR = 10.5
-"""How many images find room; the last of them half of it."""
+"""How many images find room; the last has only half the room it needs."""
 
 
 def main() -> int:
-    """Print a row for each size; return 1 where no disk of its own can be mounted."""
+    """Print a row for each size; return 1 where this user may not mount a disk."""
     table = Table("Orthanc", "bytes an image", "sent", "confirmed", "kept", "confirmed and not kept")
     with tempfile.TemporaryDirectory(prefix="full-") as name:
         for number, bulk in enumerate(_BULK):
@@ -69,7 +69,7 @@ def _try(folder: Path, bulk: int) -> tuple[str, int, int, int, int, int]:
 
 
 def _send(files: list[Path], settings: Settings) -> int:
-    """Send each image in an association of its own; return how many were confirmed."""
+    """Send each image in a separate association; return how many were confirmed."""
     orthanc = settings.orthanc
     called = ["-aet", "SCANNER", "-aec", orthanc.aet, orthanc.dicom_host, str(orthanc.dicom_port)]
     sent = [subprocess.run(["storescu", *called, file], capture_output=True, check=False) for file in files]
@@ -82,7 +82,7 @@ def _stored(storage: Path, at_least: int = 0) -> set[Path]:
 
 @contextmanager
 def small_disk(folder: Path, mib: int) -> Iterator[Path]:
-    """Mount a disk of its own size. Raises `PermissionError` for a user who may not."""
+    """Mount a disk of a fixed size. Raises `PermissionError` for a user who may not."""
     folder.mkdir(parents=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)]
     mounted = subprocess.run(command, capture_output=True, check=False)
@@ -96,7 +96,7 @@ def small_disk(folder: Path, mib: int) -> Iterator[Path]:
 
 @contextmanager
 def fill(disk: Path, room: int = 0) -> Iterator[None]:
-    """Fill a disk but for `room` bytes, and free it again."""
+    """Fill a disk except for `room` bytes, and free it again."""
     filler = disk / "filler"
     try:
         with filler.open("wb", buffering=0) as file:

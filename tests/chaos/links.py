@@ -17,19 +17,19 @@ _SLOW_S: Final = 0.1
 
 
 class Conduct(Enum):
-    """What a link does with what it is given."""
+    """What a link does with the bytes that it receives."""
 
     OPEN = "open"
     CUT = "cut"
-    """Resets what is connected and what tries to connect."""
+    """Resets every connection and every attempt to connect."""
     HANGING = "hanging"
     """Takes connections and bytes and hands nothing on, until it is open again."""
     SLOW = "slow"
-    """Hands on 8 KiB each tenth of a second."""
+    """Hands on 8 KiB every tenth of a second."""
 
 
 class Link:
-    """A way to a port on this machine; those who are to go by it connect to `port`. A context manager."""
+    """A relay to a port on this machine; connect to `port` to go through it. A context manager."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -56,7 +56,7 @@ class Link:
         self._loop.close()
 
     def behave(self, conduct: Conduct) -> None:
-        """Behave so from now on, with the connections that are there too."""
+        """Behave like this from now on, on existing connections too."""
 
         async def change() -> None:
             self._conduct = conduct

@@ -74,7 +74,7 @@ WAYS: Final[dict[str, Callable[[Sequence[Path], Random], list[Sequence[Path]]]]]
 
 
 def with_bulk(data: bytes, size: int) -> bytes:
-    """Return a DICOM file with so many bytes more, in a private element behind its pixels: Orthanc drops padding."""
+    """Return a DICOM file made longer by a private element behind its pixels, because Orthanc drops padding."""
     if not size:
         return data
     dataset = dcmread(io.BytesIO(data))
@@ -101,7 +101,7 @@ def write_study(folder: Path, random: Random, number: int) -> tuple[str, bool, l
 
 
 def send_study(settings: Settings, folder: Path, random: Random, number: int, give_up_at: float) -> Sent | None:
-    """Send a study until all of it is confirmed; None when that did not come before `give_up_at` (monotonic)."""
+    """Send a study until all of it is confirmed; return None if it is not by `give_up_at` (monotonic)."""
     uid, readable, files = write_study(folder, random, number)
     way = random.choice([*WAYS])
     for part in WAYS[way](files, random):

@@ -17,7 +17,7 @@ CLOCK: Final = "CHAOS_CLOCK"
 
 
 def moved(file: Path) -> float:
-    """Return by how much the clock is ahead, s; 0 where the file says nothing."""
+    """Return how far the clock is ahead, s; 0 where the file says nothing."""
     try:
         return float(file.read_text())
     except (OSError, ValueError):

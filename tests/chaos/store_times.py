@@ -56,7 +56,7 @@ def images(number: int) -> list[Dataset]:
 
 @contextmanager
 def scanner(settings: Settings) -> Iterator[Callable[[Dataset], float]]:
-    """Open an association; what is given stores an image over it and returns how long that took, ms."""
+    """Open an association; yield a function that stores an image over it and returns how long that took, ms."""
     entity = AE("SCANNER")
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     association = entity.associate("127.0.0.1", settings.orthanc.dicom_port, ae_title=settings.orthanc.aet)
@@ -79,7 +79,7 @@ def scanner(settings: Settings) -> Iterator[Callable[[Dataset], float]]:
 
 
 def press(url: str, clients: int) -> None:
-    """Ask the service for its pages as fast as it answers, as so many clients at once; until it is killed."""
+    """Ask the service for its pages as fast as it answers, as many clients at once, until this process is killed."""
 
     def ask(number: int) -> None:
         with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
@@ -116,12 +116,12 @@ def paused(pid: int) -> Iterator[None]:
 
 @app.command()
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured")] = 3,
-    number: Annotated[int, typer.Option("--images", min=12, help="Images a round")] = 60,
-    clients: Annotated[int, typer.Option(min=1, help="How many clients press the service")] = 60,
+    rounds: Annotated[int, typer.Option(min=1, help="How often to measure each state")] = 3,
+    number: Annotated[int, typer.Option("--images", min=12, help="Images per round")] = 60,
+    clients: Annotated[int, typer.Option(min=1, help="How many clients load the service")] = 60,
     report: Annotated[Path | None, typer.Option("--json", help="File for the percentiles")] = None,
 ) -> None:
-    """Print how long Orthanc takes to confirm an image while the service runs, is paused, is dead and is pressed."""
+    """Print how long Orthanc takes to confirm an image while the service runs, is paused, is dead and is under load."""
     folder = Path(tempfile.mkdtemp(prefix="store-times-"))
     write_repository(folder / "models")
     settings = with_free_ports(Settings(triton=TritonSettings(model_repository=folder / "models")), folder / "state")
@@ -131,7 +131,7 @@ def main(
     took: dict[str, list[float]] = {}
 
     def measure(state: str, number: int) -> None:
-        """Send an image to the one and an image to the other in turns: what else the machine does meets both."""
+        """Send images to the two in turns, so that other load on the machine affects both."""
         with scanner(settings) as ours, scanner(bare) as other:
             for own, its in zip(images(number), images(number), strict=True):
                 took.setdefault(f"with the plugin, service {state}", []).append(ours(own))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""One run of chaos: studies come while faults are made, then all is left in peace, then it is audited."""
+"""One run of chaos: studies come while faults are made, then the appliance is left in peace, then it is audited."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _SETTLED_BY_S: Final = 900.0
 _AUDITED_BY_S: Final = 1800.0
 _MIB_A_STUDY: Final = 5.0
 _DISK_MIB: Final = 480
-"""The service is ready with 200 MB free, as a head CT may take so much."""
+"""The service is ready with 200 MB free, because a head CT may take that much."""
 _WARMING: Final = 20
 """Studies that come before the first fault, and again after the last: what the servers hold after them is compared."""
 _NOTED_EVERY_S: Final = 20.0
 _MOST_WAITING: Final = 20
-"""With so many studies unanswered the senders wait, so that there are faults for as long as there is work."""
+"""The senders wait while this many studies are unanswered, so that faults come for as long as there is work."""
 
 
 def run(
@@ -146,7 +146,7 @@ class _Storm:
                     self.made[name] += 1
 
     def end(self) -> None:
-        """Make what is left of the faults that are wanted, and no more."""
+        """Make the rest of the wanted faults, and no more."""
         self._over.set()
         self.thread.join()
 
@@ -158,7 +158,7 @@ class _Storm:
 
 
 class _Progress:
-    """How far a run is: printed, noted and kept, every so often, in a thread of its own."""
+    """How far a run has come; a thread prints, notes and keeps it at intervals."""
 
     def __init__(self, bench: Bench, studies: int, note: Callable[[dict[str, Any]], None]) -> None:
         self.phase = ""
@@ -172,7 +172,7 @@ class _Progress:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show it for as long as this lasts."""
+        """Show it while the context lasts."""
         over = threading.Event()
 
         def take_notes() -> None:
@@ -263,7 +263,7 @@ def _audit(bench: Bench, confirmed: list[Sent]) -> dict[str, Any]:
 
 
 def _ask(bench: Bench, sent: Sent, end: float) -> tuple[str, list[str]]:
-    """Return the state of a study and what is wrong about it; one of which nobody tells before `end` is wrong too."""
+    """Return the state of a study and what is wrong with it; a study that nobody knows by `end` is wrong too."""
     error = ""
     while time.monotonic() < end:
         try:

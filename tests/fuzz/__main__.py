@@ -21,11 +21,11 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def main(
-    inputs: Annotated[int, typer.Option(help="How many inputs")] = 1_000_000,
+    inputs: Annotated[int, typer.Option(help="How many inputs to feed")] = 1_000_000,
     seed: Annotated[int, typer.Option(help="The same seed makes the same inputs")] = 1,
-    minutes: Annotated[float, typer.Option(help="End after so long at the latest; 0: not before all are fed")] = 0,
-    only: Annotated[str, typer.Option(help=f"One of {', '.join(TARGETS)}; all of them unless given")] = "",
-    keep: Annotated[Path, typer.Option(help="Where what was found is kept")] = Path("var/fuzz"),
+    minutes: Annotated[float, typer.Option(help="End after this time at the latest; 0: feed all")] = 0,
+    only: Annotated[str, typer.Option(help=f"One of {', '.join(TARGETS)}; by default all of them")] = "",
+    keep: Annotated[Path, typer.Option(help="Folder for the findings")] = Path("var/fuzz"),
 ) -> None:
     """Feed the appliance's readers, writers and routes with spoiled input. Exit 0 when nothing was found, else 1."""
     warnings.simplefilter("ignore")  # pydicom tells of what was spoiled

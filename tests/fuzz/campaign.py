@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Feeds targets with spoiled input, one after the other, and keeps what was found."""
+"""Feeds targets with spoiled input, one after the other, and keeps the findings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Final
 from tests.fuzz.targets import SHARES, TARGETS, Target
 
 LONGEST_S: Final = 20.0
-"""An input that takes more time of the processor is a finding; what other processes take does not count."""
+"""An input that takes more processor time is a finding; the time of other processes does not count."""
 MOST_MIB: Final = 400
 """An input that makes the process grow by more is a finding."""
 NEXT_EVERY: Final = 250
@@ -32,7 +32,7 @@ class TookLongError(Exception):
 
 @dataclass(frozen=True)
 class Found:
-    """An input with which something went wrong; `where` is the end of the trace, by which alike ones are one."""
+    """An input with which something went wrong; two with the same `where`, the end of the trace, count as one."""
 
     target: str
     data: bytes
@@ -46,7 +46,7 @@ class Found:
 
 
 def try_input(target: Target, data: bytes) -> Found | None:
-    """Feed one input and return what went wrong, None for nothing."""
+    """Feed one input and return what went wrong, or None."""
 
     def give_up(_number: int, _frame: FrameType | None) -> None:
         raise TookLongError(f"longer than {LONGEST_S:g} s")
@@ -74,7 +74,7 @@ def try_input(target: Target, data: bytes) -> Found | None:
 def campaign(
     inputs: int, seed: int, only: str = "", told: Callable[[int, int], bool] = lambda _done, _found: True
 ) -> tuple[int, list[Found]]:
-    """Feed as many inputs and return how many were fed and what was found, alike ones once.
+    """Feed inputs and return how many were fed and what was found, each finding once.
 
     `told` hears after each input how many were fed and found, and ends the campaign by returning False.
     """
@@ -98,12 +98,12 @@ def campaign(
 
 
 def replay(file: Path) -> Found | None:
-    """Feed an input that is kept, by the target that its name begins with."""
+    """Feed a kept input to the target that its name begins with."""
     return try_input(TARGETS[file.name.partition("-")[0]](), file.read_bytes())
 
 
 def _peak_mib(*, anew: bool = False) -> float:
-    """Return the most memory that this process has held; with `anew` counted from now on (Linux, proc(5))."""
+    """Return the most memory that this process has held; with `anew`, count from now on (Linux, proc(5))."""
     if anew:
         Path("/proc/self/clear_refs").write_text("5")
     return int(re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024

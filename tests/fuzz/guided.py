@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.fuzz.guided`: spoiled input led by what code it reaches, with atheris (libFuzzer), one target a run.
+"""`python -m tests.fuzz.guided`: spoiled input that atheris (libFuzzer) leads by the code it reaches, one target a run.
 
 It begins with inputs of `tests.fuzz` and goes on from those that reach something new, which it keeps. What it finds is
 written into the folder as `TARGET-…`, as `tests.fuzz` writes it, and can be put among the seeds. atheris is in none of
@@ -29,9 +29,9 @@ _MOST_MIB = 3000
 
 def main(
     name: Annotated[str, typer.Option("--target", help="files or http")] = "files",
-    minutes: Annotated[float, typer.Option(help="End after so long")] = 5,
-    seed: Annotated[int, typer.Option(help="Which inputs it begins with")] = 1,
-    folder: Annotated[Path, typer.Option(help="Where inputs and findings are kept")] = Path("var/guided"),
+    minutes: Annotated[float, typer.Option(help="End after this time")] = 5,
+    seed: Annotated[int, typer.Option(help="The same seed begins with the same inputs")] = 1,
+    folder: Annotated[Path, typer.Option(help="Folder for inputs and findings")] = Path("var/guided"),
 ) -> None:
     """Feed a target until the time is over or something is found; exit 0 when nothing was."""
     try:
@@ -56,7 +56,7 @@ def main(
 
 
 def feed(target: Target, data: bytes) -> None:
-    """Feed an input that a mutation of bytes may have made: what is none of this target's says nothing of it."""
+    """Feed an input that a mutation of bytes may have made; one that is no input of this target proves nothing."""
     if (target.name == "http" and not _is_request(data)) or len(data) < 2:
         return
     target.feed(data)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is fed with spoiled input: the reading of DICOM files, the writing of results from their headers, and HTTP.
+"""The targets of spoiled input: the reading of DICOM files, the writing of results from their headers, and HTTP.
 
 A target makes one input and, when it is tried, raises only what the service foresees for bad input. Anything else is a
 finding; so is an input that takes long or much memory, and one after which the sound study is read differently.
@@ -47,7 +47,7 @@ SETTINGS: Final = Settings()
 
 
 class Target(Protocol):
-    """Something that is fed. `make` returns an input by a random stream, `feed` tries one."""
+    """A target. `make` returns an input from a random stream, `feed` tries one."""
 
     name: str
 
@@ -56,7 +56,7 @@ class Target(Protocol):
     def feed(self, data: bytes) -> None: ...
 
     def check_next(self) -> None:
-        """Raise `AssertionError` when what is sound is no longer taken as it was before."""
+        """Raise `AssertionError` when the target no longer takes sound input as before."""
 
 
 def sound_files() -> list[list[bytes]]:
@@ -213,7 +213,7 @@ def dcmread_of(data: bytes) -> Dataset:
 
 
 class Http:
-    """Every route, as others and as this machine reach it."""
+    """Every route, asked by other machines and by this one."""
 
     name = "http"
     _PATHS: Final = (

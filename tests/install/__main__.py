@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from tests.install.trial import Step, run
+from tests.install.trial import TrialStep, run
 
 app = typer.Typer(add_completion=False)
 out = Console(highlight=False, width=140)
@@ -26,13 +26,13 @@ out = Console(highlight=False, width=140)
 
 @app.command()
 def main(
-    kept: Annotated[Path, typer.Option(help="Folder of what may be used again: the Debian, downloads")] = Path(
+    kept: Annotated[Path, typer.Option(help="Folder for what later runs may use again: the Debian, downloads")] = Path(
         "var/install"
     ),
-    short: Annotated[bool, typer.Option(help="As far as the first study")] = False,
-    report: Annotated[Path | None, typer.Option("--json", help="File for what was seen, as JSON")] = None,
+    short: Annotated[bool, typer.Option(help="Stop after the first study")] = False,
+    report: Annotated[Path | None, typer.Option("--json", help="File for the results, as JSON")] = None,
 ) -> None:
-    """Install, kill, reboot, upgrade, roll back and remove the appliance on a machine of its own; exit 1 on a fault."""
+    """Install, kill, reboot, upgrade, roll back and remove the appliance on a fresh machine; exit 1 on a fault."""
     missing = [name for name in ("debootstrap", "systemd-nspawn", "storescu") if shutil.which(name) is None]
     if missing or os.geteuid() != 0:
         out.print(
@@ -57,7 +57,7 @@ def main(
     raise typer.Exit(0 if all(step.well for step in steps) else 1)
 
 
-def _print(step: Step) -> None:
+def _print(step: TrialStep) -> None:
     out.print(f"{'well ' if step.well else 'WRONG'} {step.seconds:6.0f} s  {step.name}: {step.seen}", markup=False)
 
 

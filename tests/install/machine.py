@@ -43,7 +43,7 @@ def base_tree(folder: Path) -> Path:
 
 
 class Machine:
-    """One machine on a tree of its own, a copy of `base`."""
+    """One machine on a private copy of the tree `base`."""
 
     def __init__(self, base: Path, folder: Path) -> None:
         self.folder = folder
@@ -52,7 +52,7 @@ class Machine:
         subprocess.run(["cp", "-a", "--reflink=auto", str(base), str(folder)], check=True)
 
     def boot(self) -> float:
-        """Switch it on and return how long it took until systemd begins to start services, s."""
+        """Switch it on and return how long systemd took until it began to start services, s."""
         begin = time.monotonic()
         with self._log.open("ab") as console:
             self._process = subprocess.Popen(
@@ -77,7 +77,7 @@ class Machine:
         return int(children[0]) if children else 0
 
     def cut_power(self) -> None:
-        """End everything in it at once; what was not on its disk is lost."""
+        """End everything in it at once; whatever was not on its disk is lost."""
         if self._process is not None and self._process.poll() is None:
             init = self._init()
             if init:
@@ -102,7 +102,7 @@ class Machine:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, *command: str, check: bool = True, timeout_s: float = 1800) -> subprocess.CompletedProcess[str]:
-        """Run a command in it as root and return what it said, both streams in one."""
+        """Run a command in it as root and return its output, both streams in one."""
         environment = ["-i", "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]
         entered = ["nsenter", "-t", str(self._init()), "-m", "-p", "-u", "-i", "-n", "-C", "env", "--chdir=/"]
         done = subprocess.run(

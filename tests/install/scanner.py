@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.install.scanner SETTINGS SECRETS COMMAND ...`: what stands on a machine's network and asks it.
+"""`python -m tests.install.scanner SETTINGS SECRETS COMMAND ...`: a scanner on the machine's network, which asks it.
 
 Run where the machine's network is, with the machine's own settings; prints JSON.
 """
@@ -42,7 +42,7 @@ def send_study(settings: Settings, folder: Path) -> dict[str, Any]:
 
 
 def await_answer(settings: Settings, study_uid: str, timeout_s: float) -> dict[str, Any]:
-    """Return the service's record of a study once it is answered; ask on while the box starts."""
+    """Return the service's record of a study once it is answered; keep asking while the box starts."""
     end = time.monotonic() + timeout_s
     seen: dict[str, Any] = {"state": "not known"}
     while time.monotonic() < end:

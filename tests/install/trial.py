@@ -32,13 +32,13 @@ _FIRST_SEED: Final = 77_000_000
 _BREAKS: Final = '''
 
 def upgrade() -> None:
-    """Add a table that the version before knows nothing of."""
+    """Add a table that the version before does not know."""
     op.create_table("not_known_before", sa.Column("id", sa.Integer, primary_key=True))
 '''
 
 
 @dataclass
-class Step:
+class TrialStep:
     """What was done, how long it took, whether it went as it should, and what was seen."""
 
     name: str
@@ -57,12 +57,12 @@ class Study:
 
 @dataclass
 class Trial:
-    """One machine and what has been tried on it; `work` is a folder that it may fill, `kept` one that outlives it."""
+    """One machine and the steps tried on it; `work` is a folder that it may fill, `kept` one that outlives it."""
 
     work: Path
     kept: Path
-    report: Callable[[Step], None]
-    steps: list[Step] = field(default_factory=list)
+    report: Callable[[TrialStep], None]
+    steps: list[TrialStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.machine = Machine(base_tree(self.kept / "base"), self.work / "machine")
@@ -76,7 +76,7 @@ class Trial:
             seen, well = do(), True
         except Exception as error:
             seen, well = f"{type(error).__name__}: {error}", False
-        self.steps.append(Step(name, time.monotonic() - begin, well, seen))
+        self.steps.append(TrialStep(name, time.monotonic() - begin, well, seen))
         self.report(self.steps[-1])
         return well
 
@@ -88,7 +88,7 @@ class Trial:
         return self.machine.from_the_network(str(layout.settings), str(layout.secrets), *arguments)
 
     def new_study(self) -> Study:
-        """Return a study that was not sent yet."""
+        """Return a study that has not been sent yet."""
         seed = next(self._seeds)
         spec = StudySpec(seed, Diagnosis.IPH, volume_ml=40, population=CLEAR.name, new_uids=True)
         folder = self.work / "studies" / str(seed)
@@ -96,7 +96,7 @@ class Trial:
         return Study(folder, written.truth.study_uid)
 
     def require_answer(self, study: Study) -> str:
-        """Return in words how a study was answered; raises unless it has one SR that stands, and a SEG."""
+        """Return in words how a study was answered; raise unless Orthanc holds exactly one SR, and a SEG."""
         record = self.ask("await", study.uid, str(ANSWER_S))
         _require(record["state"] == "done", f"its state is {record['state']}")
         _require(record["present"] is True, f"a bleeding head was answered with present={record['present']}")
@@ -116,7 +116,7 @@ class Trial:
             time.sleep(1)
 
     def put(self, bundle: Path) -> str:
-        """Lay a bundle and its installer into the machine and return its path there."""
+        """Copy a bundle and its installer into the machine and return the bundle's path there."""
         home = self.machine.folder / "root"
         for file in (bundle, bundle.with_name(f"{bundle.name}.sha256")):
             shutil.copy(file, home / file.name)
@@ -124,7 +124,7 @@ class Trial:
         return f"/root/{bundle.name}"
 
     def installer(self, *arguments: str, check: bool = True) -> tuple[int, str]:
-        """Run the installer that was laid into the machine; return its exit status and what it said."""
+        """Run the installer inside the machine; return its exit status and output."""
         done = self.machine.run("sh", "/root/deploy/install.sh", *arguments, check=check)
         return done.returncode, done.stdout
 
@@ -182,7 +182,7 @@ class Trial:
         return {str(path.relative_to(etc)): path.read_bytes() for path in sorted(etc.rglob("*")) if path.is_file()}
 
     def exposure(self) -> str:
-        """Ask systemd how much each unit could do."""
+        """Ask systemd how much each unit is allowed to do."""
         found = {}
         for unit in UNITS:
             said = self.machine.run("systemd-analyze", "security", "--no-pager", unit).stdout
@@ -240,7 +240,7 @@ class Trial:
         return f"{old} -> {version}; the study that came meanwhile: {self.require_answer(study)}"
 
     def broken_upgrade(self, bundle: Path) -> str:
-        """Upgrade to a version that migrates the ledger and never gets ready: it must take itself back."""
+        """Upgrade to a version that migrates the ledger and never gets ready: it must roll itself back."""
         old, study = self.current(), self.new_study()
         status, said = self._upgrade_while_sending(self.put(bundle), study, patience_s=60)
         _require(status != 0, "a broken version was taken for a good one")
@@ -263,7 +263,7 @@ class Trial:
             return going.result()
 
     def uninstall(self, bundle: Path) -> str:
-        """Take the programs away, look at what is left, and install again: nothing is answered twice."""
+        """Remove the programs, look at what is left, and install again: nothing is answered twice."""
         before = self.ask("counts")
         site = self._site_files()
         self.installer("uninstall")
@@ -315,7 +315,7 @@ def broken_bundle(out: Path, cache: Path, version: str) -> Path:
         before = re.search(r'^revision = "(\w+)"', newest.read_text(), re.MULTILINE)
         assert before is not None
         (migrations / "r9999_not_known_before.py").write_text(
-            '"""A table that the version before knows nothing of."""\n\n'
+            '"""A table that the version before does not know."""\n\n'
             "import sqlalchemy as sa\nfrom alembic import op\n"
             f'\nrevision = "9999"\ndown_revision = "{before[1]}"\nbranch_labels = None\ndepends_on = None\n{_BREAKS}'
         )
@@ -326,7 +326,7 @@ def broken_bundle(out: Path, cache: Path, version: str) -> Path:
     return bundle
 
 
-def run(work: Path, kept: Path, report: Callable[[Step], None], *, short: bool = False) -> list[Step]:
+def run(work: Path, kept: Path, report: Callable[[TrialStep], None], *, short: bool = False) -> list[TrialStep]:
     """Go through the whole life, or with `short` its beginning, and return the steps; ends at the first that fails."""
     cache = kept / "cache"
     bundles: dict[str, Path] = {}
