@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from appliance.process import Process
 from appliance.settings import Settings
+from deploy.grafana.panels import ROWS
+from deploy.grafana.picture import Source, draw
 from deploy.local.appliance import LocalAppliance
 from deploy.local.demo import wait_for_answers
 from deploy.local.ports import free_ports, with_free_ports
@@ -32,6 +35,7 @@ from simulator.study import StudySpec, write_study
 pytestmark = pytest.mark.end_to_end
 SHIPPED = Path(__file__).parents[2] / "deploy" / "prometheus"
 LONGEST_S = 240.0
+PANELS = [panel for row in ROWS for panel in row.panels]
 ALERT = "HemorrhageNeighbourAway"
 
 
@@ -197,6 +201,30 @@ def test_every_metric_that_a_rule_names_is_read_from_the_running_appliance(
     until(lambda: not unwell(), "every rule is evaluated without a fault")
     late = "hemorrhage:turnaround_seconds:p95_1h"
     until(lambda: monitored.query("query", query=f"{late} > 0")["result"], "the turnaround is recorded")
+
+
+def test_every_panel_of_the_dashboard_shows_what_the_running_appliance_did(
+    monitored: Monitored, tmp_path: Path
+) -> None:
+    spec = StudySpec(88_000_002, Diagnosis.NONE, population=CLEAR.name, new_uids=True)
+    settings = monitored.appliance.settings
+    written = write_study(spec, tmp_path)
+    send(written.all_files, settings.orthanc)
+    wait_for_answers(f"http://{settings.service.host}:{settings.service.port}", {written.truth.study_uid}, LONGEST_S)
+    source = Source(monitored.prometheus, span_s=300)
+
+    def empty() -> list[str]:
+        """Ask every query, as a wrong one raises; return the panels without a figure."""
+        shown = {panel: [line for query in panel.queries for line in source.ask(query)] for panel in PANELS}
+        return [
+            panel.title
+            for panel, lines in shown.items()
+            if not panel.idle and not any(np.isfinite(line.values).any() for line in lines)
+        ]
+
+    until(lambda: not empty(), "every panel has a figure")
+    draw(source, tmp_path / "dashboard.png", "in a test")
+    assert (tmp_path / "dashboard.png").stat().st_size > 10_000
 
 
 def test_a_triton_that_is_killed_pages_whoever_is_on_call_and_is_told_of_again_when_it_is_back(
