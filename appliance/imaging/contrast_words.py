@@ -44,7 +44,7 @@ _NO: Final = _table(
 _PLAIN: Final = _table(
     "PLAIN BLANCO BLANK BLANKO SIMPLE SIMPLES UNENHANCED NONENHANCED NONCONTRAST NONCONTRASTED NONCON UNCONTRASTED "
     "NECT NCCT NCE PRE PRECONTRAST UNENH NOCONTRAST NOCON NOIV OHNEKM OKM KONTRASTSIZ ILACSIZ KONTRASTFREI NONENH "
-    "BASALE BASAL DIRETTO WOC LEERSERIE LEERAUFNAHME OFF DISABLED DEACTIVATED"
+    "BASALE BASAL DIRETTO WOC SPC IVSIZ LEERSERIE LEERAUFNAHME OFF DISABLED DEACTIVATED"
 )
 # By how words begin: plain scans, and contrast agent that was called off.
 _PLAIN_STEM: Final = re.compile(r"(?:NATI+[VF]|NATYW|НАТИВ|БЕСКОНТРАСТ|БЕЗКОНТРАСТ)\w*")
@@ -135,7 +135,8 @@ _SIGNS: Final = (
     (re.compile(r"\b(?:VOR UND NACH|AVANT ET APRES|BEFORE AND AFTER|ANTES Y DESPUES|PRIMA E DOPO)\b"), _BOTH),
     (re.compile(rf"{_NATIVE}\s*(?:,?\s*(?:UND|AND|ET|DANN|THEN)\b|[/&,;])\s*{_THEN_ENHANCED}"), _BOTH),
     # Abbreviations of other languages: o. KM, s/ contraste, u/ kontrast, b/k.
-    (re.compile(r"\bO\s*[./]\s*(?=KM\b|[KC]ONTRAST|IV\b)"), " OHNE "),
+    (re.compile(r"\bO\s*[./]\s*(?=KM\b|[KC]ONTRAST|IV\b)|\bO\s+(?=KM\b)"), " OHNE "),
+    (re.compile(r"\bBE\s+(?=KONTRASTO\b)"), " BEZ "),
     (re.compile(r"\bS\s*/\s*(?:C\b|CTE\b|CIV\b|MDC\b|(?=CONTRAST))|^\W*S\s*\.?\s*C\W*$"), " SIN "),
     (re.compile(r"\bK\s*[./]\s*(?=KM\b)"), " KEIN "),
     (re.compile(r"\b[UB]\s*/\s*(?:K\b|(?=KONTRAST|KM\b))"), " BEZ "),

@@ -15,6 +15,10 @@ diretto
 S.C.
 sc
 S/CTE
+SPC
+IVSIZ
+o KM
+be kontrasto
 WOC
 W/OC
 nonenh
@@ -343,6 +347,8 @@ Iohexol, diabetes: no
 Omnipaque 300 (no known allergies)
 Xenetix sin reacciones
 Iomeron senza reazioni
+APC
+to be contrast enhanced
 Ultravist bez reakcji
 Omnipaque utan komplikationer
 омнипак 350 без осложнений
