@@ -224,12 +224,13 @@ def show_settings(settings: SettingsOption = None, as_json: JsonOption = False) 
     for section, outer in type(loaded).model_fields.items():
         of_section = getattr(type(getattr(loaded, section)), "model_fields", None)
         if of_section is None:
-            table.add_row(section, escape(str(values[section])), outer.description or "")
+            table.add_row(section, escape(str(values[section])), escape(outer.description or ""))
             continue
         for name, described in of_section.items():
             if not described.repr and values[section][name]:  # a password, or an address with one in it
                 values[section][name] = "***"
-            table.add_row(f"{section}.{name}", escape(str(values[section][name])), described.description or "")
+            meaning = escape(described.description or "")
+            table.add_row(f"{section}.{name}", escape(str(values[section][name])), meaning)
     if as_json:
         typer.echo(json.dumps(values, indent=2))
     else:

@@ -16,6 +16,7 @@ from pydicom.uid import generate_uid
 
 from appliance.archive import Archive
 from appliance.errors import Refusal, RefusalCode, UnavailableError
+from appliance.ledger.outbox import Planned
 from appliance.ledger.records import AuditEvent, ResultObject
 from appliance.ledger.states import StudyState
 from appliance.sections.ledger import LedgerSettings
@@ -64,12 +65,19 @@ class Site:
         result = ResultObject(f"i-{study}"[:44], f"s-{study}"[:44], "sr", "1.9")
         self.desk.ledger.jobs.deliver(job, [result], {"present": False}, (), "set", "1.2")
         self.desk.ledger.jobs.finish(job, "1.88", str(generate_uid()), {}, 2.0)
+        self.deliver()
 
     def refuse(self, study: str) -> None:
         job = self.desk.ledger.queue.claim("me", 60)
         assert job is not None
         assert job.orthanc_study == study
         self.desk.ledger.jobs.refuse(job, (Refusal(RefusalCode.NOT_HEAD, "a foot"),), {})
+        self.deliver()
+
+    def deliver(self, *planned: Planned) -> None:
+        """Let the rules be applied to what has ended, and ask for what is `planned`."""
+        for job in self.desk.ledger.outbox.unrouted():
+            self.desk.ledger.outbox.route(job, planned)
 
     def list_studies(self) -> set[str]:
         with httpx.Client(base_url=self.desk.orthanc.url, trust_env=False) as client:
@@ -125,6 +133,21 @@ def test_what_was_answered_or_refused_leaves_with_its_age_and_what_is_not_finish
     told = generate_latest(site.desk.metrics.registry).decode()
     assert 'hemorrhage_studies_removed_total{why="age"} 2.0' in told
     site.answer(waiting)  # it is answered all the same
+    assert site.archive.tidy() == 1
+
+
+def test_what_has_to_be_delivered_stays_until_it_is_and_so_does_what_no_rule_has_seen(make: Any) -> None:
+    site = make(keep_days=30)
+    study = site.comes()
+    site.deliver = lambda: None
+    site.answer(study)
+    site.later_s += 31 * DAY_S
+    assert site.archive.tidy() == 0
+    del site.deliver
+    site.deliver(Planned("pacs", "a rule", ("sr",)))
+    assert site.archive.tidy() == 0
+    outbox = site.desk.ledger.outbox
+    outbox.confirm(outbox.claim("pacs", "me/1", 60, 5), "stored")
     assert site.archive.tidy() == 1
 
 

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from appliance.cli import app
 from appliance.errors import SettingsError
 from appliance.settings_sources import load_settings
 from deploy.local.settings_file import write_settings
@@ -131,6 +133,12 @@ def test_the_service_does_not_start_with_a_wrong_rule_and_says_where_it_is(tmp_p
         done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 2
         assert f"rules.0.when (line {line_of(file.read_text(), 'when =')})" in done.stderr
+
+
+def test_the_settings_are_shown_with_the_tables_that_they_are() -> None:
+    shown = CliRunner().invoke(app, ["settings"], env={"COLUMNS": "400"}).stdout
+    assert "each a table [[rules]], read from the top" in shown
+    assert "each a table [destinations.NAME]" in shown
 
 
 def test_without_a_rule_the_library_of_conditions_is_not_loaded() -> None:
