@@ -37,6 +37,7 @@ from appliance.console import (
     sentence_of,
 )
 from appliance.delivery.command import outbox_app, rules_app
+from appliance.drift.command import drift_app
 from appliance.errors import ApplianceError
 from appliance.ledger.command import audit_app
 from appliance.models.command import models_app
@@ -56,6 +57,7 @@ app.add_typer(accounts_app, name="accounts")
 app.add_typer(audit_app, name="audit")
 app.add_typer(rules_app, name="rules")
 app.add_typer(outbox_app, name="outbox")
+app.add_typer(drift_app, name="drift")
 
 
 def _folder(text: str) -> Path:

@@ -21,6 +21,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from appliance import __version__
+from appliance.drift.features import FEATURES
 from appliance.errors import RefusalCode, UnavailableError
 from appliance.imaging.flaws import FlawCode
 from appliance.ledger.outbox import Backlog
@@ -216,6 +217,26 @@ class Metrics:
             ["rule"],
             registry=self.registry,
         )
+        self.drift_distance = Gauge(
+            "hemorrhage_drift_distance",
+            "How far a feature of the newest studies is from the reference (0 to 1); not a number while not known",
+            ["what"],
+            registry=self.registry,
+        )
+        self.drift_limit = Gauge(
+            "hemorrhage_drift_limit",
+            "How far that may be by chance, for as many studies as there are",
+            ["what"],
+            registry=self.registry,
+        )
+        self.drift_studies = Gauge(
+            "hemorrhage_drift_studies", "How many studies are compared with the reference", registry=self.registry
+        )
+        self.drift_reference_studies = Gauge(
+            "hemorrhage_drift_reference_studies",
+            "How many studies the reference of the model has; 0 without a reference",
+            registry=self.registry,
+        )
         build = Info("hemorrhage_build", "The version of the service", registry=self.registry)
         build.info({"version": __version__})
         for code in RefusalCode:  # so that a rate exists before the first one happens
@@ -229,6 +250,9 @@ class Metrics:
             self.disk_free.labels(place).set(float("nan"))
             self.disk_size.labels(place).set(float("nan"))
         self.certificate_expires.set(float("nan"))
+        for feature in FEATURES:
+            self.drift_distance.labels(feature.name).set(float("nan"))
+            self.drift_limit.labels(feature.name).set(float("nan"))
         for why in ("age", "size"):
             self.removed.labels(why)
         for why in ("no account", "role"):

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from appliance.coverage.coverage import Coverage, coverage
 from appliance.coverage.neighbours import reaches_beyond
+from appliance.drift.measure import Measured, measure
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.findings.find import find
 from appliance.findings.finding import Finding
@@ -71,6 +72,7 @@ class ReadAnswer(_Answer):
     finding: Finding
     covered: Coverage
     flaws: tuple[Flaw, ...]
+    measured: Measured
     results: Results
 
 
@@ -92,6 +94,7 @@ class ReadStudy:
     finding: Finding
     covered: Coverage
     flaws: tuple[Flaw, ...]
+    measured: Measured
 
 
 class Pipeline:
@@ -147,7 +150,7 @@ class Pipeline:
             judgement = candidates.popleft()
             stack = judgement.stack
             try:
-                volume, seen = _accept(stack, study.fetch, clock)
+                volume, seen, measured = _accept(stack, study.fetch, clock)
             except RefusedError as error:
                 refusals += error.refusals
                 continue
@@ -175,6 +178,7 @@ class Pipeline:
                 finding,
                 covered,
                 seen,
+                measured,
             )
 
         if not any(refusal.code is RefusalCode.SOURCE_DELETED for refusal in refusals):  # deleted is not unsuitable
@@ -207,6 +211,7 @@ class Pipeline:
             read.finding,
             read.covered,
             read.flaws,
+            read.measured,
             results,
         )
 
@@ -216,8 +221,8 @@ def _show_more(candidates: Iterable[Judgement], put_off: set[Stack], part: Stack
     return any(reaches_beyond(other.stack, part) for other in candidates if other.stack not in put_off)
 
 
-def _accept(stack: Stack, fetch: Callable[[str], bytes], clock: StepClock) -> tuple[Volume, tuple[Flaw, ...]]:
-    """Return the stack's volume and its flaws, or raise `RefusedError`.
+def _accept(stack: Stack, fetch: Callable[[str], bytes], clock: StepClock) -> tuple[Volume, tuple[Flaw, ...], Measured]:
+    """Return the stack's volume, its flaws and what is measured of it, or raise `RefusedError`.
 
     After a refusal the volume is freed before the next best stack is read.
     """
@@ -226,4 +231,5 @@ def _accept(stack: Stack, fetch: Callable[[str], bytes], clock: StepClock) -> tu
     with clock(Step.CHECK):
         inside = check(volume)
         seen = flaws(volume, stack.geometry, inside.slices) if stack.geometry is not None else ()
-    return volume, seen
+        measured = measure(volume, inside)
+    return volume, seen, measured

@@ -24,6 +24,7 @@ from appliance import __version__
 from appliance.ahead import ReadingAhead
 from appliance.archive import Archive
 from appliance.delivery.dispatch import Dispatch
+from appliance.drift.watch import DriftWatch
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.health import Health
 from appliance.intake.doorbell import Bell
@@ -175,6 +176,7 @@ class Service:
         ]
         trusted = settings.service.trusted_hosts
         archive = Archive(settings, self._orthanc, self._ledger, self._metrics, clock)
+        drift = DriftWatch(settings, self._ledger, self._metrics)
         self._dispatch = Dispatch(settings, self._orthanc, self._ledger, self._metrics, self._leases.owner)
         web = WebApp(self, self._bell, self._ledger, self._health, self._metrics, trusted, self._looks)
         self._listeners = [Listener(web.asgi, sock)]
@@ -187,6 +189,7 @@ class Service:
             _thread("tidying", lambda: upkeep.keep_tidy(self._stopping)),
             _thread("audit", lambda: upkeep.keep_audit(self._stopping)),
             _thread("archive", lambda: archive.run(self._stopping)),
+            _thread("drift", lambda: drift.run(self._stopping)),
             _thread("intake", lambda: intake.run(self._stopping)),
             _thread("ahead", lambda: self._ahead.run(self._stopping)),
             _thread("shadow", lambda: shadow.run(self._stopping)),

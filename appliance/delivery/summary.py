@@ -23,6 +23,7 @@ def summary(answer: ReadAnswer) -> dict[str, Any]:
         "lesions": [lesion_facts(lesion) for lesion in finding.lesions],
         "coverage": answer.covered.facts,
         "flaws": [{"code": flaw.code.value, "reason": flaw.reason} for flaw in answer.flaws],
+        "measured": answer.measured,
         "series": {
             "uid": stack.series_uid,
             "description": stack.description,

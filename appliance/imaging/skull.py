@@ -24,7 +24,8 @@ BODY_HU: Final = -200
 _BRAIN_HU: Final = (-10, 100)
 _BLOCK_MM: Final = 1.6
 _RAYS: Final = 72
-_STEP_MM: Final = 2.0
+STEP_MM: Final = 2.0
+"""How far samples along a ray lie apart, mm."""
 _REACH_MM: Final = 140.0
 # A slice shows brain in a skull if this share of the rays meets bone (a hemicraniectomy leaves about two thirds), and
 # if the enclosed area is this large (a premature newborn's 40 cm2, an adult's 220 cm2), has this share of brain by its
@@ -47,7 +48,7 @@ class SkullSlice:
     middle: y, x of the middle of the slice's contents, in blocks.
     spacing_mm: distance of blocks, y and x.
     blocks: means of blocks of the slice [Y, X], HU.
-    rays: HU along the rays [angle, radius], with samples `_STEP_MM` apart.
+    rays: HU along the rays [angle, radius], with samples `STEP_MM` apart.
     bone, on_image: for each sample, whether it is bone, and whether it lies on the image.
     shell_mm: distance of the skull's outer edge from the middle, by angle.
     """
@@ -127,7 +128,7 @@ def _enclosed_values(
         float(np.average(np.arange(size), weights=body.sum(axis=1 - axis))) for axis, size in enumerate(body.shape)
     ]
     angles = np.arange(_RAYS) * (2 * np.pi / _RAYS)
-    radii = np.arange(_STEP_MM / 2, _REACH_MM, _STEP_MM)
+    radii = np.arange(STEP_MM / 2, _REACH_MM, STEP_MM)
     y = np.rint(middle[0] + np.sin(angles)[:, None] * radii / spacing_mm[0]).astype(int)
     x = np.rint(middle[1] + np.cos(angles)[:, None] * radii / spacing_mm[1]).astype(int)
     height, width = plane.shape
@@ -142,7 +143,7 @@ def _enclosed_values(
     outermost = bone.shape[1] - 1 - np.argmax(bone[meets, ::-1], axis=1)
     shell = np.interp(np.arange(_RAYS), meets, outermost, period=_RAYS)
     inside = (np.arange(len(radii)) < shell[:, None]) & ~bone
-    areas = np.broadcast_to(radii, inside.shape)[inside] * (_STEP_MM * 2 * np.pi / _RAYS / 100)
+    areas = np.broadcast_to(radii, inside.shape)[inside] * (STEP_MM * 2 * np.pi / _RAYS / 100)
     area = float(areas.sum())
     least, most = _AREA_CM2
     if not max(least, _OF_BODY * body.sum() * spacing_mm[0] * spacing_mm[1] / 100) <= area <= most:
@@ -153,5 +154,5 @@ def _enclosed_values(
     # Rays lie closer together in the middle, so each value is repeated in proportion to its area.
     order = np.argsort(values)
     even = np.searchsorted(np.cumsum(areas[order]), np.linspace(0, area, 400, endpoint=False))
-    seen = SkullSlice(z, (middle[0], middle[1]), spacing_mm, plane, rays, bone, on_image, (shell + 1) * _STEP_MM)
+    seen = SkullSlice(z, (middle[0], middle[1]), spacing_mm, plane, rays, bone, on_image, (shell + 1) * STEP_MM)
     return np.asarray(values[order][even]), seen

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import func, or_, select, true
 
 from appliance.ledger import tables
@@ -27,6 +29,21 @@ class Views:
             )
             found = {row.state: int(row.jobs) for row in rows}
         return {state: found.get(state, 0) for state in JobState}
+
+    def newest_answers(self, limit: int) -> list[tuple[float, dict[str, Any]]]:
+        """Return the newest answers that stand, with when each was decided (Unix seconds), oldest first.
+
+        What a person asked for is not among them.
+        """
+        jobs = tables.jobs
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(jobs.c.created, jobs.c.answer)
+                .where(jobs.c.state == JobState.DONE, jobs.c.orthanc_series == "")
+                .order_by(jobs.c.id.desc())
+                .limit(limit)
+            ).all()
+        return [(row.created, row.answer) for row in reversed(rows)]
 
     def longest_running_s(self) -> float:
         """Return how long the longest-running job has been in its state, s; 0 when none runs."""
