@@ -10,9 +10,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Final
+
+_PROBED_S: Final = 1.0
+"""`holder` has the lock for a moment to learn that nobody has: whoever wants to hold it outlasts that."""
 
 
 class AlreadyRunningError(ValueError):
@@ -30,10 +35,11 @@ def hold(path: Path) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRunningError(f"{path.parent} is already run by process {_number(path)}") from None
+        end = time.monotonic() + _PROBED_S
+        while not _take(file, fcntl.LOCK_EX):
+            if time.monotonic() > end:
+                raise AlreadyRunningError(f"{path.parent} is already run by process {_number(path)}")
+            time.sleep(0.01)
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
@@ -46,11 +52,16 @@ def holder(path: Path) -> int | None:
     if not path.exists():
         return None
     with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _number(path)
-    return None
+        return None if _take(file, fcntl.LOCK_SH) else _number(path)
+
+
+def _take(file: IO[str], kind: int) -> bool:
+    """Take a lock of a kind, or return that another has one."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _number(path: Path) -> int | None:

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,15 @@ def test_a_number_left_in_the_file_holds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "run.pid"
     path.write_text(f"{os.getpid()}\n")
     assert holder(path) is None
+
+
+def test_who_only_asks_keeps_nobody_from_starting(tmp_path: Path) -> None:
+    path = tmp_path / "run.pid"
+    path.touch()
+    with path.open() as asked:
+        fcntl.flock(asked, fcntl.LOCK_SH)  # as `holder` does for a moment
+        release = threading.Timer(0.2, fcntl.flock, (asked, fcntl.LOCK_UN))
+        release.start()
+        with hold(path):
+            assert holder(path) == os.getpid()
+        release.join()
