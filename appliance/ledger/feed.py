@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from appliance.ledger import tables
 from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
 from appliance.ledger.records import Arrival, Position, UnseenSeries
+from appliance.ledger.rows import insert_unless_there
 from appliance.ledger.series import put_series
 from appliance.ledger.studies import record_arrival
 from appliance.ledger.sweeps import begin_sweep, put_off_series
@@ -36,8 +37,7 @@ class Feed:
         with self._database.writing() as connection:
             if _position(connection) is not None:
                 return False
-            connection.execute(insert(tables.feed).values(name=_ORTHANC, **values_of(position)))
-            return True
+            return insert_unless_there(connection, tables.feed, {"name": _ORTHANC, **values_of(position)})
 
     def advance(
         self,

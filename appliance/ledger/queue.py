@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from appliance.ledger import tables
 from appliance.ledger.audit import APPLIANCE, append
@@ -15,6 +15,7 @@ from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
 from appliance.ledger.job_rows import insert_job, move_job, require_token
 from appliance.ledger.records import AuditEvent, FollowedStudy, Job, NewJob
+from appliance.ledger.rows import insert_unless_there
 from appliance.ledger.states import OPEN, JobEvent, JobState, StudyState, states_that
 
 _MAY_BE_CLAIMED = or_(tables.studies.c.state != StudyState.RECEIVING, tables.jobs.c.orthanc_series != "")
@@ -42,7 +43,7 @@ class Queue:
             ).one_or_none()
             if row is None:
                 asked = FollowedStudy(study, study_uid, StudyState.DECIDED, now, now, now, live=False)
-                connection.execute(insert(tables.studies).values(values_of(asked)))
+                insert_unless_there(connection, tables.studies, values_of(asked))
             going = connection.execute(
                 select(tables.jobs.c.id).where(
                     tables.jobs.c.orthanc_series == new.series, tables.jobs.c.state.in_(OPEN)

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from appliance.ledger import tables
 from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
 from appliance.ledger.records import KnownSeries
+from appliance.ledger.rows import insert_unless_there
 
 _AT_ONCE: Final = 500  # rows a statement: both engines limit the number of bound values
 
@@ -44,6 +45,6 @@ class Series:
 def put_series(connection: Connection, known: KnownSeries) -> None:
     """Record a series, or what has changed about it."""
     values = values_of(known)
-    found = connection.execute(update(tables.series).where(tables.series.c.orthanc_id == known.id).values(values))
-    if not found.rowcount:
-        connection.execute(insert(tables.series).values(values))
+    change = update(tables.series).where(tables.series.c.orthanc_id == known.id).values(values)
+    if not connection.execute(change).rowcount and not insert_unless_there(connection, tables.series, values):
+        connection.execute(change)

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from appliance.errors import ApplianceError
 from appliance.ledger import tables
 from appliance.ledger.database import Database
+from appliance.ledger.rows import insert_unless_there
 
 
 class TwinError(ApplianceError):
@@ -34,9 +35,8 @@ class Services:
                 select(services.c.session).where(services.c.identity == identity).with_for_update()
             ).scalar()
             values = {"session": session, "seen": self._database.clock()}
-            if before is None:
-                connection.execute(insert(services).values(identity=identity, **values))
-            else:
+            is_new = before is None and insert_unless_there(connection, services, {"identity": identity, **values})
+            if not is_new:
                 connection.execute(update(services).where(services.c.identity == identity).values(values))
         is_twin, self._beaten = before not in (None, session) and self._beaten == session, session
         if is_twin:

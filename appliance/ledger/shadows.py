@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, insert, select
+from sqlalchemy import and_, select
 
 from appliance.ledger import tables
 from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
 from appliance.ledger.records import Job, ShadowAnswer
+from appliance.ledger.rows import insert_unless_there
 from appliance.ledger.states import JobState
 
 
@@ -47,11 +48,7 @@ class Shadows:
         """Store what the shadow says of a job, unless another service of this ledger has done so meanwhile."""
         shadows = tables.shadow_answers
         with self._database.writing() as connection:
-            there = connection.execute(
-                select(shadows.c.job).where(shadows.c.job == answer.job, shadows.c.sha256 == answer.sha256)
-            ).first()
-            if there is None:
-                connection.execute(insert(shadows).values(values_of(answer)))
+            insert_unless_there(connection, shadows, values_of(answer))
 
     def pairs(self, sha256: str) -> list[Pair]:
         """Return what a shadow has read together with what was answered, by job."""

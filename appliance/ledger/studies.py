@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, or_, select, update
 
 from appliance.errors import Refusal, RefusalCode, refusals_json
 from appliance.ledger import tables
@@ -16,6 +16,7 @@ from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
 from appliance.ledger.job_rows import insert_job, move_job
 from appliance.ledger.records import Arrival, FollowedStudy, NewJob
+from appliance.ledger.rows import insert_unless_there
 from appliance.ledger.states import JobEvent, JobState, StudyEvent, StudyState, states_that, study_after
 
 _FOLLOWED = (StudyState.RECEIVING, StudyState.INCOMPLETE)
@@ -214,8 +215,9 @@ def record_arrival(connection: Connection, arrival: Arrival, now: float) -> None
             quiet_from=arrival.quiet_from,
             live=arrival.live,
         )
-        connection.execute(insert(tables.studies).values(values_of(study)))
-        return
+        if insert_unless_there(connection, tables.studies, values_of(study)):
+            return
+        row = _lock(connection, arrival.study)  # another service was first
     after = study_after(row.state, StudyEvent.ARRIVE)
     going_on = row.state in _FOLLOWED
     connection.execute(

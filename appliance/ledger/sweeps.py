@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from appliance.ledger import tables
 from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
 from appliance.ledger.records import Arrival, KnownSeries, Sweep, UnseenSeries
+from appliance.ledger.rows import insert_unless_there
 from appliance.ledger.series import put_series
 from appliance.ledger.studies import record_arrival
 
@@ -112,15 +113,15 @@ def begin_sweep(connection: Connection, counting: bool) -> None:
     """Ask for a sweep, as `Sweeps.begin` does, in the caller's transaction."""
     sweeps = tables.sweeps
     there = connection.execute(select(sweeps.c.name).where(sweeps.c.name == _ORTHANC).with_for_update()).first()
-    if there is None:
-        connection.execute(insert(sweeps).values(name=_ORTHANC, **values_of(Sweep(counting))))
-    elif counting:
+    row = {"name": _ORTHANC, **values_of(Sweep(counting))}
+    is_new = there is None and insert_unless_there(connection, sweeps, row)
+    if counting and not is_new:
         connection.execute(update(sweeps).where(sweeps.c.name == _ORTHANC).values(values_of(Sweep(counting))))
 
 
 def put_off_series(connection: Connection, unseen: UnseenSeries) -> None:
     """Record that a series could not be looked at."""
     values = values_of(unseen)
-    found = connection.execute(update(tables.unseen).where(tables.unseen.c.orthanc_id == unseen.id).values(values))
-    if not found.rowcount:
-        connection.execute(insert(tables.unseen).values(values))
+    change = update(tables.unseen).where(tables.unseen.c.orthanc_id == unseen.id).values(values)
+    if not connection.execute(change).rowcount and not insert_unless_there(connection, tables.unseen, values):
+        connection.execute(change)

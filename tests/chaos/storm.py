@@ -99,8 +99,8 @@ def run(
         if storm is not None:
             storm.break_off()
         bench.down()
+        shutil.rmtree(folder, ignore_errors=True)
     left = [file.name for file in SHARED_MEMORY.iterdir() if file.name.startswith(region_prefix(bench.settings.triton))]
-    shutil.rmtree(folder, ignore_errors=True)
     return {
         "seed": seed,
         "ledger": "PostgreSQL" if on_postgres else "SQLite",

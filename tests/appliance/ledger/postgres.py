@@ -38,6 +38,7 @@ class PostgresServer:
             shutil.chown(self._folder, "postgres", "postgres")
         (port,) = free_ports(1)
         self._options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        self._options += " -c dynamic_shared_memory_type=mmap"  # in its folder: it is stopped too fast to tidy up
         self.url = f"postgresql+psycopg://{user}@127.0.0.1:{port}/postgres"
         self._run("initdb", "-U", user, "--auth=trust", "--no-sync")
 
