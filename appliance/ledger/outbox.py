@@ -116,7 +116,8 @@ class Outbox:
         asked = {one.destination for one in planned}
         following: dict[str, Planned] = {}
         for one in older:
-            if one.state in _GIVEN and one.destination not in asked and not self._is_followed(connection, one, job):
+            may_be_there = one.state in _GIVEN or one.rejections > 0  # it was sent, and only not confirmed
+            if may_be_there and one.destination not in asked and not self._is_followed(connection, one, job):
                 before = following.get(one.destination, Planned(one.destination, one.rule))
                 content = (*before.content, *(what for what in one.content if what not in before.content))
                 following[one.destination] = Planned(

@@ -182,6 +182,18 @@ def test_whoever_got_the_older_answer_gets_the_newer_though_no_rule_asks_for_it(
     assert (older.id, "superseded") in states(ledger)  # the mail
 
 
+def test_whoever_answered_and_did_not_confirm_the_older_answer_gets_the_newer_and_whoever_was_away_does_not(
+    ledger: Ledger, clock: Clock
+) -> None:
+    older = answer(ledger, "s", "1.1")
+    ledger.outbox.route(older, [PACS, Planned("ris", "a rule")])
+    ledger.outbox.postpone(claim(ledger), "connection refused", clock())
+    ledger.outbox.postpone(claim(ledger, destination="ris"), "no acknowledgement", clock(), rejected=True)
+    newer = answer(ledger, "s", "1.2", "-grown")
+    assert [one.destination for one in ledger.outbox.route(newer, [])] == ["ris"]
+    assert states(ledger) == [(older.id, "superseded"), (older.id, "superseded"), (newer.id, "waiting")]
+
+
 def test_an_answer_that_gave_way_before_its_rules_were_applied_is_delivered_to_nobody(ledger: Ledger) -> None:
     older = answer(ledger, "s", "1.1")
     newer = answer(ledger, "s", "1.2", "-grown")
