@@ -213,7 +213,7 @@ class Metrics:
         self.rule_errors = Counter(
             "hemorrhage_rule_errors",
             "Answers for which the condition of a rule could not be evaluated, so that it did not hold; "
-            "rule=(headers): whose headers could not be read",
+            "rule=(headers): whose headers could not be read; (study gone): hemorrhages whose study had left Orthanc",
             ["rule"],
             registry=self.registry,
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -27,8 +28,8 @@ from appliance.delivery.destinations.destination import (
 from appliance.delivery.destinations.registry import destination
 from appliance.delivery.rules import Rules, Verdict, all_planned
 from appliance.delivery.situation import situation, source_series, time_zone
-from appliance.delivery.variables import Situation, values_of
-from appliance.errors import UnavailableError
+from appliance.delivery.variables import Situation, answer_of, values_of
+from appliance.errors import ApplianceError, UnavailableError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.outbox import LostDeliveryError
 from appliance.ledger.records import Delivery, Job
@@ -43,6 +44,9 @@ from appliance.settings import Settings
 _LOOKED_EVERY_S: Final = 0.5
 _TIDIED_EVERY_S: Final = 30.0
 _LEASE_S: Final = 60.0
+_LOOKS: Final = 10
+"""So often an answer's headers are asked for in vain, though Orthanc answers, before its rules are applied without."""
+_LOOKED_AGAIN_S: Final = 10.0
 _KINDS: Final = {
     "sr": (kinds.SR.name, kinds.REFUSAL.name),
     "seg": (kinds.SEG.name,),
@@ -54,6 +58,14 @@ _KINDS: Final = {
 
 class _SupersededError(Exception):
     """A newer answer has replaced the one to be delivered."""
+
+
+@dataclass
+class _Unread:
+    """An answer whose headers could not be read: how often they were asked for, and when they are again."""
+
+    looks: int = 0
+    next_look: float = 0.0
 
 
 class Dispatch:
@@ -70,6 +82,7 @@ class Dispatch:
         self._destinations = {name: destination(one, orthanc) for name, one in settings.destinations.items()}
         self._lock = threading.Lock()
         self._held: dict[str, int] = {}
+        self._unread: dict[int, _Unread] = {}
         self._news = {name: threading.Event() for name in self._destinations}
         self._log = structlog.get_logger("delivery")
         for name in self._destinations:
@@ -91,45 +104,58 @@ class Dispatch:
 
     def _keep_routing(self, stopping: threading.Event) -> None:
         tidied = 0.0
-        failing = ""
+        failing: dict[str, str] = {}
         while not stopping.is_set():
-            try:
-                self.route()
-                if time.monotonic() > tidied + _TIDIED_EVERY_S:
-                    self.tidy()
-                    tidied = time.monotonic()
-                failing = ""
-            except Exception as error:  # the ledger or Orthanc is away: the next round looks again
-                if describe(error) != failing:
-                    failing = describe(error)
-                    self._log.warning("rules wait", error=failing)
+            self._attempt(self.route, "rules wait", failing)
+            if time.monotonic() > tidied + _TIDIED_EVERY_S:
+                self._attempt(self.tidy, "deliveries are not tidied", failing)
+                tidied = time.monotonic()
             stopping.wait(_LOOKED_EVERY_S)
+
+    def _attempt(self, step: Callable[[], object], failure: str, failing: dict[str, str]) -> None:
+        """Take a step, and log a failure once: the ledger or Orthanc is away, and the next round looks again."""
+        try:
+            step()
+        except Exception as error:
+            if describe(error) != failing.get(failure):
+                failing[failure] = describe(error)
+                self._log.warning(failure, error=failing[failure])
+        else:
+            failing.pop(failure, None)
 
     def route(self) -> int:
         """Apply the rules to the answers that they have not been applied to; return how many.
 
-        An answer whose headers cannot be read although Orthanc answers delays none of the others.
+        An answer whose headers cannot be read although Orthanc answers delays none of the others: it is looked at
+        again, and after some looks the rules are applied to what is known without them. Raises `UnavailableError`
+        when Orthanc or the ledger is away.
         """
+        now = time.monotonic()
         routed = 0
-        for job in self._ledger.outbox.unrouted():
+        resting = [number for number, unread in self._unread.items() if unread.next_look > now]
+        for job in self._ledger.outbox.unrouted(apart_from=resting):
             try:
                 verdicts = self._verdicts(job)
+            except (UnavailableError, NotThereError) as error:
+                if self._has_left(job, error):
+                    self._tell_left(job)
+                    verdicts = []
+                elif self._looks_again(job, error):
+                    continue
+                else:
+                    verdicts = self._judge_without_headers(job, error)
+            except Exception as error:  # what rules ask about the answer itself is known
+                verdicts = self._judge_without_headers(job, error)
+            self._tell_errors(job, verdicts)
+            try:
+                made = self._ledger.outbox.route(job, all_planned(verdicts))
             except UnavailableError:
                 raise
-            except NotThereError:
-                self._log.info("no rules applied: the study is no longer in Orthanc", job=job.id, study=job.study_uid)
-                verdicts = []
-            except Exception as error:  # what rules ask about the answer itself is known
-                self._metrics.rule_errors.labels("(headers)").inc()
-                self._log.error(
-                    "rules applied without headers, which cannot be read",
-                    job=job.id,
-                    study=job.study_uid,
-                    error=describe(error),
-                )
-                verdicts = self._rules.judge(values_of(Situation(job, zone=self._zone)))
-            self._tell_errors(job, verdicts)
-            made = self._ledger.outbox.route(job, all_planned(verdicts))
+            except Exception as error:  # a fault of ours: it must not hold the others back forever
+                self._unread.setdefault(job.id, _Unread()).next_look = time.monotonic() + _LOOKED_AGAIN_S
+                self._log.error("rules not applied", job=job.id, study=job.study_uid, error=describe(error))
+                continue
+            self._unread.pop(job.id, None)
             routed += 1
             if made:
                 told = [f"{one.rule} > {one.destination}" for one in made]
@@ -138,6 +164,57 @@ class Dispatch:
                 if name in self._news:
                     self._news[name].set()
         return routed
+
+    def _has_left(self, job: Job, error: Exception) -> bool:
+        """Return whether Orthanc no longer holds a study, by a second look: one 404 alone may pass."""
+        if not isinstance(error, NotThereError):
+            return False
+        try:
+            self._orthanc.study(job.orthanc_study)
+        except NotThereError:
+            return True
+        except ApplianceError:
+            return False
+        return False
+
+    def _tell_left(self, job: Job) -> None:
+        """Log that no rules are applied to a study that has left; nobody hears of a hemorrhage then, so count it."""
+        if answer_of(job) == "present":
+            self._metrics.rule_errors.labels("(study gone)").inc()
+            self._log.error(
+                "no rules applied to a hemorrhage: the study is no longer in Orthanc", job=job.id, study=job.study_uid
+            )
+        else:
+            self._log.info("no rules applied: the study is no longer in Orthanc", job=job.id, study=job.study_uid)
+
+    def _looks_again(self, job: Job, error: Exception) -> bool:
+        """Return whether an answer is to be looked at again, and note when. Raises what Orthanc or the ledger does."""
+        self._require_neighbours()
+        unread = self._unread.setdefault(job.id, _Unread())
+        unread.looks += 1
+        unread.next_look = time.monotonic() + _LOOKED_AGAIN_S
+        if unread.looks >= _LOOKS:
+            return False
+        if unread.looks == 1:
+            self._log.warning(
+                "rules wait for headers of one study", job=job.id, study=job.study_uid, error=describe(error)
+            )
+        return True
+
+    def _require_neighbours(self) -> None:
+        """Raise `UnavailableError` unless Orthanc and the ledger answer, so that what failed is about one study."""
+        self._orthanc.system()
+        self._ledger.outbox.unrouted(1)
+
+    def _judge_without_headers(self, job: Job, error: Exception) -> list[Verdict]:
+        self._metrics.rule_errors.labels("(headers)").inc()
+        self._log.error(
+            "rules applied without headers, which cannot be read",
+            job=job.id,
+            study=job.study_uid,
+            error=describe(error),
+        )
+        return self._rules.judge(values_of(Situation(job, zone=self._zone)))
 
     def _verdicts(self, job: Job) -> list[Verdict]:
         if job.state is JobState.SUPERSEDED or not self._settings.rules:

@@ -14,9 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import structlog
+
+from appliance.errors import ApplianceError, UnavailableError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job
 from appliance.ledger.states import JobState
+from appliance.log import describe
 from appliance.orthanc import Orthanc
 from appliance.orthanc_errors import NotThereError
 
@@ -50,8 +54,8 @@ def scanned_at(header: Mapping[str, Any]) -> datetime | None:
 def prior_of(job: Job, header: Mapping[str, Any], orthanc: Orthanc, ledger: Ledger) -> Prior | None:
     """Return the answer about the patient's last head CT before that of `job`; None where there is none.
 
-    `header` is that of an image that the job read. Raises `UnavailableError` when Orthanc or the ledger does not
-    answer.
+    `header` is that of an image that the job read. A study that cannot be read though Orthanc answers counts as none:
+    it must not hold back the answer about another. Raises `UnavailableError` when Orthanc or the ledger is away.
     """
     now = scanned_at(header)
     if now is None or not str(header.get("PatientID") or "").strip():  # everybody without an ID is one patient there
@@ -59,6 +63,9 @@ def prior_of(job: Job, header: Mapping[str, Any], orthanc: Orthanc, ledger: Ledg
     try:
         others = [one for one in orthanc.studies_of_patient(job.orthanc_study) if one != job.orthanc_study]
     except NotThereError:
+        return None
+    except (ApplianceError, ValueError, LookupError) as error:
+        _pass_over(job, error, orthanc)
         return None
     answered = [found[-1] for one in others if (found := _answers(ledger, one))]
     best: Prior | None = None
@@ -85,4 +92,15 @@ def _scanned(job: Job, orthanc: Orthanc) -> datetime | None:
                 return scanned_at(orthanc.header(series.instances[0]))
     except NotThereError:
         return None
+    except (ApplianceError, ValueError, LookupError) as error:
+        _pass_over(job, error, orthanc)
     return None
+
+
+def _pass_over(job: Job, error: Exception, orthanc: Orthanc) -> None:
+    """Log that a study is not compared with. Raises `UnavailableError` where Orthanc as a whole is away."""
+    if isinstance(error, UnavailableError):
+        orthanc.system()
+    structlog.get_logger("delivery").warning(
+        "a prior CT cannot be read and counts as none", study=job.study_uid, error=describe(error)
+    )

@@ -62,12 +62,15 @@ class Outbox:
 
     # What the rules ask for
 
-    def unrouted(self, limit: int = 50) -> list[Job]:
-        """Return jobs that have ended and to which no rule has been applied, oldest first."""
+    def unrouted(self, limit: int = 50, apart_from: Collection[int] = ()) -> list[Job]:
+        """Return jobs that have ended and to which no rule has been applied, oldest first, without some of them."""
         jobs = tables.jobs
         with self._database.reading() as connection:
             rows = connection.execute(
-                select(jobs).where(jobs.c.routed.is_(False), jobs.c.state.in_(_ROUTED)).order_by(jobs.c.id).limit(limit)
+                select(jobs)
+                .where(jobs.c.routed.is_(False), jobs.c.state.in_(_ROUTED), jobs.c.id.not_in(apart_from))
+                .order_by(jobs.c.id)
+                .limit(limit)
             )
             return [record_of(Job, row) for row in rows]
 

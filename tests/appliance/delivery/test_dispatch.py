@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from pydicom.uid import generate_uid
 
 from appliance.clocks import DAY_S
 from appliance.errors import UnavailableError
+from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError
 from tests.appliance.bench import exposition
 from tests.appliance.delivery.receivers import Hook, Listener, MailServer, acknowledge
 from tests.appliance.delivery.site import ALL, Site, post_at
@@ -254,6 +257,116 @@ def test_an_answer_whose_headers_cannot_be_read_is_delivered_by_what_it_says(
             post.answer(*head_series(study, StationName="CT9"))
         assert post.states() == ["waiting"]
         assert 'hemorrhage_rule_errors_total{rule="(headers)"} 1.0' in exposition(post.bench.metrics)
+
+
+def fail_for(orthanc: Orthanc, study: str, error: Exception) -> Callable[[str], dict[str, Any]]:
+    """Return what reads headers, and fails for the images of a study (its UID)."""
+    read = orthanc.header
+
+    def header(instance: str) -> dict[str, Any]:
+        found = read(instance)
+        if found["StudyInstanceUID"] == study:
+            raise error
+        return found
+
+    return header
+
+
+def test_an_answer_whose_headers_orthanc_cannot_give_keeps_no_other_back_and_is_judged_without_them_in_the_end(
+    site: Site, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, whole = (str(generate_uid()) for _ in range(2))
+    rules = [tell("hook", 'answer == "present"')]
+    with post_at(site.with_rules({"hook": hook_of(hook)}, rules), tmp_path) as post:
+        orthanc = post.bench.desk.orthanc
+        monkeypatch.setattr(orthanc, "header", fail_for(orthanc, broken, UnavailableError("HTTP 500")))
+        post.answer(*head_series(broken))
+        post.answer(*head_series(whole))
+        assert (post.states(broken), post.states(whole)) == ([], ["waiting"])
+        assert post.dispatch.route() == 0  # its next look has its time
+        monkeypatch.setattr("appliance.delivery.dispatch._LOOKED_AGAIN_S", 0.0)
+        post.dispatch = post.another("me/2")
+        assert sum(post.dispatch.route() for _ in range(10)) == 1
+        assert post.states(broken) == ["waiting"]
+        assert 'hemorrhage_rule_errors_total{rule="(headers)"} 1.0' in exposition(post.bench.metrics)
+
+
+def test_no_answer_is_judged_without_headers_while_orthanc_as_a_whole_is_away(
+    site: Site, hook: Hook, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook", 'station == "CT9"')]), tmp_path) as post:
+        monkeypatch.setattr("appliance.delivery.dispatch._LOOKED_AGAIN_S", 0.0)
+        orthanc = post.bench.desk.orthanc
+
+        def be_away(*_: object) -> dict[str, Any]:
+            raise UnavailableError("connection refused")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(orthanc, "header", be_away)
+            patched.setattr(orthanc, "system", be_away)
+            with pytest.raises(UnavailableError):
+                post.answer(*head_series(study, StationName="CT9"))
+            for _ in range(20):
+                with pytest.raises(UnavailableError):
+                    post.dispatch.route()
+        assert post.dispatch.route() == 1
+        assert post.states() == ["waiting"]
+
+
+def test_an_old_study_that_orthanc_cannot_read_counts_as_no_prior_and_keeps_nothing_back(
+    site: Site, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    then, now = (str(generate_uid()) for _ in range(2))
+    patient = then[-12:]
+    with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook", 'prior == ""')]), tmp_path) as post:
+        post.answer(*head_series(then, StudyDate="20260102", StudyTime="080000", PatientID=patient))
+        orthanc = post.bench.desk.orthanc
+        monkeypatch.setattr(orthanc, "header", fail_for(orthanc, then, UnavailableError("HTTP 500")))
+        post.answer(*head_series(now, StudyDate="20260103", StudyTime="080000", PatientID=patient))
+        assert post.states(now) == ["waiting"]
+
+
+def test_a_404_that_passes_costs_no_answer_its_rules(
+    site: Site, hook: Hook, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook", 'station == "CT9"')]), tmp_path) as post:
+        monkeypatch.setattr("appliance.delivery.dispatch._LOOKED_AGAIN_S", 0.0)
+        orthanc = post.bench.desk.orthanc
+        with monkeypatch.context() as patched:
+            patched.setattr(orthanc, "header", fail_for(orthanc, study, NotThereError("404", 404)))
+            post.answer(*head_series(study, StationName="CT9"))
+        assert post.dispatch.route() == 1
+        assert post.states() == ["waiting"]
+
+
+def test_a_hemorrhage_whose_study_has_left_before_its_rules_were_applied_is_counted(
+    site: Site, hook: Hook, study: str, tmp_path: Path
+) -> None:
+    with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook")]), tmp_path) as post:
+        post.bench.send(*head_series(study))
+        post.bench.worker.work()
+        post.bench.desk.delete_study(post.bench.job(study).orthanc_study)
+        assert post.dispatch.route() == 1
+        assert post.states() == []
+        assert 'hemorrhage_rule_errors_total{rule="(study gone)"} 1.0' in exposition(post.bench.metrics)
+
+
+def test_deliveries_that_were_left_in_the_middle_are_taken_up_though_no_rules_can_be_applied(
+    site: Site, hook: Hook, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook")]), tmp_path) as post:
+        post.answer(*head_series(study))
+        assert post.bench.desk.ledger.outbox.claim("hook", "me/1", 60, 5) is not None
+        later = post.another("me/2")
+        monkeypatch.setattr(later, "route", lambda: 1 / 0)
+        stopping = threading.Event()
+        rules = threading.Thread(target=later.threads(stopping)["rules"])
+        rules.start()
+        try:
+            until(lambda: post.states() == ["waiting"], "taken up")
+        finally:
+            stopping.set()
+            rules.join()
 
 
 def test_what_a_listener_cannot_take_is_tried_again_and_what_it_rejects_is_given_up(
