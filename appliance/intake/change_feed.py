@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -31,6 +31,8 @@ from appliance.orthanc_records import Change, HeldSeries
 
 _NEW_INSTANCE: Final = "NewInstance"
 _PAGE: Final = 200
+_PAGE_S: Final = 0.5
+"""After so long the cursor is kept, wherever it is in a page: a slow Orthanc may take many seconds for a whole one."""
 _STUDIES_REMEMBERED: Final = 2000
 _CLOCK_LOOKED_AT_EVERY_S: Final = 30.0
 _LATE_S: Final = 1.0
@@ -144,25 +146,34 @@ class ChangeFeed:
                 return TakenIn(restarted=True)
             self._read_to_its_end_at = asked_at
             return TakenIn()
-        new = [change for change in page.changes if change.type == _NEW_INSTANCE]
         put_off: list[UnseenSeries] = []
-        placed, is_whole = self._place(new, stamps, put_off)
-        after = Position(page.changes[-1].seq, page.changes[-1].fingerprint, position.began)
+        placed, is_whole, number = self._place(page.changes, stamps, put_off)
+        last, is_done = page.changes[number - 1], page.done and number == len(page.changes)
+        after = Position(last.seq, last.fingerprint, position.began)
         arrivals = self._arrivals(placed, live=True)
         if not self._ledger.feed.advance(position, after, arrivals, put_off, sweep=not is_whole):
             return TakenIn(done=False)
-        if page.done:
+        if is_done:
             self._read_to_its_end_at = asked_at
-        return TakenIn(tuple(placed), page.done)
+        return TakenIn(tuple(placed), is_done)
 
     def _place(
-        self, changes: list[Change], stamps: Mapping[str, float], put_off: list[UnseenSeries]
-    ) -> tuple[list[Placed], bool]:
-        """Return new instances with their place, and whether every existing place was found."""
+        self, changes: Sequence[Change], stamps: Mapping[str, float], put_off: list[UnseenSeries]
+    ) -> tuple[list[Placed], bool, int]:
+        """Return new instances with their place, whether every existing place was found, and how many changes it read.
+
+        That is at least one; all of them, if that does not take long.
+        """
         now = self._clock()
         held: dict[str, HeldSeries | None] = {}
-        placed, is_whole = [], True
-        for change in changes:
+        placed: list[Placed] = []
+        is_whole = True
+        end = time.monotonic() + _PAGE_S
+        for number, change in enumerate(changes):
+            if number and time.monotonic() > end:
+                return placed, is_whole, number
+            if change.type != _NEW_INSTANCE:
+                continue
             try:
                 series = self._orthanc.series_of_instance(change.resource)
             except NotThereError:
@@ -178,7 +189,7 @@ class ChangeFeed:
             found = held[series]
             if found is not None:
                 placed.append(self._times(change, found, stamps.get(change.resource), now))
-        return placed, is_whole
+        return placed, is_whole, len(changes)
 
     def _times(self, change: Change, series: HeldSeries, stamp: float | None, now: float) -> Placed:
         """Return an instance with its times.

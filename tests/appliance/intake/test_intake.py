@@ -730,6 +730,7 @@ class TestLongLogs:
     @pytest.fixture(autouse=True)
     def short_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("appliance.intake.change_feed._PAGE", 20)
+        monkeypatch.setattr("appliance.intake.change_feed._PAGE_S", 3600.0)  # however busy this machine is
 
     @staticmethod
     def is_behind(desk: Desk) -> bool:
@@ -831,6 +832,21 @@ class TestLongLogs:
         assert decided[-2] > decided[1] > 0
         desk.quiet_after_a_pause()
         assert [len(desk.jobs(one)) for one in others] == [1] * len(others)
+
+    def test_a_page_that_takes_long_is_kept_in_parts(
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("appliance.intake.change_feed._PAGE_S", -1.0)
+        before = desk.ledger.feed.position()
+        desk.send(*head_series(study))
+        self.turn_after(desk)
+        after = desk.ledger.feed.position()
+        assert before is not None
+        assert after is not None
+        page = desk.orthanc.changes(before.seq, 20).changes
+        assert (after.seq, after.fingerprint) == (page[0].seq, page[0].fingerprint)
+        desk.quiet_after_a_pause()
+        assert len(desk.jobs(study)) == 1
 
     def test_a_turn_attends_to_few_of_many_and_takes_in_what_came_meanwhile(
         self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
