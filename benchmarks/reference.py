@@ -42,12 +42,18 @@ app = typer.Typer(add_completion=False)
 
 
 def chosen(entries: list[Entry], count: int, positive: float) -> Iterator[Entry]:
-    """Yield so many entries in the manifest's order, every `1 / positive`-th with a bleed."""
-    bleeds = iter([entry for entry in entries if entry.diagnosis is not Diagnosis.NONE])
-    healthy = iter([entry for entry in entries if entry.diagnosis is Diagnosis.NONE])
+    """Yield so many entries in the manifest's order, every `1 / positive`-th with a bleed.
+
+    Raises `ValueError` when the manifest has too few of either.
+    """
+    bleeds = [entry for entry in entries if entry.diagnosis is not Diagnosis.NONE]
+    healthy = [entry for entry in entries if entry.diagnosis is Diagnosis.NONE]
+    wanted = int(count * positive)
+    if wanted > len(bleeds) or count - wanted > len(healthy):
+        raise ValueError(f"the cohort has {len(bleeds)} studies with and {len(healthy)} without a bleed")
     for number in range(count):
-        has_one = int((number + 1) * positive) > int(number * positive)
-        yield next(bleeds if has_one else healthy)
+        before, after = int(number * positive), int((number + 1) * positive)
+        yield bleeds[before] if after > before else healthy[number - before]
 
 
 def row_of_entry(entry: Entry, pipeline: Pipeline) -> Row:
@@ -93,9 +99,10 @@ def main(
                 typer.echo(f"{entry.seed} {entry.diagnosis} {by_seed[entry.seed]}")
     rows = [by_seed[entry.seed] for entry in wanted]
     read_rows = tuple(row for row in rows if row)
+    bleeds = sum(entry.diagnosis is not Diagnosis.NONE for entry in wanted)
     population = (
         f"{len(read_rows)} simulated studies that were read, {len(rows) - len(read_rows)} refused, of the simulator's "
-        f"{MANIFEST} cohort (heads drawn as {REALISTIC.name}); {positive:.0%} have a bleed"
+        f"{MANIFEST} cohort (heads drawn as {REALISTIC.name}); {bleeds} have a bleed"
     )
     command = f"python -m benchmarks.reference --studies {studies} --positive {positive:g}"
     place = settings.triton.model_repository / DETECTOR / model.version / REFERENCE

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from appliance.drift.compare import LEAST_STUDIES, compare
+from appliance.drift.features import ABSENT, FEATURES, PRESENT, Row, Side
 from appliance.drift.reference import (
     REFERENCE,
     NoReferenceError,
@@ -20,6 +23,7 @@ from appliance.drift.reference import (
     reference_of,
     save,
 )
+from appliance.models.shelf import Shelf
 from appliance.settings import Settings
 from tests.appliance.drift.months import month
 
@@ -88,3 +92,38 @@ def test_the_sites_own_reference_goes_before_the_models_and_each_model_has_its_o
     frozen_path(settings, of_site).write_text("{")
     with pytest.raises(NoReferenceError, match="cannot be read"):  # rather than another one without a word
         reference_of(settings, of_site)
+
+
+def test_the_shipped_model_has_a_reference_with_every_feature_and_its_provenance() -> None:
+    settings = Settings()
+    reference = reference_of(settings, Shelf(settings).find_shipped().facts.sha256)
+    assert len(reference.rows) >= LEAST_STUDIES
+    for feature in FEATURES:
+        if feature.side is Side.INPUT or feature.name in ("present", "score"):
+            assert sum(feature.name in row for row in reference.rows) >= 0.95 * len(reference.rows), feature.name
+    assert {row["present"] for row in reference.rows} == {PRESENT, ABSENT}
+    assert "simulated" in reference.provenance.population
+    assert reference.provenance.command.startswith("python -m benchmarks.reference --studies ")
+    itself = compare(reference.rows, reference.rows)
+    assert itself
+    assert not any(one.differs for one in itself)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda _: {}, set()),
+        (lambda row: {"brain_hu": row["brain_hu"] + 4}, {"brain_hu"}),
+        (lambda row: {"noise_hu": 1.4 * row["noise_hu"]}, {"noise_hu"}),
+        (lambda _: {"thickness_mm": 1.0, "distance_mm": 1.0}, {"thickness_mm", "distance_mm"}),
+        (lambda row: {"kernel": "Hr60"} if row["kernel"] == "FK26" else {}, {"kernel"}),
+    ],
+)
+def test_a_month_of_studies_like_the_shipped_ones_is_quiet_until_one_thing_is_shifted(
+    change: Callable[[dict[str, Any]], Row], expected: set[str]
+) -> None:
+    settings = Settings()
+    rows = reference_of(settings, Shelf(settings).find_shipped().facts.sha256).rows
+    drawn = [rows[index] for index in np.random.default_rng(3).integers(len(rows), size=200)]
+    seen = compare(rows, [{**row, **change(row)} for row in drawn])
+    assert {one.feature.name for one in seen if one.differs} == expected
