@@ -28,6 +28,8 @@ _NAMESPACE: Final = UUID("0c1a5c1e-3f5f-4d0e-8b57-52f7a4f7b0de")
 _ROUTED: Final = (JobState.DONE, JobState.REFUSED, JobState.SUPERSEDED)
 _GIVEN: Final = (DeliveryState.DELIVERED, DeliveryState.SENDING)
 """A destination that has it, or may have: a newer answer has to follow."""
+_UNSENT: Final = (DeliveryState.REJECTED, DeliveryState.EXPIRED)
+"""Nobody has it, and nobody decided so: the same answer given again is a new chance."""
 _MOST: Final = 1000
 
 
@@ -149,13 +151,19 @@ class Outbox:
         outbox = tables.outbox
         key = delivery_key(job, planned)
         there = connection.execute(
-            select(outbox.c.job, jobs_state())
+            select(outbox.c.id, outbox.c.job, outbox.c.state, jobs_state())
             .join(tables.jobs, tables.jobs.c.id == outbox.c.job)
             .where(outbox.c.key == key)
+            .with_for_update(of=outbox)
         ).first()
         if there is not None:
-            if there.job == job.id or there.job_state != JobState.SUPERSEDED:
-                return None  # by a rule above, or the same answer given once more: its objects had been lost
+            if there.job == job.id:
+                return None  # by a rule above
+            if there.job_state != JobState.SUPERSEDED:  # the same answer given once more: its objects had been lost
+                if there.state not in _UNSENT:
+                    return None
+                self._renew_for(connection, there.id, job, planned)
+                return self._get(connection, there.id)
             key = delivery_key(job, planned, again=True)  # the study is back where it was before a newer answer
         now = self._database.clock()
         values = {
@@ -175,14 +183,31 @@ class Outbox:
         number = connection.execute(insert(outbox).values(values).returning(outbox.c.id)).scalar_one()
         return self._get(connection, int(number))
 
+    def _renew_for(self, connection: Connection, number: int, job: Job, planned: Planned) -> None:
+        """Let a delivery that was given up wait again, for the job that has given the same answer once more."""
+        self._move(
+            connection,
+            number,
+            DeliveryEvent.RETRY,
+            job=job.id,
+            rule=planned.rule,
+            first=planned.first,
+            follows=planned.follows,
+            created=self._database.clock(),
+            next_try=0.0,
+            rejections=0,
+            tries=0,
+            handle="",
+        )
+
     # Sending
 
     def claim(self, destination: str, owner: str, lease_s: float, step_aside: int) -> Delivery | None:
         """Give the next delivery of a destination to `owner`; None when none has its time, or another has the turn.
 
         Those that go first come before others, and each in the order of the answers. The first that waits for its time
-        keeps the others waiting, unless the destination has turned it down `step_aside` times: then it keeps back only
-        what is about the same study.
+        keeps the others waiting, unless the destination has turned it down `step_aside` times: then it comes after the
+        others, and keeps back only what is about the same study.
         """
         now = self._database.clock()
         outbox = tables.outbox
@@ -196,18 +221,25 @@ class Outbox:
             if turn.owner not in ("", owner) and turn.lease_until > now:
                 return None
             waiting = connection.execute(
-                select(outbox.c.id, outbox.c.orthanc_study, outbox.c.next_try, outbox.c.rejections, outbox.c.state)
+                select(
+                    outbox.c.id,
+                    outbox.c.orthanc_study,
+                    outbox.c.next_try,
+                    outbox.c.rejections,
+                    outbox.c.state,
+                    outbox.c.first,
+                )
                 .where(
                     outbox.c.destination == destination,
                     outbox.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING)),
                 )
-                .order_by(outbox.c.first.desc(), outbox.c.id)
+                .order_by(outbox.c.first.desc(), outbox.c.rejections >= step_aside, outbox.c.id)
                 .limit(_MOST)
             ).all()
             if any(row.state == DeliveryState.SENDING for row in waiting):
                 return None  # of another life of a service, until its lease is over
             held: set[str] = set()
-            for row in waiting:
+            for row in _with_aside_last(waiting, step_aside):
                 if row.orthanc_study in held:
                     continue
                 if row.next_try <= now:
@@ -434,6 +466,21 @@ class Outbox:
         connection.execute(
             update(turns).where(turns.c.destination == destination).values(owner=owner, lease_until=until)
         )
+
+
+def _with_aside_last(waiting: Sequence[Any], step_aside: int) -> list[Any]:
+    """Return what waits in the order in which it is tried, what goes first before the rest.
+
+    What has stepped aside comes after the others of its kind, or it would take every turn from them. What is about the
+    same study and came later stays behind it.
+    """
+    aside: set[str] = set()
+    behind: dict[int, bool] = {}
+    for row in sorted(waiting, key=lambda one: (not one.first, one.id)):
+        if row.rejections >= step_aside:
+            aside.add(row.orthanc_study)
+        behind[row.id] = row.orthanc_study in aside
+    return sorted(waiting, key=lambda one: (not one.first, behind[one.id], one.id))
 
 
 def jobs_state() -> Any:

@@ -87,6 +87,24 @@ def test_the_same_answer_given_again_is_delivered_once(ledger: Ledger) -> None:
     assert ledger.outbox.route(again, [PACS]) == []
 
 
+@pytest.mark.parametrize("event", [DeliveryEvent.REJECT, DeliveryEvent.EXPIRE])
+def test_the_same_answer_given_again_waits_again_where_its_delivery_was_given_up(
+    ledger: Ledger, event: DeliveryEvent
+) -> None:
+    ledger.outbox.route(answer(ledger, "s", "1.9"), [PACS])
+    ledger.outbox.end(claim(ledger), event, "the study is no longer in Orthanc")
+    again = answer(ledger, "s", "1.9", "-again")
+    (made,) = ledger.outbox.route(again, [Planned("pacs", "another rule", PACS.content, True)])
+    assert (made.state, made.job, made.rule, made.first) == (DeliveryState.WAITING, again.id, "another rule", True)
+    assert claim(ledger).job == again.id
+
+
+def test_the_same_answer_given_again_does_not_undo_what_a_person_dropped(ledger: Ledger) -> None:
+    (made,) = ledger.outbox.route(answer(ledger, "s", "1.9"), [PACS])
+    ledger.outbox.drop(made.id, "me@here")
+    assert ledger.outbox.route(answer(ledger, "s", "1.9", "-again"), [PACS]) == []
+
+
 def test_a_destination_gets_answers_in_their_order_and_those_that_go_first_before(ledger: Ledger) -> None:
     for number, first in enumerate((False, False, True, False)):
         job = answer(ledger, f"s{number}", f"1.{number}")
@@ -118,6 +136,32 @@ def test_one_that_is_turned_down_again_and_again_steps_aside_for_other_studies(l
             assert ledger.outbox.claim("pacs", ME, 60, ASIDE) is None
             clock.now += 31
     assert claim(ledger).orthanc_study == "b"
+
+
+def test_those_that_stepped_aside_take_no_turn_from_the_others_though_their_time_has_come(
+    ledger: Ledger, clock: Clock
+) -> None:
+    for study in ("a", "b"):
+        ledger.outbox.route(answer(ledger, study, f"1.{study}"), [PACS])
+    for study in ("a", "b"):
+        for _ in range(ASIDE):
+            delivery = claim(ledger)
+            assert delivery.orthanc_study == study
+            ledger.outbox.postpone(delivery, "no room for this one", clock(), rejected=True)
+    ledger.outbox.route(answer(ledger, "healthy", "1.3"), [PACS])
+    clock.now += 1000  # the time of all has come
+    got = [claim(ledger)]
+    ledger.outbox.confirm(got[0], "stored")
+    got.append(claim(ledger))
+    assert [one.orthanc_study for one in got] == ["healthy", "a"]
+
+
+def test_what_is_about_the_same_study_does_not_pass_one_that_stepped_aside(ledger: Ledger, clock: Clock) -> None:
+    ledger.outbox.route(answer(ledger, "a", "1.1"), [Planned("pacs", "a rule", ("sr",)), Planned("pacs", "other")])
+    for _ in range(ASIDE):
+        ledger.outbox.postpone(claim(ledger), "no room for this one", clock(), rejected=True)
+    clock.now += 1000
+    assert claim(ledger).content == ("sr",)
 
 
 def test_one_service_at_a_time_sends_to_a_destination(url: str, ledger: Ledger, clock: Clock) -> None:
