@@ -201,6 +201,14 @@ class Dispatch:
             )
         return True
 
+    def _is_about_one_study(self) -> bool:
+        """Return whether Orthanc and the ledger answer, so that what failed is about one study and no other."""
+        try:
+            self._require_neighbours()
+        except ApplianceError:
+            return False
+        return True
+
     def _require_neighbours(self) -> None:
         """Raise `UnavailableError` unless Orthanc and the ledger answer, so that what failed is about one study."""
         self._orthanc.system()
@@ -296,8 +304,10 @@ class Dispatch:
             self._ledger.outbox.end(delivery, DeliveryEvent.SUPERSEDE, "a newer answer came before it was delivered")
         except RejectedError as error:
             self._end(delivery, DeliveryEvent.REJECT, "rejected", str(error))
-        except (AwayError, NotTakenError, UnavailableError) as error:
+        except (AwayError, NotTakenError) as error:
             self._postpone(delivery, describe(error), isinstance(error, NotTakenError))
+        except UnavailableError as error:
+            self._postpone(delivery, describe(error), self._is_about_one_study())
         except Exception as error:  # a fault of ours: it must not hold the others back forever
             self._postpone(delivery, describe(error), True)
         else:
@@ -315,8 +325,10 @@ class Dispatch:
         try:
             seen = situation(job, self._orthanc, self._ledger, self._zone)
             instances = self._objects(delivery, job)
-        except NotThereError:
-            raise RejectedError("the study is no longer in Orthanc") from None
+        except NotThereError as error:
+            if self._has_left(job, error):
+                raise RejectedError("the study is no longer in Orthanc") from None
+            raise NotTakenError(f"Orthanc holds the study and does not give all of it: {describe(error)}") from error
         handle = [delivery.handle]
 
         def note(name: str) -> None:

@@ -369,6 +369,42 @@ def test_deliveries_that_were_left_in_the_middle_are_taken_up_though_no_rules_ca
             rules.join()
 
 
+@pytest.mark.parametrize("error", [UnavailableError("HTTP 500"), NotThereError("404", 404)], ids=["500", "404"])
+def test_a_study_that_orthanc_cannot_give_steps_aside_for_the_others_at_its_destination(
+    site: Site, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    broken, whole = (str(generate_uid()) for _ in range(2))
+    with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook")], step_aside_tries=2), tmp_path) as post:
+        post.answer(*head_series(broken))
+        post.answer(*head_series(whole))
+        orthanc, clock = post.bench.desk.orthanc, post.bench.desk.clock
+        with monkeypatch.context() as patched:
+            patched.setattr(orthanc, "header", fail_for(orthanc, broken, error))
+            for _ in range(3):
+                assert post.dispatch.send("hook")
+                clock.now += 0.011  # the pauses are 0.01 s
+            assert (post.states(broken), post.states(whole)) == (["waiting"], ["delivered"])
+        clock.now += 1
+        assert post.dispatch.send("hook")
+        assert post.states() == ["delivered", "delivered"]
+
+
+def test_what_fails_while_orthanc_as_a_whole_is_away_counts_against_no_delivery(
+    site: Site, hook: Hook, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook")]), tmp_path) as post:
+        post.answer(*head_series(study))
+
+        def be_away(*_: object) -> dict[str, Any]:
+            raise UnavailableError("connection refused")
+
+        monkeypatch.setattr(post.bench.desk.orthanc, "header", be_away)
+        monkeypatch.setattr(post.bench.desk.orthanc, "system", be_away)
+        assert post.dispatch.send("hook")
+        (waiting,) = post.deliveries()
+        assert (waiting.state.value, waiting.rejections) == ("waiting", 0)
+
+
 def test_what_a_listener_cannot_take_is_tried_again_and_what_it_rejects_is_given_up(
     site: Site, listener: Listener, tmp_path: Path
 ) -> None:
