@@ -90,6 +90,7 @@ def unpacked(backup: Path, near: Path) -> Iterator[tuple[Contents, Path]]:
                 manifest = _manifest(tar, backup)
                 for member in tar:
                     _unpack(tar, member, Path(folder))
+                _read_to_the_end(tar)
         except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError, zlib.error) as error:
             raise BackupError(f"{backup} is no backup, or damaged ({type(error).__name__}: {error})") from error
         for name, digest in manifest["files"].items():
@@ -97,6 +98,13 @@ def unpacked(backup: Path, near: Path) -> Iterator[tuple[Contents, Path]]:
             if not file.is_file() or _sha256(file) != digest:
                 raise BackupError(f"{backup} is damaged: {name} is not what was backed up")
         yield Contents(str(manifest["made"]), str(manifest["version"]), tuple(manifest["files"])), Path(folder)
+
+
+def _read_to_the_end(tar: tarfile.TarFile) -> None:
+    """Read what follows the last file: the checksum of the whole stands at the end, and nobody else asks for it."""
+    assert tar.fileobj is not None
+    while tar.fileobj.read(2**20):
+        pass
 
 
 def _manifest(tar: tarfile.TarFile, backup: Path) -> dict[str, Any]:

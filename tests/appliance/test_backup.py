@@ -274,6 +274,16 @@ def test_a_backup_that_was_cut_or_changed_is_refused_and_nothing_is_touched(tmp_
     assert (settings.state_dir / "ledger.sqlite").read_bytes() == ledger
 
 
+def test_a_byte_changed_behind_the_last_file_is_seen_by_the_checksum_of_the_whole(tmp_path: Path) -> None:
+    settings, file = machine(tmp_path / "here")
+    out = tmp_path / "a.backup"
+    back_up(settings, file, out)
+    data = out.read_bytes()
+    out.write_bytes(data[:-8] + bytes([data[-8] ^ 0xFF]) + data[-7:])  # the checksum itself
+    with pytest.raises(BackupError, match="backup"):
+        restore(out, settings, file)
+
+
 def written(out: Path, files: dict[str, bytes], manifest: dict[str, object]) -> None:
     with tarfile.open(out, "w:gz") as tar:
         for name, data in {"manifest.json": json.dumps(manifest).encode(), **files}.items():
