@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,8 +31,8 @@ from appliance.delivery.situation import situation, source_series, time_zone
 from appliance.delivery.variables import Situation, answer_of, values_of
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.ledger.ledger import Ledger
-from appliance.ledger.outbox import LostDeliveryError
-from appliance.ledger.records import Delivery, Job
+from appliance.ledger.outbox import LostDeliveryError, Planned
+from appliance.ledger.records import Delivery, Job, ResultObject
 from appliance.ledger.states import DeliveryEvent, JobState
 from appliance.log import describe
 from appliance.metrics import Metrics
@@ -148,7 +148,7 @@ class Dispatch:
                 verdicts = self._judge_without_headers(job, error)
             self._tell_errors(job, verdicts)
             try:
-                made = self._ledger.outbox.route(job, all_planned(verdicts))
+                made = self._ledger.outbox.route(job, self._with_content(job, all_planned(verdicts)))
             except UnavailableError:
                 raise
             except Exception as error:  # a fault of ours: it must not hold the others back forever
@@ -223,6 +223,29 @@ class Dispatch:
             error=describe(error),
         )
         return self._rules.judge(values_of(Situation(job, zone=self._zone)))
+
+    def _with_content(self, job: Job, planned: Sequence[Planned]) -> list[Planned]:
+        """Leave out deliveries of objects of which the answer has none: a head without hemorrhage has no segmentation.
+
+        One of a hemorrhage is kept: its objects should be there, and whoever waits for them is told if they are not.
+        """
+        if answer_of(job) == "present" or not any(one.content for one in planned):
+            return [*planned]
+        made = {_kind_of(one) for one in self._ledger.jobs.results(job.id)}
+        kept = []
+        for one in planned:
+            if not one.content or "source" in one.content or any(made.intersection(_KINDS[it]) for it in one.content):
+                kept.append(one)
+            else:
+                self._log.info(
+                    "nothing to send: the answer has none of what the rule names",
+                    rule=one.rule,
+                    destination=one.destination,
+                    content=list(one.content),
+                    job=job.id,
+                    study=job.study_uid,
+                )
+        return kept
 
     def _verdicts(self, job: Job) -> list[Verdict]:
         if job.state is JobState.SUPERSEDED or not self._settings.rules:
@@ -360,7 +383,7 @@ class Dispatch:
             if what == "source":
                 found += source_series(job, self._orthanc, self._ledger).instances
             else:
-                named = [one for one in results if one.kind.rstrip("-0123456789") in _KINDS[what]]
+                named = [one for one in results if _kind_of(one) in _KINDS[what]]
                 found += [one.orthanc_instance for one in named if self._orthanc.holds_instance(one.orthanc_instance)]
         if not found and delivery.follows:  # its report says what it takes the place of
             found = [one.orthanc_instance for one in results if one.sop_instance_uid == job.sr_uid]
@@ -385,6 +408,11 @@ class Dispatch:
         self._ledger.outbox.end(delivery, event, why)
         self._metrics.deliveries.labels(delivery.destination, outcome).inc()
         self._log.error("delivery given up", **_about(delivery), outcome=outcome, error=why)
+
+
+def _kind_of(result: ResultObject) -> str:
+    """Return the kind of a result, without its number where there are several of one kind."""
+    return result.kind.rstrip("-0123456789")
 
 
 def _about(delivery: Delivery) -> Mapping[str, str | int]:

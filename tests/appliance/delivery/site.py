@@ -43,7 +43,8 @@ class Site:
         )
         knows = {"own": {"AET": own.orthanc.aet, "Host": "127.0.0.1", "Port": own.orthanc.dicom_port}}
         self.pacs = OrthancProcess(pacs, folder / "pacs", doorbell=False, overrides={"DicomModalities": knows})
-        peers = {"OrthancPeers": {"PEER": [pacs.orthanc.url]}}
+        # It forgets jobs beyond ten by itself, and tests of one site count them.
+        peers = {"OrthancPeers": {"PEER": [pacs.orthanc.url]}, "JobsHistorySize": 1000}
         self.own = OrthancProcess(self.settings, folder / "own", doorbell=False, overrides=peers)
 
     @contextmanager

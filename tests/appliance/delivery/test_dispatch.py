@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from pydicom.uid import generate_uid
 
 from appliance.clocks import DAY_S
 from appliance.errors import UnavailableError
 from appliance.orthanc import Orthanc
 from appliance.orthanc_errors import NotThereError
+from appliance.sections.answers import FindingSettings
 from tests.appliance.bench import exposition
 from tests.appliance.delivery.receivers import Hook, Listener, MailServer, acknowledge
 from tests.appliance.delivery.site import ALL, Site, post_at
@@ -445,6 +447,20 @@ def test_what_nobody_took_for_days_is_given_up(site: Site, hook: Hook, study: st
         assert post.dispatch.send("hook")
         assert post.states() == ["expired"]
         assert 'outcome="expired"} 1.0' in exposition(post.bench.metrics)
+
+
+def test_a_rule_that_sends_what_a_negative_answer_does_not_have_ends_quietly_and_sends_the_rest_elsewhere(
+    site: Site, study: str, tmp_path: Path
+) -> None:
+    rules = [to_pacs("seg"), to_pacs("seg", "sr")]
+    settings = site.with_rules({"pacs": PACS}, rules).model_copy(update={"finding": FindingSettings(threshold=0.95)})
+    with post_at(settings, tmp_path) as post:
+        with structlog.testing.capture_logs() as logged:
+            post.answer(*head_series(study))
+        assert [one["content"] for one in logged if one["event"].startswith("nothing to send")] == [["seg"]]
+        post.send_all("pacs")
+        assert [(one.content, one.state.value) for one in post.deliveries()] == [(("seg", "sr"), "delivered")]
+        assert 'outcome="rejected"} 0.0' in exposition(post.bench.metrics)
 
 
 def test_a_study_that_left_orthanc_waits_for_nothing(site: Site, study: str, tmp_path: Path) -> None:
