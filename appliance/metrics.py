@@ -44,6 +44,7 @@ class Metrics:
         longest_running_s: Callable[[], float] = lambda: 0.0,
         backlogs: Callable[[], Mapping[str, Backlog]] = dict,
         clock: Callable[[], float] = time.time,
+        oldest_unrouted_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.registry = CollectorRegistry()
         self._destinations: set[str] = set()
@@ -272,6 +273,13 @@ class Metrics:
                 "hemorrhage_job_running_seconds",
                 "How long the longest-running job has been read or delivered, 0 when there is none",
                 longest_running_s,
+            )
+        )
+        self.registry.register(
+            _Asked(
+                "hemorrhage_rules_oldest_seconds",
+                "How long the oldest answer has stood to which no rules have been applied, 0 when there is none",
+                oldest_unrouted_s,
             )
         )
         self.registry.register(_Backlogs(backlogs, clock, self._destinations))

@@ -109,8 +109,14 @@ class Service:
         self._room.follow(self._ledger)
         self._request_rate = RequestRate(settings.service.requests_a_minute)
         views = self._ledger.views
+        outbox = self._ledger.outbox
         self._metrics = Metrics(
-            views.job_counts, views.study_counts, views.longest_running_s, self._ledger.outbox.backlogs, clock
+            views.job_counts,
+            views.study_counts,
+            views.longest_running_s,
+            outbox.backlogs,
+            clock,
+            outbox.oldest_unrouted_s,
         )
         self._looks = Looks()
         upkeep = self._upkeep = Upkeep(

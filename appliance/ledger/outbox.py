@@ -397,6 +397,15 @@ class Outbox:
             )
             return {name: Backlog(int(count), float(oldest)) for name, count, oldest in rows}
 
+    def oldest_unrouted_s(self) -> float:
+        """Return how long the oldest answer to which no rule has been applied has stood, s; 0 when there is none."""
+        jobs = tables.jobs
+        with self._database.reading() as connection:
+            since = connection.execute(
+                select(func.min(jobs.c.since)).where(jobs.c.routed.is_(False), jobs.c.state.in_(_ROUTED))
+            ).scalar()
+        return 0.0 if since is None else max(0.0, self._database.clock() - since)
+
     def counts(self) -> dict[tuple[str, DeliveryState], int]:
         """Return how many deliveries there are, by destination and state."""
         outbox = tables.outbox

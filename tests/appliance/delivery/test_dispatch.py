@@ -293,6 +293,20 @@ def test_an_answer_whose_headers_orthanc_cannot_give_keeps_no_other_back_and_is_
         assert 'hemorrhage_rule_errors_total{rule="(headers)"} 1.0' in exposition(post.bench.metrics)
 
 
+def test_an_answer_to_which_no_rules_were_applied_grows_old_in_the_metrics(
+    site: Site, hook: Hook, study: str, tmp_path: Path
+) -> None:
+    with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook")]), tmp_path) as post:
+        assert "hemorrhage_rules_oldest_seconds 0.0" in exposition(post.bench.metrics)
+        post.bench.send(*head_series(study))
+        post.bench.worker.work()
+        post.bench.desk.clock.now += 400
+        told = exposition(post.bench.metrics)
+        assert float(told.split("\nhemorrhage_rules_oldest_seconds ")[1].split()[0]) >= 400
+        post.dispatch.route()
+        assert "hemorrhage_rules_oldest_seconds 0.0" in exposition(post.bench.metrics)
+
+
 def test_no_answer_is_judged_without_headers_while_orthanc_as_a_whole_is_away(
     site: Site, hook: Hook, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

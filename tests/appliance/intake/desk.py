@@ -47,8 +47,14 @@ class Desk:
         self.files = Files(self.orthanc, settings.intake.files_kept_mib * 2**20)
         self.headers = Headers(self.files, settings.intake.headers_kept)
         self.snapshots = Snapshots(self.orthanc, self.files, self.headers, self.ledger, settings.intake.largest_series)
-        views, backlogs = self.ledger.views, self.ledger.outbox.backlogs
-        self.metrics = Metrics(views.job_counts, views.study_counts, backlogs=backlogs, clock=self.clock)
+        views, outbox = self.ledger.views, self.ledger.outbox
+        self.metrics = Metrics(
+            views.job_counts,
+            views.study_counts,
+            backlogs=outbox.backlogs,
+            clock=self.clock,
+            oldest_unrouted_s=outbox.oldest_unrouted_s,
+        )
         # No thread runs it here: what is offered is read by a test that asks for it.
         self.reader: ReadsStudies | None = None
         self.ahead = ReadingAhead(self.read_with, self.snapshots.file, self.metrics, settings.intake.ahead_mib)
