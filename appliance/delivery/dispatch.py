@@ -24,6 +24,7 @@ from appliance.delivery.destinations.destination import (
     Parcel,
     RejectedError,
     StoppingError,
+    UnfinishedError,
 )
 from appliance.delivery.destinations.registry import destination
 from appliance.delivery.rules import Rules, Verdict, all_planned
@@ -327,10 +328,12 @@ class Dispatch:
             self._ledger.outbox.end(delivery, DeliveryEvent.SUPERSEDE, "a newer answer came before it was delivered")
         except RejectedError as error:
             self._end(delivery, DeliveryEvent.REJECT, "rejected", str(error))
+        except UnfinishedError as error:
+            self._postpone(delivery, describe(error), False, error.handle)
         except (AwayError, NotTakenError) as error:
             self._postpone(delivery, describe(error), isinstance(error, NotTakenError))
         except UnavailableError as error:
-            self._postpone(delivery, describe(error), self._is_about_one_study())
+            self._postpone(delivery, describe(error), self._is_about_one_study(), delivery.handle)
         except Exception as error:  # a fault of ours: it must not hold the others back forever
             self._postpone(delivery, describe(error), True)
         else:
@@ -367,8 +370,12 @@ class Dispatch:
                 self._ledger.outbox.renew(delivery, lease_s)
                 renewed[0] = time.monotonic()
 
+        def complain(why: str) -> None:
+            self._metrics.deliveries.labels(delivery.destination, "rejected").inc()
+            self._log.error("a part of a delivery given up", **_about(delivery), error=why)
+
         replaced = seen.earlier.sr_uid if seen.earlier is not None else ""
-        return to.deliver(Parcel(delivery, seen, instances, replaced, note, go_on))
+        return to.deliver(Parcel(delivery, seen, instances, replaced, note, go_on, complain))
 
     def _objects(self, delivery: Delivery, job: Job) -> tuple[str, ...]:
         """Return Orthanc's identifiers of the objects to send, the report first; none for a message.
@@ -391,7 +398,7 @@ class Dispatch:
             raise RejectedError(f"the answer has none of this: {', '.join(delivery.content)}")
         return tuple(found)
 
-    def _postpone(self, delivery: Delivery, why: str, rejected: bool) -> None:
+    def _postpone(self, delivery: Delivery, why: str, rejected: bool, handle: str = "") -> None:
         delivery_settings = self._settings.delivery
         now = self._ledger.clock()
         if now - delivery.created > delivery_settings.give_up_days * DAY_S:
@@ -400,7 +407,7 @@ class Dispatch:
         pause_s = min(
             delivery_settings.retry_longest_s, delivery_settings.retry_first_s * 2 ** min(delivery.tries - 1, 20)
         )
-        self._ledger.outbox.postpone(delivery, why, now + pause_s, rejected)
+        self._ledger.outbox.postpone(delivery, why, now + pause_s, rejected, handle)
         self._metrics.deliveries.labels(delivery.destination, "failed").inc()
         self._log.warning("delivery waits", **_about(delivery), error=why, tries=delivery.tries, pause_s=pause_s)
 

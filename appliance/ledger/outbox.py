@@ -121,7 +121,8 @@ class Outbox:
         asked = {one.destination for one in planned}
         following: dict[str, Planned] = {}
         for one in older:
-            may_be_there = one.state in _GIVEN or one.rejections > 0  # it was sent, and only not confirmed
+            # It was sent and only not confirmed, or was begun and may have reached somebody.
+            may_be_there = one.state in _GIVEN or one.rejections > 0 or one.handle != ""
             if may_be_there and one.destination not in asked and not self._is_followed(connection, one, job):
                 before = following.get(one.destination, Planned(one.destination, one.rule))
                 content = (*before.content, *(what for what in one.content if what not in before.content))
@@ -206,8 +207,8 @@ class Outbox:
         """Give the next delivery of a destination to `owner`; None when none has its time, or another has the turn.
 
         Those that go first come before others, and each in the order of the answers. The first that waits for its time
-        keeps the others waiting, unless the destination has turned it down `step_aside` times: then it comes after the
-        others, and keeps back only what is about the same study.
+        keeps the others waiting, unless the destination has turned it down `step_aside` times (then it comes after the
+        others) or has a transfer of it in hand: then it keeps back only what is about the same study.
         """
         now = self._database.clock()
         outbox = tables.outbox
@@ -228,6 +229,7 @@ class Outbox:
                     outbox.c.rejections,
                     outbox.c.state,
                     outbox.c.first,
+                    outbox.c.handle,
                 )
                 .where(
                     outbox.c.destination == destination,
@@ -250,7 +252,7 @@ class Outbox:
                         connection, row.id, DeliveryEvent.CLAIM, owner=owner, lease_until=lease_until, tries=tries
                     )
                     return self._get(connection, row.id)
-                if row.rejections < step_aside:
+                if row.rejections < step_aside and not row.handle:
                     return None
                 held.add(row.orthanc_study)
             return None

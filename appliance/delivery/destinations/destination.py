@@ -22,6 +22,17 @@ class NotTakenError(ApplianceError):
     """The destination answered and did not accept this delivery; it may do so later."""
 
 
+class UnfinishedError(ApplianceError):
+    """The destination has taken a part of this delivery, or still works at it.
+
+    It is called again after the usual pause, with `handle` (at most 120 characters) in the delivery; others may pass.
+    """
+
+    def __init__(self, message: str, handle: str) -> None:
+        super().__init__(message)
+        self.handle = handle
+
+
 class RejectedError(ApplianceError):
     """The destination will never accept this delivery."""
 
@@ -52,6 +63,8 @@ class Parcel:
         Stores the destination's name of the transfer, so that the service can ask for it after a restart.
     go_on
         Call this at each step of something long: it renews the lease. Raises `StoppingError`.
+    complain
+        Logs and counts that a part of the delivery, though the rest was confirmed, will never arrive, and why.
     """
 
     delivery: Delivery
@@ -60,6 +73,7 @@ class Parcel:
     replaces: str = ""
     note: Callable[[str], None] = lambda _handle: None
     go_on: Callable[[], None] = lambda: None
+    complain: Callable[[str], None] = lambda _why: None
 
 
 class Destination(Protocol):
@@ -68,7 +82,7 @@ class Destination(Protocol):
     def deliver(self, parcel: Parcel) -> str:
         """Deliver a parcel and return how the destination confirmed it.
 
-        Raises `AwayError`, `NotTakenError`, `RejectedError` or `StoppingError`.
+        Raises `AwayError`, `NotTakenError`, `UnfinishedError`, `RejectedError` or `StoppingError`.
         """
         ...
 

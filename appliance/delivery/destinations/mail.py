@@ -1,18 +1,39 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""People who get an e-mail. It names no patient; the same delivery has the same Message-ID in each try."""
+"""People who get an e-mail. It names no patient; the same delivery has the same Message-ID in each try.
+
+What a server answers to sender and recipients is never about this mail: all mails have the same. So it is tried again
+for a recipient that is refused for the moment (4xx, as greylisting does) while others have it, and where nobody is
+taken, all wait. A recipient that is refused for good while others are taken is told of as an error.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import smtplib
+from collections.abc import Mapping
 from email.message import EmailMessage
 from email.utils import formatdate
+from typing import Final
 
-from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel, RejectedError, secret_in
+from appliance.delivery.destinations.destination import (
+    AwayError,
+    NotTakenError,
+    Parcel,
+    RejectedError,
+    UnfinishedError,
+    secret_in,
+)
 from appliance.delivery.destinations.webhook import tls_context
 from appliance.delivery.message import headline, sentences
 from appliance.delivery.variables import answer_of, values_of
 from appliance.sections.delivery import MailSettings
+
+_CLOSING: Final = 421
+_SERVERS_OWN: Final = frozenset({503, 521, 530, 534, 535, 538, 552})
+"""Codes after the text of a mail that are about the server: it has no room, or wants something else of its callers."""
+_MOST_REMEMBERED: Final = 400
+"""Of more recipients, who has a mail already does not fit into the handle of its delivery."""
 
 
 class Mail:
@@ -22,22 +43,48 @@ class Mail:
         self._settings = settings
 
     def deliver(self, parcel: Parcel) -> str:
-        """Send one mail to all recipients; see `Destination`."""
-        message = mail(parcel, self._settings)
+        """Send one mail to all recipients that do not have it; see `Destination`."""
+        everybody = self._settings.recipients
+        had = _taken_before(parcel.delivery.handle, everybody)
+        missing = [one for one in dict.fromkeys(everybody) if one not in had]
+        try:
+            refused = self._send(mail(parcel, self._settings), missing)
+        except (AwayError, NotTakenError) as error:
+            if had:
+                raise UnfinishedError(str(error), parcel.delivery.handle) from None
+            raise
+        has = had | {one for one in missing if one not in refused}
+        said = f"the mail server took it for {len(has)} of {len(had) + len(missing)} recipients"
+        later = {one: code for one, code in refused.items() if code < 500}
+        if not has and (not later or _CLOSING in later.values()):
+            raise AwayError(f"the mail server takes no recipient ({_codes(refused)}); see `recipients` and its rules")
+        if not has:
+            raise NotTakenError(f"the mail server takes no recipient now ({_codes(refused)})")
+        if later:
+            raise UnfinishedError(f"{said}; not now for {_codes(later)}", _taken(has, everybody))
+        if refused:
+            said += f", and never for {_codes(refused)}"
+            parcel.complain(said)
+        return said
+
+    def _send(self, message: EmailMessage, recipients: list[str]) -> Mapping[str, int]:
+        """Send a mail; return the recipients that were refused, with the server's codes."""
         try:
             with self._server() as server:
-                refused = server.send_message(message)
+                refused = server.send_message(message, to_addrs=recipients)
         except smtplib.SMTPRecipientsRefused as error:
-            codes = [code for code, _ in error.recipients.values()]
-            said = f"the mail server takes no recipient ({', '.join(map(str, sorted(set(codes))))})"
-            raise (RejectedError if all(code >= 500 for code in codes) else NotTakenError)(said) from None
-        except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as error:
+            refused = error.recipients
+            if any(code == _CLOSING for code, _said in refused.values()):  # the others were not asked, or not sent to
+                refused = dict.fromkeys(recipients, (_CLOSING, b"")) | refused
+        except smtplib.SMTPSenderRefused as error:
+            raise AwayError(f"the mail server does not take mail from `sender` ({error.smtp_code})") from None
+        except smtplib.SMTPDataError as error:
             said = f"the mail server does not take the mail ({error.smtp_code})"
-            raise (RejectedError if error.smtp_code >= 500 else NotTakenError)(said) from None
+            for_good = error.smtp_code >= 500 and error.smtp_code not in _SERVERS_OWN
+            raise (RejectedError if for_good else NotTakenError)(said) from None
         except (smtplib.SMTPException, OSError) as error:
             raise self._away(error) from None
-        taken = len(self._settings.recipients) - len(refused)
-        return f"the mail server took it for {taken} of {len(self._settings.recipients)} recipients"
+        return {one: code for one, (code, _said) in refused.items()}
 
     def test(self) -> str:
         """Connect, and log in where there is a user; no mail is sent."""
@@ -77,6 +124,30 @@ class Mail:
             return AwayError(f"{at} answers {error.smtp_code}")
         said = getattr(error, "strerror", None) or type(error).__name__
         return AwayError(f"{at} does not answer ({said})")
+
+
+def _codes(refused: Mapping[str, int]) -> str:
+    return ", ".join(f"{one}: {code}" for one, code in sorted(refused.items()))
+
+
+def _taken(has: set[str], everybody: tuple[str, ...]) -> str:
+    """Return a handle that says which of the recipients have a mail."""
+    if len(everybody) > _MOST_REMEMBERED:
+        return "part"
+    marks = sum(1 << number for number, one in enumerate(everybody) if one in has)
+    return f"{_name(everybody)} {marks:x}"
+
+
+def _taken_before(handle: str, everybody: tuple[str, ...]) -> set[str]:
+    """Return who has a mail by its handle; nobody where the settings have had other recipients since."""
+    name, _, marks = handle.partition(" ")
+    if name != _name(everybody):
+        return set()
+    return {one for number, one in enumerate(everybody) if int(marks, 16) >> number & 1}
+
+
+def _name(everybody: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(everybody).encode()).hexdigest()[:16]
 
 
 def mail(parcel: Parcel, settings: MailSettings) -> EmailMessage:

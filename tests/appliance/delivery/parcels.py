@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from appliance.delivery.destinations.destination import Parcel
@@ -23,6 +24,11 @@ HEADER = {
     "StudyDescription": "CT head",
 }
 KEY = "25fe7e2a-f046-592c-9ec1-0d9f4cd0f6a1"
+
+
+def with_handle(one: Parcel, handle: str) -> Parcel:
+    """Return a parcel whose transfer was begun in an earlier try."""
+    return replace(one, delivery=replace(one.delivery, handle=handle))
 
 
 def parcel(

@@ -132,8 +132,15 @@ class MailServer:
     came: list[Message] = field(default_factory=list)
     envelopes: list[Envelope] = field(default_factory=list)
     replies: dict[str, str] = field(default_factory=dict)
+    sender_reply: str = "250 OK"
     data_reply: str = "250 OK"
     port: int = field(default_factory=lambda: free_ports(1)[0])
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        envelope.mail_from = address if self.sender_reply.startswith("2") else None
+        return self.sender_reply
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]

@@ -444,6 +444,31 @@ def test_what_a_listener_cannot_take_is_tried_again_and_what_it_rejects_is_given
         assert 'outcome="rejected"} 1.0' in exposition(post.bench.metrics)
 
 
+def test_a_mail_that_waits_for_one_recipient_lets_others_pass_and_a_lost_recipient_is_counted(
+    site: Site, mail_server: MailServer, tmp_path: Path
+) -> None:
+    to = ["stroke@hospital.example", "radiology@hospital.example", "nobody@hospital.example"]
+    mail = {"kind": "mail", "host": "127.0.0.1", "port": mail_server.port, "security": "none"}
+    mail |= {"sender": "box@hospital.example", "recipients": to}
+    studies = [str(generate_uid()) for _ in range(2)]
+    settings = site.with_rules({"mail": mail}, [tell("mail")], retry_first_s=100, retry_longest_s=100)
+    with post_at(settings, tmp_path) as post:
+        for study in studies:
+            post.answer(*head_series(study))
+        mail_server.replies = {to[0]: "451 greylisted", to[2]: "550 no such user"}
+        assert post.send_all("mail") == 2
+        assert post.states() == ["waiting", "waiting"]
+        assert [one.rcpt_tos for one in mail_server.envelopes] == [[to[1]], [to[1]]]
+        del mail_server.replies[to[0]]
+        post.bench.desk.clock.now += 200
+        post.send_all("mail")
+        assert post.states() == ["delivered", "delivered"]
+        assert [one.rcpt_tos for one in mail_server.envelopes[2:]] == [[to[0]], [to[0]]]
+        assert "never for nobody@hospital.example: 550" in post.deliveries()[0].receipt
+        counted = exposition(post.bench.metrics)
+        assert 'hemorrhage_deliveries_total{destination="mail",outcome="rejected"} 2.0' in counted
+
+
 def test_what_nobody_took_for_days_is_given_up(site: Site, hook: Hook, study: str, tmp_path: Path) -> None:
     settings = site.with_rules({"hook": hook_of(hook)}, [tell("hook")], give_up_days=2, retry_longest_s=600)
     with post_at(settings, tmp_path) as post:

@@ -5,18 +5,19 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from appliance.delivery.destinations.destination import AwayError, NotTakenError, RejectedError
+from appliance.delivery.destinations.destination import AwayError, NotTakenError, RejectedError, UnfinishedError
 from appliance.delivery.destinations.mail import Mail
 from appliance.ledger.states import JobState
 from appliance.sections.delivery import MailSettings
 from deploy.local.ports import free_ports
-from tests.appliance.delivery.parcels import HEADER, KEY, parcel
+from tests.appliance.delivery.parcels import HEADER, KEY, parcel, with_handle
 from tests.appliance.delivery.receivers import MailServer
 from tests.certificates import Authority
 
@@ -54,23 +55,79 @@ def test_a_study_that_was_not_read_is_told_with_its_reasons(mail_server: MailSer
     assert b"Reasons: missing_slice" in (mail.get_payload(decode=True) or b"")  # type: ignore[operator]
 
 
-def test_a_recipient_that_is_refused_takes_it_from_no_other_and_none_rejects_it(mail_server: MailServer) -> None:
+def test_a_recipient_that_is_refused_for_the_moment_gets_it_later_and_the_others_get_it_once(
+    mail_server: MailServer,
+) -> None:
     mail = Mail(settings(mail_server.port))
+    mail_server.replies = {TO[0]: "451 greylisted"}
+    with pytest.raises(UnfinishedError, match=r"1 of 2 recipients; not now for stroke@hospital.example: 451") as first:
+        mail.deliver(parcel())
+    again = with_handle(parcel(), first.value.handle)
+    with pytest.raises(UnfinishedError) as second:
+        mail.deliver(again)
+    assert second.value.handle == first.value.handle
+    mail_server.replies = {}
+    assert mail.deliver(again) == "the mail server took it for 2 of 2 recipients"
+    assert [one.rcpt_tos for one in mail_server.envelopes] == [[TO[1]], [TO[0]]]
+    others = Mail(settings(mail_server.port, recipients=TO[::-1]))  # other recipients since: nobody is left out
+    others.deliver(again)
+    assert mail_server.envelopes[-1].rcpt_tos == list(TO[::-1])
+
+
+def test_who_has_a_mail_is_remembered_while_the_server_is_away(mail_server: MailServer) -> None:
+    mail_server.replies = {TO[0]: "451 greylisted"}
+    with pytest.raises(UnfinishedError) as first:
+        Mail(settings(mail_server.port)).deliver(parcel())
+    again = with_handle(parcel(), first.value.handle)
+    mail_server.replies = {TO[0]: "421 closing"}
+    for port in (mail_server.port, *free_ports(1)):
+        with pytest.raises(UnfinishedError) as later:
+            Mail(settings(port)).deliver(again)
+        assert later.value.handle == first.value.handle
+    assert len(mail_server.came) == 1
+
+
+def test_a_recipient_that_is_refused_for_good_takes_it_from_no_other_and_is_complained_of(
+    mail_server: MailServer,
+) -> None:
+    complaints: list[str] = []
     mail_server.replies = {TO[0]: "550 no such user"}
-    assert mail.deliver(parcel()) == "the mail server took it for 1 of 2 recipients"
-    mail_server.replies = {TO[0]: "550 no such user", TO[1]: "550 no such user"}
-    with pytest.raises(RejectedError, match="no recipient"):
-        mail.deliver(parcel())
-    mail_server.replies = {TO[0]: "550 no such user", TO[1]: "451 try later"}
-    with pytest.raises(NotTakenError, match="451"):
-        mail.deliver(parcel())
+    said = Mail(settings(mail_server.port)).deliver(replace(parcel(), complain=complaints.append))
+    assert said == "the mail server took it for 1 of 2 recipients, and never for stroke@hospital.example: 550"
+    assert complaints == [said]
+
+
+@pytest.mark.parametrize(
+    ("replies", "error"),
+    [
+        ({TO[0]: "550 no such user", TO[1]: "550 no such user"}, AwayError),
+        ({TO[0]: "554 relay access denied", TO[1]: "530 authenticate first"}, AwayError),
+        ({TO[1]: "421 closing"}, AwayError),
+        ({TO[0]: "550 no such user", TO[1]: "451 try later"}, NotTakenError),
+    ],
+)
+def test_where_nobody_is_taken_the_mail_is_not_to_blame(
+    mail_server: MailServer, replies: dict[str, str], error: type[Exception]
+) -> None:
+    mail_server.replies = replies
+    with pytest.raises(error, match="no recipient"):
+        Mail(settings(mail_server.port)).deliver(parcel())
+    assert mail_server.came == []
+
+
+@pytest.mark.parametrize("reply", ["550 relaying denied", "530 authenticate first", "451 later"])
+def test_a_sender_that_the_server_does_not_take_lets_all_wait(mail_server: MailServer, reply: str) -> None:
+    mail_server.sender_reply = reply
+    with pytest.raises(AwayError, match=f"`sender` \\({reply[:3]}\\)"):
+        Mail(settings(mail_server.port)).deliver(parcel())
 
 
 def test_a_mail_that_the_server_does_not_take_is_tried_again_or_rejected_as_it_says(mail_server: MailServer) -> None:
     mail = Mail(settings(mail_server.port))
-    mail_server.data_reply = "452 no room"
-    with pytest.raises(NotTakenError, match="452"):
-        mail.deliver(parcel())
+    for reply in ("452 no room", "552 no room", "530 authenticate first", "503 no recipients"):
+        mail_server.data_reply = reply
+        with pytest.raises(NotTakenError, match=reply[:3]):
+            mail.deliver(parcel())
     mail_server.data_reply = "554 no"
     with pytest.raises(RejectedError, match="554"):
         mail.deliver(parcel())
