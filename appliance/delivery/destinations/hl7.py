@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A system that takes HL7 v2.5.1 ORU^R01 messages over MLLP, one connection a message.
 
-The acknowledgement decides: AA is delivered, AE is tried again, AR is rejected. The message names the patient as the
-images do, because the receiver has to find the order. Its control identifier (MSH-10) is the same in each try.
+The acknowledgement decides: AA is delivered, AE is tried again. AR stands for a system that is down as well as for a
+message that is wrong, so it is tried again too unless an error code says that the message is wrong. The message names
+the patient as the images do, because the receiver has to find the order. Its control identifier (MSH-10) is the same in
+each try.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,6 +23,7 @@ from hl7apy.exceptions import HL7apyException
 from hl7apy.parser import parse_message
 
 from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel, RejectedError
+from appliance.delivery.destinations.foreign import quote_foreign
 from appliance.delivery.destinations.webhook import connect_to, tls_context
 from appliance.delivery.message import NOTICE, headline
 from appliance.delivery.variables import answer_of, values_of, volumes_ml
@@ -31,6 +35,9 @@ _END: Final = b"\x1c\r"
 _LONGEST_ANSWER: Final = 2**16
 _ESCAPES: Final = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
 _NONE: Final = '""'
+_WRONG: Final = frozenset({"100", "101", "102", "103", "104", "200", "201", "202", "203", "205"})
+"""Codes of HL7 table 0357 for what is wrong with the message itself. Not 204 (an unknown patient or order may be made
+known), 206 (a record is locked) and 207 (an error inside the application)."""
 _CHARACTER_SETS: Final = {"utf-8": "UNICODE UTF-8", "iso-8859-1": "8859/1", "ascii": "ASCII"}
 _VERSION: Final = "2.5.1"
 _PRESENT, _ABSENT = "52101004^Present^SCT", "272519000^Absent^SCT"
@@ -47,7 +54,8 @@ class Hl7:
         """Send the message and read the acknowledgement; see `Destination`."""
         control = control_id(parcel)
         message = oru(parcel, self._settings)
-        return acknowledged(self._exchange(message.encode(self._settings.encoding, "replace")), control)
+        answer = self._exchange(message.encode(self._settings.encoding, "replace"))
+        return acknowledged(answer, control, parcel.situation.header)
 
     def test(self) -> str:
         """Connect; no message is sent."""
@@ -59,6 +67,7 @@ class Hl7:
     def _exchange(self, message: bytes) -> bytes:
         host, port, tls = self._settings.host, self._settings.port, self._tls()
         at = f"{host}:{port}"
+        ends = time.monotonic() + self._settings.timeout_s
         try:
             plain = socket.create_connection((host, port), self._settings.timeout_s)
         except OSError as error:
@@ -71,16 +80,20 @@ class Hl7:
             with connection:
                 try:
                     connection.sendall(_START + message + _END)
-                    return _answer(connection)
+                    return _answer(connection, ends)
                 except OSError as error:  # it may be this message that it dies of: others are tried too
                     said = error.strerror or type(error).__name__
                     raise NotTakenError(f"{at} does not acknowledge ({said})") from error
 
 
-def _answer(connection: socket.socket) -> bytes:
-    """Return the message between the marks of MLLP."""
+def _answer(connection: socket.socket, ends: float) -> bytes:
+    """Return the message between the marks of MLLP. Raises `TimeoutError` if it has not come by `ends` (monotonic)."""
     told = b""
     while not told.endswith(_END):
+        left_s = ends - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("its answer does not end in time")
+        connection.settimeout(left_s)
         part = connection.recv(4096)
         if not part:
             raise NotTakenError("the connection was closed before an acknowledgement came")
@@ -90,8 +103,11 @@ def _answer(connection: socket.socket) -> bytes:
     return told.strip(_START + _END)
 
 
-def acknowledged(answer: bytes, control: str) -> str:
-    """Return what an acknowledgement of message `control` says; raises what `Destination.deliver` does."""
+def acknowledged(answer: bytes, control: str, header: Header) -> str:
+    """Return what an acknowledgement of message `control` says; raises what `Destination.deliver` does.
+
+    `header` names the patient, whom a listener may name in its text and who is masked there.
+    """
     text = re.sub(r"\r?\n", "\r", answer.decode("utf-8", "replace")).strip("\r")
     try:
         msa = parse_message(text, find_groups=False).msa
@@ -100,12 +116,35 @@ def acknowledged(answer: bytes, control: str) -> str:
         raise NotTakenError("what answers is no HL7 listener, or its acknowledgement cannot be read") from None
     if about and about != control:
         raise NotTakenError("it acknowledged another message")
-    reason = f"{code} {said}".strip()
+    codes = _error_codes(text)
+    reason = quote_foreign(" ".join((code, *codes, _unescape(said))), header)
     if code in ("AA", "CA"):
         return reason
-    if code in ("AR", "CR"):
+    if code in ("AR", "CR") and codes and set(codes) <= _WRONG:
         raise RejectedError(f"the listener rejects the message: {reason}")
     raise NotTakenError(f"the listener could not take the message: {reason or 'no code'}")
+
+
+def _error_codes(text: str) -> list[str]:
+    """Return the codes of errors in MSA-6, ERR-1 (until v2.4) and ERR-3 (since v2.5), as far as they are numbers."""
+    field, component, subcomponent = text[3:4], text[4:5], text[7:8]
+    found = []
+    for line in text.split("\r"):
+        name, *fields = line.split(field)
+        told = dict(enumerate(fields, start=1))
+        if name == "MSA":
+            found.append(told.get(6, "").split(component)[0])
+        if name == "ERR":
+            found.append(told.get(3, "").split(component)[0])
+            older = told.get(1, "").split(component)
+            found.append(older[3].split(subcomponent)[0] if len(older) > 3 else "")
+    return [code for code in dict.fromkeys(found) if re.fullmatch(r"[0-9]{1,6}", code)]
+
+
+def _unescape(text: str) -> str:
+    for sign, escaped in reversed(_ESCAPES.items()):
+        text = text.replace(escaped, sign)
+    return text
 
 
 def control_id(parcel: Parcel) -> str:

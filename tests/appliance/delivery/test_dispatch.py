@@ -433,7 +433,7 @@ def test_what_a_listener_cannot_take_is_tried_again_and_what_it_rejects_is_given
         assert (waiting.state.value, waiting.rejections) == ("waiting", 1)
         assert "AE busy" in waiting.error
         post.bench.desk.clock.now += 1
-        listener.answer = lambda message: acknowledge(message, "AR", "unknown patient")
+        listener.answer = lambda message: acknowledge(message, "AR", "wrong|||101^Required field missing")
         post.send_all("ris")
         assert post.states() == ["rejected"]
         assert len({message.split("\r")[0].split("|")[9] for message in listener.came}) == 1

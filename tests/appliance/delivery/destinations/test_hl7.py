@@ -124,8 +124,8 @@ def test_the_acknowledgement_decides(listener: Listener) -> None:
     expected: list[tuple[str, type[Exception]]] = [
         ("AE", NotTakenError),
         ("CE", NotTakenError),
-        ("AR", RejectedError),
-        ("CR", RejectedError),
+        ("AR", NotTakenError),
+        ("CR", NotTakenError),
         ("", NotTakenError),
     ]
     for code, error in expected:
@@ -163,6 +163,71 @@ def test_a_listener_that_says_nothing_is_waited_for_no_longer_than_the_setting()
         thread.start()
         thread.join(60)
         assert "does not acknowledge" in str(done[0])
+
+
+@pytest.mark.parametrize(
+    ("code", "segments", "error"),
+    [
+        ("AR", "MSA|AR|{}|no|||101^Required field missing^HL70357\r", RejectedError),
+        ("CR", "MSA|CR|{}\rERR||OBX^1|103^Table value not found^HL70357|E\r", RejectedError),
+        ("AR", "MSA|AR|{}\rERR|OBX^1^5^102&Data type error\r", RejectedError),
+        ("AR", "MSA|AR|{}\rERR|||200^Unsupported message type|E\r", RejectedError),
+        ("AR", "MSA|AR|{}\rERR|||207^Application internal error|E\r", NotTakenError),
+        ("AR", "MSA|AR|{}\rERR|||206^Locked|E\r", NotTakenError),
+        ("AR", "MSA|AR|{}\rERR|||101|E\rERR|||207|E\r", NotTakenError),
+        ("AR", "MSA|AR|{}\rERR|||DB_DOWN|E\r", NotTakenError),
+        ("AE", "MSA|AE|{}\rERR|||101|E\r", NotTakenError),
+    ],
+)
+def test_only_an_error_of_the_message_itself_rejects_it_for_good(
+    listener: Listener, code: str, segments: str, error: type[Exception]
+) -> None:
+    def answer(message: str) -> bytes:
+        header = "MSH|^~\\&|RIS|HOSP|HEMORRHAGE||20260101000000||ACK^R01^ACK|A1|P|2.5.1\r"
+        return b"\x0b" + (header + segments.format(control_id(parcel()))).encode() + b"\x1c\r"
+
+    listener.answer = answer
+    with pytest.raises(error, match=f": {code}"):
+        Hl7(settings(listener.port)).deliver(parcel())
+
+
+@pytest.mark.parametrize("code", ["AA", "AR", "AE"])
+def test_what_a_listener_says_is_kept_short_and_without_the_patient(listener: Listener, code: str) -> None:
+    said = "order of Müller, Ann\\T\\a\\F\\x (12\\S\\3, 1960-01-02) " + "z" * 20000
+    listener.answer = lambda message: acknowledge(message, code, said)
+    hl7 = Hl7(settings(listener.port))
+    if code == "AA":
+        told = hl7.deliver(parcel())
+    else:
+        with pytest.raises(NotTakenError) as caught:
+            hl7.deliver(parcel())
+        told = str(caught.value)
+    assert f"{code} order of ***" in told
+    assert len(told) < 300
+    for secret in ("ller", "Ann", "12^3", "1960"):
+        assert secret not in told
+
+
+def test_a_listener_that_drips_is_waited_for_no_longer_than_the_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gone = threading.Event()
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                try:
+                    while not gone.wait(0.05):
+                        connection.sendall(b"x")
+                except OSError:  # the appliance has hung up
+                    gone.set()
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        impatient = Hl7Settings(kind="hl7", host="127.0.0.1", port=server.getsockname()[1], timeout_s=0.5)
+        with pytest.raises(NotTakenError, match="does not acknowledge"):
+            Hl7(impatient).deliver(parcel())
+        assert gone.wait(60)  # and it has not waited for the 65536 bytes that an answer may have
+        thread.join()
 
 
 def test_a_listener_is_tested_without_a_message(listener: Listener) -> None:
