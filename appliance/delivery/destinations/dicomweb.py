@@ -12,6 +12,7 @@ from uuid import uuid4
 import httpx
 
 from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel, secret_in
+from appliance.delivery.destinations.foreign import origin
 from appliance.delivery.destinations.webhook import http_client, post
 from appliance.errors import UnavailableError
 from appliance.orthanc import Orthanc
@@ -20,6 +21,8 @@ from appliance.sections.delivery import DicomWebSettings
 
 _AT_ONCE: Final = 32 * 2**20
 """The size of one request, bytes, unless a single object is larger."""
+_STORED_NONE: Final = frozenset({409})
+"""What a server answers that has stored nothing, with its reasons (PS3.18, 10.5.3): it may have no room now."""
 _FAILED: Final = "00081198"
 _STORED: Final = "00081199"
 _REASON: Final = "00081197"
@@ -42,7 +45,8 @@ class DicomWeb:
                     "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
                     "Accept": "application/dicom+json",
                 }
-                answer = post(client, f"{self._settings.url.rstrip('/')}/studies", _multipart(files, boundary), headers)
+                url, timeout_s = f"{self._settings.url.rstrip('/')}/studies", self._settings.timeout_s
+                answer = post(client, url, _multipart(files, boundary), headers, timeout_s, _STORED_NONE)
                 stored += _stored(answer, len(files))
                 parcel.go_on()
         return f"{stored} objects stored"
@@ -54,9 +58,9 @@ class DicomWeb:
             with self._client() as client:
                 status = client.get(url, headers={"Accept": "application/dicom+json"}).status_code
         except httpx.HTTPError as error:
-            raise AwayError(f"{self._settings.url} does not answer ({type(error).__name__})") from error
+            raise AwayError(f"{origin(url)} does not answer ({type(error).__name__})") from error
         if status >= 400:
-            raise AwayError(f"{self._settings.url} answers HTTP {status}; check its address, user and password")
+            raise AwayError(f"{origin(url)} answers HTTP {status}; check its address, user and password")
         return "answers a query"
 
     def _client(self) -> httpx.Client:
@@ -92,10 +96,11 @@ def _stored(answer: httpx.Response, sent: int) -> int:
         told = json.loads(answer.content)
         failed = told.get(_FAILED, {}).get("Value", [])
         stored = told.get(_STORED, {}).get("Value", [])
-    except (ValueError, AttributeError):
-        raise NotTakenError("it answers a STOW-RS request with something else than DICOM JSON") from None
-    if failed or len(stored) < sent:
-        codes = {str(code) for one in failed for code in one.get(_REASON, {}).get("Value", ["none given"])}
+        codes = {str(code)[:10] for one in failed for code in one.get(_REASON, {}).get("Value", ["none given"])}
+    except (ValueError, AttributeError, TypeError):
+        said = f"it answers a STOW-RS request with something else than DICOM JSON (HTTP {answer.status_code})"
+        raise NotTakenError(said) from None
+    if failed or len(stored) < sent or answer.status_code in _STORED_NONE:
         reasons = f" (failure reason {', '.join(sorted(codes))})" if codes else ""
         raise NotTakenError(f"it stored {len(stored)} of {sent} objects{reasons}")
     return len(stored)

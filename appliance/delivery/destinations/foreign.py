@@ -25,7 +25,7 @@ def quote_foreign(text: str, header: Mapping[str, Any]) -> str:
 
 
 def origin(url: str) -> str:
-    """Return scheme, host and port of a URL: path and query may be secrets."""
+    """Return scheme, host and port of a URL: the path may be a secret, as those of Slack and Teams are."""
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")

@@ -9,23 +9,27 @@ import hmac
 import json
 import socket
 import ssl
+import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
 from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel, RejectedError, secret_in
+from appliance.delivery.destinations.foreign import origin
 from appliance.delivery.message import facts
 from appliance.sections.delivery import WebhookSettings
 
 SIGNATURE: Final = "X-Hemorrhage-Signature"
 TIMESTAMP: Final = "X-Hemorrhage-Timestamp"
-_LATER: Final = frozenset({408, 425, 500})
-"""The request may be accepted later."""
-_FOR_GOOD: Final = frozenset({400, 406, 409, 410, 411, 413, 414, 415, 422, 431})
-"""The request will never be accepted; with any other status all deliveries wait."""
+_LATER: Final = frozenset({406, 408, 409, 413, 414, 415, 425, 431, 500})
+"""The request may be accepted later: often it is a limit or a setting of the server, or of a proxy before it."""
+_FOR_GOOD: Final = frozenset({400, 422})
+"""The request itself is wrong and will never be accepted; with any other status all deliveries wait."""
+_SLOWEST: Final = 125_000
+"""A line that carries less, bytes/s, is too slow for a request to end."""
 
 
 class Webhook:
@@ -43,7 +47,7 @@ class Webhook:
             now = str(int(time.time()))
             headers |= {TIMESTAMP: now, SIGNATURE: signature(secret, now, body)}
         with http_client(self._settings.url, self._settings.timeout_s, self._settings.ca) as client:
-            status = post(client, self._settings.url, body, headers).status_code
+            status = post(client, self._settings.url, body, headers, self._settings.timeout_s).status_code
         return f"HTTP {status}"
 
     def test(self) -> str:
@@ -70,23 +74,74 @@ def tls_context(ca: Path | None) -> ssl.SSLContext:
         raise AwayError(f"{ca}: is no PEM file that can be read ({error.strerror or type(error).__name__})") from None
 
 
-def post(client: httpx.Client, url: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
-    """Post and return the answer if it was accepted; raises what `Destination.deliver` does."""
+class _Deadline:
+    """Ends a request that is not over in time, whatever still comes: a timeout of httpx begins anew with each byte."""
+
+    def __init__(self, left_s: float) -> None:
+        self.is_over = False
+        self._stream: Any = None
+        self._timer = threading.Timer(left_s, self._hang_up)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Deadline:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Learn of the connection; httpx calls this at each step of a request."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._stream = info["return_value"]
+            if self.is_over:
+                self._hang_up()
+
+    def _hang_up(self) -> None:
+        self.is_over = True
+        connection = None if self._stream is None else self._stream.get_extra_info("socket")
+        try:
+            if connection is not None:
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        except OSError:  # it has ended by itself
+            return
+
+
+def post(
+    client: httpx.Client,
+    url: str,
+    body: bytes,
+    headers: dict[str, str],
+    timeout_s: float,
+    accepted: frozenset[int] = frozenset(),
+) -> httpx.Response:
+    """Post and return the answer if it has a status 2xx, or one of `accepted`; raises what `Destination.deliver` does.
+
+    The whole may take `timeout_s`, and as long as a slow line needs for the body.
+    """
+    at = origin(url)
+    deadline = _Deadline(timeout_s + len(body) / _SLOWEST)
     try:
-        with client.stream("POST", url, content=body, headers=headers) as answer:
+        with (
+            deadline,
+            client.stream("POST", url, content=body, headers=headers, extensions={"trace": deadline.trace}) as answer,
+        ):
             told = b""
             for part in answer.iter_bytes():
                 told += part
                 if len(told) > 2**20:
                     break
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
-        raise AwayError(f"{url} does not answer ({type(error).__name__})") from error
+        raise AwayError(f"{at} does not answer ({type(error).__name__})") from error
     except httpx.HTTPError as error:  # it may be this request that it dies of: others are tried too
-        raise NotTakenError(f"{url} gives no answer to the request ({type(error).__name__})") from error
+        said = "its answer does not end in time" if deadline.is_over else type(error).__name__
+        raise NotTakenError(f"{at} gives no answer to the request ({said})") from error
+    if deadline.is_over:
+        raise NotTakenError(f"{at} gives no answer to the request (its answer does not end in time)")
     status = answer.status_code
-    if 200 <= status < 300:
-        return httpx.Response(status, headers=answer.headers, content=told)
-    said = f"{url} answers HTTP {status}"
+    if 200 <= status < 300 or status in accepted:
+        return httpx.Response(status, headers={"Content-Type": answer.headers.get("Content-Type", "")}, content=told)
+    said = f"{at} answers HTTP {status}"
     if status in _FOR_GOOD:
         raise RejectedError(said)
     if status in _LATER:

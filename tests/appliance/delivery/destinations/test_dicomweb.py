@@ -110,10 +110,17 @@ def test_what_is_stored_in_part_or_turned_down_is_not_delivered(post: Post, stow
     (delivery,) = post.deliveries()
     assert (delivery.state.value, delivery.rejections) == ("waiting", 1)
     assert "stored 15 of 16 objects (failure reason 43264)" in delivery.error
-    stow.refused, stow.status = set(), 409
+    for status, said in ((409, "of 16 objects"), (413, "HTTP 413"), (503, "HTTP 503"), (403, "HTTP 403")):
+        stow.status = status
+        post.bench.desk.clock.now += 1
+        assert post.dispatch.send("web")
+        assert post.states() == ["waiting"]
+        assert said in post.deliveries()[0].error
+        assert "/dicom-web" not in post.deliveries()[0].error
+    stow.refused, stow.status = set(), 0
     post.bench.desk.clock.now += 1
     post.send_all("web")
-    assert post.states() == ["rejected"]
+    assert post.states() == ["delivered"]
 
 
 def test_a_server_is_tested_by_a_query(post: Post, stow: Stow) -> None:

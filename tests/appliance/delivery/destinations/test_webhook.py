@@ -7,6 +7,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from appliance.delivery.destinations.destination import AwayError, NotTakenError, RejectedError
 from appliance.delivery.destinations.webhook import SIGNATURE, TIMESTAMP, Webhook
 from appliance.delivery.variables import VARIABLES
+from appliance.errors import ApplianceError
 from appliance.sections.delivery import WebhookSettings
 from deploy.local.ports import free_ports
 from tests.appliance.delivery.parcels import HEADER, KEY, parcel
@@ -53,7 +56,12 @@ def test_the_signature_is_the_hmac_of_time_and_body_under_the_secret_in_the_file
     [
         (400, RejectedError),
         (422, RejectedError),
-        (413, RejectedError),
+        (409, NotTakenError),
+        (413, NotTakenError),
+        (415, NotTakenError),
+        (403, AwayError),
+        (410, AwayError),
+        (411, AwayError),
         (500, NotTakenError),
         (301, AwayError),
         (401, AwayError),
@@ -66,6 +74,43 @@ def test_the_status_decides(hook: Hook, status: int, error: type[Exception]) -> 
     hook.status = status
     with pytest.raises(error, match=f"HTTP {status}"):
         Webhook(settings(hook.url)).deliver(parcel())
+
+
+@pytest.mark.parametrize("status", [400, 409, 404])
+def test_the_path_of_an_address_is_not_told(hook: Hook, status: int) -> None:
+    hook.status = status
+    with pytest.raises(ApplianceError) as caught:
+        Webhook(settings(f"{hook.url}/T0/B0")).deliver(parcel())
+    assert f"http://127.0.0.1:{hook.port} answers" in str(caught.value)
+    hook.close()
+    with pytest.raises(AwayError) as away:
+        Webhook(settings(f"{hook.url}/T0/B0")).deliver(parcel())
+    for told in (str(caught.value), str(away.value)):
+        assert not any(part in told for part in ("T0", "B0", "/told"))
+
+
+@pytest.mark.parametrize("opening", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_server_that_drips_is_waited_for_no_longer_than_the_setting(opening: bytes) -> None:
+    gone = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                try:
+                    connection.sendall(opening)
+                    while not gone.wait(0.05):
+                        connection.sendall(b"H")
+                except OSError:  # the appliance has hung up
+                    gone.set()
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(NotTakenError, match="does not end in time"):
+            Webhook(WebhookSettings(kind="webhook", url=url, timeout_s=0.5)).deliver(parcel())
+        assert gone.wait(60)
+        thread.join()
 
 
 def test_a_server_that_is_away_and_a_secret_that_is_not_there_let_it_wait(hook: Hook, tmp_path: Path) -> None:
