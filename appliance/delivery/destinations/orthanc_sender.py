@@ -4,22 +4,28 @@
 
 Orthanc does this in a job. The job's number is kept, so that a service that was killed meanwhile asks for its outcome
 instead of sending again. A DICOM node may be asked to commit to what it stored (storage commitment), which then
-confirms the delivery.
+confirms the delivery. It is not waited for at length: the transaction is kept and asked for again later, and other
+deliveries pass meanwhile.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel
+from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel, UnfinishedError
+from appliance.delivery.destinations.foreign import quote_foreign
 from appliance.errors import UnavailableError
 from appliance.orthanc import Orthanc
 from appliance.orthanc_errors import NotThereError, OrthancError
 from appliance.sections.delivery import OrthancModalitySettings, OrthancPeerSettings
 
 _POLLED_EVERY_S: Final = 0.1
+_COMMITS_AT_ONCE_S: Final = 2.0
+"""A node that commits in this time confirms a delivery in its first try."""
+_PROMISED: Final = "commitment"
 _ANSWERED: Final = ("DIMSE status", "0xa7", "0xa9", "0xc0", "status: 0x", "SOP class", "Presentation Context")
 """Orthanc's words for a node that answered and did not accept an object."""
 
@@ -36,21 +42,27 @@ class _OrthancSender:
     def deliver(self, parcel: Parcel) -> str:
         """Have Orthanc send, and wait for the end; see `Destination`."""
         try:
-            job = parcel.delivery.handle
-            if not job or self._ended(job) is None:
-                job = self._begin(parcel)
-                parcel.note(job)
-            content = self._finish(job, parcel)
             stored = f"{len(parcel.instances)} objects stored"
-            if self._commitment_s is None:
-                return f"{stored} (Orthanc job {job})"
-            transaction = str(content.get("StorageCommitmentTransactionUID", ""))
-            self._commit(transaction, parcel, self._commitment_s)
-            return f"{stored} and committed to (transaction {transaction})"
+            promise = None if self._commitment_s is None else _promise_in(parcel.delivery.handle)
+            if promise is None or not self._knows(promise, parcel.delivery.handle):
+                job, content = self._send(parcel, "" if _promise_in(parcel.delivery.handle) else parcel.delivery.handle)
+                if self._commitment_s is None:
+                    return f"{stored} (Orthanc job {job})"
+                promise = _Promise(str(content.get("StorageCommitmentTransactionUID", "")), time.time())
+                parcel.note(promise.handle)
+            self._commit(promise, parcel)
+            return f"{stored} and committed to (transaction {promise.transaction})"
         except UnavailableError as error:
             raise AwayError(str(error)) from error
         except OrthancError as error:
             raise NotTakenError(str(error)) from error
+
+    def _send(self, parcel: Parcel, job: str) -> tuple[str, dict[str, Any]]:
+        """Return the job that has sent all, and its content; it is `job` where that has not failed."""
+        if not job or self._ended(job) is None:
+            job = self._begin(parcel)
+            parcel.note(job)
+        return job, self._finish(job, parcel)
 
     def _begin(self, parcel: Parcel) -> str:
         asked: dict[str, Any] = {"Resources": list(parcel.instances), "Synchronous": False, "Permissive": False}
@@ -90,25 +102,57 @@ class _OrthancSender:
                     raise NotTakenError(f"{content['FailedInstancesCount']} objects were not taken")
                 return content
             if told["State"] == "Failure":
-                raise _failure(told)
+                raise _failure(told, parcel)
             if told["State"] == "Paused":
                 raise NotTakenError(f"somebody has paused Orthanc's job {job}")
             parcel.go_on()
             time.sleep(_POLLED_EVERY_S)
 
-    def _commit(self, transaction: str, parcel: Parcel, patience_s: float) -> None:
-        """Return once the node has committed to everything in a transaction."""
-        ends = time.monotonic() + patience_s
-        while time.monotonic() < ends:
-            told = self._orthanc.ask("GET", f"/storage-commitment/{quote(transaction)}")
+    def _knows(self, promise: _Promise, handle: str) -> bool:
+        """Return whether Orthanc still knows a transaction: not after its restart, or after many others."""
+        try:
+            self._orthanc.ask("GET", f"/storage-commitment/{quote(promise.transaction)}")
+        except NotThereError:
+            return False
+        except UnavailableError as error:
+            raise UnfinishedError(str(error), handle) from error
+        return True
+
+    def _commit(self, promise: _Promise, parcel: Parcel) -> None:
+        """Return if the node has committed to everything in a transaction, or does so at once."""
+        patience_s = self._commitment_s or 0.0
+        ends = time.monotonic() + _COMMITS_AT_ONCE_S
+        while True:
+            told = self._orthanc.ask("GET", f"/storage-commitment/{quote(promise.transaction)}")
             if told["Status"] == "Success":
                 return
             if told["Status"] == "Failure":
-                reasons = {str(one.get("Description", one)) for one in told.get("Failures", ())}
+                header = parcel.situation.header
+                reasons = {quote_foreign(str(one.get("Description", one)), header) for one in told.get("Failures", ())}
                 raise NotTakenError(f"it does not commit to what it took: {', '.join(sorted(reasons)) or 'no reason'}")
+            if time.time() > promise.asked + patience_s:
+                raise NotTakenError(f"it has not committed within {patience_s:g} s (commitment_s); all is sent again")
+            if time.monotonic() > ends:
+                raise UnfinishedError("it has taken all and has yet to commit to it", promise.handle)
             parcel.go_on()
             time.sleep(_POLLED_EVERY_S)
-        raise NotTakenError(f"it has not committed within {patience_s:g} s (commitment_s); all is sent again")
+
+
+@dataclass(frozen=True)
+class _Promise:
+    """A transaction in which a node is to commit; `asked` is when it was asked, Unix seconds."""
+
+    transaction: str
+    asked: float
+
+    @property
+    def handle(self) -> str:
+        return f"{_PROMISED} {self.transaction} {self.asked:.1f}"
+
+
+def _promise_in(handle: str) -> _Promise | None:
+    word, *rest = handle.split(" ")
+    return _Promise(rest[0], float(rest[1])) if word == _PROMISED else None
 
 
 class OrthancModality(_OrthancSender):
@@ -129,7 +173,12 @@ class OrthancModality(_OrthancSender):
             raise AwayError(
                 "it does not answer Orthanc's C-ECHO: check address, port and AE title, and that it knows ours"
             ) from None
-        return "answers Orthanc's C-ECHO"
+        if self._commitment_s is None:
+            return "answers Orthanc's C-ECHO"
+        return (
+            "answers Orthanc's C-ECHO; not tried, as nothing is sent: whether it supports storage commitment, and if "
+            "its report reaches Orthanc's DICOM port from there (the first delivery shows it)"
+        )
 
     def _require_orthanc(self) -> None:
         try:
@@ -155,9 +204,10 @@ class OrthancPeer(_OrthancSender):
         return f"answers as Orthanc {told.get('Version', 'of some version')}" if isinstance(told, dict) else "answers"
 
 
-def _failure(told: dict[str, Any]) -> AwayError | NotTakenError:
+def _failure(told: dict[str, Any], parcel: Parcel) -> AwayError | NotTakenError:
     """Return what a failed job of Orthanc's means: nobody is there, or this one was not taken."""
-    details = str(told.get("ErrorDetails") or told.get("ErrorDescription") or "no reason given")
-    if any(words.lower() in details.lower() for words in _ANSWERED):
+    words = str(told.get("ErrorDetails") or told.get("ErrorDescription") or "no reason given")
+    details = quote_foreign(words, parcel.situation.header)
+    if any(answer.lower() in words.lower() for answer in _ANSWERED):
         return NotTakenError(f"not taken: {details}")
     return AwayError(f"Orthanc could not send: {details}")

@@ -40,6 +40,13 @@ def test_what_a_site_adds_of_orthancs_own_wins(layout: Layout) -> None:
     assert (written["DicomTlsEnabled"], written["StableAge"]) == (True, 5)
 
 
+def test_the_documented_way_to_name_a_peer_leads_into_orthancs_configuration(layout: Layout) -> None:
+    documented = (Path(__file__).parents[3] / "docs" / "delivery.md").read_text()
+    (block,) = [text for text in documented.split("```json\n")[1:] if "OrthancPeers" in text]
+    layout.orthanc_extra.write_text(block.partition("```")[0])
+    assert list(site_configuration(layout)["OrthancPeers"]) == ["TEACHING"]
+
+
 @pytest.mark.parametrize("text", ["{", "[]"])
 def test_an_addition_that_is_none_stops_the_start_with_its_file(layout: Layout, text: str) -> None:
     layout.orthanc_extra.write_text(text)

@@ -46,6 +46,56 @@ def test_a_node_that_commits_to_nothing_has_not_got_it(site: Site, study: str, t
         assert "has not committed within 1 s" in delivery.error
 
 
+def test_a_node_that_commits_late_is_asked_again_and_keeps_nobody_waiting(site: Site, tmp_path: Path) -> None:
+    studies = [str(generate_uid()) for _ in range(2)]
+    settings = site.with_rules({"committing": COMMITTING}, [rule("committing")], retry_first_s=100, retry_longest_s=100)
+    with post_at(settings, tmp_path) as post:
+        for study in studies:
+            post.answer(*head_series(study))
+        asked = post.bench.desk.orthanc.ask
+        late: list[str] = []
+        stores: list[str] = []
+
+        def ask(method: str, path: str, body: Any = None) -> Any:
+            """Let the node commit to the first study when it is no longer `late`."""
+            if path.endswith("/store"):
+                stores.append(path)
+            told = asked(method, path, body)
+            if path.startswith("/storage-commitment/") and (not late or path in late):
+                late[:] = [path]
+                return told | {"Status": "Pending"}
+            return told
+
+        post.bench.desk.orthanc.ask = ask  # type: ignore[method-assign]
+        assert post.send_all("committing") == 2
+        assert [post.states(study) for study in studies] == [["waiting"], ["delivered"]]
+        (waiting,) = post.deliveries(studies[0])
+        assert "has yet to commit" in waiting.error
+        late[:] = ["nothing"]
+        post.bench.desk.clock.now += 200
+        assert post.send_all("committing") == 1
+        assert post.states() == ["delivered", "delivered"]
+        assert len(stores) == 2  # nothing was sent again
+
+
+def test_a_transaction_that_orthanc_has_forgotten_is_begun_again(site: Site, study: str, tmp_path: Path) -> None:
+    with post_at(site.with_rules({"committing": COMMITTING}, [rule("committing")]), tmp_path) as post:
+        post.answer(*head_series(study))
+        outbox = post.bench.desk.ledger.outbox
+        claimed = outbox.claim("committing", "me/1", 60.0, 5)
+        assert claimed is not None
+        outbox.postpone(claimed, "no commitment yet", 0.0, handle="commitment 2.25.1 1000000000.0")
+        post.send_all("committing")
+        assert post.states() == ["delivered"]
+
+
+def test_what_a_test_of_a_committing_node_leaves_open_is_said(site: Site, tmp_path: Path) -> None:
+    with post_at(site.with_rules({"committing": COMMITTING}, []), tmp_path) as post:
+        (committing,) = post.dispatch._destinations.values()
+        assert "not tried" in committing.test()
+        assert "whether it supports storage commitment" in committing.test()
+
+
 def test_only_a_node_that_is_to_commit_may_report_and_it_may_ask_for_nothing(site: Site) -> None:
     told = modalities(site.with_rules({"committing": COMMITTING}, []))["PACS"]
     assert (told["AllowNEventReport"], told["AllowNAction"], told["AllowStore"]) == (True, False, False)
