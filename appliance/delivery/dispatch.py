@@ -32,7 +32,7 @@ from appliance.delivery.situation import situation, source_series, time_zone
 from appliance.delivery.variables import Situation, answer_of, values_of
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.ledger.ledger import Ledger
-from appliance.ledger.outbox import LostDeliveryError, Planned
+from appliance.ledger.outbox import LostDeliveryError, Planned, may_be_there
 from appliance.ledger.records import Delivery, Job, ResultObject
 from appliance.ledger.states import DeliveryEvent, JobState
 from appliance.log import describe
@@ -375,7 +375,16 @@ class Dispatch:
             self._log.error("a part of a delivery given up", **_about(delivery), error=why)
 
         replaced = seen.earlier.sr_uid if seen.earlier is not None else ""
-        return to.deliver(Parcel(delivery, seen, instances, replaced, note, go_on, complain))
+        corrects = self._corrects(delivery, jobs)
+        return to.deliver(Parcel(delivery, seen, instances, replaced, note, go_on, complain, corrects))
+
+    def _corrects(self, delivery: Delivery, jobs: Mapping[int, Job]) -> bool:
+        """Return whether the destination has, or may have, an older answer about the study that has given way."""
+        there = self._ledger.outbox.deliveries(destination=delivery.destination, study_uid=delivery.study_uid)
+        older = [one for one in there if one.job < delivery.job and one.job in jobs]
+        return delivery.follows > 0 or any(
+            jobs[one.job].state is JobState.SUPERSEDED and may_be_there(one) for one in older
+        )
 
     def _objects(self, delivery: Delivery, job: Job) -> tuple[str, ...]:
         """Return Orthanc's identifiers of the objects to send, the report first; none for a message.

@@ -121,9 +121,7 @@ class Outbox:
         asked = {one.destination for one in planned}
         following: dict[str, Planned] = {}
         for one in older:
-            # It was sent and only not confirmed, or was begun and may have reached somebody.
-            may_be_there = one.state in _GIVEN or one.rejections > 0 or one.handle != ""
-            if may_be_there and one.destination not in asked and not self._is_followed(connection, one, job):
+            if may_be_there(one) and one.destination not in asked and not self._is_followed(connection, one, job):
                 before = following.get(one.destination, Planned(one.destination, one.rule))
                 content = (*before.content, *(what for what in one.content if what not in before.content))
                 following[one.destination] = Planned(
@@ -492,6 +490,11 @@ def _with_aside_last(waiting: Sequence[Any], step_aside: int) -> list[Any]:
             aside.add(row.orthanc_study)
         behind[row.id] = row.orthanc_study in aside
     return sorted(waiting, key=lambda one: (not one.first, behind[one.id], one.id))
+
+
+def may_be_there(delivery: Delivery) -> bool:
+    """Return whether a destination has a delivery, or may: it was sent and only not confirmed, or was begun."""
+    return delivery.state in _GIVEN or delivery.rejections > 0 or delivery.handle != ""
 
 
 def jobs_state() -> Any:

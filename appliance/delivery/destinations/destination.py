@@ -63,6 +63,8 @@ class Parcel:
         Stores the destination's name of the transfer, so that the service can ask for it after a restart.
     go_on
         Call this at each step of something long: it renews the lease. Raises `StoppingError`.
+    corrects
+        Whether this destination has, or may have, an older answer that this one takes the place of.
     complain
         Logs and counts that a part of the delivery, though the rest was confirmed, will never arrive, and why.
     """
@@ -74,6 +76,7 @@ class Parcel:
     note: Callable[[str], None] = lambda _handle: None
     go_on: Callable[[], None] = lambda: None
     complain: Callable[[str], None] = lambda _why: None
+    corrects: bool = False
 
 
 class Destination(Protocol):

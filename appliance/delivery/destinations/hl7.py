@@ -187,8 +187,8 @@ def oru(parcel: Parcel, settings: Hl7Settings) -> str:
             4: _procedure(header),
             7: _moment(_text(header, "StudyDate"), _text(header, "StudyTime")),
             22: decided,
-            # Never F: a program for testing and research finalises nothing. C corrects an answer that was sent.
-            25: "C" if parcel.replaces or parcel.delivery.follows else "P",
+            # Never F: a program for testing and research finalises nothing. C corrects an answer that came here.
+            25: "C" if parcel.corrects else "P",
         },
     )
     # v2.5 has the priority in a segment of its own, where v2.3 had it in OBR-27.

@@ -40,4 +40,4 @@ def parcel(
     )
     earlier = job(id=6, sr_uid=replaces) if replaces else None
     seen = Situation(job(sr_uid="1.2.7", **changes), HEADER if header is None else header, {}, None, earlier)
-    return Parcel(delivery, seen, (), replaces)
+    return Parcel(delivery, seen, (), replaces, corrects=replaces != "")

@@ -222,6 +222,21 @@ def test_the_newer_answer_follows_the_older_one_to_whoever_got_it(
         assert [one.state.value for one in post.deliveries() if one.destination == "ris"] == ["superseded"]
 
 
+@pytest.mark.parametrize(("had", "status"), [(True, "C"), (False, "P")])
+def test_a_message_corrects_an_older_one_only_where_that_may_have_come(
+    site: Site, listener: Listener, study: str, tmp_path: Path, had: bool, status: str
+) -> None:
+    files = head_series(study, 20)
+    when = "true" if had else 'earlier != ""'
+    with post_at(site.with_rules({"ris": listener_of(listener)}, [tell("ris", when)]), tmp_path) as post:
+        post.answer(*files[:14])
+        post.send_all("ris")
+        post.answer(*files[14:])
+        post.send_all("ris")
+        (obr,) = [line.split("|") for line in listener.came[-1].split("\r") if line.startswith("OBR|")]
+        assert (len(listener.came), obr[25]) == (2 if had else 1, status)
+
+
 def test_a_try_that_failed_while_a_newer_answer_came_is_not_made_again(
     site: Site, hook: Hook, study: str, tmp_path: Path
 ) -> None:

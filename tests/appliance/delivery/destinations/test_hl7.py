@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
+from dataclasses import replace
 
 import pytest
 from hl7apy.consts import VALIDATION_LEVEL
@@ -85,6 +86,11 @@ def test_an_answer_that_takes_the_place_of_another_corrects_it_and_names_it() ->
     message = oru(parcel(replaces="1.2.6"), settings())
     assert fields(message, "OBR")[0][25] == "C"
     assert "SR Predecessor UID^SR Predecessor UID^L||1.2.6|" in message
+
+
+def test_an_answer_of_which_no_older_one_came_here_corrects_nothing() -> None:
+    message = oru(replace(parcel(replaces="1.2.6"), corrects=False), settings())
+    assert fields(message, "OBR")[0][25] == "P"
 
 
 def test_a_study_without_identity_makes_a_valid_message_too() -> None:
