@@ -255,7 +255,28 @@ class Dispatch:
             job.requested and job.state is JobState.REFUSED
         ):  # the person who asked sees it, and the study's answer is unchanged
             return []
+        if job.state is JobState.REFUSED and self._has_standing_answer(job):
+            self._log.info(
+                "no rules applied to a refusal: an older answer of the study stands", job=job.id, study=job.study_uid
+            )
+            return []
         return self._rules.judge(values_of(situation(job, self._orthanc, self._ledger, self._zone)))
+
+    def _has_standing_answer(self, refused: Job) -> bool:
+        """Return whether the study has an answer that the refusal replaces as little as it replaces the mark of it.
+
+        One about a series that a person asked for counts only if it is of a hemorrhage, and none counts whose report
+        has left Orthanc: the study was deleted then, and came again.
+        """
+        return any(
+            one.state is JobState.DONE
+            and (not one.requested or answer_of(one) == "present")
+            and any(
+                result.sop_instance_uid == one.sr_uid and self._orthanc.holds_instance(result.orthanc_instance)
+                for result in self._ledger.jobs.results(one.id)
+            )
+            for one in self._ledger.jobs.of_study(refused.orthanc_study)
+        )
 
     def _tell_errors(self, job: Job, verdicts: list[Verdict]) -> None:
         for verdict in verdicts:
@@ -346,7 +367,10 @@ class Dispatch:
         job = jobs.get(delivery.job)
         if job is None:
             raise RejectedError("the ledger no longer holds the answer")
-        if job.state is JobState.SUPERSEDED:  # a try of it was under way when the rules were applied to the newer one
+        read_later = job.state is JobState.REFUSED and any(
+            one.id > job.id and one.state is JobState.DONE and not one.requested for one in jobs.values()
+        )
+        if job.state is JobState.SUPERSEDED or read_later:  # a try was under way when rules were applied to the newer
             raise _SupersededError
         try:
             seen = situation(job, self._orthanc, self._ledger, self._zone)

@@ -97,8 +97,15 @@ class Outbox:
             return [made for one in asked if (made := self._put(connection, standing, one)) is not None]
 
     def _following(self, connection: Connection, job: Job, planned: Sequence[Planned]) -> list[Planned]:
-        """Let what waits of superseded answers give way; return what has to follow what was delivered of them."""
+        """Let what waits of superseded answers give way; return what has to follow what was delivered of them.
+
+        A refusal without a report is never superseded; it gives way too, once its study is read.
+        """
         outbox, jobs = tables.outbox, tables.jobs
+        gives_way = jobs.c.state == JobState.SUPERSEDED
+        if job.state is JobState.DONE and not job.requested:
+            refused = (jobs.c.state == JobState.REFUSED) & (jobs.c.orthanc_series == "") & (jobs.c.id < job.id)
+            gives_way = or_(gives_way, refused)
         older = [
             record_of(Delivery, row)
             for row in connection.execute(
@@ -107,7 +114,7 @@ class Outbox:
                 .where(
                     outbox.c.orthanc_study == job.orthanc_study,
                     outbox.c.job != job.id,
-                    jobs.c.state == JobState.SUPERSEDED,
+                    gives_way,
                 )
                 .order_by(outbox.c.id)
                 .with_for_update(of=outbox)

@@ -16,6 +16,7 @@ from pydicom.uid import generate_uid
 
 from appliance.clocks import DAY_S
 from appliance.errors import UnavailableError
+from appliance.ledger.states import JobState
 from appliance.orthanc import Orthanc
 from appliance.orthanc_errors import NotThereError
 from appliance.sections.answers import FindingSettings
@@ -100,6 +101,42 @@ def test_a_study_that_was_not_read_is_told_with_its_reasons_and_its_report(
             post.send_all(name)
         assert site.at_the_pacs(study) == ["9005"]
         assert json.loads(hook.came[0].body)["refusals"]
+
+
+def test_a_refusal_is_not_the_last_word_about_an_answer_that_stands(
+    site: Site, hook: Hook, study: str, tmp_path: Path
+) -> None:
+    def poison(_asked: int) -> None:
+        raise ZeroDivisionError
+
+    files = head_series(study, 20)
+    with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook")]), tmp_path) as post:
+        post.answer(*files[:14])
+        answered = post.bench.job(study)
+        post.bench.detector.conduct = poison
+        post.bench.send(*files[14:])
+        for _ in range(post.bench.desk.settings.intake.poison_tries):
+            post.bench.worker.work()
+            post.bench.desk.clock.now += 400
+        assert post.bench.job(study).state is JobState.REFUSED
+        assert post.dispatch.route() == 1
+        assert [one.job for one in post.deliveries()] == [answered.id]
+
+
+def test_a_study_that_was_deleted_and_is_refused_when_it_comes_again_is_told_of(
+    site: Site, hook: Hook, study: str, tmp_path: Path
+) -> None:
+    with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook")]), tmp_path) as post:
+        post.answer(*head_series(study))
+        answered = post.bench.job(study)
+        post.bench.desk.delete_study(answered.orthanc_study)
+        post.bench.send(*head_series(study, 2))
+        post.bench.desk.wait(post.bench.desk.settings.intake.incomplete_s + 1)
+        post.bench.worker.work()
+        refused = post.bench.job(study)
+        assert refused.state is JobState.REFUSED
+        post.dispatch.route()
+        assert [one.job for one in post.deliveries()] == [answered.id, refused.id]
 
 
 def test_a_pacs_that_is_down_gets_all_in_order_once_it_is_back_and_delays_no_other(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from appliance.errors import Refusal, RefusalCode
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.outbox import LostDeliveryError, Planned
 from appliance.ledger.records import Arrival, Delivery, Job, KnownSeries, NewJob, Origin, ResultObject
@@ -30,6 +31,18 @@ def ledger(url: str, clock: Clock) -> Iterator[Ledger]:
     made = Ledger(url, clock)
     yield made
     made.close()
+
+
+def refuse(ledger: Ledger, study: str) -> Job:
+    """Refuse a study that nobody has seen, without a report; return the job as it ended."""
+    series = KnownSeries(f"{study}-series-unread", study, Origin.SOURCE, 1)
+    ledger.feed.notice([Arrival(study, f"1.2.{study}", 1.0, 1.0, True, (series,))])
+    followed = next(one for one in ledger.studies.list_followed() if one.id == study)
+    ledger.studies.decide(followed, NewJob("set-unread", "chosen-unread"))
+    job = ledger.queue.claim("worker", 60)
+    assert job is not None
+    ledger.jobs.refuse(job, [Refusal(RefusalCode.NO_SUITABLE_SERIES, "none")], {})
+    return ledger.jobs.of_study(study)[-1]
 
 
 def answer(ledger: Ledger, study: str, sr_uid: str, grown: str = "") -> Job:
@@ -209,6 +222,18 @@ def test_what_waits_of_an_older_answer_gives_way_to_the_newer(ledger: Ledger) ->
     ledger.outbox.route(newer, [PACS])
     assert states(ledger) == [(older.id, "superseded"), (newer.id, "waiting")]
     assert claim(ledger).job == newer.id
+
+
+def test_a_refusal_without_a_report_gives_way_once_its_study_is_read(ledger: Ledger) -> None:
+    refused = refuse(ledger, "s")
+    ledger.outbox.route(refused, [PACS, Planned("ris", "a rule")])
+    ledger.outbox.confirm(claim(ledger, destination="ris"), "told")
+    read = answer(ledger, "s", "1.2")
+    ledger.outbox.route(read, [PACS])
+    assert (refused.id, "superseded") in states(ledger)
+    assert claim(ledger).job == read.id
+    followed = claim(ledger, destination="ris")
+    assert (followed.job, bool(followed.follows)) == (read.id, True)
 
 
 def test_whoever_got_the_older_answer_gets_the_newer_though_no_rule_asks_for_it(ledger: Ledger) -> None:
