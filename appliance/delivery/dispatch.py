@@ -373,7 +373,7 @@ class Dispatch:
         if job.state is JobState.SUPERSEDED or read_later:  # a try was under way when rules were applied to the newer
             raise _SupersededError
         try:
-            seen = situation(job, self._orthanc, self._ledger, self._zone)
+            seen = self._situation(delivery, job)
             instances = self._objects(delivery, job)
         except NotThereError as error:
             if self._has_left(job, error):
@@ -409,6 +409,20 @@ class Dispatch:
         return delivery.follows > 0 or any(
             jobs[one.job].state is JobState.SUPERSEDED and may_be_there(one) for one in older
         )
+
+    def _situation(self, delivery: Delivery, job: Job) -> Situation:
+        """Return what is known about an answer; objects go without a source image's header where it cannot be read.
+
+        They say for themselves what they are about, while a message without the patient's identity would be about
+        nobody.
+        """
+        try:
+            return situation(job, self._orthanc, self._ledger, self._zone)
+        except (UnavailableError, NotThereError) as error:
+            if not delivery.content or self._has_left(job, error):
+                raise
+            self._require_neighbours()
+            return Situation(job, zone=self._zone)
 
     def _objects(self, delivery: Delivery, job: Job) -> tuple[str, ...]:
         """Return Orthanc's identifiers of the objects to send, the report first; none for a message.

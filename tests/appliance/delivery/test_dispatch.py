@@ -457,6 +457,18 @@ def test_a_study_that_orthanc_cannot_give_steps_aside_for_the_others_at_its_dest
         assert post.states() == ["delivered", "delivered"]
 
 
+def test_a_report_reaches_the_archive_though_the_header_of_its_source_cannot_be_read(
+    site: Site, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with post_at(site.with_rules({"pacs": PACS}, [to_pacs("sr")]), tmp_path) as post:
+        post.answer(*head_series(study))
+        orthanc = post.bench.desk.orthanc
+        monkeypatch.setattr(orthanc, "header", fail_for(orthanc, study, UnavailableError("HTTP 500")))
+        post.send_all("pacs")
+        assert post.states() == ["delivered"]
+        assert site.at_the_pacs(study) == ["9001"]
+
+
 def test_what_fails_while_orthanc_as_a_whole_is_away_counts_against_no_delivery(
     site: Site, hook: Hook, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
