@@ -55,8 +55,9 @@ class DicomWeb:
         """Ask for one study; see `Destination`."""
         url = f"{self._settings.url.rstrip('/')}/studies?limit=1"
         try:
-            with self._client() as client:
-                status = client.get(url, headers={"Accept": "application/dicom+json"}).status_code
+            headers = {"Accept": "application/dicom+json"}
+            with self._client() as client, client.stream("GET", url, headers=headers) as answer:
+                status = answer.status_code  # what it found is not needed, and may be long
         except httpx.HTTPError as error:
             raise AwayError(f"{origin(url)} does not answer ({type(error).__name__})") from error
         if status >= 400:

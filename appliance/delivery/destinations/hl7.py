@@ -79,6 +79,7 @@ class Hl7:
                 raise AwayError(f"{at} does not speak TLS as it should ({type(error).__name__})") from error
             with connection:
                 try:
+                    connection.settimeout(max(0.001, ends - time.monotonic()))
                     connection.sendall(_START + message + _END)
                     return _answer(connection, ends)
                 except OSError as error:  # it may be this message that it dies of: others are tried too

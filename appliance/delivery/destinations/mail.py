@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import smtplib
+import socket
+import threading
 from collections.abc import Mapping
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -34,6 +36,32 @@ _SERVERS_OWN: Final = frozenset({503, 521, 530, 534, 535, 538, 552})
 """Codes after the text of a mail that are about the server: it has no room, or wants something else of its callers."""
 _MOST_REMEMBERED: Final = 400
 """Of more recipients, who has a mail already does not fit into the handle of its delivery."""
+
+
+class _Server(smtplib.SMTP):
+    """A mail server each of whose replies has to come whole in time, however many bytes still come."""
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read a reply; a connection on which it takes too long is ended."""
+        late = threading.Timer(self.timeout, _hang_up, [self.sock])
+        late.daemon = True
+        late.start()
+        try:
+            return super().getreply()
+        finally:
+            late.cancel()
+
+
+class _TlsServer(_Server, smtplib.SMTP_SSL):
+    """The same, over TLS from its first byte."""
+
+
+def _hang_up(connection: socket.socket | None) -> None:
+    try:
+        if connection is not None:
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+    except OSError:  # it has ended by itself
+        return
 
 
 class Mail:
@@ -61,7 +89,7 @@ class Mail:
         if not has:
             raise NotTakenError(f"the mail server takes no recipient now ({_codes(refused)})")
         if later:
-            raise UnfinishedError(f"{said}; not now for {_codes(later)}", _taken(has, everybody))
+            raise UnfinishedError(f"{said}; not now (4xx) or never (5xx) for {_codes(refused)}", _taken(has, everybody))
         if refused:
             said += f", and never for {_codes(refused)}"
             parcel.complain(said)
@@ -99,11 +127,11 @@ class Mail:
         """Return a connection that is encrypted, and logged in, as the settings say."""
         settings = self._settings
         if settings.security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
+            server: smtplib.SMTP = _TlsServer(
                 settings.host, settings.port, timeout=settings.timeout_s, context=tls_context(settings.ca)
             )
         else:
-            server = smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout_s)
+            server = _Server(settings.host, settings.port, timeout=settings.timeout_s)
         try:
             if settings.security == "starttls":
                 server.starttls(context=tls_context(settings.ca))
