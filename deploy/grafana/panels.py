@@ -135,9 +135,14 @@ ROWS: Final = (
                 colours=WORSE,
             ),
             Panel(
-                "Oldest delivery that waits",
-                "How long the oldest answer waits for a destination that the rules name.",
-                (Query("max(hemorrhage_delivery_oldest_seconds) or vector(0)"),),
+                "Oldest answer not yet told",
+                "How long the oldest answer waits for the rules, or for a destination that they name.",
+                (
+                    Query(
+                        'max({__name__=~"hemorrhage_rules_oldest_seconds|hemorrhage_delivery_oldest_seconds"}) '
+                        "or vector(0)"
+                    ),
+                ),
                 Kind.NUMBER,
                 Unit.SECONDS,
                 4,
