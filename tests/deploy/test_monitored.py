@@ -211,19 +211,24 @@ def test_every_panel_of_the_dashboard_shows_what_the_running_appliance_did(
     written = write_study(spec, tmp_path)
     send(written.all_files, settings.orthanc)
     wait_for_answers(f"http://{settings.service.host}:{settings.service.port}", {written.truth.study_uid}, LONGEST_S)
-    source = Source(monitored.prometheus, span_s=300)
+    missing = [""]
 
-    def empty() -> list[str]:
-        """Ask every query, as a wrong one raises; return the panels without a figure."""
+    def all_show() -> bool:
+        """Ask every query up to now, as a wrong one raises."""
+        source = Source(monitored.prometheus, span_s=300)
         shown = {panel: [line for query in panel.queries for line in source.ask(query)] for panel in PANELS}
-        return [
+        missing[:] = [
             panel.title
             for panel, lines in shown.items()
             if not panel.idle and not any(np.isfinite(line.values).any() for line in lines)
         ]
+        return not missing
 
-    until(lambda: not empty(), "every panel has a figure")
-    draw(source, tmp_path / "dashboard.png", "in a test")
+    try:
+        until(all_show, "every panel has a figure")
+    except AssertionError as error:
+        raise AssertionError(f"nothing in {', '.join(missing)}") from error
+    draw(Source(monitored.prometheus, span_s=300), tmp_path / "dashboard.png", "in a test")
     assert (tmp_path / "dashboard.png").stat().st_size > 10_000
 
 
