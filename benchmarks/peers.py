@@ -133,6 +133,7 @@ def load(path: Path, threads: int, profile: Path | None = None) -> ort.Inference
     """Return a network in ONNX Runtime; with a profile's folder, unchanged by it and noting each node that runs."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # torchvision's graph has shapes that grow, and each is a warning
     if profile:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile / path.stem)
