@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socketserver
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,15 +24,16 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from deploy.local.ports import free_ports
 
 
-class Receiver:
+class Receiver(ABC):
     """A server that can be opened and closed; what came stays."""
 
     def __init__(self) -> None:
         (self.port,) = free_ports(1)
         self._server: socketserver.TCPServer | None = None
 
+    @abstractmethod
     def make(self) -> socketserver.TCPServer:
-        raise NotImplementedError
+        """Return a new server of its kind on `port`."""
 
     def open(self) -> None:
         self._server = self.make()
