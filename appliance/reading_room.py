@@ -19,8 +19,6 @@ from appliance.inference.regions import (
 )
 from appliance.inference.series_classifier import SeriesClassifier
 from appliance.inference.served_model import SHIPPED, Target
-from appliance.ledger.ledger import Ledger
-from appliance.models.standing import targets
 from appliance.pipeline import Pipeline
 from appliance.settings import Settings
 
@@ -47,9 +45,9 @@ class ReadingRoom:
                 self._detector = TritonDetector(self._settings.triton, targets=self._targets)
             return self._detector
 
-    def follow(self, ledger: Ledger) -> None:
-        """Have the promoted version of the detector answer, as the ledger records it."""
-        self._targets = lambda: targets(ledger.models.list_promoted())
+    def follow(self, targets: Callable[[], Sequence[Target]]) -> None:
+        """Have the first of these versions of the detector answer that Triton serves; asked before each study."""
+        self._targets = targets
 
     def pipeline(self) -> Pipeline:
         """Return the pipeline; raises `UnavailableError` or `ModelContractError` as long as there is no detector."""

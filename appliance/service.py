@@ -27,6 +27,7 @@ from appliance.delivery.dispatch import Dispatch
 from appliance.drift.watch import DriftWatch
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.health import Health
+from appliance.inference.served_model import Target
 from appliance.intake.doorbell import Bell
 from appliance.intake.files import Files
 from appliance.intake.handover import Handover
@@ -40,6 +41,7 @@ from appliance.ledger.records import AuditEvent, NewJob, Origin
 from appliance.log import describe
 from appliance.metrics import Metrics
 from appliance.models.shadow import Shadow
+from appliance.models.standing import targets
 from appliance.orthanc import Orthanc
 from appliance.orthanc_storage import check_storage
 from appliance.reading_room import ReadingRoom
@@ -106,7 +108,12 @@ class Service:
             self._orthanc, files, headers, self._ledger, settings.intake.largest_series
         )
         self._room = room or ReadingRoom(settings)
-        self._room.follow(self._ledger)
+        ledger = self._ledger
+
+        def list_targets() -> tuple[Target, ...]:
+            return targets(ledger.models.list_promoted())
+
+        self._room.follow(list_targets)
         self._request_rate = RequestRate(settings.service.requests_a_minute)
         views = self._ledger.views
         outbox = self._ledger.outbox
@@ -163,7 +170,8 @@ class Service:
             self._metrics,
             self._room.detector_of,
         )
-        trial = Trial(settings, self._room.trial_program, min(_LONGEST_TRIAL_S, settings.ledger.stall_s / 2))
+        longest_trial_s = min(_LONGEST_TRIAL_S, settings.ledger.stall_s / 2)
+        trial = Trial(settings, self._room.trial_program, longest_trial_s, list_targets)
         self._workers = [
             Worker(
                 self._leases,

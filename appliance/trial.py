@@ -17,10 +17,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from appliance.errors import ApplianceError, UnavailableError
+from appliance.inference.served_model import SHIPPED, Target
 from appliance.settings import Settings
 
 MOST_DEATHS: Final = 2
@@ -45,13 +47,21 @@ class KillsReaderError(ApplianceError):
 class Trial:
     """Runs trials with the service's settings, each for `longest_s` at most.
 
-    `program` is the module that is run, and its arguments.
+    `program` is the module that is run, and its arguments. `targets` returns the models that may answer, as for the
+    worker: the study is tried with the model that would read it.
     """
 
-    def __init__(self, settings: Settings, program: Sequence[str], longest_s: float) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        program: Sequence[str],
+        longest_s: float,
+        targets: Callable[[], Sequence[Target]] = lambda: (SHIPPED,),
+    ) -> None:
         self._settings = settings
         self._program = tuple(program)
         self._longest_s = longest_s
+        self._targets = targets
 
     def run(self, study_uid: str, instances: Sequence[str], left_out: Sequence[str] = ()) -> None:
         """Read a study, given by Orthanc's identifiers of its instances; return if the process did not die.
@@ -70,6 +80,7 @@ class Trial:
             "study": study_uid,
             "instances": list(instances),
             "left_out": list(left_out),
+            "targets": [asdict(target) for target in self._targets()],
         }
         killed_for_memory = _count_killed_for_memory()
         with subprocess.Popen(

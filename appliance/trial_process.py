@@ -20,6 +20,7 @@ from pathlib import Path
 
 from appliance.errors import ModelContractError, RefusedError, UnavailableError
 from appliance.imaging.instances import LARGEST_HEADER, Instance, parse_instance
+from appliance.inference.served_model import Target
 from appliance.job_instances import without_stacks
 from appliance.log import describe
 from appliance.orthanc import Orthanc
@@ -40,6 +41,8 @@ def main(room_of: Callable[[Settings], ReadingRoom] = ReadingRoom) -> int:
     request = json.load(sys.stdin)
     settings = Settings(**request["settings"])
     room = room_of(settings)
+    targets = tuple(Target(**target) for target in request["targets"])
+    room.follow(lambda: targets)
     waits = Waits(lambda line: os.write(sys.stdout.fileno(), line))
     try:
         with closing(Orthanc(settings.orthanc)) as orthanc, closing(room):

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import subprocess
 import time
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,12 @@ import pytest
 
 from appliance import trial
 from appliance.errors import UnavailableError
+from appliance.models.standing import targets_of
+from appliance.orthanc import Orthanc
 from appliance.settings import Settings
 from appliance.trial import UNAVAILABLE, KillsReaderError, Trial
+from tests.appliance.models.site import Site
+from tests.appliance.stand_in import head_series
 
 
 @pytest.fixture
@@ -121,6 +127,25 @@ def test_a_neighbour_that_is_away_is_none(program: Path) -> None:
     program.write_text(f"import sys\nprint('Triton is away', file=sys.stderr)\nsys.exit({UNAVAILABLE})\n")
     with pytest.raises(UnavailableError, match="Triton is away"):
         run()
+
+
+def test_the_real_process_reads_the_study_with_the_version_that_answers(
+    settings: Settings, study: str, tmp_path: Path
+) -> None:
+    site = Site(tmp_path)
+    try:
+        site.bring(2)
+        site.promote(2)
+        both = settings.model_copy(update={"triton": site.settings.triton})
+        with closing(Orthanc(settings.orthanc)) as orthanc:
+            names = [orthanc.store(file)[0] for file in head_series(study)]
+        before = [site.count_requests(version) for version in ("1", "2")]
+        list_targets = partial(targets_of, site.settings)
+        Trial(both, ["appliance.trial_process"], 600, list_targets).run(study, names)
+        asked = [site.count_requests(version) - count for version, count in zip(("1", "2"), before, strict=True)]
+    finally:
+        site.close()
+    assert asked == [0, 1]
 
 
 def test_the_real_process_tells_that_orthanc_is_away() -> None:

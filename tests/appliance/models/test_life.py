@@ -11,12 +11,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -25,20 +24,18 @@ from appliance.errors import UnavailableError
 from appliance.inference.detections import Reading
 from appliance.inference.detector import TritonDetector
 from appliance.inference.regions import processes_of_model, region_prefix
-from appliance.inference.server import TritonServer
-from appliance.ledger.ledger import Ledger
 from appliance.ledger.models import OvertakenError
 from appliance.ledger.records import AuditEvent, ModelEvent
-from appliance.models.life import ModelLife, ModelLifeError
+from appliance.models.life import ModelLifeError
 from appliance.models.priority import give_way_on_the_processor, gives_way
 from appliance.models.standing import targets, targets_of
 from appliance.reading import contract
 from appliance.settings import Settings
-from deploy.local.ports import free_ports
 from deploy.local.settings_file import write_settings
 from tests.appliance.inference.blob_detector import write_repository
 from tests.appliance.inference.ports import triton_settings
 from tests.appliance.models.released import write_release
+from tests.appliance.models.site import Site
 from tests.appliance.running import until
 
 ROOT = Path(__file__).parents[3]
@@ -51,45 +48,6 @@ WRONG_GOLDEN = json.dumps(
         "tolerance": 0.1,
     }
 )
-
-
-class Site:
-    """A Triton with the shipped small detector, a ledger, and a detector that follows what is promoted."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        write_repository(folder / "shipped", parameters={contract.PARAMETER_MODEL_VERSION: "1"})
-        triton = triton_settings(folder / "shipped")
-        (port,) = free_ports(1)
-        settings = Settings(state_dir=folder / "state", triton=triton)
-        self.settings = settings.model_copy(update={"service": settings.service.model_copy(update={"port": port})})
-        self.server = TritonServer(triton, folder / "triton", site_models=self.settings.site_models)
-        self.server.start()
-        self.ledger = Ledger(self.settings.ledger_url)
-        self.life = ModelLife(self.settings, self.ledger, "a tester")
-        self.detector = TritonDetector(triton, targets=lambda: targets(self.ledger.models.list_promoted()))
-
-    def bring(self, version: int, **of_release: object) -> str:
-        """Bring a version in, without loading it; return its sha256."""
-        release = write_release(self.folder / f"release-{version}", version, **of_release)  # type: ignore[arg-type]
-        return self.life.shelf.bring_in(release).facts.sha256
-
-    def promote(self, version: int) -> None:
-        self.life.promote(self.life.shelf.version(str(version)))
-
-    def read(self, slices: int = 4, go_on: Callable[[], bool] | None = None) -> Reading:
-        hu = np.full((slices, 512, 512), 33, np.int16)
-        hu[:, 32:144, 32:144] = 66
-        return self.detector.read(hu, go_on)
-
-    def answering(self) -> str:
-        """Return the version that reads the next study."""
-        return self.read().model.version
-
-    def close(self) -> None:
-        self.detector.close()
-        self.ledger.close()
-        self.server.stop()
 
 
 @pytest.fixture

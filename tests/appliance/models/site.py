@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""A site with versions of the small detector: a real Triton, a ledger, and a detector as the service has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from appliance.inference.client import triton_client
+from appliance.inference.detections import Reading
+from appliance.inference.detector import TritonDetector
+from appliance.inference.server import TritonServer
+from appliance.ledger.ledger import Ledger
+from appliance.models.life import ModelLife
+from appliance.models.standing import targets
+from appliance.reading import contract
+from appliance.settings import Settings
+from deploy.local.ports import free_ports
+from tests.appliance.inference.blob_detector import write_repository
+from tests.appliance.inference.ports import triton_settings
+from tests.appliance.models.released import write_release
+
+
+class Site:
+    """A Triton with the shipped small detector, a ledger, and a detector that follows what is promoted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        write_repository(folder / "shipped", parameters={contract.PARAMETER_MODEL_VERSION: "1"})
+        triton = triton_settings(folder / "shipped")
+        (port,) = free_ports(1)
+        settings = Settings(state_dir=folder / "state", triton=triton)
+        self.settings = settings.model_copy(update={"service": settings.service.model_copy(update={"port": port})})
+        self.server = TritonServer(triton, folder / "triton", site_models=self.settings.site_models)
+        self.server.start()
+        self.ledger = Ledger(self.settings.ledger_url)
+        self.life = ModelLife(self.settings, self.ledger, "a tester")
+        self.detector = TritonDetector(triton, targets=lambda: targets(self.ledger.models.list_promoted()))
+
+    def bring(self, version: int, **of_release: object) -> str:
+        """Bring a version in, without loading it; return its sha256."""
+        release = write_release(self.folder / f"release-{version}", version, **of_release)  # type: ignore[arg-type]
+        return self.life.shelf.bring_in(release).facts.sha256
+
+    def promote(self, version: int) -> None:
+        self.life.promote(self.life.shelf.version(str(version)))
+
+    def read(self, slices: int = 4, go_on: Callable[[], bool] | None = None) -> Reading:
+        hu = np.full((slices, 512, 512), 33, np.int16)
+        hu[:, 32:144, 32:144] = 66
+        return self.detector.read(hu, go_on)
+
+    def answering(self) -> str:
+        """Return the version that reads the next study."""
+        return self.read().model.version
+
+    def count_requests(self, version: str) -> int:
+        """Return how many chunks a version has answered."""
+        served_as = self.life.shelf.version(version).facts.served_as
+        with closing(triton_client(self.settings.triton, [])) as client:
+            (said,) = client.get_inference_statistics(served_as).model_stats
+        return int(said.inference_count)
+
+    def close(self) -> None:
+        self.detector.close()
+        self.ledger.close()
+        self.server.stop()
