@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
@@ -22,6 +24,8 @@ class Relation(StrEnum):
     MODIFIES = "HAS CONCEPT MOD"
     CONTEXT = "HAS OBS CONTEXT"
     ACQUIRED = "HAS ACQ CONTEXT"
+    INFERRED = "INFERRED FROM"
+    SELECTED = "SELECTED FROM"
 
 
 def code_item(code: Code) -> Dataset:
@@ -80,15 +84,35 @@ def number(name: Code, value: float, unit: Code, children: Iterable[Dataset]) ->
     return item
 
 
-def image(name: Code, sop_class: str, sop_instance: str, segment: int | None = None) -> Dataset:
+def image(
+    name: Code,
+    sop_class: str,
+    sop_instance: str,
+    segment: int | None = None,
+    relation: Relation = Relation.CONTAINS,
+) -> Dataset:
     """Return an IMAGE item: a reference to an image, or to one segment of a segmentation."""
     reference = Dataset()
     reference.ReferencedSOPClassUID = sop_class
     reference.ReferencedSOPInstanceUID = sop_instance
     if segment is not None:
         reference.ReferencedSegmentNumber = segment
-    item = _item("IMAGE", name, Relation.CONTAINS)
+    item = _item("IMAGE", name, relation)
     item.ReferencedSOPSequence = [reference]
+    return item
+
+
+def polyline(name: Code, points: NDArray[np.float64], source: Dataset, relation: Relation) -> Dataset:
+    """Return a SCOORD item: a line on an image.
+
+    `points` [N, 2] are (row, column) with the first pixel from 0 to 1, which is how DICOM counts too (PS3.3 C.18.6);
+    `source` is the IMAGE item that they are selected from.
+    """
+    item = _item("SCOORD", name, relation)
+    item.GraphicType = "POLYLINE"
+    # FL has 32 bits: rounded here, so that the object in memory and its file say the same.
+    item.GraphicData = points[:, ::-1].astype(np.float32).ravel().tolist()
+    item.ContentSequence = [source]
     return item
 
 

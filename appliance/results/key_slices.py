@@ -32,7 +32,17 @@ def key_slices(volume: Volume, reading: Reading, finding: Finding, most: int) ->
         wanted += sorted(voxels_on, key=lambda z: (-voxels_on[z], z))
     else:
         most = min(most, NEGATIVE_SLICES)
-        scored = [(one.score, one.slice_index) for one in reading.detections]
-        scored += [(max(one.scores), one.slice_index) for one in reading.dismissed]
-        wanted = [index for _, index in sorted(scored, reverse=True)] or [volume.slices // 2]
+        wanted = _by_score(volume, reading)
     return sorted(list(dict.fromkeys(wanted))[:most])
+
+
+def closest_slice(volume: Volume, reading: Reading) -> int:
+    """Return the Z index of the slice with the highest score, the middle one when there are no scores."""
+    return _by_score(volume, reading)[0]
+
+
+def _by_score(volume: Volume, reading: Reading) -> list[int]:
+    """Return the Z indices of what scored, highest first, with repeats; the middle one when nothing did."""
+    scored = [(one.score, one.slice_index) for one in reading.detections]
+    scored += [(max(one.scores), one.slice_index) for one in reading.dismissed]
+    return [index for _, index in sorted(scored, reverse=True)] or [volume.slices // 2]

@@ -24,7 +24,7 @@ from appliance.results import kinds
 from appliance.results.heading import Heading, heading
 from appliance.results.identity import answer_identity
 from appliance.results.key_images import KeyImage, key_images, key_object_selection
-from appliance.results.key_slices import key_slices
+from appliance.results.key_slices import closest_slice, key_slices
 from appliance.results.kinds import ResultKind
 from appliance.results.segmentation import segmentation
 from appliance.results.structured_report import structured_report
@@ -149,6 +149,7 @@ def _structured_report(draft: Draft) -> Iterator[Dataset]:
         sop_class=draft.settings.results.sr_sop_class,
         segmentation=seg if isinstance(seg, Dataset) else None,
         key_slices=draft.slices,
+        closest_slice=closest_slice(draft.volume, draft.reading),
         selection_reasons=draft.selection_reasons,
         supersedes=draft.supersedes,
     )

@@ -3,8 +3,10 @@
 """The structured report: TID 1500 Measurement Report as Comprehensive 3D SR (or Comprehensive SR by setting), for
 negative studies too.
 
-One TID 1501 group answers for the study; one TID 1411 group describes each lesion and references its segment. At most
-`MOST_LESIONS` lesions have a group; one more group sums up the rest.
+One TID 1501 group answers for the study. Each lesion has two groups under one tracking UID: TID 1411 describes it in 3-D
+and references its segment, TID 1410 gives its outline, area and axes on its key slice. At most `MOST_LESIONS` lesions
+have groups; one more group sums up the rest. Every group has coordinates on a source image: OHIF stops at the first one
+that has none and shows black.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
@@ -31,6 +35,7 @@ from appliance.results.content_items import Relation
 from appliance.results.facts import lesion_measures, lesion_sentence
 from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading
 from appliance.results.identity import series_uid_of
+from appliance.results.planar import planar_region, whole_slice
 from appliance.results.wording import IMAGE_FLAW, PART_ONLY, RESEARCH_USE, covered_words, millilitres, of_part
 
 MOST_LESIONS: Final = 20
@@ -48,6 +53,7 @@ def structured_report(
     sop_class: str,
     segmentation: Dataset | None,
     key_slices: Sequence[int],
+    closest_slice: int,
     selection_reasons: Sequence[str] = (),
     supersedes: tuple[str, str] | None = None,
 ) -> Dataset:
@@ -62,10 +68,11 @@ def structured_report(
     segmentation: the SEG whose segment numbers are the lesions' numbers; None when nothing was found, or it could not
         be made: then the report says so, and describes the lesions without their segments.
     key_slices: Z indices of the slices in the image library.
+    closest_slice: Z index of the slice with the highest score, which a report without lesions refers to.
     selection_reasons: why this series was read, sentences for people.
     supersedes: SOP Class UID and SOP Instance UID of the older SR of this study that this one replaces.
     """
-    tree = _Tree(volume, finding, heading, segmentation, covered, flaws)
+    tree = _Tree(volume, finding, heading, segmentation, covered, flaws, closest_slice)
     report = Dataset()
     heading.write(report, kinds.SR, SOP_CLASSES[sop_class])
     report.ReferencedPerformedProcedureStepSequence = []
@@ -134,6 +141,7 @@ class _Tree:
         segmentation: Dataset | None,
         covered: Coverage,
         flaws: Sequence[Flaw],
+        closest_slice: int,
     ) -> None:
         self.volume = volume
         self.finding = finding
@@ -144,6 +152,7 @@ class _Tree:
         self.segmentation = segmentation
         self.covered = covered
         self.flaws = flaws
+        self.closest_slice = closest_slice
 
     def observer(self) -> Iterator[Dataset]:
         """TID 1002 and 1004: the device that observed."""
@@ -181,6 +190,7 @@ class _Tree:
         yield self._study_group(selection_reasons, superseding)
         for lesion in self.finding.lesions[:MOST_LESIONS]:
             yield self._lesion_group(lesion)
+            yield self._planar_group(lesion)
         rest = self.finding.lesions[MOST_LESIONS:]
         if rest:
             yield self._rest_group(rest)
@@ -202,6 +212,7 @@ class _Tree:
                 self._number(codes.PROBABILITY, self.finding.probability),
                 items.code(codes.PRESENCE, presence),
                 *(items.code(codes.QUALITY_FINDING, found) for found in dict.fromkeys(quality)),
+                self._source_of_study(),
                 items.code(codes.SUMMARY_OF_PROCESSING, partly if partial else succeeded),
                 items.text(codes.COMMENT, self._summary(selection_reasons, superseding)),
             ],
@@ -233,6 +244,53 @@ class _Tree:
             template="1501" if segmentation is None else "1411",
         )
 
+    def _planar_group(self, lesion: Lesion) -> Dataset:
+        """TID 1410 about one lesion on its key slice."""
+        region = planar_region(self.volume, self.finding, lesion)
+        index = region.slice_index
+        axes = region.diameters
+        where = f"Slice {index + 1} of {self.volume.slices} counted from the foot end, the one with most of the lesion."
+        if region.pieces > 1:
+            where += f" Outline and measurements are of the largest of its {region.pieces} pieces on this slice."
+        return items.container(
+            codes.MEASUREMENT_GROUP,
+            [
+                *self._tracking(tracking_identifier(lesion), lesion_key(lesion)),
+                items.code(codes.FINDING, codes.HEMORRHAGE),
+                items.code(codes.FINDING_SITE, codes.SITES[lesion.type], Relation.MODIFIES),
+                *self.algorithm(),
+                self._line(codes.IMAGE_REGION, region.outline, index),
+                self._number(codes.AREA, region.area_mm2, codes.SQUARE_MILLIMETER),
+                self._axis(codes.LONG_AXIS, axes.long_mm, axes.long_ends, index),
+                self._axis(codes.SHORT_AXIS, axes.short_mm, axes.short_ends, index),
+                items.text(codes.COMMENT, where),
+            ],
+            template="1410",
+        )
+
+    def _source_of_study(self) -> Dataset:
+        """What the study's answer comes from: the surest lesion on its key slice, or without one a whole slice."""
+        lesions = self.finding.lesions
+        if lesions:
+            return self._source_of(max(lesions, key=lambda lesion: lesion.confidence))
+        return self._line(codes.SOURCE_OF_MEASUREMENT, whole_slice(self.volume), self.closest_slice)
+
+    def _source_of(self, lesion: Lesion) -> Dataset:
+        """TID 320: the lesion's outline, as what a measurement of more than this lesion comes from."""
+        region = planar_region(self.volume, self.finding, lesion)
+        return self._line(codes.SOURCE_OF_MEASUREMENT, region.outline, region.slice_index)
+
+    def _axis(self, name: Code, mm: float, ends: NDArray[np.float64], index: int) -> Dataset:
+        """TID 300: a diameter with the line that it was measured along."""
+        line = self._line(codes.SOURCE_OF_MEASUREMENT, ends, index, Relation.INFERRED)
+        return items.number(name, mm, codes.MILLIMETER, [*self.algorithm(), line])
+
+    def _line(
+        self, name: Code, points: NDArray[np.float64], index: int, relation: Relation = Relation.CONTAINS
+    ) -> Dataset:
+        """A line on the source slice `index`; `points` as in `PlanarRegion.outline`."""
+        return items.polyline(name, points, self._source_image(codes.SOURCE, index, Relation.SELECTED), relation)
+
     def _rest_group(self, rest: Sequence[Lesion]) -> Dataset:
         """TID 1501 about the lesions without a group."""
         total = sum(lesion.volume_ml for lesion in rest)
@@ -242,6 +300,7 @@ class _Tree:
                 *self._tracking(f"Lesions {rest[0].number}-{rest[-1].number}", "rest"),
                 items.code(codes.FINDING, codes.HEMORRHAGE),
                 *self.algorithm(),
+                self._source_of(rest[0]),
                 self._number(codes.VOLUME, total, codes.MILLILITER),
                 self._number(codes.PROBABILITY, max(lesion.confidence for lesion in rest)),
                 items.text(
@@ -264,9 +323,9 @@ class _Tree:
         """TID 300: a measurement with its algorithm, since viewers fail on a number that has no child."""
         return items.number(name, value, unit, self.algorithm())
 
-    def _source_image(self, name: Code, index: int) -> Dataset:
+    def _source_image(self, name: Code, index: int, relation: Relation = Relation.CONTAINS) -> Dataset:
         header = self.volume.headers[index]
-        return items.image(name, str(header.SOPClassUID), str(header.SOPInstanceUID))
+        return items.image(name, str(header.SOPClassUID), str(header.SOPInstanceUID), relation=relation)
 
     def _summary(self, selection_reasons: Sequence[str], superseding: bool) -> str:
         """Return what the report says in words."""

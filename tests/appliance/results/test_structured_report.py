@@ -73,6 +73,15 @@ def children(item: Dataset, code: str) -> list[Dataset]:
 
 
 def groups(sr: Dataset) -> list[Dataset]:
+    """The measurement groups about the study and in 3-D; `planar` has those about one slice."""
+    return [group for group in all_groups(sr) if group.ContentTemplateSequence[0].TemplateIdentifier != "1410"]
+
+
+def planar(sr: Dataset) -> list[Dataset]:
+    return [group for group in all_groups(sr) if group.ContentTemplateSequence[0].TemplateIdentifier == "1410"]
+
+
+def all_groups(sr: Dataset) -> list[Dataset]:
     (measurements,) = children(sr, "126010")
     return list(measurements.ContentSequence)
 
@@ -115,6 +124,15 @@ def test_highdicom_reads_it_as_a_measurement_report(answer: Answered, tmp_path: 
         (volume,) = group.get_measurements(name=Code("118565006", "SCT", "Volume"))
         assert volume.value == pytest.approx(lesion.volume_ml, rel=1e-5)
     assert len(content.get_image_measurement_groups()) == 1 + (len(answer.finding.lesions) > 20)
+    by_lesion = {str(group.tracking_uid): group for group in content.get_planar_roi_measurement_groups()}
+    assert list(by_lesion) == [str(group.tracking_uid) for group in volumetric]
+    for group, lesion in zip(by_lesion.values(), lesions, strict=True):
+        (area,) = group.get_measurements(name=Code("42798000", "SCT", "Area"))
+        assert 0 < area.value <= max(lesion.voxels) * np.prod(answer.volume.pixel_spacing_mm) * 1.0001
+        region = group.roi
+        assert isinstance(region, hd.sr.ImageRegion)
+        assert region.graphic_type is hd.sr.GraphicTypeValues.POLYLINE
+        assert np.array_equal(region.value[0], region.value[-1])
 
 
 def test_the_study_group_answers_for_the_study() -> None:
@@ -131,7 +149,7 @@ def test_the_study_group_answers_for_the_study() -> None:
 
 
 def test_every_group_is_tracked_and_every_number_has_its_algorithm(answer: Answered) -> None:
-    for group in groups(answer.results.sr):
+    for group in all_groups(answer.results.sr):
         assert len(children(group, "112039")) == len(children(group, "112040")) == 1
         assert children(group, "111001")[0].TextValue == "hemorrhage_detector"
     numbers = [item for item in items(answer.results.sr) if item.ValueType == "NUM"]
