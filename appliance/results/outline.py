@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The outline of a region on one slice as a closed line along the edges of its pixels, and the region's largest piece.
 
-The line runs on pixel edges, not through pixel centres, so that it encloses exactly the region's pixels (and its holes).
+The line runs on pixel edges, not through pixel centres, so that it encloses exactly the region's pixels, and its holes.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _edges(piece: NDArray[np.bool_]) -> list[tuple[tuple[int, int], NDArray[np.i
     core = inside[1:-1, 1:-1]
     return [
         ((0, 1), np.argwhere(core & ~inside[:-2, 1:-1])),
-        ((1, 0), np.argwhere(core & ~inside[1:-1, 2:]) + (0, 1)),
-        ((0, -1), np.argwhere(core & ~inside[2:, 1:-1]) + (1, 1)),
-        ((-1, 0), np.argwhere(core & ~inside[1:-1, :-2]) + (1, 0)),
+        ((1, 0), np.argwhere(core & ~inside[1:-1, 2:]) + np.array((0, 1))),
+        ((0, -1), np.argwhere(core & ~inside[2:, 1:-1]) + np.array((1, 1))),
+        ((-1, 0), np.argwhere(core & ~inside[1:-1, :-2]) + np.array((1, 0))),
     ]

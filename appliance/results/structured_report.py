@@ -3,10 +3,10 @@
 """The structured report: TID 1500 Measurement Report as Comprehensive 3D SR (or Comprehensive SR by setting), for
 negative studies too.
 
-One TID 1501 group answers for the study. Each lesion has two groups under one tracking UID: TID 1411 describes it in 3-D
-and references its segment, TID 1410 gives its outline, area and axes on its key slice. At most `MOST_LESIONS` lesions
-have groups; one more group sums up the rest. Every group has coordinates on a source image: OHIF stops at the first one
-that has none and shows black.
+One TID 1501 group answers for the study. Each lesion has two groups under one tracking UID: TID 1411 describes it in
+3-D and references its segment, TID 1410 gives its outline, area and axes on its key slice. At most `MOST_LESIONS`
+lesions have groups; one more group sums up the rest. Every tracking UID has coordinates on a source image: OHIF stops
+at the first one that has none and shows black.
 """
 
 from __future__ import annotations
