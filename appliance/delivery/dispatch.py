@@ -32,6 +32,7 @@ from appliance.delivery.situation import situation, source_series, time_zone
 from appliance.delivery.variables import Situation, answer_of, values_of
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.ledger.ledger import Ledger
+from appliance.ledger.news import ANSWERS
 from appliance.ledger.outbox import LostDeliveryError, Planned, may_be_there
 from appliance.ledger.records import Delivery, Job, ResultObject
 from appliance.ledger.states import DeliveryEvent, JobState
@@ -42,7 +43,13 @@ from appliance.orthanc_errors import NotThereError
 from appliance.results import kinds
 from appliance.settings import Settings
 
-_LOOKED_EVERY_S: Final = 0.5
+_AGAIN_S: Final = 0.5
+"""The pause before what failed, or what another service has in hand, is looked at again."""
+_LOOKED_EVERY_S: Final = 5.0
+"""How often a thread that nobody wakes looks into the ledger: other processes write there too."""
+_ASIDE_SHARE: Final = 4
+"""What has stepped aside is tried, though others wait, after this many times as long as its last try took."""
+_ASIDE_EVERY_S: Final = 60.0
 _TIDIED_EVERY_S: Final = 30.0
 _LEASE_S: Final = 60.0
 _LOOKS: Final = 10
@@ -84,7 +91,10 @@ class Dispatch:
         self._lock = threading.Lock()
         self._held: dict[str, int] = {}
         self._unread: dict[int, _Unread] = {}
-        self._news = {name: threading.Event() for name in self._destinations}
+        self._news = {name: threading.Event() for name in (ANSWERS, *self._destinations)}
+        for name, event in self._news.items():
+            ledger.news.follow(name, event)
+        self._aside_from = dict.fromkeys(self._destinations, time.monotonic() + _ASIDE_EVERY_S)
         self._log = structlog.get_logger("delivery")
         for name in self._destinations:
             metrics.know_destination(name)
@@ -107,11 +117,19 @@ class Dispatch:
         tidied = 0.0
         failing: dict[str, str] = {}
         while not stopping.is_set():
-            self._attempt(self.route, "rules wait", failing)
+            self._news[ANSWERS].clear()
+            self._attempt(self._route_all, "rules wait", failing)
             if time.monotonic() > tidied + _TIDIED_EVERY_S:
                 self._attempt(self.tidy, "deliveries are not tidied", failing)
                 tidied = time.monotonic()
-            stopping.wait(_LOOKED_EVERY_S)
+            if failing:
+                stopping.wait(_AGAIN_S)
+            elif not stopping.is_set():  # or the news that it stops may have been cleared
+                self._news[ANSWERS].wait(_LOOKED_EVERY_S)
+
+    def _route_all(self) -> None:
+        while self.route():
+            pass
 
     def _attempt(self, step: Callable[[], object], failure: str, failing: dict[str, str]) -> None:
         """Take a step, and log a failure once: the ledger or Orthanc is away, and the next round looks again."""
@@ -161,9 +179,6 @@ class Dispatch:
             if made:
                 told = [f"{one.rule} > {one.destination}" for one in made]
                 self._log.info("to deliver", job=job.id, study=job.study_uid, deliveries=told)
-            for name in {one.destination for one in made}:
-                if name in self._news:
-                    self._news[name].set()
         return routed
 
     def _has_left(self, job: Job, error: Exception) -> bool:
@@ -306,17 +321,27 @@ class Dispatch:
     def _keep_sending(self, name: str, stopping: threading.Event) -> None:
         failing = ""
         while not stopping.is_set():
+            self._news[name].clear()
             try:
                 while not stopping.is_set() and self.send(name, stopping):
                     pass
+                wait_s = self._idle_s(name)
                 failing = ""
             except Exception as error:  # the ledger is away: nothing could be recorded, so look again later
                 if describe(error) != failing:
                     failing = describe(error)
                     self._log.warning("deliveries wait", destination=name, error=failing)
-                stopping.wait(_LOOKED_EVERY_S)
-            self._news[name].wait(_LOOKED_EVERY_S)
-            self._news[name].clear()
+                stopping.wait(_AGAIN_S)
+                continue
+            if not stopping.is_set():
+                self._news[name].wait(wait_s)
+
+    def _idle_s(self, name: str) -> float:
+        """Return how long to wait for the next delivery of a destination, unless there is news of it, s."""
+        due = self._ledger.outbox.next_due(name, self._settings.delivery.step_aside_tries)
+        if due is None:
+            return _LOOKED_EVERY_S
+        return min(max(due - self._ledger.clock(), _AGAIN_S), _LOOKED_EVERY_S)
 
     def send(self, name: str, stopping: threading.Event | None = None) -> bool:
         """Send the next delivery of a destination; return whether there was one.
@@ -326,13 +351,18 @@ class Dispatch:
         lease_s = max(_LEASE_S, 2 * self._settings.destinations[name].timeout_s)
         aside = self._settings.delivery.step_aside_tries
         with self._lock:  # or `tidy` could meet a delivery that is claimed and not yet held
-            delivery = self._ledger.outbox.claim(name, self._owner, lease_s, aside)
+            begun = time.monotonic()
+            aside_too = begun >= self._aside_from[name]
+            delivery = self._ledger.outbox.claim(name, self._owner, lease_s, aside, aside_too)
             if delivery is None:
                 return False
             self._held[name] = delivery.id
         try:
             self._try(delivery, lease_s, stopping)
         finally:
+            if aside_too and delivery.tries > 1:
+                took_s = time.monotonic() - begun
+                self._aside_from[name] = time.monotonic() + max(_ASIDE_EVERY_S, _ASIDE_SHARE * took_s)
             with self._lock:
                 del self._held[name]
         return True
@@ -449,7 +479,7 @@ class Dispatch:
         delivery_settings = self._settings.delivery
         now = self._ledger.clock()
         if now - delivery.created > delivery_settings.give_up_days * DAY_S:
-            self._end(delivery, DeliveryEvent.EXPIRE, "expired", why)
+            self._end(delivery, DeliveryEvent.EXPIRE, "expired", why, handle)
             return
         pause_s = min(
             delivery_settings.retry_longest_s, delivery_settings.retry_first_s * 2 ** min(delivery.tries - 1, 20)
@@ -458,8 +488,8 @@ class Dispatch:
         self._metrics.deliveries.labels(delivery.destination, "failed").inc()
         self._log.warning("delivery waits", **_about(delivery), error=why, tries=delivery.tries, pause_s=pause_s)
 
-    def _end(self, delivery: Delivery, event: DeliveryEvent, outcome: str, why: str) -> None:
-        self._ledger.outbox.end(delivery, event, why)
+    def _end(self, delivery: Delivery, event: DeliveryEvent, outcome: str, why: str, handle: str = "") -> None:
+        self._ledger.outbox.end(delivery, event, why, handle)
         self._metrics.deliveries.labels(delivery.destination, outcome).inc()
         self._log.error("delivery given up", **_about(delivery), outcome=outcome, error=why)
 

@@ -18,6 +18,7 @@ from appliance.ledger.answer_entries import append_answer, append_refusal, appen
 from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
 from appliance.ledger.job_rows import move_job, require_token
+from appliance.ledger.news import ANSWERS, News
 from appliance.ledger.records import Job, KnownSeries, Origin, ResultObject
 from appliance.ledger.series import put_series
 from appliance.ledger.states import JobEvent, JobState, StudyState
@@ -26,8 +27,9 @@ from appliance.ledger.states import JobEvent, JobState, StudyState
 class Jobs:
     """The jobs of all studies: records and finds their answers."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, news: News) -> None:
         self._database = database
+        self._news = news
 
     def refuse(
         self,
@@ -71,6 +73,7 @@ class Jobs:
             append_refusal(connection, now, job.id, job.study_uid, reasons)
             if sr_uid:
                 append_sent(connection, now, job, superseded, only=sr_uid)
+        self._news.tell(ANSWERS)
 
     def confirm(self, job: Job) -> None:
         """Raise `LostJobError` unless the job is still this worker's; called before acting outside the ledger."""
@@ -151,7 +154,8 @@ class Jobs:
             for identifier in older:
                 self._move(connection, identifier, JobEvent.SUPERSEDE)
             append_answer(connection, self._database.clock(), job, sr_uid, older)
-            return older
+        self._news.tell(ANSWERS)
+        return older
 
     def of_study(self, study: str) -> list[Job]:
         """Return the jobs of a study, oldest first."""

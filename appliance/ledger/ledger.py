@@ -19,6 +19,7 @@ from appliance.ledger.feed import Feed
 from appliance.ledger.jobs import Jobs
 from appliance.ledger.keeping import Keeping
 from appliance.ledger.models import Models
+from appliance.ledger.news import News
 from appliance.ledger.outbox import Outbox
 from appliance.ledger.queue import Queue
 from appliance.ledger.series import Series
@@ -50,6 +51,8 @@ class Ledger:
         The answers that were given or refused, with their result objects.
     outbox
         What goes to whom, on its way or delivered.
+    news
+        Wakes threads of this process that wait for an entry.
     services
         The services that use the ledger, by their heartbeats.
     models
@@ -72,8 +75,9 @@ class Ledger:
         self.series = Series(self._database)
         self.studies = Studies(self._database)
         self.queue = Queue(self._database)
-        self.jobs = Jobs(self._database)
-        self.outbox = Outbox(self._database)
+        self.news = News()
+        self.jobs = Jobs(self._database, self.news)
+        self.outbox = Outbox(self._database, self.news)
         self.models = Models(self._database)
         self.services = Services(self._database)
         self.shadows = Shadows(self._database)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from sqlalchemy import Connection, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from appliance.errors import ApplianceError
@@ -21,6 +21,7 @@ from appliance.ledger import tables
 from appliance.ledger.audit import APPLIANCE, append
 from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
+from appliance.ledger.news import News
 from appliance.ledger.records import AuditEvent, Delivery, Job, Turn
 from appliance.ledger.states import DeliveryEvent, DeliveryState, JobState, deliveries_that, delivery_after
 
@@ -59,8 +60,9 @@ class Backlog:
 class Outbox:
     """The deliveries of all destinations."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, news: News) -> None:
         self._database = database
+        self._news = news
 
     # What the rules ask for
 
@@ -94,7 +96,10 @@ class Outbox:
                 return []
             standing = record_of(Job, row)
             asked = [*planned, *self._following(connection, standing, planned)]
-            return [made for one in asked if (made := self._put(connection, standing, one)) is not None]
+            new = [made for one in asked if (made := self._put(connection, standing, one)) is not None]
+        for name in {one.destination for one in new}:
+            self._news.tell(name)
+        return new
 
     def _following(self, connection: Connection, job: Job, planned: Sequence[Planned]) -> list[Planned]:
         """Let what waits of superseded answers give way; return what has to follow what was delivered of them.
@@ -201,23 +206,26 @@ class Outbox:
             follows=planned.follows,
             created=self._database.clock(),
             next_try=0.0,
-            rejections=0,
             tries=0,
-            handle="",
         )
 
     # Sending
 
-    def claim(self, destination: str, owner: str, lease_s: float, step_aside: int) -> Delivery | None:
+    def claim(
+        self, destination: str, owner: str, lease_s: float, step_aside: int, aside_too: bool = False
+    ) -> Delivery | None:
         """Give the next delivery of a destination to `owner`; None when none has its time, or another has the turn.
 
         Those that go first come before others, and each in the order of the answers. The first that waits for its time
-        keeps the others waiting, unless the destination has turned it down `step_aside` times (then it comes after the
-        others) or has a transfer of it in hand: then it keeps back only what is about the same study.
+        keeps the others waiting, unless it has stepped aside: the destination has turned it down `step_aside` times
+        (once, while another has stepped aside: it does take the others), or has a transfer of it in hand. Then it
+        keeps back only what is about the same study, and is tried where nothing else has its time; with `aside_too`,
+        before what does not go first.
         """
         now = self._database.clock()
-        outbox = tables.outbox
-        if not self._has_due(destination, now):  # nobody waits for a writer then
+        with self._database.reading() as connection:
+            due = self._next(connection, destination, step_aside, now, aside_too)
+        if due is None or due.at > now:  # nobody waits for a writer then
             return None
         self._require_turn(destination)
         with self._database.writing() as connection:
@@ -226,55 +234,55 @@ class Outbox:
             ).one()
             if turn.owner not in ("", owner) and turn.lease_until > now:
                 return None
-            waiting = connection.execute(
-                select(
-                    outbox.c.id,
-                    outbox.c.orthanc_study,
-                    outbox.c.next_try,
-                    outbox.c.rejections,
-                    outbox.c.state,
-                    outbox.c.first,
-                    outbox.c.handle,
-                )
-                .where(
-                    outbox.c.destination == destination,
-                    outbox.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING)),
-                )
-                .order_by(outbox.c.first.desc(), outbox.c.rejections >= step_aside, outbox.c.id)
-                .limit(_MOST)
-            ).all()
-            if any(row.state == DeliveryState.SENDING for row in waiting):
+            if self._is_sending(connection, destination):
                 return None  # of another life of a service, until its lease is over
-            held: set[str] = set()
-            for row in _with_aside_last(waiting, step_aside):
-                if row.orthanc_study in held:
-                    continue
-                if row.next_try <= now:
-                    lease_until = now + lease_s
-                    self._take_turn(connection, destination, owner, lease_until)
-                    tries = tables.outbox.c.tries + 1
-                    self._move(
-                        connection, row.id, DeliveryEvent.CLAIM, owner=owner, lease_until=lease_until, tries=tries
-                    )
-                    return self._get(connection, row.id)
-                if row.rejections < step_aside and not row.handle:
-                    return None
-                held.add(row.orthanc_study)
-            return None
+            due = self._next(connection, destination, step_aside, now, aside_too)
+            if due is None or due.at > now:
+                return None
+            lease_until = now + lease_s
+            self._take_turn(connection, destination, owner, lease_until)
+            tries = tables.outbox.c.tries + 1
+            self._move(connection, due.delivery, DeliveryEvent.CLAIM, owner=owner, lease_until=lease_until, tries=tries)
+            return self._get(connection, due.delivery)
 
-    def _has_due(self, destination: str, now: float) -> bool:
-        outbox = tables.outbox
+    def next_due(self, destination: str, step_aside: int) -> float | None:
+        """Return when the next delivery of a destination has its time (Unix seconds); None when nothing waits."""
         with self._database.reading() as connection:
-            due = connection.execute(
-                select(outbox.c.id)
-                .where(
-                    outbox.c.destination == destination,
-                    outbox.c.state == DeliveryState.WAITING,
-                    outbox.c.next_try <= now,
-                )
-                .limit(1)
-            ).first()
-        return due is not None
+            due = self._next(connection, destination, step_aside, self._database.clock())
+        return None if due is None else due.at
+
+    def _next(
+        self, connection: Connection, destination: str, step_aside: int, now: float, aside_too: bool = False
+    ) -> _Due | None:
+        """Return the next delivery of a destination, and when it has its time; None when nothing waits."""
+        outbox = tables.outbox
+        older = outbox.alias()
+        waits = _waits_for(outbox, destination)
+        others_taken = select(outbox.c.id).where(waits, outbox.c.rejections >= step_aside).limit(1)
+        limit = step_aside if connection.execute(others_taken).first() is None else 1
+        behind = exists().where(
+            _waits_for(older, destination),
+            older.c.orthanc_study == outbox.c.orthanc_study,
+            older.c.id < outbox.c.id,
+            _has_stepped_aside(older, limit),
+        )
+        chosen = select(outbox.c.id, outbox.c.next_try, outbox.c.first).where(waits, ~behind).limit(1)
+        fresh = connection.execute(
+            chosen.where(~_has_stepped_aside(outbox, limit)).order_by(outbox.c.first.desc(), outbox.c.id)
+        ).first()
+        if fresh is not None and (fresh.next_try > now or fresh.first or not aside_too):
+            return _Due(fresh.id, fresh.next_try)
+        aside = connection.execute(
+            chosen.where(_has_stepped_aside(outbox, limit)).order_by(outbox.c.next_try, outbox.c.id)
+        ).first()
+        if fresh is not None and (aside is None or aside.next_try > now):
+            return _Due(fresh.id, fresh.next_try)
+        return None if aside is None else _Due(aside.id, aside.next_try)
+
+    def _is_sending(self, connection: Connection, destination: str) -> bool:
+        outbox = tables.outbox
+        asked = select(outbox.c.id).where(outbox.c.destination == destination, outbox.c.state == DeliveryState.SENDING)
+        return connection.execute(asked.limit(1)).first() is not None
 
     def renew(self, delivery: Delivery, lease_s: float) -> None:
         """Renew the lease of a delivery and of its destination's turn. Raises `LostDeliveryError`."""
@@ -313,11 +321,15 @@ class Outbox:
                 handle=handle,
             )
 
-    def end(self, delivery: Delivery, event: DeliveryEvent, why: str) -> None:
-        """Record that a delivery is rejected, expired or superseded, and why. Raises `LostDeliveryError`."""
+    def end(self, delivery: Delivery, event: DeliveryEvent, why: str, handle: str = "") -> None:
+        """Record that a delivery is rejected, expired or superseded, and why. Raises `LostDeliveryError`.
+
+        What the destination has of it stays known: by `handle`, or by the one that was noted before.
+        """
         with self._database.writing() as connection:
             self._require_token(connection, delivery)
-            self._move(connection, delivery.id, event, error=why, handle="")
+            known = {"handle": handle} if handle else {}
+            self._move(connection, delivery.id, event, error=why, **known)
 
     def take_up(self, owner: str, held: Collection[int] = ()) -> list[Delivery]:
         """Let wait again what was left in the middle, and return it.
@@ -348,7 +360,9 @@ class Outbox:
                 .where(turns.c.owner != owner, turns.c.owner.startswith(earlier, autoescape=True))
                 .values(owner="", lease_until=0.0)
             )
-            return left
+        for name in {one.destination for one in left}:
+            self._news.tell(name)
+        return left
 
     def expire(self, before: float) -> list[Delivery]:
         """End what has waited since before a time (Unix seconds), to whomever, and return it."""
@@ -365,7 +379,9 @@ class Outbox:
             ]
             for one in old:
                 self._move(connection, one.id, DeliveryEvent.EXPIRE)
-            return old
+        for name in {one.destination for one in old}:
+            self._news.tell(name)
+        return old
 
     # What people look at and do
 
@@ -427,14 +443,17 @@ class Outbox:
     def retry(self, number: int) -> Delivery:
         """Let a delivery be tried now, though it was given up or its time has not come.
 
+        What the destination has of it is not forgotten: a mail goes only to those who do not have it. One that was
+        turned down keeps no others waiting.
+
         Raises `InvalidTransitionError` for one that is under way, delivered, or about an answer that has given way.
         """
         now = self._database.clock()
         with self._database.writing() as connection:
-            self._move(
-                connection, number, DeliveryEvent.RETRY, next_try=0.0, rejections=0, created=now, tries=0, handle=""
-            )
-            return self._get(connection, number)
+            self._move(connection, number, DeliveryEvent.RETRY, next_try=0.0, created=now, tries=0)
+            one = self._get(connection, number)
+        self._news.tell(one.destination)
+        return one
 
     def drop(self, number: int, who: str) -> Delivery:
         """Take a delivery out, as `who` wants. Raises `InvalidTransitionError` for one that is under way or ended."""
@@ -443,7 +462,8 @@ class Outbox:
             one = self._get(connection, number)
             what = {"delivery": one.key, "to": one.destination, "job": one.job}
             append(connection, self._database.clock(), AuditEvent.DROPPED, who[:64], one.study_uid, **what)
-            return one
+        self._news.tell(one.destination)  # it may have kept others waiting
+        return one
 
     def _get(self, connection: Connection, number: int) -> Delivery:
         return record_of(Delivery, connection.execute(select(tables.outbox).where(tables.outbox.c.id == number)).one())
@@ -484,19 +504,25 @@ class Outbox:
         )
 
 
-def _with_aside_last(waiting: Sequence[Any], step_aside: int) -> list[Any]:
-    """Return what waits in the order in which it is tried, what goes first before the rest.
+@dataclass(frozen=True)
+class _Due:
+    """A delivery and when it has its time, Unix seconds."""
 
-    What has stepped aside comes after the others of its kind, or it would take every turn from them. What is about the
-    same study and came later stays behind it.
+    delivery: int
+    at: float
+
+
+def _waits_for(outbox: Any, destination: str) -> ColumnElement[bool]:
+    return and_(outbox.c.destination == destination, outbox.c.state == DeliveryState.WAITING)
+
+
+def _has_stepped_aside(outbox: Any, limit: int) -> ColumnElement[bool]:
+    """Return the condition for a delivery that lets others pass.
+
+    One whose transfer goes on at the destination is asked about now and then; one that was interrupted in the middle
+    has a transfer too and keeps its place.
     """
-    aside: set[str] = set()
-    behind: dict[int, bool] = {}
-    for row in sorted(waiting, key=lambda one: (not one.first, one.id)):
-        if row.rejections >= step_aside:
-            aside.add(row.orthanc_study)
-        behind[row.id] = row.orthanc_study in aside
-    return sorted(waiting, key=lambda one: (not one.first, behind[one.id], one.id))
+    return or_(outbox.c.rejections >= limit, and_(outbox.c.handle != "", outbox.c.next_try > 0))
 
 
 def may_be_there(delivery: Delivery) -> bool:

@@ -15,6 +15,7 @@ import structlog
 from pydicom.uid import generate_uid
 
 from appliance.clocks import DAY_S
+from appliance.delivery import dispatch
 from appliance.errors import UnavailableError
 from appliance.ledger.states import JobState
 from appliance.orthanc import Orthanc
@@ -523,6 +524,10 @@ def test_a_mail_that_waits_for_one_recipient_lets_others_pass_and_a_lost_recipie
         assert post.send_all("mail") == 2
         assert post.states() == ["waiting", "waiting"]
         assert [one.rcpt_tos for one in mail_server.envelopes] == [[to[1]], [to[1]]]
+        # Somebody has it tried now: who has it does not get it twice.
+        post.bench.desk.ledger.outbox.retry(post.deliveries()[0].id)
+        assert post.send_all("mail") == 1
+        assert len(mail_server.envelopes) == 2
         del mail_server.replies[to[0]]
         post.bench.desk.clock.now += 200
         post.send_all("mail")
@@ -531,6 +536,32 @@ def test_a_mail_that_waits_for_one_recipient_lets_others_pass_and_a_lost_recipie
         assert "never for nobody@hospital.example: 550" in post.deliveries()[0].receipt
         counted = exposition(post.bench.metrics)
         assert 'hemorrhage_deliveries_total{destination="mail",outcome="rejected"} 2.0' in counted
+
+
+def test_an_answer_and_a_retry_wake_the_threads_that_wait_for_them(
+    site: Site, hook: Hook, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "_LOOKED_EVERY_S", 3600.0)
+    settings = site.with_rules({"hook": hook_of(hook)}, [tell("hook")], retry_first_s=3000, retry_longest_s=3000)
+    with post_at(settings, tmp_path) as post:
+        stopping = threading.Event()
+        threads = [threading.Thread(target=body) for body in post.dispatch.threads(stopping).values()]
+        for thread in threads:
+            thread.start()
+        try:
+            hook.status = 503
+            post.bench.send(*head_series(study))
+            post.bench.worker.work()
+            until(lambda: bool(hook.came) and post.states() == ["waiting"], "a delivery that waits")
+            hook.status = 204
+            post.bench.desk.ledger.outbox.retry(post.deliveries()[0].id)
+            until(lambda: post.states() == ["delivered"], "the delivery after a retry")
+        finally:
+            stopping.set()
+            post.dispatch.wake()
+            for thread in threads:
+                thread.join(60)
+        assert not any(thread.is_alive() for thread in threads)
 
 
 def test_what_nobody_took_for_days_is_given_up(site: Site, hook: Hook, study: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from appliance.errors import Refusal, RefusalCode
 from appliance.ledger.ledger import Ledger
+from appliance.ledger.news import ANSWERS
 from appliance.ledger.outbox import LostDeliveryError, Planned
 from appliance.ledger.records import Arrival, Delivery, Job, KnownSeries, NewJob, Origin, ResultObject
 from appliance.ledger.states import DeliveryEvent, DeliveryState, InvalidTransitionError, JobState
@@ -157,16 +158,118 @@ def test_those_that_stepped_aside_take_no_turn_from_the_others_though_their_time
     for study in ("a", "b"):
         ledger.outbox.route(answer(ledger, study, f"1.{study}"), [PACS])
     for study in ("a", "b"):
-        for _ in range(ASIDE):
+        for _ in range(ASIDE if study == "a" else 1):  # another has stepped aside: this one does at once
             delivery = claim(ledger)
             assert delivery.orthanc_study == study
-            ledger.outbox.postpone(delivery, "no room for this one", clock(), rejected=True)
+            ledger.outbox.postpone(delivery, "no room for this one", clock() + 30, rejected=True)
+            clock.now += 31 * (study == "a" and _ < ASIDE - 1)
     ledger.outbox.route(answer(ledger, "healthy", "1.3"), [PACS])
     clock.now += 1000  # the time of all has come
     got = [claim(ledger)]
     ledger.outbox.confirm(got[0], "stored")
     got.append(claim(ledger))
     assert [one.orthanc_study for one in got] == ["healthy", "a"]
+
+
+def turn_down_firsts(ledger: Ledger, clock: Clock, count: int) -> None:
+    """Let a destination turn down so many answers that go first, until each has stepped aside."""
+    for number in range(count):
+        planned = Planned("pacs", "a rule", ("sr",), first=True)
+        ledger.outbox.route(answer(ledger, f"poison{number}", f"1.9.{number}"), [planned])
+        for _ in range(ASIDE if number == 0 else 1):
+            ledger.outbox.postpone(claim(ledger), "no room for this one", clock() + 30, rejected=True)
+            clock.now += 31 * (_ < ASIDE - 1 and number == 0)
+
+
+def test_answers_that_go_first_and_are_turned_down_take_no_turn_from_routine_ones(ledger: Ledger, clock: Clock) -> None:
+    turn_down_firsts(ledger, clock, 3)
+    for study in ("a", "b", "c"):
+        ledger.outbox.route(answer(ledger, study, f"1.{study}"), [PACS])
+    clock.now += 1000  # the time of all has come
+    got = []
+    while (delivery := ledger.outbox.claim("pacs", ME, 60, ASIDE)) is not None:
+        got.append(delivery.orthanc_study)
+        if delivery.orthanc_study.startswith("poison"):
+            ledger.outbox.postpone(delivery, "no room for this one", clock() + 120, rejected=True)
+        else:
+            ledger.outbox.confirm(delivery, "stored")
+    assert got[:3] == ["a", "b", "c"]
+    assert sorted(got[3:]) == ["poison0", "poison1", "poison2"]
+
+
+def test_what_has_stepped_aside_is_tried_in_turns_and_now_and_then_before_routine_ones(
+    ledger: Ledger, clock: Clock
+) -> None:
+    turn_down_firsts(ledger, clock, 2)
+    clock.now += 1000
+    for study, first in (("routine", False), ("bleed", True)):
+        ledger.outbox.route(answer(ledger, study, f"1.{study}"), [Planned("pacs", "a rule", ("sr",), first)])
+    got = []
+    for _ in range(4):
+        delivery = ledger.outbox.claim("pacs", ME, 60, ASIDE, aside_too=True)
+        assert delivery is not None
+        got.append(delivery.orthanc_study)
+        if delivery.orthanc_study.startswith("poison"):
+            ledger.outbox.postpone(delivery, "no room for this one", clock() + 120, rejected=True)
+        else:
+            ledger.outbox.confirm(delivery, "stored")
+    assert got == ["bleed", "poison0", "poison1", "routine"]
+
+
+def test_a_transfer_that_its_destination_still_works_at_takes_no_turn_from_others(ledger: Ledger, clock: Clock) -> None:
+    ledger.outbox.route(answer(ledger, "slow", "1.1"), [Planned("pacs", "a rule", ("sr",), first=True)])
+    ledger.outbox.postpone(claim(ledger), "has yet to commit to it", clock() + 5, handle="transaction 7")
+    ledger.outbox.route(answer(ledger, "routine", "1.2"), [PACS])
+    clock.now += 6
+    assert claim(ledger).orthanc_study == "routine"
+
+
+def test_nothing_is_due_until_the_first_that_waits_has_its_time(ledger: Ledger, clock: Clock) -> None:
+    assert ledger.outbox.next_due("pacs", ASIDE) is None
+    for study in ("a", "b"):
+        ledger.outbox.route(answer(ledger, study, f"1.{study}"), [PACS])
+    ledger.outbox.postpone(claim(ledger), "away", clock() + 30)
+    assert ledger.outbox.next_due("pacs", ASIDE) == clock() + 30  # though the time of the other has come
+    assert ledger.outbox.next_due("ris", ASIDE) is None
+
+
+def test_a_delivery_that_is_retried_keeps_what_its_destination_has_of_it(ledger: Ledger, clock: Clock) -> None:
+    ledger.outbox.route(answer(ledger, "a", "1.1"), [PACS])
+    ledger.outbox.postpone(claim(ledger), "two of three have it", clock() + 5, handle="mails 3")
+    (waiting,) = ledger.outbox.deliveries()
+    assert ledger.outbox.retry(waiting.id).handle == "mails 3"
+    ledger.outbox.end(claim(ledger), DeliveryEvent.EXPIRE, "one of three never took it", "mails 7")
+    assert ledger.outbox.retry(waiting.id).handle == "mails 7"
+    again = answer(ledger, "a", "1.1", "-again")
+    ledger.outbox.end(claim(ledger), DeliveryEvent.EXPIRE, "again in vain")
+    (renewed,) = ledger.outbox.route(again, [PACS])
+    assert (renewed.job, renewed.handle) == (again.id, "mails 7")
+
+
+def test_whoever_has_a_part_of_an_answer_that_was_given_up_gets_the_newer_one(ledger: Ledger, clock: Clock) -> None:
+    ledger.outbox.route(answer(ledger, "s", "1.1"), [PACS])
+    ledger.outbox.end(claim(ledger), DeliveryEvent.EXPIRE, "one of three never took it", "mails 3")
+    newer = answer(ledger, "s", "1.2", "-grown")
+    assert [one.destination for one in ledger.outbox.route(newer, [])] == ["pacs"]
+
+
+def test_whoever_follows_a_destination_is_woken_by_what_is_to_be_done_for_it(ledger: Ledger, clock: Clock) -> None:
+    pacs, ris, answers = threading.Event(), threading.Event(), threading.Event()
+    for topic, event in (("pacs", pacs), ("ris", ris), (ANSWERS, answers)):
+        ledger.news.follow(topic, event)
+    job = answer(ledger, "a", "1.1")
+    assert answers.is_set()
+    ledger.outbox.route(job, [PACS])
+    assert (pacs.is_set(), ris.is_set()) == (True, False)
+    (made,) = ledger.outbox.deliveries()
+    ledger.outbox.postpone(claim(ledger), "away", clock() + 30)
+    for act in (lambda: ledger.outbox.retry(made.id), lambda: ledger.outbox.drop(made.id, "me@here")):
+        pacs.clear()
+        act()
+        assert pacs.is_set()
+    answers.clear()
+    refuse(ledger, "b")
+    assert answers.is_set()
 
 
 def test_what_is_about_the_same_study_does_not_pass_one_that_stepped_aside(ledger: Ledger, clock: Clock) -> None:
