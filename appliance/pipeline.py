@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pydicom import Dataset
+
 from appliance.coverage.coverage import Coverage, coverage
 from appliance.coverage.neighbours import reaches_beyond
 from appliance.drift.measure import Measured, measure
 from appliance.errors import Refusal, RefusalCode, RefusedError
+from appliance.findings.change import Compared, HeadScan
 from appliance.findings.find import find
 from appliance.findings.finding import Finding
 from appliance.imaging.check import check
@@ -47,6 +50,9 @@ class Study:
     """SOP Class UID and SOP Instance UID of the older SR that this answer replaces."""
     unread: int = 0
     """How many images of the study cannot be read as DICOM at all."""
+    compare: Callable[[Dataset, HeadScan], Compared] | None = None
+    """Returns the comparison with the patient's prior head CT, for the header of an image that was read and what was
+    found; it does not raise. None where there is no archive to look in."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class ReadAnswer(_Answer):
     flaws: tuple[Flaw, ...]
     measured: Measured
     results: Results
+    compared: Compared = None
 
 
 Answer = ReadAnswer | UnreadAnswer
@@ -121,7 +128,7 @@ class Pipeline:
             when Orthanc or Triton does not answer: nothing was decided, try again.
         """
         read = read or self.read(study)
-        return read if isinstance(read, UnreadAnswer) else self.report(read, study.supersedes)
+        return read if isinstance(read, UnreadAnswer) else self.report(read, study.supersedes, study.compare)
 
     def read(self, study: Study, go_on: Callable[[], bool] | None = None) -> ReadStudy | UnreadAnswer:
         """Return a study that was read, to be reported, or the answer that nothing of it can be read.
@@ -186,9 +193,22 @@ class Pipeline:
             refusals.append(Refusal(RefusalCode.NO_SUITABLE_SERIES, nothing))
         return UnreadAnswer(study.uid, selection, self.detector.identity, tuple(refusals), clock.timing_ms)
 
-    def report(self, read: ReadStudy, supersedes: tuple[str, str] | None = None) -> ReadAnswer:
-        """Return the answer about a study that was read, with its result objects; see `Study` for `supersedes`."""
+    def report(
+        self,
+        read: ReadStudy,
+        supersedes: tuple[str, str] | None = None,
+        compare: Callable[[Dataset, HeadScan], Compared] | None = None,
+    ) -> ReadAnswer:
+        """Return the answer about a study that was read, with its result objects.
+
+        See `Study` for `supersedes` and `compare`. Even a study that was read ahead is compared only now, when the
+        prior may have its answer.
+        """
         with read.clock(Step.REPORT):
+            compared = None
+            if compare is not None:
+                scan = HeadScan.of_finding(read.finding, read.covered.partial, read.reading.model.sha256)
+                compared = compare(read.stack.instances[0].header, scan)
             results = report(
                 read.volume,
                 read.reading,
@@ -213,6 +233,7 @@ class Pipeline:
             read.flaws,
             read.measured,
             results,
+            compared,
         )
 
 

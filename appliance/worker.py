@@ -35,6 +35,8 @@ from appliance.metrics import Metrics
 from appliance.orthanc import Orthanc
 from appliance.orthanc_errors import NotThereError
 from appliance.pipeline import Answer, ReadAnswer, ReadStudy, Study, UnreadAnswer
+from appliance.prior.lookup import PriorLookup
+from appliance.prior.search import PriorSearch
 from appliance.settings import Settings
 from appliance.steps import Step, StepClock
 from appliance.trial import MOST_DEATHS, KillsReaderError
@@ -106,6 +108,7 @@ class Worker:
         self._trial = trial
         self._metrics = metrics
         self._delivery = Delivery(leases, settings, orthanc, ledger, snapshots, metrics, clock)
+        self._priors = PriorLookup(PriorSearch(orthanc, ledger))
         self._clock = clock
         self._log = structlog.get_logger("worker")
 
@@ -191,7 +194,14 @@ class Worker:
         taken = self._ahead.take(job.orthanc_study, snapshot.instance_set) if whole else None
         older = self._delivery.predecessor(job, snapshot)
         instances = instances_to_answer(job, snapshot)
-        study = Study(job.study_uid, instances, self._fetching(job), supersedes=older, unread=snapshot.unread)
+        study = Study(
+            job.study_uid,
+            instances,
+            self._fetching(job),
+            supersedes=older,
+            unread=snapshot.unread,
+            compare=lambda header, scan: self._priors.compare(job, header, scan),
+        )
         with self._ahead.aside():
             answer = self._reader().answer(study, taken.read if taken else None)
         self._snapshots.release(snapshot)

@@ -82,7 +82,13 @@ class Delivery:
             return
         facts = summary(answer)
         self._ledger.jobs.deliver(
-            job, result_objects(results.list_announced()), facts, refusals, stack.slice_set_hash, stack.series_uid
+            job,
+            result_objects(results.list_announced()),
+            facts,
+            refusals,
+            stack.slice_set_hash,
+            stack.series_uid,
+            None if answer.compared is None else answer.compared.facts,
         )
         stored, sr_stored_at = [], begun
         try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 from datetime import tzinfo
 from zoneinfo import ZoneInfo
 
-from appliance.delivery.prior import prior_of
 from appliance.delivery.variables import Situation
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job, Origin
@@ -37,14 +36,12 @@ def situation(job: Job, orthanc: Orthanc, ledger: Ledger, zone: tzinfo | None) -
         for one in ledger.jobs.of_study(job.orthanc_study)
         if one.id < job.id and one.state is JobState.SUPERSEDED and one.orthanc_series == job.orthanc_series
     ]
-    header = orthanc.header(instance)
     return Situation(
         job,
-        header,
+        orthanc.header(instance),
         orthanc.instance_metadata(instance),
         zone,
         earlier[-1] if earlier else None,
-        prior_of(job, header, orthanc, ledger) if job.answer else None,
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from appliance.pipeline import ReadAnswer
+from appliance.prior.header import texts_of
+from appliance.prior.scan_time import scan_time
 from appliance.results.facts import lesion_facts
 
 
@@ -28,6 +30,7 @@ def summary(answer: ReadAnswer) -> dict[str, Any]:
             "uid": stack.series_uid,
             "description": stack.description,
             "slices": len(stack.instances),
+            "scanned": str(scan_time(texts_of(stack.instances[0].header)) or ""),
             "reasons": list(answer.selection_reasons),
         },
     }

@@ -13,8 +13,8 @@ from datetime import datetime, tzinfo
 from enum import Enum
 from typing import Any, Final
 
-from appliance.delivery.prior import Prior
 from appliance.errors import RefusalCode
+from appliance.findings.change import TOTAL
 from appliance.ledger.records import OLD, ROUTINE, URGENT, Job
 from appliance.ledger.states import JobState
 from appliance.reading.contract import HemorrhageType
@@ -47,8 +47,6 @@ class Situation:
         The site's time zone; None for the machine's.
     earlier
         The answer that this one replaces, None if there is none.
-    prior
-        The answer about the patient's head CT before this one, None where there is none.
     """
 
     job: Job
@@ -56,7 +54,6 @@ class Situation:
     received: Mapping[str, str] = field(default_factory=dict)
     zone: tzinfo | None = None
     earlier: Job | None = None
-    prior: Prior | None = None
 
     @property
     def decided(self) -> datetime:
@@ -75,8 +72,6 @@ class Variable:
     words: tuple[str, ...] = ()
 
 
-GROWN_ML: Final = 6.0
-GROWN_SHARE: Final = 1 / 3
 _URGENCY: Final = {OLD: "old", ROUTINE: "routine", URGENT: "urgent"}
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TYPES: Final = tuple(kind.value for kind in HemorrhageType)
@@ -100,28 +95,16 @@ def volumes_ml(job: Job) -> dict[str, float]:
     return found
 
 
-def changes_ml(seen: Situation) -> dict[str, float]:
+def changes_ml(job: Job) -> dict[str, float]:
     """Return the volume of each type now less that of the prior CT, mL; 0 where the two cannot be compared."""
-    now = volumes_ml(seen.job)
-    if seen.prior is None or not (_is_whole(seen.job) and _is_whole(seen.prior.job)):
-        return dict.fromkeys(now, 0.0)
-    then = volumes_ml(seen.prior.job)
-    return {kind: ml - then.get(kind, 0.0) for kind, ml in now.items()}
+    found = job.change.get("difference_ml") or {}
+    return {kind: float(found.get(kind, 0.0)) for kind in _TYPES}
 
 
-def has_grown(seen: Situation) -> bool:
-    """Return whether a hemorrhage has grown by what studies of its growth count as such (docs/sources.md)."""
-    if seen.prior is None:
-        return False
-    then = volumes_ml(seen.prior.job)
-    return any(
-        then.get(kind, 0.0) > 0 and (change > GROWN_ML or change > then[kind] * GROWN_SHARE)
-        for kind, change in changes_ml(seen).items()
-    )
-
-
-def _is_whole(job: Job) -> bool:
-    return answer_of(job) in ("present", "absent") and not _covered(job).get("partial")
+def _percents(job: Job) -> dict[str, float]:
+    """Return the change of each type in percent of its volume then; 0 where there is none to tell."""
+    found = job.change.get("percent") or {}
+    return {kind: float(found.get(kind) or 0.0) for kind in _TYPES}
 
 
 def _read(job: Job) -> Mapping[str, Any]:
@@ -201,27 +184,40 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         "prior",
         Kind.STRING,
         "what the answer said about the patient's last head CT before this one; empty where the appliance has none",
-        lambda seen: "" if seen.prior is None else answer_of(seen.prior.job),
+        lambda seen: str((seen.job.change.get("prior") or {}).get("answer", "")),
         ("", *_ANSWERS),
     ),
     Variable(
         "prior_hours",
         Kind.DOUBLE,
         "hours between the two scans; 0.0 without a prior one",
-        lambda seen: 0.0 if seen.prior is None else seen.prior.hours,
+        lambda seen: float(seen.job.change.get("hours") or 0.0),
     ),
     Variable(
         "change_ml",
         Kind.DOUBLES,
         "volume by type now less that of the prior CT, mL; 0.0 without one, or where either answer is about a part",
-        lambda seen: changes_ml(seen),
+        lambda seen: changes_ml(seen.job),
         _TYPES,
+    ),
+    Variable(
+        "change_percent",
+        Kind.DOUBLES,
+        "the same in percent of the volume then; 0.0 for a type that was not there then",
+        lambda seen: _percents(seen.job),
+        _TYPES,
+    ),
+    Variable(
+        "total_change_ml",
+        Kind.DOUBLE,
+        "volume of all lesions now less that of the prior CT, mL; 0.0 as of `change_ml`",
+        lambda seen: float((seen.job.change.get("difference_ml") or {}).get(TOTAL, 0.0)),
     ),
     Variable(
         "grown",
         Kind.BOOL,
-        "whether a type that was there before has grown by more than 6 mL or by more than a third, by `change_ml`",
-        lambda seen: has_grown(seen),
+        "whether a type that was there before, or the total, has grown by more than 6 mL or by more than a third",
+        lambda seen: bool(seen.job.change.get("grown")),
     ),
     Variable(
         "refusals",

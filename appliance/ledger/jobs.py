@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select, true
 
@@ -22,6 +22,8 @@ from appliance.ledger.news import ANSWERS, News
 from appliance.ledger.records import Job, KnownSeries, Origin, ResultObject
 from appliance.ledger.series import put_series
 from appliance.ledger.states import JobEvent, JobState, StudyState
+
+_AT_ONCE: Final = 500  # rows a statement: both engines limit the number of bound values
 
 
 class Jobs:
@@ -91,10 +93,12 @@ class Jobs:
         refusals: Iterable[Refusal],
         answered_set: str,
         answered_series: str,
+        change: dict[str, Any] | None = None,
     ) -> None:
         """Record the answer and its result objects before they are stored, so that intake recognises our own results.
 
-        A job that is delivered again (its service was killed in between) has the same results.
+        `change` is what has changed since the prior head CT (`Job.change`). A job that is delivered again (its service
+        was killed in between) has the same results.
         """
         with self._database.writing() as connection:
             self._move(
@@ -106,6 +110,7 @@ class Jobs:
                 refusals=refusals_json(refusals),
                 answered_set=answered_set,
                 answered_series=answered_series,
+                change=change or {},
                 error="",
             )
             there = {
@@ -164,6 +169,32 @@ class Jobs:
                 select(tables.jobs).where(tables.jobs.c.orthanc_study == study).order_by(tables.jobs.c.id)
             )
             return [record_of(Job, row) for row in rows]
+
+    def newest_answers_of(self, studies: Iterable[str], limit: int) -> list[Job]:
+        """Return the answer that stands of each of these studies, the newest first, at most `limit`.
+
+        Where one stands about the study, those about series that a person asked for do not count.
+        """
+        wanted = list(studies)
+        jobs = tables.jobs
+        found: list[Job] = []
+        with self._database.reading() as connection:
+            for start in range(0, len(wanted), _AT_ONCE):
+                rows = connection.execute(
+                    select(jobs)
+                    .where(
+                        jobs.c.orthanc_study.in_(wanted[start : start + _AT_ONCE]),
+                        jobs.c.state == JobState.DONE,
+                        jobs.c.answered_series != "",
+                    )
+                    .order_by(jobs.c.id.desc())
+                    .limit(limit)
+                )
+                found += [record_of(Job, row) for row in rows]
+        newest: dict[str, Job] = {}
+        for job in sorted(found, key=lambda one: (one.requested, -one.id)):
+            newest.setdefault(job.orthanc_study, job)
+        return sorted(newest.values(), key=lambda one: -one.id)[:limit]
 
     def list_standing(self, before: int | None, limit: int) -> list[Job]:
         """Return the newest jobs whose report stands, of studies that are decided; newest first.

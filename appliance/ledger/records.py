@@ -182,6 +182,11 @@ class Job:
     turnaround_s: Annotated[float | None, Kept(Float())] = None
     routed: YesNo = False
     """Whether the rules have been applied to it."""
+    change: Annotated[dict[str, Any], Kept(JSON())] = field(default_factory=dict)
+    """What has changed since the patient's head CT before this one, once for everybody who shows it; empty if there is
+    none. See `findings/change.py`: `Comparison.facts` (`prior`, `hours`, `comparable`, and by type and `total`
+    `then_ml`, `now_ml`, `difference_ml`, `percent`; `grown`, `grown_by`, `caveats`), or `Withheld.facts` (`withheld`,
+    why nothing is compared)."""
 
     @property
     def requested(self) -> bool:

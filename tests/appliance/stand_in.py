@@ -27,7 +27,10 @@ IDENTITY = ModelIdentity("stand-in", "1", "5e" * 32)
 
 
 class StandInDetector:
-    """Answers that there is an IPH in the middle slice; `conduct` is called first with how often it was asked."""
+    """Answers that there is an IPH in the middle slice, as large as `box`, or nothing without one.
+
+    `conduct` is called first with how often it was asked.
+    """
 
     identity = IDENTITY
     suggested_threshold = 0.5
@@ -35,6 +38,7 @@ class StandInDetector:
     def __init__(self, conduct: Callable[[int], None] = lambda _: None) -> None:
         self.conduct = conduct
         self.asked = 0
+        self.box: Box | None = Box(200, 200, 260, 260)
 
     def read(self, hu: NDArray[np.int16], go_on: Callable[[], bool] | None = None) -> Reading:
         self.asked += 1
@@ -42,7 +46,9 @@ class StandInDetector:
         self.conduct(self.asked)
         if go_on is not None and not go_on():
             raise GaveWayError("a stand-in gave way")
-        found = Detection(len(hu) // 2, Box(200, 200, 260, 260), (0.9, 0.05, 0.02), np.ones((56, 56), np.float32))
+        if self.box is None:
+            return Reading((), (), self.identity, suggested)
+        found = Detection(len(hu) // 2, self.box, (0.9, 0.05, 0.02), np.ones((56, 56), np.float32))
         return Reading((found,), (), self.identity, suggested)
 
 

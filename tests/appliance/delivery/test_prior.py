@@ -5,83 +5,41 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom.uid import generate_uid
 
-from appliance.delivery.prior import Prior, scanned_at
 from appliance.delivery.variables import Situation, values_of
+from appliance.findings.change import Comparison, Doubt, HeadScan, PriorScan, Withheld, compare
 from tests.appliance.delivery.jobs import job
 from tests.appliance.delivery.receivers import Hook
 from tests.appliance.delivery.site import Site, post_at
 from tests.appliance.stand_in import head_series
 
 
-def of(**volumes: float) -> dict[str, Any]:
-    """Return an answer about a whole head with these volumes, mL."""
+def scan(**volumes: float) -> HeadScan:
+    """Return a whole head with these volumes, mL."""
     lesions = [{"type": kind, "volume_ml": ml} for kind, ml in volumes.items()]
-    return {"present": bool(volumes), "probability": 0.9, "lesions": lesions, "coverage": {"partial": False}}
+    return HeadScan.of_answer({"present": bool(volumes), "lesions": lesions})
 
 
-def compared(then: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    return values_of(Situation(job(answer=now), prior=Prior(job(id=3, answer=then), 6.5)))
+def test_rules_see_what_the_ledger_keeps_of_the_comparison() -> None:
+    prior = PriorScan("1.2", "1.3", "1.4", 3, "present", "2026-01-02T08:00:00")
+    compared = Comparison(prior, 6.5, False, compare(scan(iph=30.0), scan(iph=36.5, sah=1.0)))
+    values = values_of(Situation(job(change=compared.facts)))
+    assert (values["prior"], values["prior_hours"], values["grown"]) == ("present", 6.5, True)
+    assert values["change_ml"] == {"iph": 6.5, "edh_sdh": 0.0, "sah": 1.0}
+    assert values["change_percent"] == {"iph": pytest.approx(100 * 6.5 / 30), "edh_sdh": 0.0, "sah": 0.0}
+    assert values["total_change_ml"] == 7.5
 
 
-@pytest.mark.parametrize(
-    ("then", "now", "change", "grown"),
-    [
-        (of(iph=30.0), of(iph=36.1), 6.1, True),  # more than 6 mL
-        (of(iph=30.0), of(iph=35.9), 5.9, False),
-        (of(iph=3.0), of(iph=4.1), 1.1, True),  # more than a third
-        (of(iph=3.0), of(iph=3.9), 0.9, False),
-        (of(iph=30.0), of(iph=12.0), -18.0, False),
-        (of(), of(iph=20.0), 20.0, False),  # new, not grown: `prior == "absent"` says so
-    ],
-)
-def test_growth_is_more_than_six_millilitres_or_a_third_of_a_type_that_was_there(
-    then: dict[str, Any], now: dict[str, Any], change: float, grown: bool
-) -> None:
-    values = compared(then, now)
-    assert values["change_ml"]["iph"] == pytest.approx(change)
-    assert values["grown"] is grown
-    assert (values["prior"], values["prior_hours"]) == ("present" if then["present"] else "absent", 6.5)
-
-
-def test_one_type_that_shrinks_hides_no_other_that_grows() -> None:
-    assert compared(of(iph=30.0, sah=5.0), of(iph=20.0, sah=7.0))["grown"]
-
-
-def test_a_part_of_a_head_is_compared_with_nothing() -> None:
-    part = of(iph=60.0) | {"coverage": {"partial": True}}
-    for then, now in ((part, of(iph=90.0)), (of(iph=30.0), part)):
-        values = compared(then, now)
-        assert set(values["change_ml"].values()) == {0.0}
-        assert not values["grown"]
-
-
-def test_without_a_prior_ct_nothing_is_compared() -> None:
-    values = values_of(Situation(job()))
-    assert (values["prior"], values["prior_hours"], values["grown"]) == ("", 0.0, False)
-    assert set(values["change_ml"].values()) == {0.0}
-
-
-@pytest.mark.parametrize(
-    ("header", "at"),
-    [
-        ({"StudyDate": "20260102", "StudyTime": "101112.5"}, datetime(2026, 1, 2, 10, 11, 12)),
-        ({"AcquisitionDate": "20260103", "StudyDate": "20260102"}, datetime(2026, 1, 3)),
-        ({"AcquisitionDate": "", "SeriesDate": "20260104", "SeriesTime": "0930"}, datetime(2026, 1, 4, 9, 30)),
-        ({"StudyDate": "yesterday"}, None),
-        ({}, None),
-    ],
-)
-def test_the_time_of_a_scan_is_that_of_its_acquisition_series_or_study(
-    header: dict[str, str], at: datetime | None
-) -> None:
-    assert scanned_at(header) == at
+@pytest.mark.parametrize("change", [{}, Withheld(Doubt.OTHER_NAME).facts])
+def test_without_a_comparison_rules_see_no_prior(change: dict[str, Any]) -> None:
+    values = values_of(Situation(job(change=change)))
+    assert (values["prior"], values["prior_hours"], values["grown"], values["total_change_ml"]) == ("", 0.0, False, 0.0)
+    assert set(values["change_ml"].values()) == set(values["change_percent"].values()) == {0.0}
 
 
 def test_the_last_ct_of_the_same_patient_is_the_prior_one_however_late_it_came(

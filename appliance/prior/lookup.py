@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""The comparison with the prior for an answer that is about to be reported: in time, or none.
+
+A reader waits for the answer, so the search for the prior has two seconds. Whatever goes wrong with it, the answer is
+given without a comparison; `follow_up` looks again afterwards.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+import structlog
+from pydicom import Dataset
+
+from appliance.findings.change import Compared, HeadScan
+from appliance.ledger.records import Job
+from appliance.log import describe
+from appliance.prior.header import texts_of
+from appliance.prior.search import PriorSearch
+
+PATIENCE_S: Final = 2.0
+
+
+class PriorLookup:
+    """Compares answers with their priors; may be used from several threads at once."""
+
+    def __init__(self, search: PriorSearch, patience_s: float = PATIENCE_S) -> None:
+        self._search = search
+        self._patience_s = patience_s
+        self._log = structlog.get_logger("worker")
+
+    def compare(self, job: Job, header: Dataset, scan: HeadScan) -> Compared:
+        """Return the comparison of what a job found with the prior of its study; None where none is found in time.
+
+        `header` is that of an image that was read. Raises nothing.
+        """
+        found: list[Compared] = []
+        faults: list[str] = []
+
+        def look() -> None:
+            try:
+                found.append(self._search.compared(job.orthanc_study, texts_of(header), scan))
+            except Exception as error:  # whatever it is: the answer is given without it
+                faults.append(describe(error))
+
+        # A thread of its own, since a request to Orthanc may take as long as orthanc.timeout_s.
+        thread = threading.Thread(target=look, name="prior", daemon=True)
+        thread.start()
+        thread.join(self._patience_s)
+        if found:
+            return found[0]
+        why = faults[0] if faults else f"it was not found within {self._patience_s:g} s"
+        self._log.warning("answered without a look at the prior CT", error=why)
+        return None
