@@ -235,7 +235,7 @@ class Metrics:
         )
         self.drift_reference_studies = Gauge(
             "hemorrhage_drift_reference_studies",
-            "How many studies the reference of the model has; 0 without a reference",
+            "How many studies the reference of the model has; 0 without a reference, NaN before the first answer",
             registry=self.registry,
         )
         build = Info("hemorrhage_build", "The version of the service", registry=self.registry)
@@ -251,6 +251,7 @@ class Metrics:
             self.disk_free.labels(place).set(float("nan"))
             self.disk_size.labels(place).set(float("nan"))
         self.certificate_expires.set(float("nan"))
+        self.drift_reference_studies.set(float("nan"))
         for feature in FEATURES:
             self.drift_distance.labels(feature.name).set(float("nan"))
             self.drift_limit.labels(feature.name).set(float("nan"))

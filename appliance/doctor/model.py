@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator
 
 from appliance.doctor.check import Check
+from appliance.doctor.drift_reference import check_drift_reference
 from appliance.errors import ApplianceError, ModelContractError
 from appliance.inference.detector import TritonDetector
 from appliance.models.standing import targets_of
@@ -51,6 +52,7 @@ def check_model(settings: Settings) -> Iterator[Check]:
                 "see Triton's log and `appliance models list`; bring it in again, or `appliance models rollback`",
             )
         yield from _model_on_disk(settings, detector.served_as, identity.sha256)
+        yield check_drift_reference(settings, identity.sha256)
         yield _engine(settings, detector)
         readiness = detector.check_readiness()
         if readiness:

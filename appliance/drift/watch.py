@@ -93,7 +93,8 @@ class DriftWatch:
     def compare(self) -> None:
         """Compare once."""
         seen = look(self._settings, self._ledger, WINDOW)
-        self._metrics.drift_reference_studies.set(len(seen.reference.rows) if seen.reference else 0)
+        of_reference = len(seen.reference.rows) if seen.reference else 0
+        self._metrics.drift_reference_studies.set(of_reference if seen.sha256 else float("nan"))
         self._metrics.drift_studies.set(seen.compared)
         compared = {one.feature.name: one for one in seen.comparisons}
         for feature in FEATURES:

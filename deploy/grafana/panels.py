@@ -284,6 +284,32 @@ ROWS: Final = (
         ),
     ),
     Row(
+        "Drift",
+        (
+            Panel(
+                "Studies of the reference",
+                "With which the newest studies are compared (docs/drift.md). 0: the model that answers has no "
+                "reference, and no change would be noticed; `appliance doctor` says how to make one.",
+                (Query("min(hemorrhage_drift_reference_studies)"),),
+                Kind.NUMBER,
+                Unit.COUNT,
+                8,
+                limits=(1,),
+                colours=("red", "green"),
+            ),
+            Panel(
+                "How far studies and answers are from the reference",
+                "As a share of what chance allows: above 1 for an hour, the alert HemorrhageDrift is raised. Empty "
+                "until 50 studies have been answered.",
+                (Query("max by (what) (hemorrhage_drift_distance / hemorrhage_drift_limit)", "{{what}}"),),
+                Kind.LINES,
+                Unit.COUNT,
+                16,
+                idle=True,
+            ),
+        ),
+    ),
+    Row(
         "The box",
         (
             Panel(

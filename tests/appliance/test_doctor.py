@@ -30,6 +30,7 @@ from appliance.doctor.check import Check
 from appliance.doctor.clock import check_clock
 from appliance.doctor.diagnose import diagnose
 from appliance.doctor.shared_memory import check_shared_memory
+from appliance.drift.reference import LEAST_STUDIES, REFERENCE, Provenance, Reference, save
 from appliance.inference.server import TritonServer
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Position, UnseenSeries
@@ -84,7 +85,10 @@ def settings(tmp_path: Path) -> Settings:
 def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a running Orthanc with the plugin and a running Triton; the service does not run."""
     folder = tmp_path_factory.mktemp("neighbours")
-    write_repository(folder / "models")
+    sha256 = write_repository(folder / "models")
+    rows = tuple({"noise_hu": 4.0 + number / 10} for number in range(LEAST_STUDIES))
+    made = Provenance("2026-01-01T00:00:00Z", "studies by formula", "a command")
+    save(Reference(sha256, made, rows), folder / "models" / DETECTOR / "1" / REFERENCE)
     settings = with_free_ports(Settings(), folder / "state")
     settings = change(settings, "triton", model_repository=folder / "models", environment=ENVIRONMENT)
     settings = change(settings, "orthanc", username="reader", password=PASSWORD)
@@ -286,6 +290,18 @@ def test_a_model_file_newer_than_the_served_one_asks_for_a_restart(neighbours: S
     check = by_name(change(neighbours, "triton", model_repository=tmp_path / "models"))["model repository"]
     assert check.state == "warn"
     assert "restart Triton" in check.remedy
+
+
+def test_the_reference_for_drift_is_told_and_missed_where_the_model_has_none(
+    neighbours: Settings, tmp_path: Path
+) -> None:
+    assert by_name(neighbours)["drift reference"].what == "50 studies: studies by formula (2026-01-01)"
+    write_repository(tmp_path / "models")
+    check = by_name(change(neighbours, "triton", model_repository=tmp_path / "models"))["drift reference"]
+    assert check.state == "warn"
+    assert check.what.endswith("has no reference: drift is not watched")
+    assert check.remedy.startswith("make one with `python -m benchmarks.reference`")
+    assert "appliance drift freeze" in check.remedy
 
 
 def test_a_served_model_of_another_contract_is_told_with_what_differs(settings: Settings, tmp_path: Path) -> None:

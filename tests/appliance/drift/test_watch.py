@@ -6,6 +6,7 @@ the alert's own expression says of them."""
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -128,7 +129,10 @@ def test_the_metrics_say_how_many_studies_are_compared_and_forget_features_that_
     metrics = Metrics(dict, dict)
     watch = DriftWatch(settings, ledger, metrics)
     watch.compare()  # an empty ledger
-    assert _values(metrics.registry)["hemorrhage_drift_studies", ""] == 0
+    seen = _values(metrics.registry)
+    assert seen["hemorrhage_drift_studies", ""] == 0
+    # Which model answers is not known yet: a dashboard must not say that it has no reference.
+    assert math.isnan(seen["hemorrhage_drift_reference_studies", ""])
     take_in(ledger, clock, month(2, 60))
     watch.compare()
     seen = _values(metrics.registry)
