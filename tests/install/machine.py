@@ -19,20 +19,22 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-_PACKAGES: Final = "systemd,systemd-sysv,dbus"
+_PACKAGES: Final = ("systemd", "systemd-sysv", "dbus", "nftables")
+"""The smallest Debian and its firewall, which docs/network.md sets."""
 _NSPAWN: Final = ("systemd-nspawn", "--register=no", "--keep-unit", "--private-network", "--boot", "--console=pipe")
 _BOOTING_S: Final = 120.0
 _ENDING_S: Final = 60.0
 
 
-def base_tree(folder: Path) -> Path:
-    """Return a tree of Debian 12 that no machine has booted, made by debootstrap if it is not there."""
+def base_tree(kept: Path) -> Path:
+    """Return a tree of Debian 12 that no machine has booted, made in `kept` by debootstrap if it is not there."""
+    folder = kept / f"debian-12-{'-'.join(_PACKAGES)}"
     if not folder.exists():
         aside = folder.with_name(f"{folder.name}.new")
         shutil.rmtree(aside, ignore_errors=True)
         aside.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(
-            ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", "bookworm", str(aside)],
+            ["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", "bookworm", str(aside)],
             check=True,
             stdout=subprocess.DEVNULL,
         )

@@ -7,6 +7,7 @@ Run where the machine's network is, with the machine's own settings; prints JSON
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -63,15 +64,21 @@ def results(settings: Settings, study_uid: str, out: Path) -> dict[str, Any]:
 
 
 def counts(settings: Settings) -> dict[str, Any]:
-    """Return how many series Orthanc holds by modality, and how many studies the service knows."""
+    """Return how many instances Orthanc holds by modality, which they are, and how many studies the service knows.
+
+    Orthanc names an instance by its patient and its three UIDs: the same names are the same instances.
+    """
     user = (settings.orthanc.username, settings.orthanc.password)
     found: dict[str, int] = {}
+    names: list[str] = []
     with httpx.Client(base_url=settings.orthanc.url, auth=user, timeout=60, trust_env=False) as orthanc:
         for series in orthanc.get("/series?expand").raise_for_status().json():
             modality = series["MainDicomTags"].get("Modality", "")
             found[modality] = found.get(modality, 0) + len(series["Instances"])
+            names += series["Instances"]
     studies = _service(settings, "/status?limit=100").json()["studies"]
-    return {"instances": found, "studies": len(studies)}
+    which = hashlib.sha256("".join(sorted(names)).encode()).hexdigest()
+    return {"instances": found, "which": which, "studies": len(studies)}
 
 
 def _service(settings: Settings, path: str) -> httpx.Response:

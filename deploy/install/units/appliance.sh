@@ -11,7 +11,8 @@ export PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1 PYTHONSAFEPATH=1
 as=""
 case $(id -u):${1:-} in
 0:analyze | 0:backup | 0:restore) ;;
-0:*) as="runuser -u @READER_USER@ --" ;;
+# By its path: root by way of `su` has no /sbin on its PATH.
+0:*) as="/usr/sbin/runuser -u @READER_USER@ --" ;;
 esac
 # shellcheck disable=SC2086 # words, on purpose
 exec $as @HOME@/service/bin/python -m appliance "$@"
