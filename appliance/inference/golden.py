@@ -81,7 +81,8 @@ class GoldenAnswer:
             Readiness(
                 False,
                 f"the golden chunk came back wrong: {difference}; restart Triton, and when that does not help write "
-                "the model repository again (`python -m conversion repository`)",
+                "the model repository again (`python -m conversion repository`); when one engine alone answers wrongly "
+                "on this machine, set triton.engine to another",
             )
         )
 

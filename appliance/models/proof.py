@@ -3,7 +3,7 @@
 """Whether a version of the detector that Triton serves answers the golden volumes as the conversion recorded.
 
 These are the golden chunk, and its head as a study of 20 slices, which the client reads in two chunks as it reads any
-study. Every score that the conversion recorded has to come back within its tolerance.
+study. Every score that the conversion recorded has to come back within its bounds (`wrong_score`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from appliance.inference.detector import TritonDetector
 from appliance.inference.golden import chunk
 from appliance.inference.served_model import Target
 from appliance.reading.contract import CHUNK_SLICES, CONTEXT_SLICES, MAX_DETECTIONS, SCORE_FLOOR, TYPES
+from appliance.reading.golden import wrong_score
 from appliance.sections.triton import TritonSettings
 
 
@@ -72,13 +73,13 @@ def head_fault(summary: str, reading: Reading) -> str | None:
     told_from = max(float(golden["lowest"]), SCORE_FLOOR)
     if len(reading.detections) >= MAX_DETECTIONS:  # fainter ones may have been cut off
         told_from = max(told_from, min(one.score for one in reading.detections))
-    apart = np.abs(np.maximum(got, told_from) - np.maximum(expected, told_from))
-    if apart.max() <= tolerance:
+    wrong = wrong_score(expected, got, told_from, tolerance)
+    if wrong is None:
         return None
-    at, of = np.unravel_index(int(apart.argmax()), apart.shape)
+    at, of, allowed = wrong
     return (
         f"the highest {TYPES[of].display} score on slice {at + CONTEXT_SLICES} is {got[at, of]:.3f}, "
-        f"not {expected[at, of]:.3f} ± {tolerance:g}"
+        f"not {expected[at, of]:.3f} ± {allowed:g}"
     )
 
 

@@ -31,7 +31,9 @@ GOLDEN_SCORE: Final = 0.5
 GOLDEN_DETECTIONS: Final = 8
 """At most this many of them, the strongest."""
 GOLDEN_TOLERANCE: Final = 0.1
-"""How far a score may lie from the recorded one: reduced precision on the site."""
+"""How far scores may lie from the recorded ones, because of reduced precision on the site; see `wrong_score`."""
+_STEADY: Final = 0.5
+_LOOSE: Final = 2.0
 GOLDEN_IOU: Final = 0.5
 GOLDEN_AREA_RATIO: Final = 0.7
 
@@ -73,7 +75,7 @@ def golden_summary(outputs: Mapping[str, NDArray[Any]], tolerance: float = GOLDE
     """Return what is kept of the right answer to `golden_chunk`, as JSON to be stored as `contract.PARAMETER_GOLDEN`.
 
     `outputs` are the detector's outputs by name (`contract.OUTPUTS`), computed at conversion by ONNX Runtime in fp32;
-    `tolerance` is how far a score may lie from it (reduced precision on the site). The object holds `scores` (highest
+    `tolerance` is how far scores may lie from it (`wrong_score`). The object holds `scores` (highest
     score of each type on each target slice), `lowest` (the score from which these are complete), `detections` (the
     strongest from `GOLDEN_SCORE` on: `slice`, `type`, `score`, `box`, `area` of the mask in pixels), `dismissed`
     (their count) and `tolerance`. Raises `ValueError` when the outputs break the contract.
@@ -94,7 +96,7 @@ def golden_summary(outputs: Mapping[str, NDArray[Any]], tolerance: float = GOLDE
         for i in strongest[:GOLDEN_DETECTIONS]
     ]
     summary = {
-        "scores": np.round(_slice_scores(outputs), 4).tolist(),
+        "scores": np.round(slice_scores(outputs), 4).tolist(),
         "lowest": round(_lowest_told(outputs), 4),
         "detections": detections,
         "dismissed": _real(outputs, "dismissed"),
@@ -106,7 +108,7 @@ def golden_summary(outputs: Mapping[str, NDArray[Any]], tolerance: float = GOLDE
 def golden_matches(summary: str, outputs: Mapping[str, NDArray[Any]]) -> str | None:
     """Return how the outputs to `golden_chunk` differ from the recorded `golden_summary`, None when they are right.
 
-    Right means: the contract is kept; the highest score of each type on each slice lies within the tolerance; each
+    Right means: the contract is kept; the highest score of each type on each slice is right (`wrong_score`); each
     recorded strong detection has one of its type on its slice with a similar score, box and blood area; and a model
     that dismissed proposals still does (outputs that come back empty do not pass as "nothing seen").
     """
@@ -120,13 +122,13 @@ def golden_matches(summary: str, outputs: Mapping[str, NDArray[Any]]) -> str | N
     except (ValueError, KeyError, TypeError) as error:
         return f"the recorded golden answer cannot be read: {type(error).__name__}: {error}"
     told_from = max(lowest, _lowest_told(outputs), SCORE_FLOOR)
-    got = _slice_scores(outputs)
-    apart = np.abs(np.maximum(got, told_from) - np.maximum(expected, told_from))
-    if apart.max() > tolerance:
-        at, of = np.unravel_index(int(apart.argmax()), apart.shape)
+    got = slice_scores(outputs)
+    wrong = wrong_score(expected, got, told_from, tolerance)
+    if wrong is not None:
+        at, of, allowed = wrong
         return (
             f"the highest {TYPES[of].display} score on target slice {at} is {got[at, of]:.3f}, "
-            f"not {expected[at, of]:.3f} ± {tolerance:g}"
+            f"not {expected[at, of]:.3f} ± {allowed:g}"
         )
     if golden["dismissed"] and not _real(outputs, "dismissed"):
         return f"no dismissed proposal came back, where {golden['dismissed']} are known"
@@ -140,6 +142,28 @@ def golden_matches(summary: str, outputs: Mapping[str, NDArray[Any]]) -> str | N
                 f"{known['box']} (y1, x1, y2, x2) did not come back"
             )
     return None
+
+
+def wrong_score(
+    expected: NDArray[np.float64], got: NDArray[np.float64], told_from: float, tolerance: float
+) -> tuple[int, int, float] | None:
+    """Return which of the highest scores [slices, types] is furthest outside its bounds, and these; None if none is.
+
+    Each score has to lie within half of the tolerance from the recorded one, except one: of those below `GOLDEN_SCORE`
+    the one that moved most may lie up to twice the tolerance away. A faint score hangs on which of two proposals that
+    overlap is kept, and rounding alone can turn that choice on one slice. What is wrong with a model, its input or its
+    server moves a sure score, or several. Scores below `told_from` are not known.
+    """
+    apart = np.abs(np.maximum(got, told_from) - np.maximum(expected, told_from))
+    allowed = np.full(apart.shape, _STEADY * tolerance)
+    faint = np.maximum(expected, got) < GOLDEN_SCORE
+    if faint.any():
+        allowed.flat[np.where(faint, apart, -1.0).argmax()] = _LOOSE * tolerance
+    beyond = apart - allowed
+    if beyond.max() <= 0:
+        return None
+    at, of = np.unravel_index(int(beyond.argmax()), beyond.shape)
+    return int(at), int(of), float(allowed[at, of])
 
 
 def _is_known(known: Mapping[str, Any], outputs: Mapping[str, NDArray[Any]], i: int, tolerance: float) -> bool:
@@ -158,7 +182,7 @@ def _real(outputs: Mapping[str, NDArray[Any]], kind: str) -> int:
     return int(outputs[f"{kind}_count"][0])
 
 
-def _slice_scores(outputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+def slice_scores(outputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
     """Return the highest score of each type on each target slice [`CHUNK_SLICES`, 3], 0 without a detection."""
     count = _real(outputs, "detection")
     best = np.zeros((CHUNK_SLICES, len(TYPES)))
