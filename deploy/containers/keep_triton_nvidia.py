@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m deploy.containers.keep_triton_nvidia`: Triton in NVIDIA's image, with an engine that it builds first.
+
+The image's model repository is copied to a volume, where the engine for the GPU that is there is built once (`python -m
+conversion engine` builds nothing when the right one exists). Then NVIDIA's server starts with the same options as the
+one for a CPU. No GPU has run this yet: the tests run it with a stand-in for the server and for the builder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from appliance.errors import ApplianceError, SettingsError, UnavailableError
+from appliance.inference.client import THIS_MACHINE
+from appliance.inference.server import TritonServer
+from appliance.reading.contract import DETECTOR
+from appliance.settings_sources import load_settings
+from deploy.install.keep import Kept
+from deploy.local.answering import questions
+
+HOME: Final = Path("/opt/hemorrhage-appliance")
+ENGINES: Final = Path("/var/lib/hemorrhage-appliance/engines")
+SERVER: Final = Path("/opt/tritonserver")
+_KEPT: Final = ("model.plan", "model.plan.json")
+"""What is built on the site and stays when a newer image brings another repository."""
+
+
+class NvidiaTriton(TritonServer):
+    """NVIDIA's server in its own image: its programs and backends lie where that image has them."""
+
+    server = SERVER
+
+    def check(self) -> Path:
+        """Return where the server lies. Raises `SettingsError` when it, the models or the profile are not there."""
+        if self._settings.host not in THIS_MACHINE:
+            raise SettingsError(f"triton.host = {self._settings.host!r}: 127.0.0.1 is allowed in a container")
+        self._check_model()
+        if not (self.server / "bin/tritonserver").is_file():
+            raise SettingsError(f"{self.server} holds no tritonserver; this runs in NVIDIA's image alone")
+        return self.server
+
+    def _link_backends(self, packages: Path) -> Path:
+        return packages / "backends"
+
+    def _command(self, packages: Path, backends: Path) -> list[str]:
+        _, *options = super()._command(packages, backends)
+        return [str(packages / "bin/tritonserver"), *options]
+
+    def _environment(self, packages: Path) -> dict[str, str]:  # noqa: ARG002 - theirs need none of ours
+        return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "APPLIANCE_"))}
+
+
+def lay_out_models(shipped: Path, served: Path) -> None:
+    """Copy the image's model repository over the one that is served; engines that were built there stay."""
+    for file in sorted(path for path in shipped.rglob("*") if path.is_file()):
+        target = served / file.relative_to(shipped)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.name not in _KEPT:
+            aside = target.with_name(f".{target.name}.new")
+            shutil.copyfile(file, aside)
+            aside.replace(target)
+
+
+def build_engine(python: Path, served: Path) -> None:
+    """Build the engine for the GPU that is there, unless the right one exists.
+
+    Raises `UnavailableError` when that fails; the builder has said why.
+    """
+    onnx = served / DETECTOR / "1" / "model.onnx"
+    command = [str(python), "-m", "conversion", "engine", "--onnx", str(onnx)]
+    if subprocess.run(command, check=False).returncode != 0:
+        raise UnavailableError("no engine for this GPU was built; see the lines above")
+
+
+def main() -> int:
+    """Build what is missing and keep the server; return the exit status."""
+    try:
+        settings = load_settings()
+        served = settings.triton.model_repository
+        if settings.triton.profile == "cpu":
+            raise SettingsError("triton.profile = 'cpu': gpu or gpu-datacentre is allowed in this image")
+        lay_out_models(HOME / "model_repository", served)
+        build_engine(HOME / "builder/bin/python", served)
+    except (ApplianceError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    server = NvidiaTriton(
+        settings.triton,
+        settings.state_dir / "triton",
+        site_models=settings.site_models,
+        die_with_parent=False,
+        keeps_log=False,
+    )
+    return Kept(
+        "Triton",
+        lambda: server.start(settings.supervisor.starting_s),
+        server.stop,
+        server.exit_status,
+        questions(settings)["triton"],
+        settings.supervisor.starting_s,
+    ).keep()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Proves what the Compose files and the Containerfiles promise; `python -m tests.containers` runs them."""
+
+from __future__ import annotations
+
+import copy
+import re
+import subprocess
+from pathlib import Path
+
+import podman_compose
+import pytest
+import yaml
+
+from appliance import __version__
+from appliance.settings_sources import SECRETS, load_settings
+from deploy.containers.images import IMAGES
+from deploy.install.bundle import PARTS
+
+FOLDER = Path(__file__).resolve().parents[3] / "deploy/containers"
+OURS = re.compile(r"localhost/hemorrhage-([a-z-]+):(.+)")
+
+
+def compose(*names: str):
+    merged: dict = {}
+    for name in names:
+        podman_compose.rec_merge(merged, copy.deepcopy(yaml.safe_load((FOLDER / name).read_text())))
+    return merged
+
+
+CPU = ("compose.yaml",)
+NVIDIA = ("compose.yaml", "compose.nvidia.yaml")
+
+
+@pytest.mark.parametrize("files", [CPU, NVIDIA])
+def test_no_container_can_write_its_root_gain_rights_or_keep_a_capability(files):
+    for name, service in compose(*files)["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "privileged" not in service, name
+        assert "cap_add" not in service, name
+        if name != "configure":  # which runs for a second
+            assert service["mem_limit"], name
+            assert service["pids_limit"], name
+
+
+@pytest.mark.parametrize("files", [CPU, NVIDIA])
+def test_every_image_is_ours_and_of_this_version(files):
+    for name, service in compose(*files)["services"].items():
+        match = OURS.fullmatch(service["image"])
+        assert match, name
+        assert match[1] in (*IMAGES, "triton-nvidia"), name
+        assert match[2] == __version__, name
+
+
+@pytest.mark.parametrize("files", [CPU, NVIDIA])
+def test_only_loopback_is_published_and_only_by_the_container_that_holds_the_network(files):
+    services = compose(*files)["services"]
+    assert {name for name, service in services.items() if "ports" in service} == {"network"}
+    for port in services["network"]["ports"]:
+        assert re.fullmatch(r"127\.0\.0\.1:(4243|8443):\1", port)
+    for name in ("orthanc", "triton", "service"):
+        assert services[name]["network_mode"] == "service:network"
+
+
+@pytest.mark.parametrize("files", [CPU, NVIDIA])
+def test_everything_restarts_except_what_runs_once(files):
+    services = compose(*files)["services"]
+    assert {name: service["restart"] for name, service in services.items()} == {
+        "network": "unless-stopped",
+        "configure": "no",
+        "orthanc": "unless-stopped",
+        "triton": "unless-stopped",
+        "service": "unless-stopped",
+    }
+    assert services["orthanc"]["depends_on"]["configure"] == {"condition": "service_completed_successfully"}
+
+
+@pytest.mark.parametrize("files", [CPU, NVIDIA])
+def test_every_volume_that_is_used_is_named_and_triton_and_the_service_share_their_memory(files):
+    made = compose(*files)
+    used = {
+        volume.split(":")[0]
+        for service in made["services"].values()
+        for volume in service.get("volumes", ())
+        if not volume.startswith("./")
+    }
+    assert used == set(made["volumes"])
+    for name in ("triton", "service"):
+        assert "shared-memory:/dev/shm" in made["services"][name]["volumes"]
+    assert made["volumes"]["shared-memory"]["driver_opts"]["type"] == "tmpfs"
+
+
+def test_the_secrets_are_files_named_after_settings_and_orthanc_gets_none():
+    made = compose(*CPU)
+    settings = {f"{section}.{name}" for section, name in SECRETS}
+    files = {name: Path(secret["file"]) for name, secret in made["secrets"].items()}
+    for service in made["services"].values():
+        for secret in service.get("secrets", ()):
+            assert secret["target"] in settings
+            assert files[secret["source"]].name == secret["target"]
+    assert "secrets" not in made["services"]["orthanc"]
+    assert "secrets" not in made["services"]["network"]
+    assert "environment" not in str(made["services"])
+
+
+def test_the_settings_file_is_one_and_loads_with_the_paths_of_the_images():
+    settings = load_settings(FOLDER / "appliance.toml")
+    mounted = [volume.split(":")[1] for volume in compose(*CPU)["services"]["service"]["volumes"]]
+    assert str(settings.state_dir) in mounted
+    assert str(settings.orthanc.storage) in mounted
+    assert settings.triton.shared_memory
+    assert settings.triton.environment == Path("/opt/hemorrhage-appliance/triton")
+    assert "/etc/hemorrhage-appliance/appliance.toml" in mounted
+
+
+def stages(name: str) -> dict[str, str]:
+    text = (FOLDER / name).read_text()
+    found = re.split(r"^FROM (.+)$", text, flags=re.MULTILINE)[1:]
+    return {heading.split()[-1]: body for heading, body in zip(found[::2], found[1::2], strict=True)}
+
+
+def test_every_image_runs_without_root_has_a_health_check_and_says_what_it_is():
+    made = {name: body for name, body in stages("Containerfile").items() if name in IMAGES}
+    assert set(made) == set(IMAGES)
+    made |= {"nvidia": next(iter(stages("Containerfile.nvidia").values()))}
+    for name, body in made.items():
+        users = re.findall(r"^USER (\d+)", body, re.MULTILINE)
+        assert int(users[-1]) > 10_000, name
+        assert "HEALTHCHECK" in body, name
+        for label in ("title", "description", "licenses"):
+            assert f"org.opencontainers.image.{label}=" in body, name
+        assert "unit.py" in body, name
+    for name in ("service", "orthanc", "nvidia"):
+        assert "org.opencontainers.image.revision" in made[name]
+        assert "org.opencontainers.image.version" in made[name]
+
+
+def test_nothing_is_fetched_while_the_images_of_a_cpu_site_are_built():
+    text = (FOLDER / "Containerfile").read_text() + (FOLDER / "lay_out.sh").read_text()
+    assert not re.search(r"https?://(?!127\.0\.0\.1)", text)
+    assert "--no-index" in text
+    assert "--require-hashes" in text
+    copied = re.findall(r"^    copy (.+)$", (FOLDER / "lay_out.sh").read_text(), re.MULTILINE)
+    for line in copied:
+        for part in line.split():
+            assert part.split("/")[0] in PARTS
+
+
+def test_the_script_that_fills_the_images_is_one_that_a_shell_reads():
+    for script in ("lay_out.sh", "appliance.sh"):
+        subprocess.run(["sh", "-n", str(FOLDER / script)], check=True)

@@ -1,0 +1,146 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Proves what the first process of each container does, on real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+UNIT = Path(__file__).resolve().parents[3] / "deploy/containers/unit.py"
+SIGN = """
+import os, socket, time
+sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+sender.connect(os.environ["NOTIFY_SOCKET"])
+sender.send(b"READY=1")
+"""
+
+
+def unit(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-I", str(UNIT), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@contextmanager
+def server(status: int) -> Iterator[tuple[str, ThreadingHTTPServer]]:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(self.server.status)  # type: ignore[attr-defined]
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    listening.status = status  # type: ignore[attr-defined]
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listening.server_address[1]}/", listening
+    finally:
+        listening.shutdown()
+        listening.server_close()
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_it_ends_with_1_when_its_command_ends_whatever_the_status():
+    for status in (0, 7):
+        done = unit("--", "sh", "-c", f"exit {status}")
+        _, said = done.communicate()
+        assert done.returncode == 1
+        assert said == f"sh: ended with status {status}\n"
+
+
+def test_it_ends_a_command_that_gives_no_sign_and_all_that_it_started(tmp_path):
+    child = tmp_path / "child"
+    done = unit("--signs", "--starting-s", "1", "--", "sh", "-c", f"sleep 600 & echo $! >{child}; wait")
+    _, said = done.communicate()
+    assert done.returncode == 1
+    assert "no sign for 1 s" in said
+    assert not is_running(int(child.read_text()))
+
+
+def test_a_command_that_stops_giving_signs_is_ended_though_it_runs():
+    begin = time.monotonic()
+    done = unit("--signs", "--patience-s", "2", "--", sys.executable, "-c", SIGN + "time.sleep(600)")
+    _, said = done.communicate()
+    assert done.returncode == 1
+    assert "no sign for" in said
+    assert time.monotonic() - begin >= 2
+
+
+def test_signs_and_the_watchdog_are_those_of_systemd():
+    signs = SIGN + "\nfor _ in range(6):\n    time.sleep(0.5)\n    sender.send(b'WATCHDOG=1')\n"
+    signs += "print(os.environ['WATCHDOG_USEC'], flush=True)\n"
+    done = unit("--signs", "--patience-s", "2", "--", sys.executable, "-c", signs)
+    said, error = done.communicate()
+    assert said.strip() == "2000000"
+    assert "ended with status 0" in error  # it lived for longer than its patience, by its signs
+
+
+def test_sigterm_ends_the_command_in_order_and_counts_as_well(tmp_path):
+    ended = tmp_path / "ended"
+    started = tmp_path / "started"
+    done = unit("--", "sh", "-c", f"trap 'touch {ended}; exit' TERM; touch {started}; while :; do sleep 0.1; done")
+    while not started.exists():
+        time.sleep(0.05)
+    done.send_signal(signal.SIGTERM)
+    done.communicate()
+    assert done.returncode == 0
+    assert ended.exists()
+
+
+def test_a_server_is_ended_once_nobody_answers_at_its_address():
+    with server(200) as (url, listening):
+        done = unit("--ask", url, "--patience-s", "2", "--", "sleep", "600")
+        with pytest.raises(subprocess.TimeoutExpired):
+            done.wait(4)
+        listening.status = 500  # type: ignore[attr-defined]
+        _, said = done.communicate()
+    assert done.returncode == 1
+    assert f"{url} answers 500" in said
+
+
+@pytest.mark.parametrize(("status", "well"), [(200, True), (401, True), (404, True), (500, False), (503, False)])
+def test_the_health_check_takes_a_request_for_a_password_for_an_answer_and_an_error_for_none(status, well):
+    with server(status) as (url, _):
+        done = unit("--probe", url)
+        said, _ = done.communicate()
+    assert done.returncode == (0 if well else 1)
+    assert said == ("well\n" if well else f"{url} answers {status}\n")
+
+
+def test_the_health_check_fails_where_nobody_listens():
+    with server(200) as (url, _):
+        pass
+    done = unit("--probe", url)
+    said, _ = done.communicate()
+    assert done.returncode == 1
+    assert "does not answer" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a network of its own")
+def test_it_ends_when_its_container_loses_the_network():
+    script = (
+        f"ip link set lo up; ip link add eth0 type veth peer name eth1; {sys.executable} -I {UNIT} -- sleep 600 & "
+        "sleep 2; ip link del eth0; wait $!"
+    )
+    done = subprocess.run(["unshare", "--net", "sh", "-c", script], capture_output=True, text=True, check=False)
+    assert "the container has lost its network" in done.stderr
+    assert done.returncode == 1
