@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Conditions of rules: the Common Expression Language (cel.dev), compiled and checked by its authors' own library.
 
-Its type checker finds unknown names and comparisons of different types. A word that a variable never has, as in
-`answer == "presnt"`, has the right type and would silently never hold, so this module searches for such words too.
+Its type checker finds unknown names and comparisons of different types. A word that a variable never has is
+searched for in `words`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Final
 
-from appliance.delivery.variables import VARIABLES, Kind, Variable
+from appliance.delivery.syntax import parse_tree
+from appliance.delivery.variables import VARIABLES, Kind
+from appliance.delivery.words import Fault, texts_given_to, unknown_words
 
 _FAULT: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
-_TOKEN: Final = re.compile(
-    r"""//[^\n]*|(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<name>[A-Za-z_][\w.]*)|==|!=|&&|\|\||\S"""
-)
 
 
 class ConditionError(ValueError):
@@ -49,8 +48,9 @@ class Condition:
         kind = self._expression.return_type().name()
         if kind.lower() != Kind.BOOL.value:
             raise ConditionError(f"it says {kind.lower()}, and a condition has to say true or false: {text}")
-        for fault in (*_unknown_words(text), *_wrong_patterns(text)):
-            raise ConditionError(fault)
+        tree, places = parse_tree(self._expression.serialize())
+        for fault in (*unknown_words(tree), *_wrong_patterns(tree)):
+            raise ConditionError(fault.said, text[: places.get(fault.node, 0)].count("\n"))
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Return whether it holds with these values of the variables. Raises `EvaluationError` when it cannot be."""
@@ -112,54 +112,16 @@ def _sentence(told: str) -> str:
     return re.sub(r"^[A-Z_]+: | \[[A-Z_]+\]$", "", told.strip())
 
 
-def _unknown_words(text: str) -> Iterator[str]:
-    """Yield a sentence for each word that is compared with a variable that never has it."""
-    known = {variable.name: variable for variable in VARIABLES if variable.words}
-    tokens = [match for match in _TOKEN.finditer(text) if not match[0].startswith("//")]
-    for index, token in enumerate(tokens):
-        name = token[0]
-        if token["name"] and "." in name and name.partition(".")[0] in known:
-            name, _, word = name.partition(".")
-            if known[name].kind is Kind.DOUBLES and (word in ("all", "exists", "exists_one", "map", "filter", "size")):
-                continue
-            yield from _unless_known(known[name], f'"{word}"') if known[name].kind is Kind.DOUBLES else ()
-        elif token["name"] and name in known:
-            yield from (fault for word in _compared(tokens, index) for fault in _unless_known(known[name], word))
+def _wrong_patterns(tree: Any) -> Iterator[Fault]:
+    """Yield each invalid regular expression, which CEL would notice only on use."""
+    for node, pattern in texts_given_to("matches", tree):
+        told = str(_matches().eval(data={"text": "", "pattern": pattern}).value())
+        if told not in ("True", "False"):
+            yield Fault(node, f"{pattern!r}: {_sentence(told)}")
 
 
-def _wrong_patterns(text: str) -> Iterator[str]:
-    """Yield a sentence for each invalid regular expression, which CEL would notice only on use."""
-    tokens = [match[0] for match in _TOKEN.finditer(text)]
-    for name, opened, pattern in zip(tokens, tokens[1:], tokens[2:], strict=False):
-        if name.rpartition(".")[2] == "matches" and opened == "(" and pattern[0] in "\"'":
-            told = str(_environment().compile(f'"".matches({pattern})').eval(data={}).value())
-            if told not in ("True", "False"):
-                yield f"{pattern}: {_sentence(told)}"
+@lru_cache(maxsize=1)
+def _matches() -> Any:
+    from cel_expr_python import cel
 
-
-def _compared(tokens: list[re.Match[str]], index: int) -> Iterator[str]:
-    """Yield the texts that stand beside the variable at `index`: compared, in a list that it is in, or its key."""
-
-    def at(place: int) -> re.Match[str] | None:
-        return tokens[place] if 0 <= place < len(tokens) else None
-
-    before, after, beyond = at(index - 1), at(index + 1), at(index + 2)
-    left = at(index - 2)
-    if after is not None and after[0] in ("==", "!=", "[") and beyond is not None and beyond["text"]:
-        yield beyond[0]
-    if before is not None and before[0] in ("==", "!=", "in") and left is not None and left["text"]:
-        yield left[0]
-    if after is not None and after[0] == "in" and beyond is not None and beyond[0] == "[":
-        for token in tokens[index + 3 :]:
-            if token["text"]:
-                yield token[0]
-            elif token[0] != ",":
-                return
-
-
-def _unless_known(variable: Variable, quoted: str) -> Iterator[str]:
-    word = quoted[1:-1]
-    if word not in variable.words:
-        near = get_close_matches(word.lower(), variable.words, n=1, cutoff=0.6)
-        meant = f"did you mean {near[0]!r}?" if near else f"it is one of {', '.join(filter(None, variable.words))}"
-        yield f"{variable.name} is never {word!r}; {meant}"
+    return cel.NewEnv(variables={"text": cel.Type.STRING, "pattern": cel.Type.STRING}).compile("text.matches(pattern)")

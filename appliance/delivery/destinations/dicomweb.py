@@ -13,6 +13,7 @@ import httpx
 
 from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel, secret_in
 from appliance.delivery.destinations.foreign import origin
+from appliance.delivery.destinations.tls import certificate_fault
 from appliance.delivery.destinations.webhook import http_client, post
 from appliance.errors import UnavailableError
 from appliance.orthanc import Orthanc
@@ -59,7 +60,8 @@ class DicomWeb:
             with self._client() as client, client.stream("GET", url, headers=headers) as answer:
                 status = answer.status_code  # what it found is not needed, and may be long
         except httpx.HTTPError as error:
-            raise AwayError(f"{origin(url)} does not answer ({type(error).__name__})") from error
+            said = certificate_fault(error) or type(error).__name__
+            raise AwayError(f"{origin(url)} does not answer ({said})") from error
         if status >= 400:
             raise AwayError(f"{origin(url)} answers HTTP {status}; check its address, user and password")
         return "answers a query"

@@ -24,7 +24,8 @@ from hl7apy.parser import parse_message
 
 from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel, RejectedError
 from appliance.delivery.destinations.foreign import quote_foreign
-from appliance.delivery.destinations.webhook import connect_to, tls_context
+from appliance.delivery.destinations.tls import certificate_fault, tls_context
+from appliance.delivery.destinations.webhook import connect_to
 from appliance.delivery.message import NOTICE, headline
 from appliance.delivery.variables import answer_of, values_of, volumes_ml
 from appliance.reading.contract import HemorrhageType
@@ -76,7 +77,9 @@ class Hl7:
             try:
                 connection = plain if tls is None else tls.wrap_socket(plain, server_hostname=host)
             except OSError as error:
-                raise AwayError(f"{at} does not speak TLS as it should ({type(error).__name__})") from error
+                raise AwayError(
+                    f"{at}: {certificate_fault(error) or f'nothing answers over TLS ({type(error).__name__})'}"
+                ) from error
             with connection:
                 try:
                     connection.settimeout(max(0.001, ends - time.monotonic()))

@@ -26,7 +26,7 @@ from appliance.delivery.destinations.destination import (
     UnfinishedError,
     secret_in,
 )
-from appliance.delivery.destinations.webhook import tls_context
+from appliance.delivery.destinations.tls import certificate_fault, tls_context
 from appliance.delivery.message import headline, sentences
 from appliance.delivery.variables import answer_of, values_of
 from appliance.sections.delivery import MailSettings
@@ -150,7 +150,7 @@ class Mail:
             return AwayError(f"{at} offers no STARTTLS, or no login: see `security` of the destination")
         if isinstance(error, smtplib.SMTPResponseException):
             return AwayError(f"{at} answers {error.smtp_code}")
-        said = getattr(error, "strerror", None) or type(error).__name__
+        said = certificate_fault(error) or getattr(error, "strerror", None) or type(error).__name__
         return AwayError(f"{at} does not answer ({said})")
 
 

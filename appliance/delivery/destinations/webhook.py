@@ -19,6 +19,7 @@ import httpx
 
 from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel, RejectedError, secret_in
 from appliance.delivery.destinations.foreign import origin
+from appliance.delivery.destinations.tls import certificate_fault, tls_context
 from appliance.delivery.message import facts
 from appliance.sections.delivery import WebhookSettings
 
@@ -64,14 +65,6 @@ def http_client(url: str, timeout_s: float, ca: Path | None, auth: tuple[str, st
     """Return a client that goes to `url` without a proxy. Raises `AwayError` for a `ca` that cannot be used."""
     verify = tls_context(ca) if url.startswith("https:") else True
     return httpx.Client(timeout=timeout_s, verify=verify, trust_env=False, auth=auth)
-
-
-def tls_context(ca: Path | None) -> ssl.SSLContext:
-    """Return a context that checks certificates by the machine's authorities, or by the site's own file."""
-    try:
-        return ssl.create_default_context(cafile=None if ca is None else str(ca))
-    except OSError as error:
-        raise AwayError(f"{ca}: is no PEM file that can be read ({error.strerror or type(error).__name__})") from None
 
 
 class _Deadline:
@@ -132,7 +125,7 @@ def post(
                 if len(told) > 2**20:
                     break
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
-        raise AwayError(f"{at} does not answer ({type(error).__name__})") from error
+        raise AwayError(f"{at} does not answer ({certificate_fault(error) or type(error).__name__})") from error
     except httpx.HTTPError as error:  # it may be this request that it dies of: others are tried too
         said = "its answer does not end in time" if deadline.is_over else type(error).__name__
         raise NotTakenError(f"{at} gives no answer to the request ({said})") from error
@@ -165,4 +158,5 @@ def connect_to(host: str, port: int, timeout_s: float, tls: ssl.SSLContext | Non
             with tls.wrap_socket(plain, server_hostname=host):
                 return f"{host}:{port} answers over TLS"
     except OSError as error:  # an error of TLS is one too
-        raise AwayError(f"{host}:{port} does not answer ({error.strerror or error or type(error).__name__})") from None
+        said = certificate_fault(error) or error.strerror or error or type(error).__name__
+        raise AwayError(f"{host}:{port} does not answer ({said})") from None

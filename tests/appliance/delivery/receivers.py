@@ -8,6 +8,7 @@ Each keeps what came, and can be told how to answer. One that is closed and open
 from __future__ import annotations
 
 import socketserver
+import ssl
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -25,7 +26,9 @@ from deploy.local.ports import free_ports
 
 
 class Receiver(ABC):
-    """A server that can be opened and closed; what came stays."""
+    """A server that can be opened and closed; what came stays. With `tls` it speaks nothing else."""
+
+    tls: ssl.SSLContext | None = None
 
     def __init__(self) -> None:
         (self.port,) = free_ports(1)
@@ -37,6 +40,8 @@ class Receiver(ABC):
 
     def open(self) -> None:
         self._server = self.make()
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def close(self) -> None:

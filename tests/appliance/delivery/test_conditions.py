@@ -33,6 +33,10 @@ VALUES = values_of(Situation(job(), {"StationName": "CT9", "AccessionNumber": "E
         ('answer == "absent" // none found\n|| answer == "undetermined"', False),
         ('station == "absent words are another variable\'s"', False),
         ('earlier == ""', True),
+        ('answer == r"present" && answer.startsWith("pre") && answer.matches("^(present|unread)$")', True),
+        ('types == ["iph", "sah"] && types[0] == "iph"', True),
+        ('["a", "b"].exists(answer, answer == "b")', True),
+        ('volume_ml.exists(kind, kind == "sah" && volume_ml[kind] > 1.0)', True),
     ],
 )
 def test_a_condition_holds_or_does_not(text: str, holds: bool) -> None:
@@ -57,6 +61,24 @@ def test_a_condition_holds_or_does_not(text: str, holds: bool) -> None:
         ('weekday == "saturday"', "weekday is never 'saturday'"),
         ('"gap" in refusals', "refusals is never 'gap'"),
         ('station.matches("CT(")', "invalid regular expression"),
+        ('station.matches(r"CT(")', "invalid regular expression"),
+        ('station.matches("CT[0-9]") || (station + "x").matches("x)")', "unexpected )"),
+        ('answer == r"presnt"', "answer is never 'presnt'; did you mean 'present'?"),
+        ('answer == """presnt"""', "answer is never 'presnt'"),
+        ("r'ihp' in types", "types is never 'ihp'; did you mean 'iph'?"),
+        ('types == ["ihp"]', "types is never 'ihp'"),
+        ('["iph", r"sha"] != types', "types is never 'sha'"),
+        ('types.exists(t, t == "ihp")', "types is never 'ihp'"),
+        ('types.all(one, one in ["iph", "shd"])', "types is never 'shd'"),
+        ('size(types.filter(t, t.startsWith("subdural"))) > 0', "types never starts with 'subdural'"),
+        ('types[0] == "ihp"', "types is never 'ihp'"),
+        ('answer.matches("^(presnt|positive)$")', "answer never matches"),
+        ('weekday.startsWith("mit")', "weekday never starts with 'mit'"),
+        ('urgency.endsWith("gnet")', "urgency never ends with 'gnet'"),
+        ('prior.contains("positive")', "prior never contains 'positive'"),
+        ('volume_ml.exists(kind, kind == "sdh")', "volume_ml is never 'sdh'"),
+        ("has(change_ml.sdh)", "change_ml is never 'sdh'"),
+        ('(answer == "absent") || !(answer in ["present", "unraed"])', "answer is never 'unraed'"),
         ("(" * 300 + "true" + ")" * 300, "recursion limit"),
     ],
 )
@@ -71,6 +93,9 @@ def test_a_fault_in_a_condition_of_several_lines_is_told_with_its_line() -> None
         Condition('answer == "present" &&\n  total_ml > 3.0 &&\n  sation == "CT1"')
     assert raised.value.line == 2
     assert "did you mean station or" in str(raised.value)
+    with pytest.raises(ConditionError) as raised:
+        Condition('answer == "present" ||\n  // a word\n  answer == "presnt"')
+    assert raised.value.line == 2
 
 
 @pytest.mark.parametrize(
