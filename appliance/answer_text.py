@@ -47,6 +47,7 @@ def status_lines(study: dict[str, Any]) -> list[str]:
 
     The lines are not cut to the width of the terminal: a UID has up to 64 characters, and half of one helps nobody.
     """
+    from appliance.results.change_words import change_headline
     from appliance.results.facts import lesion_headline
 
     present = study.get("present")
@@ -61,6 +62,7 @@ def status_lines(study: dict[str, Any]) -> list[str]:
         "" if probability is None else f"probability {probability:.3f}",
         "" if turnaround is None else f"turnaround {turnaround:.2f} s",
         *(lesion_headline(lesion) for lesion in study.get("lesions") or ()),
+        change_headline(study.get("change") or {}),
         *(f"flaw {flaw['code']}" for flaw in study.get("flaws") or ()),
     )
     reasons = _explain_no_answer(study).splitlines() if present is None else covered["missing"] if covered else ()

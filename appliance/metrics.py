@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from appliance import __version__
 from appliance.drift.features import FEATURES
 from appliance.errors import RefusalCode, UnavailableError
+from appliance.findings.change import Outcome
 from appliance.imaging.flaws import FlawCode
 from appliance.ledger.outbox import Backlog
 from appliance.ledger.states import JobState, StudyState
@@ -70,6 +71,13 @@ class Metrics:
         self.partial = Counter(
             "hemorrhage_partial_answers",
             "Answers about a part of the head, because the rest had not arrived or could not be read with it",
+            registry=self.registry,
+        )
+        self.compared = Counter(
+            "hemorrhage_compared_answers",
+            "Answers about a patient with a prior head CT: grown, not_grown, not_comparable (one is of a part of the "
+            "head), withheld (it may be another patient's, or has no time)",
+            ["change"],
             registry=self.registry,
         )
         self.refusals = Counter(
@@ -265,6 +273,8 @@ class Metrics:
             self.shadowed.labels(outcome)
         for answer in ("present", "absent"):
             self.answers.labels(answer)
+        for came_out in Outcome:
+            self.compared.labels(came_out.value)
         self.registry.register(_ByState("hemorrhage_jobs", "Jobs in the ledger, by state", job_counts))
         self.registry.register(
             _ByState("hemorrhage_studies", "Studies in the ledger, by the state of their intake", study_counts)

@@ -219,6 +219,7 @@ class Pipeline:
                 created=datetime.now(UTC),
                 supersedes=supersedes,
                 selection_reasons=read.selection_reasons,
+                compared=compared,
             )
         return ReadAnswer(
             read.study_uid,

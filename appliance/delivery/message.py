@@ -14,6 +14,7 @@ from appliance.delivery.destinations.destination import Parcel
 from appliance.delivery.variables import answer_of, values_of, volumes_ml
 from appliance.ledger.records import Job
 from appliance.reading.contract import HemorrhageType
+from appliance.results.change_words import change_headline, change_sentences
 from appliance.results.wording import RESEARCH_USE
 
 NOTICE: Final = f"Not a medical device. {RESEARCH_USE}"
@@ -38,15 +39,16 @@ def facts(parcel: Parcel) -> dict[str, Any]:
         "decided": iso(job.created),
         "job": job.id,
         **values_of(parcel.situation),
+        "change": job.change or None,
         "notice": NOTICE,
     }
 
 
 def headline(job: Job) -> str:
-    """Return an answer in a few words: "hemorrhage found (IPH 31.4 mL)"."""
+    """Return an answer in a few words: "hemorrhage found (IPH 31.4 mL), grown: total +6.1 mL in 6.5 h"."""
     said = _WORDS[answer_of(job)]
     found = ", ".join(f"{HemorrhageType(kind).display} {ml:.1f} mL" for kind, ml in volumes_ml(job).items() if ml > 0)
-    return f"{said} ({found})" if found else said
+    return ", ".join(filter(None, (f"{said} ({found})" if found else said, change_headline(job.change))))
 
 
 def sentences(parcel: Parcel) -> list[str]:
@@ -58,9 +60,7 @@ def sentences(parcel: Parcel) -> list[str]:
         lines.append(f"Only a part of the head was read ({values['slices_read']} of {values['slices_there']} slices).")
     if answer_of(job) == "present":
         lines.append(f"Highest score: {values['probability']:.2f}.")
-    if values["prior"] in ("present", "absent", "undetermined"):
-        before = f"The head CT {values['prior_hours']:.1f} h before: {_WORDS[values['prior']]}."
-        lines.append(before + (" The hemorrhage has grown." if values["grown"] else ""))
+    lines += change_sentences(job.change, dated=False)
     if answer_of(job) == "unread":
         lines.append(f"Reasons: {', '.join(values['refusals']) or 'none given'}. The study needs a reader as usual.")
     if values["earlier"]:

@@ -305,5 +305,23 @@ class Withheld:
         return {"withheld": self.doubt.value}
 
 
+class Outcome(StrEnum):
+    """What came of a comparison; the values are metric labels."""
+
+    GROWN = "grown"
+    NOT_GROWN = "not_grown"
+    NOT_COMPARABLE = "not_comparable"
+    WITHHELD = "withheld"
+
+    @classmethod
+    def of(cls, compared: Comparison | Withheld) -> Outcome:
+        """Return the outcome of a comparison."""
+        if isinstance(compared, Withheld):
+            return cls.WITHHELD
+        if compared.change.obstacle:
+            return cls.NOT_COMPARABLE
+        return cls.GROWN if compared.change.grown else cls.NOT_GROWN
+
+
 Compared = Comparison | Withheld | None
 """The comparison of an answer with the prior; None where there is no prior, or it was not found in time."""

@@ -73,12 +73,14 @@ def uid(name: Code, value: str, relation: Relation = Relation.CONTAINS) -> Datas
     return item
 
 
-def number(name: Code, value: float, unit: Code, children: Iterable[Dataset]) -> Dataset:
+def number(
+    name: Code, value: float, unit: Code, children: Iterable[Dataset], relation: Relation = Relation.CONTAINS
+) -> Dataset:
     """Return a NUM item with the items that describe the measurement."""
     measured = Dataset()
     measured.MeasurementUnitsCodeSequence = [code_item(unit)]
     measured.NumericValue = f"{value:.6g}"
-    item = _item("NUM", name, Relation.CONTAINS)
+    item = _item("NUM", name, relation)
     item.MeasuredValueSequence = [measured]
     item.ContentSequence = list(children)
     return item
@@ -113,6 +115,16 @@ def polyline(name: Code, points: NDArray[np.float64], source: Dataset, relation:
     # FL has 32 bits: rounded here, so that the object in memory and its file say the same.
     item.GraphicData = points[:, ::-1].astype(np.float32).ravel().tolist()
     item.ContentSequence = [source]
+    return item
+
+
+def composite(name: Code, sop_class: str, sop_instance: str) -> Dataset:
+    """Return a COMPOSITE item: a reference to an object that is no image, as another report."""
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = sop_class
+    reference.ReferencedSOPInstanceUID = sop_instance
+    item = _item("COMPOSITE", name, Relation.CONTAINS)
+    item.ReferencedSOPSequence = [reference]
     return item
 
 

@@ -4,7 +4,8 @@
 
 They are made from the patient's identity (Patient ID and its issuer), the study, the source series, its slice set, the
 model's sha256, the criteria of the finding (thresholds, joining distance) and every other setting that changes the
-answer or how it is written, the version of the result format, and the kind of object. So a repeat is harmless (Orthanc
+answer or how it is written, the comparison with the prior head CT (its answer among it), the version of the result
+format, and the kind of object. So a repeat is harmless (Orthanc
 answers AlreadyStored), and a changed setting gives a new result.
 """
 
@@ -13,13 +14,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 from pydicom import Dataset
 from pydicom.uid import UID
 
 from appliance.coverage.coverage import Coverage
+from appliance.findings.change import Compared
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import ModelIdentity
 from appliance.reading.lesions import Criteria
@@ -70,15 +72,23 @@ class AnswerIdentity:
 
 
 def answer_identity(
-    volume: Volume, model: ModelIdentity, criteria: Criteria, settings: Settings, covered: Coverage
+    volume: Volume,
+    model: ModelIdentity,
+    criteria: Criteria,
+    settings: Settings,
+    covered: Coverage,
+    compared: Compared = None,
 ) -> AnswerIdentity:
     """Return the identity of the answer of `model` about `volume`, by these criteria and settings.
+
+    `compared` is its comparison with the prior head CT: with another prior, or another answer about it, the report says
+    something else. An answer without one has the identity that it had before there were comparisons.
 
     A study sent again with a corrected Patient ID has the same series and slices: without the patient in the identity,
     two patients would share one report.
     """
     source = volume.headers[0]
-    parts = {
+    parts: dict[str, Any] = {
         "format": RESULT_FORMAT,
         "patient": [_text(source, "PatientID"), _text(source, "IssuerOfPatientID")],
         "study": _text(source, "StudyInstanceUID"),
@@ -90,6 +100,8 @@ def answer_identity(
         "criteria": {name: repr(float(value)) for name, value in asdict(criteria).items()},
         "results": settings.results.model_dump(mode="json"),
     }
+    if compared is not None:
+        parts["compared"] = compared.identity
     return AnswerIdentity(sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest())
 
 

@@ -107,9 +107,11 @@ def key_images(
     *,
     compressed: bool = True,
     burned_in: bool = False,
+    change: str = "",
 ) -> tuple[KeyImage, ...]:
     """Return a key image of each of `slices` (Z indices), numbered in their order.
 
+    `change` says in a few words what has changed since the prior CT, empty for nothing; it stands on each picture.
     With `burned_in`, text was seen in the pixels of the source, and every key image says so of its own pixels.
 
     Until they are drawn they hold the HU of their slices, not the volume.
@@ -126,6 +128,7 @@ def key_images(
                 finding,
                 index,
                 covered,
+                change,
             ),
             compressed,
         )
@@ -180,6 +183,7 @@ def _picture(
     finding: Finding,
     index: int,
     covered: Coverage,
+    change: str,
 ) -> NDArray[np.uint8]:
     """Return the picture of the slice `index` with HU [Y, X] `hu`; `place` says in words where it lies."""
     plane = finding.lesion_map[index]
@@ -188,7 +192,7 @@ def _picture(
         pixel_spacing_mm,
         [(lesion.type, plane == lesion.number) for lesion in finding.lesions if index in lesion.slices],
         _marks(reading, finding, index),
-        _title(finding, index, covered),
+        [*_title(finding, index, covered), *(((f"Head {change}", PART_INK),) if change else ())],
         (f"{place}   W {WINDOW_WIDTH_HU} L {WINDOW_CENTRE_HU}", RESEARCH_USE),
     )
 

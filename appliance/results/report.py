@@ -15,12 +15,14 @@ from datetime import datetime
 from pydicom import Dataset
 
 from appliance.coverage.coverage import Coverage
+from appliance.findings.change import Compared, Comparison
 from appliance.findings.finding import Finding
 from appliance.imaging.flaws import Flaw, FlawCode
 from appliance.imaging.volume import Volume
 from appliance.inference.detections import Reading
 from appliance.log import describe
 from appliance.results import kinds
+from appliance.results.change_words import change_headline
 from appliance.results.heading import Heading, heading
 from appliance.results.identity import answer_identity
 from appliance.results.key_images import KeyImage, key_images, key_object_selection
@@ -116,6 +118,7 @@ class Draft:
     """Z indices of the slices to show, foot to head."""
     supersedes: tuple[str, str] | None
     selection_reasons: Sequence[str]
+    compared: Compared = None
     made: dict[str, tuple[Dataset | KeyImage, ...]] = field(default_factory=dict)
     unmade: dict[str, str] = field(default_factory=dict)
 
@@ -152,6 +155,7 @@ def _structured_report(draft: Draft) -> Iterator[Dataset]:
         closest_slice=closest_slice(draft.volume, draft.reading),
         selection_reasons=draft.selection_reasons,
         supersedes=draft.supersedes,
+        compared=draft.compared,
     )
 
 
@@ -167,6 +171,7 @@ def _key_images(draft: Draft) -> Iterable[KeyImage]:
         draft.covered,
         compressed=draft.settings.results.compress_key_images,
         burned_in=any(flaw.code is FlawCode.BURNED_IN for flaw in draft.flaws),
+        change=change_headline(draft.compared.facts) if isinstance(draft.compared, Comparison) else "",
     )
 
 
@@ -197,6 +202,7 @@ def report(
     created: datetime,
     supersedes: tuple[str, str] | None = None,
     selection_reasons: Sequence[str] = (),
+    compared: Compared = None,
 ) -> Results:
     """Return the result objects of an answer.
 
@@ -210,11 +216,14 @@ def report(
     created: when the answer was made, with its time zone. A repeat differs only in this, not in its UIDs.
     supersedes: SOP Class UID and SOP Instance UID of the older SR of this study that this answer replaces.
     selection_reasons: why this series was read, sentences for people.
+    compared: the comparison with the patient's prior head CT; the SR and the key images say what has changed.
     """
-    identity = answer_identity(volume, reading.model, finding.criteria, settings, covered)
+    identity = answer_identity(volume, reading.model, finding.criteria, settings, covered, compared)
     head = heading(volume, identity, created, settings.results.institution, reading.model)
     slices = key_slices(volume, reading, finding, settings.results.key_images or LIBRARY_SLICES)
-    draft = Draft(volume, reading, finding, head, covered, flaws, settings, slices, supersedes, selection_reasons)
+    draft = Draft(
+        volume, reading, finding, head, covered, flaws, settings, slices, supersedes, selection_reasons, compared
+    )
     objects: dict[str, ResultObject] = {}
     for type_ in RESULT_TYPES:
         made: tuple[Dataset | KeyImage, ...] = ()

@@ -23,6 +23,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from appliance import __version__
 from appliance.coverage.coverage import Coverage
+from appliance.findings.change import Compared, Comparison
 from appliance.findings.finding import Finding, Lesion
 from appliance.imaging.flaws import Flaw
 from appliance.imaging.header import frame_of_reference
@@ -31,6 +32,8 @@ from appliance.inference.detections import ModelIdentity
 from appliance.reading.lesions import Criteria
 from appliance.results import codes, kinds
 from appliance.results import content_items as items
+from appliance.results.change_groups import change_groups, prior_evidence
+from appliance.results.change_words import change_sentences
 from appliance.results.content_items import Relation
 from appliance.results.facts import lesion_measures, lesion_sentence
 from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading
@@ -56,6 +59,7 @@ def structured_report(
     closest_slice: int,
     selection_reasons: Sequence[str] = (),
     supersedes: tuple[str, str] | None = None,
+    compared: Compared = None,
 ) -> Dataset:
     """Return the SR.
 
@@ -72,7 +76,7 @@ def structured_report(
     selection_reasons: why this series was read, sentences for people.
     supersedes: SOP Class UID and SOP Instance UID of the older SR of this study that this one replaces.
     """
-    tree = _Tree(volume, finding, heading, segmentation, covered, flaws, closest_slice)
+    tree = _Tree(volume, finding, heading, segmentation, covered, flaws, closest_slice, compared)
     report = Dataset()
     heading.write(report, kinds.SR, SOP_CLASSES[sop_class])
     report.ReferencedPerformedProcedureStepSequence = []
@@ -83,6 +87,8 @@ def structured_report(
     report.VerificationFlag = "UNVERIFIED"
     report.PreliminaryFlag = "FINAL"
     report.CurrentRequestedProcedureEvidenceSequence = [_evidence(volume, segmentation)]
+    if isinstance(compared, Comparison):
+        report.PertinentOtherEvidenceSequence = [prior_evidence(compared)]
     if supersedes is not None:
         older_class, older = supersedes
         report.PredecessorDocumentsSequence = [
@@ -142,6 +148,7 @@ class _Tree:
         covered: Coverage,
         flaws: Sequence[Flaw],
         closest_slice: int,
+        compared: Compared,
     ) -> None:
         self.volume = volume
         self.finding = finding
@@ -153,6 +160,7 @@ class _Tree:
         self.covered = covered
         self.flaws = flaws
         self.closest_slice = closest_slice
+        self.compared = compared
 
     def observer(self) -> Iterator[Dataset]:
         """TID 1002 and 1004: the device that observed."""
@@ -186,7 +194,7 @@ class _Tree:
         return items.container(codes.IMAGE_LIBRARY, [items.container(codes.IMAGE_LIBRARY_GROUP, [*described, *images])])
 
     def groups(self, selection_reasons: Sequence[str], superseding: bool) -> Iterator[Dataset]:
-        """Return the measurement groups: the study's, each lesion's, and the rest's."""
+        """Return the measurement groups: the study's, each lesion's, the rest's, and those of the comparison."""
         yield self._study_group(selection_reasons, superseding)
         for lesion in self.finding.lesions[:MOST_LESIONS]:
             yield self._lesion_group(lesion)
@@ -194,6 +202,8 @@ class _Tree:
         rest = self.finding.lesions[MOST_LESIONS:]
         if rest:
             yield self._rest_group(rest)
+        if isinstance(self.compared, Comparison):
+            yield from change_groups(self.compared, self._tracking, self.algorithm)
 
     def _study_group(self, selection_reasons: Sequence[str], superseding: bool) -> Dataset:
         """TID 1501 about the whole study."""
@@ -213,11 +223,19 @@ class _Tree:
                 items.code(codes.PRESENCE, presence),
                 *(items.code(codes.QUALITY_FINDING, found) for found in dict.fromkeys(quality)),
                 self._source_of_study(),
+                *self._says_whether_compared(),
                 items.code(codes.SUMMARY_OF_PROCESSING, partly if partial else succeeded),
                 items.text(codes.COMMENT, self._summary(selection_reasons, superseding)),
             ],
             template="1501",
         )
+
+    def _says_whether_compared(self) -> list[Dataset]:
+        """Return whether the prior CT was compared with; nothing where there is none."""
+        if self.compared is None:
+            return []
+        is_made = isinstance(self.compared, Comparison) and self.compared.change.obstacle is None
+        return [items.code(codes.COMPARED_WITH_PRIOR, codes.YES if is_made else codes.NO)]
 
     def _lesion_group(self, lesion: Lesion) -> Dataset:
         """TID 1411 about one lesion and its segment; without a segmentation TID 1501, which needs none."""
@@ -342,6 +360,7 @@ class _Tree:
             RESEARCH_USE,
             answer,
             *([f"{PART_ONLY} {'; '.join(covered.missing)}."] if covered.partial else []),
+            *(change_sentences(self.compared.facts) if self.compared is not None else []),
             *(f"{IMAGE_FLAW} {flaw.code}: {flaw.reason}." for flaw in self.flaws),
             f"Highest score {finding.probability:.2f}, threshold {criteria.threshold:.2f}."
             + (

@@ -28,6 +28,7 @@ from appliance.delivery.destinations.tls import certificate_fault, tls_context
 from appliance.delivery.destinations.webhook import connect_to
 from appliance.delivery.message import NOTICE, headline
 from appliance.delivery.variables import answer_of, values_of, volumes_ml
+from appliance.findings.change import TOTAL
 from appliance.reading.contract import HemorrhageType
 from appliance.sections.delivery import Hl7Settings
 
@@ -224,6 +225,12 @@ def _observations(parcel: Parcel) -> list[dict[int, str]]:
         if ml > 0:
             name = f"118565006^Volume^SCT^{kind}^{escape(HemorrhageType(kind).display)}^L"
             found.append({2: "NM", 3: name, 5: f"{ml:.1f}", 6: "mL^milliliter^UCUM", 8: "A"})
+    if job.change.get("comparable"):
+        grown = bool(job.change["grown"])
+        more = f"{job.change['difference_ml'][TOTAL]:.1f}"
+        flag = "A" if grown else ""
+        found.append({2: "NM", 3: "442714003^Difference in size^SCT", 5: more, 6: "mL^milliliter^UCUM", 8: flag})
+        found.append({2: "CE", 3: "15454001^Increase in size^SCT", 5: _PRESENT if grown else _ABSENT, 8: flag})
     found.append({2: "TX", 3: "HEMORRHAGE_TEXT^Answer in words^L", 5: escape(f"{headline(job)}. {NOTICE}")})
     return found
 

@@ -11,24 +11,23 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
+from appliance.delivery.destinations.hl7 import oru
+from appliance.delivery.message import facts, headline, sentences
 from appliance.delivery.variables import Situation, values_of
-from appliance.findings.change import Comparison, Doubt, HeadScan, PriorScan, Withheld, compare
+from appliance.findings.change import Doubt, Withheld
+from appliance.sections.delivery import Hl7Settings
 from tests.appliance.delivery.jobs import job
+from tests.appliance.delivery.parcels import parcel
 from tests.appliance.delivery.receivers import Hook
 from tests.appliance.delivery.site import Site, post_at
+from tests.appliance.results.compared import compared, scan
 from tests.appliance.stand_in import head_series
 
-
-def scan(**volumes: float) -> HeadScan:
-    """Return a whole head with these volumes, mL."""
-    lesions = [{"type": kind, "volume_ml": ml} for kind, ml in volumes.items()]
-    return HeadScan.of_answer({"present": bool(volumes), "lesions": lesions})
+GROWN = compared(scan(iph=30.0), scan(iph=36.5, sah=1.0))
 
 
 def test_rules_see_what_the_ledger_keeps_of_the_comparison() -> None:
-    prior = PriorScan("1.2", "1.3", "1.4", 3, "present", "2026-01-02T08:00:00")
-    compared = Comparison(prior, 6.5, False, compare(scan(iph=30.0), scan(iph=36.5, sah=1.0)))
-    values = values_of(Situation(job(change=compared.facts)))
+    values = values_of(Situation(job(change=GROWN.facts)))
     assert (values["prior"], values["prior_hours"], values["grown"]) == ("present", 6.5, True)
     assert values["change_ml"] == {"iph": 6.5, "edh_sdh": 0.0, "sah": 1.0}
     assert values["change_percent"] == {"iph": pytest.approx(100 * 6.5 / 30), "edh_sdh": 0.0, "sah": 0.0}
@@ -40,6 +39,33 @@ def test_without_a_comparison_rules_see_no_prior(change: dict[str, Any]) -> None
     values = values_of(Situation(job(change=change)))
     assert (values["prior"], values["prior_hours"], values["grown"], values["total_change_ml"]) == ("", 0.0, False, 0.0)
     assert set(values["change_ml"].values()) == set(values["change_percent"].values()) == {0.0}
+
+
+def test_messages_tell_the_change_to_people_and_to_programs() -> None:
+    one = parcel(change=GROWN.facts)
+    assert headline(one.situation.job).endswith(", grown: total +7.5 mL in 6.5 h")
+    said = "\n".join(sentences(one))
+    assert "The hemorrhage has GROWN: IPH by more than 6 mL, total by more than 6 mL." in said
+    assert "2026-02-28" not in said  # by mail, hours are enough
+    assert facts(one)["change"]["grown_by"][0] == {"what": "iph", "criterion": "more_than_6_ml"}
+    assert facts(parcel())["change"] is None
+
+
+def test_an_hl7_message_has_the_difference_and_whether_blood_has_grown() -> None:
+    settings = Hl7Settings(kind="hl7", host="127.0.0.1", port=2575)
+
+    def observed(change: dict[str, Any]) -> dict[str, list[str]]:
+        lines = oru(parcel(change=change), settings).split("\r")
+        return {line.split("|")[3].partition("^")[0]: line.split("|") for line in lines if line.startswith("OBX")}
+
+    grown = observed(GROWN.facts)
+    assert grown["442714003"][5:9] == ["7.5", "mL^milliliter^UCUM", "", "A"]
+    assert (grown["15454001"][2], grown["15454001"][5]) == ("CE", "52101004^Present^SCT")
+    smaller = observed(compared(scan(iph=30.0), scan(iph=20.0)).facts)
+    assert smaller["442714003"][5] == "-10.0"
+    assert smaller["15454001"][5] == "272519000^Absent^SCT"
+    for change in ({}, Withheld(Doubt.OTHER_SEX).facts, compared(scan(True, iph=3.0), scan(iph=3.0)).facts):
+        assert not {"442714003", "15454001"} & observed(change).keys()
 
 
 def test_the_last_ct_of_the_same_patient_is_the_prior_one_however_late_it_came(

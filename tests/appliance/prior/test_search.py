@@ -14,13 +14,16 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
+from appliance.answer_text import status_lines
 from appliance.errors import UnavailableError
 from appliance.findings.change import Doubt
+from appliance.health import Health
 from appliance.ledger.records import Job
 from appliance.prior import lookup
 from appliance.prior.search import PriorSearch
 from appliance.reading.detections import Box
-from tests.appliance.bench import Bench
+from appliance.web.status import status_document
+from tests.appliance.bench import Bench, exposition
 from tests.appliance.log_lines import lines
 from tests.appliance.stand_in import head_series
 
@@ -68,6 +71,24 @@ def test_an_answer_is_compared_with_the_last_scan_before_it_however_late_that_ca
     found = sum(lesion["volume_ml"] for lesion in third.answer["lesions"])
     assert third.change["now_ml"]["total"] == pytest.approx(found)
     assert second.answer["series"]["scanned"] == "2026-01-04T08:00:00"
+    bench = patients.bench
+    told = exposition(bench.metrics)
+    assert 'hemorrhage_compared_answers_total{change="grown"} 1.0' in told
+    assert 'hemorrhage_compared_answers_total{change="withheld"} 0.0' in told
+    (report,) = [one for one in bench.held(third.study_uid) if one.SOPInstanceUID == third.sr_uid]
+    (evidence,) = report.PertinentOtherEvidenceSequence
+    (series,) = evidence.ReferencedSeriesSequence
+    (referenced,) = series.ReferencedSOPSequence
+    (there,) = [one for one in bench.held(second.study_uid) if one.SOPInstanceUID == second.sr_uid]
+    assert evidence.StudyInstanceUID == there.StudyInstanceUID
+    assert series.SeriesInstanceUID == there.SeriesInstanceUID
+    assert (referenced.ReferencedSOPClassUID, referenced.ReferencedSOPInstanceUID) == (
+        there.SOPClassUID,
+        there.SOPInstanceUID,
+    )
+    (shown,) = status_document(bench.desk.ledger, Health({}, lambda _: None), None, 1, third.orthanc_study)["studies"]
+    assert shown["change"]["grown"]
+    assert any("grown: total +" in line for line in status_lines(shown))
 
 
 def test_a_head_without_blood_is_a_prior_too(patients: Patients) -> None:

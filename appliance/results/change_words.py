@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""What has changed since the prior head CT, in words for people: SR, key images, messages, commands and page.
+
+They are made from the facts that the ledger keeps (`Job.change`), so that all say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from appliance.findings.change import TOTAL, Caveat, Criterion, Doubt, Obstacle
+from appliance.reading.contract import HemorrhageType
+from appliance.results.wording import millilitres
+
+_NAMES: Final = {kind.value: kind.display for kind in HemorrhageType} | {TOTAL: "total"}
+_BY: Final = {Criterion.MILLILITRES.value: "more than 6 mL", Criterion.SHARE.value: "more than a third"}
+_OUTCOMES: Final = {
+    "present": "hemorrhage found",
+    "absent": "no hemorrhage found",
+    "undetermined": "no hemorrhage found in a part of the head",
+}
+_OBSTACLES: Final = {
+    Obstacle.PRIOR_PART.value: "the answer about the prior CT is about a part of the head",
+    Obstacle.NEW_PART.value: "this answer is about a part of the head",
+    Obstacle.BOTH_PARTS.value: "both answers are about a part of the head",
+}
+_CAVEATS: Final = {
+    Caveat.OTHER_MODEL.value: "Another version of the network read the prior CT, which changes volumes too.",
+    Caveat.OTHER_CRITERIA.value: "The prior CT was read with another threshold, which changes volumes too.",
+    Caveat.MAYBE_RENAMED.value: "One type fell by about what another rose: it may be the same blood, called otherwise.",
+}
+_DOUBTS: Final = {
+    Doubt.PLACEHOLDER_ID.value: "the Patient ID is a placeholder that several patients may share",
+    Doubt.OTHER_ISSUER.value: "the issuers of the Patient ID differ",
+    Doubt.OTHER_BIRTH_DATE.value: "the birth dates differ, under one Patient ID",
+    Doubt.OTHER_SEX.value: "the sexes differ, under one Patient ID",
+    Doubt.OTHER_NAME.value: "the names differ, under one Patient ID",
+    Doubt.NO_TIME.value: "the header does not say when this CT was scanned",
+    Doubt.SAME_DAY_NO_TIME.value: "two scans of one day, of which one has no time, have no order",
+    Doubt.UNREADABLE.value: "the prior CT cannot be read",
+}
+_DAYS_FROM_H: Final = 72.0
+
+
+def change_sentences(change: Mapping[str, Any], dated: bool = True) -> list[str]:
+    """Return what a comparison says, sentence by sentence; nothing where there is no prior.
+
+    `change` are the facts in the ledger. With `dated`, the time of the prior scan is named.
+    """
+    if "withheld" in change:
+        return [f"No comparison with a prior CT, because {_DOUBTS.get(change['withheld'], change['withheld'])}."]
+    if "prior" not in change:
+        return []
+    prior = change["prior"]
+    when = f" ({prior['scanned'].replace('T', ' ')})" if dated and prior["scanned"] else ""
+    said = [f"Prior head CT {apart(change)} before{when}: {_OUTCOMES.get(prior['answer'], prior['answer'])}."]
+    if not change["comparable"]:
+        why = _OBSTACLES.get(change["obstacle"], change["obstacle"])
+        return [*said, f"Volumes are not compared, because {why}.", *_caveats(change)]
+    kinds = [kind for kind in change["now_ml"] if kind != TOTAL and (change["then_ml"][kind] or change["now_ml"][kind])]
+    shown = [*kinds, TOTAL] if len(kinds) > 1 else kinds
+    said += [f"{difference(change, shown)}."] if shown else []
+    if change["grown"]:
+        by = [f"{_NAMES.get(one['what'], one['what'])} by {_BY[one['criterion']]}" for one in change["grown_by"]]
+        only_kind = len(kinds) == 1 and len(by) > 1
+        said.append(f"The hemorrhage has GROWN: {', '.join(by[:1] if only_kind else by)}.")
+    elif kinds:
+        said.append(
+            "New, not there before." if not change["then_ml"][TOTAL] else "Not grown by more than 6 mL or a third."
+        )
+    return [*said, *_caveats(change)]
+
+
+def change_headline(change: Mapping[str, Any]) -> str:
+    """Return a comparison in a few words, as "grown: total +6.1 mL in 6.5 h"; empty where there is nothing to tell."""
+    if not change.get("comparable") or not (change["then_ml"][TOTAL] or change["now_ml"][TOTAL]):
+        return ""
+    if not change["then_ml"][TOTAL]:
+        return f"new since {apart(change)}"
+    more = f"{change['difference_ml'][TOTAL]:+.1f} mL in {apart(change)}"
+    return f"grown: total {more}" if change["grown"] else f"total {more}"
+
+
+def difference(change: Mapping[str, Any], shown: list[str]) -> str:
+    """Return the volumes then and now: "IPH 30.0 mL then, 36.1 mL now (+6.1 mL, +20 %)"."""
+    return "; ".join(_difference(change, what) for what in shown)
+
+
+def apart(change: Mapping[str, Any]) -> str:
+    """Return how far the two scans lie apart: "6.5 h", from three days on, and without times, "12 days"."""
+    hours = float(change["hours"])
+    if change["to_the_day"] or hours >= _DAYS_FROM_H:
+        days = round(hours / 24)
+        return f"{days} day{'' if days == 1 else 's'}"
+    return f"{hours:.1f} h"
+
+
+def _difference(change: Mapping[str, Any], what: str) -> str:
+    then, now = change["then_ml"][what], change["now_ml"][what]
+    name = _NAMES.get(what, what)
+    if not then:
+        return f"{name} none then, {millilitres(now)} now"
+    percent = change["percent"][what]
+    share = "" if percent is None else f", {percent:+.0f} %"
+    after = millilitres(now) if now else "none"
+    return f"{name} {millilitres(then)} then, {after} now ({change['difference_ml'][what]:+.1f} mL{share})"
+
+
+def _caveats(change: Mapping[str, Any]) -> list[str]:
+    return [_CAVEATS.get(one, one) for one in change["caveats"]]
