@@ -43,6 +43,8 @@ def fault(command: Command) -> str | None:
         return _module_fault("appliance", arguments)
     if program.endswith(PYTHONS):
         return _python_fault([word for word in arguments if word != "-P"], command.fed)
+    if program == "podman-compose" and arguments[:1] == ["exec"]:
+        return fault(Command(arguments[2], tuple(arguments[3:]), command.fed))
     if program == "make":
         return _make_fault(arguments)
     if program == "promtool":

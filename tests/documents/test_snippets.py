@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import generate_latest
 from pydantic import BaseModel
 
@@ -29,6 +30,8 @@ METRICS = {
     *re.findall(r"^# TYPE (\w+)", generate_latest(Metrics(dict, dict).registry).decode(), re.MULTILINE),
     *re.findall(r"\bhemorrhage_\w+", (ROOT / "model_repository/hemorrhage_detector/1/model.py").read_text()),
 }
+COMPOSED = yaml.safe_load((ROOT / "deploy/containers/compose.yaml").read_text())
+VOLUMES = {f"{COMPOSED['name']}_{volume}" for volume in COMPOSED["volumes"]}
 
 
 def of(language: str) -> list[Block]:
@@ -106,7 +109,9 @@ def test_each_metric_and_query_is_one_that_prometheus_can_ask(page: str, tmp_pat
     queries = [
         words.replace("…", "x")
         for words in words_in_code_type(page)
-        if re.search(r"\bhemorrhage_\w+", words) and "/" not in words and not re.search(r"\.py|^import|_\d$", words)
+        if re.search(r"\bhemorrhage_\w+", words)
+        and not re.search(r"/|\.py|^import|_\d$", words)
+        and words not in VOLUMES
     ]
     named = {name for query in queries for name in re.findall(r"\bhemorrhage_\w+", query)}
     assert named - METRICS == set()
@@ -118,6 +123,17 @@ def test_each_metric_and_query_is_one_that_prometheus_can_ask(page: str, tmp_pat
         file.write_text(json.dumps({"groups": [{"name": "documents", "rules": rules}]}))
         done = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_test_that_is_named_exists(page: str) -> None:
+    named = [re.fullmatch(r"(?:tests/)?([\w/]+\.py)::(test_\w+)", words) for words in words_in_code_type(page)]
+    wrong = [one[0] for one in named if one and f"def {one[2]}(" not in _text(ROOT / "tests" / one[1])]
+    assert wrong == []
+
+
+def _text(file: Path) -> str:
+    return file.read_text() if file.is_file() else ""
 
 
 @pytest.mark.parametrize("page", PAGES)
