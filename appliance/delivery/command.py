@@ -29,7 +29,7 @@ from appliance.errors import ApplianceError
 from appliance.ledger.command import open_ledger
 from appliance.ledger.records import Delivery, Job
 from appliance.ledger.states import DeliveryState, JobState
-from appliance.models.command import require_owner, user_here
+from appliance.models.opening import require_owner, user_here
 from appliance.models.standing import ledger_file
 from appliance.settings import Settings
 

@@ -38,13 +38,15 @@ class Keeping:
     def removable(self, before: float | None = None, limit: int = 100) -> list[FollowedStudy]:
         """Return finished studies, the oldest first.
 
-        They are decided, none of their jobs is open, and nothing of them waits to be delivered. With `before` (Unix
+        They are decided, none of their jobs is open, nothing of them waits to be delivered, and they are not golden:
+        versions of the detector are still to be proven on those. With `before` (Unix
         seconds), their last instance arrived before then.
         """
         studies, jobs, outbox = tables.studies, tables.jobs, tables.outbox
         on_its_way = exists().where(jobs.c.orthanc_study == studies.c.orthanc_id, _is_open(jobs))
         undelivered = exists().where(outbox.c.orthanc_study == studies.c.orthanc_id, outbox.c.state.in_(_UNDELIVERED))
-        wanted = select(studies).where(studies.c.state == StudyState.DECIDED, ~on_its_way, ~undelivered)
+        golden = exists().where(tables.golden_studies.c.orthanc_study == studies.c.orthanc_id)
+        wanted = select(studies).where(studies.c.state == StudyState.DECIDED, ~on_its_way, ~undelivered, ~golden)
         if before is not None:
             wanted = wanted.where(studies.c.last_instance_at < before)
         with self._database.reading() as connection:
@@ -68,6 +70,9 @@ class Keeping:
             if connection.execute(
                 select(outbox.c.id).where(outbox.c.orthanc_study == study.id, outbox.c.state.in_(_UNDELIVERED)).limit(1)
             ).first():
+                return False
+            golden = tables.golden_studies.c
+            if connection.execute(select(golden.study_uid).where(golden.orthanc_study == study.id)).first():
                 return False
             append(connection, self._database.clock(), AuditEvent.REMOVED, study_uid=study.uid, why=why)
             return True

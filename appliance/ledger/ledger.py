@@ -16,6 +16,7 @@ from appliance.ledger.audit import Audit
 from appliance.ledger.database import Database
 from appliance.ledger.engine import BUSY_S
 from appliance.ledger.feed import Feed
+from appliance.ledger.golden import GoldenStudies
 from appliance.ledger.jobs import Jobs
 from appliance.ledger.keeping import Keeping
 from appliance.ledger.models import Models
@@ -57,6 +58,8 @@ class Ledger:
         The services that use the ledger, by their heartbeats.
     models
         Which version of the detector answers, and the history of the versions.
+    golden
+        The studies whose answers were confirmed, for the proof of a new version.
     shadows
         What a shadow version of the detector says about studies that another one answered.
     sweeps
@@ -79,6 +82,7 @@ class Ledger:
         self.jobs = Jobs(self._database, self.news)
         self.outbox = Outbox(self._database, self.news)
         self.models = Models(self._database)
+        self.golden = GoldenStudies(self._database)
         self.services = Services(self._database)
         self.shadows = Shadows(self._database)
         self.sweeps = Sweeps(self._database)

@@ -96,7 +96,7 @@ class Models:
                 )
             )
             if event in moves:
-                what = {"change": event.value, "version": facts.version, "sha256": facts.sha256}
+                what = {"change": event.value, "version": facts.version, "sha256": facts.sha256, "note": note}
                 append(connection, self._database.clock(), AuditEvent.MODEL, who[:64], "", **what)
 
 

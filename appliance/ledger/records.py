@@ -286,6 +286,8 @@ class AuditEvent(StrEnum):
     """The appliance removed a study from Orthanc, by its settings."""
     MODEL = "model"
     """Another version of the detector answers from now on: it was promoted, or brought back."""
+    GOLDEN = "golden"
+    """Somebody confirmed a study's answer, which new versions of the detector have to find again, or took that back."""
     PRUNED = "pruned"
     """The oldest entries of this trail were removed, by its setting."""
 
@@ -348,6 +350,24 @@ class ShadowAnswer:
     at: Time
     answer: Annotated[dict[str, Any], Kept(JSON())] = field(default_factory=dict)
     unread: Prose = ""
+
+
+@dataclass(frozen=True)
+class GoldenStudy:
+    """A study whose answer somebody confirmed (`who`): a new version of the detector has to find the same in it.
+
+    `slice_set` is the hash of the slices that were read; `answer` holds the job's `present`, `probability`, `lesions`
+    and `model`.
+    """
+
+    study_uid: Annotated[str, Kept(String(64), primary_key=True)]
+    orthanc_study: OrthancId
+    series_uid: Uid
+    slice_set: Digest
+    at: Time
+    who: Annotated[str, Kept(String(160))]
+    note: Prose
+    answer: Annotated[dict[str, Any], Kept(JSON())]
 
 
 @dataclass(frozen=True)

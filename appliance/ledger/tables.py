@@ -12,6 +12,7 @@ from appliance.ledger.records import (
     AuditEntry,
     Delivery,
     FollowedStudy,
+    GoldenStudy,
     Job,
     KnownSeries,
     ModelChange,
@@ -96,3 +97,5 @@ audit_head = Table(
 model_changes = Table("model_changes", metadata, *columns_of(ModelChange))
 
 shadow_answers = Table("shadow_answers", metadata, *columns_of(ShadowAnswer))
+
+golden_studies = Table("golden_studies", metadata, *columns_of(GoldenStudy), Index("golden_orthanc", "orthanc_study"))

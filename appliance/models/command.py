@@ -4,13 +4,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
-import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -32,65 +27,21 @@ from appliance.console import (
     sentence_of,
 )
 from appliance.errors import ApplianceError
+from appliance.models.golden_command import golden_app
+from appliance.models.opening import ByOption, VersionArgument, open_life
 from appliance.settings import Settings
 from appliance.transport import bounded_client
 
 if TYPE_CHECKING:
-    from appliance.models.life import ModelLife, Proven
+    from appliance.models.life import Proven
 
 models_app = typer.Typer(
     no_args_is_help=True,
     help="Versions of the detector: load a new one beside the one that answers, promote it, roll it back.",
 )
-ByOption = Annotated[str, typer.Option("--by", help="Who does this; default: the user of this machine")]
-VersionArgument = Annotated[
-    str, typer.Argument(metavar="VERSION", help="Its number, as `appliance models list` has it")
-]
+models_app.add_typer(golden_app, name="golden")
 
 _TAKEN_OVER_S: Final = 20.0
-
-
-def user_here() -> str:
-    """Return the user who runs this command, the one behind `sudo` where there is one, with the machine's name."""
-    try:
-        user = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # a user of a container has no name
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"[:160]
-
-
-def require_owner(file: Path | None, command: str) -> None:
-    """Raise `ApplianceError` when root is about to write the ledger of another user, who could write it no more."""
-    if file is not None and file.exists() and os.geteuid() == 0 and file.stat().st_uid != 0:
-        owner = file.stat().st_uid
-        raise ApplianceError(
-            f"{file} belongs to user {owner}: run this as that user (`setpriv --reuid={owner} --clear-groups "
-            f"appliance {command} …`, or `runuser -u NAME`), or the service could not write it any more"
-        )
-
-
-@contextmanager
-def _life(settings: Settings, who: str = "") -> Iterator[ModelLife]:
-    """Yield the versions of a site; an error of ours, or of the system, ends the command with a sentence and 1."""
-    from appliance.ledger.engine import awaits_migration
-    from appliance.ledger.ledger import Ledger
-    from appliance.models.life import ModelLife
-    from appliance.models.standing import ledger_file
-
-    try:
-        file = ledger_file(settings)
-        require_owner(file, "models")
-        if (file is not None and not file.exists()) or awaits_migration(settings.ledger_url):
-            print_error("the ledger is not there yet, or of an older version: start the service first, which makes it")
-            raise typer.Exit(FAILED)
-        ledger = Ledger(settings.ledger_url, busy_s=settings.ledger.busy_s)
-        try:
-            yield ModelLife(settings, ledger, who[:160] or user_here())
-        finally:
-            ledger.close()
-    except (ApplianceError, OSError) as error:
-        print_error(sentence_of(error))
-        raise typer.Exit(FAILED) from error
 
 
 @models_app.command("list")
@@ -103,7 +54,7 @@ def list_versions(
     from appliance.models.life import overview
 
     loaded = load_settings_or_exit(settings)
-    with _life(loaded) as life:
+    with open_life(loaded) as life:
         changes = life.changes()
         document = overview(life, changes, answering_sha256(loaded))
     shown = changes[::-1][:history]
@@ -160,7 +111,7 @@ def load(
     as_json: JsonOption = False,
 ) -> None:
     """Load a version beside the one that answers; it answers no study before it is promoted."""
-    with _life(load_settings_or_exit(settings), by) as life:
+    with open_life(load_settings_or_exit(settings), by) as life:
         folder = Path(source)
         model = life.shelf.bring_in(folder) if folder.is_dir() else life.shelf.version(source)
         say(f"version {model.facts.version} (sha256 {model.facts.sha256[:12]}…) is in {model.folder}")
@@ -170,12 +121,22 @@ def load(
 
 @models_app.command()
 def promote(
-    version: VersionArgument, settings: SettingsOption = None, by: ByOption = "", as_json: JsonOption = False
+    version: VersionArgument,
+    settings: SettingsOption = None,
+    by: ByOption = "",
+    as_json: JsonOption = False,
+    anyway: Annotated[
+        str,
+        typer.Option(
+            metavar="REASON",
+            help="Promote it even if it reads golden studies of the site otherwise than confirmed, and record why",
+        ),
+    ] = "",
 ) -> None:
-    """Let a version answer from the next study on, if it proves itself."""
+    """Let a version answer from the next study on, if it proves itself, on the golden studies of the site too."""
     loaded = load_settings_or_exit(settings)
-    with _life(loaded, by) as life:
-        proven = life.promote(life.shelf.version(version))
+    with open_life(loaded, by) as life:
+        proven = life.promote(life.shelf.version(version), anyway.strip(), say)
     _tell(proven, f"is promoted: {_await_takeover(loaded, proven)}", as_json)
 
 
@@ -183,7 +144,7 @@ def promote(
 def rollback(settings: SettingsOption = None, by: ByOption = "", as_json: JsonOption = False) -> None:
     """Let the version that answered before answer again, from the next study on."""
     loaded = load_settings_or_exit(settings)
-    with _life(loaded, by) as life:
+    with open_life(loaded, by) as life:
         proven = life.rollback()
     _tell(proven, f"is back: {_await_takeover(loaded, proven)}", as_json)
 
@@ -193,7 +154,7 @@ def shadow(
     version: VersionArgument, settings: SettingsOption = None, by: ByOption = "", as_json: JsonOption = False
 ) -> None:
     """Let a version also read each answered study when there is nothing else to do; it delivers nothing."""
-    with _life(load_settings_or_exit(settings), by) as life:
+    with open_life(load_settings_or_exit(settings), by) as life:
         proven = life.shadow(life.shelf.version(version))
     _tell(proven, "is the shadow; `appliance models compare` says in what it disagrees", as_json)
 
@@ -201,7 +162,7 @@ def shadow(
 @models_app.command()
 def unshadow(settings: SettingsOption = None, by: ByOption = "") -> None:
     """End the shadow; its readings are kept."""
-    with _life(load_settings_or_exit(settings), by) as life:
+    with open_life(load_settings_or_exit(settings), by) as life:
         facts = life.end_shadow()
     out.print(f"version {facts.version} is the shadow no more", highlight=False)
 
@@ -217,7 +178,7 @@ def compare(
     from appliance.ledger.records import ModelEvent
     from appliance.models.comparison import comparison, comparison_rows, example_words
 
-    with _life(load_settings_or_exit(settings)) as life:
+    with open_life(load_settings_or_exit(settings)) as life:
         if version:
             sha256 = life.shelf.version(version).facts.sha256
         else:
@@ -243,7 +204,7 @@ def compare(
 @models_app.command()
 def unload(version: VersionArgument, settings: SettingsOption = None) -> None:
     """Have Triton free the memory of a version that does not answer; its files stay."""
-    with _life(load_settings_or_exit(settings)) as life:
+    with open_life(load_settings_or_exit(settings)) as life:
         model = life.shelf.version(version)
         life.unload(model)
     out.print(f"version {model.facts.version} is unloaded", highlight=False)

@@ -151,12 +151,13 @@ def _words(spread: Mapping[str, float] | None) -> str:
     return "–" if spread is None else f"median {spread['p50']:g}, p95 {spread['p95']:g}, most {spread['max']:g}"
 
 
+def answer_words(answer: Mapping[str, Any]) -> str:
+    """Return in a few words what an answer says of blood."""
+    what = "hemorrhage" if answer["present"] else "none found"
+    lesions = ", ".join(f"{lesion['type']} {millilitres(lesion['volume_ml'])}" for lesion in answer["lesions"])
+    return f"{what} {answer['probability']:.3f}{f' ({lesions})' if lesions else ''}"
+
+
 def example_words(example: Mapping[str, Any]) -> str:
     """Return in a line what was answered about a study, and what the shadow says."""
-
-    def side(answer: Mapping[str, Any]) -> str:
-        what = "hemorrhage" if answer["present"] else "none found"
-        lesions = ", ".join(f"{lesion['type']} {millilitres(lesion['volume_ml'])}" for lesion in answer["lesions"])
-        return f"{what} {answer['probability']:.3f}{f' ({lesions})' if lesions else ''}"
-
-    return f"answered: {side(example['answered'])}; shadow: {side(example['shadow'])}"
+    return f"answered: {answer_words(example['answered'])}; shadow: {answer_words(example['shadow'])}"

@@ -10,8 +10,8 @@ written last: if anything fails before, or ends this process, the version that a
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from tritonclient.utils import InferenceServerException
 from appliance.clocks import iso
 from appliance.errors import ApplianceError, ModelContractError, UnavailableError
 from appliance.inference.client import CONTROL_TIMEOUT_S, triton_client
+from appliance.inference.detector import TritonDetector
 from appliance.inference.lanes import AWAY
 from appliance.inference.regions import close_regions, processes_of_model, region_prefix
 from appliance.inference.served_model import Target
@@ -28,6 +29,7 @@ from appliance.ledger.ledger import Ledger
 from appliance.ledger.models import ModelFacts, find_shadow, list_standing
 from appliance.ledger.records import ModelChange, ModelEvent
 from appliance.ledger.shadows import Pair
+from appliance.models.golden import Checked, golden_reader
 from appliance.models.priority import gives_way
 from appliance.models.proof import NotProvenError, prove
 from appliance.models.shelf import PLAN, Shelf, ShelvedModel
@@ -56,13 +58,13 @@ class ModelLife:
 
     def __init__(self, settings: Settings, ledger: Ledger, who: str) -> None:
         self._settings = settings
-        self._ledger = ledger
-        self._who = who
+        self.ledger = ledger
+        self.who = who
         self.shelf = Shelf(settings)
 
     def changes(self) -> list[ModelChange]:
         """Return all changes of versions, oldest first."""
-        return self._ledger.models.changes()
+        return self.ledger.models.changes()
 
     def load(self, model: ShelvedModel) -> Proven:
         """Load a version beside the one that answers, and let it prove itself.
@@ -70,21 +72,39 @@ class ModelLife:
         Raises `ModelLifeError` when it does not load or prove itself; it is then unloaded, and the reason recorded.
         """
         proven = self._prove(model)
-        self._ledger.models.record(ModelEvent.LOADED, model.facts, self._who, _seconds(proven))
+        self.ledger.models.record(ModelEvent.LOADED, model.facts, self.who, _seconds(proven))
         return proven
 
-    def promote(self, model: ShelvedModel) -> Proven:
+    def promote(self, model: ShelvedModel, anyway: str = "", say: Callable[[str], None] = lambda _: None) -> Proven:
         """Let a version answer from the next study on.
+
+        With `anyway`, a reason, it may read golden studies of the site otherwise than confirmed; the reason is
+        recorded. `say` is told how far the golden studies are.
 
         Raises `ModelLifeError` when it answers already, does not load or does not prove itself.
         """
-        changes = self._ledger.models.changes()
+        changes = self.ledger.models.changes()
         stands = list_standing(changes)
         if (stands and _facts(stands[0]) == model.facts) or (not stands and model.shipped):
             raise ModelLifeError(f"version {model.facts.version} answers already")
+        was_loaded = self._is_loaded(model)
         proven = self._prove_unhindered(model)
         note = _seconds(proven)
-        self._ledger.models.take_over(ModelEvent.PROMOTED, model.facts, self._who, note, _newest_move(changes))
+        checked = self.check_golden(model, say)
+        apart = [one for one in checked if one.differences]
+        if apart and not anyway:
+            why = f"{len(apart)} of {len(checked)} golden studies came back otherwise than confirmed"
+            self._give_up(model, why, was_loaded)
+            listed = "\n".join(f"  {one.golden.study_uid}: {'; '.join(one.differences)}" for one in apart)
+            raise ModelLifeError(
+                f"version {model.facts.version} does not take over: {why}:\n{listed}\n"
+                '`--anyway "REASON"` promotes it nevertheless and records the reason'
+            )
+        if apart:
+            note += f"; {len(apart)} of {len(checked)} golden studies differ, promoted anyway: {anyway}"
+        elif checked:
+            note += f", {len(checked)} golden studies agree"
+        self.ledger.models.take_over(ModelEvent.PROMOTED, model.facts, self.who, note, _newest_move(changes))
         return proven
 
     def rollback(self) -> Proven:
@@ -92,7 +112,7 @@ class ModelLife:
 
         Raises `ModelLifeError` when there is none, or it does not load or prove itself.
         """
-        changes = self._ledger.models.changes()
+        changes = self.ledger.models.changes()
         stands = list_standing(changes)
         if not stands:
             raise ModelLifeError("no version was promoted: the one that came with the appliance answers")
@@ -104,7 +124,7 @@ class ModelLife:
             raise ModelLifeError(f"{lost}, which answered before, is not on this machine; promote one that is")
         proven = self._prove_unhindered(model)
         note = f"instead of version {stands[0].version}"
-        self._ledger.models.take_over(ModelEvent.ROLLED_BACK, model.facts, self._who, note, _newest_move(changes))
+        self.ledger.models.take_over(ModelEvent.ROLLED_BACK, model.facts, self.who, note, _newest_move(changes))
         return proven
 
     def shadow(self, model: ShelvedModel) -> Proven:
@@ -112,34 +132,34 @@ class ModelLife:
 
         Raises `ModelLifeError` when it answers itself, is the shadow already, or does not load or prove itself.
         """
-        changes = self._ledger.models.changes()
+        changes = self.ledger.models.changes()
         stands, now = list_standing(changes), find_shadow(changes)
         if (stands and _facts(stands[0]) == model.facts) or (not stands and model.shipped):
             raise ModelLifeError(f"version {model.facts.version} answers; the shadow is another one")
         if now is not None and _facts(now) == model.facts:
             raise ModelLifeError(f"version {model.facts.version} is the shadow already")
         proven = self._prove(model)
-        self._ledger.models.record(ModelEvent.SHADOWED, model.facts, self._who, _seconds(proven))
+        self.ledger.models.record(ModelEvent.SHADOWED, model.facts, self.who, _seconds(proven))
         return proven
 
     def end_shadow(self) -> ModelFacts:
         """End the shadow, and return which version it was. Raises `ModelLifeError` when there is none."""
-        now = self._ledger.models.shadow()
+        now = self.ledger.models.shadow()
         if now is None:
             raise ModelLifeError("no version is the shadow")
-        self._ledger.models.record(ModelEvent.SHADOW_ENDED, _facts(now), self._who)
+        self.ledger.models.record(ModelEvent.SHADOW_ENDED, _facts(now), self.who)
         return _facts(now)
 
     def pairs(self, sha256: str) -> list[Pair]:
         """Return what a shadow has read together with what was answered."""
-        return self._ledger.shadows.pairs(sha256)
+        return self.ledger.shadows.pairs(sha256)
 
     def unload(self, model: ShelvedModel) -> None:
         """Have Triton free the memory of a version that does not answer.
 
         Raises `ModelLifeError` when it answers, is the shadow, or is what a rollback would return to.
         """
-        stands, shadow = self._ledger.models.list_promoted(), self._ledger.models.shadow()
+        stands, shadow = self.ledger.models.list_promoted(), self.ledger.models.shadow()
         needed = {change.served_as for change in (*stands[:2], *((shadow,) if shadow else ()))}
         if model.facts.served_as in needed or (model.shipped and len(stands) < 2):
             raise ModelLifeError(
@@ -148,6 +168,25 @@ class ModelLife:
             )
         with self._triton() as client:
             client.unload_model(model.facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
+
+    def check_golden(self, model: ShelvedModel, say: Callable[[str], None] = lambda _: None) -> list[Checked]:
+        """Return how a version that is loaded reads each golden study of the site; `say` is told how far it is.
+
+        Raises `UnavailableError` when Orthanc or Triton does not answer, or does not serve the version.
+        """
+        studies = self.ledger.golden.studies()
+        if not studies:
+            return []
+        target = Target(model.facts.served_as, model.facts.sha256)
+        checked = []
+        with (
+            golden_reader(self._settings, self.ledger) as reader,
+            closing(TritonDetector(self._settings.triton, self._settings.triton.timeout_s, lambda: (target,))) as reads,
+        ):
+            for number, golden in enumerate(studies, 1):
+                say(f"golden study {number} of {len(studies)}")
+                checked.append(reader.check(golden, reads, model.facts.sha256))
+        return checked
 
     def list_loaded(self) -> set[str] | None:
         """Return the names of the models that Triton serves now; None when it does not answer."""
@@ -163,7 +202,7 @@ class ModelLife:
 
         The shadow's process runs at idle priority, which cannot be raised again, so it is replaced by a new one.
         """
-        shadow = self._ledger.models.shadow()
+        shadow = self.ledger.models.shadow()
         if shadow is not None and _facts(shadow) == model.facts:
             self.end_shadow()
         prefix = region_prefix(self._settings.triton)
@@ -194,7 +233,7 @@ class ModelLife:
             raise ModelLifeError(
                 f"version {facts.version} has no engine yet; `appliance models build {facts.version}` makes it"
             )
-        was_loaded = facts.served_as in (self.list_loaded() or ())
+        was_loaded = self._is_loaded(model)
         try:
             if not was_loaded:  # Triton would start a second process of a version that answers
                 with self._triton() as client:
@@ -204,11 +243,18 @@ class ModelLife:
         except (ModelLifeError, NotProvenError, ModelContractError, UnavailableError) as error:
             # A Triton that is away says nothing about the version.
             if not isinstance(error, _AwayError):
-                self._ledger.models.record(ModelEvent.FAILED, facts, self._who, str(error))
-                if not was_loaded:
-                    with self._triton() as client:
-                        client.unload_model(facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
+                self._give_up(model, str(error), was_loaded)
             raise ModelLifeError(f"version {facts.version} does not take over: {error}") from error
+
+    def _is_loaded(self, model: ShelvedModel) -> bool:
+        return model.facts.served_as in (self.list_loaded() or ())
+
+    def _give_up(self, model: ShelvedModel, why: str, was_loaded: bool) -> None:
+        """Record that a version failed, and free the memory of one that was loaded to be tried."""
+        self.ledger.models.record(ModelEvent.FAILED, model.facts, self.who, why)
+        if not was_loaded:
+            with self._triton() as client:
+                client.unload_model(model.facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
 
     @contextmanager
     def _triton(self) -> Iterator[InferenceServerClient]:

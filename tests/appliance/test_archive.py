@@ -17,7 +17,7 @@ from pydicom.uid import generate_uid
 from appliance.archive import Archive
 from appliance.errors import Refusal, RefusalCode, UnavailableError
 from appliance.ledger.outbox import Planned
-from appliance.ledger.records import AuditEvent, ResultObject
+from appliance.ledger.records import AuditEvent, GoldenStudy, ResultObject
 from appliance.ledger.states import StudyState
 from appliance.sections.ledger import LedgerSettings
 from appliance.sections.orthanc import ArchiveSettings
@@ -193,6 +193,23 @@ def test_a_protected_patient_and_a_study_that_receives_again_stay(make: Any) -> 
     assert site.desk.ledger.keeping.removable() == []
     assert site.desk.ledger.keeping.may_go(old, "age") is False
     assert site.list_studies() == {study}
+
+
+def test_a_golden_study_stays_until_it_is_golden_no_more(make: Any) -> None:
+    site = make(keep_days=1)
+    study = site.comes()
+    site.answer(study)
+    site.later_s += 3 * DAY_S
+    ledger = site.desk.ledger
+    (old,) = ledger.keeping.removable()
+    uid = site.desk.orthanc.study(study).uid
+    ledger.golden.add(GoldenStudy(uid, study, "1.9", "a" * 64, 1.0, "a tester", "", {"present": True}))
+    assert site.archive.tidy() == 0
+    assert ledger.keeping.may_go(old, "age") is False
+    assert site.list_studies() == {study}
+    assert ledger.golden.remove(uid, "a tester")
+    assert site.archive.tidy() == 1
+    assert site.list_studies() == set()
 
 
 def test_the_ledger_forgets_what_left_orthanc_long_ago_and_keeps_its_audit_trail(make: Any) -> None:

@@ -26,15 +26,20 @@ from tests.appliance.models.released import write_release
 
 
 class Site:
-    """A Triton with the shipped small detector, a ledger, and a detector that follows what is promoted."""
+    """A Triton with the shipped small detector, a ledger, and a detector that follows what is promoted.
 
-    def __init__(self, folder: Path) -> None:
+    `others` has the settings of everything else.
+    """
+
+    def __init__(self, folder: Path, others: Settings | None = None) -> None:
         self.folder = folder
         write_repository(folder / "shipped", parameters={contract.PARAMETER_MODEL_VERSION: "1"})
         triton = triton_settings(folder / "shipped")
         (port,) = free_ports(1)
-        settings = Settings(state_dir=folder / "state", triton=triton)
-        self.settings = settings.model_copy(update={"service": settings.service.model_copy(update={"port": port})})
+        settings = others or Settings()
+        service = settings.service.model_copy(update={"port": port})
+        own = {"state_dir": folder / "state", "triton": triton, "service": service}
+        self.settings = settings.model_copy(update=own)
         self.server = TritonServer(triton, folder / "triton", site_models=self.settings.site_models)
         self.server.start()
         self.ledger = Ledger(self.settings.ledger_url)
