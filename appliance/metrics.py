@@ -46,6 +46,7 @@ class Metrics:
         backlogs: Callable[[], Mapping[str, Backlog]] = dict,
         clock: Callable[[], float] = time.time,
         oldest_unrouted_s: Callable[[], float] = lambda: 0.0,
+        oldest_queued_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.registry = CollectorRegistry()
         self._destinations: set[str] = set()
@@ -284,6 +285,13 @@ class Metrics:
                 "hemorrhage_job_running_seconds",
                 "How long the longest-running job has been read or delivered, 0 when there is none",
                 longest_running_s,
+            )
+        )
+        self.registry.register(
+            _Asked(
+                "hemorrhage_queue_oldest_seconds",
+                "How long the oldest answer that waits for a worker has waited, 0 when none does",
+                oldest_queued_s,
             )
         )
         self.registry.register(

@@ -124,6 +124,7 @@ class Service:
             outbox.backlogs,
             clock,
             outbox.oldest_unrouted_s,
+            views.oldest_queued_s,
         )
         self._looks = Looks()
         upkeep = self._upkeep = Upkeep(

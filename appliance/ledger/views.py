@@ -54,6 +54,13 @@ class Views:
             ).scalar()
         return 0.0 if since is None else max(0.0, self._database.clock() - since)
 
+    def oldest_queued_s(self) -> float:
+        """Return how long the oldest job that waits for a worker has waited, s; 0 when none does."""
+        jobs = tables.jobs
+        with self._database.reading() as connection:
+            since = connection.execute(select(func.min(jobs.c.since)).where(jobs.c.state == JobState.QUEUED)).scalar()
+        return 0.0 if since is None else max(0.0, self._database.clock() - since)
+
     def study_counts(self) -> dict[StudyState, int]:
         """Return how many studies are in each state of intake."""
         with self._database.reading() as connection:

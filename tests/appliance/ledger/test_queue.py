@@ -57,6 +57,19 @@ class TestQueue:
         ledger.queue.postpone(job, "Triton is away", clock.now + 300)
         assert ledger.views.longest_running_s() == 0
 
+    def test_how_long_the_oldest_job_has_waited_for_a_worker_is_known_and_one_that_waits_for_triton_waits_for_none(
+        self, ledger: Ledger, clock: Clock
+    ) -> None:
+        assert ledger.views.oldest_queued_s() == 0
+        queue(ledger)
+        clock.now += 40
+        assert ledger.views.oldest_queued_s() == 40
+        job = claim(ledger)
+        assert ledger.views.oldest_queued_s() == 0
+        ledger.queue.postpone(job, "Triton is away", clock.now + 300)
+        clock.now += 40
+        assert ledger.views.oldest_queued_s() == 0
+
     def test_no_more_answers_may_be_asked_for_than_may_be_on_their_way(self, ledger: Ledger) -> None:
         first = ledger.queue.request("asked", "1.2.3", NewJob("", "", series="one"), 2)
         ledger.queue.request("asked", "1.2.3", NewJob("", "", series="two"), 2)
