@@ -24,6 +24,7 @@ from appliance import __version__
 from appliance.ahead import ReadingAhead
 from appliance.archive import Archive
 from appliance.delivery.dispatch import Dispatch
+from appliance.delivery.situation import time_zone
 from appliance.drift.watch import DriftWatch
 from appliance.errors import ApplianceError, UnavailableError
 from appliance.health import Health
@@ -193,7 +194,18 @@ class Service:
         archive = Archive(settings, self._orthanc, self._ledger, self._metrics, clock)
         drift = DriftWatch(settings, self._ledger, self._metrics)
         self._dispatch = Dispatch(settings, self._orthanc, self._ledger, self._metrics, self._leases.owner)
-        web = WebApp(self, self._bell, self._ledger, self._health, self._metrics, trusted, self._looks)
+        web = WebApp(
+            self,
+            self._bell,
+            self._ledger,
+            self._health,
+            self._metrics,
+            self._orthanc,
+            trusted,
+            self._looks,
+            time_zone(settings.delivery.time_zone),
+            settings.destinations,
+        )
         self._listeners = [Listener(web.asgi, sock)]
         if outer_sock is not None:
             login = Login(web.asgi, accounts, self._metrics, self._looks)

@@ -74,6 +74,21 @@ class Audit:
                 return
             last = rows[-1].seq
 
+    def page(self, limit: int, before: int | None = None, study_uid: str = "") -> list[AuditEntry]:
+        """Return the newest entries, newest first: before a number and about a study, where they are named."""
+        table = tables.audit
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(table)
+                .where(
+                    table.c.seq < before if before is not None else true(),
+                    table.c.study_uid == study_uid if study_uid else true(),
+                )
+                .order_by(table.c.seq.desc())
+                .limit(limit)
+            )
+            return [record_of(AuditEntry, row) for row in rows]
+
     def head(self) -> tuple[int, str]:
         """Return the number and the digest of the newest entry."""
         with self._database.reading() as connection:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from appliance.errors import ApplianceError
 from appliance.ledger import tables
+from appliance.ledger.board_rows import STANDING, place_study
 from appliance.ledger.records import Job, NewJob
 from appliance.ledger.states import JobEvent, JobState, job_after
 
@@ -48,23 +49,22 @@ def insert_job(
 def move_job(
     connection: Connection, job: int, event: JobEvent, now: float, by: Job | None = None, **values: Any
 ) -> None:
-    """Record that `event` happened to a job, together with its other changes.
+    """Record that `event` happened to a job, together with its other changes and its study's place on the board.
 
     `by` is the job as a worker claimed it. Raises `LostJobError` when that worker no longer has the job, and
     `InvalidTransitionError` when the job's state does not allow the event.
     """
     row = connection.execute(
-        select(tables.jobs.c.state, tables.jobs.c.owner, tables.jobs.c.tries)
+        select(tables.jobs.c.state, tables.jobs.c.owner, tables.jobs.c.tries, tables.jobs.c.orthanc_study)
         .where(tables.jobs.c.id == job)
         .with_for_update()
     ).one()
     if by is not None:
         require_token(row, by)
-    connection.execute(
-        update(tables.jobs)
-        .where(tables.jobs.c.id == job)
-        .values(state=job_after(row.state, event), since=now, **values)
-    )
+    after = job_after(row.state, event)
+    connection.execute(update(tables.jobs).where(tables.jobs.c.id == job).values(state=after, since=now, **values))
+    if row.state in STANDING or after in STANDING:
+        place_study(connection, row.orthanc_study)
 
 
 def require_token(row: Any, job: Job) -> None:

@@ -93,6 +93,7 @@ class Keeping:
                 of_them = select(jobs.c.id).where(jobs.c.orthanc_study.in_(names))
                 connection.execute(delete(results).where(results.c.job.in_(of_them)))
                 connection.execute(delete(tables.outbox).where(tables.outbox.c.orthanc_study.in_(names)))
+                connection.execute(delete(tables.opinions).where(tables.opinions.c.orthanc_study.in_(names)))
                 gone = Pruned(
                     gone.studies + len(names),
                     gone.jobs + _count(connection.execute(delete(jobs).where(jobs.c.orthanc_study.in_(names)))),
@@ -107,7 +108,15 @@ class Keeping:
 
     def rows(self) -> dict[str, int]:
         """Return how many rows each table has."""
-        counted = (tables.studies, tables.series, tables.jobs, tables.results, tables.outbox, tables.audit)
+        counted = (
+            tables.studies,
+            tables.series,
+            tables.jobs,
+            tables.results,
+            tables.outbox,
+            tables.audit,
+            tables.opinions,
+        )
         with self._database.reading() as connection:
             return {
                 table.name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from appliance.ledger.audit import Audit
+from appliance.ledger.board import Board
 from appliance.ledger.database import Database
 from appliance.ledger.engine import BUSY_S
 from appliance.ledger.feed import Feed
@@ -21,6 +22,7 @@ from appliance.ledger.jobs import Jobs
 from appliance.ledger.keeping import Keeping
 from appliance.ledger.models import Models
 from appliance.ledger.news import News
+from appliance.ledger.opinions import Opinions
 from appliance.ledger.outbox import Outbox
 from appliance.ledger.queue import Queue
 from appliance.ledger.series import Series
@@ -54,6 +56,10 @@ class Ledger:
         What goes to whom, on its way or delivered.
     news
         Wakes threads of this process that wait for an entry.
+    opinions
+        What readers say of the answers.
+    board
+        The studies by urgency, a page at a time.
     services
         The services that use the ledger, by their heartbeats.
     models
@@ -81,6 +87,8 @@ class Ledger:
         self.news = News()
         self.jobs = Jobs(self._database, self.news)
         self.outbox = Outbox(self._database, self.news)
+        self.opinions = Opinions(self._database)
+        self.board = Board(self._database)
         self.models = Models(self._database)
         self.golden = GoldenStudies(self._database)
         self.services = Services(self._database)

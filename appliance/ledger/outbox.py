@@ -386,9 +386,17 @@ class Outbox:
     # What people look at and do
 
     def deliveries(
-        self, states: Iterable[DeliveryState] = (), destination: str = "", study_uid: str = "", limit: int = 100
+        self,
+        states: Iterable[DeliveryState] = (),
+        destination: str = "",
+        study_uid: str = "",
+        limit: int = 100,
+        before: int | None = None,
     ) -> list[Delivery]:
-        """Return the newest deliveries, of these states, this destination and this study where they are named."""
+        """Return the newest deliveries, of these states, this destination and this study where they are named.
+
+        With `before`, only those with a lower number.
+        """
         outbox, wanted = tables.outbox, tuple(states)
         with self._database.reading() as connection:
             rows = connection.execute(
@@ -397,6 +405,7 @@ class Outbox:
                     outbox.c.state.in_(wanted) if wanted else true(),
                     outbox.c.destination == destination if destination else true(),
                     outbox.c.study_uid == study_uid if study_uid else true(),
+                    outbox.c.id < before if before is not None else true(),
                 )
                 .order_by(outbox.c.id.desc())
                 .limit(limit)

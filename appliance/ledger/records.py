@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from sqlalchemy import JSON, Boolean, Float, Integer, String, Text
 
 from appliance.ledger.columns import Kept, Texts, Word
+from appliance.ledger.outcomes import Outcome, Reason, Stance, Standing
 from appliance.ledger.states import DeliveryState, JobState, StudyState
 
 OrthancId = Annotated[str, Kept(String(44))]
@@ -107,7 +108,7 @@ class FollowedStudy:
     `since` is when it entered its state; `live` says that it was seen as it arrived (so its turnaround is meaningful);
     `why` is what an incomplete study waits for. `looker` is the service (`IDENTITY/SESSION`) whose intake is looking at
     its images now, empty for none. `deaths` is how often a service ended during such a look, since a trial last read
-    the study without a death.
+    the study without a death. `standing` is its group on the board.
     """
 
     id: Annotated[str, Kept(String(44), "orthanc_id", primary_key=True)]
@@ -121,6 +122,7 @@ class FollowedStudy:
     refusals: Refusals = field(default_factory=list)
     looker: Annotated[str, Kept(String(80))] = ""
     deaths: Number = 0
+    standing: Annotated[Standing, Kept(Word(Standing, 12))] = Standing.NONE
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,11 @@ class Job:
     def has_report(self) -> bool:
         """Whether a report of it stands: of its answer, or one that says that the study could not be read."""
         return self.state is JobState.DONE or (self.state is JobState.REFUSED and bool(self.sr_uid))
+
+    @property
+    def answer_key(self) -> str:
+        """What identifies its answer: its report's UID, which the same answer given again has too; else its number."""
+        return self.sr_uid or f"job {self.id}"
 
     def gives_way_to(self, newer: Job, series_uid: str) -> bool:
         """Whether the answer that `newer` reads from series `series_uid` takes the place of this one.
@@ -282,6 +289,8 @@ class AuditEvent(StrEnum):
     """A newer answer replaced this one."""
     DROPPED = "dropped"
     """Somebody took a delivery out of the outbox."""
+    OPINION = "opinion"
+    """Somebody agreed or disagreed with an answer, or took that back."""
     REMOVED = "removed"
     """The appliance removed a study from Orthanc, by its settings."""
     MODEL = "model"
@@ -368,6 +377,29 @@ class GoldenStudy:
     who: Annotated[str, Kept(String(160))]
     note: Prose
     answer: Annotated[dict[str, Any], Kept(JSON())]
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a person says of an answer; the newest one about an answer counts, and none is ever changed.
+
+    `answer_key` identifies the answer (`Job.answer_key`), and `outcome` is what it said; `model` and `model_sha256` are
+    those of the network that gave it, empty for an unread study. `note` is the person's own words.
+    """
+
+    id: Annotated[int, Kept(Integer(), primary_key=True)]
+    answer_key: Uid
+    job: Number
+    orthanc_study: OrthancId
+    study_uid: Uid
+    outcome: Annotated[Outcome, Kept(Word(Outcome, 16))]
+    model: Annotated[str, Kept(String(64))]
+    model_sha256: Digest
+    at: Time
+    who: Annotated[str, Kept(String(64))]
+    stance: Annotated[Stance, Kept(Word(Stance, 16))]
+    reason: Annotated[Reason, Kept(Word(Reason, 24))] = Reason.NONE
+    note: Prose = ""
 
 
 @dataclass(frozen=True)

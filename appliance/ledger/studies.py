@@ -12,6 +12,7 @@ from sqlalchemy import Connection, or_, select, update
 from appliance.errors import Refusal, RefusalCode, refusals_json
 from appliance.ledger import tables
 from appliance.ledger.answer_entries import append_refusal
+from appliance.ledger.board_rows import place_study
 from appliance.ledger.columns import record_of, values_of
 from appliance.ledger.database import Database
 from appliance.ledger.job_rows import insert_job, move_job
@@ -169,6 +170,7 @@ class Studies:
             if row is None:
                 return 0
             self._move(connection, study, row.state, StudyEvent.DELETE)
+            place_study(connection, study)
             gone = refusals_json([Refusal(RefusalCode.SOURCE_DELETED, "the study was deleted before it was read")])
             waiting = connection.execute(
                 select(jobs.c.id, jobs.c.study_uid)
@@ -234,6 +236,8 @@ def record_arrival(connection: Connection, arrival: Arrival, now: float) -> None
             live=arrival.live and (row.live or not going_on),
         )
     )
+    if row.state == StudyState.DELETED:  # sent again: what was answered about it is valid again
+        place_study(connection, arrival.study)
 
 
 def _lock(connection: Connection, study: str) -> Any:

@@ -16,6 +16,7 @@ from appliance.ledger.records import (
     Job,
     KnownSeries,
     ModelChange,
+    Opinion,
     Position,
     ResultObject,
     ShadowAnswer,
@@ -52,6 +53,7 @@ studies = Table(
     *columns_of(FollowedStudy),
     Index("studies_state", "state"),
     Index("studies_newest", "last_instance_at"),
+    Index("studies_board", "standing", "last_instance_at", "orthanc_id"),
 )
 
 jobs = Table(
@@ -82,6 +84,15 @@ outbox = Table(
 )
 
 turns = Table("turns", metadata, *columns_of(Turn))
+
+opinions = Table(
+    "opinions",
+    metadata,
+    *columns_of(Opinion),
+    Index("opinions_answer", "answer_key", "id"),
+    Index("opinions_study", "orthanc_study"),
+)
+"""Rows are only added; those of a study go with the study's other rows (`keeping`)."""
 
 audit = Table("audit", metadata, *columns_of(AuditEntry), Index("audit_at", "at"), Index("audit_study", "study_uid"))
 

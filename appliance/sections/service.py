@@ -13,7 +13,7 @@ from appliance.sections.section import Section
 
 
 class ServiceSettings(Section):
-    """The service's own HTTP address on this machine: status page, doorbell, health and metrics."""
+    """The service's own HTTP address on this machine: the board, doorbell, health and metrics."""
 
     host: LoopbackHost = Field(
         "127.0.0.1",

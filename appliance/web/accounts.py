@@ -35,9 +35,9 @@ class Role(StrEnum):
     """What an account may do."""
 
     LOOK = "look"
-    """See the status page, the status and the metrics."""
+    """See the pages (names and key images of patients too), the status and the metrics."""
     ACT = "act"
-    """The same, and also ask for answers and ring the doorbell."""
+    """The same, and also judge answers, retry and drop deliveries, ask for answers and ring the doorbell."""
 
     def may(self, needed: Role) -> bool:
         """Return whether this role includes what `needed` allows."""

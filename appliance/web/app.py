@@ -1,22 +1,25 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The service's HTTP: the plugin's doorbell and button, status as JSON and as a page, metrics, health."""
+"""The service's HTTP: the plugin's doorbell and button, status as JSON, metrics, health, and the pages for people."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import tzinfo
 from typing import Any, Final, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
-from appliance.errors import UnavailableError
+from appliance.errors import ApplianceError, UnavailableError
 from appliance.health import Health
 from appliance.intake.doorbell import Bell, Ring
 from appliance.intake.requests import TooManyRequestsError
@@ -25,22 +28,20 @@ from appliance.ledger.records import AuditEvent
 from appliance.metrics import Metrics
 from appliance.orthanc_errors import NotThereError
 from appliance.orthanc_records import is_orthanc_id
+from appliance.web.board import BoardPage
 from appliance.web.gate import LOOPBACK, Gate
 from appliance.web.login import NOBODY, identify
 from appliance.web.looks import Looks
-from appliance.web.page import page
+from appliance.web.operation import OperationPages
+from appliance.web.pages import STATIC, Pages
+from appliance.web.patients import Archive, Patients
 from appliance.web.status import status_document
+from appliance.web.study import StudyPage
 
 _LARGEST_RING: Final = 2**18
 """Bytes: the plugin's largest message has some 190 kB."""
 _STUDIES: Final = 50
 _MOST_STUDIES: Final = 1000
-_PAGE_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 class OwnResultError(Exception):
@@ -78,6 +79,8 @@ class WebApp:
     """The routes of the service; `asgi` is the application for a server.
 
     It answers only requests to this machine's own names and to the hosts of `trusted`. `looks` is told who looked.
+    `archive` is Orthanc, which knows the patients and holds the key images. `zone` is the site's time zone, None for
+    that of the machine; `destinations` are those of the settings.
     """
 
     def __init__(
@@ -87,8 +90,11 @@ class WebApp:
         ledger: Ledger,
         health: Health,
         metrics: Metrics,
+        archive: Archive,
         trusted: Sequence[str] = (),
         looks: Looks | None = None,
+        zone: tzinfo | None = None,
+        destinations: Collection[str] = (),
     ) -> None:
         self._appliance = appliance
         self._bell = bell
@@ -96,18 +102,32 @@ class WebApp:
         self._health = health
         self._metrics = metrics
         self._looks = looks or Looks()
+        pages = self._pages = Pages(ledger.clock, zone)
+        patients = Patients(archive)
+        board = BoardPage(ledger, patients, pages, self._looks, lambda: appliance.model())
+        study = StudyPage(ledger, archive, patients, pages, self._looks)
+        operation = OperationPages(
+            ledger, health, metrics, pages, lambda: appliance.model(), lambda: appliance.orthanc_ahead_s(), destinations
+        )
         self.asgi = Starlette(
             routes=[
                 Route("/doorbell", self.ring, methods=["POST"]),
                 Route("/series/{series}/analyze", self.analyze, methods=["POST"]),
                 Route("/status", self.status),
-                Route("/", self.page),
                 Route("/metrics", self.scrape),
                 Route("/health/live", self.live),
                 Route("/health/ready", self.ready),
+                *board.routes,
+                *study.routes,
+                *operation.routes,
+                Mount("/static", StaticFiles(directory=STATIC)),
             ],
             middleware=[Middleware(Gate, trusted=(*LOOPBACK, *trusted))],
-            exception_handlers={UnavailableError: _answer_unavailable},
+            exception_handlers={
+                HTTPException: self._answer_refused,
+                UnavailableError: self._answer_unavailable,
+                ApplianceError: self._answer_fault,
+            },
         )
 
     async def ring(self, request: Request) -> Response:
@@ -149,10 +169,6 @@ class WebApp:
         """Answer the status document as JSON."""
         return JSONResponse(await run_in_threadpool(self._document, request), headers={"Cache-Control": "no-store"})
 
-    async def page(self, request: Request) -> Response:
-        """Answer the status document as a page."""
-        return HTMLResponse(page(await run_in_threadpool(self._document, request)), headers=_PAGE_HEADERS)
-
     def _document(self, request: Request) -> dict[str, Any]:
         try:
             limit = int(request.query_params.get("limit", _STUDIES))
@@ -186,6 +202,22 @@ class WebApp:
         told = {} if identify(request.scope) == NOBODY else {"reasons": reasons, "model": self._appliance.model()}
         return JSONResponse({"ready": not reasons, **told}, 503 if reasons else 200)
 
+    async def _answer_refused(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return self._answer_why(request, error.status_code, error.detail, error.headers)
 
-async def _answer_unavailable(_request: Request, error: Exception) -> Response:
-    return _error(503, str(error))
+    async def _answer_unavailable(self, request: Request, error: Exception) -> Response:
+        return self._answer_why(request, 503, str(error))
+
+    async def _answer_fault(self, request: Request, error: Exception) -> Response:
+        return self._answer_why(request, 500, str(error))
+
+    def _answer_why(
+        self, request: Request, status: int, message: str, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Answer a browser with a page that says why, and everybody else with JSON."""
+        if "text/html" in request.headers.get("accept", "") and not request.headers.get("hx-request"):
+            told = self._pages.fault(request, status, message)
+            told.headers.update(headers or {})
+            return told
+        return JSONResponse({"error": message}, status, headers)

@@ -27,6 +27,11 @@ _OPEN: Final = ("/health/live", "/health/ready")
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="Hemorrhage appliance", charset="UTF-8"'}
 
 
+def may_act(scope: Scope) -> bool:
+    """Return whether the account of a request has the role for more than looking; on this machine everybody has."""
+    return Role(scope.get("hemorrhage.role", Role.ACT)).may(Role.ACT)
+
+
 def identify(scope: Scope) -> str:
     """Return the account of a request: `HERE` on this machine, `NOBODY` for health from another machine."""
     return str(scope.get("hemorrhage.account", HERE))
@@ -62,7 +67,8 @@ class Login:
             refused = JSONResponse({"error": f"the role {needed} is needed, and this account has {account.role}"}, 403)
             await refused(scope, receive, send)
             return
-        await self._app({**scope, "hemorrhage.account": account.name}, receive, send)
+        who = {"hemorrhage.account": account.name, "hemorrhage.role": account.role}
+        await self._app({**scope, **who}, receive, send)
 
     def _turn_away(self, scope: Scope, who: str, why: str) -> None:
         self._metrics.turned_away.labels(why).inc()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The status document: what `GET /status` answers, the status page shows and `appliance status` prints."""
+"""The status document: what `GET /status` answers and `appliance status` prints."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ def collect_answers(
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     sent: list[tuple[Patient, WrittenStudy]] = []
     with Progress(*columns, console=console, transient=True) as progress:
-        console.print(f"Orthanc, Triton and the service are up; the status page is {service_url}", soft_wrap=True)
+        console.print(f"Orthanc, Triton and the service are up; the board is {service_url}", soft_wrap=True)
         for patient, scan in scans:
             doing = progress.add_task(f"scanning a simulated patient {patient.who}")
             study = scan.result()

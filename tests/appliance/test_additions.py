@@ -15,7 +15,6 @@ import pytest
 from prometheus_client import Counter, generate_latest
 from pydantic import Field
 from pydicom.uid import generate_uid
-from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from appliance import metrics as metrics_module
@@ -25,7 +24,6 @@ from appliance.cli import app
 from appliance.errors import Refusal, RefusalCode, RefusedError, SettingsError
 from appliance.health import Health
 from appliance.imaging.volume import Volume
-from appliance.intake.doorbell import Bell
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, KnownSeries, NewJob, Origin
 from appliance.metrics import Metrics
@@ -33,13 +31,13 @@ from appliance.pipeline import Pipeline, UnreadAnswer
 from appliance.sections.intake import IntakeSettings
 from appliance.settings import Settings
 from appliance.settings_sources import load_settings
-from appliance.web.app import WebApp
-from appliance.web.page import page
 from appliance.web.status import status_document
 from tests.appliance.stand_in import StandInDetector, head_series
+from tests.appliance.web.site import Site, orthanc_id
 
 LATER_CODES = StrEnum("LATER_CODES", {**{code.name: code.value for code in RefusalCode}, "UPSIDE_DOWN": "upside_down"})
 """The refusal codes of a later version, which has one more."""
+STUDY = orthanc_id(1)
 
 
 @pytest.fixture
@@ -66,31 +64,30 @@ def test_one_new_refusal_code_stands_in_result_json_the_ledger_the_status_the_pa
     assert isinstance(answer, UnreadAnswer)
     assert result(answer, (), None)["refusals"][0]["code"] == "upside_down"
 
-    series = KnownSeries("series", "study", Origin.SOURCE, 1)
-    ledger.feed.notice([Arrival("study", uid, 1.0, 1.0, True, (series,))])
+    series = KnownSeries("series", STUDY, Origin.SOURCE, 1)
+    ledger.feed.notice([Arrival(STUDY, uid, 1.0, 1.0, True, (series,))])
     ledger.studies.decide(ledger.studies.list_followed()[0], NewJob("set", "chosen"))
     job = ledger.queue.claim("me", 60)
     assert job is not None
     ledger.jobs.refuse(job, answer.refusals, {})
     document = status_document(ledger, Health({}, lambda _: None), None, 10)
     assert document["studies"][0]["refusals"][0]["code"] == "upside_down"
-    assert "the head stands on its vertex" in page(document)
+    site = Site(tmp_path, ledger=ledger)
+    for page in ("/", f"/studies/{STUDY}"):
+        assert "the head stands on its vertex" in site.client.get(page).text.lower()
     exposed = generate_latest(Metrics(dict, dict).registry).decode()
     assert 'hemorrhage_refusals_total{code="upside_down",study="refused"} 0.0' in exposed
 
 
-def test_one_new_metric_is_told_to_prometheus(ledger: Ledger) -> None:
+def test_one_new_metric_is_told_to_prometheus(ledger: Ledger, tmp_path: Path) -> None:
     class LaterMetrics(Metrics):
         def __init__(self) -> None:
             super().__init__(dict, dict)
             self.yawns = Counter("hemorrhage_yawns", "How often it was dull", registry=self.registry)
 
-    class NoService: ...
-
     metrics = LaterMetrics()
     metrics.yawns.inc(3)
-    web = WebApp(NoService(), Bell(), ledger, Health({}, lambda _: None), metrics)  # type: ignore[arg-type]
-    told = TestClient(web.asgi, base_url="http://127.0.0.1:8044").get("/metrics").text
+    told = Site(tmp_path, ledger=ledger, metrics=metrics).client.get("/metrics").text
     assert "# HELP hemorrhage_yawns_total How often it was dull" in told
     assert "hemorrhage_yawns_total 3.0" in told
 

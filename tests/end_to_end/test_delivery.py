@@ -141,7 +141,7 @@ def test_a_pacs_that_was_away_and_a_service_that_was_killed_meanwhile_cost_no_de
     waiting = {one["study_uid"]: one for one in hospital.outbox("--to", "pacs")}
     assert set(waiting) == {plain, bleed}
     assert running.status()["deliveries"]["pacs"]["waiting"] == 2
-    assert "To pacs" in running.service.get("/").text
+    assert "To pacs <small>2 waiting" in running.service.get("/deliveries").text
     running.local.service.kill()
     hospital.pacs.start()
     running.local.service.start()

@@ -218,6 +218,18 @@ class Http:
     name = "http"
     _PATHS: Final = (
         "/",
+        "/board",
+        "/queue",
+        "/deliveries",
+        "/neighbours",
+        "/model",
+        "/log",
+        "/static/style.css",
+        f"/studies/{SERIES}",
+        f"/studies/{SERIES}/answers/1/opinion",
+        f"/studies/{SERIES}/answers/1/key-images/1.png",
+        "/deliveries/1/retry",
+        "/deliveries/1/drop",
         "/status",
         "/metrics",
         "/doorbell",
@@ -228,13 +240,30 @@ class Http:
         "/series//analyze",
         "/docs",
     )
-    _HEADERS: Final = ("host", "origin", "authorization", "content-type", "content-length", "sec-fetch-site", "x-odd")
+    _HEADERS: Final = (
+        "host",
+        "origin",
+        "authorization",
+        "content-type",
+        "content-length",
+        "sec-fetch-site",
+        "hx-request",
+        "x-seen",
+        "x-odd",
+    )
+    _QUERIES: Final = ("limit", "study", "limit=1&study", "before", "group=found&after", "to", "x")
+    _FORMS: Final = (
+        b"stance=agrees&seen=0",
+        b"stance=disagrees&reason=false+alarm&note=%F0%9F%A7%A0&seen=1",
+        b"stance=taken+back&back=//evil.example",
+        b"stance=&seen=99999999999",
+    )
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
         self._site = Site(folder)
-        self._site.answered("a")
+        self._site.answered(SERIES)
         account, self._secret = new_account("anna", Role.ACT)
         write_accounts(folder / "accounts.toml", [account])
         inner: Any = self._site.client.app
@@ -247,7 +276,9 @@ class Http:
         query = ""
         if rng.random() < 0.6:
             value = rng.choice(ODD_BYTES).decode("latin1") if rng.random() < 0.7 else SERIES
-            query = f"{rng.choice(('limit', 'study', 'limit=1&study', 'x'))}={value}"
+            query = (
+                f"{rng.choice(('limit', 'study', 'limit=1&study', 'before', 'group=found&after', 'to', 'x'))}={value}"
+            )
         headers = [["host", "127.0.0.1:8044"]] if rng.random() < 0.9 else []
         if rng.random() < 0.5:
             headers.append(["authorization", f"Bearer {self._secret}"])
@@ -260,6 +291,9 @@ class Http:
             "orthanc": rng.choice((None, "started", "odd", 1)),
         }
         body = json.dumps(ring).encode()
+        if path.endswith(("/opinion", "/retry", "/drop")) and rng.random() < 0.8:
+            body = rng.choice(self._FORMS)
+            headers += [["origin", "http://127.0.0.1:8044"], ["content-type", "application/x-www-form-urlencoded"]]
         if rng.random() < 0.5:
             body = spoil_bytes(rng, body)
         request = {
@@ -280,7 +314,13 @@ class Http:
     async def _ask(self, request: dict[str, Any]) -> int:
         statuses: list[int] = []
 
+        bodies = 0
+
         async def receive() -> dict[str, Any]:
+            nonlocal bodies
+            bodies += 1
+            if bodies > 1:  # the client has sent everything and waits
+                await asyncio.Event().wait()
             return {"type": "http.request", "body": request["body"].encode("latin1"), "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:

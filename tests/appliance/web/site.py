@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
+from httpx import Response
 from starlette.testclient import TestClient
 
 from appliance.errors import Refusal, RefusalCode
 from appliance.health import Health
 from appliance.intake.doorbell import Bell
 from appliance.ledger.ledger import Ledger
-from appliance.ledger.records import Arrival, FollowedStudy, KnownSeries, NewJob, Origin, ResultObject
+from appliance.ledger.records import Arrival, FollowedStudy, Job, KnownSeries, NewJob, Origin, ResultObject
 from appliance.metrics import Metrics
+from appliance.orthanc_errors import NotThereError
 from appliance.web.app import WebApp
 from appliance.web.looks import Looks
 
@@ -45,25 +49,74 @@ ANSWER: dict[str, Any] = {
 }
 
 MODEL = ANSWER["model"]
+KINDS = ("sr", "seg", "key-image-1", "key-image-2", "key-objects")
 PART = {"partial": True, "slices_read": 12, "slices_there": 30, "extent_mm": 60.0, "missing": []}
+
+
+def orthanc_id(number: int) -> str:
+    """Return an identifier as Orthanc makes them."""
+    return "-".join([f"{number:08x}", *["0a1b2c3d"] * 4])
+
+
+class Shelf:
+    """What Orthanc says of studies and gives as files; `fault` is raised instead of any answer."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Any] = {}
+        self.files: dict[str, bytes] = {}
+        self.fault: Exception | None = None
+        self.asked = 0
+
+    def ask(self, _method: str, path: str, _body: Any = None) -> Any:
+        self.asked += 1
+        if self.fault is not None:
+            raise self.fault
+        if path not in self.held:
+            raise NotThereError(f"Orthanc does not hold {path}")
+        return self.held[path]
+
+    def file(self, identifier: str, limit: int | None = None) -> bytes:
+        if self.fault is not None:
+            raise self.fault
+        if identifier not in self.files:
+            raise NotThereError(f"Orthanc does not hold {identifier}")
+        return self.files[identifier][:limit]
 
 
 class Site:
     """The web application with a real ledger behind it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.ledger = Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
+    def __init__(
+        self,
+        folder: Path,
+        zone: tzinfo | None = UTC,
+        clock: Callable[[], float] | None = None,
+        ledger: Ledger | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.ledger = ledger or Ledger(f"sqlite:///{folder / 'ledger.sqlite'}", clock)
         self.bell = Bell()
         self.faults: dict[str, Exception] = {}
         self.health = Health({"orthanc": self._probe}, lambda _: None)
         self.health.ask()
-        self.metrics = Metrics(self.ledger.views.job_counts, self.ledger.views.study_counts)
+        self.metrics = metrics or Metrics(self.ledger.views.job_counts, self.ledger.views.study_counts)
+        self.shelf = Shelf()
         self.ended: list[str] = []
         self.askers: list[str] = []
         self.looks = Looks()
         self.ahead_s: float | None = None
         self.client = TestClient(
-            WebApp(self, self.bell, self.ledger, self.health, self.metrics, looks=self.looks).asgi,
+            WebApp(
+                self,
+                self.bell,
+                self.ledger,
+                self.health,
+                self.metrics,
+                self.shelf,
+                looks=self.looks,
+                zone=zone,
+                destinations=("pacs",),
+            ).asgi,
             base_url="http://127.0.0.1:8044",
         )
 
@@ -92,12 +145,45 @@ class Site:
         self.ledger.feed.notice([Arrival(name, f"1.2.{name}", at, at, True, (series,))])
         return next(study for study in self.ledger.studies.list_followed() if study.id == name)
 
-    def answered(self, name: str, at: float = 1_800_000_000.0, **other: Any) -> None:
-        """Let a study come and be answered."""
-        self.ledger.studies.decide(self.study(name, at), NewJob(name, name))
+    def answered(self, name: str, at: float = 1_800_000_000.0, **other: Any) -> Job:
+        """Let a study come and be answered, with two key images; return its job."""
+        job = self._claimed(name, at)
+        results = [ResultObject(f"{name} {kind}", "series", kind, f"1.9.{kind}") for kind in KINDS]
+        refusal = Refusal(RefusalCode.LOCALIZER, "a scout", "1.2.3.5")
+        self.ledger.jobs.deliver(job, results, ANSWER | other, [refusal], "hash", "1.2.3.4")
+        timing = {"quiet": 2000.0, "read": 41.0}
+        self.ledger.jobs.finish(job, "1.88", f"1.9.{name}.{job.id}", timing, 2.75)
+        return self.ledger.jobs.of_study(name)[-1]
+
+    def refused(self, name: str, at: float = 1_800_000_000.0) -> Job:
+        """Let a study come and be refused; return its job."""
+        job = self._claimed(name, at)
+        refusal = Refusal(RefusalCode.MISSING_SLICE, "between slices 4 and 5 lie 12 mm", "1.2.3.6")
+        self.ledger.jobs.refuse(job, [refusal], {"read": 3.0})
+        return self.ledger.jobs.of_study(name)[-1]
+
+    def _claimed(self, name: str, at: float) -> Job:
+        self.ledger.studies.decide(self.study(name, at), NewJob(f"{name} {at}", name))
         job = self.ledger.queue.claim("me", 60)
         assert job is not None
-        result = ResultObject("instance", "series", "sr", "1.9")
-        refusal = Refusal(RefusalCode.LOCALIZER, "a scout", "1.2.3.5")
-        self.ledger.jobs.deliver(job, [result], ANSWER | other, [refusal], "hash", "1.2.3.4")
-        self.ledger.jobs.finish(job, "1.88", f"1.9.{name}", {"quiet": 2000.0, "read": 41.0}, 2.75)
+        return job
+
+    def patient(self, name: str, **tags: str) -> None:
+        """Let Orthanc know whose study this is."""
+        patient = {"PatientName": "Muster^Max", "PatientID": "P1", "PatientBirthDate": "19570803", "PatientSex": "M"}
+        study = {"AccessionNumber": "A1", "StudyDate": "20270115", "StudyDescription": "CT head"}
+        told = {**patient, **study, **tags}
+        self.shelf.held[f"/studies/{name}"] = {
+            "PatientMainDicomTags": {key: told[key] for key in told if key.startswith("Patient")},
+            "MainDicomTags": {key: told[key] for key in told if not key.startswith("Patient")},
+        }
+        self.shelf.asked = 0
+
+    def judge(self, job: Job, stance: str = "agrees", client: TestClient | None = None, **fields: str) -> Response:
+        """Post an opinion as a page of ours does."""
+        return (client or self.client).post(
+            f"/studies/{job.orthanc_study}/answers/{job.id}/opinion",
+            data={"stance": stance, **fields},
+            headers={"Origin": str((client or self.client).base_url)},
+            follow_redirects=False,
+        )

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from jinja2 import UndefinedError
 
 from appliance.errors import Refusal, RefusalCode, UnavailableError
 from appliance.intake.doorbell import Ring
 from appliance.intake.requests import TooManyRequestsError
-from appliance.ledger.states import JobState
 from appliance.orthanc_errors import NotThereError
 from appliance.results.wording import RESEARCH_USE
 from appliance.web.app import OwnResultError
-from appliance.web.page import TEMPLATES, page
-from tests.appliance.web.site import ANSWER, MODEL, OTHER, PART, SERIES, Site
+from tests.appliance.web.site import ANSWER, MODEL, OTHER, SERIES, Site
 
 
 @pytest.fixture
@@ -186,63 +181,8 @@ class TestStatus:
     ) -> None:
         site.ahead_s = ahead_s
         assert site.client.get("/status").json()["orthanc_clock_ahead_s"] == told
-        page = site.client.get("/").text
+        page = site.client.get("/neighbours").text
         assert shown in page if shown else "its clock" not in page
-
-
-class _Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.addresses: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "br"):
-            self.open.append(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-class TestPage:
-    def test_the_page_is_well_formed_and_loads_nothing_from_anywhere(self, site: Site) -> None:
-        site.answered("a")
-        site.ledger.studies.miss(site.study("b"), "no head series yet", [])
-        answer = site.client.get("/")
-        tags = _Tags()
-        tags.feed(answer.text)
-        assert tags.open == []
-        assert set(tags.addresses) == {"/status", "/metrics"}
-        assert "url(" not in answer.text
-        assert "default-src 'none'" in answer.headers["content-security-policy"]
-
-    def test_the_page_shows_answers_and_says_research_use_only(self, site: Site) -> None:
-        site.answered("a")
-        text = re.sub("<[^>]+>", " ", site.client.get("/").text)
-        for shown in ("Research use only", "hemorrhage", "0.930", "EDH/SDH", "31.2 mL", "2.75 s", "1.2.a", "ready"):
-            assert shown in text
-
-    def test_the_page_never_says_none_found_of_a_part_without_saying_of_a_part(self, site: Site) -> None:
-        missing = "the top of the head is missing: the highest slice still shows 140 cm2"
-        site.answered("a", present=False, lesions=[], coverage=PART | {"missing": [missing]})
-        assert site.client.get("/status").json()["studies"][0]["coverage"]["partial"] is True
-        text = " ".join(re.sub("<[^>]+>", " ", site.client.get("/").text).split())
-        assert f"none found partial in the part of the head that was read {missing}" in text
-        assert "12 of 30 slices, 60 mm" in text
-
-    def test_the_page_tells_what_is_wrong_with_the_images(self, site: Site) -> None:
-        site.answered("a", flaws=[{"code": "motion", "reason": "the head moved: 3 of 20 slices"}])
-        assert site.client.get("/status").json()["studies"][0]["flaws"][0]["code"] == "motion"
-        assert "motion: the head moved: 3 of 20 slices" in site.client.get("/").text
-        assert 'hemorrhage_image_flaws_total{code="motion"} 0.0' in site.client.get("/metrics").text
-
-    def test_what_a_scanner_wrote_is_text_and_never_markup(self, site: Site) -> None:
-        site.answered("a")
-        assert "Head &lt;5.0&gt; soft &amp; thin" in site.client.get("/").text
-
-    def test_an_empty_appliance_says_what_to_do(self, site: Site) -> None:
-        assert "Send a head CT" in site.client.get("/").text
 
 
 class TestHealth:
@@ -253,7 +193,7 @@ class TestHealth:
         answer = site.client.get("/health/ready")
         assert (answer.status_code, answer.json()["reasons"]) == (503, {"orthanc": "Orthanc is away"})
         assert site.client.get("/health/live").status_code == 200
-        assert "Orthanc is away" in site.client.get("/").text
+        assert "Orthanc is away" in site.client.get("/neighbours").text
 
     def test_a_service_that_lost_a_thread_does_not_live(self, site: Site) -> None:
         site.ended.append("intake")
@@ -276,29 +216,3 @@ class TestHealth:
         helps = re.findall(r"# HELP (hemorrhage_\S+) (.*)", site.client.get("/metrics").text)
         assert len(helps) > 8
         assert all(len(text) > 15 for _, text in helps)
-
-
-class TestTemplates:
-    def test_every_value_is_escaped_wherever_it_stands(self, site: Site) -> None:
-        evil = "<script>alert('x')</script>"
-        site.answered("a")
-        document = site.client.get("/status").json()
-        study = document["studies"][0] | {"error": evil, "waiting_for": evil, "study_uid": evil, "state": evil}
-        study["series"]["description"] = evil
-        study["lesions"][0]["size_class"] = evil
-        refused = study | {"present": None, "refusals": [{"code": evil, "reason": evil}]}
-        document |= {"notice": evil, "version": evil, "studies": [study, refused], "model": dict.fromkeys(MODEL, evil)}
-        document["neighbours"] = {evil: {"well": False, "since": evil, "reason": evil}}
-        text = page(document)
-        assert "<script" not in text.lower()
-        assert text.count("&lt;script&gt;alert") > 15
-
-    def test_a_name_that_a_template_misspells_is_an_error_and_not_an_empty_place(self) -> None:
-        with pytest.raises(UndefinedError):
-            page({"jobs": dict.fromkeys(JobState, 0), "studies": []})
-
-    def test_the_templates_are_part_of_the_package_that_is_installed(self) -> None:
-        build = tomllib.loads((TEMPLATES.parents[2] / "pyproject.toml").read_text())
-        patterns = build["tool"]["setuptools"]["package-data"]["appliance.web"]
-        packaged = {path for pattern in patterns for path in TEMPLATES.parent.glob(pattern)}
-        assert set(TEMPLATES.iterdir()) <= packaged

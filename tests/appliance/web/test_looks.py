@@ -13,7 +13,7 @@ from appliance.ledger.records import AuditEvent
 from appliance.web.accounts import Accounts, Role, new_account, write_accounts
 from appliance.web.login import HERE, Login
 from appliance.web.looks import AGAIN_S, Looks
-from tests.appliance.web.site import SERIES, Site
+from tests.appliance.web.site import OTHER, SERIES, Site
 
 
 class Now:
@@ -68,6 +68,8 @@ def test_the_trail_tells_who_looked_asked_and_was_turned_away(tmp_path: Path) ->
     key = {"Authorization": f"Bearer {secret}"}
     client.get("/status", params={"study": SERIES}, headers=key)
     client.get("/status", params={"study": "Mustermann"}, headers=key)
+    client.get(f"/studies/{SERIES}", headers=key)
+    client.get(f"/studies/{OTHER}", headers=key)
     client.post(f"/series/{SERIES}/analyze", headers=key)
     client.get("/status")
     site.looks.write(site.ledger.audit.record)
@@ -79,6 +81,7 @@ def test_the_trail_tells_who_looked_asked_and_was_turned_away(tmp_path: Path) ->
         ("looked", HERE, None, None),
         ("looked", "anna", SERIES, None),
         ("looked", "anna", None, None),
+        ("looked", "anna", OTHER, None),
         ("turned away", "anna", None, "role"),
         ("turned away", "nobody", None, "no account"),
     ]

@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from appliance.ledger.outcomes import REASONS, SHOWN, Outcome, Reason, Standing, Standpoint, outcome_of, standing_of
+from appliance.ledger.states import JobState
+
+
+def of(outcome: Outcome, judged: bool = False, requested: bool = False) -> Standpoint:
+    return Standpoint(outcome, requested, judged)
+
+
+def test_the_board_shows_what_is_found_first_then_what_is_open_then_what_is_clear_and_last_what_was_read() -> None:
+    assert SHOWN == (Standing.FOUND, Standing.UNDECIDED, Standing.CLEAR, Standing.READ)
+    assert set(SHOWN) == set(Standing) - {Standing.NONE}
+
+
+@pytest.mark.parametrize(
+    ("state", "answer", "outcome"),
+    [
+        (JobState.DONE, {"present": True, "coverage": {"partial": True}}, Outcome.PRESENT),
+        (JobState.DONE, {"present": False, "coverage": {"partial": False}}, Outcome.ABSENT),
+        (JobState.DONE, {"present": False}, Outcome.ABSENT),
+        (JobState.DONE, {"present": False, "coverage": {"partial": True}}, Outcome.UNDETERMINED),
+        (JobState.DONE, {}, Outcome.UNREAD),
+        (JobState.REFUSED, {"present": True}, Outcome.UNREAD),
+        (JobState.FAILED, {}, Outcome.UNREAD),
+    ],
+)
+def test_the_outcome_of_a_job_is_what_its_answer_said(
+    state: JobState, answer: dict[str, object], outcome: Outcome
+) -> None:
+    assert outcome_of(state, answer) is outcome
+
+
+@pytest.mark.parametrize(
+    ("answers", "standing"),
+    [
+        ([], Standing.NONE),
+        ([of(Outcome.PRESENT)], Standing.FOUND),
+        ([of(Outcome.UNREAD)], Standing.UNDECIDED),
+        ([of(Outcome.UNDETERMINED), of(Outcome.ABSENT)], Standing.UNDECIDED),
+        ([of(Outcome.ABSENT)], Standing.CLEAR),
+        ([of(Outcome.ABSENT, judged=True)], Standing.READ),
+        # Of two acquisitions the bleeding one decides, also about whether the study was read.
+        ([of(Outcome.ABSENT, judged=True), of(Outcome.PRESENT)], Standing.FOUND),
+        ([of(Outcome.ABSENT), of(Outcome.PRESENT, judged=True)], Standing.READ),
+        ([of(Outcome.PRESENT, judged=True), of(Outcome.PRESENT)], Standing.FOUND),
+        # A series that somebody asked for and that could not be read leaves the study where it was.
+        ([of(Outcome.ABSENT), of(Outcome.UNREAD, requested=True)], Standing.CLEAR),
+        ([of(Outcome.UNREAD, requested=True)], Standing.UNDECIDED),
+    ],
+)
+def test_the_most_urgent_answer_that_nobody_judged_decides_the_group(
+    answers: list[Standpoint], standing: Standing
+) -> None:
+    assert standing_of(answers) is standing
+
+
+def test_every_outcome_can_be_disagreed_with_and_none_without_a_reason() -> None:
+    assert set(REASONS) == set(Outcome)
+    assert all(Reason.NONE not in allowed and Reason.OTHER in allowed for allowed in REASONS.values())
+    assert {reason for allowed in REASONS.values() for reason in allowed} == set(Reason) - {Reason.NONE}
