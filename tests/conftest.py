@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime's wheels send usage to Microsoft unless they are told not to
+
 # pytest-xdist says that its processes have a terminal of 80 columns, and tables are drawn for what is said first.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)

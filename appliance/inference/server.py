@@ -237,6 +237,7 @@ class TritonServer(Server):
         kept["PYTHONDONTWRITEBYTECODE"] = "1"  # the model repository is read, never written
         if self._settings.threads:
             kept["OMP_NUM_THREADS"] = str(self._settings.threads)
+        kept["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime's wheels send usage to Microsoft unless they are told not to
         kept["HEMORRHAGE_ENGINE"] = self._settings.engine
         return kept
 

@@ -25,6 +25,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+# ONNX Runtime's wheels send usage to Microsoft unless they are told not to, and look at this when they are imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 try:
     import triton_python_backend_utils as pb_utils
 except ImportError:  # outside Triton, where only `Detector` is used

@@ -8,12 +8,16 @@ It stands alone, as the detector's does: standard library, numpy and onnxruntime
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+# ONNX Runtime's wheels send usage to Microsoft unless they are told not to, and look at this when they are imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
 
 try:
     import triton_python_backend_utils as pb_utils

@@ -256,6 +256,18 @@ def test_a_region_that_a_running_process_maps_is_never_removed(served: TritonSet
     assert regions_of(served) == before
 
 
+def test_onnx_runtime_sends_nothing_to_its_makers_and_keeps_no_number_of_this_machine(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    with TritonServer(triton_settings(repository), tmp_path / "state") as server:
+        assert server.pid is not None
+        # It keeps a database of what it will send, and a number for this machine, from its first session on.
+        assert list((tmp_path / "home").rglob("*")) == []
+
+
 def test_the_python_variables_of_this_process_do_not_reach_the_model_process(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
