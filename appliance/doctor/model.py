@@ -11,6 +11,7 @@ from appliance.doctor.check import Check
 from appliance.doctor.drift_reference import check_drift_reference
 from appliance.errors import ApplianceError, ModelContractError
 from appliance.inference.detector import TritonDetector
+from appliance.models.servers import servers
 from appliance.models.standing import targets_of
 from appliance.reading.contract import DETECTOR
 from appliance.reading.lesions import Criteria
@@ -63,6 +64,33 @@ def check_model(settings: Settings) -> Iterator[Check]:
             )
     finally:
         detector.close()
+
+
+def check_others(settings: Settings) -> Iterator[Check]:
+    """Check each Triton of `triton.others`: whether it answers, with the version that is promoted, and rightly."""
+    promoted = targets_of(settings)
+    for server in servers(settings.triton)[1:]:
+        name = f"triton {server.address}"
+        try:
+            detector = TritonDetector(server.settings, settings.triton.timeout_s, lambda: promoted)
+        except ApplianceError as error:
+            yield Check(
+                name, "warn", str(error), "start it, or take it out of triton.others; studies do not wait for it"
+            )
+            continue
+        try:
+            version, readiness = detector.identity.version, detector.check_readiness()
+            if detector.passed_over or not readiness:
+                yield Check(
+                    name,
+                    "warn",
+                    f"version {version} would answer: {detector.passed_over or readiness.reason}",
+                    "copy the promoted version's folder to that Triton's model repository, and see its log",
+                )
+            else:
+                yield Check(name, "ok", f"version {version} answers the golden chunk rightly")
+        finally:
+            detector.close()
 
 
 def _engine(settings: Settings, detector: TritonDetector) -> Check:

@@ -9,14 +9,19 @@ from collections.abc import Iterator
 import httpx
 
 from appliance.doctor.check import PATIENCE_S, Check
-from appliance.doctor.model import check_model
+from appliance.doctor.model import check_model, check_others
 from appliance.doctor.shared_memory import check_shared_memory
 from appliance.settings import Settings
 from appliance.transport import bounded_client
 
 
 def check_triton(settings: Settings) -> Iterator[Check]:
-    """Check Triton, and the model if Triton is live."""
+    """Check Triton, and the model if Triton is live; then the other Tritons."""
+    yield from _first(settings)
+    yield from check_others(settings)
+
+
+def _first(settings: Settings) -> Iterator[Check]:
     triton = settings.triton
     address = f"{triton.host}:{triton.http_port}"
     try:

@@ -75,6 +75,11 @@ def list_versions(
             row["proven"] or "",
         )
     out.print(table)
+    if len(document["tritons"]) > 1:
+        for triton in document["tritons"]:
+            serves = ", ".join(triton["loaded"]) or "none" if triton["answers"] else ""
+            what = f"has loaded: {serves}" if triton["answers"] else "does not answer"
+            out.print(f"Triton at {triton['address']} {what}", markup=False, highlight=False, soft_wrap=True)
     for change in document["history"]:
         what = f"{change['at']}  {change['event'].replace('_', ' ')}  version {change['version']}  by {change['who']}"
         out.print(
@@ -278,7 +283,11 @@ def _await_takeover(settings: Settings, proven: Proven) -> str:
 def _tell(proven: Proven, what: str, as_json: bool) -> None:
     facts = proven.model.facts
     if as_json:
-        typer.echo(json.dumps({**asdict(facts), "seconds_20_slices": proven.seconds, "said": what}, indent=2))
+        told = {"seconds_20_slices": proven.seconds, "away": list(proven.away), "said": what}
+        typer.echo(json.dumps({**asdict(facts), **told}, indent=2))
     else:
         sentence = f"version {facts.version} {what} (20 slices in {proven.seconds:.2f} s)"
         out.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        for address in proven.away:
+            sentence = f"Triton at {address} does not answer; it loads the version when it is back, before it answers"
+            out.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -10,20 +10,14 @@ written last: if anything fails before, or ends this process, the version that a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tritonclient.grpc import InferenceServerClient
-from tritonclient.utils import InferenceServerException
-
 from appliance.clocks import iso
 from appliance.errors import ApplianceError, ModelContractError, UnavailableError
-from appliance.inference.client import CONTROL_TIMEOUT_S, triton_client
 from appliance.inference.detector import TritonDetector
-from appliance.inference.lanes import AWAY
-from appliance.inference.regions import close_regions, processes_of_model, region_prefix
 from appliance.inference.served_model import Target
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.models import ModelFacts, find_shadow, list_standing
@@ -32,11 +26,10 @@ from appliance.ledger.shadows import Pair
 from appliance.models.golden import Checked, golden_reader
 from appliance.models.priority import gives_way
 from appliance.models.proof import NotProvenError, prove
+from appliance.models.servers import LOAD_TIMEOUT_S, AwayError, Server, ServerError, servers
 from appliance.models.shelf import PLAN, Shelf, ShelvedModel
 from appliance.settings import Settings
 
-_LOAD_TIMEOUT_S: Final = 120.0
-_CHANNEL: Final = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
 _FRESH_TRIES: Final = 3
 _MOVES: Final = (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
 
@@ -47,10 +40,19 @@ class ModelLifeError(ApplianceError):
 
 @dataclass(frozen=True)
 class Proven:
-    """A version that Triton serves and that has proven itself; `seconds` is its time for a study of 20 slices."""
+    """A version that every Triton that answers serves, and that has proven itself on each.
+
+    Attributes
+    ----------
+    seconds: its time for a study of 20 slices on the first of them.
+    away: addresses of Tritons that do not answer; they load it when they are back, before they answer a study.
+    fresh: where it was not loaded before.
+    """
 
     model: ShelvedModel
     seconds: float
+    away: tuple[str, ...] = ()
+    fresh: tuple[Server, ...] = ()
 
 
 class ModelLife:
@@ -61,6 +63,7 @@ class ModelLife:
         self.ledger = ledger
         self.who = who
         self.shelf = Shelf(settings)
+        self.servers = servers(settings.triton)
 
     def changes(self) -> list[ModelChange]:
         """Return all changes of versions, oldest first."""
@@ -87,14 +90,13 @@ class ModelLife:
         stands = list_standing(changes)
         if (stands and _facts(stands[0]) == model.facts) or (not stands and model.shipped):
             raise ModelLifeError(f"version {model.facts.version} answers already")
-        was_loaded = self._is_loaded(model)
         proven = self._prove_unhindered(model)
         note = _seconds(proven)
         checked = self.check_golden(model, say)
         apart = [one for one in checked if one.differences]
         if apart and not anyway:
             why = f"{len(apart)} of {len(checked)} golden studies came back otherwise than confirmed"
-            self._give_up(model, why, was_loaded)
+            self._give_up(model, why, proven.fresh)
             listed = "\n".join(f"  {one.golden.study_uid}: {'; '.join(one.differences)}" for one in apart)
             raise ModelLifeError(
                 f"version {model.facts.version} does not take over: {why}:\n{listed}\n"
@@ -166,8 +168,11 @@ class ModelLife:
                 f"version {model.facts.version} answers, is the shadow, or is what `rollback` would go back to: it "
                 "stays loaded"
             )
-        with self._triton() as client:
-            client.unload_model(model.facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
+        answering = [server for server in self.servers if server.list_loaded() is not None]
+        if not answering:
+            raise ModelLifeError(self._nobody_answers())
+        for server in answering:
+            server.unload(model.facts.served_as)
 
     def check_golden(self, model: ShelvedModel, say: Callable[[str], None] = lambda _: None) -> list[Checked]:
         """Return how a version that is loaded reads each golden study of the site; `say` is told how far it is.
@@ -189,13 +194,8 @@ class ModelLife:
         return checked
 
     def list_loaded(self) -> set[str] | None:
-        """Return the names of the models that Triton serves now; None when it does not answer."""
-        try:
-            with self._triton() as client:
-                index = client.get_model_repository_index(client_timeout=CONTROL_TIMEOUT_S)
-                return {model.name for model in index.models if model.state == "READY"}
-        except ModelLifeError:
-            return None
+        """Return the names of the models that the first Triton serves now; None when it does not answer."""
+        return self.servers[0].list_loaded()
 
     def _prove_unhindered(self, model: ShelvedModel) -> Proven:
         """Let a version prove itself in a process with the usual priority on the processor.
@@ -205,75 +205,70 @@ class ModelLife:
         shadow = self.ledger.models.shadow()
         if shadow is not None and _facts(shadow) == model.facts:
             self.end_shadow()
-        prefix = region_prefix(self._settings.triton)
+        first, served_as = self.servers[0], model.facts.served_as
         for _ in range(_FRESH_TRIES):  # a study that the shadow has just begun may lower the priority again
-            if gives_way(processes_of_model(prefix, model.facts.served_as)):
-                with self._triton() as client:
-                    client.unload_model(model.facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
-                self._await_unloaded(model.facts.served_as)
+            if gives_way(first.processes(served_as)):
+                first.unload(served_as)
+                _await_unloaded(first, served_as)
             proven = self._prove(model)
-            if not gives_way(processes_of_model(prefix, model.facts.served_as)):
+            if not gives_way(first.processes(served_as)):
                 return proven
         raise ModelLifeError(
             f"version {model.facts.version} still gives way to other work, as a shadow does; try again"
         )
 
-    def _await_unloaded(self, served_as: str) -> None:
-        """Return once a model is unloaded and its process has ended, which takes a while longer."""
-        prefix = region_prefix(self._settings.triton)
-        end = time.monotonic() + _LOAD_TIMEOUT_S
-        while served_as in (self.list_loaded() or ()) or processes_of_model(prefix, served_as):
-            if time.monotonic() > end:
-                raise ModelLifeError(f"Triton does not end {served_as}; restart Triton, and try again")
-            time.sleep(0.1)
-
     def _prove(self, model: ShelvedModel) -> Proven:
+        """Have every Triton that answers load a version, and let it prove itself on each."""
         facts = model.facts
         if self._settings.triton.profile != "cpu" and not (model.place / PLAN).is_file():
             raise ModelLifeError(
                 f"version {facts.version} has no engine yet; `appliance models build {facts.version}` makes it"
             )
-        was_loaded = self._is_loaded(model)
+        seconds: list[float] = []
+        away: list[str] = []
+        fresh: list[Server] = []
         try:
-            if not was_loaded:  # Triton would start a second process of a version that answers
-                with self._triton() as client:
-                    client.load_model(facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
-                    close_regions(self._settings.triton)
-            return Proven(model, prove(self._settings.triton, Target(facts.served_as, facts.sha256)))
-        except (ModelLifeError, NotProvenError, ModelContractError, UnavailableError) as error:
+            for server in self.servers:
+                loaded = server.list_loaded()
+                if loaded is None:
+                    away.append(server.address)
+                    continue
+                if facts.served_as not in loaded:  # Triton would start a second process of a version that answers
+                    fresh.append(server)
+                    server.load(facts.served_as)
+                try:
+                    seconds.append(prove(server.settings, Target(facts.served_as, facts.sha256)))
+                except NotProvenError as error:
+                    where = f"on Triton at {server.address}: " if len(self.servers) > 1 else ""
+                    raise NotProvenError(f"{where}{error}") from error
+            if not seconds:
+                raise AwayError(self._nobody_answers())
+        except (ServerError, NotProvenError, ModelContractError, UnavailableError) as error:
             # A Triton that is away says nothing about the version.
-            if not isinstance(error, _AwayError):
-                self._give_up(model, str(error), was_loaded)
+            if not isinstance(error, AwayError):
+                self._give_up(model, str(error), fresh)
             raise ModelLifeError(f"version {facts.version} does not take over: {error}") from error
+        return Proven(model, seconds[0], tuple(away), tuple(fresh))
 
-    def _is_loaded(self, model: ShelvedModel) -> bool:
-        return model.facts.served_as in (self.list_loaded() or ())
-
-    def _give_up(self, model: ShelvedModel, why: str, was_loaded: bool) -> None:
-        """Record that a version failed, and free the memory of one that was loaded to be tried."""
+    def _give_up(self, model: ShelvedModel, why: str, fresh: Sequence[Server]) -> None:
+        """Record that a version failed, and free its memory where it was loaded to be tried."""
         self.ledger.models.record(ModelEvent.FAILED, model.facts, self.who, why)
-        if not was_loaded:
-            with self._triton() as client:
-                client.unload_model(model.facts.served_as, client_timeout=_LOAD_TIMEOUT_S)
+        for server in fresh:
+            with suppress(ServerError):
+                server.unload(model.facts.served_as)
 
-    @contextmanager
-    def _triton(self) -> Iterator[InferenceServerClient]:
-        """Yield a client of Triton; its refusals become `ModelLifeError`."""
-        triton = self._settings.triton
-        client = triton_client(triton, _CHANNEL)
-        try:
-            yield client
-        except InferenceServerException as error:
-            said = str(error.message()).strip().partition("\n")[0]
-            if error.status() in AWAY:
-                raise _AwayError(f"Triton at {triton.host}:{triton.grpc_port} does not answer: {said}") from error
-            raise ModelLifeError(f"Triton at {triton.host}:{triton.grpc_port}: {said}") from error
-        finally:
-            client.close()
+    def _nobody_answers(self) -> str:
+        addresses = ", ".join(server.address for server in self.servers)
+        return f"Triton at {addresses} does not answer; see `appliance doctor`"
 
 
-class _AwayError(ModelLifeError):
-    """Triton does not answer."""
+def _await_unloaded(server: Server, served_as: str) -> None:
+    """Return once a model is unloaded and its process has ended, which takes a while longer."""
+    end = time.monotonic() + LOAD_TIMEOUT_S
+    while served_as in (server.list_loaded() or ()) or server.processes(served_as):
+        if time.monotonic() > end:
+            raise ModelLifeError(f"Triton does not end {served_as}; restart Triton, and try again")
+        time.sleep(0.1)
 
 
 def _facts(change: ModelChange) -> ModelFacts:
@@ -285,7 +280,8 @@ def _newest_move(changes: list[ModelChange]) -> int:
 
 
 def _seconds(proven: Proven) -> str:
-    return f"golden volumes right, 20 slices in {proven.seconds:.2f} s"
+    away = f"; not yet on {', '.join(proven.away)}, which did not answer" if proven.away else ""
+    return f"golden volumes right, 20 slices in {proven.seconds:.2f} s{away}"
 
 
 def overview(life: ModelLife, changes: list[ModelChange], answers: str | None) -> dict[str, Any]:
@@ -295,7 +291,8 @@ def overview(life: ModelLife, changes: list[ModelChange], answers: str | None) -
     """
     stands = list_standing(changes)
     versions = life.shelf.versions()
-    loaded = life.list_loaded()
+    loaded_at = {server.address: server.list_loaded() for server in life.servers}
+    loaded = loaded_at[life.servers[0].address]
     shadow = find_shadow(changes)
     wanted = _facts(stands[0]) if stands else next((one.facts for one in versions if one.shipped), None)
     proven = {_facts(change): change.at for change in changes if change.event is not ModelEvent.FAILED}
@@ -315,4 +312,17 @@ def overview(life: ModelLife, changes: list[ModelChange], answers: str | None) -
         }
         for one in versions
     ]
-    return {"answers_sha256": answers, "promoted": wanted.version if wanted else None, "versions": rows}
+    tritons = [
+        {
+            "address": address,
+            "answers": names is not None,
+            "loaded": [one.facts.version for one in versions if one.facts.served_as in (names or ())],
+        }
+        for address, names in loaded_at.items()
+    ]
+    return {
+        "answers_sha256": answers,
+        "promoted": wanted.version if wanted else None,
+        "versions": rows,
+        "tritons": tritons,
+    }

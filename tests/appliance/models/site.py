@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,23 +29,23 @@ from tests.appliance.models.released import write_release
 class Site:
     """A Triton with the shipped small detector, a ledger, and a detector that follows what is promoted.
 
-    `others` has the settings of everything else.
+    `others` has the settings of everything else, `triton` changes those of Triton.
     """
 
-    def __init__(self, folder: Path, others: Settings | None = None) -> None:
+    def __init__(self, folder: Path, others: Settings | None = None, triton: dict[str, Any] | None = None) -> None:
         self.folder = folder
         write_repository(folder / "shipped", parameters={contract.PARAMETER_MODEL_VERSION: "1"})
-        triton = triton_settings(folder / "shipped")
+        triton_of_it = triton_settings(folder / "shipped", **(triton or {}))
         (port,) = free_ports(1)
         settings = others or Settings()
         service = settings.service.model_copy(update={"port": port})
-        own = {"state_dir": folder / "state", "triton": triton, "service": service}
+        own = {"state_dir": folder / "state", "triton": triton_of_it, "service": service}
         self.settings = settings.model_copy(update=own)
-        self.server = TritonServer(triton, folder / "triton", site_models=self.settings.site_models)
+        self.server = TritonServer(triton_of_it, folder / "triton", site_models=self.settings.site_models)
         self.server.start()
         self.ledger = Ledger(self.settings.ledger_url)
         self.life = ModelLife(self.settings, self.ledger, "a tester")
-        self.detector = TritonDetector(triton, targets=lambda: targets(self.ledger.models.list_promoted()))
+        self.detector = TritonDetector(triton_of_it, targets=lambda: targets(self.ledger.models.list_promoted()))
 
     def bring(self, version: int, **of_release: object) -> str:
         """Bring a version in, without loading it; return its sha256."""
