@@ -32,8 +32,15 @@ _PROPOSALS = {
 """Options with which storescu sends a compressed file as it is; without them it sends only uncompressed files."""
 
 
-def send(files: Iterable[Path], orthanc: OrthancSettings, *, tcp_nodelay: bool = True, timeout_s: float = 600) -> int:
-    """Send `files` in order, each in its own transfer syntax; return how many.
+def send(
+    files: Iterable[Path],
+    orthanc: OrthancSettings,
+    *,
+    tcp_nodelay: bool = True,
+    timeout_s: float = 600,
+    aet: str = "SCANNER",
+) -> int:
+    """Send `files` in order as the scanner `aet`, each in its own transfer syntax; return how many.
 
     One association takes a thousand files of one kind of compression, so a series is one association.
 
@@ -48,7 +55,7 @@ def send(files: Iterable[Path], orthanc: OrthancSettings, *, tcp_nodelay: bool =
     for options, group in itertools.groupby(paths, _proposal):
         alike = list(group)
         for start in range(0, len(alike), _FILES_A_CALL):
-            _store(options, alike[start : start + _FILES_A_CALL], orthanc, tcp_nodelay, timeout_s)
+            _store(options, alike[start : start + _FILES_A_CALL], orthanc, tcp_nodelay, timeout_s, aet)
     return len(paths)
 
 
@@ -60,13 +67,13 @@ def _proposal(file: Path) -> list[str]:
 
 
 def _store(
-    options: list[str], files: Iterable[Path], orthanc: OrthancSettings, tcp_nodelay: bool, timeout_s: float
+    options: list[str], files: Iterable[Path], orthanc: OrthancSettings, tcp_nodelay: bool, timeout_s: float, aet: str
 ) -> None:
     to = f"{orthanc.aet} at {orthanc.dicom_host}:{orthanc.dicom_port}"
     try:
         done = subprocess.run(
             [
-                *("storescu", *options, "--required", "-aet", "SCANNER", "-aec", orthanc.aet),
+                *("storescu", *options, "--required", "-aet", aet, "-aec", orthanc.aet),
                 *(orthanc.dicom_host, str(orthanc.dicom_port), *map(str, files)),
             ],
             env={**os.environ, "TCP_NODELAY": "1" if tcp_nodelay else "0"},
