@@ -47,6 +47,7 @@ class Metrics:
         clock: Callable[[], float] = time.time,
         oldest_unrouted_s: Callable[[], float] = lambda: 0.0,
         oldest_queued_s: Callable[[], float] = lambda: 0.0,
+        with_other_rules: Callable[[], int] = lambda: 0,
     ) -> None:
         self.registry = CollectorRegistry()
         self._destinations: set[str] = set()
@@ -299,6 +300,13 @@ class Metrics:
                 "hemorrhage_rules_oldest_seconds",
                 "How long the oldest answer has stood to which no rules have been applied, 0 when there is none",
                 oldest_unrouted_s,
+            )
+        )
+        self.registry.register(
+            _Asked(
+                "hemorrhage_services_with_other_rules",
+                "Services on the same ledger that work by other rules or destinations than this one",
+                with_other_rules,
             )
         )
         self.registry.register(_Backlogs(backlogs, clock, self._destinations))

@@ -24,6 +24,7 @@ from appliance import __version__
 from appliance.ahead import ReadingAhead
 from appliance.archive import Archive
 from appliance.delivery.dispatch import Dispatch
+from appliance.delivery.rules import rules_digest
 from appliance.delivery.situation import time_zone
 from appliance.drift.watch import DriftWatch
 from appliance.errors import ApplianceError, UnavailableError
@@ -118,6 +119,7 @@ class Service:
         self._request_rate = RequestRate(settings.service.requests_a_minute)
         views = self._ledger.views
         outbox = self._ledger.outbox
+        rules = rules_digest(settings)
         self._metrics = Metrics(
             views.job_counts,
             views.study_counts,
@@ -126,6 +128,7 @@ class Service:
             clock,
             outbox.oldest_unrouted_s,
             views.oldest_queued_s,
+            lambda: len(self._ledger.services.with_other_rules(rules)),
         )
         self._looks = Looks()
         upkeep = self._upkeep = Upkeep(
@@ -137,7 +140,7 @@ class Service:
         self._health = Health(
             {
                 "state folder": self._state_folder.check,
-                "ledger": lambda: self._ledger.services.beat(self._state_folder.identity, self._session),
+                "ledger": lambda: self._ledger.services.beat(self._state_folder.identity, self._session, rules),
                 "orthanc": self._probe_orthanc,
                 "triton": self._probe_triton,
                 "results": self._probe_warmth,

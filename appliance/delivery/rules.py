@@ -7,6 +7,8 @@ A condition that cannot be evaluated for an answer counts as not holding; the ot
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 from appliance.delivery.conditions import Condition, EvaluationError
 from appliance.ledger.outbox import Planned
 from appliance.sections.delivery import RuleSettings
+from appliance.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,23 @@ class Rules:
             if holds and rule.last:
                 last = rule.name
         return verdicts
+
+
+def rules_digest(settings: Settings) -> str:
+    """Return the sha256 of what decides who is told of an answer: rules, destinations, and the zone of `hour`.
+
+    Where secrets and certificates lie, and how long is waited, may differ from machine to machine.
+    """
+    own = {"timeout_s", "ca", "tls_ca", "password_file", "secret_file"}
+    told = {
+        "rules": [rule.model_dump(mode="json", exclude_defaults=True) for rule in settings.rules],
+        "destinations": {
+            name: one.model_dump(mode="json", exclude_defaults=True, exclude=own)
+            for name, one in settings.destinations.items()
+        },
+        "time_zone": settings.delivery.time_zone,
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def all_planned(verdicts: Iterable[Verdict]) -> list[Planned]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from appliance.delivery.rules import rules_digest
 from appliance.doctor.check import Check
 from appliance.doctor.state_folder import find_files_of_others
 from appliance.errors import ApplianceError
@@ -66,6 +67,7 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
         try:
             ledger.services.beat("doctor", "")
             unseen = ledger.sweeps.count_unseen()
+            others = ledger.services.with_other_rules(rules_digest(settings))
         finally:
             ledger.close()
     except ApplianceError as error:
@@ -83,6 +85,15 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
                 "warn",
                 f"{unseen} series in Orthanc could not be looked at so far",
                 "see the service's log (`a series cannot be looked at`) and Orthanc's; each is looked at again",
+            )
+        if others:
+            yield Check(
+                "rules of services",
+                "warn",
+                f"{len(others)} services on this ledger work by other rules or destinations than these settings: "
+                f"{', '.join(others)}",
+                "give all services on a ledger the same `rules` and `destinations`, and restart them: whichever looks "
+                "first applies its own",
             )
 
 

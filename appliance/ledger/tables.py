@@ -36,6 +36,7 @@ services = Table(
     Column("identity", String(80), primary_key=True),
     Column("session", String(16), nullable=False),
     Column("seen", Float, nullable=False),
+    Column("rules", String(64), nullable=False),
 )
 
 feed = Table("feed", metadata, Column("name", String(16), primary_key=True), *columns_of(Position))

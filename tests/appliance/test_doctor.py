@@ -25,6 +25,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 from appliance import orthanc_storage
+from appliance.delivery.rules import rules_digest
 from appliance.doctor import diagnose as diagnose_module
 from appliance.doctor.check import Check
 from appliance.doctor.clock import check_clock
@@ -346,6 +347,18 @@ def test_a_folder_that_is_a_file_and_a_ledger_that_is_no_database_are_faults(
     assert checks["ledger"].state == "fail"
     checks = by_name(change(settings, "ledger", url="no address"))
     assert checks["ledger"].state == "fail"
+
+
+def test_a_service_on_the_ledger_that_works_by_other_rules_is_named(settings: Settings) -> None:
+    ledger = Ledger(settings.ledger_url)
+    try:
+        ledger.services.beat("one-like-us", "1", rules_digest(settings))
+        assert "rules of services" not in by_name(settings)
+        ledger.services.beat("another-one", "1", "b" * 64)
+        told = by_name(settings)["rules of services"]
+        assert (told.state, "another-one" in told.what, "one-like-us" in told.what) == ("warn", True, False)
+    finally:
+        ledger.close()
 
 
 def test_a_ledger_in_use_opens(settings: Settings) -> None:

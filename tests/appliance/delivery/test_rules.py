@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.delivery.rules import Rules, all_planned
+from appliance.delivery.rules import Rules, all_planned, rules_digest
 from appliance.delivery.variables import Situation, values_of
 from appliance.ledger.outbox import Planned
-from appliance.sections.delivery import RuleSettings
+from appliance.sections.delivery import DeliverySettings, RuleSettings, destination_settings
+from appliance.settings import Settings
 from tests.appliance.delivery.jobs import job
 
 VALUES = values_of(Situation(job()))
@@ -43,3 +44,23 @@ def test_what_two_rules_ask_for_alike_is_asked_for_once_and_goes_first_where_one
     assert all_planned(Rules([rule("a"), rule("b")]).judge(VALUES)) == [Planned("pacs", "a", ("sr",))]
     planned = all_planned(Rules([rule("a"), rule("b", first=True)]).judge(VALUES))
     assert planned == [Planned("pacs", "a", ("sr",), first=True)]
+
+
+def test_the_digest_of_rules_tells_what_decides_who_is_told_and_not_where_secrets_lie() -> None:
+    hook = {"kind": "webhook", "url": "https://dashboard.example/told"}
+
+    def digest(*rules: RuleSettings, zone: str = "", **destination: Any) -> str:
+        told = {"dashboard": destination_settings(hook | destination)}
+        delivery = DeliverySettings(time_zone=zone)
+        return rules_digest(Settings().model_copy(update={"rules": rules, "destinations": told, "delivery": delivery}))
+
+    own = digest(rule("a"), rule("b", "false"))
+    assert own == digest(rule("a"), rule("b", "false"), secret_file="/etc/elsewhere", timeout_s=5)
+    others = [
+        digest(rule("b", "false"), rule("a")),
+        digest(rule("a"), rule("b", "false", first=True)),
+        digest(rule("a"), rule("b", "lesions == 1")),
+        digest(rule("a"), rule("b", "false"), url="https://another.example/told"),
+        digest(rule("a"), rule("b", "false"), zone="Europe/Vienna"),
+    ]
+    assert len({own, *others}) == 6

@@ -20,6 +20,7 @@ from appliance.ledger.records import (
 )
 from appliance.ledger.services import TwinError
 from appliance.ledger.states import JobState, StudyState
+from tests.appliance.ledger.clock import Clock
 from tests.appliance.ledger.course import GONE, START, arrival, claim, follow, queue, state_of
 
 
@@ -117,6 +118,18 @@ class TestServices:
             ledger.services.beat("me", "1")  # but it has not
         with pytest.raises(TwinError):
             again.services.beat("me", "2")
+
+    def test_services_that_were_there_just_now_and_work_by_other_rules_are_named(
+        self, ledger: Ledger, clock: Clock
+    ) -> None:
+        ledger.services.beat("gone", "1", "c" * 64)
+        clock.now += 600
+        for name, rules in (("me", "a" * 64), ("like me", "a" * 64), ("other", "b" * 64), ("doctor", "")):
+            ledger.services.beat(name, "1", rules)
+        assert ledger.services.with_other_rules("a" * 64) == ["other"]
+        assert ledger.services.with_other_rules("b" * 64) == ["like me", "me"]
+        ledger.services.beat("other", "1", "a" * 64)  # restarted with the same rules
+        assert ledger.services.with_other_rules("a" * 64) == []
 
 
 @pytest.mark.parametrize("url", ["nonsense", "oracle+nothing://x/y"])
