@@ -9,6 +9,7 @@ measurements are of the largest piece on that slice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from appliance.findings.diameters import Diameters, diameters
 from appliance.findings.finding import Finding, Lesion
 from appliance.imaging.volume import Volume
 from appliance.results.outline import largest_piece, outline
+
+_AIR_HU: Final = -200
+"""Denser pixels are the head, or what it lies on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +43,14 @@ class PlanarRegion:
     pieces: int
 
 
+def key_slice(lesion: Lesion) -> int:
+    """Return the Z index of the slice with most of a lesion's voxels."""
+    return lesion.slices[int(np.argmax(lesion.voxels))]
+
+
 def planar_region(volume: Volume, finding: Finding, lesion: Lesion) -> PlanarRegion:
     """Return where a lesion of the finding is on its key slice."""
-    index = lesion.slices[int(np.argmax(lesion.voxels))]
+    index = key_slice(lesion)
     piece, pieces = largest_piece(volume.turn.to_source(finding.lesion_map[index] == lesion.number))
     spacing_mm = volume.stored_spacing_mm
     return PlanarRegion(
@@ -53,7 +62,11 @@ def planar_region(volume: Volume, finding: Finding, lesion: Lesion) -> PlanarReg
     )
 
 
-def whole_slice(volume: Volume) -> NDArray[np.float64]:
-    """Return the outline of a whole slice of the volume, as `PlanarRegion.outline`."""
-    rows, columns = volume.stored_matrix
-    return np.array([(0, 0), (0, columns), (rows, columns), (rows, 0), (0, 0)], np.float64)
+def head_frame(volume: Volume, index: int) -> NDArray[np.float64]:
+    """Return the frame around the head on slice `index`, as `PlanarRegion.outline`; around the slice if all is air."""
+    tissue = volume.turn.to_source(volume.hu[index] > _AIR_HU)
+    rows, columns = (np.flatnonzero(tissue.any(axis=axis)) for axis in (1, 0))
+    height, width = volume.stored_matrix
+    top, bottom = (rows[0], rows[-1] + 1) if len(rows) else (0, height)
+    left, right = (columns[0], columns[-1] + 1) if len(columns) else (0, width)
+    return np.array([(top, left), (top, right), (bottom, right), (bottom, left), (top, left)], np.float64)

@@ -38,7 +38,7 @@ from appliance.results.content_items import Relation
 from appliance.results.facts import lesion_measures, lesion_sentence
 from appliance.results.heading import MANUFACTURER, MODEL_NAME, Heading
 from appliance.results.identity import series_uid_of
-from appliance.results.planar import planar_region, whole_slice
+from appliance.results.planar import head_frame, key_slice, planar_region
 from appliance.results.wording import IMAGE_FLAW, PART_ONLY, RESEARCH_USE, covered_words, millilitres, of_part
 
 MOST_LESIONS: Final = 20
@@ -287,11 +287,15 @@ class _Tree:
         )
 
     def _source_of_study(self) -> Dataset:
-        """What the study's answer comes from: the surest lesion on its key slice, or without one a whole slice."""
-        lesions = self.finding.lesions
+        """What the study's answer comes from: the head on the key slice of the surest lesion, or on the closest slice.
+
+        It is a frame, and not that lesion's outline: viewers write a measurement beside its line, and this one would be
+        written over the lesion's own.
+        """
+        lesions, index = self.finding.lesions, self.closest_slice
         if lesions:
-            return self._source_of(max(lesions, key=lambda lesion: lesion.confidence))
-        return self._line(codes.SOURCE_OF_MEASUREMENT, whole_slice(self.volume), self.closest_slice)
+            index = key_slice(max(lesions, key=lambda lesion: lesion.confidence))
+        return self._line(codes.SOURCE_OF_MEASUREMENT, head_frame(self.volume, index), index)
 
     def _source_of(self, lesion: Lesion) -> Dataset:
         """TID 320: the lesion's outline, as what a measurement of more than this lesion comes from."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from pydicom import Dataset
 from appliance.findings.abc2 import abc2_ml
 from appliance.imaging.volume import Volume
 from appliance.results.outline import MOST_POINTS, largest_piece, outline
-from appliance.results.planar import planar_region
+from appliance.results.planar import head_frame, planar_region
 from tests.appliance.phantom import detection, made_volume, reading_of
 from tests.appliance.results.answers import Answered, answer_of, negative, volumes
 
@@ -156,22 +157,38 @@ def test_the_rest_of_many_lesions_points_at_the_largest_of_them() -> None:
     assert np.allclose(points_of(line), region.outline)
 
 
-def test_the_report_of_a_study_points_at_its_surest_lesion() -> None:
-    answer = answer_of()
-    surest = max(answer.finding.lesions, key=lambda lesion: lesion.confidence)
+def frame_of_study(answer: Answered) -> tuple[int, NDArray[np.float64]]:
+    """The slice that the study's group refers to, and the line on it."""
     (line,) = [one for one in groups(answer.results.sr, "1501")[0].ContentSequence if one.ValueType == "SCOORD"]
-    assert np.allclose(points_of(line), planar_region(answer.volume, answer.finding, surest).outline)
+    return answer.volume.instance_uids.index(image_of(line)), points_of(line)
 
 
-def test_a_negative_report_frames_the_slice_that_came_closest() -> None:
+@pytest.mark.parametrize("name", volumes())
+def test_the_group_of_a_study_frames_the_head_on_the_key_slice_of_its_surest_lesion(name: str) -> None:
+    answer = answer_of(volumes()[name])
+    surest = max(answer.finding.lesions, key=lambda lesion: lesion.confidence)
+    index, line = frame_of_study(answer)
+    assert index == surest.slices[int(np.argmax(surest.voxels))]
+    head = answer.volume.turn.to_source(answer.volume.hu[index] > -200)
+    framed = inside(line, answer.volume.stored_matrix)
+    assert (framed | ~head).all()
+    edges = head[framed.any(axis=1)][:, framed.any(axis=0)]
+    assert all(edge.any() for edge in (edges[0], edges[-1], edges[:, 0], edges[:, -1]))
+
+
+def test_a_negative_report_frames_the_head_on_the_slice_that_came_closest() -> None:
     answer = negative()
-    (line,) = lines(answer.results.sr)
-    assert np.ptp(points_of(line), axis=0).tolist() == list(answer.volume.stored_matrix)
+    assert len(list(lines(answer.results.sr))) == 1
     closest = max(answer.reading.dismissed, key=lambda one: max(one.scores))
-    assert image_of(line) == answer.volume.instance_uids[closest.slice_index]
+    assert frame_of_study(answer)[0] == closest.slice_index
     nothing_at_all = answer_of(reading=reading_of())
-    (line,) = lines(nothing_at_all.results.sr)
-    assert image_of(line) == nothing_at_all.volume.instance_uids[nothing_at_all.volume.slices // 2]
+    assert frame_of_study(nothing_at_all)[0] == nothing_at_all.volume.slices // 2
+
+
+def test_a_slice_of_air_is_framed_as_a_whole() -> None:
+    volume = made_volume()
+    air = replace(volume, hu=np.full_like(volume.hu, -1000))
+    assert np.ptp(head_frame(air, 3), axis=0).tolist() == list(air.stored_matrix)
 
 
 def test_a_lesion_in_pieces_is_outlined_and_measured_at_its_largest_one() -> None:
