@@ -18,7 +18,7 @@ ENGINES := $(call stamp,.venv-engines,engines)
 AUDIT := $(call stamp,.venv-audit,audit)
 
 .NOTPARALLEL:
-.PHONY: bundle images sbom audit train train-stop train-status train-publish help demo gallery up down status test test-service test-training test-engines lint types environments system locks clean accuracy
+.PHONY: bundle images viewer sbom audit train train-stop train-status train-publish help demo gallery up down status test test-service test-training test-engines lint types environments system locks clean accuracy
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -40,6 +40,10 @@ bundle: $(SERVICE)  ## one file that installs the appliance on a Debian 12 witho
 
 images: $(SERVICE)  ## the images for containers, in var/images, with checksums and parts lists; needs podman
 	@.venv/bin/python -m deploy.containers build --out var/images
+
+viewer: $(SERVICE)  ## the OHIF viewer for the board, in var/viewer
+	@sh deploy/install-system-packages.sh viewer
+	@.venv/bin/python -m deploy.viewer
 
 gallery: $(SERVICE)  ## pages of simulated slices to look at, in var/gallery (SEED=n for other heads)
 	@.venv/bin/python -m simulator gallery --workers $$(nproc) $(if $(filter command line,$(origin SEED)),--seed $(SEED))

@@ -59,6 +59,7 @@ from appliance.web.certificate import Certificate
 from appliance.web.listener import Listener, listen
 from appliance.web.login import Login
 from appliance.web.looks import Looks
+from appliance.web.viewer import Viewer
 from appliance.worker import Worker
 
 _STOPPING_S: Final = 5.0
@@ -208,6 +209,7 @@ class Service:
             self._looks,
             time_zone(settings.delivery.time_zone),
             settings.destinations,
+            Viewer.of(settings, self._looks),
         )
         self._listeners = [Listener(web.asgi, sock)]
         if outer_sock is not None:

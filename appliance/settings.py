@@ -8,6 +8,7 @@ Where their values come from is in `settings_sources`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field, field_validator
 from pydantic_settings import (
@@ -27,6 +28,10 @@ from appliance.sections.section import refuse_bool_for_number
 from appliance.sections.service import AccessSettings, ServiceSettings
 from appliance.sections.supervisor import LogSettings, SupervisorSettings
 from appliance.sections.triton import TritonSettings
+from appliance.sections.viewer import ViewerSettings
+
+_INSTALLED_VIEWER: Final = Path(__file__).resolve().parents[1] / "viewer"
+"""Beside the package, where `deploy/install.sh` puts it."""
 
 
 class Settings(BaseSettings):
@@ -55,6 +60,7 @@ class Settings(BaseSettings):
     triton: TritonSettings = TritonSettings()
     service: ServiceSettings = ServiceSettings()
     access: AccessSettings = AccessSettings()
+    viewer: ViewerSettings = ViewerSettings()
     ledger: LedgerSettings = LedgerSettings()
     intake: IntakeSettings = IntakeSettings()
     priority: PrioritySettings = PrioritySettings()
@@ -86,6 +92,12 @@ class Settings(BaseSettings):
     def accounts_file(self) -> Path:
         """The file of the accounts of those who reach the service from elsewhere."""
         return self.access.accounts or self.state_dir / "accounts.toml"
+
+    @property
+    def viewer_folder(self) -> Path:
+        """The folder of the OHIF viewer, if there is one; `make viewer` and the installation lay it out."""
+        made_here = self.state_dir / "viewer"
+        return self.viewer.folder or (made_here if made_here.is_dir() else _INSTALLED_VIEWER)
 
     @property
     def site_models(self) -> Path:

@@ -5,8 +5,9 @@
 # Installs what the appliance needs of Debian, where it is missing: Orthanc with its Python plugin, DCMTK (storescu),
 # dicom3tools (dciodvfy), Supervisor (which restarts what dies under `make up`) and Python's venv; with the argument
 # `tests` also PostgreSQL, which the ledger is tested on, Prometheus and Alertmanager, which watch an appliance in a test,
-# kubectl, which renders the manifests, and systemd, which reads the units that are installed. With everything there it
-# does nothing and needs neither root nor network.
+# kubectl, which renders the manifests, and systemd, which reads the units that are installed; with the argument `viewer`
+# or `tests` Orthanc's DICOMweb plugin, which the viewer reads images by. With everything there it does nothing and needs
+# neither root nor network.
 #
 # Debian's own servers (Orthanc on 4242 and 8042, PostgreSQL on 5432, Prometheus on 9090, Alertmanager on 9093) are left
 # as they are found: a running one is not restarted, and one that comes with this installation is neither started nor
@@ -27,6 +28,9 @@ need dcmtk sh -c 'command -v storescu && command -v dcmdump'
 need dicom3tools sh -c 'command -v dciodvfy'
 need supervisor sh -c 'command -v supervisord'
 need python3-venv "${python:-python3}" -c 'import ensurepip, venv'
+if [ "${1:-}" = tests ] || [ "${1:-}" = viewer ]; then
+    need orthanc-dicomweb test -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so
+fi
 if [ "${1:-}" = tests ]; then
     need postgresql sh -c 'command -v initdb || ls /usr/lib/postgresql/*/bin/initdb'
     need prometheus sh -c 'command -v promtool'

@@ -105,7 +105,7 @@ let_services_start() {
 }
 
 install_debian_packages() {
-    wanted="orthanc orthanc-python python3 util-linux hostname"
+    wanted="orthanc orthanc-python orthanc-dicomweb python3 util-linux hostname"
     [ -n "$bundle" ] || wanted="$wanted python3-venv"
     missing=""
     for package in $wanted; do
@@ -187,6 +187,10 @@ lay_out() {
         cp -R "$source/$part" "$folder/.$part.new"
         rm -rf "${folder:?}/$part"
         mv "$folder/.$part.new" "$folder/$part"
+    done
+    # The viewer is optional: a bundle brings it, a checkout has it after `make viewer`.
+    for viewer in "$source/viewer" "$source/var/viewer"; do
+        [ ! -f "$viewer/VERSION" ] || { rm -rf "$folder/viewer" && cp -R "$viewer" "$folder/viewer" && break; }
     done
     find "$folder" -name __pycache__ -type d -prune -exec rm -rf {} +
     make_environment "$folder/service" service

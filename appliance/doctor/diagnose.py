@@ -22,6 +22,7 @@ from appliance.doctor.service import check_service
 from appliance.doctor.settings import check_settings
 from appliance.doctor.state_folder import check_state_folder
 from appliance.doctor.triton import check_triton
+from appliance.doctor.viewer import check_viewer
 from appliance.log import describe, without_credentials
 from appliance.settings import Settings
 
@@ -34,6 +35,7 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Iterator[Check]]], ...] = (
     ("triton", check_triton),
     ("service", check_service),
     ("access", check_access),
+    ("viewer", check_viewer),
     ("destinations", check_destinations),
 )
 

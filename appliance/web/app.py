@@ -37,6 +37,7 @@ from appliance.web.pages import STATIC, Pages
 from appliance.web.patients import Archive, Patients
 from appliance.web.status import status_document
 from appliance.web.study import StudyPage
+from appliance.web.viewer import Viewer
 
 _LARGEST_RING: Final = 2**18
 """Bytes: the plugin's largest message has some 190 kB."""
@@ -95,6 +96,7 @@ class WebApp:
         looks: Looks | None = None,
         zone: tzinfo | None = None,
         destinations: Collection[str] = (),
+        viewer: Viewer | None = None,
     ) -> None:
         self._appliance = appliance
         self._bell = bell
@@ -121,6 +123,7 @@ class WebApp:
                 *study.routes,
                 *operation.routes,
                 Mount("/static", StaticFiles(directory=STATIC)),
+                *(viewer.routes if viewer is not None else ()),
             ],
             middleware=[Middleware(Gate, trusted=(*LOOPBACK, *trusted))],
             exception_handlers={

@@ -3,8 +3,8 @@
 """`python -m deploy.install.bundle`: one file with everything for an installation on a machine without a network.
 
 It holds the parts of this checkout that a site needs, the Python packages of `environments/service.lock` and
-`triton.lock` by their hashes, Orthanc and its Python plugin with all the packages of Debian 12 that they need, and a
-checksum of every file. Downloads are kept in a cache, so that the next bundle takes seconds.
+`triton.lock` by their hashes, Orthanc and its plugins with all the packages of Debian 12 that they need, the OHIF
+viewer, and a checksum of every file. Downloads are kept in a cache, so that the next bundle takes seconds.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import typer
 from appliance import __version__
 from appliance.errors import ApplianceError, UnavailableError
 from deploy.install.debian_packages import fetch_packages, write_index
+from deploy.viewer import fetch as viewer
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PARTS: Final = (
@@ -128,6 +129,7 @@ def lay_out(root: Path, version: str, cache: Path, folder: Path) -> None:
     for package in sorted((cache / "apt/var/cache/apt/archives").glob("*.deb")):
         _link(package, folder / "debian" / package.name.replace("%3a", "-"))
     write_index(folder / "debian")
+    viewer.lay_out(viewer.fetch(cache), folder / "viewer")
     write_sums(folder)
 
 

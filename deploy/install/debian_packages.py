@@ -15,7 +15,7 @@ from typing import Final
 
 from appliance.errors import UnavailableError
 
-WANTED: Final = ("orthanc", "orthanc-python", "python3", "util-linux", "hostname")
+WANTED: Final = ("orthanc", "orthanc-python", "orthanc-dicomweb", "python3", "util-linux", "hostname")
 """As in `deploy/install.sh`."""
 MIRROR: Final = "http://deb.debian.org"
 _KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")

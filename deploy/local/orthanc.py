@@ -23,11 +23,14 @@ from appliance.ports import require_free
 from appliance.process import Process, Server
 from appliance.sections.delivery import OrthancModalitySettings
 from appliance.settings import Settings
+from appliance.web.viewer import installed_version
 from deploy.local.ports import orthanc_http_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path("/usr/sbin/Orthanc")
 PYTHON_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancPython.so")
+DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+"""What the viewer reads images by; loaded only where a viewer is installed."""
 DOORBELL = ROOT / "orthanc_plugin" / "hemorrhage_doorbell.py"
 TEMPLATE = ROOT / "orthanc_plugin" / "orthanc.json"
 
@@ -129,6 +132,9 @@ def configuration(settings: Settings, folder: Path, *, doorbell: bool = True) ->
     else:
         written["Plugins"] = []
         del written["PythonScript"], written["Hemorrhage"]
+    if doorbell and installed_version(settings.viewer_folder) and DICOMWEB_PLUGIN.exists():
+        written["Plugins"].append(str(DICOMWEB_PLUGIN))
+        written["DicomWeb"] = {"Enable": True, "Root": "/dicom-web/", "EnableWado": False, "Servers": {}}
     return written
 
 
