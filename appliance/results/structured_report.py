@@ -203,7 +203,12 @@ class _Tree:
         if rest:
             yield self._rest_group(rest)
         if isinstance(self.compared, Comparison):
-            yield from change_groups(self.compared, self._tracking, self.algorithm)
+            # The volumes then and the change since are of the whole scan: they refer to its two ends, each to one,
+            # since viewers write a measurement beside its line.
+            ends = (0, self.volume.slices - 1)
+            for group, index in zip(change_groups(self.compared, self._tracking, self.algorithm), ends, strict=True):
+                group.ContentSequence.append(self._head(index))
+                yield group
 
     def _study_group(self, selection_reasons: Sequence[str], superseding: bool) -> Dataset:
         """TID 1501 about the whole study."""
@@ -295,6 +300,10 @@ class _Tree:
         lesions, index = self.finding.lesions, self.closest_slice
         if lesions:
             index = key_slice(max(lesions, key=lambda lesion: lesion.confidence))
+        return self._head(index)
+
+    def _head(self, index: int) -> Dataset:
+        """A frame around the head on a slice, as what a measurement of more than one lesion comes from."""
         return self._line(codes.SOURCE_OF_MEASUREMENT, head_frame(self.volume, index), index)
 
     def _source_of(self, lesion: Lesion) -> Dataset:

@@ -20,6 +20,7 @@ from appliance.results.outline import MOST_POINTS, largest_piece, outline
 from appliance.results.planar import head_frame, planar_region
 from tests.appliance.phantom import detection, made_volume, reading_of
 from tests.appliance.results.answers import Answered, answer_of, negative, volumes
+from tests.appliance.results.compared import compared, scan
 
 Mask = NDArray[np.bool_]
 
@@ -132,7 +133,11 @@ def test_both_groups_of_a_lesion_and_its_segment_have_one_tracking_uid() -> None
         assert [number(group, "112040").UID for group in groups(answer.results.sr, template)] == in_seg
 
 
-@pytest.mark.parametrize("answer", [answer_of(), negative()], ids=["positive", "negative"])
+COMPARED = compared(scan(iph=10.0), scan(iph=20.0))
+ANSWERS = {"positive": answer_of(), "negative": negative(), "compared": answer_of(compared=COMPARED)}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_every_tracked_thing_has_coordinates_on_an_image_of_the_evidence(answer: Answered) -> None:
     """OHIF merges groups by their tracking UID, stops at the first without coordinates, and shows black."""
     tracked: dict[str, list[Dataset]] = {}
@@ -140,7 +145,7 @@ def test_every_tracked_thing_has_coordinates_on_an_image_of_the_evidence(answer:
         for group in groups(answer.results.sr, template):
             of_group = [one for one in group.ContentSequence if one.ValueType == "SCOORD"]
             tracked.setdefault(number(group, "112040").UID, []).extend(of_group)
-    assert len(tracked) == 1 + len(answer.finding.lesions)
+    assert len(tracked) == 1 + len(answer.finding.lesions) + (2 if answer is ANSWERS["compared"] else 0)
     for of_one in tracked.values():
         assert of_one
         for line in of_one:
