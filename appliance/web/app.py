@@ -107,7 +107,7 @@ class WebApp:
         pages = self._pages = Pages(ledger.clock, zone)
         patients = Patients(archive)
         board = BoardPage(ledger, patients, pages, self._looks, lambda: appliance.model())
-        study = StudyPage(ledger, archive, patients, pages, self._looks)
+        study = StudyPage(ledger, archive, patients, pages, self._looks, viewer is not None)
         operation = OperationPages(
             ledger, health, metrics, pages, lambda: appliance.model(), lambda: appliance.orthanc_ahead_s(), destinations
         )

@@ -27,14 +27,16 @@ from appliance.ledger.outcomes import LONGEST_NOTE, Reason, Stance
 from appliance.ledger.records import AuditEvent
 from appliance.orthanc_errors import NotThereError
 from appliance.orthanc_records import is_orthanc_id
-from appliance.results.kinds import KEY_IMAGES
+from appliance.results.identity import series_uid_of
+from appliance.results.kinds import KEY_IMAGES, SEG
 from appliance.steps import TURNAROUND_STEPS
 from appliance.web.forms import done, number_of, read_form, whole_number
 from appliance.web.login import identify
 from appliance.web.looks import Looks
 from appliance.web.pages import PAGE_HEADERS, Pages
 from appliance.web.patients import Archive, Patients
-from appliance.web.rows import key_image_number, list_answers, most_urgent, study_row
+from appliance.web.rows import Answer, key_image_number, list_answers, most_urgent, study_row
+from appliance.web.viewer import study_link
 
 _DELIVERIES: Final = 50
 _PICTURES: Final = 32
@@ -44,8 +46,11 @@ _LARGEST_SIDE: Final = 4096
 class StudyPage:
     """The routes of a study's page."""
 
-    def __init__(self, ledger: Ledger, archive: Archive, patients: Patients, pages: Pages, looks: Looks) -> None:
+    def __init__(
+        self, ledger: Ledger, archive: Archive, patients: Patients, pages: Pages, looks: Looks, has_viewer: bool = False
+    ) -> None:
         self._ledger = ledger
+        self._has_viewer = has_viewer
         self._patients = patients
         self._pages = pages
         self._looks = looks
@@ -91,12 +96,21 @@ class StudyPage:
             earlier=[one for one in answers if not one.may_be_judged],
             refusals=found.study.refusals,
             pictures=pictures,
+            viewer=self._viewer_link(found.study.uid, top),
             history=self._ledger.opinions.of_answers(keys),
             deliveries=self._ledger.outbox.deliveries(study_uid=found.study.uid, limit=_DELIVERIES),
             orthanc_answers=orthanc_answers,
             longest_note=LONGEST_NOTE,
             steps=TURNAROUND_STEPS,
         )
+
+    def _viewer_link(self, study_uid: str, answer: Answer | None) -> str:
+        """Return the address of the study in the viewer, with the masks of an answer; empty without a viewer."""
+        if not self._has_viewer:
+            return ""
+        results = self._ledger.jobs.results(answer.job.id) if answer is not None else []
+        masks = [str(series_uid_of(one.sop_instance_uid)) for one in results if one.kind == SEG.name]
+        return study_link(study_uid, *masks[:1])
 
     async def judge(self, request: Request) -> Response:
         """Take an opinion about an answer: agree, disagree with a reason, or take back what was said."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from appliance.ledger.records import AuditEvent
+from appliance.results.identity import series_uid_of
 from appliance.sections.orthanc import OrthancSettings
 from appliance.sections.viewer import ViewerSettings
 from appliance.settings import Settings
@@ -26,7 +29,7 @@ from appliance.web.listener import Listener, listen
 from appliance.web.login import Login
 from appliance.web.looks import Looks
 from appliance.web.viewer import Viewer, installed_version, study_link
-from tests.appliance.web.site import Site
+from tests.appliance.web.site import OTHER, SERIES, Site
 
 PATIENCE_S = 60
 STUDY = "/dicom-web/studies/1.2.3"
@@ -253,13 +256,20 @@ def test_who_looked_at_the_images_of_which_study_is_noted_once(client: TestClien
     ]
 
 
+def app_of(site: Site, viewer: Viewer) -> ASGIApp:
+    """The whole web application, with a viewer."""
+    return WebApp(
+        site, site.bell, site.ledger, site.health, site.metrics, site.shelf, looks=site.looks, viewer=viewer
+    ).asgi
+
+
 def test_from_elsewhere_an_account_is_needed_and_one_that_may_look_is_enough(
     viewer: Viewer, tmp_path: Path, looks: Looks, orthanc: tuple[StandIn, str]
 ) -> None:
     site = Site(tmp_path)
     account, secret = new_account("reader", Role.LOOK)
     write_accounts(tmp_path / "accounts.toml", [account])
-    app = WebApp(site, site.bell, site.ledger, site.health, site.metrics, looks=looks, viewer=viewer).asgi
+    app = app_of(site, viewer)
     outside = Login(app, Accounts(tmp_path / "accounts.toml"), site.metrics, looks)
     with TestClient(outside, base_url="http://127.0.0.1:8443") as client:
         for path in ("/viewer/", "/viewer/viewer.js", STUDY, FRAME):
@@ -314,6 +324,21 @@ def test_what_is_no_file_of_the_viewer_is_not_served(client: TestClient, path: s
     answer = client.get(path)
     assert "not for the web" not in answer.text
     assert answer.status_code == 404
+
+
+def test_the_page_of_a_study_opens_it_with_its_masks_in_the_viewer(viewer: Viewer, tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    answered = site.answered(SERIES)
+    refused = site.refused(OTHER)
+    with TestClient(app_of(site, viewer), base_url="http://127.0.0.1:8044") as client:
+        page = client.get(f"/studies/{answered.orthanc_study}").text
+        link = escape(study_link(f"1.2.{SERIES}", str(series_uid_of("1.9.seg"))))
+        assert f'<a href="{link}" target="_blank" rel="noopener">Open in the viewer, with the masks</a>' in page
+        page = client.get(f"/studies/{refused.orthanc_study}").text
+        link = escape(study_link(f"1.2.{OTHER}"))
+        assert f'<a href="{link}" target="_blank" rel="noopener">Open in the viewer</a>' in page
+    assert "/viewer/" not in site.client.get(f"/studies/{answered.orthanc_study}").text, "a link that leads nowhere"
+    site.ledger.close()
 
 
 def test_the_link_names_the_study_and_the_masks_to_show_over_it() -> None:
