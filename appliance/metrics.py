@@ -82,6 +82,12 @@ class Metrics:
             ["change"],
             registry=self.registry,
         )
+        self.priors_fetched = Counter(
+            "hemorrhage_priors_fetched",
+            "Prior head CTs that the PACS was asked for: fetched, failed (it was not sent, or the PACS did not answer)",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.refusals = Counter(
             "hemorrhage_refusals",
             "Reasons why series were not read; study=answered: another series of the study was read",
@@ -275,6 +281,8 @@ class Metrics:
             self.shadowed.labels(outcome)
         for answer in ("present", "absent"):
             self.answers.labels(answer)
+        for outcome in ("fetched", "failed"):
+            self.priors_fetched.labels(outcome)
         for came_out in Outcome:
             self.compared.labels(came_out.value)
         self.registry.register(_ByState("hemorrhage_jobs", "Jobs in the ledger, by state", job_counts))

@@ -134,6 +134,11 @@ class Orthanc:
         held = json.loads(self._connection.transfer("GET", f"/patients/{quote(patient)}"))
         return [str(one) for one in held["Studies"]]
 
+    def find_study(self, study_uid: str) -> str | None:
+        """Return the identifier of the study with a Study Instance UID; None if Orthanc holds none."""
+        found = json.loads(self._connection.transfer("POST", "/tools/lookup", study_uid.encode()))
+        return next((str(one["ID"]) for one in found if one["Type"] == "Study"), None)
+
     def header(self, identifier: str) -> dict[str, Any]:
         """Return the header of an instance by keyword: texts, and lists of the like for sequences."""
         path = f"/instances/{quote(identifier)}/simplified-tags"

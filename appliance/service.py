@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service: its parts, wired together, and their threads, started and stopped in order.
 
-There are threads for intake, reading ahead, the shadow, each worker, the rules, each destination, health, the web
-servers, the archive and the upkeep; the main thread waits for a signal. They share only the ledger, the doorbell, the
-handover, the studies read ahead and the header cache.
+There are threads for intake, reading ahead, the shadow, each worker, the priors, the rules, each destination, health,
+the web servers, the archive and the upkeep; the main thread waits for a signal. They share only the ledger, the
+doorbell, the handover, the studies read ahead and the header cache.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ from appliance.models.shadow import Shadow
 from appliance.models.standing import targets
 from appliance.orthanc import Orthanc
 from appliance.orthanc_storage import check_storage
+from appliance.prior.follow_up import FollowUp
+from appliance.prior.retrieve import Retrieval
 from appliance.reading_room import ReadingRoom
 from appliance.results.warm_up import warm_up
 from appliance.settings import Settings
@@ -194,6 +196,10 @@ class Service:
             )
             for _ in range(settings.service.workers)
         ]
+        retrieval = Retrieval(settings.prior, settings.orthanc.aet, self._orthanc, self._ledger, self._metrics)
+        self._follow_up = FollowUp(
+            self._orthanc, self._ledger, self._handover, retrieval if settings.prior.pacs else None, clock
+        )
         trusted = settings.service.trusted_hosts
         archive = Archive(settings, self._orthanc, self._ledger, self._metrics, clock)
         drift = DriftWatch(settings, self._ledger, self._metrics)
@@ -225,6 +231,7 @@ class Service:
             _thread("intake", lambda: intake.run(self._stopping)),
             _thread("ahead", lambda: self._ahead.run(self._stopping)),
             _thread("shadow", lambda: shadow.run(self._stopping)),
+            _thread("priors", lambda: self._follow_up.run(self._stopping)),
             *(_thread(name, body) for name, body in self._dispatch.threads(self._stopping).items()),
             *(_thread(f"worker-{number}", self._work_with(worker)) for number, worker in enumerate(self._workers)),
         ]
@@ -246,6 +253,7 @@ class Service:
         self._handover.wake()
         self._ahead.wake()
         self._dispatch.wake()
+        self._follow_up.wake()
         ends = time.monotonic() + self._settings.service.stop_s
         for thread in self._threads:
             thread.join(max(0.0, ends - time.monotonic()))

@@ -24,6 +24,7 @@ from appliance.sections.delivery import DeliverySettings, DestinationSettings, N
 from appliance.sections.intake import IntakeSettings, PrioritySettings
 from appliance.sections.ledger import AuditSettings, LedgerSettings
 from appliance.sections.orthanc import ArchiveSettings, OrthancSettings
+from appliance.sections.prior import PriorSettings, check_pacs
 from appliance.sections.section import refuse_bool_for_number
 from appliance.sections.service import AccessSettings, ServiceSettings
 from appliance.sections.supervisor import LogSettings, SupervisorSettings
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     selection: SelectionSettings = SelectionSettings()
     finding: FindingSettings = FindingSettings()
     results: ResultsSettings = ResultsSettings()
+    prior: PriorSettings = PriorSettings()
     delivery: DeliverySettings = DeliverySettings()
     destinations: dict[Name, DestinationSettings] = Field(
         {},
@@ -81,6 +83,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     supervisor: SupervisorSettings = SupervisorSettings()
 
+    _pacs_may_send = field_validator("prior")(check_pacs)
     _rules_fit = field_validator("rules")(check_rules)
 
     @property

@@ -161,6 +161,8 @@ class Marks:
         self._put_all(job, marks)
 
     def _put_all(self, job: Job, marks: Mapping[str, Mapping[str, Any]]) -> None:
+        if job.retrieved:  # a prior that was fetched: Orthanc's own routing must not send it back
+            return
         try:
             for resource, value in marks.items():
                 self._put(resource, value)

@@ -2,21 +2,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """The site's rules, applied to one answer: which conditions hold, and what these rules ask for.
 
-A condition that cannot be evaluated for an answer counts as not holding; the other rules are applied.
+A condition that cannot be evaluated for an answer counts as not holding; the other rules are applied. A study that was
+fetched from the PACS as a prior came from there and is no news: only rules that ask for such studies are applied to it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from appliance.delivery.conditions import Condition, EvaluationError
 from appliance.ledger.outbox import Planned
 from appliance.sections.delivery import RuleSettings
 from appliance.settings import Settings
+
+_TEXTS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
+_RETRIEVED: Final = re.compile(r"\bretrieved\b")
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,10 @@ class Rules:
                 verdicts.append(Verdict(rule.name, None, f"not looked at: {last} is the last rule where it holds"))
                 continue
             shown = " ".join(rule.when.split())
+            if values.get("retrieved") and not _names_retrieved(rule.when):
+                why = f"not applied: the study was fetched as a prior, and the rule does not ask for that: {shown}"
+                verdicts.append(Verdict(rule.name, False, why))
+                continue
             try:
                 holds = condition.holds(values)
             except EvaluationError as error:
@@ -86,6 +95,11 @@ def rules_digest(settings: Settings) -> str:
         "time_zone": settings.delivery.time_zone,
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _names_retrieved(condition: str) -> bool:
+    """Return whether a condition asks, outside its texts, whether a study was fetched from the PACS as a prior."""
+    return bool(_RETRIEVED.search(_TEXTS.sub("", condition)))
 
 
 def all_planned(verdicts: Iterable[Verdict]) -> list[Planned]:

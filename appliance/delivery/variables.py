@@ -240,6 +240,12 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         lambda seen: _URGENCY.get(seen.job.priority, "routine"),
         tuple(_URGENCY.values()),
     ),
+    Variable(
+        "retrieved",
+        Kind.BOOL,
+        "whether the study was fetched from the PACS as a prior (prior.pacs); then only rules that name it hold",
+        lambda seen: seen.job.retrieved,
+    ),
     Variable("requested", Kind.BOOL, "whether a person asked for this answer", lambda seen: seen.job.requested),
     Variable(
         "model",

@@ -33,7 +33,8 @@ def place_study(connection: Connection, study: str) -> None:
     standing = Standing.NONE
     if row.state != StudyState.DELETED:
         found = connection.execute(select(jobs).where(jobs.c.orthanc_study == study, jobs.c.state.in_(STANDING)))
-        answers = [record_of(Job, one) for one in found]
+        # A prior that was fetched to compare with is no study to be read.
+        answers = [one for one in (record_of(Job, row) for row in found) if not one.retrieved]
         judged = newest_opinions(connection, [one.answer_key for one in answers])
         standing = standing_of(
             [

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select, update
 from appliance.errors import ApplianceError
 from appliance.ledger import tables
 from appliance.ledger.board_rows import STANDING, place_study
-from appliance.ledger.records import Job, NewJob
+from appliance.ledger.records import OLD, Job, NewJob
 from appliance.ledger.states import JobEvent, JobState, job_after
 
 
@@ -22,7 +22,12 @@ class LostJobError(ApplianceError):
 def insert_job(
     connection: Connection, study: str, study_uid: str, new: NewJob, now: float, last_instance_at: float, live: bool
 ) -> int:
-    """Queue a new job and return its number."""
+    """Queue a new job and return its number.
+
+    The study of one that was fetched from the PACS as a prior is read after all others, unless a person asks for it.
+    """
+    was_retrieved = select(tables.retrieved.c.study_uid).where(tables.retrieved.c.study_uid == study_uid)
+    retrieved = not new.series and connection.execute(was_retrieved).first() is not None
     return int(
         connection.execute(
             insert(tables.jobs)
@@ -34,11 +39,12 @@ def insert_job(
                 since=now,
                 created=now,
                 last_instance_at=last_instance_at,
-                live=live,
+                live=live and not retrieved,
                 instance_set=new.instance_set,
                 chosen_set=new.chosen_set,
                 left_out=new.left_out,
-                priority=new.priority,
+                priority=OLD if retrieved else new.priority,
+                retrieved=retrieved,
                 deaths=new.deaths,
             )
             .returning(tables.jobs.c.id)

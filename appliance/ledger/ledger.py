@@ -24,6 +24,7 @@ from appliance.ledger.models import Models
 from appliance.ledger.news import News
 from appliance.ledger.opinions import Opinions
 from appliance.ledger.outbox import Outbox
+from appliance.ledger.priors import Priors
 from appliance.ledger.queue import Queue
 from appliance.ledger.series import Series
 from appliance.ledger.services import Services
@@ -52,6 +53,8 @@ class Ledger:
         The open jobs, and who works on them.
     jobs
         The answers that were given or refused, with their result objects.
+    priors
+        Answers whose patient's other scans are to be looked for, and studies fetched from the PACS.
     outbox
         What goes to whom, on its way or delivered.
     news
@@ -89,6 +92,7 @@ class Ledger:
         self.outbox = Outbox(self._database, self.news)
         self.opinions = Opinions(self._database)
         self.board = Board(self._database)
+        self.priors = Priors(self._database)
         self.models = Models(self._database)
         self.golden = GoldenStudies(self._database)
         self.services = Services(self._database)

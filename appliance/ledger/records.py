@@ -189,6 +189,10 @@ class Job:
     none. See `findings/change.py`: `Comparison.facts` (`prior`, `hours`, `comparable`, and by type and `total`
     `then_ml`, `now_ml`, `difference_ml`, `percent`; `grown`, `grown_by`, `caveats`), or `Withheld.facts` (`withheld`,
     why nothing is compared)."""
+    retrieved: YesNo = False
+    """Whether its study was fetched from the PACS as a prior: rules apply only where they ask for it."""
+    followed_up: YesNo = False
+    """Whether the patient's other scans were looked for after it (`prior/follow_up.py`)."""
 
     @property
     def requested(self) -> bool:
@@ -212,6 +216,15 @@ class Job:
         Either also replaces older answers about the series that it read.
         """
         return self.has_report and (self.orthanc_series == newer.orthanc_series or self.answered_series == series_uid)
+
+
+@dataclass(frozen=True)
+class RetrievedStudy:
+    """A study that was fetched from the PACS as the prior of a `job`, or is on its way."""
+
+    study_uid: Annotated[str, Kept(String(64), primary_key=True)]
+    job: Number
+    at: Time
 
 
 @dataclass(frozen=True)
@@ -283,6 +296,8 @@ class AuditEvent(StrEnum):
     """A study was answered: with what, by which model and threshold, of which slices."""
     REFUSED = "refused"
     """A study was not read, for these reasons."""
+    RETRIEVED = "retrieved"
+    """A study was asked for from the PACS, as the prior of another."""
     SENT = "sent"
     """Where the objects of an answer went, by kind and SOP Instance UID."""
     SUPERSEDED = "superseded"

@@ -19,6 +19,7 @@ from appliance.ledger.records import (
     Opinion,
     Position,
     ResultObject,
+    RetrievedStudy,
     ShadowAnswer,
     Sweep,
     Turn,
@@ -64,7 +65,10 @@ jobs = Table(
     Index("jobs_state", "state", "next_try"),
     Index("jobs_study", "orthanc_study"),
     Index("jobs_routed", "routed", "state"),
+    Index("jobs_followed_up", "followed_up", "state"),
 )
+
+retrieved = Table("retrieved", metadata, *columns_of(RetrievedStudy))
 
 results = Table(
     "results",

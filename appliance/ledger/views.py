@@ -33,13 +33,13 @@ class Views:
     def newest_answers(self, limit: int) -> list[tuple[float, dict[str, Any]]]:
         """Return the newest answers that stand, with when each was decided (Unix seconds), oldest first.
 
-        What a person asked for is not among them.
+        What a person asked for is not among them, nor are priors that were fetched.
         """
         jobs = tables.jobs
         with self._database.reading() as connection:
             rows = connection.execute(
                 select(jobs.c.created, jobs.c.answer)
-                .where(jobs.c.state == JobState.DONE, jobs.c.orthanc_series == "")
+                .where(jobs.c.state == JobState.DONE, jobs.c.orthanc_series == "", jobs.c.retrieved.is_(False))
                 .order_by(jobs.c.id.desc())
                 .limit(limit)
             ).all()

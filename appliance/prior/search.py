@@ -97,7 +97,7 @@ class PriorSearch:
         candidates, doubts = self._earlier(others, at)
         for one in candidates[:_MOST_HEADERS]:
             try:
-                then = self._header(one.job)
+                then = self.header(one.job)
             except NotThereError:
                 continue
             except (ApplianceError, ValueError, LookupError) as error:
@@ -110,6 +110,18 @@ class PriorSearch:
                 return Prior(one.job, one.at, one.at.hours_until(at), to_the_day)
             doubts.append(found)
         return Withheld(doubts[0]) if doubts else None
+
+    def next_after(self, job: Job) -> Job | None:
+        """Return the answer about the patient's scan that followed the one that `job` is about; None without one.
+
+        Who the patient is, is not looked at. Raises `UnavailableError` as `find` does.
+        """
+        at = parse_scan_time(str((job.answer.get("series") or {}).get("scanned") or ""))
+        if at is None:
+            return None
+        timed = self._timed(self._answers_of_others(job.orthanc_study))
+        later = [one for one in timed if one.at.is_order_known(at) and at.hours_until(one.at) > 0]
+        return min(later, key=lambda one: at.hours_until(one.at)).job if later else None
 
     def _answers_of_others(self, study: str) -> list[Job]:
         try:
@@ -146,14 +158,14 @@ class PriorSearch:
 
     def _time_in_header(self, job: Job) -> ScanTime | None:
         try:
-            return usable_time(self._header(job), self._ledger.clock())
+            return usable_time(self.header(job), self._ledger.clock())
         except NotThereError:
             return None
         except (ApplianceError, ValueError, LookupError) as error:
             self._pass_over(job, error)
             return None
 
-    def _header(self, job: Job) -> dict[str, Any]:
+    def header(self, job: Job) -> dict[str, Any]:
         """Return the header of an image that a job read. Raises `NotThereError` when Orthanc no longer holds one."""
         for identifier in self._orthanc.study(job.orthanc_study).series:
             series = self._orthanc.series(identifier)

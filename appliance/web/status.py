@@ -90,6 +90,7 @@ def _no_answer(state: str, since: float) -> dict[str, Any]:
         "since": iso(since),
         "waiting_for": "",
         "requested": False,
+        "retrieved": False,
         "present": None,
         "probability": None,
         "threshold": None,
@@ -115,6 +116,7 @@ def _job(job: Job) -> dict[str, Any]:
     return _no_answer(job.state.value, job.since) | {
         "job": job.id,
         "requested": job.requested,
+        "retrieved": job.retrieved,
         **(job.answer if answered else {}),
         "change": (job.change or None) if answered else None,
         "refusals": job.refusals,

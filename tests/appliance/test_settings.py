@@ -61,6 +61,20 @@ def test_a_wrong_setting_is_told_by_name_value_and_what_is_allowed(
     assert "wrong.toml" in told
 
 
+def test_a_pacs_that_may_not_send_the_priors_it_is_asked_for_is_told() -> None:
+    receivers = "receivers = ['PACS=PACS1@10.0.0.5:104']"
+    told = fault(f"[orthanc]\n{receivers}\n[prior]\npacs = 'PACS'")
+    assert "prior" in told
+    assert "orthanc.senders has to allow PACS1@ADDRESS" in told
+    for right in (
+        f"[orthanc]\n{receivers}\nsenders = ['pacs1@10.0.0.5']",
+        f"[orthanc]\n{receivers}\nsenders = ['*']",
+        "",
+    ):
+        Path("right.toml").write_text(f"{right}\n[prior]\npacs = 'PACS'\n")
+        assert load_settings(Path("right.toml")).prior.pacs == "PACS"
+
+
 def test_every_wrong_setting_is_told_at_once() -> None:
     told = fault("[intake]\nquiet_s = 0\npoll_s = 0\n[service]\nworkers = 99")
     assert all(name in told for name in ("intake.quiet_s", "intake.poll_s", "service.workers"))

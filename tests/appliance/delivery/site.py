@@ -25,7 +25,7 @@ ALL = ("sr", "seg", "key-images", "key-objects")
 class Site:
     """The appliance's Orthanc beside a PACS; both run while the site is entered."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, senders: tuple[str, ...] = ()) -> None:
         self.folder = folder
         pacs, own = with_free_ports(Settings(), folder / "pacs"), with_free_ports(Settings(), folder / "own")
         taken = pacs.orthanc.model_copy(update={"aet": "PACS1", "senders": ("HEMORRHAGE@127.0.0.1",)})
@@ -33,7 +33,7 @@ class Site:
         receivers = (f"PACS=PACS1@127.0.0.1:{taken.dicom_port}",)
         self.settings = own.model_copy(
             update={
-                "orthanc": own.orthanc.model_copy(update={"receivers": receivers}),
+                "orthanc": own.orthanc.model_copy(update={"receivers": receivers, "senders": senders}),
                 "destinations": {
                     "committing": destination_settings(
                         {"kind": "orthanc-modality", "modality": "PACS", "storage_commitment": True}

@@ -40,6 +40,16 @@ def test_a_rule_that_cannot_be_evaluated_keeps_no_other_back() -> None:
     assert [one.rule for one in all_planned(verdicts)] == ["b"]
 
 
+def test_to_a_prior_that_was_fetched_only_rules_that_ask_for_priors_are_applied() -> None:
+    rules = Rules(
+        [rule("a"), rule("b", "!retrieved", last=True), rule("c", "retrieved"), rule("d", "'retrieved' != ''")]
+    )
+    assert [one.holds for one in rules.judge(VALUES)] == [True, True, None, None]
+    verdicts = rules.judge(values_of(Situation(job(retrieved=True))))
+    assert [one.holds for one in verdicts] == [False, False, True, False]
+    assert "fetched as a prior" in verdicts[0].why
+
+
 def test_what_two_rules_ask_for_alike_is_asked_for_once_and_goes_first_where_one_says_so() -> None:
     assert all_planned(Rules([rule("a"), rule("b")]).judge(VALUES)) == [Planned("pacs", "a", ("sr",))]
     planned = all_planned(Rules([rule("a"), rule("b", first=True)]).judge(VALUES))

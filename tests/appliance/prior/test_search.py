@@ -21,36 +21,16 @@ from appliance.health import Health
 from appliance.ledger.records import Job
 from appliance.prior import lookup
 from appliance.prior.search import PriorSearch
-from appliance.reading.detections import Box
 from appliance.web.status import status_document
 from tests.appliance.bench import Bench, exposition
 from tests.appliance.log_lines import lines
+from tests.appliance.prior.heads import LARGE, Patient
 from tests.appliance.stand_in import head_series
-
-SMALL, LARGE = Box(200, 200, 240, 240), Box(200, 200, 280, 280)
-
-
-class Patients:
-    """Heads that are scanned and answered one after another."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.id = f"P{str(generate_uid())[-12:]}"
-
-    def scan(self, day: str, hour: str = "080000", box: Box | None = SMALL, **attributes: Any) -> Job:
-        """Send a head that was scanned then, let it be answered, and return its job."""
-        study = str(generate_uid())
-        self.bench.detector.box = box
-        times = {"AcquisitionDate": day, "AcquisitionTime": hour, "StudyDate": day, "StudyTime": hour}
-        who = {"PatientID": self.id, "PatientBirthDate": "19550302", "PatientSex": "F"}
-        self.bench.send(*head_series(study, **(times | who | attributes)))
-        self.bench.worker.work()
-        return self.bench.job(study)
 
 
 @pytest.fixture
-def patients(bench: Bench) -> Patients:
-    return Patients(bench)
+def patient(bench: Bench) -> Patient:
+    return Patient(bench)
 
 
 def prior_of(job: Job) -> str:
@@ -58,10 +38,10 @@ def prior_of(job: Job) -> str:
     return str((job.change.get("prior") or {}).get("study_uid", ""))
 
 
-def test_an_answer_is_compared_with_the_last_scan_before_it_however_late_that_came(patients: Patients) -> None:
-    second = patients.scan("20260104")
-    first = patients.scan("20260102")
-    third = patients.scan("20260105", "200000", LARGE)
+def test_an_answer_is_compared_with_the_last_scan_before_it_however_late_that_came(patient: Patient) -> None:
+    second = patient.scan("20260104")
+    first = patient.scan("20260102")
+    third = patient.scan("20260105", "200000", LARGE)
     assert (second.change, first.change) == ({}, {})
     assert prior_of(third) == second.study_uid
     assert third.change["hours"] == 36.0
@@ -71,7 +51,7 @@ def test_an_answer_is_compared_with_the_last_scan_before_it_however_late_that_ca
     found = sum(lesion["volume_ml"] for lesion in third.answer["lesions"])
     assert third.change["now_ml"]["total"] == pytest.approx(found)
     assert second.answer["series"]["scanned"] == "2026-01-04T08:00:00"
-    bench = patients.bench
+    bench = patient.bench
     told = exposition(bench.metrics)
     assert 'hemorrhage_compared_answers_total{change="grown"} 1.0' in told
     assert 'hemorrhage_compared_answers_total{change="withheld"} 0.0' in told
@@ -91,96 +71,96 @@ def test_an_answer_is_compared_with_the_last_scan_before_it_however_late_that_ca
     assert any("grown: total +" in line for line in status_lines(shown))
 
 
-def test_a_head_without_blood_is_a_prior_too(patients: Patients) -> None:
-    patients.scan("20260102", box=None)
-    new = patients.scan("20260103")
+def test_a_head_without_blood_is_a_prior_too(patient: Patient) -> None:
+    patient.scan("20260102", box=None)
+    new = patient.scan("20260103")
     assert new.change["prior"]["answer"] == "absent"
     assert not new.change["grown"]
     assert new.change["difference_ml"]["total"] > 0
 
 
-def test_a_scan_of_the_same_id_that_may_be_another_persons_is_not_compared_with(patients: Patients) -> None:
-    patients.scan("20260102", PatientName="Somebody^Else")
-    assert patients.scan("20260103").change == {"withheld": Doubt.OTHER_NAME.value}
+def test_a_scan_of_the_same_id_that_may_be_another_persons_is_not_compared_with(patient: Patient) -> None:
+    patient.scan("20260102", PatientName="Somebody^Else")
+    assert patient.scan("20260103").change == {"withheld": Doubt.OTHER_NAME.value}
 
 
-def test_a_doubtful_scan_hides_no_older_one_that_is_the_patients(patients: Patients) -> None:
-    first = patients.scan("20260102")
-    patients.scan("20260103", PatientBirthDate="19700101")
-    assert prior_of(patients.scan("20260104")) == first.study_uid
+def test_a_doubtful_scan_hides_no_older_one_that_is_the_patients(patient: Patient) -> None:
+    first = patient.scan("20260102")
+    patient.scan("20260103", PatientBirthDate="19700101")
+    assert prior_of(patient.scan("20260104")) == first.study_uid
 
 
 def test_a_namesake_with_another_id_is_not_compared_with(bench: Bench) -> None:
-    Patients(bench).scan("20260102", PatientName="Huber^Anna")
-    assert Patients(bench).scan("20260103", PatientName="Huber^Anna").change == {}
+    Patient(bench).scan("20260102", PatientName="Huber^Anna")
+    assert Patient(bench).scan("20260103", PatientName="Huber^Anna").change == {}
 
 
-def test_without_an_id_or_with_a_placeholder_nothing_is_compared(patients: Patients) -> None:
+def test_without_an_id_or_with_a_placeholder_nothing_is_compared(patient: Patient) -> None:
     for patient_id, change in (("", {}), ("UNKNOWN", {"withheld": Doubt.PLACEHOLDER_ID.value})):
-        patients.scan("20260102", PatientID=patient_id)
-        assert patients.scan("20260103", PatientID=patient_id).change == change
+        patient.scan("20260102", PatientID=patient_id)
+        assert patient.scan("20260103", PatientID=patient_id).change == change
 
 
-def test_two_scans_of_one_day_are_compared_by_their_times_and_not_without(patients: Patients) -> None:
-    morning = patients.scan("20260102", "080000")
-    noon = patients.scan("20260102", "120000")
+def test_two_scans_of_one_day_are_compared_by_their_times_and_not_without(patient: Patient) -> None:
+    morning = patient.scan("20260102", "080000")
+    noon = patient.scan("20260102", "120000")
     assert prior_of(noon) == morning.study_uid
     assert noon.change["hours"] == 4.0
-    untimed = patients.scan("20260102", "")
+    untimed = patient.scan("20260102", "")
     assert untimed.change == {"withheld": Doubt.SAME_DAY_NO_TIME.value}
-    next_day = patients.scan("20260103", "")
+    next_day = patient.scan("20260103", "")
     assert next_day.change["hours"] == 24.0
     assert next_day.change["to_the_day"]
 
 
-def test_a_copy_of_the_same_scan_is_no_prior(patients: Patients) -> None:
-    patients.scan("20260102")
-    assert patients.scan("20260102").change == {}
+def test_a_copy_of_the_same_scan_is_no_prior(patient: Patient) -> None:
+    patient.scan("20260102")
+    assert patient.scan("20260102").change == {}
 
 
-def test_a_scan_without_a_usable_time_is_not_compared_and_is_no_prior(patients: Patients) -> None:
-    patients.scan("20991231")
-    assert patients.scan("20260103").change == {}
-    assert patients.scan("20991231").change == {"withheld": Doubt.NO_TIME.value}
-    assert patients.scan("", "").change == {"withheld": Doubt.NO_TIME.value}
+def test_a_scan_without_a_usable_time_is_not_compared_and_is_no_prior(patient: Patient) -> None:
+    patient.scan("20991231")
+    assert patient.scan("20260103").change == {}
+    assert patient.scan("20991231").change == {"withheld": Doubt.NO_TIME.value}
+    assert patient.scan("", "").change == {"withheld": Doubt.NO_TIME.value}
 
 
-def test_a_part_of_a_head_is_told_of_as_the_prior_and_its_volumes_are_not_compared(patients: Patients) -> None:
+def test_a_part_of_a_head_is_told_of_as_the_prior_and_its_volumes_are_not_compared(patient: Patient) -> None:
     study = str(generate_uid())
-    who = {"PatientID": patients.id, "AcquisitionDate": "20260102"}
-    bench = patients.bench
+    who = {"PatientID": patient.id, "AcquisitionDate": "20260102"}
+    bench = patient.bench
     bench.send(*head_series(study, 28, 14, **who))
     bench.desk.wait(bench.desk.settings.intake.ends_s + 1)
     bench.worker.work()
     assert bench.job(study).answer["coverage"]["partial"]
-    new = patients.scan("20260103", box=LARGE)
+    new = patient.scan("20260103", box=LARGE)
     assert prior_of(new) == study
     assert (new.change["obstacle"], new.change["grown"]) == ("prior_is_of_a_part", False)
 
 
-def test_a_refused_or_a_deleted_study_is_no_prior(patients: Patients) -> None:
-    bench = patients.bench
-    patients.scan("20260104", PixelSpacing=None)
-    deleted = patients.scan("20260103")
-    kept = patients.scan("20260102")
+def test_a_refused_or_a_deleted_study_is_no_prior(patient: Patient) -> None:
+    bench = patient.bench
+    patient.scan("20260104", PixelSpacing=None)
+    deleted = patient.scan("20260103")
+    kept = patient.scan("20260102")
     assert bench.desk.jobs(deleted.study_uid)[-1].change == {}
     bench.desk.delete_study(deleted.orthanc_study)
-    assert prior_of(patients.scan("20260105")) == kept.study_uid
+    assert prior_of(patient.scan("20260105")) == kept.study_uid
 
 
-def test_a_prior_that_orthanc_cannot_read_is_told_of(patients: Patients, monkeypatch: pytest.MonkeyPatch) -> None:
-    patients.scan("20260102")
-    monkeypatch.setattr(patients.bench.desk.orthanc, "header", fail)
-    new = patients.scan("20260103")
+def test_a_prior_that_orthanc_cannot_read_is_told_of(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient.scan("20260102")
+    monkeypatch.setattr(patient.bench.desk.orthanc, "header", fail)
+    new = patient.scan("20260103")
     assert new.change == {"withheld": Doubt.UNREADABLE.value}
     assert new.sr_uid
 
 
 def test_the_time_of_a_scan_that_an_older_version_did_not_note_is_read_from_orthanc(
-    patients: Patients, monkeypatch: pytest.MonkeyPatch
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger = patients.bench.desk.ledger
-    first, newest = patients.scan("20260102"), ledger.jobs.newest_answers_of
+    ledger = patient.bench.desk.ledger
+    first, newest = patient.scan("20260102"), ledger.jobs.newest_answers_of
 
     def without_times(*asked: Any) -> list[Job]:
         jobs = newest(*asked)
@@ -189,15 +169,15 @@ def test_the_time_of_a_scan_that_an_older_version_did_not_note_is_read_from_orth
         return jobs
 
     monkeypatch.setattr(ledger.jobs, "newest_answers_of", without_times)
-    assert prior_of(patients.scan("20260103")) == first.study_uid
+    assert prior_of(patient.scan("20260103")) == first.study_uid
 
 
 def test_a_patient_with_hundreds_of_studies_costs_a_bounded_number_of_requests(
-    patients: Patients, monkeypatch: pytest.MonkeyPatch
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for day in range(1, 7):
-        patients.scan(f"202601{day:02d}", PatientBirthDate=f"194001{day:02d}")
-    orthanc, ledger = patients.bench.desk.orthanc, patients.bench.desk.ledger
+        patient.scan(f"202601{day:02d}", PatientBirthDate=f"194001{day:02d}")
+    orthanc, ledger = patient.bench.desk.orthanc, patient.bench.desk.ledger
     listed, asked, read = orthanc.studies_of_patient, [], orthanc.header
 
     def many(study: str) -> list[str]:
@@ -209,20 +189,20 @@ def test_a_patient_with_hundreds_of_studies_costs_a_bounded_number_of_requests(
 
     monkeypatch.setattr(orthanc, "studies_of_patient", many)
     monkeypatch.setattr(orthanc, "header", header)
-    assert patients.scan("20260120").change == {"withheld": Doubt.OTHER_BIRTH_DATE.value}
+    assert patient.scan("20260120").change == {"withheld": Doubt.OTHER_BIRTH_DATE.value}
     assert len(asked) == 5
-    assert len(ledger.jobs.newest_answers_of(many(patients.scan("20260121").orthanc_study), 4)) == 4
+    assert len(ledger.jobs.newest_answers_of(many(patient.scan("20260121").orthanc_study), 4)) == 4
 
 
 @pytest.mark.parametrize("trouble", ["away", "slow"])
 def test_an_orthanc_in_trouble_costs_the_comparison_and_not_the_answer(
-    patients: Patients, monkeypatch: pytest.MonkeyPatch, stream: Any, trouble: str
+    patient: Patient, monkeypatch: pytest.MonkeyPatch, stream: Any, trouble: str
 ) -> None:
-    patients.scan("20260102")
+    patient.scan("20260102")
     patience: Callable[..., Any] = {"away": fail, "slow": lambda *_: time.sleep(2)}[trouble]
     monkeypatch.setattr(PriorSearch, "find", patience)
-    monkeypatch.setattr(patients.bench.worker._priors, "_patience_s", 0.1)
-    new = patients.scan("20260103")
+    monkeypatch.setattr(patient.bench.worker._priors, "_patience_s", 0.1)
+    new = patient.scan("20260103")
     assert new.sr_uid
     assert new.change == {}
     assert any(one["event"] == "answered without a look at the prior CT" for one in lines(stream))
