@@ -28,6 +28,7 @@ from appliance.intake.snapshot import Snapshot
 from appliance.log import describe
 from appliance.metrics import Metrics
 from appliance.pipeline import ReadStudy, Study, UnreadAnswer
+from appliance.traces import OFF, Trace
 
 IN_TIME: Final = "in_time"
 IN_VAIN: Final = "in_vain"
@@ -55,6 +56,7 @@ class Taken:
 
     read: Read
     ahead_s: float
+    trace: Trace = OFF
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class _Kept:
     read: Read
     bytes: int
     at: float
+    trace: Trace = OFF
 
 
 @dataclass
@@ -90,7 +93,9 @@ class ReadingAhead:
         metrics: Metrics,
         most_mib: float,
         clock: Callable[[], float] = time.monotonic,
+        begin_trace: Callable[[], Trace] = lambda: OFF,
     ) -> None:
+        self._begin_trace = begin_trace
         self._reader = reader
         self._fetch = fetch
         self._outcomes = metrics.read_ahead
@@ -153,7 +158,7 @@ class ReadingAhead:
             if kept.instance_set != instance_set:
                 return None
             waited_s = time.monotonic() - asked_at
-            return Taken(kept.read, max(0.0, _seconds(kept.read) - waited_s))
+            return Taken(kept.read, max(0.0, _seconds(kept.read) - waited_s), kept.trace)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -201,9 +206,10 @@ class ReadingAhead:
 
         read: Read | None = None
         again = False
+        trace = self._begin_trace()
         with structlog.contextvars.bound_contextvars(study=snapshot.study_uid):
             try:
-                study = Study(snapshot.study_uid, snapshot.instances, self._fetch, unread=snapshot.unread)
+                study = Study(snapshot.study_uid, snapshot.instances, self._fetch, unread=snapshot.unread, trace=trace)
                 read = self._reader().read(study, go_on)
             except GaveWayError:
                 again = not begun.stale
@@ -217,7 +223,9 @@ class ReadingAhead:
                 self._offers.setdefault(snapshot.study, snapshot)
             elif read is not None and not begun.stale:
                 instances = len(snapshot.instances)
-                self._read[snapshot.study] = _Kept(snapshot.instance_set, read, _bytes(read, instances), self._clock())
+                self._read[snapshot.study] = _Kept(
+                    snapshot.instance_set, read, _bytes(read, instances), self._clock(), trace
+                )
                 self._keep_to_most()
             elif read is not None or begun.stale:
                 self._outcomes.labels(IN_VAIN).inc()

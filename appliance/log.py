@@ -25,8 +25,8 @@ _SHARED: Final[tuple[Processor, ...]] = (
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
-# They quote values of datasets, or log every request.
-_TALKATIVE: Final = ("pydicom", "highdicom", "py.warnings", "httpx", "httpcore", "pylibjpeg", "PIL")
+# They quote values of datasets, or log every request or every failed one.
+_TALKATIVE: Final = ("pydicom", "highdicom", "py.warnings", "httpx", "httpcore", "pylibjpeg", "PIL", "opentelemetry")
 
 
 def log_to(stream: TextIO = sys.stderr, level: int = logging.INFO) -> None:

@@ -37,6 +37,7 @@ from appliance.selection.look import Classifier, look_at
 from appliance.selection.select import Judgement, Selection, select
 from appliance.settings import Settings
 from appliance.steps import Step, StepClock
+from appliance.traces import OFF, Trace
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Study:
     """SOP Class UID and SOP Instance UID of the older SR that this answer replaces."""
     unread: int = 0
     """How many images of the study cannot be read as DICOM at all."""
+    trace: Trace = OFF
     compare: Callable[[Dataset, HeadScan], Compared] | None = None
     """Returns the comparison with the patient's prior head CT, for the header of an image that was read and what was
     found; it does not raise. None where there is no archive to look in."""
@@ -142,7 +144,7 @@ class Pipeline:
         GaveWayError
             when `go_on` said no.
         """
-        clock = StepClock()
+        clock = StepClock(trace=study.trace)
         with clock(Step.SELECT):
             found = stacks(study.instances)
             selection = select(found, self.settings.selection)

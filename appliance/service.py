@@ -52,6 +52,7 @@ from appliance.reading_room import ReadingRoom
 from appliance.results.warm_up import warm_up
 from appliance.settings import Settings
 from appliance.state_folder import StateFolder
+from appliance.trace_sender import TraceSender
 from appliance.transport import bounded_client
 from appliance.trial import Trial
 from appliance.upkeep import Upkeep
@@ -82,6 +83,7 @@ class Service:
     def __init__(self, settings: Settings, room: ReadingRoom | None = None) -> None:
         self._settings = settings
         self._log = structlog.get_logger("service")
+        self._traces = TraceSender(settings.traces)
         with ExitStack() as opened:
             sock = opened.enter_context(listen(settings.service.host, settings.service.port, "service"))
             outer_sock = (
@@ -151,7 +153,13 @@ class Service:
             self._resume_after,
         )
         self._stopping = threading.Event()
-        self._ahead = ReadingAhead(self._room.pipeline, snapshots.file, self._metrics, settings.intake.ahead_mib)
+        self._ahead = ReadingAhead(
+            self._room.pipeline,
+            snapshots.file,
+            self._metrics,
+            settings.intake.ahead_mib,
+            begin_trace=self._traces.begin,
+        )
         intake = Intake(
             settings,
             self._orthanc,
@@ -193,6 +201,7 @@ class Service:
                 trial,
                 self._metrics,
                 clock,
+                begin_trace=self._traces.begin,
             )
             for _ in range(settings.service.workers)
         ]
@@ -271,6 +280,7 @@ class Service:
             self._ledger.audit.record(AuditEvent.STOPPED, service=self._leases.owner)
         except ApplianceError as error:
             self._log.warning("what is left could not be given back", error=describe(error))
+        self._traces.close()
         self._room.close()
         self._orthanc.close()
         self._opened.close()

@@ -28,6 +28,7 @@ from appliance.sections.prior import PriorSettings, check_pacs
 from appliance.sections.section import refuse_bool_for_number
 from appliance.sections.service import AccessSettings, ServiceSettings
 from appliance.sections.supervisor import LogSettings, SupervisorSettings
+from appliance.sections.traces import TracesSettings
 from appliance.sections.triton import TritonSettings
 from appliance.sections.viewer import ViewerSettings
 
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     archive: ArchiveSettings = ArchiveSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
+    traces: TracesSettings = TracesSettings()
     supervisor: SupervisorSettings = SupervisorSettings()
 
     _pacs_may_send = field_validator("prior")(check_pacs)

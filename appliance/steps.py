@@ -13,6 +13,8 @@ from typing import Final
 
 import structlog
 
+from appliance.traces import OFF, Trace
+
 
 class Step(StrEnum):
     """The steps that are clocked, in order; the values are metric labels and keys of `timing_ms`."""
@@ -42,6 +44,8 @@ class StepClock:
     """How long each step took, in ms; the times of a step that runs twice (the first choice was unreadable) add up."""
 
     timing_ms: dict[str, float] = field(default_factory=dict)
+    trace: Trace = OFF
+    """Notes each step too, with its times."""
 
     @contextmanager
     def __call__(self, step: Step) -> Iterator[None]:
@@ -52,13 +56,19 @@ class StepClock:
         start = time.perf_counter()
         before = structlog.contextvars.bind_contextvars(step=step.value)
         try:
-            yield
+            with self.trace.span(step.value):
+                yield
             structlog.contextvars.reset_contextvars(**before)
         finally:
             self.add(step, time.perf_counter() - start)
 
-    def add(self, step: Step, seconds: float) -> None:
-        """Add the time of a step that was measured elsewhere, s; a negative time, by another clock, counts as 0."""
+    def add(self, step: Step, seconds: float, began: float | None = None) -> None:
+        """Add the time of a step that was measured elsewhere, s; a negative time, by another clock, counts as 0.
+
+        The trace has the step too if it is known when it `began`, in Unix seconds.
+        """
+        if began is not None:
+            self.trace.add(step.value, began, seconds)
         self.timing_ms[step.value] = self.timing_ms.get(step.value, 0.0) + 1000 * max(0.0, seconds)
 
     def take_over(self, other: dict[str, float]) -> None:

@@ -20,11 +20,11 @@ from typing import Final, Protocol
 
 import structlog
 
-from appliance.ahead import ReadingAhead
+from appliance.ahead import ReadingAhead, Taken
 from appliance.delivery.deliver import GONE, Delivery
 from appliance.errors import ModelContractError, Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.intake.handover import Handover
-from appliance.intake.snapshot import Snapshots
+from appliance.intake.snapshot import Snapshot, Snapshots
 from appliance.job_instances import instances_to_answer
 from appliance.leases import Leases
 from appliance.ledger.job_rows import LostJobError
@@ -39,6 +39,7 @@ from appliance.prior.lookup import PriorLookup
 from appliance.prior.search import PriorSearch
 from appliance.settings import Settings
 from appliance.steps import Step, StepClock
+from appliance.traces import OFF, Trace
 from appliance.trial import MOST_DEATHS, KillsReaderError
 
 _LONGEST_WAIT_S: Final = 5.0
@@ -97,6 +98,7 @@ class Worker:
         trial: TriesApart,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
+        begin_trace: Callable[[], Trace] = lambda: OFF,
     ) -> None:
         self._leases = leases
         self._settings = settings
@@ -110,6 +112,7 @@ class Worker:
         self._delivery = Delivery(leases, settings, orthanc, ledger, snapshots, metrics, clock)
         self._priors = PriorLookup(PriorSearch(orthanc, ledger))
         self._clock = clock
+        self._begin_trace = begin_trace
         self._log = structlog.get_logger("worker")
 
     def run(self, stopping: threading.Event) -> None:
@@ -192,26 +195,42 @@ class Worker:
             return
         whole = not job.requested and not job.left_out
         taken = self._ahead.take(job.orthanc_study, snapshot.instance_set) if whole else None
-        older = self._delivery.predecessor(job, snapshot)
-        instances = instances_to_answer(job, snapshot)
+        trace = taken.trace if taken else self._begin_trace()
+        with trace.whole() as about:
+            about |= {"job": job.id, "try": job.tries, "read_ahead": taken is not None}
+            answer = self._read(job, snapshot, taken, trace)
+            about |= _describe_answer(answer)
+            self._deliver(job, snapshot, answer, self._clocked(job, started, taken, answer, trace))
+
+    def _read(self, job: Job, snapshot: Snapshot, taken: Taken | None, trace: Trace) -> Answer:
         study = Study(
             job.study_uid,
-            instances,
+            instances_to_answer(job, snapshot),
             self._fetching(job),
-            supersedes=older,
+            supersedes=self._delivery.predecessor(job, snapshot),
             unread=snapshot.unread,
             compare=lambda header, scan: self._priors.compare(job, header, scan),
+            trace=trace,
         )
         with self._ahead.aside():
             answer = self._reader().answer(study, taken.read if taken else None)
         self._snapshots.release(snapshot)
-        refusals = (*snapshot.refusals, *answer.refusals)
-        clock = StepClock()
+        return answer
+
+    def _clocked(self, job: Job, started: float, taken: Taken | None, answer: Answer, trace: Trace) -> StepClock:
+        """Return the clock of a try with what went before it and what the pipeline clocked."""
+        clock = StepClock(trace=trace)
         if not job.requested:
             ahead_s = taken.ahead_s if taken else 0.0
             clock.add(Step.QUIET, max(0.0, job.created - job.last_instance_at - ahead_s))
-        clock.add(Step.QUEUE, max(0.0, started - job.created))
+            # The trace shows the quiet time as it was; what was read ahead lies beside it.
+            trace.add(Step.QUIET.value, job.last_instance_at, job.created - job.last_instance_at)
+        clock.add(Step.QUEUE, max(0.0, started - job.created), job.created)
         clock.take_over(answer.timing_ms)
+        return clock
+
+    def _deliver(self, job: Job, snapshot: Snapshot, answer: Answer, clock: StepClock) -> None:
+        refusals = (*snapshot.refusals, *answer.refusals)
         if isinstance(answer, ReadAnswer):
             self._delivery.deliver(job, answer, refusals, clock)
         else:
@@ -270,3 +289,16 @@ class Worker:
     def _pause_s(self, job: Job) -> float:
         longest = self._settings.intake.retry_longest_s
         return float(min(longest, self._settings.intake.retry_first_s * 2 ** min(job.tries - 1, 20)))
+
+
+def _describe_answer(answer: Answer) -> dict[str, str | int]:
+    """Return what a trace says of an answer: nothing that leads to a person without the ledger."""
+    about: dict[str, str | int] = {
+        "model": f"{answer.model.name} {answer.model.version}",
+        "refusals": ",".join(sorted({refusal.code.value for refusal in answer.refusals})),
+    }
+    if isinstance(answer, ReadAnswer):
+        about |= {"answer": "present" if answer.finding.present else "absent", "slices": len(answer.stack.instances)}
+    else:
+        about["answer"] = "refused"
+    return about

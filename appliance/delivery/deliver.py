@@ -104,8 +104,8 @@ class Delivery:
         for kind, why in results.unmade.items():
             self._metrics.unmade.labels(kind).inc()
             self._log.error("answered without a result object", kind=kind, error=why)
-        clock.add(Step.DELIVER, sr_stored_at - begun)
-        clock.add(Step.DELIVER_REST, self._clock() - sr_stored_at)
+        clock.add(Step.DELIVER, sr_stored_at - begun, begun)
+        clock.add(Step.DELIVER_REST, self._clock() - sr_stored_at, sr_stored_at)
         if not self._holds_all(sources):  # deleted while we stored: results without their source help nobody
             self._ledger.jobs.confirm(job)
             for identifier in stored:

@@ -15,6 +15,7 @@ import os
 import queue
 import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -104,7 +105,7 @@ class Lane(ABC):
         self._answers: queue.SimpleQueue[tuple[Any, InferenceServerException | None]] = queue.SimpleQueue()
         self._timeout_s = 0.0
 
-    def send(self, timeout_s: float) -> None:
+    def send(self, timeout_s: float, headers: Mapping[str, str] | None = None) -> None:
         """Send `input`; `outputs` gives up after `timeout_s`. Raises `InferenceServerException`."""
         # One queue per request: a late answer to an abandoned request cannot pass for the next one's.
         answers: queue.SimpleQueue[tuple[Any, InferenceServerException | None]] = queue.SimpleQueue()
@@ -116,6 +117,7 @@ class Lane(ABC):
             lambda result, error: answers.put((result, error)),
             outputs=self._request_outputs(),
             client_timeout=timeout_s,
+            headers=dict(headers or {}),
         )
 
     def outputs(self) -> dict[str, NDArray[Any]]:

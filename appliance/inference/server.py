@@ -136,6 +136,7 @@ class TritonServer(Server):
             "--exit-timeout-secs=5",
             "--log-format=ISO8601",
             *restrictions(settings),
+            *trace_options(settings),
         ]
         if self._site_models is not None:
             self._site_models.mkdir(parents=True, exist_ok=True)
@@ -267,6 +268,24 @@ class TritonServer(Server):
             return False
         finally:
             connection.close()
+
+
+def trace_options(settings: TritonSettings) -> list[str]:
+    """Return the options of tritonserver that send its part of a traced study to a collector; none without one.
+
+    Requests that belong to no trace (health, the golden chunk) are not traced: the rate is one in as many as Triton
+    can count.
+    """
+    if not settings.traces_url:
+        return []
+    options = (
+        "mode=opentelemetry",
+        "level=TIMESTAMPS",
+        f"rate={2**31 - 1}",
+        f"opentelemetry,url={settings.traces_url}",
+        "opentelemetry,resource=service.name=hemorrhage-triton",
+    )
+    return [f"--trace-config={option}" for option in options]
 
 
 def clear_shared_memory(settings: TritonSettings) -> None:

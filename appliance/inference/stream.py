@@ -20,6 +20,7 @@ from appliance.inference.lanes import TOO_LATE, Lane, MessageLane, SharedMemoryL
 from appliance.inference.patience import Patience
 from appliance.inference.served_model import ServedModel
 from appliance.reading import contract
+from appliance.traces import CHUNK, OpenSpan
 
 _LANES: Final = 2
 
@@ -75,17 +76,20 @@ class ChunkStream:
         no, only the chunks in flight are still yielded.
         """
         most = _LANES if go_on is None else 1
-        on_their_way: deque[Lane] = deque()
+        on_their_way: deque[tuple[Lane, OpenSpan]] = deque()
         free_since = time.monotonic()  # when Triton could begin with the chunk we wait for
 
         def outputs() -> dict[str, NDArray[Any]]:
             nonlocal free_since
+            lane, span = on_their_way.popleft()
             try:
-                taken = on_their_way.popleft().outputs()
+                taken = lane.outputs()
             except InferenceServerException as error:
+                span.end(type(error).__name__)
                 if error.status() == TOO_LATE:
                     self.patience.note_timeout()
                 raise
+            span.end()
             now = time.monotonic()
             self.patience.note_answer(now - free_since)
             free_since = now
@@ -98,8 +102,9 @@ class ChunkStream:
             if go_on is not None and not go_on():
                 break
             write(number, lane.input)
-            lane.send(self.patience.seconds * (len(on_their_way) + 1))
-            on_their_way.append(lane)
+            span = OpenSpan(CHUNK, chunk=number)
+            lane.send(self.patience.seconds * (len(on_their_way) + 1), span.headers)
+            on_their_way.append((lane, span))
         while on_their_way:
             yield outputs()
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from appliance.allowed import Endpoint, HostName, PathName, Port, Secret
+from appliance.allowed import Endpoint, HostName, HttpUrl, PathName, Port, Secret
 from appliance.sections.section import Section
 
 Engine = Literal["auto", "openvino-int8-bf16", "openvino-int8", "openvino-bf16", "openvino-fp32", "onnxruntime-fp32"]
@@ -54,6 +54,11 @@ class TritonSettings(Section):
         "auto",
         description="What runs the network under profile cpu; auto: the fastest that the CPU supports and that passed "
         "the precision gate (docs/engines.md). A Triton that is started in another way uses HEMORRHAGE_ENGINE",
+    )
+    traces_url: Literal[""] | HttpUrl = Field(
+        "",
+        description="OpenTelemetry collector that gets Triton's part of the traces, OTLP over HTTP, "
+        "http://HOST:4318/v1/traces; empty: none. Needs traces.url",
     )
     secret: Secret = Field(
         "",

@@ -22,6 +22,7 @@ from simulator.diagnosis import Diagnosis
 from simulator.population import CLEAR
 from simulator.study import StudySpec
 from simulator.vendors import VendorName
+from tests.collector import Collector
 from tests.end_to_end.patient import Patient
 from tests.end_to_end.running import Running
 
@@ -61,17 +62,31 @@ def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancProcess]:
 
 
 @pytest.fixture(scope="session")
-def local(tmp_path_factory: pytest.TempPathFactory, pacs: OrthancProcess) -> Iterator[LocalAppliance]:
+def collector() -> Iterator[Collector]:
+    """What the appliance sends its traces to."""
+    collecting = Collector()
+    collecting.start()
+    yield collecting
+    collecting.stop()
+
+
+@pytest.fixture(scope="session")
+def local(
+    tmp_path_factory: pytest.TempPathFactory, pacs: OrthancProcess, collector: Collector
+) -> Iterator[LocalAppliance]:
     """Orthanc with the plugin, Triton and the service, running.
 
     It does not wait long for missing slices. Orthanc sends the answers to `pacs` by the shipped script, and knows a
-    second receiver, to which nothing listens.
+    second receiver, to which nothing listens. Traces go to a collector.
     """
     settings = with_free_ports(Settings(), tmp_path_factory.mktemp("stack"))
     intake = settings.intake.model_copy(update={"incomplete_s": INCOMPLETE_S, "ends_s": INCOMPLETE_S})
     receivers = (f"PACS=PACS1@127.0.0.1:{pacs.dicom_port}", f"READING=READING1@127.0.0.1:{free_ports(1)[0]}")
     orthanc = settings.orthanc.model_copy(update={"receivers": receivers, "scripts": (PRESENT_FIRST,)})
-    with LocalAppliance(settings.model_copy(update={"intake": intake, "orthanc": orthanc})) as started:
+    traces = settings.traces.model_copy(update={"url": collector.url})
+    triton = settings.triton.model_copy(update={"traces_url": collector.http_url})
+    changed = {"intake": intake, "orthanc": orthanc, "traces": traces, "triton": triton}
+    with LocalAppliance(settings.model_copy(update=changed)) as started:
         yield started
 
 
