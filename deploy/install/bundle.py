@@ -100,15 +100,18 @@ def sha256(file: Path) -> str:
 
 def tracked_files(root: Path) -> list[Path]:
     """Return the files of a checkout that belong to an installation: only those that git tracks."""
-    listed = subprocess.run(
-        ["git", "-C", str(root), "ls-files", "-z", "--", *PARTS], capture_output=True, text=True, check=True
-    )
+    listed = subprocess.run([*_git(root), "ls-files", "-z", "--", *PARTS], capture_output=True, text=True, check=True)
     return [Path(name) for name in listed.stdout.split("\0") if name and (root / name).is_file()]
+
+
+def _git(root: Path) -> list[str]:
+    """Return the beginning of a git command in a checkout, which may belong to another user than its caller."""
+    return ["git", "-c", f"safe.directory={root}", "-C", str(root)]
 
 
 def version_of(root: Path) -> str:
     """Return the version of a checkout: the package's version, the commit, and whether files have changed since."""
-    git = ["git", "-C", str(root)]
+    git = _git(root)
     commit = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True)
     changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
     return f"{__version__}+{commit.stdout.strip()}{'.changed' if changed.stdout.strip() else ''}"

@@ -18,7 +18,8 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from tests.install.trial import TrialStep, run
+from tests.install.life import run
+from tests.install.trial import TrialStep
 
 app = typer.Typer(add_completion=False)
 out = Console(highlight=False, width=140)
@@ -29,7 +30,9 @@ def main(
     kept: Annotated[Path, typer.Option(help="Folder for what later runs may use again: the Debian, downloads")] = Path(
         "var/install"
     ),
-    short: Annotated[bool, typer.Option(help="Stop after the first study")] = False,
+    short: Annotated[bool, typer.Option(help="Install, read a study and purge; nothing between")] = False,
+    former: Annotated[str, typer.Option("--from", help="A commit or tag from which an upgrade is tried too")] = "",
+    online: Annotated[bool, typer.Option(help="Install from Debian and PyPI too, on this network")] = False,
     report: Annotated[Path | None, typer.Option("--json", help="File for the results, as JSON")] = None,
 ) -> None:
     """Install, kill, reboot, upgrade, roll back and remove the appliance on a fresh machine; exit 1 on a fault."""
@@ -45,7 +48,7 @@ def main(
     kept = kept.absolute()
     kept.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept, prefix="trial-") as work:
-        steps = run(Path(work), kept, _print, short=short)
+        steps = run(Path(work), kept, _print, short=short, former=former, online=online)
     table = Table("step", Column("minutes", justify="right"), "", "seen")
     for step in steps:
         table.add_row(

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""A fresh Debian 12 under systemd, without a network: systemd-nspawn on a tree of debootstrap.
+"""A fresh Debian 12 under systemd, without a network unless asked: systemd-nspawn on a tree of debootstrap.
 
 It is a machine as the installation meets one: Debian's smallest set of packages with systemd, an init of its own, and
 nothing but loopback. Needs root, Debian's debootstrap and systemd-container.
@@ -21,7 +21,10 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 _PACKAGES: Final = ("systemd", "systemd-sysv", "dbus", "nftables")
 """The smallest Debian and its firewall, which docs/network.md sets."""
-_NSPAWN: Final = ("systemd-nspawn", "--register=no", "--keep-unit", "--private-network", "--boot", "--console=pipe")
+_NSPAWN: Final = ("systemd-nspawn", "--register=no", "--keep-unit", "--resolv-conf=off", "--boot", "--console=pipe")
+_REACHES_OTHERS: Final = ("etc/resolv.conf", "etc/pip.conf", "etc/ssl/certs/ca-certificates.crt")
+"""What a machine with a network takes over from this one, as far as it has it: name server, pip's settings, and the
+authorities that it trusts."""
 _BOOTING_S: Final = 120.0
 _ENDING_S: Final = 60.0
 
@@ -44,21 +47,31 @@ def base_tree(kept: Path) -> Path:
     return folder
 
 
-class Machine:
-    """One machine on a private copy of the tree `base`."""
+class CannotBootError(RuntimeError):
+    """systemd-nspawn does not boot a Debian here."""
 
-    def __init__(self, base: Path, folder: Path) -> None:
+
+class Machine:
+    """One machine on a private copy of the tree `base`; with `network` it shares this one's."""
+
+    def __init__(self, base: Path, folder: Path, *, network: bool = False) -> None:
         self.folder = folder
+        self._network = network
         self._log = folder.with_suffix(".console")
         self._process: subprocess.Popen[bytes] | None = None
         subprocess.run(["cp", "-a", "--reflink=auto", str(base), str(folder)], check=True)
+        for name in _REACHES_OTHERS if network else ():
+            if (Path("/") / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(Path("/") / name, folder / name)
 
     def boot(self) -> float:
         """Switch it on and return how long systemd took until it began to start services, s."""
         begin = time.monotonic()
+        network = () if self._network else ("--private-network",)
         with self._log.open("ab") as console:
             self._process = subprocess.Popen(
-                [*_NSPAWN, f"--machine=install-{self.folder.name}", f"--directory={self.folder}"],
+                [*_NSPAWN, *network, f"--machine=install-{self.folder.name}", f"--directory={self.folder}"],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -66,11 +79,13 @@ class Machine:
             )
         while time.monotonic() - begin < _BOOTING_S:
             if self._process.poll() is not None:
-                raise RuntimeError(f"the machine ended while it booted; see {self._log}")
+                raise CannotBootError(
+                    f"the machine ended while it booted: {self._log.read_text(errors='replace')[-2000:]}"
+                )
             if self._init() and self.run("systemctl", "is-active", "basic.target", check=False).stdout == "active\n":
                 return time.monotonic() - begin
             time.sleep(0.5)
-        raise RuntimeError(f"the machine has not booted after {_BOOTING_S:.0f} s; see {self._log}")
+        raise CannotBootError(f"the machine has not booted after {_BOOTING_S:.0f} s")
 
     def _init(self) -> int:
         """Return the process id of its init as this machine sees it, 0 while there is none."""

@@ -41,6 +41,14 @@ def require(holds: bool, otherwise: str) -> None:
         raise AssertionError(otherwise)
 
 
+def upgrading(bundle: str, patience_s: int = PATIENCE_S) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return how the documented commands of an upgrade have to be changed for a bundle in /root."""
+    return (
+        ("hemorrhage-appliance-NEW.bundle", bundle),
+        (f"--offline {bundle}", f"--offline {bundle} --patience-s {patience_s}"),
+    )
+
+
 @dataclass
 class Site:
     """A fresh machine; `work` is a folder that it may fill, `kept` one that outlives it."""
@@ -48,12 +56,13 @@ class Site:
     work: Path
     kept: Path
     first_seed: int = FIRST_SEED
+    network: bool = False
     documented: set[Documented] = field(default_factory=set)
     """The blocks of the documents that have run."""
 
     def __post_init__(self) -> None:
         self.work.mkdir(exist_ok=True)
-        self.machine = Machine(base_tree(self.kept), self.work / "machine")
+        self.machine = Machine(base_tree(self.kept), self.work / "machine", network=self.network)
         self.layout = Layout(self.machine.folder)
         self._seeds = itertools.count(self.first_seed)
 
@@ -79,7 +88,10 @@ class Site:
         reports = [name for name in found if name.startswith("sr")]
         require(len(reports) == 1, f"{len(reports)} SRs stand in Orthanc: {sorted(found)}")
         require(any(name.startswith("seg") for name in found), f"there is no SEG: {sorted(found)}")
-        return f"SR and SEG, probability {record['probability']:.3f}, turnaround {record['turnaround_s']:.1f} s"
+        # None where neither the service nor Orthanc's plugin lived through the time in which it came.
+        turnaround_s = record["turnaround_s"]
+        took = "turnaround not known" if turnaround_s is None else f"turnaround {turnaround_s:.1f} s"
+        return f"SR and SEG, probability {record['probability']:.3f}, {took}"
 
     def require_well(self) -> None:
         """Wait until `/health/ready` is green, by the installer's own means."""
@@ -126,4 +138,5 @@ class Site:
         """Return what Orthanc and the service hold, and how often the audit trail says that a study was decided."""
         said = self.machine.run("appliance", "audit", "export", "--json").stdout
         decided = [entry["study_uid"] for entry in json.loads(said) if entry["event"] == "decided"]
-        return self.ask("counts") | {"decided": sorted(decided)}
+        held: dict[str, Any] = self.ask("counts")
+        return held | {"decided": sorted(decided)}

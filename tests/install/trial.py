@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from deploy.install.bundle import make_bundle
 from deploy.install.layout import UNITS
-from tests.install.broken_version import broken_bundle
 from tests.install.documented import DROP_IN, FIREWALL, INSTALL, RUN_ON_THE_MACHINE, UNINSTALL, UPGRADE, WRITE_UNITS
 from tests.install.moving import BACKUP, back_up, move
-from tests.install.site import AGAIN_S, FIRST_SEED, PATIENCE_S, Site, Study, require
+from tests.install.site import AGAIN_S, FIRST_SEED, PATIENCE_S, Site, Study, require, upgrading
 
 EXPOSURE: Final = 2.5
 """The most that `systemd-analyze security` may say of a unit."""
@@ -176,7 +174,7 @@ class Trial(Site):
         """Back up, and let a study come that the backup does not know."""
         self.backed_up = back_up(self)
         size = (self.machine.folder / BACKUP).stat().st_size
-        return f"{size / 1e6:.1f} MB, and the archive; a study came after it"
+        return f"{size / 1e3:.0f} kB, and the archive; a study came after it"
 
     def restore_elsewhere(self, bundle: Path) -> str:
         """Switch this machine off, and restore the backup on a fresh one."""
@@ -213,13 +211,11 @@ class Trial(Site):
         return f"{old} runs again, the ledger taken back; {self.require_answer(study)}"
 
     def _upgrade_while_sending(self, path: str, study: Study, patience_s: int = PATIENCE_S) -> tuple[int, str]:
-        name = path.removeprefix("/root/")
         with ThreadPoolExecutor(1) as aside:
             going = aside.submit(
                 self.run_documented,
                 UPGRADE,
-                ("hemorrhage-appliance-NEW.bundle", name),
-                (f"--offline {name}", f"--offline {name} --patience-s {patience_s}"),
+                *upgrading(path.removeprefix("/root/"), patience_s),
                 check=False,
             )
             while not going.done() and self.machine.run(
@@ -275,47 +271,3 @@ class Trial(Site):
         users = (self.machine.folder / "etc/passwd").read_text()
         require("hemorrhage" not in users, "the users are left")
         return "asks first; then archive, ledger, settings and users are gone"
-
-
-def run(work: Path, kept: Path, report: Callable[[TrialStep], None], *, short: bool = False) -> list[TrialStep]:
-    """Go through the whole life, or with `short` its beginning, and return the steps; ends at the first that fails."""
-    cache = kept / "cache"
-    bundles: dict[str, Path] = {}
-
-    def make(name: str, version: str) -> Callable[[], str]:
-        def do() -> str:
-            bundles[name] = make_bundle(work, cache, version)
-            return f"{bundles[name].stat().st_size / 1e6:.0f} MB"
-
-        return do
-
-    trial = Trial(work, kept, report)
-    try:
-        good = trial.step("make the bundle", make("one", "1.0.0+one"))
-        good = good and trial.step("boot a fresh Debian 12", trial.boot)
-        good = good and trial.step("refuse a damaged bundle", lambda: trial.refuse_a_damaged_bundle(bundles["one"]))
-        good = good and trial.step("install, the network cut", lambda: trial.install(bundles["one"]))
-        good = good and trial.step("first study by C-STORE", trial.first_study)
-        good = good and trial.step("systemd-analyze security", trial.exposure)
-        if short or not good:
-            return trial.steps
-        trial.step("install again", lambda: trial.install_again(bundles["one"]))
-        for unit in UNITS:
-            trial.step(f"kill -9 {unit}", lambda unit=unit: trial.kill(unit, main=True))
-        for unit in UNITS[:2]:
-            trial.step(f"kill -9 the server of {unit}", lambda unit=unit: trial.kill(unit, main=False))
-        trial.step("power cut in the middle of a study", trial.cut_power)
-        trial.step("reboot in the middle of a study", trial.reboot)
-        trial.step("close the ports, limit a unit", trial.firewall)
-        if trial.step("back up", trial.back_up):
-            trial.step("restore on a fresh machine", lambda: trial.restore_elsewhere(bundles["one"]))
-        if trial.step("make the next bundle", make("two", "1.0.1+two")):
-            trial.step("upgrade while a study comes", lambda: trial.upgrade(bundles["two"], "1.0.1+two"))
-        bundles["broken"] = broken_bundle(work, cache, "1.0.2+broken")
-        trial.step("broken upgrade rolls back", lambda: trial.broken_upgrade(bundles["broken"]))
-        trial.step("uninstall and install again", lambda: trial.uninstall(bundles["two"]))
-        trial.step("purge", trial.purge)
-        trial.step("the documents' commands", trial.documents)
-    finally:
-        trial.machine.remove()
-    return trial.steps
