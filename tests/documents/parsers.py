@@ -45,6 +45,9 @@ def fault(command: Command) -> str | None:
         return _python_fault([word for word in arguments if word != "-P"], command.fed)
     if program == "podman-compose" and arguments[:1] == ["exec"]:
         return fault(Command(arguments[2], tuple(arguments[3:]), command.fed))
+    if program == "kubectl" and "--" in arguments:
+        inside = arguments[arguments.index("--") + 1 :]
+        return fault(Command(inside[0], tuple(inside[1:])))
     if program == "make":
         return _make_fault(arguments)
     if program == "promtool":
