@@ -173,6 +173,28 @@ class Orthanc:
         """Write a metadata of `studies/ID` or `series/ID`."""
         self._connection.transfer("PUT", f"/{quote(resource)}/metadata/{number}", value.encode())
 
+    def remove_metadata(self, resource: str, number: int) -> None:
+        """Remove a metadata of `studies/ID` or `series/ID`; removing one that is not there succeeds."""
+        with contextlib.suppress(NotThereError):
+            self._connection.transfer("DELETE", f"/{quote(resource)}/metadata/{number}")
+
+    def has_labels(self) -> bool:
+        """Return whether this Orthanc, with its database, has labels."""
+        return bool(self.system().get("HasLabels", False))
+
+    def labels(self, resource: str) -> set[str]:
+        """Return the labels of `studies/ID` or `series/ID`."""
+        return {str(label) for label in json.loads(self._connection.transfer("GET", f"/{quote(resource)}/labels"))}
+
+    def set_label(self, resource: str, label: str) -> None:
+        """Give `studies/ID` or `series/ID` a label."""
+        self._connection.transfer("PUT", f"/{quote(resource)}/labels/{quote(label)}", b"")
+
+    def remove_label(self, resource: str, label: str) -> None:
+        """Take a label from `studies/ID` or `series/ID`; taking one that is not there succeeds."""
+        with contextlib.suppress(NotThereError):
+            self._connection.transfer("DELETE", f"/{quote(resource)}/labels/{quote(label)}")
+
     # Files
 
     def file(self, identifier: str, limit: int | None = None) -> bytes:

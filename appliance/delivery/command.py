@@ -52,7 +52,9 @@ def check_rules(settings: SettingsOption = None, as_json: JsonOption = False) ->
         return
     table = folding_table("", "rule", "when", "does")
     for number, rule in enumerate(loaded.rules, start=1):
-        does = [f"{', '.join(one.send) or 'message'} > {one.to}" for one in rule.actions]
+        does = [
+            f"mark {one.mark}" if one.mark else f"{', '.join(one.send) or 'message'} > {one.to}" for one in rule.actions
+        ]
         does += ["first"] * rule.first + ["last"] * rule.last
         table.add_row(str(number), escape(rule.name), escape(" ".join(rule.when.split())), escape("; ".join(does)))
     out.print(table)
@@ -89,7 +91,8 @@ def show_verdicts(
     out.print(f"answer {job.id} about study {job.study_uid}", markup=False, highlight=False, soft_wrap=True)
     table = folding_table("rule", "", "why", "does")
     for verdict in verdicts:
-        does = "; ".join(f"{', '.join(one.content) or 'message'} > {one.destination}" for one in verdict.planned)
+        sends = [f"{', '.join(one.content) or 'message'} > {one.destination}" for one in verdict.planned]
+        does = "; ".join([*sends, *(f"mark {word}" for word in verdict.marks)])
         state = {True: "[green]yes[/]", False: "no", None: "[dim]-[/]"}[verdict.holds]
         table.add_row(
             escape(verdict.rule), "[red]error[/]" if verdict.error else state, escape(verdict.why), escape(does)

@@ -27,7 +27,8 @@ from appliance.delivery.destinations.destination import (
     UnfinishedError,
 )
 from appliance.delivery.destinations.registry import destination
-from appliance.delivery.rules import Rules, Verdict, all_planned
+from appliance.delivery.rule_marks import RuleMarks
+from appliance.delivery.rules import Rules, Verdict, all_marks, all_planned
 from appliance.delivery.situation import situation, source_series, time_zone
 from appliance.delivery.variables import Situation, answer_of, values_of
 from appliance.errors import ApplianceError, UnavailableError
@@ -86,6 +87,7 @@ class Dispatch:
         self._metrics = metrics
         self._owner = owner
         self._rules = Rules(settings.rules)
+        self._marks = RuleMarks(orthanc, ledger, metrics)
         self._zone = time_zone(settings.delivery.time_zone)
         self._destinations = {name: destination(one, orthanc) for name, one in settings.destinations.items()}
         self._lock = threading.Lock()
@@ -167,6 +169,7 @@ class Dispatch:
                 verdicts = self._judge_without_headers(job, error)
             self._tell_errors(job, verdicts)
             try:
+                self._marks.settle(job, all_marks(verdicts))
                 made = self._ledger.outbox.route(job, self._with_content(job, all_planned(verdicts)))
             except UnavailableError:
                 raise

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import structlog
 
+from appliance.delivery.labels import set_labels
 from appliance.errors import Refusal, UnavailableError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job, ResultObject
@@ -83,6 +84,11 @@ def mark(job: int, answer: Mapping[str, Any], refusals: Sequence[str], series: M
         "job": job,
         "series": dict(series),
     }
+
+
+def label_of(answer: str) -> str:
+    """Return the label of a study or report with this answer."""
+    return f"hemorrhage-{answer}"
 
 
 def most_urgent(marks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -166,6 +172,7 @@ class Marks:
         try:
             for resource, value in marks.items():
                 self._put(resource, value)
+                set_labels(self._orthanc, resource, [label_of(value["answer"])], map(label_of, AnswerState))
         except NotThereError:  # deleted meanwhile: there is nothing to route
             return
         except (

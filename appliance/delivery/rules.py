@@ -40,6 +40,8 @@ class Verdict:
         What it asks for.
     error
         Why its condition could not be evaluated; empty when it could.
+    marks
+        The words that it marks the study with.
     """
 
     rule: str
@@ -47,6 +49,7 @@ class Verdict:
     why: str
     planned: tuple[Planned, ...] = ()
     error: str = ""
+    marks: tuple[str, ...] = ()
 
 
 class Rules:
@@ -73,8 +76,11 @@ class Rules:
             except EvaluationError as error:
                 verdicts.append(Verdict(rule.name, False, f"cannot be evaluated ({error}): {shown}", error=str(error)))
                 continue
-            planned = tuple(Planned(one.to, rule.name, one.send, rule.first) for one in rule.actions) if holds else ()
-            verdicts.append(Verdict(rule.name, holds, f"{'holds' if holds else 'does not hold'}: {shown}", planned))
+            actions = rule.actions if holds else ()
+            planned = tuple(Planned(one.to, rule.name, one.send, rule.first) for one in actions if one.to is not None)
+            marks = tuple(one.mark for one in actions if one.mark is not None)
+            why = f"{'holds' if holds else 'does not hold'}: {shown}"
+            verdicts.append(Verdict(rule.name, holds, why, planned, marks=marks))
             if holds and rule.last:
                 last = rule.name
         return verdicts
@@ -114,3 +120,8 @@ def all_planned(verdicts: Iterable[Verdict]) -> list[Planned]:
             if one.first and not upper.first:
                 found[one.destination, one.content] = replace(upper, first=True)
     return list(found.values())
+
+
+def all_marks(verdicts: Iterable[Verdict]) -> list[str]:
+    """Return the words that all rules mark the study with together, each once."""
+    return sorted({word for verdict in verdicts for word in verdict.marks})

@@ -15,6 +15,16 @@ from appliance.sections.section import Section
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 """The name of a destination: in rules, in the ledger and in metrics."""
+
+
+def _check_mark(word: str) -> str:
+    if word.startswith("hemorrhage-"):
+        raise ValueError("hemorrhage-… are the labels of answers: take another word")
+    return word
+
+
+MarkWord = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$"), AfterValidator(_check_mark)]
+"""A word of the site's own; Orthanc takes no other signs in a label, and `hemorrhage-…` are the labels of answers."""
 Sent = Literal["sr", "seg", "key-images", "key-objects", "source"]
 """What can be sent to an archive: results by kind, or the series that was read."""
 
@@ -161,10 +171,21 @@ TAKES_OBJECTS: Final = (OrthancModalitySettings, OrthancPeerSettings, DicomWebSe
 
 
 class ActionSettings(Section):
-    """One thing that a rule does: send objects to an archive, or a message to whoever is told."""
+    """One thing that a rule does: send objects to an archive, tell somebody by a message, or mark the study."""
 
-    to: Name = Field(description="Name of the destination")
+    to: Name | None = Field(None, description="Name of the destination")
     send: tuple[Sent, ...] = Field((), description="What is sent, to a destination that takes DICOM objects")
+    mark: MarkWord | None = Field(
+        None, description="Word that the study and the report bear in Orthanc, as a metadata and a label"
+    )
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> ActionSettings:
+        if (self.to is None) is (self.mark is None):
+            raise ValueError("an action has either `to`, a destination, or `mark`, a word")
+        if self.mark is not None and self.send:
+            raise ValueError("`mark` goes without `send`")
+        return self
 
 
 class RuleSettings(Section):
@@ -206,6 +227,8 @@ def check_rules(rules: tuple[RuleSettings, ...], known: ValidationInfo) -> tuple
 
 
 def _check_action(index: int, action: ActionSettings, destinations: dict[str, Section]) -> None:
+    if action.to is None:
+        return
     if action.to not in destinations:
         there = ", ".join(destinations) or "none"
         raise RuleError(index, f"there is no destination {action.to!r} (there are: {there})")

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from pydicom.uid import MRImageStorage, generate_uid
 
+from appliance.delivery import rule_marks
 from appliance.delivery.marks import METADATA, NAME, AnswerState, Marks, mark, most_urgent
 from appliance.errors import UnavailableError
 from appliance.ledger.records import Job
@@ -279,4 +280,4 @@ def test_volumes_are_summed_by_type() -> None:
 
 
 def test_the_shipped_configuration_names_the_metadata() -> None:
-    assert template()["UserMetadata"] == {NAME: METADATA}
+    assert template()["UserMetadata"] == {NAME: METADATA, rule_marks.NAME: rule_marks.METADATA}
