@@ -87,6 +87,14 @@ def answer_of(job: Job) -> str:
     return "undetermined" if _covered(job).get("partial") else "absent"
 
 
+def is_urgent(seen: Situation) -> bool:
+    """Return whether a study is to be read before others: for its answer, or because a header marks an emergency.
+
+    So a study that was urgent without the answer stays so whatever the answer says.
+    """
+    return answer_of(seen.job) == "present" or seen.job.priority == URGENT
+
+
 def volumes_ml(job: Job) -> dict[str, float]:
     """Return the volume of blood by type, mL; 0 for a type that was not found."""
     found = dict.fromkeys(_TYPES, 0.0)

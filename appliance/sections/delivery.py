@@ -29,6 +29,10 @@ Sent = Literal["sr", "seg", "key-images", "key-objects", "source"]
 """What can be sent to an archive: results by kind, or the series that was read."""
 
 
+PriorityCode = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,4}$")]
+"""A code of HL7 table 0485: S stat, A as soon as possible, R routine, T timing critical; sites have others too."""
+
+
 class DeliverySettings(Section):
     """How the outbox delivers."""
 
@@ -117,12 +121,42 @@ class Hl7Settings(DestinationSection):
     sending_facility: DicomText = Field("", description="MSH-4")
     receiving_application: DicomText = Field("", description="MSH-5")
     receiving_facility: DicomText = Field("", description="MSH-6")
+    message: Literal["oru", "orm", "omg"] = Field(
+        "oru",
+        description="oru: the answer (ORU^R01); orm, omg: a change of the order's priority (ORM^O01, OMG^O19, ORC-1 "
+        "XO) and nothing of the answer",
+    )
+    urgent: PriorityCode = Field("S", description="Priority of a hemorrhage, and of a study that was urgent before")
+    routine: PriorityCode = Field("R", description="Priority of any other")
+    priority_in: tuple[Literal["tq1", "obr27"], ...] = Field(
+        ("tq1",), min_length=1, description="Where the priority stands in ORU and OMG; OBR-27 for receivers of v2.3"
+    )
     encoding: Literal["utf-8", "iso-8859-1", "ascii"] = Field(
         "utf-8", description="Character set of the messages (MSH-18); what it does not have becomes a question mark"
     )
     tls_ca: PathName | None = Field(
         None, description="PEM file of the authority that signed the listener's certificate; if set, TLS is used"
     )
+
+
+class UpsSettings(DestinationSection):
+    """A worklist that speaks UPS-RS, in which the priority of a study's workitems is set."""
+
+    kind: Literal["ups"]
+    url: HttpUrl = Field(description="Address of its DICOMweb service, before /workitems")
+    find_by: Literal["study", "accession"] = Field(
+        "study", description="What of the Referenced Request Sequence finds the workitems of a study"
+    )
+    urgent: Literal["HIGH", "MEDIUM", "LOW"] = Field(
+        "HIGH", description="Priority of a hemorrhage, and of a study that was urgent before"
+    )
+    routine: Literal["HIGH", "MEDIUM", "LOW"] = Field("MEDIUM", description="Priority of any other")
+    patience_s: float = Field(
+        300.0, ge=0, le=DAY_S, description="How long after the answer a workitem may be made before it is given up, s"
+    )
+    username: UserName = Field("", description="User, empty for none")
+    password_file: PathName | None = Field(None, description="File that holds the user's password")
+    ca: PathName | None = Field(None, description="PEM file of the authority that signed its certificate")
 
 
 class MailSettings(DestinationSection):
@@ -147,6 +181,7 @@ KINDS: Final[dict[str, type[DestinationSection]]] = {
     "dicomweb": DicomWebSettings,
     "webhook": WebhookSettings,
     "hl7": Hl7Settings,
+    "ups": UpsSettings,
     "mail": MailSettings,
 }
 """The settings of each kind of destination."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""A system that takes HL7 v2.5.1 ORU^R01 messages over MLLP, one connection a message.
+"""A system that takes HL7 v2.5.1 messages over MLLP, one connection a message: ORU^R01, or a change of an order.
 
 The acknowledgement decides: AA is delivered, AE is tried again. AR stands for a system that is down as well as for a
 message that is wrong, so it is tried again too unless an error code says that the message is wrong. The message names
@@ -27,7 +27,7 @@ from appliance.delivery.destinations.foreign import quote_foreign
 from appliance.delivery.destinations.tls import certificate_fault, tls_context
 from appliance.delivery.destinations.webhook import connect_to
 from appliance.delivery.message import NOTICE, headline
-from appliance.delivery.variables import answer_of, values_of, volumes_ml
+from appliance.delivery.variables import answer_of, is_urgent, values_of, volumes_ml
 from appliance.findings.change import TOTAL
 from appliance.reading.contract import HemorrhageType
 from appliance.sections.delivery import Hl7Settings
@@ -47,7 +47,7 @@ Header = Mapping[str, Any]
 
 
 class Hl7:
-    """Sends ORU^R01 messages."""
+    """Sends ORU^R01 messages, or ORM^O01 or OMG^O19 that change the priority of an order."""
 
     def __init__(self, settings: Hl7Settings) -> None:
         self._settings = settings
@@ -55,7 +55,7 @@ class Hl7:
     def deliver(self, parcel: Parcel) -> str:
         """Send the message and read the acknowledgement; see `Destination`."""
         control = control_id(parcel)
-        message = oru(parcel, self._settings)
+        message = (oru if self._settings.message == "oru" else order_change)(parcel, self._settings)
         answer = self._exchange(message.encode(self._settings.encoding, "replace"))
         return acknowledged(answer, control, parcel.situation.header)
 
@@ -161,23 +161,9 @@ def oru(parcel: Parcel, settings: Hl7Settings) -> str:
     """Return the message about an answer, its segments separated by carriage returns."""
     header = parcel.situation.header
     job = parcel.situation.job
-    values = values_of(parcel.situation)
     message = Message("ORU_R01", version=_VERSION)
     decided = datetime.fromtimestamp(job.created, UTC).strftime("%Y%m%d%H%M%S+0000")
-    _fill(
-        message.msh,
-        {
-            3: escape(settings.sending_application),
-            4: escape(settings.sending_facility),
-            5: escape(settings.receiving_application),
-            6: escape(settings.receiving_facility),
-            7: datetime.now(UTC).strftime("%Y%m%d%H%M%S+0000"),
-            9: "ORU^R01^ORU_R01",
-            10: control_id(parcel),
-            11: "P",
-            18: _CHARACTER_SETS[settings.encoding],
-        },
-    )
+    _fill(message.msh, _heading(parcel, settings, "ORU^R01^ORU_R01"))
     result = message.add_group("ORU_R01_PATIENT_RESULT")
     _fill(result.add_group("ORU_R01_PATIENT").add_segment("PID"), _patient(header))
     order = result.add_group("ORU_R01_ORDER_OBSERVATION")
@@ -194,15 +180,67 @@ def oru(parcel: Parcel, settings: Hl7Settings) -> str:
             22: decided,
             # Never F: a program for testing and research finalises nothing. C corrects an answer that came here.
             25: "C" if parcel.corrects else "P",
+            27: _quantity_timing(parcel, settings) if "obr27" in settings.priority_in else "",
         },
     )
     # v2.5 has the priority in a segment of its own, where v2.3 had it in OBR-27.
-    timing = order.add_group("ORU_R01_TIMING_QTY").add_segment("TQ1")
-    urgent = answer_of(job) == "present" or values["urgency"] == "urgent"
-    _fill(timing, {1: "1", 9: "S" if urgent else "R"})
+    if "tq1" in settings.priority_in:
+        _fill(order.add_group("ORU_R01_TIMING_QTY").add_segment("TQ1"), {1: "1", 9: _priority(parcel, settings)})
     for number, fields in enumerate(_observations(parcel), start=1):
         _fill(order.add_group("ORU_R01_OBSERVATION").add_segment("OBX"), {1: str(number), 11: "P", **fields})
     return str(message.to_er7())
+
+
+def order_change(parcel: Parcel, settings: Hl7Settings) -> str:
+    """Return the message that changes the priority of the order behind a study, and nothing else of it.
+
+    Raises `RejectedError` when the images name no order.
+    """
+    header = parcel.situation.header
+    placer, accession = _text(header, "PlacerOrderNumberImagingServiceRequest"), _text(header, "AccessionNumber")
+    if not (placer or accession):
+        raise RejectedError("the images have neither an accession number nor an order number: no order can be named")
+    is_orm = settings.message == "orm"
+    structure, event = ("ORM_O01", "ORM^O01^ORM_O01") if is_orm else ("OMG_O19", "OMG^O19^OMG_O19")
+    message = Message(structure, version=_VERSION)
+    _fill(message.msh, _heading(parcel, settings, event))
+    _fill(message.add_group(f"{structure}_PATIENT").add_segment("PID"), _patient(header))
+    order = message.add_group(f"{structure}_ORDER")
+    # ORM has no TQ1: there the priority stands in ORC-7 and OBR-27, as before v2.5.
+    timing = _quantity_timing(parcel, settings)
+    _fill(order.add_segment("ORC"), {1: "XO", 2: placer, 3: accession, 7: timing if is_orm else ""})
+    if not is_orm and "tq1" in settings.priority_in:
+        _fill(order.add_group("OMG_O19_TIMING").add_segment("TQ1"), {1: "1", 9: _priority(parcel, settings)})
+    in_obr = is_orm or "obr27" in settings.priority_in
+    detail = (
+        order.add_group("ORM_O01_ORDER_DETAIL").add_group("ORM_O01_OBRRQDRQ1RXOODSODT_SUPPGRP") if is_orm else order
+    )
+    request = {1: "1", 2: placer, 3: accession, 4: _procedure(header), 27: timing if in_obr else ""}
+    _fill(detail.add_segment("OBR"), request)
+    return str(message.to_er7())
+
+
+def _heading(parcel: Parcel, settings: Hl7Settings, event: str) -> dict[int, str]:
+    return {
+        3: escape(settings.sending_application),
+        4: escape(settings.sending_facility),
+        5: escape(settings.receiving_application),
+        6: escape(settings.receiving_facility),
+        7: datetime.now(UTC).strftime("%Y%m%d%H%M%S+0000"),
+        9: event,
+        10: control_id(parcel),
+        11: "P",
+        18: _CHARACTER_SETS[settings.encoding],
+    }
+
+
+def _priority(parcel: Parcel, settings: Hl7Settings) -> str:
+    return settings.urgent if is_urgent(parcel.situation) else settings.routine
+
+
+def _quantity_timing(parcel: Parcel, settings: Hl7Settings) -> str:
+    """Return a value of type TQ that holds the priority (its sixth component) alone."""
+    return f"^^^^^{_priority(parcel, settings)}"
 
 
 def _observations(parcel: Parcel) -> list[dict[int, str]]:

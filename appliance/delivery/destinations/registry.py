@@ -11,6 +11,7 @@ from appliance.delivery.destinations.destination import Destination
 from appliance.delivery.destinations.dicomweb import DicomWeb
 from appliance.delivery.destinations.mail import Mail
 from appliance.delivery.destinations.orthanc_sender import OrthancModality, OrthancPeer
+from appliance.delivery.destinations.ups import Ups
 from appliance.delivery.destinations.webhook import Webhook
 from appliance.orthanc import Orthanc
 from appliance.sections.delivery import DestinationSection
@@ -28,6 +29,7 @@ BUILDERS: Final[dict[str, Callable[[Any, Orthanc], Destination]]] = {
     "dicomweb": DicomWeb,
     "webhook": lambda settings, _orthanc: Webhook(settings),
     "hl7": _hl7,
+    "ups": lambda settings, _orthanc: Ups(settings),
     "mail": lambda settings, _orthanc: Mail(settings),
 }
 """What makes a destination from its settings, by kind."""

@@ -8,14 +8,15 @@ import re
 import socket
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
 
 from appliance.delivery.destinations.destination import AwayError, NotTakenError, RejectedError
-from appliance.delivery.destinations.hl7 import Hl7, control_id, escape, oru
-from appliance.ledger.records import OLD
+from appliance.delivery.destinations.hl7 import Hl7, control_id, escape, order_change, oru
+from appliance.ledger.records import OLD, ROUTINE, URGENT
 from appliance.ledger.states import JobState
 from appliance.sections.delivery import Hl7Settings
 from deploy.local.ports import free_ports
@@ -23,7 +24,7 @@ from tests.appliance.delivery.parcels import KEY, parcel
 from tests.appliance.delivery.receivers import Listener, acknowledge
 
 
-def settings(port: int = 2575, **more: str) -> Hl7Settings:
+def settings(port: int = 2575, **more: Any) -> Hl7Settings:
     return Hl7Settings(kind="hl7", host="127.0.0.1", port=port, timeout_s=5, **more)  # type: ignore[arg-type]
 
 
@@ -238,4 +239,38 @@ def test_a_listener_that_drips_is_waited_for_no_longer_than_the_setting() -> Non
 
 def test_a_listener_is_tested_without_a_message(listener: Listener) -> None:
     assert "is listened on" in Hl7(settings(listener.port)).test()
+    assert listener.came == []
+
+
+def test_the_change_of_an_order_has_the_priority_of_the_answer_and_nothing_else_of_it() -> None:
+    message = order_change(parcel(), settings(message="omg", priority_in=("tq1", "obr27")))
+    assert parse_message(message, validation_level=VALIDATION_LEVEL.STRICT).validate()
+    assert [line[:3] for line in message.strip("\r").split("\r")] == ["MSH", "PID", "ORC", "TQ1", "OBR"]
+    (orc,), (tq1,), (obr,) = (fields(message, name) for name in ("ORC", "TQ1", "OBR"))
+    assert (orc[1], orc[3], tq1[9], obr[3], obr[27]) == ("XO", "ER-12", "S", "ER-12", "^^^^^S")
+    assert "present" not in message
+
+
+def test_a_system_of_before_v25_finds_the_priority_where_it_stood_then() -> None:
+    message = order_change(parcel(), settings(message="orm"))
+    assert [line[:3] for line in message.strip("\r").split("\r")] == ["MSH", "PID", "ORC", "OBR"]
+    (msh,), (orc,), (obr,) = (fields(message, name) for name in ("MSH", "ORC", "OBR"))
+    assert (msh[8], orc[1], orc[7], obr[27]) == ("ORM^O01^ORM_O01", "XO", "^^^^^S", "^^^^^S")
+    told = oru(parcel(), settings(priority_in=("obr27",)))
+    assert parse_message(told, validation_level=VALIDATION_LEVEL.STRICT).validate()
+    assert (fields(told, "TQ1"), fields(told, "OBR")[0][27]) == ([], "^^^^^S")
+
+
+@pytest.mark.parametrize("kind", ["oru", "orm", "omg"])
+def test_the_codes_of_priority_are_the_sites_and_an_emergency_stays_one(kind: str, listener: Listener) -> None:
+    own = settings(listener.port, message=kind, urgent="A", routine="T", priority_in=("tq1", "obr27"))
+    absent = {"present": False, "probability": 0.1, "lesions": []}
+    for one in (parcel(), parcel(answer=absent, priority=URGENT), parcel(answer=absent, priority=ROUTINE)):
+        Hl7(own).deliver(one)
+    assert [fields(message, "OBR")[0][27] for message in listener.came] == ["^^^^^A", "^^^^^A", "^^^^^T"]
+
+
+def test_without_a_number_no_order_can_be_changed(listener: Listener) -> None:
+    with pytest.raises(RejectedError, match="neither an accession number nor an order number"):
+        Hl7(settings(listener.port, message="orm")).deliver(parcel(header={"PatientID": "7"}))
     assert listener.came == []
