@@ -28,6 +28,7 @@ class Seen:
     at_ris: control identifier, study, answer and priority of each message, in order.
     mails: how often each mail came, by its Message-ID.
     outbox: all deliveries as `appliance outbox list --json` prints them.
+    unconfirmed: objects that came as the PACS went away, which may not have confirmed them: they are sent once more.
     """
 
     records: Mapping[str, Mapping[str, Any]]
@@ -35,6 +36,7 @@ class Seen:
     at_ris: Sequence[Mapping[str, str]]
     mails: Mapping[str, int]
     outbox: Sequence[Mapping[str, Any]]
+    unconfirmed: frozenset[str] = frozenset()
 
 
 def faults(studies: Sequence[str], seen: Seen) -> list[str]:
@@ -44,7 +46,7 @@ def faults(studies: Sequence[str], seen: Seen) -> list[str]:
     for _, study, number in seen.at_pacs:
         series[study].add(number)
     for sop, times in Counter(one[0] for one in seen.at_pacs).items():
-        if times > 1:
+        if times > (2 if sop in seen.unconfirmed else 1):
             found.append(f"object {sop} came to the PACS {times} times")
     told = Counter(one.get("study", "") for one in seen.at_ris)
     for control, times in Counter(one["control"] for one in seen.at_ris).items():

@@ -99,8 +99,9 @@ def _take_pacs_away(hospital: Hospital, day: Day, begun: float, day_s: float, do
     stopped = time.time()
     hospital.pacs.stop()
     time.sleep(max(0.0, down_s - (time.time() - stopped)))
-    hospital.pacs.start()
+    # It takes connections before `start` returns: what was told until now has to wait, and all of that.
     day.pacs_down = (stopped, time.time())
+    hospital.pacs.start()
     report("the PACS is back")
 
 

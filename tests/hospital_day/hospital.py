@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import httpx
 
+from appliance.orthanc_records import orthanc_time
 from appliance.process import Process
 from appliance.sections.delivery import DeliverySettings, RuleSettings, destination_settings
 from appliance.settings import Settings
@@ -101,21 +102,23 @@ class Pacs:
     def stop(self) -> None:
         self._process.stop()
 
-    def arrivals(self) -> list[tuple[str, str, str]]:
-        """Return SOP instance, study and series number of each object that came, in order; twice if it came twice."""
+    def arrivals(self) -> list[tuple[str, str, str, float]]:
+        """Return SOP instance, study, series number and time (Unix s) of each object that came; twice if it did."""
         with self._process.client() as client:
-            since, ids = 0, []
+            since, came = 0, []
             while True:
                 page = client.get("/changes", params={"since": since, "limit": 1000}).raise_for_status().json()
-                ids += [one["ID"] for one in page["Changes"] if one["ChangeType"] == "NewInstance"]
+                came += [(one["ID"], one["Date"]) for one in page["Changes"] if one["ChangeType"] == "NewInstance"]
                 since = page["Last"]
                 if page["Done"]:
                     break
             known: dict[str, tuple[str, str, str]] = {}
-            for one in dict.fromkeys(ids):
+            for one, _ in came:
+                if one in known:
+                    continue
                 tags = client.get(f"/instances/{one}/simplified-tags").raise_for_status().json()
                 known[one] = (tags["SOPInstanceUID"], tags["StudyInstanceUID"], str(tags.get("SeriesNumber", "")))
-        return [known[one] for one in ids]
+        return [(*known[one], orthanc_time(date)) for one, date in came]
 
 
 class Prometheus:

@@ -81,6 +81,13 @@ def test_whatever_was_lost_or_doubled_is_found(change: Callable[[Seen], Seen], s
     assert any(said in one for one in faults([BLEED, PLAIN], change(copy.deepcopy(day()))))
 
 
+def test_what_the_pacs_had_not_confirmed_when_it_went_away_may_come_once_more_and_no_oftener() -> None:
+    again = replace(day(), at_pacs=[*day().at_pacs, day().at_pacs[0]], unconfirmed=frozenset({f"{BLEED}.9001"}))
+    assert faults([BLEED, PLAIN], again) == []
+    twice = replace(again, at_pacs=[*again.at_pacs, again.at_pacs[0]])
+    assert len(faults([BLEED, PLAIN], twice)) == 1
+
+
 def test_a_hemorrhage_that_came_after_a_routine_study_is_found_if_both_waited() -> None:
     turned = replace(day(), at_pacs=[*reversed(day().at_pacs)])
     assert len(order_faults(turned, [BLEED, PLAIN])) == 1
