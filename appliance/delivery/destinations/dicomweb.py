@@ -14,7 +14,7 @@ import httpx
 from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel, secret_in
 from appliance.delivery.destinations.foreign import origin
 from appliance.delivery.destinations.tls import certificate_fault
-from appliance.delivery.destinations.webhook import http_client, post
+from appliance.delivery.destinations.webhook import http_client, request
 from appliance.errors import UnavailableError
 from appliance.orthanc import Orthanc
 from appliance.orthanc_errors import NotThereError
@@ -47,7 +47,7 @@ class DicomWeb:
                     "Accept": "application/dicom+json",
                 }
                 url, timeout_s = f"{self._settings.url.rstrip('/')}/studies", self._settings.timeout_s
-                answer = post(client, url, _multipart(files, boundary), headers, timeout_s, _STORED_NONE)
+                answer = request(client, url, _multipart(files, boundary), headers, timeout_s, _STORED_NONE)
                 stored += _stored(answer, len(files))
                 parcel.go_on()
         return f"{stored} objects stored"

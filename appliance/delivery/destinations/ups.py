@@ -19,8 +19,7 @@ import httpx
 
 from appliance.delivery.destinations.destination import AwayError, NotTakenError, Parcel, RejectedError, secret_in
 from appliance.delivery.destinations.foreign import origin
-from appliance.delivery.destinations.tls import certificate_fault
-from appliance.delivery.destinations.webhook import http_client, post
+from appliance.delivery.destinations.webhook import http_client, request
 from appliance.delivery.variables import is_urgent, values_of
 from appliance.sections.delivery import UpsSettings
 
@@ -31,7 +30,7 @@ _KEYS: Final = {"study": "0020000D", "accession": "00080050"}
 _SCHEDULED: Final = "SCHEDULED"
 _NOT_ANY_LONGER: Final = frozenset({404, 409, 410})
 """The workitem was taken up, ended or removed since it was found."""
-_LARGEST: Final = 2**22
+_TURNED_DOWN: Final = frozenset(range(400, 600))
 
 
 class Ups:
@@ -75,21 +74,14 @@ class Ups:
 
     def _find(self, client: httpx.Client, key: str) -> list[Mapping[str, Any]]:
         at = origin(self._url)
-        fields = f"includefield={_STATE}&includefield={_PRIORITY}"
-        try:
-            with client.stream("GET", f"{self._url}/workitems?{key}&{fields}", headers={"Accept": _JSON}) as answer:
-                told = b""
-                for part in answer.iter_bytes():
-                    told += part
-                    if len(told) > _LARGEST:
-                        raise NotTakenError(f"{at} names more workitems than one study can have")
-        except httpx.HTTPError as error:
-            raise AwayError(f"{at} does not answer ({certificate_fault(error) or type(error).__name__})") from error
+        url = f"{self._url}/workitems?{key}&includefield={_STATE}&includefield={_PRIORITY}"
+        answer = request(client, url, b"", {"Accept": _JSON}, self._settings.timeout_s, _TURNED_DOWN, method="GET")
         if answer.status_code == httpx.codes.NO_CONTENT:
             return []
-        if answer.status_code != httpx.codes.OK:
+        if answer.status_code in _TURNED_DOWN:  # never about this study: all searches have the same form
             said = f"{at} answers HTTP {answer.status_code} to a search for workitems"
             raise AwayError(f"{said}; check its address, user and password")
+        told = answer.content
         try:
             found = json.loads(told or b"[]")
             return [one for one in found if _value(one, _UID)]
@@ -108,7 +100,7 @@ class Ups:
         url, headers = f"{self._url}/workitems/{quote(uid, safe='')}", {"Content-Type": _JSON, "Accept": _JSON}
         accepted = _NOT_ANY_LONGER | {400}
         for body in ([change], change):  # the standard's examples have an array of one; some servers take the object
-            answer = post(client, url, json.dumps(body).encode(), headers, self._settings.timeout_s, accepted)
+            answer = request(client, url, json.dumps(body).encode(), headers, self._settings.timeout_s, accepted)
             if answer.status_code != httpx.codes.BAD_REQUEST:
                 return answer.status_code not in _NOT_ANY_LONGER
         raise RejectedError(f"{origin(self._url)} does not take a change of priority (HTTP 400)")

@@ -48,7 +48,7 @@ class Webhook:
             now = str(int(time.time()))
             headers |= {TIMESTAMP: now, SIGNATURE: signature(secret, now, body)}
         with http_client(self._settings.url, self._settings.timeout_s, self._settings.ca) as client:
-            status = post(client, self._settings.url, body, headers, self._settings.timeout_s).status_code
+            status = request(client, self._settings.url, body, headers, self._settings.timeout_s).status_code
         return f"HTTP {status}"
 
     def test(self) -> str:
@@ -100,24 +100,26 @@ class _Deadline:
             return
 
 
-def post(
+def request(
     client: httpx.Client,
     url: str,
     body: bytes,
     headers: dict[str, str],
     timeout_s: float,
     accepted: frozenset[int] = frozenset(),
+    method: str = "POST",
 ) -> httpx.Response:
-    """Post and return the answer if it has a status 2xx, or one of `accepted`; raises what `Destination.deliver` does.
+    """Make a request and return the answer if it has a status 2xx, or one of `accepted`.
 
-    The whole may take `timeout_s`, and as long as a slow line needs for the body.
+    The whole may take `timeout_s`, and as long as a slow line needs for the body. Raises what `Destination.deliver`
+    does.
     """
     at = origin(url)
     deadline = _Deadline(timeout_s + len(body) / _SLOWEST)
     try:
         with (
             deadline,
-            client.stream("POST", url, content=body, headers=headers, extensions={"trace": deadline.trace}) as answer,
+            client.stream(method, url, content=body, headers=headers, extensions={"trace": deadline.trace}) as answer,
         ):
             told = b""
             for part in answer.iter_bytes():

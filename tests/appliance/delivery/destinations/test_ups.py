@@ -96,6 +96,14 @@ def test_the_status_of_an_update_decides(worklist: Worklist, status: int, error:
         ups(worklist).deliver(parcel())
 
 
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
+def test_a_worklist_that_takes_no_search_lets_all_wait(worklist: Worklist, status: int) -> None:
+    worklist.search_status = status
+    for ask in (ups(worklist).test, lambda: ups(worklist).deliver(parcel())):
+        with pytest.raises(AwayError, match=f"answers HTTP {status} to a search"):
+            ask()
+
+
 def test_a_worklist_is_tested_by_a_search_with_its_user_and_one_that_is_away_lets_all_wait(
     worklist: Worklist, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ class Worklist(Receiver):
         self.authorization: list[str] = []
         self.takes_arrays = True
         self.status = 0
+        self.search_status = 0
         self.before_update = lambda: None
 
     @property
@@ -66,7 +67,7 @@ class Worklist(Receiver):
                     for one in worklist.workitems
                     if (not studies or one.study in studies) and (not accessions or one.accession in accessions)
                 ]
-                self._answer(200 if found else 204, found)
+                self._answer(worklist.search_status or (200 if found else 204), found)
 
             def do_POST(self) -> None:
                 worklist.before_update()
