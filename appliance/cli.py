@@ -41,6 +41,7 @@ from appliance.drift.command import drift_app
 from appliance.errors import ApplianceError
 from appliance.ledger.command import audit_app
 from appliance.models.command import models_app
+from appliance.opinions.command import opinions_app
 from appliance.settings_sources import settings_file
 from appliance.transport import bounded_client
 from appliance.web.command import accounts_app
@@ -58,6 +59,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(rules_app, name="rules")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(drift_app, name="drift")
+app.add_typer(opinions_app, name="opinions")
 
 
 def _folder(text: str) -> Path:

@@ -27,6 +27,7 @@ from appliance.findings.change import Outcome
 from appliance.imaging.flaws import FlawCode
 from appliance.ledger.outbox import Backlog
 from appliance.ledger.states import JobState, StudyState
+from appliance.opinions.collector import OpinionCollector
 from appliance.results.kinds import KEY_IMAGES, KEY_OBJECTS, REFUSAL, SEG
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 30, 60, 120)
@@ -48,6 +49,7 @@ class Metrics:
         oldest_unrouted_s: Callable[[], float] = lambda: 0.0,
         oldest_queued_s: Callable[[], float] = lambda: 0.0,
         with_other_rules: Callable[[], int] = lambda: 0,
+        opinions: Callable[[], Sequence[Count]] = tuple,
     ) -> None:
         self.registry = CollectorRegistry()
         self._destinations: set[str] = set()
@@ -317,6 +319,7 @@ class Metrics:
                 with_other_rules,
             )
         )
+        self.registry.register(OpinionCollector(opinions))
         self.registry.register(_Backlogs(backlogs, clock, self._destinations))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

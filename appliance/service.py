@@ -134,6 +134,7 @@ class Service:
             outbox.oldest_unrouted_s,
             views.oldest_queued_s,
             lambda: len(self._ledger.services.with_other_rules(rules)),
+            self._ledger.opinions.counts,
         )
         self._looks = Looks()
         upkeep = self._upkeep = Upkeep(

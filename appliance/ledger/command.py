@@ -50,7 +50,7 @@ def export_audit(
 ) -> None:
     """Print the audit trail from `--since` to `--until`, inclusive, oldest entry first. It names no patient."""
     with faults_end_the_command(), open_ledger(load_settings_or_exit(settings)) as ledger:
-        begin, end = _day(since), _day(until)
+        begin, end = begin_of_day(since), begin_of_day(until)
         entries = ledger.audit.entries(begin or 0.0, None if end is None else end + DAY_S, study)
         if as_json:
             told = [asdict(entry) | {"at": iso(entry.at)} for entry in entries]
@@ -104,7 +104,7 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
         opened.close()
 
 
-def _day(text: str) -> float | None:
+def begin_of_day(text: str) -> float | None:
     """Return when a day begins (Unix seconds, UTC), None for an empty text. Raises `SettingsError` for a bad date."""
     if not text:
         return None

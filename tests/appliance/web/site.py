@@ -99,7 +99,9 @@ class Site:
         self.faults: dict[str, Exception] = {}
         self.health = Health({"orthanc": self._probe}, lambda _: None)
         self.health.ask()
-        self.metrics = metrics or Metrics(self.ledger.views.job_counts, self.ledger.views.study_counts)
+        self.metrics = metrics or Metrics(
+            self.ledger.views.job_counts, self.ledger.views.study_counts, opinions=self.ledger.opinions.counts
+        )
         self.shelf = Shelf()
         self.ended: list[str] = []
         self.askers: list[str] = []
