@@ -8,7 +8,7 @@ Jobs and studies by state are counted in the ledger at each scrape, so they are 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from appliance.drift.features import FEATURES
 from appliance.errors import RefusalCode, UnavailableError
 from appliance.findings.change import Outcome
 from appliance.imaging.flaws import FlawCode
+from appliance.ledger.opinions import Count
 from appliance.ledger.outbox import Backlog
 from appliance.ledger.states import JobState, StudyState
 from appliance.opinions.collector import OpinionCollector

@@ -5,9 +5,10 @@
 # Installs what the appliance needs of Debian, where it is missing: Orthanc with its Python plugin, DCMTK (storescu),
 # dicom3tools (dciodvfy), Supervisor (which restarts what dies under `make up`) and Python's venv; with the argument
 # `tests` also PostgreSQL, which the ledger is tested on, Prometheus and Alertmanager, which watch an appliance in a test,
-# kubectl, which renders the manifests, systemd, which reads the units that are installed, and debootstrap and
-# systemd-container, which boot a fresh Debian to install on; with the argument `viewer` or `tests` Orthanc's DICOMweb
-# plugin, which the viewer reads images by. With everything there it does nothing and needs neither root nor network.
+# Chromium, in which the pages are looked at, kubectl, which renders the manifests, systemd, which reads the units that
+# are installed, and debootstrap and systemd-container, which boot a fresh Debian to install on; with the argument
+# `viewer` or `tests` Orthanc's DICOMweb plugin, which the viewer reads images by. With everything there it does nothing
+# and needs neither root nor network.
 #
 # Debian's own servers (Orthanc on 4242 and 8042, PostgreSQL on 5432, Prometheus on 9090, Alertmanager on 9093) are left
 # as they are found: a running one is not restarted, and one that comes with this installation is neither started nor
@@ -38,6 +39,7 @@ if [ "${1:-}" = tests ]; then
     need systemd sh -c 'command -v systemd-analyze'
     need debootstrap sh -c 'command -v debootstrap || test -x /usr/sbin/debootstrap'
     need systemd-container sh -c 'command -v systemd-nspawn'
+    need chromium sh -c 'command -v chromium'
     need prometheus-alertmanager sh -c 'command -v prometheus-alertmanager'
 fi
 [ -n "$missing" ] || exit 0

@@ -38,7 +38,7 @@ class OpinionCollector(Collector):
         )
         right = GaugeMetricFamily(
             "hemorrhage_positive_predictive_value",
-            "Share of the judged answers that said hemorrhage and were right, by network (figure=estimate), and the ends "
+            "Share of the judged answers `hemorrhage` that were right, by network (figure=estimate), and the ends "
             "of its 95 % interval by Wilson (lower, upper)",
             labels=["model", "sha256", "figure"],
         )

@@ -30,9 +30,9 @@ from appliance.web.patients import Patients
 from appliance.web.rows import StudyRow, study_row
 
 _TITLES: Final = {
-    Standing.FOUND: "Hemorrhage found, unread",
-    Standing.UNDECIDED: "Undetermined or not read, unread",
-    Standing.CLEAR: "None found, unread",
+    Standing.FOUND: "Hemorrhage found – unread",
+    Standing.UNDECIDED: "No clear answer – unread",
+    Standing.CLEAR: "None found – unread",
     Standing.READ: "Read",
 }
 _FIRST: Final = {Standing.FOUND: 30, Standing.UNDECIDED: 20, Standing.CLEAR: 20, Standing.READ: 20}

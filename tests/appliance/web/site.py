@@ -4,12 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from httpx import Response
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import RLELossless, SecondaryCaptureImageStorage, generate_uid
 from starlette.testclient import TestClient
 
 from appliance.errors import Refusal, RefusalCode
@@ -19,7 +27,9 @@ from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, FollowedStudy, Job, KnownSeries, NewJob, Origin, ResultObject
 from appliance.metrics import Metrics
 from appliance.orthanc_errors import NotThereError
+from appliance.results.run_length import run_length_frame
 from appliance.web.app import WebApp
+from appliance.web.listener import Listener, listen
 from appliance.web.looks import Looks
 
 SERIES = "0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d"
@@ -56,6 +66,30 @@ PART = {"partial": True, "slices_read": 12, "slices_there": 30, "extent_mm": 60.
 def orthanc_id(number: int) -> str:
     """Return an identifier as Orthanc makes them."""
     return "-".join([f"{number:08x}", *["0a1b2c3d"] * 4])
+
+
+def key_image(shade: int = 90) -> bytes:
+    """Return a secondary capture as the appliance stores them: RGB in RLE Lossless."""
+    picture = np.full((64, 96, 3), shade, np.uint8)
+    picture[20:40, 30:60] = (255, 40, 40)
+    capture = Dataset()
+    capture.SOPClassUID, capture.SOPInstanceUID = SecondaryCaptureImageStorage, generate_uid()
+    capture.Rows, capture.Columns, capture.SamplesPerPixel = 64, 96, 3
+    capture.PhotometricInterpretation, capture.PlanarConfiguration = "RGB", 0
+    capture.BitsAllocated = capture.BitsStored = 8
+    capture.HighBit, capture.PixelRepresentation = 7, 0
+    capture.file_meta = FileMetaDataset()
+    capture.file_meta.MediaStorageSOPClassUID = capture.SOPClassUID
+    capture.file_meta.MediaStorageSOPInstanceUID = capture.SOPInstanceUID
+    capture.file_meta.TransferSyntaxUID = RLELossless
+    capture.PixelData = encapsulate([run_length_frame(picture)])
+    capture["PixelData"].VR = "OB"
+    written = io.BytesIO()
+    capture.save_as(written, enforce_file_format=True)
+    return written.getvalue()
+
+
+KEY_IMAGE = key_image()
 
 
 class Shelf:
@@ -153,6 +187,9 @@ class Site:
         results = [ResultObject(f"{name} {kind}", "series", kind, f"1.9.{kind}") for kind in KINDS]
         refusal = Refusal(RefusalCode.LOCALIZER, "a scout", "1.2.3.5")
         self.ledger.jobs.deliver(job, results, ANSWER | other, [refusal], "hash", "1.2.3.4")
+        for result in results:
+            if result.kind.startswith("key-image"):
+                self.shelf.files[result.orthanc_instance] = KEY_IMAGE
         timing = {"quiet": 2000.0, "read": 41.0}
         self.ledger.jobs.finish(job, "1.88", f"1.9.{name}.{job.id}", timing, 2.75)
         return self.ledger.jobs.of_study(name)[-1]
@@ -189,3 +226,17 @@ class Site:
             headers={"Origin": str((client or self.client).base_url)},
             follow_redirects=False,
         )
+
+    @contextmanager
+    def served(self, port: int = 0) -> Iterator[str]:
+        """Serve the application on a port of this machine, as the service does; yield its address."""
+        sock = listen("127.0.0.1", port, "service")
+        server = Listener(self.client.app, sock)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        finally:
+            server.stop()
+            thread.join()
+            sock.close()

@@ -78,7 +78,7 @@ def test_what_is_on_the_way_is_shown_above_the_groups(site: Site) -> None:
     shown = words(site.client.get("/").text)
     assert "waits for images" in shown
     assert "a slice between 4 and 5 is missing" in shown
-    assert shown.index("On the way") < shown.index("Hemorrhage found, unread")
+    assert shown.index("On the way") < shown.index("Hemorrhage found – unread")
 
 
 def test_an_empty_appliance_says_what_to_do(site: Site) -> None:
@@ -140,7 +140,7 @@ def test_a_thousand_studies_are_paged_and_every_one_of_them_is_reached(site: Sit
         site.answered(name, at=1_800_000_000.0 + number)
     first = site.client.get("/").text
     assert len(order(first)) == 30
-    assert "Hemorrhage found, unread 130" in words(first)
+    assert "Hemorrhage found – unread 130" in words(first)
     seen = order(first)
     link = re.search(r'href="(/board\?group=found&amp;after=[^"]+)"', first)
     while link:
