@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -13,24 +15,32 @@ import pytest
 
 from appliance.reading import contract
 from conversion.repository import lay_out
+from conversion.triton_model import BYTES, FULL, GATE
 from deploy.local.appliance import ROOT
 from tests.end_to_end.command import appliance
 from tests.end_to_end.patient import Patient
 from tests.end_to_end.running import Running, until
 
-SHIPPED = ROOT / "model_repository" / contract.DETECTOR / "1" / "model.onnx"
+SHIPPED = ROOT / "model_repository" / contract.DETECTOR / "1" / FULL
 
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model repository with the shipped network as version 2: it answers alike, and its file is another."""
+    """A model repository with the shipped network as version 2: it answers alike, and its file is another.
+
+    The engine is the same too, by the verdicts of the precision gate on the same weights.
+    """
     folder = tmp_path_factory.mktemp("release")
     model = onnx.load(str(SHIPPED))
     for said in model.metadata_props:
         if said.key == contract.PARAMETER_MODEL_VERSION:
             said.value = "2"
-    onnx.save(model, str(folder / "model.onnx"))
-    lay_out(folder / "model.onnx", folder / "repository", 2)
+    onnx.save(model, str(folder / FULL))
+    gate = json.loads(SHIPPED.with_name(GATE).read_text())
+    gate["sha256"][FULL] = hashlib.sha256((folder / FULL).read_bytes()).hexdigest()
+    (folder / GATE).write_text(json.dumps(gate))
+    shutil.copyfile(SHIPPED.with_name(BYTES), folder / BYTES)
+    lay_out(folder / FULL, folder / "repository", 2, folder)
     return folder / "repository"
 
 
