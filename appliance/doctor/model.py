@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from appliance.doctor.check import Check
 from appliance.doctor.drift_reference import check_drift_reference
 from appliance.errors import ApplianceError, ModelContractError
 from appliance.inference.detector import TritonDetector
+from appliance.models.build import Gpu, engine_fault, engine_rows, present_gpus
 from appliance.models.servers import servers
+from appliance.models.shelf import Shelf
 from appliance.models.standing import targets_of
 from appliance.reading.contract import DETECTOR
 from appliance.reading.lesions import Criteria
@@ -96,7 +98,7 @@ def check_others(settings: Settings) -> Iterator[Check]:
 def _engine(settings: Settings, detector: TritonDetector) -> Check:
     """Say what runs the model, and warn if another engine was asked for or none is known."""
     if settings.triton.profile != "cpu":
-        return Check("engine", "ok", f"TensorRT, profile {settings.triton.profile}")
+        return check_tensorrt(settings, detector.served_as, present_gpus())
     engine, asked = detector.engine, settings.triton.engine
     if engine is None:
         return Check(
@@ -112,6 +114,29 @@ def _engine(settings: Settings, detector: TritonDetector) -> Check:
             "engine", "warn", f"{engine}, and triton.engine asks for {asked}", "restart Triton: it chooses at start"
         )
     return Check("engine", "ok", f"{engine}, {'chosen by the CPU' if asked == 'auto' else 'set by the site'}")
+
+
+def check_tensorrt(settings: Settings, served_as: str, gpus: Sequence[Gpu]) -> Check:
+    """Say which engine a GPU runs, from which file and by whom it was built, and warn if it is not the right one."""
+    name = f"TensorRT, profile {settings.triton.profile}"
+    try:
+        model = next((one for one in Shelf(settings).versions() if one.facts.served_as == served_as), None)
+    except ApplianceError:  # the check of the repository says what is wrong with it
+        model = None
+    if model is None:
+        return Check("engine", "ok", f"{name}; its files are on another machine")
+    said = (
+        "; ".join(f"{what} {value}" for what, value in engine_rows(model.place, model.engine)) if model.engine else ""
+    )
+    fault = engine_fault(model, gpus)
+    if fault is None:
+        return Check("engine", "ok", f"{name}: {said}")
+    return Check(
+        "engine",
+        "warn",
+        f"{name}: {fault}{f' ({said})' if said else ''}",
+        f"`appliance models build {model.facts.version}` in the container that serves it, then restart Triton",
+    )
 
 
 def _model_on_disk(settings: Settings, served_as: str, served: str) -> Iterator[Check]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Has `conversion` build a version's engine for the GPU of this machine, and reports the result.
+"""Has `conversion` build a version's engine for the GPU of this machine, and says what is known of an engine.
 
 The build needs packages that the service does not (`onnx`, `onnxruntime`, TensorRT; docs/engines.md), so it runs in a
 separate process, in the container that serves the model; its progress goes straight to standard error.
@@ -13,22 +13,82 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from appliance.errors import ApplianceError
-from appliance.models.shelf import ONNX, ShelvedModel
+from appliance.models.shelf import ONNX, PLAN, ShelvedModel
 
 _PROGRAM: Final = "conversion"
+_QUERY: Final = ("nvidia-smi", "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
+_PATIENCE_S: Final = 10.0
 
 
 class BuildError(ApplianceError):
     """No engine was built; an earlier one is still there."""
 
 
-def build(model: ShelvedModel, options: list[str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU of this machine, as its driver names it."""
+
+    name: str
+    capability: str
+    driver: str
+
+    def __str__(self) -> str:
+        return f"{self.name} (compute capability {self.capability}, driver {self.driver})"
+
+
+def present_gpus() -> list[Gpu]:
+    """Return the GPUs of this machine; none without NVIDIA's driver."""
+    try:
+        told = subprocess.run(_QUERY, capture_output=True, text=True, check=True, timeout=_PATIENCE_S).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    parts = [[part.strip() for part in line.rsplit(",", 2)] for line in told.splitlines()]
+    return [Gpu(*one) for one in parts if len(one) == 3]
+
+
+def engine_rows(place: Path, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what is known of the engine in a version folder, as the rows of a table."""
+    key, compared = facts["key"], facts["compared"]
+    return [
+        ("GPU", f"{key['gpu']}, compute capability {key['capability']}, driver {key['driver']}"),
+        ("engine", f"{place / PLAN}, {(place / PLAN).stat().st_size / 1e6:.1f} MB, {key['options']['precision']}"),
+        ("from", f"{place / ONNX}, sha256 {key['onnx_sha256'][:12]}…"),
+        ("by", f"{key['runtime']} {key['runtime_version']}"),
+        ("built", f"{facts['built']}, in {facts['seconds']:.0f} s"),
+        (
+            "compared",
+            f"{compared['when']} with {compared['with']} on {compared['chunks']} chunks" if compared else "no",
+        ),
+    ]
+
+
+def engine_fault(model: ShelvedModel, gpus: Sequence[Gpu]) -> str | None:
+    """Return why the engine of a version is not the one that this machine should serve, None if it is.
+
+    `gpus` are those of this machine; without any, the GPU is not judged.
+    """
+    facts = model.engine
+    if facts is None:
+        return f"nothing says what {model.place / PLAN} was built from"
+    key = facts["key"]
+    if key["onnx_sha256"] != model.facts.sha256:
+        return f"it was built from another file than {model.place / ONNX} (sha256 {key['onnx_sha256'][:12]}…)"
+    if gpus and Gpu(key["gpu"], key["capability"], key["driver"]) not in gpus:
+        here = ", ".join(map(str, gpus))
+        return f"it was built for {key['gpu']} with driver {key['driver']}, and here is {here}"
+    return None if facts["compared"] else "it was not compared with ONNX Runtime"
+
+
+def build(model: ShelvedModel, options: list[str], python: str = sys.executable) -> dict[str, Any]:
     """Return the facts of a version's engine, which is built unless the right one exists.
 
-    `options` go to `python -m conversion engine`.
+    `options` go to `python -m conversion engine`; `python` is the interpreter that has TensorRT.
 
     Raises
     ------
@@ -44,7 +104,7 @@ def build(model: ShelvedModel, options: list[str]) -> dict[str, Any]:
         raise BuildError(
             "conversion is not installed in this Python: build in the container that serves (docs/engines.md)"
         )
-    command = [sys.executable, "-m", _PROGRAM, "engine", "--json", "--onnx", str(model.place / ONNX), *options]
+    command = [python, "-m", _PROGRAM, "engine", "--json", "--onnx", str(model.place / ONNX), *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise BuildError(f"no engine was built for version {model.facts.version}; why not stands above")

@@ -227,6 +227,7 @@ def build(
 ) -> None:
     """Build a version's TensorRT engine for the GPU of this machine, compare it, and say what it is."""
     from appliance.models.build import build as build_engine
+    from appliance.models.build import engine_rows
     from appliance.models.shelf import Shelf
 
     try:
@@ -239,19 +240,8 @@ def build(
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
-    key, compared = facts["key"], facts["compared"]
     table = folding_table("engine", "")
-    for name, value in (
-        ("GPU", f"{key['gpu']}, compute capability {key['capability']}, driver {key['driver']}"),
-        ("engine", f"{model.place / facts['plan']}, {facts['bytes'] / 1e6:.1f} MB, {key['options']['precision']}"),
-        ("from", f"{model.place / 'model.onnx'}, sha256 {key['onnx_sha256'][:12]}…"),
-        ("by", f"{key['runtime']} {key['runtime_version']}"),
-        ("built", f"{facts['built']}, in {facts['seconds']:.0f} s"),
-        (
-            "compared",
-            f"{compared['when']} with {compared['with']} on {compared['chunks']} chunks" if compared else "no",
-        ),
-    ):
+    for name, value in engine_rows(model.place, facts):
         table.add_row(name, value)
     out.print(table)
 

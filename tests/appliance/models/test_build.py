@@ -2,12 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from appliance.cli import app
+from appliance.doctor.model import check_tensorrt
+from appliance.models.build import Gpu, build, engine_rows, present_gpus
+from appliance.models.shelf import Shelf
 from appliance.reading import contract
 from appliance.sections.triton import TritonSettings
 from appliance.settings import Settings
@@ -43,3 +48,102 @@ def test_a_gpu_that_its_driver_does_not_name_ends_the_build_and_leaves_no_engine
     assert done.exit_code == 1
     assert "names no GPU" in capfd.readouterr().err
     assert not list((tmp_path / "models").rglob("*.plan"))
+
+
+BUILDER = Path(__file__).parents[3] / ".venv-engines" / "bin" / "python"
+REPOSITORY = Path(__file__).parents[3] / "model_repository"
+GPU = Gpu("NVIDIA RTX A2000", "8.6", "550.54")
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that names a GPU; there is none."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\necho {GPU.name}, {GPU.capability}, {GPU.driver}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+
+def gpu_settings(folder: Path) -> Settings:
+    """Return the settings of a GPU site with a copy of the shipped detector."""
+    shutil.copytree(REPOSITORY / contract.DETECTOR, folder / contract.DETECTOR)
+    triton = TritonSettings(model_repository=folder, profile="gpu")
+    return Settings(state_dir=folder / "state", triton=triton)
+
+
+@pytest.mark.skipif(not BUILDER.exists(), reason="needs the environment for engines")
+def test_the_real_builder_builds_the_shipped_version_and_the_table_says_from_what(tmp_path: Path, driver: None) -> None:
+    settings = gpu_settings(tmp_path / "models")
+    model = Shelf(settings).find_shipped()
+    # TensorRT-RTX builds for a GPU that is not here; such an engine cannot be compared.
+    facts = build(model, ["--runtime", "tensorrt_rtx", "--capability", "8.6"], str(BUILDER))
+    assert facts["key"]["onnx_sha256"] == model.facts.sha256
+    rows = dict(engine_rows(model.place, facts))
+    assert rows["GPU"].endswith("compute capability 8.6, driver any")
+    assert rows["from"].endswith(f"sha256 {model.facts.sha256[:12]}…")
+    assert rows["by"].startswith("tensorrt_rtx ")
+    assert rows["compared"] == "no"
+    assert build(model, ["--runtime", "tensorrt_rtx", "--capability", "8.6"], str(BUILDER)) == facts, "built twice"
+    check = check_tensorrt(settings, contract.DETECTOR, [])
+    assert check.state == "warn"
+    assert "was not compared with ONNX Runtime" in check.what
+
+
+def write_engine(settings: Settings, **changed: object) -> None:
+    """Write an engine and what `conversion` says of one that was built and compared at this site."""
+    model = Shelf(settings).find_shipped()
+    key = {
+        "onnx_sha256": model.facts.sha256,
+        "runtime": "tensorrt",
+        "runtime_version": "11.0.0",
+        "gpu": GPU.name,
+        "capability": GPU.capability,
+        "driver": GPU.driver,
+        "options": {"precision": "fp16", "optimisation": 3, "workspace_mib": 1024},
+    }
+    compared = {"with": "onnxruntime", "chunks": 3, "scores_apart": 0.01, "when": "2026-05-02T10:00:00+00:00"}
+    facts = {"key": key | changed, "built": "2026-05-01T10:00:00+00:00", "seconds": 43.2, "compared": compared}
+    (model.place / "model.plan").write_bytes(b"engine")
+    (model.place / "model.plan.json").write_text(json.dumps(facts))
+
+
+def test_the_doctor_says_which_gpu_runs_which_engine_from_which_file_and_when_it_was_compared(
+    tmp_path: Path, driver: None
+) -> None:
+    settings = gpu_settings(tmp_path / "models")
+    assert present_gpus() == [GPU]
+    write_engine(settings)
+    check = check_tensorrt(settings, contract.DETECTOR, present_gpus())
+    assert check.state == "ok"
+    for part in ("RTX A2000", "8.6", "550.54", "fp16", "tensorrt 11.0.0", "in 43 s", "2026-05-02", "3 chunks"):
+        assert part in check.what
+    assert Shelf(settings).find_shipped().facts.sha256[:12] in check.what
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"onnx_sha256": "f" * 64}, "from another file"),
+        (
+            {"gpu": "NVIDIA L4", "capability": "8.9"},
+            "built for NVIDIA L4 with driver 550.54, and here is NVIDIA RTX",
+        ),
+        ({"driver": "560.1"}, "with driver 560.1, and here is"),
+    ],
+)
+def test_the_doctor_warns_of_an_engine_of_another_file_gpu_or_driver_and_says_how_to_build_it(
+    tmp_path: Path, changed: dict[str, object], said: str
+) -> None:
+    settings = gpu_settings(tmp_path / "models")
+    write_engine(settings, **changed)
+    check = check_tensorrt(settings, contract.DETECTOR, [GPU])
+    assert check.state == "warn"
+    assert said in check.what
+    assert "appliance models build 1" in check.remedy
+
+
+def test_the_doctor_warns_of_an_engine_of_which_nothing_is_known(tmp_path: Path) -> None:
+    settings = gpu_settings(tmp_path / "models")
+    (Shelf(settings).find_shipped().place / "model.plan").write_bytes(b"engine")
+    check = check_tensorrt(settings, contract.DETECTOR, [GPU])
+    assert (check.state, "nothing says" in check.what) == ("warn", True)
