@@ -52,7 +52,7 @@ LIKE_A_COMMAND: Final = re.compile(
     r"(\S*/)?(appliance|python[\d.]*|make|sh|sudo|runuser|promtool|systemctl|journalctl|systemd-analyze) "
 )
 # What stands in code type for something of the site's.
-PLACES: Final = {"NUMBER": "17", "VERSION": "2", "DIR": "."}
+PLACES: Final = {"NUMBER": "17", "VERSION": "2", "DIR": ".", "TREE": "."}
 
 
 def unknown_commands(block: Block) -> list[Command]:
