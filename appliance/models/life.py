@@ -182,6 +182,10 @@ class ModelLife:
         studies = self.ledger.golden.studies()
         if not studies:
             return []
+        loaded = self.list_loaded()
+        if loaded is not None and model.facts.served_as not in loaded:
+            version = model.facts.version
+            raise ModelLifeError(f"version {version} is not loaded; `appliance models load {version}` loads it")
         target = Target(model.facts.served_as, model.facts.sha256)
         checked = []
         with (

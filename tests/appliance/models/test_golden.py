@@ -134,6 +134,7 @@ def test_a_version_that_agrees_takes_over_and_its_record_says_on_how_many_studie
     models("golden", "add", study, "--present")
     site.bring(2)
     site.bring_blind(3)
+    assert "version 2 is not loaded" in models("golden", "check", "2", fails=True)
     models("load", "2")
     models("load", "3")
     assert "agrees" in models("golden", "check", "2")
