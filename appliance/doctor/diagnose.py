@@ -18,6 +18,7 @@ from appliance.doctor.check import Check
 from appliance.doctor.destinations import check_destinations
 from appliance.doctor.ledger import check_ledger
 from appliance.doctor.orthanc import check_orthanc
+from appliance.doctor.prior import check_prior
 from appliance.doctor.service import check_service
 from appliance.doctor.settings import check_settings
 from appliance.doctor.state_folder import check_state_folder
@@ -37,6 +38,7 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Iterator[Check]]], ...] = (
     ("access", check_access),
     ("viewer", check_viewer),
     ("destinations", check_destinations),
+    ("priors", check_prior),
 )
 
 

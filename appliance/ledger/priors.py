@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from appliance.ledger import tables
 from appliance.ledger.audit import APPLIANCE, append
@@ -83,3 +83,8 @@ class Priors:
             if new:
                 append(connection, now, AuditEvent.RETRIEVED, APPLIANCE, study_uid, job=job.id)
             return new
+
+    def forget_retrieval(self, study_uid: str) -> None:
+        """Take back that a study is being fetched: it was not sent, and may be asked for again."""
+        with self._database.writing() as connection:
+            connection.execute(delete(tables.retrieved).where(tables.retrieved.c.study_uid == study_uid))

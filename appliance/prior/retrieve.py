@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
+from uuid import uuid4
 
 import structlog
 
@@ -95,6 +96,8 @@ class Retrieval:
                 state = "Failure"
             if state in ("Success", "Failure"):
                 del self._under_way[move]
+                if state == "Failure" and self._orthanc.find_study(study) is None:
+                    self._ledger.priors.forget_retrieval(study)
                 outcome = "fetched" if state == "Success" else "failed"
                 self._metrics.priors_fetched.labels(outcome).inc()
                 tell = self._log.info if state == "Success" else self._log.warning
@@ -146,10 +149,20 @@ class Retrieval:
     def _have_sent(self, query: _Query, number: int, study_uid: str, job: Job) -> int:
         if self._orthanc.find_study(study_uid) or not self._ledger.priors.note_retrieval(study_uid, job):
             return 0
-        move = query.retrieve(number, self._aet)
+        try:
+            move = query.retrieve(number, self._aet)
+        except ApplianceError:
+            self._ledger.priors.forget_retrieval(study_uid)
+            raise
         self._under_way[move] = study_uid, self._ledger.clock()
         self._log.info("a prior is being fetched", study=study_uid, of=job.study_uid)
         return 1
+
+
+def try_query(orthanc: Orthanc, pacs: str) -> None:
+    """Ask the PACS for a patient whom it cannot have. Raises `ApplianceError` when it does not answer."""
+    with _Query(orthanc, pacs, "Study", {"PatientID": f"none-{uuid4().hex[:24]}", "StudyInstanceUID": ""}) as query:
+        query.answers()
 
 
 class _Query:

@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, Response
 from appliance import __version__
 from appliance.clocks import clock_words
 from appliance.ledger.states import DeliveryState, JobState
+from appliance.results.change_words import change_sentences
 from appliance.results.facts import lesion_detail, lesion_headline
 from appliance.results.wording import RESEARCH_USE
 from appliance.web.login import may_act
@@ -72,6 +73,7 @@ class Pages:
             clock_words=clock_words,
             headline=lesion_headline,
             detail=lesion_detail,
+            change_said=change_sentences,
             title_of=refusal_title,
             sentence=_sentence,
             state_colour=_state_colour,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.sections.prior import PriorSettings
 from appliance.settings import Settings
 from deploy.local.appliance import LocalAppliance
 from deploy.local.orthanc import OrthancProcess
@@ -77,15 +78,21 @@ def local(
     """Orthanc with the plugin, Triton and the service, running.
 
     It does not wait long for missing slices. Orthanc sends the answers to `pacs` by the shipped script, and knows a
-    second receiver, to which nothing listens. Traces go to a collector.
+    second receiver, to which nothing listens. Traces go to a collector. Priors are fetched from `pacs`, which is told
+    where to send them.
     """
     settings = with_free_ports(Settings(), tmp_path_factory.mktemp("stack"))
     intake = settings.intake.model_copy(update={"incomplete_s": INCOMPLETE_S, "ends_s": INCOMPLETE_S})
     receivers = (f"PACS=PACS1@127.0.0.1:{pacs.dicom_port}", f"READING=READING1@127.0.0.1:{free_ports(1)[0]}")
-    orthanc = settings.orthanc.model_copy(update={"receivers": receivers, "scripts": (PRESENT_FIRST,)})
+    sent = {"receivers": receivers, "scripts": (PRESENT_FIRST,), "senders": ("PACS1@127.0.0.1",)}
+    orthanc = settings.orthanc.model_copy(update=sent)
     traces = settings.traces.model_copy(update={"url": collector.url})
     triton = settings.triton.model_copy(update={"traces_url": collector.http_url})
-    changed = {"intake": intake, "orthanc": orthanc, "traces": traces, "triton": triton}
+    prior = PriorSettings(pacs="PACS")
+    with pacs.client() as client:  # Orthanc lets a caller in by the first name with its title
+        appliance = {"AET": orthanc.aet, "Host": "127.0.0.1", "Port": orthanc.dicom_port}
+        client.put("/modalities/appliance", json=appliance).raise_for_status()
+    changed = {"intake": intake, "orthanc": orthanc, "traces": traces, "triton": triton, "prior": prior}
     with LocalAppliance(settings.model_copy(update=changed)) as started:
         yield started
 

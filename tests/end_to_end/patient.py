@@ -38,6 +38,10 @@ class Patient:
     def _full(self) -> dict[SeriesKind, Planes]:
         return stacks_of(self._scan, FULL)
 
+    def with_volume(self, volume_ml: float) -> Patient:
+        """Return the same head with so much blood, as it may be at another time."""
+        return Patient(dataclasses.replace(self._spec, volume_ml=volume_ml))
+
     def study(self, folder: Path, **changes: Any) -> WrittenStudy:
         """Write a study that nobody has seen before: the axial soft-tissue series alone, unless `changes` say more."""
         spec = dataclasses.replace(self._spec, **{"series": (SeriesKind.AXIAL,), **changes})

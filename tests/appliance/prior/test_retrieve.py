@@ -14,6 +14,7 @@ import httpx
 import pytest
 from pydicom.uid import generate_uid
 
+from appliance.doctor.prior import check_prior
 from appliance.ledger.outcomes import Standing
 from appliance.ledger.records import OLD, AuditEvent, Job
 from appliance.ledger.states import JobState
@@ -181,6 +182,35 @@ def test_a_pacs_that_is_away_costs_neither_the_answer_nor_those_after_it(hospita
     assert 'hemorrhage_priors_fetched_total{outcome="failed"} 1.0' in exposition(hospital.bench.metrics)
     assert site.settings.prior.pacs == ""  # off, unless a site asks for it
     json.dumps(hospital.bench.job(new.study_uid).change)
+
+
+def test_a_prior_that_the_pacs_does_not_send_may_be_asked_for_again(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prior = hospital.keep("20260102")
+    new = hospital.patient.scan("20260103")
+    header = {"PatientID": hospital.patient.id, "AcquisitionDate": "20260103", "AcquisitionTime": "080000"}
+    with monkeypatch.context() as patched:
+        patched.setattr(hospital.retrieval, "_aet", "NOBODY")  # the PACS does not know it, and the C-MOVE fails
+        hospital.retrieval.fetch(new, header)
+        ends = time.monotonic() + 60
+        while hospital.retrieval._under_way and time.monotonic() < ends:
+            hospital.retrieval.look()
+            time.sleep(0.05)
+    assert hospital.came() == [new.study_uid]
+    assert 'hemorrhage_priors_fetched_total{outcome="failed"} 1.0' in exposition(hospital.bench.metrics)
+    assert hospital.retrieval.fetch(new, header) == 1
+    assert hospital.fetched(prior).retrieved
+
+
+def test_the_doctor_asks_the_pacs(site: Site) -> None:
+    def told(pacs: str) -> list[tuple[str, str]]:
+        settings = site.settings.model_copy(update={"prior": PriorSettings(pacs=pacs)})
+        return [(one.name, one.state) for one in check_prior(settings)]
+
+    assert told("PACS") == [("priors", "ok")]
+    assert told("NOBODY") == [("priors", "fail")]
+    assert told("") == []
 
 
 def test_a_study_with_more_images_than_allowed_is_not_fetched(hospital: Hospital) -> None:

@@ -71,6 +71,22 @@ def test_an_answer_is_compared_with_the_last_scan_before_it_however_late_that_ca
     assert any("grown: total +" in line for line in status_lines(shown))
 
 
+def test_a_study_that_was_read_ahead_is_compared_too(patient: Patient) -> None:
+    bench = patient.bench
+    study = str(generate_uid())
+    prior = patient.scan("20260102")
+    bench.detector.box = LARGE
+    bench.desk.send(*patient.files("20260103", study=study))
+    bench.desk.wait(0.5)  # judged, and offered
+    bench.desk.read_ahead()
+    assert bench.detector.asked == 2
+    bench.desk.quiet()
+    bench.worker.work()
+    assert bench.detector.asked == 2
+    assert prior_of(bench.job(study)) == prior.study_uid
+    assert bench.job(study).change["grown"]
+
+
 def test_a_head_without_blood_is_a_prior_too(patient: Patient) -> None:
     patient.scan("20260102", box=None)
     new = patient.scan("20260103")

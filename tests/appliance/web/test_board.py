@@ -9,10 +9,12 @@ import tomllib
 import pytest
 
 from appliance.errors import UnavailableError
+from appliance.findings.change import Doubt, Withheld
 from appliance.ledger.outcomes import Standing
 from appliance.results.wording import RESEARCH_USE
 from appliance.web.board import place_of, place_words
 from appliance.web.pages import STATIC, TEMPLATES
+from tests.appliance.results.compared import compared, scan
 from tests.appliance.web.markup import Markup, words
 from tests.appliance.web.site import PART, Site, orthanc_id
 
@@ -57,6 +59,20 @@ def test_a_row_says_what_was_found_in_whom_how_sure_and_when(site: Site) -> None
     assert "2027-01-15 08:00:00" in shown
     assert RESEARCH_USE in shown
     assert "Not a medical device" in shown
+
+
+def test_growth_since_the_prior_ct_is_on_the_board_and_in_words_on_the_studys_page(site: Site) -> None:
+    site.answered(POSITIVE)
+    (job,) = site.ledger.jobs.of_study(POSITIVE)
+    site.ledger.priors.note_change(job, compared(scan(edh_sdh=20.0), scan(edh_sdh=31.25)).facts)
+    row = words(site.client.get("/").text)
+    assert "grown" in row
+    assert "+11.2 mL" in row
+    page = words(site.client.get(f"/studies/{POSITIVE}").text)
+    assert "The hemorrhage has GROWN: EDH/SDH by more than 6 mL." in page
+    site.ledger.priors.note_change(job, Withheld(Doubt.OTHER_BIRTH_DATE).facts)
+    page = words(site.client.get(f"/studies/{POSITIVE}").text)
+    assert "No comparison with a prior CT, because the birth dates differ" in page
 
 
 def test_none_found_in_a_part_is_never_said_without_the_part(night: Site) -> None:
