@@ -13,6 +13,7 @@ from appliance.inference.detector import TritonDetector
 from appliance.inference.regions import (
     SETTLED_S,
     free_regions_of_dead_models,
+    model_processes,
     region_prefix,
     remove_regions_of_the_dead,
     remove_stale_regions,
@@ -81,7 +82,9 @@ class ReadingRoom:
             remove_regions_of_the_dead()
             prefix = region_prefix(self._settings.triton)
             free_regions_of_dead_models(prefix)
-            remove_stale_regions(prefix, settled_s=SETTLED_S)
+            # In a container of its own Triton's processes are not seen, and neither is what they still use.
+            if any(model_processes(prefix)):
+                remove_stale_regions(prefix, settled_s=SETTLED_S)
 
     def close(self) -> None:
         """Close the connections to Triton."""

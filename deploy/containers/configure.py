@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m deploy.containers.configure FILE`: Orthanc's configuration for its container, made from the settings.
 
-A container of the service's image does this before Orthanc's starts, so that Orthanc's own image has no Python package
-and sees no secret besides those in its configuration. Options of Orthanc that a site adds are in `orthanc.json` beside
-the settings file. Where Orthanc and the service do not share a network (Kubernetes), the plugin needs an account of the
-service: its secret is in the file `doorbell.token` among the secrets.
+A container of the service's image does this, and Orthanc's waits for the file, so that Orthanc's own image has no
+Python package and sees no secret besides those in its configuration. Options of Orthanc that a site adds are in
+`orthanc.json` beside the settings file. Where Orthanc and the service do not share a network (Kubernetes), the plugin
+needs an account of the service: its secret is in the file `doorbell.token` among the secrets.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,8 +60,15 @@ def _read_token(secrets: Path | None) -> dict[str, Any]:
     return {"Hemorrhage": {"Token": token}}
 
 
-def main(file: Path) -> int:
-    """Write the configuration for its owner and group alone; return the exit status."""
+def main(file: Path, *, stay: bool = False) -> int:
+    """Write the configuration for its owner and group alone; return the exit status.
+
+    To `stay` is to wait for SIGTERM and then remove it, so that Orthanc waits for the next one, of changed settings.
+    (podman restarts no container while one that it depends on has ended.)
+    """
+    stopping = threading.Event()
+    if stay:
+        signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     secrets = os.environ.get("APPLIANCE_SECRETS")
     try:
         settings = settings_file()
@@ -75,8 +84,11 @@ def main(file: Path) -> int:
     except (ApplianceError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    if stay:
+        stopping.wait()
+        file.unlink(missing_ok=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), stay="--stay" in sys.argv[2:]))

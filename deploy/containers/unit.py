@@ -42,6 +42,8 @@ STARTING_S = 600.0
 """Longest wait for the first sign, s: a GPU's engine is built meanwhile."""
 PATIENCE_S = 60.0
 """Longest time without a sign afterwards, s."""
+NETWORK_S = 10.0
+"""How long a lost network may stay lost, s: the container that holds it has to be back before others start again."""
 STOPPING_S = 25.0
 """How long the command may take to end after SIGTERM, s; Compose and Kubernetes wait a little longer."""
 
@@ -59,14 +61,20 @@ class Unit:
         A URL that answers while it is well; empty for none.
     starting_s, patience_s
         Longest wait for the first sign and between two signs, s.
+    after
+        A file that has to be there first; None for none.
     """
 
-    def __init__(self, command: list[str], signs: bool, ask: str, starting_s: float, patience_s: float) -> None:
+    def __init__(
+        self, command: list[str], signs: bool, ask: str, starting_s: float, patience_s: float, after: Path | None
+    ) -> None:
         self._command = command
         self._signs = signs
         self._ask = ask
         self._starting_s = starting_s
         self._patience_s = patience_s
+        self._after = after
+        self._lost_s = 0.0
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._last_sign = time.monotonic()
@@ -77,6 +85,10 @@ class Unit:
         """Run the command until it ends or must be ended; return the exit status of the container."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
+        while self._after is not None and not self._after.exists():
+            if self._stopping.wait(_LOOKED_AT_EVERY_S):
+                return 0
+        self._last_sign = time.monotonic()
         had_network = has_network()
         with tempfile.TemporaryDirectory(dir="/tmp") as folder, self._listen(folder) as environment:
             self._process = subprocess.Popen(self._command, env=environment, start_new_session=True)
@@ -87,7 +99,8 @@ class Unit:
                 reap(self._process.pid)
                 if status is not None:
                     return self._end(f"ended with status {status}", 1)
-                if had_network and not has_network():
+                self._lost_s = self._lost_s + _LOOKED_AT_EVERY_S if had_network and not has_network() else 0.0
+                if self._lost_s >= NETWORK_S:
                     return self._end("the container has lost its network", 1)
                 if silence := self._silence():
                     return self._end(silence, 1)
@@ -188,6 +201,7 @@ def main() -> int:
     parser.add_argument("--starting-s", type=float, default=STARTING_S, help="longest wait for the first sign, s")
     parser.add_argument("--patience-s", type=float, default=PATIENCE_S, help="longest time without a sign, s")
     parser.add_argument("--probe", default="", help="only ask this URL once")
+    parser.add_argument("--after", type=Path, help="wait for this file before the command starts")
     parser.add_argument("command", nargs="*")
     given = parser.parse_args()
     if given.probe:
@@ -196,7 +210,7 @@ def main() -> int:
         return int(bool(fault))
     if not given.command:
         parser.error("a command is needed")
-    return Unit(given.command, given.signs, given.ask, given.starting_s, given.patience_s).run()
+    return Unit(given.command, given.signs, given.ask, given.starting_s, given.patience_s, given.after).run()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import json
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,19 @@ def test_the_file_is_for_owner_and_group_alone_and_replaces_the_one_before(site)
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     assert json.loads(file.read_text())["DicomAet"] == "HEMORRHAGE"
     assert not list(site.glob("*.new"))
+
+
+def test_one_that_stays_removes_the_file_when_it_ends_so_that_no_old_one_is_taken_for_the_next(site):
+    file = site / "made.json"
+    environment = {"APPLIANCE_SETTINGS": str(site / "appliance.toml"), "APPLIANCE_SECRETS": str(site / "secrets")}
+    command = [sys.executable, "-m", "deploy.containers.configure", str(file), "--stay"]
+    staying = subprocess.Popen(command, env=environment, cwd=ROOT)
+    while not file.exists():
+        assert staying.poll() is None
+        time.sleep(0.05)
+    staying.terminate()
+    assert staying.wait() == 0
+    assert not file.exists()
 
 
 def test_a_wrong_setting_ends_it_with_its_name_and_leaves_the_file(site):

@@ -135,6 +135,26 @@ def test_the_health_check_fails_where_nobody_listens():
     assert "does not answer" in said
 
 
+def test_the_command_starts_once_the_file_that_it_needs_is_there(tmp_path):
+    needed, begun = tmp_path / "orthanc.json", tmp_path / "begun"
+    waiting = unit("--after", str(needed), "--starting-s", "1", "--", "touch", str(begun))
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.wait(2)
+    assert not begun.exists()
+    needed.write_text("{}")
+    waiting.communicate()
+    assert begun.exists()
+
+
+def test_one_that_waits_for_its_file_ends_when_it_is_told_to(tmp_path):
+    waiting = unit("--after", str(tmp_path / "never"), "--", "true")
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.wait(1)
+    waiting.send_signal(signal.SIGTERM)
+    waiting.communicate()
+    assert waiting.returncode == 0
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a network of its own")
 def test_it_ends_when_its_container_loses_the_network():
     script = (
