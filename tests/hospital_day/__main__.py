@@ -72,7 +72,13 @@ def main(
     seed: Annotated[int, typer.Option(help="The same seed makes the same day")] = 1,
     pacs_down: Annotated[float, typer.Option(min=0, help="How long the PACS is away, min")] = 3,
     read_minutes: Annotated[float, typer.Option(min=0.1, help="Time to read a study, of the model, min")] = 9,
-    day_hours: Annotated[float, typer.Option(min=0.1, help="Hours over which the day is stretched for the model")] = 10,
+    day_hours: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Hours over which the day is stretched for the model; by default they read for nine tenths of it",
+        ),
+    ] = None,
     slices: Annotated[int, typer.Option(min=10, max=200, help="Slices of each study")] = 32,
     pictures: Annotated[Path | None, typer.Option(help="Folder for pictures of the board at the end")] = None,
     report: Annotated[Path | None, typer.Option("--json", help="File for the figures, as JSON")] = None,
@@ -94,7 +100,7 @@ def main(
         "seed": seed,
         "pacs_down": pacs_down,
         "read_minutes": read_minutes,
-        "day_hours": day_hours,
+        "day_hours": round(studies * read_minutes / 54, 2) if day_hours is None else day_hours,
         "slices": slices,
     }
     with tempfile.TemporaryDirectory(prefix="hospital-day-") as work:

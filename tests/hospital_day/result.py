@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 from rich.table import Table
@@ -90,6 +91,7 @@ def figures(hospital: Hospital, day: Day, asked: Mapping[str, Any]) -> dict[str,
             "drawn_days": DRAWN_DAYS,
             "mean_wait_of_hemorrhages_min": drawn_days(stretched, day_min, read_min, DRAWN_DAYS, asked["seed"]),
         },
+        "list": [{**asdict(one), "told": None if one.told == float("inf") else one.told} for one in list_],
         "faults": wrong,
     }
 
