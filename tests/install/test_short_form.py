@@ -9,6 +9,7 @@ hardening, one study, and the purge. Kills, reboots, backups, upgrades and rollb
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -62,6 +63,9 @@ def test_a_bundle_installs_on_a_fresh_debian_without_a_network_reads_a_study_and
     seen: list[TrialStep] = []
     with tempfile.TemporaryDirectory(dir=kept, prefix="trial-") as work:
         steps = run(Path(work), kept, seen.append, short=True)
+    # What is not as its hash says is a fault; what cannot be reached is none of the installation's.
+    if steps[0].seen.startswith("UnavailableError") and not re.search(r"hash|sha\d|MB", steps[0].seen):
+        pytest.skip(f"the bundle cannot be fetched here: {steps[0].seen}")
     assert [f"{step.name}: {step.seen}" for step in steps if not step.well] == []
     assert [step.name for step in steps] == [
         "make the bundle",
