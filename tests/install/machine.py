@@ -22,9 +22,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 _PACKAGES: Final = ("systemd", "systemd-sysv", "dbus", "nftables")
 """The smallest Debian and its firewall, which docs/network.md sets."""
 _NSPAWN: Final = ("systemd-nspawn", "--register=no", "--keep-unit", "--resolv-conf=off", "--boot", "--console=pipe")
-_REACHES_OTHERS: Final = ("etc/resolv.conf", "etc/pip.conf", "etc/ssl/certs/ca-certificates.crt")
-"""What a machine with a network takes over from this one, as far as it has it: name server, pip's settings, and the
-authorities that it trusts."""
+_AUTHORITIES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
+"""Those that this machine trusts, one of which may be that of a proxy: pip on a machine with a network trusts them."""
 _BOOTING_S: Final = 120.0
 _ENDING_S: Final = 60.0
 
@@ -60,10 +59,12 @@ class Machine:
         self._log = folder.with_suffix(".console")
         self._process: subprocess.Popen[bytes] | None = None
         subprocess.run(["cp", "-a", "--reflink=auto", str(base), str(folder)], check=True)
-        for name in _REACHES_OTHERS if network else ():
-            if (Path("/") / name).exists():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(Path("/") / name, folder / name)
+        if network:
+            shutil.copy("/etc/resolv.conf", folder / "etc/resolv.conf")
+            if _AUTHORITIES.exists():
+                # Not in the same place, where Debian writes its own when ca-certificates is installed.
+                shutil.copy(_AUTHORITIES, folder / "etc/authorities.crt")
+                (folder / "etc/pip.conf").write_text("[global]\ncert = /etc/authorities.crt\n")
 
     def boot(self) -> float:
         """Switch it on and return how long systemd took until it began to start services, s."""
