@@ -55,3 +55,27 @@ window.config = {
     },
   ],
 };
+
+// OHIF 3.13 may draw the image of a report before it knows which lines belong on it, and draws those with the next
+// movement of the image. So after a double-click, which opens a series, the images are drawn again for half a minute.
+const AGAIN_MS = 1000;
+const TIMES = 30;
+let left = 0;
+const drawAgain = () => {
+  window.cornerstone?.getRenderingEngines()?.forEach(engine => engine.render());
+  left -= 1;
+  if (left > 0) {
+    window.setTimeout(drawAgain, AGAIN_MS);
+  }
+};
+document.addEventListener(
+  'dblclick',
+  () => {
+    const idle = left <= 0;
+    left = TIMES;
+    if (idle) {
+      window.setTimeout(drawAgain, AGAIN_MS);
+    }
+  },
+  true
+);

@@ -9,16 +9,20 @@ counts on nothing else being there or not; a test that stops a server starts it 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from appliance.errors import UnavailableError
 from appliance.sections.prior import PriorSettings
 from appliance.settings import Settings
 from deploy.local.appliance import LocalAppliance
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import free_ports, with_free_ports
+from deploy.local.service import ROOT
+from deploy.viewer.fetch import fetch, lay_out
 from simulator.diagnosis import Diagnosis
 from simulator.population import CLEAR
 from simulator.study import StudySpec
@@ -79,9 +83,11 @@ def local(
 
     It does not wait long for missing slices. Orthanc sends the answers to `pacs` by the shipped script, and knows a
     second receiver, to which nothing listens. Traces go to a collector. Priors are fetched from `pacs`, which is told
-    where to send them.
+    where to send them. The viewer is there, unless its package can be had nowhere.
     """
     settings = with_free_ports(Settings(), tmp_path_factory.mktemp("stack"))
+    with contextlib.suppress(UnavailableError):
+        lay_out(fetch(ROOT / "var/bundle/cache"), settings.state_dir / "viewer")
     intake = settings.intake.model_copy(update={"incomplete_s": INCOMPLETE_S, "ends_s": INCOMPLETE_S})
     receivers = (f"PACS=PACS1@127.0.0.1:{pacs.dicom_port}", f"READING=READING1@127.0.0.1:{free_ports(1)[0]}")
     sent = {"receivers": receivers, "scripts": (PRESENT_FIRST,), "senders": ("PACS1@127.0.0.1",)}
