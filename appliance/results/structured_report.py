@@ -319,8 +319,13 @@ class _Tree:
     def _line(
         self, name: Code, points: NDArray[np.float64], index: int, relation: Relation = Relation.CONTAINS
     ) -> Dataset:
-        """A line on the source slice `index`; `points` as in `PlanarRegion.outline`."""
-        return items.polyline(name, points, self._source_image(codes.SOURCE, index, Relation.SELECTED), relation)
+        """A line on the source slice `index`; `points` as in `PlanarRegion.outline`.
+
+        A diameter of blood at the image's edge may end a part of a pixel outside, where a strict reader refuses it: the
+        line is drawn to the edge, and the length stays as measured.
+        """
+        on_image = np.clip(points, 0.0, self.volume.stored_matrix)
+        return items.polyline(name, on_image, self._source_image(codes.SOURCE, index, Relation.SELECTED), relation)
 
     def _rest_group(self, rest: Sequence[Lesion]) -> Dataset:
         """TID 1501 about the lesions without a group."""

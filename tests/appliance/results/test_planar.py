@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from pydicom import Dataset
 
+from appliance.coverage.coverage import Coverage
 from appliance.findings.abc2 import abc2_ml
 from appliance.imaging.volume import Volume
 from appliance.results.outline import MOST_POINTS, largest_piece, outline
 from appliance.results.planar import head_frame, planar_region
+from appliance.results.report import report
 from tests.appliance.phantom import detection, made_volume, reading_of
-from tests.appliance.results.answers import Answered, answer_of, negative, volumes
+from tests.appliance.results.answers import CREATED, Answered, answer_of, negative, volumes
 from tests.appliance.results.compared import compared, scan
 
 Mask = NDArray[np.bool_]
@@ -206,6 +208,38 @@ def test_a_lesion_in_pieces_is_outlined_and_measured_at_its_largest_one() -> Non
     assert region.area_mm2 < max(lesion.voxels)
     (group,) = groups(answer.results.sr, "1410")
     assert "the largest of its 2 pieces on this slice" in number(group, "121106").TextValue
+
+
+def test_no_line_leaves_the_image_and_a_length_at_its_edge_is_as_measured() -> None:
+    """An oblique ellipse that the image's edge cuts: the short axis of its pixels ends outside."""
+    volume = made_volume(matrix=(96, 96))
+    answer = answer_of(volume)
+    y, x = np.mgrid[:96, :96]
+    outside = 0
+    for angle in np.linspace(0.1, 3.0, 30):
+        u, v = (x - 1) * np.cos(angle) + (y - 50) * np.sin(angle), (y - 50) * np.cos(angle) - (x - 1) * np.sin(angle)
+        blood = (u / 16) ** 2 + (v / 6) ** 2 <= 1
+        lesion_map = np.zeros_like(answer.finding.lesion_map)
+        lesion_map[6][blood] = 1
+        lesion = replace(answer.finding.lesions[0], slices=(6,), voxels=(int(np.count_nonzero(blood)),))
+        finding = replace(answer.finding, lesions=(lesion,), lesion_map=lesion_map)
+        measured = planar_region(volume, finding, lesion).diameters
+        ends = np.vstack([measured.long_ends, measured.short_ends])
+        outside += bool((ends < -1e-6).any())
+        made = report(
+            volume,
+            answer.reading,
+            finding,
+            covered=Coverage(12, 12, 60.0),
+            settings=answer.settings,
+            created=CREATED,
+        ).sr
+        (group,) = groups(made, "1410")
+        assert value(number(group, "103340004")) == pytest.approx(measured.short_mm, rel=1e-5)
+        for line in lines(made):
+            assert points_of(line).min() >= 0
+            assert (points_of(line).max(axis=0) <= volume.stored_matrix).all()
+    assert outside, "none of these ends outside, so that nothing is proven"
 
 
 SHAPES = {
