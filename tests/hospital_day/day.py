@@ -22,6 +22,8 @@ from tests.hospital_day.studies import SCANNERS, Planned, Written, write_planned
 PATIENCE_S: Final = 900.0
 ENDED: Final = ("done", "refused", "failed")
 _LOOKED_EVERY_S: Final = 0.5
+_MISSED_S: Final = 120.0
+"""How much longer than asked the PACS stays away until something waits for it, at most."""
 Report = Callable[[str], None]
 
 
@@ -74,7 +76,7 @@ def run_day(
     ends = time.monotonic() + PATIENCE_S
     while time.monotonic() < ends and not day.settled:
         time.sleep(_LOOKED_EVERY_S)
-        day.settled = all(day.records[uid]["state"] in ENDED for uid in day.written) and hospital.waiting() == 0
+        day.settled = all(day.records[uid]["state"] in ENDED for uid in day.written) and _waiting(hospital) == 0
     return day
 
 
@@ -99,10 +101,23 @@ def _take_pacs_away(hospital: Hospital, day: Day, begun: float, day_s: float, do
     stopped = time.time()
     hospital.pacs.stop()
     time.sleep(max(0.0, down_s - (time.time() - stopped)))
+    ends = time.monotonic() + _MISSED_S
+    while time.monotonic() < ends and not _waiting(
+        hospital, "pacs"
+    ):  # on a slow machine nothing may have missed it yet
+        time.sleep(_LOOKED_EVERY_S)
     # It takes connections before `start` returns: what was told until now has to wait, and all of that.
     day.pacs_down = (stopped, time.time())
     hospital.pacs.start()
     report("the PACS is back")
+
+
+def _waiting(hospital: Hospital, to: str = "") -> int | None:
+    """Return how many deliveries wait; None while the service is too busy to say."""
+    try:
+        return hospital.waiting(to)
+    except httpx.HTTPError:
+        return None
 
 
 def _await(hospital: Hospital, day: Day, uids: Sequence[str]) -> None:

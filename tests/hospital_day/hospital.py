@@ -224,10 +224,10 @@ class Hospital:
         told: list[dict[str, Any]] = json.loads(done.stdout)
         return told
 
-    def waiting(self) -> int:
-        """Return how many deliveries wait, to whomever."""
+    def waiting(self, to: str = "") -> int:
+        """Return how many deliveries wait for a destination, or for all of them."""
         told = self.service.get("/status", params={"limit": 1}).raise_for_status().json()
-        return sum(one["waiting"] for one in told["deliveries"].values())
+        return sum(one["waiting"] for name, one in told["deliveries"].items() if to in ("", name))
 
     def mails(self) -> Counter[str]:
         """Return how often each mail came, by its Message-ID."""
