@@ -209,7 +209,12 @@ class Pipeline:
         with read.clock(Step.REPORT):
             compared = None
             if compare is not None:
-                scan = HeadScan.of_finding(read.finding, read.covered.partial, read.reading.model.sha256)
+                scan = HeadScan.of_finding(
+                    read.finding,
+                    read.covered.partial,
+                    read.reading.model.sha256,
+                    (one.code.value for one in read.flaws),
+                )
                 compared = compare(read.stack.instances[0].header, scan)
             results = report(
                 read.volume,

@@ -110,7 +110,7 @@ class Worker:
         self._trial = trial
         self._metrics = metrics
         self._delivery = Delivery(leases, settings, orthanc, ledger, snapshots, metrics, clock)
-        self._priors = PriorLookup(PriorSearch(orthanc, ledger))
+        self._priors = PriorLookup(PriorSearch(orthanc, ledger), ledger)
         self._clock = clock
         self._begin_trace = begin_trace
         self._log = structlog.get_logger("worker")

@@ -224,7 +224,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     Variable(
         "grown",
         Kind.BOOL,
-        "whether a type that was there before, or the total, has grown by more than 6 mL or by more than a third",
+        "whether a type that was there, or the total, has grown by more than 6 mL, or by more than a third and 1 mL",
         lambda seen: bool(seen.job.change.get("grown")),
     ),
     Variable(

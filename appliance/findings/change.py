@@ -5,16 +5,17 @@
 A pure comparison of two answers. Whose answers they are, and which is the earlier one, `appliance/prior` finds out.
 
 Growth is more than 6 mL or more than a third, the definition that studies of the growth of parenchymal hemorrhage use
-(Brouwers et al., JAMA Neurol 2014; Dowlatshahi et al., Neurology 2011 compare definitions; docs/sources.md). It is
-applied to each type that was there before and to their total, because blood may be called another type on the second
-scan. Blood where there was none is new, which is not growth. A volume that falls is a decrease and nothing more:
-whether it was evacuated, washed out or has only become less dense, two volumes cannot say.
+(Brouwers et al., JAMA Neurol 2014; Dowlatshahi et al., Neurology 2011 compare definitions; docs/sources.md); a third
+counts from 1 mL on, because of a smaller lesion it is some pixels. It is applied to each type that was there, and
+to the total of these; where one type fell and another rose, to the total of all, because blood may be called another
+type on the second scan. A type that was not there is new, which is not growth. A volume that falls is a decrease and
+nothing more: whether it was evacuated, washed out or has only become less dense, two volumes cannot say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -23,12 +24,14 @@ from appliance.reading.contract import HemorrhageType
 
 GROWN_ML: Final = 6.0
 GROWN_SHARE: Final = 1 / 3
+LEAST_ML: Final = 1.0
+"""A third is growth only if it is more than this, mL."""
 TOTAL: Final = "total"
 """The name of all types together, beside those of the types."""
 _TYPES: Final = tuple(kind.value for kind in HemorrhageType)
-_SAME_BLOOD_SHARE: Final = 0.8
-"""A type whose increase another type's decrease covers to this share may be the same blood, called otherwise."""
 _CRITERIA: Final = ("threshold", "extend_score")
+_DISTORTING: Final = frozenset({"motion", "metal", "cut_off"})
+"""Flaws that change how much blood is found."""
 
 
 class Criterion(StrEnum):
@@ -54,7 +57,15 @@ class Caveat(StrEnum):
     OTHER_CRITERIA = "other_criteria"
     """The prior scan was read with other thresholds."""
     MAYBE_RENAMED = "maybe_renamed"
-    """One type fell by about what another rose: it may be the same blood, called otherwise."""
+    """One type fell while another rose: it may be the same blood, called otherwise."""
+    FLAWED = "flawed"
+    """One of the scans has motion, metal, or brain beyond its edge, which change volumes."""
+    DISPUTED = "disputed"
+    """A reader disagreed with the answer about the prior."""
+    PASSED_OVER_PART = "passed_over_part"
+    """A later scan than the prior was passed over, because its answer is about a part of the head."""
+    PASSED_OVER_SAME = "passed_over_same_examination"
+    """A later scan than the prior was passed over, because it is of the same examination as the new one."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,7 @@ class HeadScan:
     volumes_ml: volume by type, mL; each type is there, 0 for one that was not found.
     model: sha256 of the network that read it; empty if the answer does not say.
     criteria: the scores that decide what counts, by name.
+    flaws: what is wrong with its images, by code (`imaging/flaws.py`).
     """
 
     present: bool
@@ -75,29 +87,35 @@ class HeadScan:
     volumes_ml: Mapping[str, float]
     model: str
     criteria: Mapping[str, float]
+    flaws: frozenset[str] = frozenset()
 
     @classmethod
     def of_answer(cls, answer: Mapping[str, Any]) -> HeadScan:
-        """Return the scan that an answer in the ledger is about; an answer of an older version may say less."""
+        """Return the scan that an answer in the ledger is about; an answer of an older version may say less.
+
+        Lesions of a type that this version does not know are left out.
+        """
         volumes = dict.fromkeys(_TYPES, 0.0)
         for lesion in answer.get("lesions", ()):
-            volumes[lesion["type"]] = volumes.get(lesion["type"], 0.0) + float(lesion["volume_ml"])
+            if lesion["type"] in volumes:
+                volumes[lesion["type"]] += float(lesion["volume_ml"])
         return cls(
             bool(answer["present"]),
             bool((answer.get("coverage") or {}).get("partial")),
             volumes,
             str((answer.get("model") or {}).get("sha256", "")),
             {name: float(answer[name]) for name in _CRITERIA if answer.get(name) is not None},
+            frozenset(flaw["code"] for flaw in answer.get("flaws", ())),
         )
 
     @classmethod
-    def of_finding(cls, finding: Finding, partial: bool, model: str) -> HeadScan:
+    def of_finding(cls, finding: Finding, partial: bool, model: str, flaws: Iterable[str] = ()) -> HeadScan:
         """Return the scan that a finding is about; `model` is the sha256 of the network that read it."""
         volumes = dict.fromkeys(_TYPES, 0.0)
         for lesion in finding.lesions:
             volumes[lesion.type.value] += float(lesion.volume_ml)
         criteria = {name: float(getattr(finding.criteria, name)) for name in _CRITERIA}
-        return cls(finding.present, partial, volumes, model, criteria)
+        return cls(finding.present, partial, volumes, model, criteria, frozenset(flaws))
 
     @property
     def word(self) -> str:
@@ -152,16 +170,19 @@ class Change:
         return None if self.obstacle or then <= 0 else 100 * self.difference_ml(what) / then
 
     @property
+    def new(self) -> tuple[str, ...]:
+        """The types that were not there then; none where the two cannot be compared."""
+        return () if self.obstacle else tuple(kind for kind in self.kinds if self.then(kind) <= 0)
+
+    @property
     def growth(self) -> tuple[Growth, ...]:
-        """By what each type, and the total, has grown; the criterion in mL where both hold."""
-        found = []
-        for what in (*self.kinds, TOTAL):
-            then, more = self.then(what), self.difference_ml(what)
-            if then > 0 and more > GROWN_ML:
-                found.append(Growth(what, Criterion.MILLILITRES))
-            elif then > 0 and more > then * GROWN_SHARE:
-                found.append(Growth(what, Criterion.SHARE))
-        return tuple(found)
+        """What has grown, the types before the total; by the criterion in mL where both hold."""
+        there = [kind for kind in self.kinds if self.then(kind) > 0]
+        counted = self.kinds if Caveat.MAYBE_RENAMED in self.caveats else there
+        found = [(kind, self.then(kind), self.difference_ml(kind)) for kind in there]
+        found.append((TOTAL, sum(map(self.then, there)), sum(map(self.difference_ml, counted))))
+        told = ((what, _criterion(then, more)) for what, then, more in found)
+        return tuple(Growth(what, criterion) for what, criterion in told if criterion is not None)
 
     @property
     def grown(self) -> bool:
@@ -179,6 +200,7 @@ class Change:
             "now_ml": {what: self.now(what) for what in every},
             "difference_ml": {what: self.difference_ml(what) for what in every},
             "percent": {what: self.percent(what) for what in every},
+            "new": list(self.new),
             "grown": self.grown,
             "grown_by": [{"what": one.what, "criterion": one.criterion.value} for one in self.growth],
             "caveats": [one.value for one in self.caveats],
@@ -191,12 +213,7 @@ def compare(then: HeadScan, now: HeadScan) -> Change:
     if then.partial or now.partial:
         both = then.partial and now.partial
         obstacle = Obstacle.BOTH_PARTS if both else Obstacle.PRIOR_PART if then.partial else Obstacle.NEW_PART
-    kinds = dict.fromkeys((*_TYPES, *then.volumes_ml, *now.volumes_ml))
-    change = Change(
-        {kind: then.volumes_ml.get(kind, 0.0) for kind in kinds},
-        {kind: now.volumes_ml.get(kind, 0.0) for kind in kinds},
-        obstacle,
-    )
+    change = Change(dict(then.volumes_ml), dict(now.volumes_ml), obstacle)
     caveats = []
     if then.model and now.model and then.model != now.model:
         caveats.append(Caveat.OTHER_MODEL)
@@ -204,18 +221,28 @@ def compare(then: HeadScan, now: HeadScan) -> Change:
         caveats.append(Caveat.OTHER_CRITERIA)
     if obstacle is None and _may_be_renamed(change):
         caveats.append(Caveat.MAYBE_RENAMED)
-    return Change(change.then_ml, change.now_ml, obstacle, tuple(caveats))
+    if _DISTORTING & (then.flaws | now.flaws):
+        caveats.append(Caveat.FLAWED)
+    return replace(change, caveats=tuple(caveats))
+
+
+def _criterion(then: float, more: float) -> Criterion | None:
+    """Return by what a volume of `then` mL has grown that is `more` mL larger now; None if it has not."""
+    if then <= 0 or more <= 0:
+        return None
+    if more > GROWN_ML:
+        return Criterion.MILLILITRES
+    return Criterion.SHARE if more > LEAST_ML and more > then * GROWN_SHARE else None
 
 
 def _may_be_renamed(change: Change) -> bool:
-    """Return whether a type rose beyond the criterion and others fell by about as much."""
-    fallen = -sum(min(0.0, change.difference_ml(kind)) for kind in change.kinds)
-    for kind in change.kinds:
-        more = change.difference_ml(kind)
-        is_much = more > 0 and (more > GROWN_ML or more > change.then(kind) * GROWN_SHARE)
-        if is_much and fallen >= _SAME_BLOOD_SHARE * more:
-            return True
-    return False
+    """Return whether a type fell, and another rose or is new, each by as much as would count as growth."""
+    moved = {kind: change.difference_ml(kind) for kind in change.kinds}
+    fell = any(more < 0 and _criterion(change.then(kind), -more) is not None for kind, more in moved.items())
+    rose = any(
+        more > LEAST_ML and (kind in change.new or _criterion(change.then(kind), more)) for kind, more in moved.items()
+    )
+    return fell and rose
 
 
 @dataclass(frozen=True)
@@ -253,10 +280,28 @@ class Comparison:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What of the comparison an answer depends on, as plain JSON; the same on a ledger that was set up anew."""
-        prior = self.prior
-        who = [prior.study_uid, prior.report_uid, prior.scanned, round(self.hours, 6), self.to_the_day]
-        return {"prior": who, **self.change.facts}
+        """What of the comparison an answer depends on, as plain JSON, beside what was read of the new scan.
+
+        That is named by its slices and its model: another engine finds volumes that differ in the last digits, and it
+        is the same answer.
+        """
+        prior, caveats = self.prior, [one.value for one in self.change.caveats if one is not Caveat.MAYBE_RENAMED]
+        return {
+            "prior": [prior.study_uid, prior.report_uid, prior.scanned, round(self.hours, 3), self.to_the_day],
+            "then_ml": {kind: round(ml, 3) for kind, ml in self.change.then_ml.items()},
+            "obstacle": self.change.obstacle,
+            "caveats": caveats,
+        }
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any], now: HeadScan) -> Comparison:
+        """Return the comparison of `now` with the prior that `facts`, of an earlier comparison, name."""
+        told, known = facts["prior"], [Caveat(one) for one in facts["caveats"]]
+        prior = PriorScan(*(told[one.name] for one in fields(PriorScan)))
+        then_ml = {kind: float(facts["then_ml"][kind]) for kind in now.volumes_ml}
+        obstacle = Obstacle(facts["obstacle"]) if facts["obstacle"] else None
+        change = Change(then_ml, dict(now.volumes_ml), obstacle, tuple(known))
+        return cls(prior, float(facts["hours"]), bool(facts["to_the_day"]), change)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -264,6 +309,7 @@ class Comparison:
         return {
             "prior": {
                 "study_uid": self.prior.study_uid,
+                "report_class_uid": self.prior.report_class_uid,
                 "report_uid": self.prior.report_uid,
                 "job": self.prior.job,
                 "answer": self.prior.answer,
@@ -283,9 +329,13 @@ class Doubt(StrEnum):
     OTHER_BIRTH_DATE = "birth_date_differs"
     OTHER_SEX = "sex_differs"
     OTHER_NAME = "name_differs"
+    ID_ALONE = "nothing_but_the_id_agrees"
     NO_TIME = "no_time_of_scan"
     SAME_DAY_NO_TIME = "same_day_without_time"
+    SAME_EXAMINATION = "same_examination"
+    UNDATED = "prior_has_no_date"
     UNREADABLE = "prior_cannot_be_read"
+    NOT_IN_TIME = "not_found_in_time"
 
 
 @dataclass(frozen=True)

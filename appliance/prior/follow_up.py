@@ -4,7 +4,7 @@
 
 Two scans may arrive together and be answered in either order; a prior may be sent, or fetched from the PACS, after the
 scan that it is the prior of; Orthanc may have been slow. So each answer is looked after once it stands: its own prior
-is looked for again, and that of the patient's next scan, whose prior it may be. Where a prior turns up that the answer
+is looked for again, and that of the patient's next scans, whose prior it may be. Where a prior turns up that the answer
 was not compared with, the study is answered again, behind all studies that arrive: the new report supersedes the older
 one and says what has changed, and rules and messages follow as with any newer answer.
 
@@ -22,7 +22,7 @@ import structlog
 
 from appliance.clocks import DAY_S
 from appliance.errors import ApplianceError, UnavailableError
-from appliance.findings.change import TOTAL, Comparison, HeadScan
+from appliance.findings.change import TOTAL, Comparison, Doubt, HeadScan
 from appliance.intake.handover import Handover
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.news import ANSWERS
@@ -100,9 +100,9 @@ class FollowUp:
         if job.requested:
             return
         self._compare_again(job)
-        following = self._search.next_after(job)
-        if following is not None and not following.requested:
-            self._compare_again(following)
+        for following in self._search.next_after(job):
+            if not following.requested:
+                self._compare_again(following)
         if self._retrieval is not None and job.live and not job.retrieved:
             self._retrieval.fetch(job, self._search.header(job))
 
@@ -112,7 +112,11 @@ class FollowUp:
         except NotThereError:
             return
         compared = self._search.compared(job.orthanc_study, header, HeadScan.of_answer(job.answer))
-        if not isinstance(compared, Comparison) or not _is_news(compared.facts, job.change):
+        if not isinstance(compared, Comparison):
+            if job.change.get("withheld") == Doubt.NOT_IN_TIME:  # there was none to be found
+                self._ledger.priors.note_change(job, {} if compared is None else compared.facts)
+            return
+        if not _is_news(compared.facts, job.change):
             return
         blood = compared.change.then(TOTAL) > 0 or compared.change.now(TOTAL) > 0
         is_recent = self._clock() - job.created < _NEWS_S

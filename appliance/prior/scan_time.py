@@ -3,13 +3,14 @@
 """When a head was scanned, from a header, and how long lies between two scans.
 
 Scanners write local times. Where both headers name their offset from UTC the two are compared in UTC; else by the
-scanners' clocks, so that a change of daylight saving time between two scans may shift the hours by one.
+scanners' clocks, so that a change of daylight saving time between two scans may shift the hours by one. Any header is
+coped with: what is no date of a CT is none.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,6 +18,8 @@ from typing import Any, Final
 _TIMES: Final = (("AcquisitionDate", "AcquisitionTime"), ("SeriesDate", "SeriesTime"), ("StudyDate", "StudyTime"))
 _JOINED: Final = re.compile(r"(\d{8})(\d{0,6})(?:\.\d*)?([+-]\d{4})?")
 _OFFSET: Final = re.compile(r"([+-])(\d{2})(\d{2})")
+_YEARS: Final = range(1972, 2101)
+"""From the first clinical CT on; other dates stand for none."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +66,14 @@ class ScanTime:
 def scan_time(header: Mapping[str, Any]) -> ScanTime | None:
     """Return when an image was scanned; None where its header does not say.
 
-    `header` holds texts by keyword. The acquisition's own date counts most, then the series', then the study's.
+    `header` holds texts by keyword. The acquisition's own date counts most, then the series', then the study's. A date
+    without a time takes the time of the next of them that is of the same day. Raises nothing.
     """
-    offset = _offset(str(header.get("TimezoneOffsetFromUTC") or ""))
-    joined = _JOINED.match(str(header.get("AcquisitionDateTime") or "").strip(" \0"))
-    dated = [(str(header.get(date) or ""), str(header.get(time) or "")) for date, time in _TIMES]
-    if joined is not None:
-        dated.insert(0, (joined[1], joined[2]))
-    for number, (date, time) in enumerate(dated):
-        own = _offset(joined[3] or "") if joined is not None and number == 0 else None
-        found = _moment(date, time, offset if own is None else own)
-        if found is not None:
-            return found
-    return None
+    found = [one for one in _moments(header) if one is not None]
+    if not found:
+        return None
+    timed = (one for one in found if one.has_time and one.at.date() == found[0].at.date())
+    return next(timed, found[0])
 
 
 def parse_scan_time(text: str) -> ScanTime | None:
@@ -87,10 +85,22 @@ def parse_scan_time(text: str) -> ScanTime | None:
     return ScanTime(at.replace(tzinfo=None), "T" in text, at.utcoffset())
 
 
+def _moments(header: Mapping[str, Any]) -> Iterator[ScanTime | None]:
+    offset = _offset(str(header.get("TimezoneOffsetFromUTC") or ""))
+    joined = _JOINED.match(str(header.get("AcquisitionDateTime") or "").strip(" \0"))
+    if joined is not None:
+        own = _offset(joined[3] or "")
+        yield _moment(joined[1], joined[2], offset if own is None else own)
+    for date, time in _TIMES:
+        yield _moment(str(header.get(date) or ""), str(header.get(time) or ""), offset)
+
+
 def _moment(date: str, time: str, offset: timedelta | None) -> ScanTime | None:
     try:
         day = datetime.strptime(re.sub(r"\D", "", date)[:8], "%Y%m%d")
     except ValueError:
+        return None
+    if day.year not in _YEARS:
         return None
     digits = re.sub(r"\D", "", time.partition(".")[0])[:6]
     if len(digits) not in (2, 4, 6):
@@ -98,7 +108,7 @@ def _moment(date: str, time: str, offset: timedelta | None) -> ScanTime | None:
     hours, minutes, seconds = int(digits[:2]), int(digits[2:4] or 0), int(digits[4:6] or 0)
     if hours > 23 or minutes > 59 or seconds > 60:
         return ScanTime(day, has_time=False)
-    return ScanTime(day + timedelta(hours=hours, minutes=minutes, seconds=seconds), True, offset)
+    return ScanTime(day.replace(hour=hours, minute=minutes, second=min(seconds, 59)), True, offset)
 
 
 def _offset(text: str) -> timedelta | None:

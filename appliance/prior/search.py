@@ -9,23 +9,25 @@ scan the prior:
   and that its volumes cannot be compared is said.
 - It is still in Orthanc, where its header can be read, and that header does not contradict the new one's about who the
   patient is (`patient`).
-- It was scanned before, by the headers' times. Of two of one day both need a time. A copy of the same scan under
-  another UID has the same time, and is no prior.
-- Of several the last is taken; one that was scanned later is never a prior, however early it was sent.
+- It was scanned before, by the headers' times, half an hour at least: what is nearer is of the same examination. Of two
+  of one day both need a time. A copy of the same scan under another UID has the same time, and is no prior.
+- Of several the last is taken, and the last about a whole head before one about a part; one that was scanned later is
+  never a prior, however early it was sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
 
 from appliance.errors import ApplianceError, UnavailableError
-from appliance.findings.change import Compared, Comparison, Doubt, HeadScan, PriorScan, Withheld, compare
+from appliance.findings.change import Caveat, Compared, Comparison, Doubt, HeadScan, PriorScan, Withheld, compare
 from appliance.ledger.ledger import Ledger
+from appliance.ledger.outcomes import Stance
 from appliance.ledger.records import Job
 from appliance.log import describe
 from appliance.orthanc import Orthanc
@@ -39,6 +41,10 @@ _MOST_UNTIMED: Final = 20
 """Of so many of them the header is read to know when they were scanned: answers of a version that did not note it."""
 _MOST_HEADERS: Final = 5
 """So many earlier scans are tried, the last first, until one is of the same patient."""
+_MOST_FOLLOWING: Final = 3
+_LEAST_HOURS: Final = 0.5
+"""Scans that are less apart are of one examination: a second series filed as a study of its own, or a scan repeated."""
+_START: Final = datetime(1, 1, 1)
 _FUTURE: Final = timedelta(days=2)
 """A scan that is dated further ahead of the appliance's clock has no usable time."""
 
@@ -51,6 +57,8 @@ class Prior:
     scanned: ScanTime
     hours: float
     to_the_day: bool
+    passed_over: tuple[Caveat, ...] = ()
+    """Why later scans than this were passed over, where a reader should know."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +77,23 @@ class PriorSearch:
 
     def compared(self, study: str, header: Mapping[str, Any], now: HeadScan) -> Compared:
         """Return the comparison of `now`, read of Orthanc's `study`, with its prior; see `find`."""
-        prior = self.find(study, header)
+        prior = self.find(study, header, now.partial)
         if not isinstance(prior, Prior):
             return prior
         job = prior.job
         then = HeadScan.of_answer(job.answer)
         scan = PriorScan(job.study_uid, job.sr_class_uid, job.sr_uid, job.id, then.word, str(prior.scanned))
-        return Comparison(scan, prior.hours, prior.to_the_day, compare(then, now))
+        change = compare(then, now)
+        said = self._ledger.opinions.of_answers([job.answer_key])[job.answer_key]
+        disputed = (Caveat.DISPUTED,) if said and said[-1].stance is Stance.DISAGREES else ()
+        change = replace(change, caveats=(*change.caveats, *disputed, *prior.passed_over))
+        return Comparison(scan, prior.hours, prior.to_the_day, change)
 
-    def find(self, study: str, header: Mapping[str, Any]) -> Prior | Withheld | None:
+    def find(self, study: str, header: Mapping[str, Any], partial: bool = False) -> Prior | Withheld | None:
         """Return the prior of Orthanc's `study`, why it is not compared with, or None where there is none.
 
-        `header` holds the values of an image that was read, by keyword. Raises `UnavailableError` when Orthanc or the
+        `header` holds the values of an image that was read, by keyword; `partial` says that only a part of the head
+        was read, so that no prior can be compared and the last is named. Raises `UnavailableError` when Orthanc or the
         ledger does not answer.
         """
         patient_id = str(header.get("PatientID") or "").strip(" \0")
@@ -95,6 +108,8 @@ class PriorSearch:
         if at is None:
             return Withheld(Doubt.NO_TIME)
         candidates, doubts = self._earlier(others, at)
+        passed_over = {Caveat.PASSED_OVER_SAME} if Doubt.SAME_EXAMINATION in doubts else set()
+        last_part: Prior | None = None
         for one in candidates[:_MOST_HEADERS]:
             try:
                 then = self.header(one.job)
@@ -105,23 +120,30 @@ class PriorSearch:
                 doubts.append(Doubt.UNREADABLE)
                 continue
             found = doubt(header, then)
-            if found is None:
-                to_the_day = not (one.at.has_time and at.has_time)
-                return Prior(one.job, one.at, one.at.hours_until(at), to_the_day)
-            doubts.append(found)
-        return Withheld(doubts[0]) if doubts else None
+            if found is not None:
+                doubts.append(found)
+                continue
+            to_the_day = not (one.at.has_time and at.has_time)
+            prior = Prior(one.job, one.at, one.at.hours_until(at), to_the_day, tuple(sorted(passed_over)))
+            if partial or not HeadScan.of_answer(one.job.answer).partial:
+                return prior
+            last_part = last_part or prior
+            passed_over.add(Caveat.PASSED_OVER_PART)
+        return last_part or (Withheld(doubts[0]) if doubts else None)
 
-    def next_after(self, job: Job) -> Job | None:
-        """Return the answer about the patient's scan that followed the one that `job` is about; None without one.
+    def next_after(self, job: Job) -> list[Job]:
+        """Return the answers about the patient's scans that followed the one that `job` is about, the next first.
 
-        Who the patient is, is not looked at. Raises `UnavailableError` as `find` does.
+        A few of them, since the next one may be of a part of the head, or have a second scan of the same examination
+        behind it: then the prior of that is the same. Who the patient is, is not looked at. Raises `UnavailableError`
+        as `find` does.
         """
         at = parse_scan_time(str((job.answer.get("series") or {}).get("scanned") or ""))
         if at is None:
-            return None
+            return []
         timed = self._timed(self._answers_of_others(job.orthanc_study))
-        later = [one for one in timed if one.at.is_order_known(at) and at.hours_until(one.at) > 0]
-        return min(later, key=lambda one: at.hours_until(one.at)).job if later else None
+        later = [one for one in timed if one.at.is_order_known(at) and at.hours_until(one.at) >= _LEAST_HOURS]
+        return [one.job for one in sorted(later, key=lambda one: at.hours_until(one.at))[:_MOST_FOLLOWING]]
 
     def _answers_of_others(self, study: str) -> list[Job]:
         try:
@@ -134,11 +156,17 @@ class PriorSearch:
         """Return the answers about scans before `at`, the last scan first, and why others may not be before it."""
         earlier, doubts = [], []
         for one in self._timed(answers):
+            hours = one.at.hours_until(at)
             if not one.at.is_order_known(at):
                 doubts.append(Doubt.SAME_DAY_NO_TIME)
-            elif one.at.hours_until(at) > 0:
+            elif hours >= _LEAST_HOURS:
                 earlier.append(one)
-        return sorted(earlier, key=lambda one: (one.at.hours_until(at), -one.job.id)), doubts
+            elif hours > 0:
+                doubts.append(Doubt.SAME_EXAMINATION)
+        if not earlier and not doubts and any(_is_undated(one) for one in answers):
+            doubts.append(Doubt.UNDATED)
+        # Of one day without a time of the new scan, the latest is the last one.
+        return sorted(earlier, key=lambda one: (one.at.hours_until(at), _START - one.at.at, -one.job.id)), doubts
 
     def _timed(self, answers: list[Job]) -> list[_Candidate]:
         """Return the answers whose time of scan is known: noted with them, or in a header, of a few of them."""
@@ -178,6 +206,11 @@ class PriorSearch:
         if isinstance(error, UnavailableError):
             self._orthanc.system()
         self._log.warning("a prior CT cannot be read and counts as none", study=job.study_uid, error=describe(error))
+
+
+def _is_undated(job: Job) -> bool:
+    """Return whether it was noted of an answer that its scan has no usable date."""
+    return (job.answer.get("series") or {}).get("scanned") == ""
 
 
 def usable_time(header: Mapping[str, Any], now: float) -> ScanTime | None:

@@ -29,7 +29,11 @@ _OBSTACLES: Final = {
 _CAVEATS: Final = {
     Caveat.OTHER_MODEL.value: "Another version of the network read the prior CT, which changes volumes too.",
     Caveat.OTHER_CRITERIA.value: "The prior CT was read with another threshold, which changes volumes too.",
-    Caveat.MAYBE_RENAMED.value: "One type fell by about what another rose: it may be the same blood, called otherwise.",
+    Caveat.MAYBE_RENAMED.value: "One type fell while another rose: it may be the same blood, called otherwise.",
+    Caveat.FLAWED.value: "One of the two has motion, metal or a cut edge, which change volumes too.",
+    Caveat.DISPUTED.value: "A reader disagreed with the answer about the prior CT.",
+    Caveat.PASSED_OVER_PART.value: "A later CT was passed over, because its answer is about a part of the head.",
+    Caveat.PASSED_OVER_SAME.value: "A CT less than half an hour before was passed over: it is of this examination.",
 }
 _DOUBTS: Final = {
     Doubt.PLACEHOLDER_ID.value: "the Patient ID is a placeholder that several patients may share",
@@ -37,6 +41,10 @@ _DOUBTS: Final = {
     Doubt.OTHER_BIRTH_DATE.value: "the birth dates differ, under one Patient ID",
     Doubt.OTHER_SEX.value: "the sexes differ, under one Patient ID",
     Doubt.OTHER_NAME.value: "the names differ, under one Patient ID",
+    Doubt.ID_ALONE.value: "nothing but the Patient ID agrees, neither birth date nor family name",
+    Doubt.SAME_EXAMINATION.value: "the other CT is less than half an hour older, and so of this examination",
+    Doubt.UNDATED.value: "the other CT has no usable date",
+    Doubt.NOT_IN_TIME.value: "it could not be looked for in time",
     Doubt.NO_TIME.value: "the header does not say when this CT was scanned",
     Doubt.SAME_DAY_NO_TIME.value: "two scans of one day, of which one has no time, have no order",
     Doubt.UNREADABLE.value: "the prior CT cannot be read",
@@ -63,24 +71,30 @@ def change_sentences(change: Mapping[str, Any], dated: bool = True) -> list[str]
     shown = [*kinds, TOTAL] if len(kinds) > 1 else kinds
     said += [f"{difference(change, shown)}."] if shown else []
     if change["grown"]:
-        by = [f"{_NAMES.get(one['what'], one['what'])} by {_BY[one['criterion']]}" for one in change["grown_by"]]
+        by = [f"{_name(one['what'])} by {_BY.get(one['criterion'], one['criterion'])}" for one in change["grown_by"]]
         only_kind = len(kinds) == 1 and len(by) > 1
         said.append(f"The hemorrhage has GROWN: {', '.join(by[:1] if only_kind else by)}.")
-    elif kinds:
-        said.append(
-            "New, not there before." if not change["then_ml"][TOTAL] else "Not grown by more than 6 mL or a third."
-        )
+    elif kinds and change["then_ml"][TOTAL]:
+        said.append("What was there has not grown by more than 6 mL or a third.")
+    if change.get("new"):
+        said.append(f"New, not there before: {', '.join(map(_name, change['new']))}.")
     return [*said, *_caveats(change)]
 
 
 def change_headline(change: Mapping[str, Any]) -> str:
-    """Return a comparison in a few words, as "grown: total +6.1 mL in 6.5 h"; empty where there is nothing to tell."""
+    """Return a comparison in a few words, as "grown: IPH +6.1 mL in 6.5 h"; empty where there is nothing to tell."""
     if not change.get("comparable") or not (change["then_ml"][TOTAL] or change["now_ml"][TOTAL]):
         return ""
     if not change["then_ml"][TOTAL]:
         return f"new since {apart(change)}"
-    more = f"{change['difference_ml'][TOTAL]:+.1f} mL in {apart(change)}"
-    return f"grown: total {more}" if change["grown"] else f"total {more}"
+    more = change["difference_ml"]
+    grown = [one["what"] for one in change["grown_by"]]
+    shown = [what for what in grown if what != TOTAL] or grown
+    new = [f"new {_name(kind)}" for kind in change.get("new", ())] if TOTAL not in shown else []
+    if shown:
+        told = [", ".join(f"{_name(what)} {more[what]:+.1f} mL" for what in shown), *new]
+        return f"grown: {', '.join(told)} in {apart(change)}"
+    return f"{', '.join([*new, f'total {more[TOTAL]:+.1f} mL'])} in {apart(change)}"
 
 
 def difference(change: Mapping[str, Any], shown: list[str]) -> str:
@@ -95,6 +109,10 @@ def apart(change: Mapping[str, Any]) -> str:
         days = round(hours / 24)
         return f"{days} day{'' if days == 1 else 's'}"
     return f"{hours:.1f} h"
+
+
+def _name(what: str) -> str:
+    return _NAMES.get(what, what)
 
 
 def _difference(change: Mapping[str, Any], what: str) -> str:

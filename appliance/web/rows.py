@@ -11,13 +11,13 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from appliance.errors import RefusalCode
-from appliance.findings.change import TOTAL
 from appliance.ledger.board import BoardStudy
 from appliance.ledger.board_rows import STANDING
 from appliance.ledger.outcomes import REASONS, Outcome, Reason, Stance, outcome_of
 from appliance.ledger.records import Job, Opinion
 from appliance.ledger.states import OPEN, JobState, StudyState
 from appliance.reading.contract import HemorrhageType
+from appliance.results.change_words import change_headline
 from appliance.results.wording import covered_words, millilitres, of_part
 from appliance.web.moments import Moment, age_words, moment
 from appliance.web.patients import Patient
@@ -198,9 +198,8 @@ def change_words(job: Job) -> tuple[str, bool]:
         return "", False
     if not change["comparable"]:
         return f"not compared: {refusal_title(change['obstacle'])}", False
-    days = f"{change['hours'] / 24:.0f} days" if change["to_the_day"] else age_words(3600 * change["hours"])
     caveats = "".join(f" ({refusal_title(one)})" for one in change["caveats"])
-    return f"{change['difference_ml'][TOTAL]:+.1f} mL in {days}{caveats}", bool(change["grown"])
+    return f"{change_headline(change)}{caveats}", bool(change["grown"])
 
 
 def why_unread(refusals: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

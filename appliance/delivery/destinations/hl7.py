@@ -263,14 +263,26 @@ def _observations(parcel: Parcel) -> list[dict[int, str]]:
         if ml > 0:
             name = f"118565006^Volume^SCT^{kind}^{escape(HemorrhageType(kind).display)}^L"
             found.append({2: "NM", 3: name, 5: f"{ml:.1f}", 6: "mL^milliliter^UCUM", 8: "A"})
-    if job.change.get("comparable"):
-        grown = bool(job.change["grown"])
-        more = f"{job.change['difference_ml'][TOTAL]:.1f}"
-        flag = "A" if grown else ""
-        found.append({2: "NM", 3: "442714003^Difference in size^SCT", 5: more, 6: "mL^milliliter^UCUM", 8: flag})
-        found.append({2: "CE", 3: "15454001^Increase in size^SCT", 5: _PRESENT if grown else _ABSENT, 8: flag})
+    found += _changes(job.change)
     found.append({2: "TX", 3: "HEMORRHAGE_TEXT^Answer in words^L", 5: escape(f"{headline(job)}. {NOTICE}")})
     return found
+
+
+def _changes(change: Mapping[str, Any]) -> list[dict[int, str]]:
+    """Return the fields of each OBX about the change since the prior CT, by type and in total; flagged where grown."""
+    if not change.get("comparable"):
+        return []
+    grown = {one["what"] for one in change["grown_by"]}
+    kinds = [kind.value for kind in HemorrhageType if change["then_ml"][kind.value] or change["now_ml"][kind.value]]
+    found = []
+    for what in (*kinds, TOTAL):
+        name = escape(TOTAL if what == TOTAL else HemorrhageType(what).display)
+        more = f"{change['difference_ml'][what]:.1f}"
+        flag = "A" if what in grown else ""
+        said = f"442714003^Difference in size^SCT^{what}^{name}^L"
+        found.append({2: "NM", 3: said, 5: more, 6: "mL^milliliter^UCUM", 8: flag})
+    code, flag = (_PRESENT, "A") if grown else (_ABSENT, "")
+    return [*found, {2: "CE", 3: "15454001^Increase in size^SCT", 5: code, 8: flag}]
 
 
 def _patient(header: Header) -> dict[int, str]:

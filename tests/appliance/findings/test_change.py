@@ -23,7 +23,9 @@ from appliance.findings.change import (
 )
 
 
-def scan(partial: bool = False, model: str = "aa", threshold: float = 0.5, **volumes: float) -> HeadScan:
+def scan(
+    partial: bool = False, model: str = "aa", threshold: float = 0.5, flaw: str = "", **volumes: float
+) -> HeadScan:
     """Return a scan with these volumes by type, mL."""
     answer: dict[str, Any] = {
         "present": bool(volumes),
@@ -32,6 +34,7 @@ def scan(partial: bool = False, model: str = "aa", threshold: float = 0.5, **vol
         "model": {"sha256": model},
         "threshold": threshold,
         "extend_score": 0.2,
+        "flaws": [{"code": flaw}] if flaw else [],
     }
     return HeadScan.of_answer(answer)
 
@@ -48,6 +51,8 @@ def growth(then: HeadScan, now: HeadScan) -> dict[str, str]:
         (scan(iph=3.0), scan(iph=4.1), Criterion.SHARE),
         (scan(iph=3.0), scan(iph=4.0), None),  # more than a third
         (scan(iph=30.0), scan(iph=12.0), None),
+        (scan(iph=0.5), scan(iph=1.4), None),  # a third of some pixels
+        (scan(iph=0.5), scan(iph=1.6), Criterion.SHARE),
         (scan(), scan(iph=20.0), None),  # new is not grown
         (scan(), scan(), None),
     ],
@@ -72,7 +77,7 @@ def test_blood_that_is_called_another_type_now_grows_by_its_total_alone() -> Non
     assert change.percent("iph") == -100.0
 
 
-def test_blood_that_moved_from_one_type_to_another_is_told_as_perhaps_the_same() -> None:
+def test_one_type_that_fell_while_another_rose_is_told_as_perhaps_the_same_blood() -> None:
     same = compare(scan(iph=30.0, edh_sdh=2.0), scan(edh_sdh=31.0))
     assert Caveat.MAYBE_RENAMED in same.caveats
     assert same.grown  # it is not hidden, in case it is not the same
@@ -82,6 +87,49 @@ def test_blood_that_moved_from_one_type_to_another_is_told_as_perhaps_the_same()
         (scan(iph=30.0), scan()),
     ):
         assert Caveat.MAYBE_RENAMED not in compare(then, now).caveats
+
+
+def test_a_new_type_beside_blood_that_stays_is_new_and_not_growth_of_the_total() -> None:
+    change = compare(scan(iph=30.0), scan(iph=30.0, edh_sdh=7.0))
+    assert not change.grown
+    assert change.new == ("edh_sdh",)
+    assert change.facts["new"] == ["edh_sdh"]
+    assert compare(scan(iph=30.0), scan(iph=25.0)).new == ()
+
+
+def test_types_that_each_grow_by_less_may_have_grown_together() -> None:
+    change = compare(scan(iph=30.0, sah=20.0), scan(iph=33.5, sah=23.5))
+    assert change.growth == (Growth(TOTAL, Criterion.MILLILITRES),)
+
+
+@pytest.mark.parametrize(("flaw", "told"), [("motion", True), ("metal", True), ("cut_off", True), ("kernel", False)])
+def test_a_flaw_of_either_scan_that_changes_volumes_is_a_caveat(flaw: str, told: bool) -> None:
+    for then, now in ((scan(iph=3.0, flaw=flaw), scan(iph=3.0)), (scan(iph=3.0), scan(iph=3.0, flaw=flaw))):
+        assert (Caveat.FLAWED in compare(then, now).caveats) is told
+
+
+def test_a_type_that_this_version_does_not_know_is_left_out() -> None:
+    odd = HeadScan.of_answer(
+        {"present": True, "lesions": [{"type": "ivh", "volume_ml": 3}, {"type": "iph", "volume_ml": 2}]}
+    )
+    assert odd.volumes_ml == {"iph": 2.0, "edh_sdh": 0.0, "sah": 0.0}
+
+
+def test_the_last_digits_of_the_new_volumes_make_no_other_answer_and_the_priors_do() -> None:
+    def identity(then: float, now: float, report: str = "1.2.4") -> Any:
+        prior = PriorScan("1.2.3", "1.2", report, 3, "present", "2026-01-02T08:00:00")
+        return Comparison(prior, 6.5, False, compare(scan(iph=then), scan(iph=now))).identity
+
+    assert identity(9.0, 12.0) == identity(9.0, 12.0000001) == identity(9.0, 11.9999999)
+    assert identity(9.0, 12.0) != identity(9.5, 12.0)
+    assert identity(9.0, 12.0) != identity(9.0, 12.0, "1.2.5")
+
+
+def test_a_comparison_is_read_back_from_its_facts() -> None:
+    prior = PriorScan("1.2.3", "1.2", "1.2.4", 3, "present", "2026-01-02T08:00:00")
+    now = scan(iph=40.0)
+    made = Comparison(prior, 6.5, False, compare(scan(iph=30.0, flaw="metal"), now))
+    assert Comparison.of_facts(json.loads(json.dumps(made.facts)), now) == made
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from appliance.clocks import DAY_S
 from appliance.errors import UnavailableError
+from appliance.findings.change import Doubt
 from appliance.ledger import tables
 from appliance.ledger.records import OLD, ROUTINE, Job
 from appliance.ledger.states import JobState
@@ -87,6 +88,20 @@ def test_a_scan_between_two_others_becomes_the_prior_of_the_later_one(
     assert between.change["prior"]
 
 
+def test_a_prior_that_comes_later_is_that_of_both_scans_of_the_examination_after_it(
+    bench: Bench, patient: Patient, follow_up: FollowUp
+) -> None:
+    scans = [patient.scan("20260103", hour, LARGE) for hour in ("080000", "080040")]
+    follow_up.step()
+    prior = patient.scan("20260102")
+    follow_up.step()
+    bench.detector.box = LARGE
+    while bench.worker.work():
+        pass
+    assert [now(bench, one)[-1].change["prior"]["study_uid"] for one in scans] == [prior.study_uid] * 2
+    assert all(now(bench, one)[-1].change["grown"] for one in scans)
+
+
 def test_a_prior_that_is_answered_again_without_a_change_gives_no_further_report(
     bench: Bench, patient: Patient, follow_up: FollowUp
 ) -> None:
@@ -126,13 +141,23 @@ def test_a_comparison_that_orthanc_was_too_slow_for_is_made_afterwards(
     with monkeypatch.context() as patched:
         patched.setattr(PriorSearch, "find", be_away)
         new = patient.scan("20260103", box=LARGE)
-        assert new.change == {}
+        assert new.change == {"withheld": Doubt.NOT_IN_TIME.value}
         patched.setattr(bench.desk.orthanc, "system", be_away)
         with pytest.raises(UnavailableError):
             follow_up.step()
     follow_up.step()
     bench.worker.work()
     assert now(bench, new)[-1].change["grown"]
+
+
+def test_that_no_prior_was_looked_for_in_time_is_forgotten_once_there_is_none(
+    bench: Bench, patient: Patient, follow_up: FollowUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(PriorSearch, "find", be_away)
+        new = patient.scan("20260103")
+    follow_up.step()
+    assert [one.change for one in now(bench, new)] == [{}]
 
 
 def test_one_study_that_cannot_be_read_keeps_no_other_waiting(

@@ -24,6 +24,21 @@ from appliance.prior.scan_time import ScanTime, parse_scan_time, scan_time
         ),
         ({"StudyDate": "20260102", "StudyTime": "noon"}, ScanTime(datetime(2026, 1, 2), False)),
         ({"StudyDate": "20260102", "StudyTime": "99"}, ScanTime(datetime(2026, 1, 2), False)),
+        # The time of the next date of the same day counts, and not that of another day.
+        (
+            {"AcquisitionDateTime": "20260102", "AcquisitionDate": "20260102", "AcquisitionTime": "101500"},
+            ScanTime(datetime(2026, 1, 2, 10, 15), True),
+        ),
+        (
+            {"AcquisitionDate": "20260102", "StudyDate": "20260102", "StudyTime": "0900"},
+            ScanTime(datetime(2026, 1, 2, 9), True),
+        ),
+        ({"StudyDate": "20260102", "StudyTime": "235960"}, ScanTime(datetime(2026, 1, 2, 23, 59, 59), True)),
+        # No date of a CT, and none that arithmetic breaks on.
+        ({"AcquisitionDate": "99991231", "AcquisitionTime": "235960"}, None),
+        ({"AcquisitionDate": "00010101", "AcquisitionTime": "000000"}, None),
+        ({"StudyDate": "19000101", "StudyTime": "120000"}, None),
+        ({"AcquisitionDate": "19000101", "StudyDate": "20260102"}, ScanTime(datetime(2026, 1, 2), False)),
         ({"StudyDate": "yesterday"}, None),
         ({}, None),
     ],

@@ -18,7 +18,10 @@ from appliance.answer_text import status_lines
 from appliance.errors import UnavailableError
 from appliance.findings.change import Doubt
 from appliance.health import Health
+from appliance.ledger.opinions import NewOpinion
+from appliance.ledger.outcomes import Reason, Stance
 from appliance.ledger.records import Job
+from appliance.ledger.states import JobState
 from appliance.prior import lookup
 from appliance.prior.search import PriorSearch
 from appliance.web.status import status_document
@@ -68,7 +71,7 @@ def test_an_answer_is_compared_with_the_last_scan_before_it_however_late_that_ca
     )
     (shown,) = status_document(bench.desk.ledger, Health({}, lambda _: None), None, 1, third.orthanc_study)["studies"]
     assert shown["change"]["grown"]
-    assert any("grown: total +" in line for line in status_lines(shown))
+    assert any("grown: IPH +" in line for line in status_lines(shown))
 
 
 def test_a_study_that_was_read_ahead_is_compared_too(patient: Patient) -> None:
@@ -141,17 +144,80 @@ def test_a_scan_without_a_usable_time_is_not_compared_and_is_no_prior(patient: P
     assert patient.scan("", "").change == {"withheld": Doubt.NO_TIME.value}
 
 
-def test_a_part_of_a_head_is_told_of_as_the_prior_and_its_volumes_are_not_compared(patient: Patient) -> None:
-    study = str(generate_uid())
-    who = {"PatientID": patient.id, "AcquisitionDate": "20260102"}
-    bench = patient.bench
+def scan_part(patient: Patient, day: str, hour: str = "080000") -> str:
+    """Have the upper half of a head answered that was scanned then; return its study."""
+    study, bench = str(generate_uid()), patient.bench
+    who = {"PatientID": patient.id, "PatientBirthDate": "19550302", "AcquisitionDate": day, "AcquisitionTime": hour}
     bench.send(*head_series(study, 28, 14, **who))
     bench.desk.wait(bench.desk.settings.intake.ends_s + 1)
     bench.worker.work()
     assert bench.job(study).answer["coverage"]["partial"]
+    return study
+
+
+def test_the_last_whole_head_is_compared_with_and_a_part_since_is_told_of(patient: Patient) -> None:
+    part = scan_part(patient, "20260103", "040000")
+    alone = patient.scan("20260103", box=LARGE)
+    assert prior_of(alone) == part
+    assert (alone.change["obstacle"], alone.change["grown"]) == ("prior_is_of_a_part", False)
+    whole = patient.scan("20260102")
+    later = patient.scan("20260103", "073000", LARGE)
+    assert prior_of(later) == whole.study_uid
+    assert later.change["grown"]
+    assert later.change["caveats"] == ["passed_over_part"]
+
+
+def test_a_scan_of_the_same_examination_hides_no_growth_since_the_one_before(patient: Patient) -> None:
+    before = patient.scan("20260102", "080000")
+    patient.scan("20260102", "140000", LARGE)
+    now = patient.scan("20260102", "140040", LARGE)
+    assert prior_of(now) == before.study_uid
+    assert now.change["grown"]
+    assert now.change["caveats"] == ["passed_over_same_examination"]
+
+
+def test_a_scan_of_the_same_examination_is_no_prior_by_itself(patient: Patient) -> None:
+    patient.scan("20260102", "140000")
+    assert patient.scan("20260102", "140040").change == {"withheld": Doubt.SAME_EXAMINATION.value}
+
+
+def test_of_one_day_before_the_latest_scan_is_the_prior_of_one_without_a_time(patient: Patient) -> None:
+    evening = patient.scan("20260102", "200000")
+    patient.scan("20260102", "080000")  # answered later
+    assert prior_of(patient.scan("20260103", "")) == evening.study_uid
+
+
+def test_a_prior_that_a_reader_disagreed_with_is_compared_with_a_caveat(patient: Patient) -> None:
+    first = patient.scan("20260102")
+    opinion = NewOpinion("a reader", Stance.DISAGREES, Reason.FALSE_ALARM)
+    patient.bench.desk.ledger.opinions.give(first.id, opinion)
+    assert patient.scan("20260103").change["caveats"] == ["disputed"]
+
+
+def test_an_earlier_scan_without_a_usable_date_is_told_of(patient: Patient) -> None:
+    patient.scan("19000101")
+    assert patient.scan("20260103").change == {"withheld": Doubt.UNDATED.value}
+
+
+@pytest.mark.parametrize("day", ["99991231", "00000000", "20260231"])
+def test_no_date_in_a_header_costs_the_answer(patient: Patient, day: str) -> None:
+    job = patient.scan(day, "235960")
+    assert job.state is JobState.DONE
+    assert job.answer["series"]["scanned"] == ""
+
+
+def test_an_answer_that_is_given_again_keeps_its_comparison_when_orthanc_is_in_trouble(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient.scan("20260102")
     new = patient.scan("20260103", box=LARGE)
-    assert prior_of(new) == study
-    assert (new.change["obstacle"], new.change["grown"]) == ("prior_is_of_a_part", False)
+    monkeypatch.setattr(PriorSearch, "find", fail)
+    assert patient.bench.desk.ledger.priors.answer_again(new) is not None
+    patient.bench.worker.work()
+    again = patient.bench.job(new.study_uid)
+    assert again.id != new.id
+    assert again.sr_uid == new.sr_uid
+    assert again.change == new.change
 
 
 def test_a_refused_or_a_deleted_study_is_no_prior(patient: Patient) -> None:
@@ -220,7 +286,8 @@ def test_an_orthanc_in_trouble_costs_the_comparison_and_not_the_answer(
     monkeypatch.setattr(patient.bench.worker._priors, "_patience_s", 0.1)
     new = patient.scan("20260103")
     assert new.sr_uid
-    assert new.change == {}
+    assert new.change == {"withheld": Doubt.NOT_IN_TIME.value}
+    assert 'hemorrhage_compared_answers_total{change="withheld"} 1.0' in exposition(patient.bench.metrics)
     assert any(one["event"] == "answered without a look at the prior CT" for one in lines(stream))
     assert lookup.PATIENCE_S == 2.0
 

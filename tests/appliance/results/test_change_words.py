@@ -12,6 +12,8 @@ from appliance.findings.change import Caveat, Comparison, Doubt, Obstacle, Withh
 from appliance.results.change_words import change_headline, change_sentences
 from tests.appliance.results.compared import compared, scan
 
+STAYS = "What was there has not grown by more than 6 mL or a third."
+
 
 def said(comparison: Comparison, dated: bool = False) -> list[str]:
     """Return the sentences that are made from what the ledger keeps."""
@@ -25,7 +27,7 @@ def test_growth_is_said_with_volumes_hours_and_criterion() -> None:
         "IPH 30.0 mL then, 36.1 mL now (+6.1 mL, +20 %).",
         "The hemorrhage has GROWN: IPH by more than 6 mL.",
     ]
-    assert change_headline(grown.facts) == "grown: total +6.1 mL in 6.5 h"
+    assert change_headline(grown.facts) == "grown: IPH +6.1 mL in 6.5 h"
     assert said(grown, dated=True)[0] == "Prior head CT 6.5 h before (2026-02-28 23:15:00): hemorrhage found."
 
 
@@ -35,15 +37,31 @@ def test_several_types_are_said_with_their_total() -> None:
         "Prior head CT 10 days before: hemorrhage found.",
         "IPH 30.0 mL then, 25.0 mL now (-5.0 mL, -17 %); SAH none then, 9.0 mL now; "
         "total 30.0 mL then, 34.0 mL now (+4.0 mL, +13 %).",
-        "Not grown by more than 6 mL or a third.",
+        "What was there has not grown by more than 6 mL or a third.",
+        "New, not there before: SAH.",
     ]
+    assert change_headline(both.facts) == "new SAH, total +4.0 mL in 10 days"
+
+
+def test_the_headline_names_what_has_grown_and_by_how_much_it_has() -> None:
+    shrunk = compared(scan(iph=30.0, sah=5.0), scan(iph=20.0, sah=8.0))
+    assert change_headline(shrunk.facts) == "grown: SAH +3.0 mL in 6.5 h"
+    moved = compared(scan(iph=30.0), scan(edh_sdh=45.0))
+    assert change_headline(moved.facts) == "grown: total +15.0 mL in 6.5 h"
+    beside = compared(scan(iph=30.0), scan(iph=40.0, sah=1.0))
+    assert change_headline(beside.facts) == "grown: IPH +10.0 mL, new SAH in 6.5 h"
+    assert change_headline(compared(scan(iph=0.05), scan(iph=0.08)).facts) == "total +0.0 mL in 6.5 h"
 
 
 @pytest.mark.parametrize(
     ("comparison", "last", "headline"),
     [
-        (compared(scan(), scan(iph=5.0)), "New, not there before.", "new since 6.5 h"),
-        (compared(scan(iph=5.0), scan()), "Not grown by more than 6 mL or a third.", "total -5.0 mL in 6.5 h"),
+        (compared(scan(), scan(iph=5.0)), "New, not there before: IPH.", "new since 6.5 h"),
+        (
+            compared(scan(iph=5.0), scan()),
+            "What was there has not grown by more than 6 mL or a third.",
+            "total -5.0 mL in 6.5 h",
+        ),
         (compared(scan(), scan()), "Prior head CT 6.5 h before: no hemorrhage found.", ""),
         (
             compared(scan(partial=True), scan(iph=5.0), hours=24, to_the_day=True),
@@ -57,8 +75,8 @@ def test_several_types_are_said_with_their_total() -> None:
         ),
         (
             compared(scan(iph=30.0, edh_sdh=1.0), scan(edh_sdh=31.0)),
-            "One type fell by about what another rose: it may be the same blood, called otherwise.",
-            "grown: total +0.0 mL in 6.5 h",
+            "One type fell while another rose: it may be the same blood, called otherwise.",
+            "grown: EDH/SDH +30.0 mL in 6.5 h",
         ),
     ],
 )
