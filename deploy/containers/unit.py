@@ -44,8 +44,9 @@ PATIENCE_S = 60.0
 """Longest time without a sign afterwards, s."""
 NETWORK_S = 10.0
 """How long a lost network may stay lost, s: the container that holds it has to be back before others start again."""
-STOPPING_S = 25.0
-"""How long the command may take to end after SIGTERM, s; Compose and Kubernetes wait a little longer."""
+STOPPING_S = 40.0
+"""How long the command may take to end after SIGTERM, s: longer than `service.stop_s` (30), for the study in progress,
+and a little shorter than Compose and Kubernetes wait."""
 
 
 class Unit:
