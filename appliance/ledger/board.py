@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -63,6 +64,14 @@ class Board:
         with self._database.reading() as connection:
             return int(connection.execute(select(func.count()).select_from(counted.subquery())).scalar_one())
 
+    def oldest(self, standing: Standing) -> float | None:
+        """Return when the last image of the oldest study of a group came (Unix seconds); None without any."""
+        studies = tables.studies
+        with self._database.reading() as connection:
+            return connection.execute(
+                select(func.min(studies.c.last_instance_at)).where(studies.c.standing == standing)
+            ).scalar()
+
     def on_the_way(self, limit: int) -> list[BoardStudy]:
         """Return studies that are being received or read, or wait for images or a neighbour; the newest first."""
         studies, jobs = tables.studies, tables.jobs
@@ -111,14 +120,21 @@ def page_statement(standing: Standing, limit: int, after: Place | None = None) -
     )
 
 
+def jobs_statement(studies: Sequence[str]) -> Select[tuple[object, ...]]:
+    """Return the query of the jobs of some studies, which the index `jobs_study` answers.
+
+    A condition on their states would lead a planner without statistics to another index, and to every job.
+    """
+    return select(tables.jobs).where(tables.jobs.c.orthanc_study.in_(studies)).order_by(tables.jobs.c.id)
+
+
 def _with_jobs(connection: Connection, studies: list[FollowedStudy]) -> list[BoardStudy]:
+    if not studies:
+        return []
     jobs: dict[str, list[Job]] = {one.id: [] for one in studies}
-    for row in connection.execute(
-        select(tables.jobs)
-        .where(tables.jobs.c.orthanc_study.in_(list(jobs)), tables.jobs.c.state.in_(_SHOWN))
-        .order_by(tables.jobs.c.id)
-    ):
-        jobs[row.orthanc_study].append(record_of(Job, row))
+    for row in connection.execute(jobs_statement(list(jobs))):
+        if row.state in _SHOWN:
+            jobs[row.orthanc_study].append(record_of(Job, row))
     opinions = newest_opinions(connection, [job.answer_key for of_study in jobs.values() for job in of_study])
     return [
         BoardStudy(

@@ -40,6 +40,7 @@ def place_study(connection: Connection, study: str) -> None:
             [
                 Standpoint(
                     outcome_of(one.state, one.answer),
+                    one.id,
                     one.requested,
                     one.answer_key in judged and judged[one.answer_key].stance is not Stance.TAKEN_BACK,
                 )
@@ -53,8 +54,9 @@ def place_study(connection: Connection, study: str) -> None:
 def newest_opinions(connection: Connection, keys: Iterable[str]) -> dict[str, Opinion]:
     """Return the newest opinion about each of some answers, by `Job.answer_key`."""
     opinions = tables.opinions
-    newest = (
-        select(func.max(opinions.c.id)).where(opinions.c.answer_key.in_(list(keys))).group_by(opinions.c.answer_key)
-    )
+    keys = list(keys)
+    if not keys:
+        return {}
+    newest = select(func.max(opinions.c.id)).where(opinions.c.answer_key.in_(keys)).group_by(opinions.c.answer_key)
     rows = connection.execute(select(opinions).where(opinions.c.id.in_(newest)))
     return {row.answer_key: record_of(Opinion, row) for row in rows}

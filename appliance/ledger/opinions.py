@@ -8,6 +8,8 @@ An opinion is about one answer: a later answer that takes its place is asked abo
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +27,7 @@ from appliance.ledger.records import AuditEvent, Job, Opinion
 from appliance.ledger.states import JobState
 
 _AT_ONCE: Final = 1000
+_KEPT_S: Final = 600.0
 
 
 class InvalidOpinionError(ApplianceError):
@@ -52,14 +55,14 @@ class NewOpinion:
 
 @dataclass(frozen=True)
 class Count:
-    """How many answers of one kind readers said something about; see `Opinion` for the fields."""
+    """Of how many studies one opinion counts; see `Opinion` for the fields."""
 
     model: str
     model_sha256: str
     outcome: Outcome
     stance: Stance
     reason: Reason
-    answers: int
+    studies: int
 
 
 class Opinions:
@@ -67,6 +70,8 @@ class Opinions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._counting = threading.Lock()
+        self._counted: tuple[float, int, list[Count]] = (-math.inf, -1, [])
 
     def give(self, job: int, new: NewOpinion) -> Opinion:
         """Add an opinion about the answer of a job, in the audit trail too, and return it.
@@ -175,18 +180,27 @@ class Opinions:
             last = rows[-1].id
 
     def counts(self) -> list[Count]:
-        """Return how many answers have which opinion that counts, by network, outcome, stance and reason."""
+        """Return of how many studies which opinion counts, by network, outcome, stance and reason.
+
+        A study counts once for each network and outcome, by the newest opinion: one that was sent, answered and judged
+        three times is still one patient. The figures are kept until there is another opinion, or for ten minutes.
+        """
+        now = self._database.clock()
+        newest = self.newest()
+        with self._counting:
+            at, known, counts = self._counted
+            if known == newest and at <= now < at + _KEPT_S:
+                return list(counts)
         opinions = tables.opinions
-        kinds = (
-            opinions.c.model,
-            opinions.c.model_sha256,
-            opinions.c.outcome,
-            opinions.c.stance,
-            opinions.c.reason,
-        )
+        study = (opinions.c.orthanc_study, opinions.c.model_sha256, opinions.c.outcome)
+        one_each = select(func.max(opinions.c.id)).where(_counts()).group_by(*study)
+        kinds = (opinions.c.model, opinions.c.model_sha256, opinions.c.outcome, opinions.c.stance, opinions.c.reason)
         with self._database.reading() as connection:
-            rows = connection.execute(select(*kinds, func.count()).where(_counts()).group_by(*kinds))
-            return [Count(*row) for row in rows]
+            rows = connection.execute(select(*kinds, func.count()).where(opinions.c.id.in_(one_each)).group_by(*kinds))
+            found = [Count(*row) for row in rows]
+        with self._counting:
+            self._counted = now, newest, found
+        return list(found)
 
     def newest(self) -> int:
         """Return the number of the newest opinion, 0 when there is none."""

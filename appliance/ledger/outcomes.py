@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from appliance.ledger.states import JobState
 
@@ -108,26 +108,63 @@ def outcome_of(state: JobState, answer: Mapping[str, Any]) -> Outcome:
     return Outcome.UNDETERMINED if (answer.get("coverage") or {}).get("partial") else Outcome.ABSENT
 
 
+class Judgeable(Protocol):
+    """What these rules need of a valid answer of a study."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it said."""
+
+    @property
+    def number(self) -> int:
+        """The number of its job: newer answers have higher ones."""
+
+    @property
+    def requested(self) -> bool:
+        """Whether a person asked for it."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether a reader's opinion of it counts."""
+
+
+Judged = TypeVar("Judged", bound=Judgeable)
+
+
 @dataclass(frozen=True)
 class Standpoint:
-    """One valid answer of a study: its outcome, whether a person asked for it, and whether a reader judged it."""
+    """One valid answer of a study, see `Judgeable`."""
 
     outcome: Outcome
-    requested: bool
-    judged: bool
+    number: int = 0
+    requested: bool = False
+    judged: bool = False
 
 
-def standing_of(answers: Sequence[Standpoint]) -> Standing:
-    """Return the group of a study with these valid answers.
+def answers_that_count(answers: Sequence[Judged]) -> list[Judged]:
+    """Return those valid answers of a study that say what is known of it.
 
-    Its most urgent outcome decides. As long as one answer with this outcome has no opinion, the study is unread. A
-    requested series that could not be read does not change what is known about the study.
+    A refusal says nothing more once the study has been read. A series that somebody asked for and that could not be
+    read does not change what is known.
     """
-    told = [one for one in answers if not (one.requested and one.outcome is Outcome.UNREAD)] or list(answers)
-    if not told:
-        return Standing.NONE
+    read = max((one.number for one in answers if one.outcome is not Outcome.UNREAD), default=-1)
+    told = [one for one in answers if one.outcome is not Outcome.UNREAD or (not one.requested and one.number > read)]
+    return told or list(answers)
+
+
+def most_urgent(answers: Sequence[Judged]) -> Judged | None:
+    """Return the answer that stands for a study: the most urgent one, rather one that nobody judged, then the newest.
+
+    None of none.
+    """
     urgency = list(Outcome)
-    top = min((one.outcome for one in told), key=urgency.index)
-    if all(one.judged for one in told if one.outcome is top):
-        return Standing.READ
-    return _GROUP[top]
+    counting = answers_that_count(answers)
+    return min(counting, key=lambda one: (urgency.index(one.outcome), one.judged, -one.number), default=None)
+
+
+def standing_of(answers: Sequence[Judgeable]) -> Standing:
+    """Return the group of a study with these valid answers: unread as long as its `most_urgent` one is unjudged."""
+    top = most_urgent(answers)
+    if top is None:
+        return Standing.NONE
+    return Standing.READ if top.judged else _GROUP[top.outcome]

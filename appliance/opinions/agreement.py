@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often readers agreed with the answers: shares with their 95 % intervals.
 
-Only answers that a reader judged count. The positive predictive value needs no more than the positives that were read.
-What share of the bleeds was found cannot be known so: readers judge negatives less often, and those that they do judge
-are not a fair sample. `found_of_judged` is therefore only about the studies that were judged, and says so.
+Only answers that a reader judged count, and a study once for each network and outcome. The positive predictive value
+needs no more than the positives that were read. What share of the bleeds was found cannot be known so: readers judge
+negatives less often, and those that they do judge are not a fair sample. `found_of_judged` is therefore only about the
+studies that were judged, and says so.
 """
 
 from __future__ import annotations
@@ -48,11 +49,18 @@ class Share:
         """The share for people: "90 % (18 of 20; 95 % interval 70 to 97 %)"; "none judged yet" of nothing."""
         if not self.whole:
             return "none judged yet"
-        low, high = self.interval
-        return (
-            f"{100 * self.value:.0f} % ({self.part} of {self.whole}; 95 % interval "
-            f"{100 * low:.0f} to {100 * high:.0f} %)"
-        )
+        low, high = map(_percent, self.interval)
+        return f"{_percent(self.value)} % ({self.part} of {self.whole}; 95 % interval {low} to {high} %)"
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, so that only nothing reads 0 and only all of it reads 100."""
+    percent = 100 * share
+    for digits in (0, 1, 2):
+        said = f"{percent:.{digits}f}"
+        if float(said) not in (0.0, 100.0) or percent in (0.0, 100.0):
+            return said
+    return "more than 99.99" if percent > 50 else "less than 0.01"
 
 
 @dataclass(frozen=True)
@@ -64,9 +72,9 @@ class Agreement:
     model, model_sha256
         The version; empty for studies that were not read by any.
     confirmed, false_alarms
-        Answers "hemorrhage" of which a reader saw one, whatever its type and extent, and of which none.
+        Studies with the answer "hemorrhage" in which a reader saw one, whatever its type and extent, and in which none.
     clear, missed
-        Answers without a hemorrhage that a reader agreed with, and those where one was seen.
+        Those without a hemorrhage that a reader agreed with, and those where one was seen.
     unclear
         Disagreements that say nothing of whether there is a hemorrhage (readable, other).
     """
@@ -81,7 +89,7 @@ class Agreement:
 
     @property
     def judged(self) -> int:
-        """How many answers a reader judged."""
+        """How many studies a reader judged."""
         return self.confirmed + self.false_alarms + self.clear + self.missed + self.unclear
 
     @property
@@ -110,7 +118,7 @@ def agreements(counts: Iterable[Count]) -> list[Agreement]:
         names = one.model, one.model_sha256
         so_far = found.get(names, Agreement(*names))
         kind = _kind(one.outcome, one.stance, one.reason)
-        found[names] = replace(so_far, **{kind: getattr(so_far, kind) + one.answers})
+        found[names] = replace(so_far, **{kind: getattr(so_far, kind) + one.studies})
     return sorted(found.values(), key=lambda one: (-one.judged, one.model))
 
 

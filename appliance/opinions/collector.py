@@ -33,7 +33,7 @@ class OpinionCollector(Collector):
         """
         judged = GaugeMetricFamily(
             "hemorrhage_opinions",
-            "Answers that readers judged, by network, by what the answer said and what the newest opinion says of it",
+            "Studies that readers judged, by network, by what the answer said and what the newest opinion says of it",
             labels=["model", "sha256", "answer", "opinion"],
         )
         right = GaugeMetricFamily(
@@ -46,7 +46,7 @@ class OpinionCollector(Collector):
             counts = self._counts()
             for one in counts:
                 labels = [one.model, one.model_sha256[:_SHOWN], one.outcome.value, one.reason.value or one.stance.value]
-                judged.add_metric(labels, one.answers)
+                judged.add_metric(labels, one.studies)
             for said in agreements(counts):
                 share = said.positive_predictive_value
                 if share.whole:

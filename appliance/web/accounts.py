@@ -32,8 +32,10 @@ _LONGEST_HEADER: Final = 512
 
 
 class Role(StrEnum):
-    """What an account may do."""
+    """What an account may do; each includes what those before it may."""
 
+    METRICS = "metrics"
+    """Read the metrics and health with its reasons: for Prometheus, which needs no patient."""
     LOOK = "look"
     """See the pages (names and key images of patients too), the status and the metrics."""
     ACT = "act"
@@ -41,7 +43,8 @@ class Role(StrEnum):
 
     def may(self, needed: Role) -> bool:
         """Return whether this role includes what `needed` allows."""
-        return self is Role.ACT or needed is Role.LOOK
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,14 @@ class WebApp:
         board = BoardPage(ledger, patients, pages, self._looks, lambda: appliance.model())
         study = StudyPage(ledger, archive, patients, pages, self._looks, viewer is not None)
         operation = OperationPages(
-            ledger, health, metrics, pages, lambda: appliance.model(), lambda: appliance.orthanc_ahead_s(), destinations
+            ledger,
+            health,
+            metrics,
+            pages,
+            self._looks,
+            lambda: appliance.model(),
+            lambda: appliance.orthanc_ahead_s(),
+            destinations,
         )
         self.asgi = Starlette(
             routes=[

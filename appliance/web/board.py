@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,13 +22,15 @@ from appliance.ledger.board import BoardStudy, Place
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.outcomes import SHOWN, Standing
 from appliance.ledger.records import AuditEvent
+from appliance.log import describe
 from appliance.opinions.agreement import Agreement, agreements
 from appliance.orthanc_records import is_orthanc_id
 from appliance.web.login import identify
 from appliance.web.looks import Looks
+from appliance.web.moments import age_words
 from appliance.web.pages import Pages
 from appliance.web.patients import Patients
-from appliance.web.rows import StudyRow, study_row
+from appliance.web.rows import StudyRow, row_that_cannot_be_shown, study_row
 
 _TITLES: Final = {
     Standing.FOUND: "Hemorrhage found – unread",
@@ -44,13 +47,14 @@ _ON_THE_WAY: Final = 10
 
 @dataclass(frozen=True)
 class Group:
-    """A group of the board with its newest studies, and where to go on, empty at its end."""
+    """A group of the board with its newest studies, where to go on and how long the oldest waits; empty at its end."""
 
     name: str
     title: str
     rows: tuple[StudyRow, ...]
     count: str
     more: str
+    oldest: str
 
 
 class BoardPage:
@@ -90,7 +94,12 @@ class BoardPage:
         patients, orthanc_answers = self._patients.of_studies(shown)
 
         def row(one: BoardStudy) -> StudyRow:
-            return study_row(one, patients.get(one.study.id), now, self._pages.zone)
+            patient = patients.get(one.study.id)
+            try:
+                return study_row(one, patient, now, self._pages.zone)
+            except Exception as error:  # an entry that nobody foresaw must not hide the other studies
+                structlog.get_logger("web").error("a study cannot be shown", study=one.study.uid, error=describe(error))
+                return row_that_cannot_be_shown(one, patient, now, self._pages.zone)
 
         groups = []
         for standing, studies in found.items():
@@ -103,6 +112,7 @@ class BoardPage:
                     tuple(map(row, studies[:most])),
                     f"{_COUNTED - 1}+" if counted == _COUNTED else str(counted),
                     place_words(studies[most - 1].place) if len(studies) > most else "",
+                    self._wait_of_oldest(standing, now) if len(studies) > most else "",
                 )
             )
         return self._pages.answer(
@@ -115,8 +125,12 @@ class BoardPage:
             on_the_way=[row(one) for one in on_the_way[:_ON_THE_WAY]],
             more_on_the_way=len(on_the_way) > _ON_THE_WAY,
             orthanc_answers=orthanc_answers,
-            agreement=self._agreement(),
+            agreement=None if only else self._agreement(),
         )
+
+    def _wait_of_oldest(self, standing: Standing, now: float) -> str:
+        at = self._ledger.board.oldest(standing)
+        return "" if at is None or standing is Standing.READ else age_words(now - at)
 
     def _agreement(self) -> Agreement | None:
         """Return what readers said of the network that answers; None while they have said nothing of it."""

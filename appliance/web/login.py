@@ -23,6 +23,7 @@ HERE: Final = "this machine"
 """The name of a user without an account on this machine."""
 NOBODY: Final = "nobody"
 """The name of whoever asks for health from another machine."""
+_METRICS: Final = "/metrics"
 _OPEN: Final = ("/health/live", "/health/ready")
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="Hemorrhage appliance", charset="UTF-8"'}
 
@@ -61,7 +62,9 @@ class Login:
             answer = JSONResponse({"error": "an account is needed: its name and secret"}, 401, _CHALLENGE)
             await answer(scope, receive, send)
             return
-        needed = Role.LOOK if reading else Role.ACT
+        needed = Role.ACT
+        if reading:
+            needed = Role.METRICS if scope["path"] in (_METRICS, *_OPEN) else Role.LOOK
         if not account.role.may(needed):
             self._turn_away(scope, account.name, "role")
             refused = JSONResponse({"error": f"the role {needed} is needed, and this account has {account.role}"}, 403)

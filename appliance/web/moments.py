@@ -38,7 +38,7 @@ def zone_words(at: float, zone: tzinfo | None) -> str:
     """Return what the times of a page are: "Europe/Vienna (CET), UTC beside"."""
     here = datetime.fromtimestamp(at, UTC).astimezone(zone)
     name, short = getattr(zone, "key", ""), here.tzname() or ""
-    if not here.utcoffset():
+    if name in ("", "UTC") and not here.utcoffset():
         return "Times are UTC"
     named = f"{name} ({short})" if name and name != short else short
     return f"Times are {named}, UTC beside"

@@ -17,11 +17,13 @@ from appliance.drift.features import FEATURES
 from appliance.health import Health
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.models import find_shadow
+from appliance.ledger.records import AuditEvent
 from appliance.ledger.states import OPEN, DeliveryEvent, DeliveryState, InvalidTransitionError, deliveries_that
 from appliance.metrics import Metrics
 from appliance.opinions.agreement import agreements
 from appliance.web.forms import done, read_form, whole_number
 from appliance.web.login import identify
+from appliance.web.looks import Looks
 from appliance.web.pages import Pages
 from appliance.web.rows import study_row
 
@@ -50,6 +52,7 @@ class OperationPages:
         health: Health,
         metrics: Metrics,
         pages: Pages,
+        looks: Looks,
         model: Callable[[], dict[str, str] | None],
         orthanc_ahead_s: Callable[[], float | None],
         destinations: Collection[str],
@@ -58,6 +61,7 @@ class OperationPages:
         self._health = health
         self._metrics = metrics
         self._pages = pages
+        self._looks = looks
         self._model = model
         self._orthanc_ahead_s = orthanc_ahead_s
         self._destinations = destinations
@@ -73,6 +77,8 @@ class OperationPages:
 
     def _page_of(self, show: Callable[[Request], Response]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
+            origin = request.client.host if request.client is not None else ""
+            self._looks.note(AuditEvent.LOOKED, identify(request.scope), origin=origin)
             return await run_in_threadpool(show, request)
 
         return answer

@@ -84,11 +84,20 @@ class Pages:
         return moment(at, self.zone)
 
     def answer(
-        self, request: Request, template: str, tab: str, *, live: bool = True, status: int = 200, **values: Any
+        self,
+        request: Request,
+        template: str,
+        tab: str,
+        *,
+        live: bool = True,
+        has_form: bool = False,
+        status: int = 200,
+        **values: Any,
     ) -> Response:
         """Answer a page, or only its live part when a page asks for that; 204 if it has that already.
 
-        The live part is in the block `live` of the template.
+        The live part is in the block `live` of the template. Without scripts a page reloads itself, unless it
+        `has_form` in which somebody may be writing.
         """
         values |= {"may_act": may_act(request.scope), "here": _path_of(request)}
         found = self._environment.get_template(template)
@@ -103,6 +112,7 @@ class Pages:
             tab=tab,
             tabs=TABS,
             is_live=live,
+            has_form=has_form,
             live_s=LIVE_S,
             seen=seen,
             notice=NOTICE,

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whose study it is, as Orthanc knows it: for the eyes of those who may look, on the page alone.
 
-The ledger, the log and the audit trail hold no patient; what is read here is kept for a minute, in memory.
+The ledger, the log and the audit trail hold no patient; what is read here is kept in memory, and read again after a
+minute.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -14,14 +16,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, Protocol
-from urllib.parse import quote
 
 from appliance.errors import ApplianceError, UnavailableError
-from appliance.orthanc_errors import NotThereError
 
 _KEPT_S: Final = 60.0
 _MOST: Final = 2000
 _AWAY_S: Final = 10.0
+_PATIENCE_S: Final = 1.0
 _LONGEST: Final = 200
 _DIGITS: Final = 8
 
@@ -51,61 +52,63 @@ class Patient:
 
 
 class Patients:
-    """Asks Orthanc for the patients of studies; `clock` is for tests."""
+    """Asks Orthanc for the patients of studies; `clock` is for tests.
+
+    All that a page needs is asked for in one request, and the page waits a second for it at most: what is known from
+    earlier is shown meanwhile, and what comes later is there for the next look.
+    """
 
     def __init__(self, archive: Archive, clock: Callable[[], float] = time.monotonic) -> None:
         self._archive = archive
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[float, Patient | None]] = OrderedDict()
-        self._away_until = 0.0
+        self._away_until = -math.inf
+        self._asking: threading.Thread | None = None
 
     def of_studies(self, studies: Iterable[str]) -> tuple[dict[str, Patient], bool]:
-        """Return the patients of studies by Orthanc's identifier, and whether Orthanc answered.
+        """Return the patients of studies by Orthanc's identifier, and whether those of all of them are known.
 
         A study that Orthanc does not hold has none. While Orthanc does not answer, nobody waits for it again and again.
         """
-        found: dict[str, Patient] = {}
-        answers = True
-        for study in studies:
-            known = self._find_kept(study)
-            if known is None:
-                if not answers or self._clock() < self._away_until:
-                    answers = False
-                    continue
-                try:
-                    known = self._ask(study)
-                except UnavailableError:
-                    self._away_until = self._clock() + _AWAY_S
-                    answers = False
-                    continue
-                self._keep(study, known[0])
-            if known[0] is not None:
-                found[study] = known[0]
-        return found, answers
-
-    def _find_kept(self, study: str) -> tuple[Patient | None] | None:
+        names = list(dict.fromkeys(studies))
+        old = self._clock() - _KEPT_S
         with self._lock:
-            kept = self._kept.get(study)
-        return None if kept is None or self._clock() > kept[0] + _KEPT_S else (kept[1],)
-
-    def _keep(self, study: str, patient: Patient | None) -> None:
+            wanted = [name for name in names if name not in self._kept or self._kept[name][0] < old]
+        if wanted:
+            self._ask_soon(wanted)
         with self._lock:
-            self._kept[study] = self._clock(), patient
-            self._kept.move_to_end(study)
+            known = {name: self._kept[name][1] for name in names if name in self._kept}
+        return {name: patient for name, patient in known.items() if patient is not None}, len(known) == len(names)
+
+    def _ask_soon(self, studies: list[str]) -> None:
+        """Ask for the patients of studies and wait for the answer a little; one request at a time."""
+        with self._lock:
+            asking = self._asking
+            if asking is None or not asking.is_alive():
+                if self._clock() < self._away_until:
+                    return
+                asking = self._asking = threading.Thread(target=self._ask, args=(studies,), daemon=True)
+                asking.start()
+        asking.join(_PATIENCE_S)
+
+    def _ask(self, studies: list[str]) -> None:
+        try:
+            told = self._archive.ask("POST", "/tools/bulk-content", {"Resources": studies, "Level": "Study"})
+        except UnavailableError:
+            with self._lock:
+                self._away_until = self._clock() + _AWAY_S
+            return
+        except ApplianceError:  # it answers something else about one of these studies
+            told = []
+        held = {one["ID"]: one for one in told if isinstance(one, Mapping) and isinstance(one.get("ID"), str)}
+        now = self._clock()
+        with self._lock:
+            for study in studies:
+                self._kept[study] = now, patient_of(held[study]) if study in held else None
+                self._kept.move_to_end(study)
             while len(self._kept) > _MOST:
                 self._kept.popitem(last=False)
-
-    def _ask(self, study: str) -> tuple[Patient | None]:
-        try:
-            held = self._archive.ask("GET", f"/studies/{quote(study)}")
-        except NotThereError:
-            return (None,)
-        except UnavailableError:
-            raise
-        except ApplianceError:  # it answers something else about this study
-            return (None,)
-        return (patient_of(held if isinstance(held, Mapping) else {}),)
 
 
 def patient_of(held: Mapping[str, Any]) -> Patient:

@@ -13,7 +13,15 @@ from typing import Any, Final
 from appliance.errors import RefusalCode
 from appliance.ledger.board import BoardStudy
 from appliance.ledger.board_rows import STANDING
-from appliance.ledger.outcomes import REASONS, Outcome, Reason, Stance, outcome_of
+from appliance.ledger.outcomes import (
+    REASONS,
+    Outcome,
+    Reason,
+    Stance,
+    answers_that_count,
+    most_urgent,
+    outcome_of,
+)
 from appliance.ledger.records import Job, Opinion
 from appliance.ledger.states import OPEN, JobState, StudyState
 from appliance.reading.contract import HemorrhageType
@@ -23,7 +31,6 @@ from appliance.web.moments import Moment, age_words, moment
 from appliance.web.patients import Patient
 
 _DISPLAY: Final = {kind.value: kind.display for kind in HemorrhageType}
-_URGENCY: Final = list(Outcome)
 _SAID: Final = {
     Outcome.PRESENT: "Hemorrhage",
     Outcome.UNDETERMINED: "None found",
@@ -37,6 +44,7 @@ _COLOUR: Final = {
     Outcome.ABSENT: "good",
 }
 _REASONS: Final = 2
+_NOT_COVERED: Final = {"partial": False, "missing": [], "slices_read": 0, "slices_there": 0, "extent_mm": 0.0}
 _NUMBER: Final = re.compile(r"\d+$")
 
 
@@ -63,6 +71,8 @@ class Answer:
         back, for the form.
     reasons
         With what a reader may disagree.
+    facts
+        The facts of the answer, with a place for each that an older version did not record; empty for an unread study.
     """
 
     job: Job
@@ -81,23 +91,35 @@ class Answer:
     seen: int
     reasons: tuple[Reason, ...]
     decided: Moment
+    facts: Mapping[str, Any]
 
     @property
-    def facts(self) -> Mapping[str, Any]:
-        """The facts of the answer as the ledger has them; empty for an unread study."""
-        return self.job.answer if self.outcome is not Outcome.UNREAD else {}
+    def number(self) -> int:
+        """The number of its job."""
+        return self.job.id
 
     @property
-    def may_be_judged(self) -> bool:
-        """Whether it is valid: a superseded one is not asked about."""
+    def requested(self) -> bool:
+        """Whether a person asked for it."""
+        return self.job.requested
+
+    @property
+    def judged(self) -> bool:
+        """Whether an opinion about it counts."""
+        return self.opinion is not None
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it stands: no other answer took its place."""
         return self.job.state in STANDING
 
 
 @dataclass(frozen=True)
 class StudyRow:
-    """One study for a page: whose it is, its most urgent answer, how many others there are, and what goes on with it.
+    """One study for a page: whose it is, its most urgent answer, and what goes on with it.
 
-    `answer` is None as long as there is none. `busy` says what goes on now: being received, waiting, being read.
+    `answer` is None as long as there is none. `others` says how many more answers count, and `judged` how many of all
+    were judged. `busy` says what goes on now: being received, waiting, being read.
     """
 
     id: str
@@ -105,6 +127,7 @@ class StudyRow:
     patient: Patient | None
     answer: Answer | None
     others: int
+    judged: int
     arrived: Moment
     age: str
     turnaround: str
@@ -123,15 +146,16 @@ class StudyRow:
 def study_row(found: BoardStudy, patient: Patient | None, now: float, zone: tzinfo | None) -> StudyRow:
     """Return a study for a page; `now` is Unix time, `zone` the site's time zone."""
     answers = list_answers(found, zone)
-    valid = [one for one in answers if one.may_be_judged]
-    top = most_urgent(valid)
+    counting = answers_that_count([one for one in answers if one.is_valid])
+    top = most_urgent(counting)
     busy, colour, why = _busy(found)
     return StudyRow(
         found.study.id,
         found.study.uid,
         patient,
         top,
-        max(0, len(valid) - 1),
+        max(0, len(counting) - 1),
+        sum(one.judged for one in counting),
         moment(found.study.last_instance_at, zone),
         age_words(now - found.study.last_instance_at),
         _turnaround(top),
@@ -142,10 +166,12 @@ def study_row(found: BoardStudy, patient: Patient | None, now: float, zone: tzin
     )
 
 
-def most_urgent(answers: Sequence[Answer]) -> Answer | None:
-    """Return the most urgent of the valid answers, of equal ones the newest; None of none."""
-    told = [one for one in answers if not (one.job.requested and one.outcome is Outcome.UNREAD)] or list(answers)
-    return min(told, key=lambda one: (_URGENCY.index(one.outcome), -one.job.id), default=None)
+def row_that_cannot_be_shown(found: BoardStudy, patient: Patient | None, now: float, zone: tzinfo | None) -> StudyRow:
+    """Return a study of whose answers nothing can be shown: whose it is, when it came, and that this is so."""
+    study, why = found.study, "look at the results in the archive; the service's log says what is wrong"
+    at = moment(study.last_instance_at, zone)
+    age = age_words(now - study.last_instance_at)
+    return StudyRow(study.id, study.uid, patient, None, 0, 0, at, age, "", "cannot be shown", "held", why, False)
 
 
 def list_answers(found: BoardStudy, zone: tzinfo | None) -> list[Answer]:
@@ -156,7 +182,7 @@ def list_answers(found: BoardStudy, zone: tzinfo | None) -> list[Answer]:
 
 def _answer(job: Job, opinion: Opinion | None, zone: tzinfo | None) -> Answer:
     outcome = outcome_of(job.state, job.answer)
-    facts = job.answer if outcome is not Outcome.UNREAD else {}
+    facts = _with_all_places(job.answer) if outcome is not Outcome.UNREAD else {}
     covered = facts.get("coverage")
     probability, threshold = facts.get("probability"), facts.get("threshold")
     change, grown = change_words(job)
@@ -177,7 +203,21 @@ def _answer(job: Job, opinion: Opinion | None, zone: tzinfo | None) -> Answer:
         opinion.id if opinion is not None else 0,
         REASONS[outcome],
         moment(job.since, zone),
+        facts,
     )
+
+
+def _with_all_places(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of an answer with an empty place for each that an older version did not record."""
+    covered = answer.get("coverage")
+    return {
+        **answer,
+        "lesions": [{"type": "", "volume_ml": 0.0, **one} for one in answer.get("lesions") or ()],
+        "flaws": [{"code": "", "reason": "", **one} for one in answer.get("flaws") or ()],
+        "series": {"description": "", "uid": "", "reasons": [], **(answer.get("series") or {})},
+        "model": {"name": "", "version": "not recorded", "sha256": "", **(answer.get("model") or {})},
+        "coverage": {**_NOT_COVERED, **covered} if covered else None,
+    }
 
 
 def volumes_of(lesions: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -23,8 +23,9 @@ from starlette.routing import Route
 from appliance.errors import ApplianceError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.opinions import AnswerGoneError, InvalidOpinionError, NewOpinion, OtherOpinionError
-from appliance.ledger.outcomes import LONGEST_NOTE, Reason, Stance
+from appliance.ledger.outcomes import LONGEST_NOTE, Reason, Stance, answers_that_count, most_urgent
 from appliance.ledger.records import AuditEvent
+from appliance.ledger.states import StudyState
 from appliance.orthanc_errors import NotThereError
 from appliance.orthanc_records import is_orthanc_id
 from appliance.results.identity import series_uid_of
@@ -35,7 +36,7 @@ from appliance.web.login import identify
 from appliance.web.looks import Looks
 from appliance.web.pages import PAGE_HEADERS, Pages
 from appliance.web.patients import Archive, Patients
-from appliance.web.rows import Answer, key_image_number, list_answers, most_urgent, study_row
+from appliance.web.rows import Answer, key_image_number, list_answers, study_row
 from appliance.web.viewer import study_link
 
 _DELIVERIES: Final = 50
@@ -76,7 +77,7 @@ class StudyPage:
             return self._pages.fault(request, 404, "The appliance does not know this study.")
         patients, orthanc_answers = self._patients.of_studies([study])
         answers = list_answers(found, self._pages.zone)
-        valid = [one for one in answers if one.may_be_judged]
+        valid = answers_that_count([one for one in answers if one.is_valid])
         top = most_urgent(valid)
         keys = [one.job.answer_key for one in answers]
         pictures = {
@@ -91,9 +92,10 @@ class StudyPage:
             request,
             "study.html",
             "/",
+            has_form=True,
             row=study_row(found, patients.get(study), self._pages.clock(), self._pages.zone),
             valid=sorted(valid, key=lambda one: (one is not top, -one.job.id)),
-            earlier=[one for one in answers if not one.may_be_judged],
+            earlier=[one for one in answers if one not in valid],
             refusals=found.study.refusals,
             pictures=pictures,
             viewer=self._viewer_link(found.study.uid, top),
@@ -143,6 +145,9 @@ class StudyPage:
         """Answer a key image as PNG; 404 if the answer has none with this number, or Orthanc no longer holds it."""
         study = request.path_params["study"]
         job, number = (whole_number(request.path_params[name]) for name in ("job", "number"))
+        origin = request.client.host if request.client is not None else ""
+        if is_orthanc_id(study):
+            self._looks.note(AuditEvent.LOOKED, identify(request.scope), origin=origin, study=study)
         try:
             instance = await run_in_threadpool(self._find, study, job, number)
             if instance is None:
@@ -154,6 +159,9 @@ class StudyPage:
 
     def _find(self, study: str, job: int | None, number: int | None) -> str | None:
         if job is None or number is None or not self._is_of(study, job):
+            return None
+        found = self._ledger.board.study(study)
+        if found is None or found.study.state is StudyState.DELETED:  # what is kept in memory is not shown either
             return None
         name = KEY_IMAGES.named(number)
         return next((one.orthanc_instance for one in self._ledger.jobs.results(job) if one.kind == name), None)

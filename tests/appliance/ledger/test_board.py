@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.dialects import postgresql, sqlite
 
-from appliance.ledger.board import Place, page_statement
+from appliance.ledger.board import Place, jobs_statement, page_statement
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.outcomes import SHOWN, Standing
 from appliance.ledger.records import NewJob
@@ -62,6 +62,36 @@ def test_a_refusal_stands_open_until_an_answer_takes_its_place(ledger: Ledger) -
     ledger.studies.decide(follow(ledger, "s1"), NewJob("more", "c"))
     finish(ledger, "1.1")
     assert (shown(ledger, Standing.UNDECIDED), shown(ledger)) == ([], ["s1"])
+
+
+def test_a_study_that_was_deleted_before_it_was_read_and_sent_again_is_what_its_answer_says(ledger: Ledger) -> None:
+    queue(ledger, "s1")
+    ledger.studies.delete("s1")
+    ledger.feed.notice([arrival("s1", 60.0)])
+    assert shown(ledger, Standing.UNDECIDED) == ["s1"]
+    ledger.studies.decide(follow(ledger, "s1"), NewJob("again", "c"))
+    finish(ledger, "1.1")
+    assert (shown(ledger, Standing.UNDECIDED), shown(ledger)) == ([], ["s1"])
+
+
+def test_the_jobs_of_a_page_are_read_by_their_studies_and_not_by_their_states(ledger: Ledger, url: str) -> None:
+    engine = create_engine(url)
+    if engine.dialect.name == "postgresql":
+        engine.dispose()
+        pytest.skip("its planner has statistics of its own")
+    answered(ledger, "s1", 50.0, "1.1")
+    statement = jobs_statement(["s1", "s2"]).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    with engine.begin() as connection:
+        plan = "\n".join(str(row) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}"))
+    engine.dispose()
+    assert "USING INDEX jobs_study" in plan, plan
+
+
+def test_the_oldest_of_a_group_is_known(ledger: Ledger) -> None:
+    assert ledger.board.oldest(Standing.FOUND) is None
+    for number in range(3):
+        answered(ledger, f"s{number}", 50.0 + number, f"1.{number}")
+    assert ledger.board.oldest(Standing.FOUND) == 50.0
 
 
 def test_what_is_on_the_way_is_what_has_not_ended(ledger: Ledger) -> None:

@@ -74,12 +74,36 @@ def test_the_newest_opinion_counts_and_all_of_them_stay(ledger: Ledger) -> None:
     assert ledger.opinions.of_answers([job.answer_key])[job.answer_key] == [first, back, last]
     assert list(ledger.opinions.entries(only_newest=True)) == [last]
     (count,) = ledger.opinions.counts()
-    assert (count.outcome, count.stance, count.reason, count.answers) == (
+    assert (count.outcome, count.stance, count.reason, count.studies) == (
         Outcome.PRESENT,
         Stance.DISAGREES,
         Reason.FALSE_ALARM,
         1,
     )
+
+
+def test_a_study_that_was_sent_and_judged_three_times_counts_once(ledger: Ledger) -> None:
+    for number in range(3):
+        job = answered(ledger, at=50.0 + 10 * number, sr=f"1.{number}")
+        ledger.opinions.give(job.id, AGREE)
+    assert [count.studies for count in ledger.opinions.counts()] == [1]
+    assert len(list(ledger.opinions.entries())) == 3
+    other = answered(ledger, "s2", sr="1.9")
+    ledger.opinions.give(other.id, AGREE)
+    assert [count.studies for count in ledger.opinions.counts()] == [2]
+
+
+def test_the_figures_are_counted_again_when_there_is_a_new_opinion_and_after_a_while(
+    ledger: Ledger, clock: Clock
+) -> None:
+    job = answered(ledger)
+    assert ledger.opinions.counts() == []
+    ledger.opinions.give(job.id, AGREE)
+    assert [count.studies for count in ledger.opinions.counts()] == [1]
+    ledger.studies.delete("s1")
+    ledger.keeping.prune(clock.now + 1)
+    clock.now += 3600
+    assert ledger.opinions.counts() == []
 
 
 def test_a_second_click_adds_nothing(ledger: Ledger) -> None:

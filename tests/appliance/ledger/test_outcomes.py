@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.ledger.outcomes import REASONS, SHOWN, Outcome, Reason, Standing, Standpoint, outcome_of, standing_of
+from appliance.ledger.outcomes import (
+    REASONS,
+    SHOWN,
+    Outcome,
+    Reason,
+    Standing,
+    Standpoint,
+    most_urgent,
+    outcome_of,
+    standing_of,
+)
 from appliance.ledger.states import JobState
 
 
-def of(outcome: Outcome, judged: bool = False, requested: bool = False) -> Standpoint:
-    return Standpoint(outcome, requested, judged)
+def of(outcome: Outcome, judged: bool = False, requested: bool = False, number: int = 0) -> Standpoint:
+    return Standpoint(outcome, number, requested, judged)
 
 
 def test_the_board_shows_what_is_found_first_then_what_is_open_then_what_is_clear_and_last_what_was_read() -> None:
@@ -51,12 +61,23 @@ def test_the_outcome_of_a_job_is_what_its_answer_said(
         # A series that somebody asked for and that could not be read leaves the study where it was.
         ([of(Outcome.ABSENT), of(Outcome.UNREAD, requested=True)], Standing.CLEAR),
         ([of(Outcome.UNREAD, requested=True)], Standing.UNDECIDED),
+        # A refusal from before the study was read says nothing more; one from after does.
+        ([of(Outcome.UNREAD, number=1), of(Outcome.ABSENT, number=2)], Standing.CLEAR),
+        ([of(Outcome.UNREAD, number=1), of(Outcome.ABSENT, judged=True, number=2)], Standing.READ),
+        ([of(Outcome.ABSENT, number=1), of(Outcome.UNREAD, number=2)], Standing.UNDECIDED),
     ],
 )
 def test_the_most_urgent_answer_that_nobody_judged_decides_the_group(
     answers: list[Standpoint], standing: Standing
 ) -> None:
     assert standing_of(answers) is standing
+
+
+def test_of_two_hemorrhages_the_one_that_nobody_judged_stands_for_the_study_then_the_newest() -> None:
+    first, second, third = (of(Outcome.PRESENT, number == 3, number=number) for number in (1, 2, 3))
+    assert most_urgent([first, second, third]) is second
+    assert most_urgent([of(Outcome.ABSENT, number=4), third]) is third
+    assert most_urgent([]) is None
 
 
 def test_every_outcome_can_be_disagreed_with_and_none_without_a_reason() -> None:

@@ -25,14 +25,22 @@ def test_a_share_of_nothing_is_no_number_and_says_so() -> None:
     assert Share(18, 20).words == "90 % (18 of 20; 95 % interval 70 to 97 %)"
 
 
-def count(outcome: Outcome, stance: Stance, reason: Reason = Reason.NONE, answers: int = 1, model: str = "3") -> Count:
-    return Count(model, model * 64, outcome, stance, reason, answers)
+@pytest.mark.parametrize(
+    ("part", "whole", "said"),
+    [(199, 200, "99.5 %"), (999, 1000, "99.9 %"), (9999, 10_000, "99.99 %"), (1, 1000, "0.1 %"), (7, 7, "100 %")],
+)
+def test_only_all_of_it_reads_a_hundred_percent(part: int, whole: int, said: str) -> None:
+    assert Share(part, whole).words.startswith(f"{said} (")
+
+
+def count(outcome: Outcome, stance: Stance, reason: Reason = Reason.NONE, studies: int = 1, model: str = "3") -> Count:
+    return Count(model, model * 64, outcome, stance, reason, studies)
 
 
 def test_an_answer_is_a_true_positive_unless_there_was_no_hemorrhage_at_all() -> None:
     (said,) = agreements(
         [
-            count(Outcome.PRESENT, Stance.AGREES, answers=10),
+            count(Outcome.PRESENT, Stance.AGREES, studies=10),
             count(Outcome.PRESENT, Stance.DISAGREES, Reason.WRONG_TYPE, 3),
             count(Outcome.PRESENT, Stance.DISAGREES, Reason.WRONG_EXTENT, 2),
             count(Outcome.PRESENT, Stance.DISAGREES, Reason.MISSED_BLEED),
@@ -47,8 +55,8 @@ def test_an_answer_is_a_true_positive_unless_there_was_no_hemorrhage_at_all() ->
 def test_a_bleed_that_was_missed_counts_against_every_answer_without_one() -> None:
     (said,) = agreements(
         [
-            count(Outcome.PRESENT, Stance.AGREES, answers=8),
-            count(Outcome.ABSENT, Stance.AGREES, answers=30),
+            count(Outcome.PRESENT, Stance.AGREES, studies=8),
+            count(Outcome.ABSENT, Stance.AGREES, studies=30),
             count(Outcome.ABSENT, Stance.DISAGREES, Reason.MISSED_BLEED),
             count(Outcome.UNDETERMINED, Stance.DISAGREES, Reason.MISSED_BLEED),
             count(Outcome.UNDETERMINED, Stance.DISAGREES, Reason.READABLE),
@@ -68,7 +76,7 @@ def test_networks_are_counted_apart_the_most_judged_first() -> None:
     said = agreements(
         [
             count(Outcome.PRESENT, Stance.AGREES, model="2"),
-            count(Outcome.PRESENT, Stance.AGREES, model="3", answers=5),
+            count(Outcome.PRESENT, Stance.AGREES, model="3", studies=5),
         ]
     )
     assert [(one.model, one.positive_predictive_value.whole) for one in said] == [("3", 5), ("2", 1)]

@@ -100,14 +100,17 @@ class Shelf:
         self.files: dict[str, bytes] = {}
         self.fault: Exception | None = None
         self.asked = 0
+        self.hold = threading.Event()
+        """Unless it is set, nothing is answered."""
+        self.hold.set()
 
-    def ask(self, _method: str, path: str, _body: Any = None) -> Any:
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        assert (method, path, body["Level"]) == ("POST", "/tools/bulk-content", "Study")
         self.asked += 1
+        self.hold.wait(60)
         if self.fault is not None:
             raise self.fault
-        if path not in self.held:
-            raise NotThereError(f"Orthanc does not hold {path}")
-        return self.held[path]
+        return [self.held[name] for name in body["Resources"] if name in self.held]
 
     def file(self, identifier: str, limit: int | None = None) -> bytes:
         if self.fault is not None:
@@ -128,7 +131,8 @@ class Site:
         ledger: Ledger | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        self.ledger = ledger or Ledger(f"sqlite:///{folder / 'ledger.sqlite'}", clock)
+        self.file = folder / "ledger.sqlite"
+        self.ledger = ledger or Ledger(f"sqlite:///{self.file}", clock)
         self.bell = Bell()
         self.faults: dict[str, Exception] = {}
         self.health = Health({"orthanc": self._probe}, lambda _: None)
@@ -212,7 +216,8 @@ class Site:
         patient = {"PatientName": "Muster^Max", "PatientID": "P1", "PatientBirthDate": "19570803", "PatientSex": "M"}
         study = {"AccessionNumber": "A1", "StudyDate": "20270115", "StudyDescription": "CT head"}
         told = {**patient, **study, **tags}
-        self.shelf.held[f"/studies/{name}"] = {
+        self.shelf.held[name] = {
+            "ID": name,
             "PatientMainDicomTags": {key: told[key] for key in told if key.startswith("Patient")},
             "MainDicomTags": {key: told[key] for key in told if not key.startswith("Patient")},
         }

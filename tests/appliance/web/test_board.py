@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import sqlite3
 import tomllib
 
 import pytest
@@ -11,12 +13,13 @@ import pytest
 from appliance.errors import UnavailableError
 from appliance.findings.change import Doubt, Withheld
 from appliance.ledger.outcomes import Standing
+from appliance.ledger.records import NewJob
 from appliance.results.wording import RESEARCH_USE
 from appliance.web.board import place_of, place_words
 from appliance.web.pages import STATIC, TEMPLATES
 from tests.appliance.results.compared import compared, scan
 from tests.appliance.web.markup import Markup, words
-from tests.appliance.web.site import PART, Site, orthanc_id
+from tests.appliance.web.site import ANSWER, PART, Site, orthanc_id
 
 POSITIVE, NEGATIVE, PARTIAL, REFUSED, NEWER = map(orthanc_id, range(1, 6))
 NONE_FOUND = {"present": False, "lesions": [], "coverage": None}
@@ -87,6 +90,54 @@ def test_a_refused_study_says_why_in_the_words_of_its_reason(night: Site) -> Non
     row = words(text[text.index(f'id="study-{REFUSED}"') :].partition("</tr>")[0])
     assert "Not read" in row
     assert "between slices 4 and 5 lie 12 mm" in row
+
+
+def test_of_two_hemorrhages_in_a_study_the_one_that_nobody_judged_is_asked_about(site: Site) -> None:
+    job = site.answered(POSITIVE)
+    site.judge(job)
+    series = site.ledger.queue.request(POSITIVE, job.study_uid, NewJob("", "", series="another series"))
+    claimed = site.ledger.queue.claim("me", 60)
+    assert claimed is not None
+    assert claimed.id == series
+    site.ledger.jobs.deliver(claimed, [], ANSWER, [], "other", "1.2.3.9")
+    site.ledger.jobs.finish(claimed, "1.88", "1.9.other", {}, None)
+    text = site.client.get("/").text
+    row = text[text.index(f'id="study-{POSITIVE}"') :].partition("</tr>")[0]
+    assert f"/answers/{series}/opinion" in row
+    assert "and 1 more answer; 1 of 2 judged" in words(row)
+    assert order(text) == [POSITIVE]
+
+
+OLD_ANSWER = {"present": True, "probability": 0.9, "threshold": 0.5, "lesions": [{"type": "sah", "volume_ml": 3.0}]}
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        OLD_ANSWER,
+        OLD_ANSWER | {"coverage": {"partial": True}, "series": {"uid": "1.2"}, "model": {"version": "1"}},
+        OLD_ANSWER | {"flaws": [{"code": "motion"}], "lesions": None, "coverage": None},
+        {"present": False},
+    ],
+)
+def test_an_answer_of_an_older_version_is_shown_as_far_as_it_goes(site: Site, old: dict[str, object]) -> None:
+    job = site.answered(POSITIVE)
+    with sqlite3.connect(site.file) as database:
+        database.execute("UPDATE jobs SET answer = ? WHERE id = ?", (json.dumps(old), job.id))
+    for page in ("/", f"/studies/{POSITIVE}"):
+        answer = site.client.get(page)
+        assert answer.status_code == 200
+        assert "Muster" not in answer.text
+
+
+def test_a_study_that_cannot_be_shown_says_so_and_hides_no_other(site: Site) -> None:
+    broken, _ = site.answered(POSITIVE), site.answered(NEWER, at=1_800_000_500.0)
+    with sqlite3.connect(site.file) as database:
+        database.execute("UPDATE jobs SET answer = ? WHERE id = ?", ('{"present": true, "lesions": 7}', broken.id))
+    answer = site.client.get("/")
+    assert answer.status_code == 200
+    assert order(answer.text) == [NEWER, POSITIVE]
+    assert "cannot be shown" in words(answer.text)
 
 
 def test_what_is_on_the_way_is_shown_above_the_groups(site: Site) -> None:

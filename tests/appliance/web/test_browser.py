@@ -19,6 +19,8 @@ from tests.appliance.web.site import PART, Site, orthanc_id
 from tests.browser import barriers, chromium, tab
 
 FOUND, CLEAR, REFUSED, PARTIAL, COMING, LATER = map(orthanc_id, range(1, 7))
+SETTLED_MS = 1000
+"""A click that follows a move of the list sooner than a person can see it is not taken."""
 PAGES = {
     "board": "/",
     "group": "/board?group=found",
@@ -152,7 +154,10 @@ def test_one_click_agrees_another_disagrees_and_a_third_takes_it_back(browser: B
     with site.served() as url, tab(browser, url) as (view, faults):
         view.goto("/")
         view.locator(f"#agree-{first}").press("Enter")
+        expect(view.locator("#done")).to_contain_text("Agreed about", timeout=60_000)
+        assert view.evaluate("document.activeElement.id") == f"agree-{second}"  # the keyboard goes on
         expect(view.locator(f'[data-group="read"] #study-{first}')).to_be_visible(timeout=60_000)
+        view.wait_for_timeout(SETTLED_MS)
         view.locator(f"#why-{second} summary").click()
         view.locator(f"#why-{second}").get_by_role("button", name="False alarm").click()
         expect(view.locator(f'[data-group="read"] #study-{second}')).to_be_visible(timeout=60_000)
@@ -177,8 +182,81 @@ def test_a_click_that_comes_too_late_is_told_why_and_changes_nothing(browser: Br
         view.evaluate("window.stop()")
         site.judge(job, "disagrees", reason="wrong type")
         view.get_by_role("button", name="Agree", exact=True).click()
-        expect(view.locator("#connection")).to_contain_text("Not done: this machine was the last", timeout=60_000)
+        expect(view.locator("#refused")).to_contain_text("Not done: this machine was the last", timeout=60_000)
     assert len(list(site.ledger.opinions.entries())) == 1
+
+
+def test_enter_in_the_note_is_no_opinion(browser: Browser, site: Site) -> None:
+    study = orthanc_id(119)
+    (job,) = site.ledger.jobs.of_study(study)
+    with site.served() as url:
+        for scripts in (True, False):
+            with tab(browser, url, java_script_enabled=scripts) as (view, _):
+                view.goto(f"/studies/{study}")
+                note = view.locator(f"#note-{job.id}")
+                note.fill("the subdural is smaller")
+                note.press("Enter")
+                view.get_by_role("button", name="Wrong extent").click()
+                expect(view.get_by_text("disagreed: wrong extent").first).to_be_visible(timeout=60_000)
+    said = [(one.reason.value, one.note) for one in site.ledger.opinions.entries()]
+    assert said[0] == ("wrong extent", "the subdural is smaller")
+    assert {reason for reason, _ in said} == {"wrong extent"}
+
+
+def test_the_list_does_not_move_under_the_hand_that_is_about_to_click(browser: Browser, site: Site) -> None:
+    mine = orthanc_id(118)
+    with site.served() as url, tab(browser, url) as (view, faults):
+        view.goto("/")
+        button = view.locator(f"#agree-{mine}")
+        box = button.bounding_box()
+        assert box is not None
+        site.answered(LATER, at=1_800_001_000.0)
+        fetched = 0
+        while fetched < 2:  # the new study came twice, and the hand never rested
+            with view.expect_response(lambda one: urlsplit(one.url).path == "/" and one.status == 200) as answer:
+                for step in range(30):
+                    view.mouse.move(box["x"] + 5 + step % 3, box["y"] + 5)
+                    view.wait_for_timeout(200)
+            fetched += answer.value.ok
+        assert button.bounding_box() == box
+        view.mouse.down()
+        view.mouse.up()
+        expect(view.locator("#done")).to_contain_text("Agreed about", timeout=60_000)
+        view.mouse.move(5, 5)
+        expect(view.locator(f"#study-{LATER}")).to_be_visible(timeout=60_000)
+        assert faults == []
+    assert [one.orthanc_study for one in site.ledger.opinions.entries()] == [mine]
+
+
+def test_an_older_hemorrhage_that_moves_up_the_list_is_not_told_of_as_new(browser: Browser, site: Site) -> None:
+    for number in range(15):
+        site.answered(orthanc_id(200 + number), at=1_800_000_100.0 + number)
+    with site.served() as url, tab(browser, url) as (view, _):
+        view.goto("/")
+        assert view.title().startswith("(35) ")
+        assert len(rows(view)) == 30
+        (job,) = site.ledger.jobs.of_study(orthanc_id(214))
+        site.judge(job)
+        expect(view.locator(f'[data-group="read"] #study-{orthanc_id(214)}')).to_be_visible(timeout=60_000)
+        assert view.title().startswith("(34) ")
+        expect(view.locator("#told")).to_be_empty()
+
+
+def test_a_click_while_the_connection_is_lost_is_told_as_not_done_and_stays_so_after_it_is_back(
+    browser: Browser, site: Site
+) -> None:
+    with site.served() as url:
+        port = urlsplit(url).port or 0
+    with tab(browser, url) as (view, _):
+        with site.served(port):
+            view.goto("/")
+        view.locator(f"#agree-{orthanc_id(119)}").click()
+        expect(view.locator("#refused")).to_contain_text("the connection is lost", timeout=60_000)
+        expect(view.locator("#connection")).not_to_be_empty()
+        with site.served(port):
+            expect(view.locator("#connection")).to_be_empty(timeout=60_000)
+            expect(view.locator("#refused")).to_contain_text("Not done")
+    assert list(site.ledger.opinions.entries()) == []
 
 
 def test_a_lost_connection_is_told_and_its_return_too(browser: Browser, site: Site) -> None:

@@ -78,6 +78,14 @@ def test_who_may_look_sees_all_and_who_may_act_acts(outside: Outside) -> None:
     assert 'hemorrhage_requests_turned_away_total{why="role"} 2.0' in told
 
 
+def test_prometheus_account_reads_the_metrics_and_sees_no_patient(outside: Outside) -> None:
+    for path in ("/metrics", "/health/ready", "/health/live"):
+        assert outside.ask("GET", path, Role.METRICS).status_code == 200
+    for path in ("/", "/status", "/log", f"/studies/{SERIES}", "/static/style.css"):
+        assert outside.ask("GET", path, Role.METRICS).status_code == 403
+    assert outside.ask("POST", "/doorbell", Role.METRICS).status_code == 403
+
+
 def test_two_accounts_at_once_are_none(outside: Outside) -> None:
     both = [("Authorization", f"Bearer {secret}") for secret in outside.secrets.values()]
     assert outside.client.get("/status", headers=both).status_code == 401

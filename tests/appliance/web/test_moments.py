@@ -28,7 +28,9 @@ def test_where_the_day_differs_the_utc_beside_has_its_date() -> None:
 
 def test_a_page_says_which_times_it_shows() -> None:
     assert zone_words(AT, ZoneInfo("Europe/Vienna")) == "Times are Europe/Vienna (CET), UTC beside"
+    assert zone_words(AT, ZoneInfo("Europe/London")) == "Times are Europe/London (GMT), UTC beside"
     assert zone_words(AT, UTC) == "Times are UTC"
+    assert zone_words(AT, ZoneInfo("UTC")) == "Times are UTC"
 
 
 @pytest.mark.parametrize(

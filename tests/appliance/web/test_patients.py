@@ -55,35 +55,52 @@ def test_what_does_not_print_is_left_out_and_a_text_is_bounded() -> None:
     assert len(found.accession) == 200
 
 
-def test_a_patient_is_asked_for_once_in_a_minute() -> None:
+def test_all_patients_of_a_page_are_asked_for_at_once_and_again_after_a_minute() -> None:
     shelf, now = Shelf(), [0.0]
-    shelf.held["/studies/a"] = held(PatientName="A")
+    shelf.held["a"] = {"ID": "a", **held(PatientName="A")}
     patients = Patients(shelf, lambda: now[0])
     for now[0] in (0.0, 30.0, 59.0):
-        assert patients.of_studies(["a", "gone"]) == ({"a": Patient("A")}, True)
-    assert shelf.asked == 2
+        assert patients.of_studies(["a", "gone", "a"]) == ({"a": Patient("A")}, True)
+    assert shelf.asked == 1
     now[0] = 61.0
-    shelf.held["/studies/a"] = held(PatientName="B")
+    shelf.held["a"] = {"ID": "a", **held(PatientName="B")}
     assert patients.of_studies(["a"])[0] == {"a": Patient("B")}
 
 
 def test_an_orthanc_that_is_away_is_asked_again_after_a_while_and_its_last_word_stands_meanwhile() -> None:
     shelf, now = Shelf(), [0.0]
-    shelf.held["/studies/a"] = held(PatientName="A")
+    shelf.held["a"] = {"ID": "a", **held(PatientName="A")}
     patients = Patients(shelf, lambda: now[0])
     patients.of_studies(["a"])
-    shelf.fault = UnavailableError("away")
+    shelf.fault, now[0] = UnavailableError("away"), 100.0
     assert patients.of_studies(["a", "b", "c"]) == ({"a": Patient("A")}, False)
     assert patients.of_studies(["b", "c"]) == ({}, False)
     assert shelf.asked == 2
-    shelf.fault, now[0] = None, 20.0
-    shelf.held["/studies/b"] = held(PatientName="B")
+    shelf.fault, now[0] = None, 120.0
+    shelf.held["b"] = {"ID": "b", **held(PatientName="B")}
     assert patients.of_studies(["a", "b"]) == ({"a": Patient("A"), "b": Patient("B")}, True)
+
+
+def test_a_page_does_not_wait_for_an_orthanc_that_hangs_and_its_answer_is_there_later() -> None:
+    shelf = Shelf()
+    shelf.held["a"] = {"ID": "a", **held(PatientName="A")}
+    patients = Patients(shelf)
+    shelf.hold.clear()
+    assert patients.of_studies(["a"]) == ({}, False)
+    assert patients.of_studies(["a"]) == ({}, False)
+    assert shelf.asked == 1
+    shelf.hold.set()
+    while patients.of_studies(["a"]) != ({"a": Patient("A")}, True):
+        pass
+    assert shelf.asked == 1
 
 
 def test_a_study_about_which_orthanc_answers_nonsense_has_no_patient_and_others_do() -> None:
     shelf = Shelf()
     shelf.fault = OrthancError("HTTP 400", 400)
     assert Patients(shelf).of_studies(["a"]) == ({}, True)
-    for odd in ([], "x", {"PatientMainDicomTags": 3}, {}):
-        assert patient_of(odd if isinstance(odd, dict) else {}) == Patient()
+    shelf.fault = None
+    shelf.held |= {"a": "x", "b": {"ID": 3}, "c": {"ID": "c", "PatientMainDicomTags": 3}}
+    shelf.held["d"] = {"ID": "d", **held(PatientName="D")}
+    found, _ = Patients(shelf).of_studies("abcd")
+    assert found == {"c": Patient(), "d": Patient("D")}

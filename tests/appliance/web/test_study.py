@@ -61,10 +61,18 @@ def test_an_earlier_answer_is_shown_as_superseded_with_what_was_said_of_it_and_t
     site.answered(STUDY, at=1_800_000_500.0)
     text = site.client.get(f"/studies/{STUDY}").text
     earlier = words(text[text.index('id="earlier"') :])
-    assert "Earlier answers, superseded" in earlier
+    assert "Earlier answers, which no longer count" in earlier
     assert "agreed" in earlier
     assert "Nobody has judged this answer yet." in words(text)
     assert site.judge(older, "disagrees", reason="false alarm", seen="1").status_code == 409
+
+
+def test_a_refusal_from_before_the_study_was_read_is_among_the_earlier_answers(site: Site) -> None:
+    site.refused(STUDY)
+    site.answered(STUDY, at=1_800_000_500.0)
+    text = site.client.get(f"/studies/{STUDY}").text
+    assert "Not read" in words(text[text.index('id="earlier"') :])
+    assert "Not read" not in words(text[: text.index('id="earlier"')])
 
 
 def test_deliveries_of_a_study_are_on_its_page(site: Site) -> None:
@@ -104,6 +112,25 @@ class TestKeyImages:
             f"/studies/x/answers/{job.id}/key-images/1.png",
         ):
             assert site.client.get(path).status_code == 404, path
+
+    def test_none_is_shown_from_memory_once_the_study_was_deleted_and_nothing_can_be_judged_there(
+        self, site: Site
+    ) -> None:
+        job = site.answered(STUDY)
+        path = f"/studies/{STUDY}/answers/{job.id}/key-images/1.png"
+        assert site.client.get(path).status_code == 200
+        site.ledger.studies.delete(STUDY)
+        assert site.client.get(path).status_code == 404
+        page = site.client.get(f"/studies/{STUDY}").text
+        assert "Orthanc no longer holds this study." in words(page)
+        assert "key-images" not in page
+        assert "Agree" not in words(page)
+
+    def test_who_looked_at_one_is_in_the_audit_trail(self, site: Site) -> None:
+        job = site.answered(STUDY)
+        site.client.get(f"/studies/{STUDY}/answers/{job.id}/key-images/1.png")
+        site.looks.write(site.ledger.audit.record)
+        assert [one.details.get("study") for one in site.ledger.audit.entries() if one.event == "looked"] == [STUDY]
 
     def test_one_that_orthanc_no_longer_holds_is_not_found_and_one_that_cannot_be_read_is_a_fault(
         self, site: Site
