@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, Response
 
 from appliance import __version__
 from appliance.clocks import clock_words
+from appliance.ledger.outcomes import Reason
 from appliance.ledger.states import DeliveryState, JobState
 from appliance.results.change_words import change_sentences
 from appliance.results.facts import lesion_detail, lesion_headline
@@ -76,6 +77,7 @@ class Pages:
             change_said=change_sentences,
             title_of=refusal_title,
             sentence=_sentence,
+            reason_words=_reason_words,
             state_colour=_state_colour,
         )
 
@@ -129,6 +131,11 @@ class Pages:
 def _path_of(request: Request) -> str:
     """Return the path and query of a page, to ask for it again."""
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
+def _reason_words(reason: Reason) -> str:
+    """Return a reason to disagree as it stands on its button."""
+    return "Could have been read" if reason is Reason.READABLE else _sentence(reason)
 
 
 def _sentence(text: str) -> str:

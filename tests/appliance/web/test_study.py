@@ -51,6 +51,7 @@ def test_a_refused_study_says_why_with_its_code_in_words(site: Site) -> None:
     site.refused(STUDY)
     shown = words(site.client.get(f"/studies/{STUDY}").text)
     assert "Missing slice. Between slices 4 and 5 lie 12 mm. Series 1.2.3.6" in shown
+    assert "Disagree Missed bleed Could have been read Other reason, as noted" in shown
 
 
 def test_an_earlier_answer_is_shown_as_superseded_with_what_was_said_of_it_and_the_new_one_is_asked_about(
