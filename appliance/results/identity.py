@@ -29,7 +29,7 @@ from appliance.settings import Settings
 
 OWN_UID_ROOT: Final = "2.25."
 """The root of every UID that the appliance makes, which is that of a UUID (PS3.5 B.2)."""
-RESULT_FORMAT: Final = 7
+RESULT_FORMAT: Final = 8
 """Increased whenever the same answer is written differently, so that the old objects do not hide the new ones."""
 
 NAMESPACE: Final = UUID("6f0c2a3e-6f5b-4c0e-9d52-3b1f6f4e7a10")

@@ -14,11 +14,13 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
+import numpy as np
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
 from appliance import __version__
 from appliance.errors import Refusal, RefusalCode
+from appliance.imaging.header import integer
 from appliance.imaging.instances import Instance
 from appliance.inference.detections import ModelIdentity
 from appliance.results import codes, kinds
@@ -131,14 +133,14 @@ def _root(shown: Sequence[Dataset], refusals: Sequence[Refusal], head: Heading) 
             items.text(codes.DEVICE_MODEL, f"{MODEL_NAME} {__version__}", Relation.CONTEXT),
             items.code(codes.PROCEDURE_REPORTED, codes.CT_OF_ANYTHING, Relation.MODIFIES),
             items.container(codes.IMAGE_LIBRARY, [library]),
-            items.container(codes.IMAGING_MEASUREMENTS, [_group(refusals, head)]),
+            items.container(codes.IMAGING_MEASUREMENTS, [_group(shown, refusals, head)]),
         ],
         relation=None,
         template="1500",
     )
 
 
-def _group(refusals: Sequence[Refusal], head: Heading) -> Dataset:
+def _group(shown: Sequence[Dataset], refusals: Sequence[Refusal], head: Heading) -> Dataset:
     """TID 1501 about the whole study: the presence of hemorrhage is undetermined, because no algorithm succeeded."""
     is_unusable = any(refusal.code in _QUALITY for refusal in refusals)
     told = list(dict.fromkeys(_sentence(refusal) for refusal in refusals))
@@ -153,10 +155,24 @@ def _group(refusals: Sequence[Refusal], head: Heading) -> Dataset:
             items.code(codes.PRESENCE, codes.UNDETERMINED),
             *([items.code(codes.QUALITY_FINDING, codes.UNUSABLE)] if is_unusable else []),
             items.code(codes.SUMMARY_OF_PROCESSING, codes.NONE_SUCCEEDED),
+            *_frame(shown),
             items.text(codes.COMMENT, "\n".join(lines)),
         ],
         template="1501",
     )
+
+
+def _frame(shown: Sequence[Dataset]) -> list[Dataset]:
+    """Return a frame around the first image whose size is known: OHIF shows black where nothing has coordinates."""
+    for header in shown:
+        rows, columns = integer(header, "Rows"), integer(header, "Columns")
+        if rows and columns and rows > 0 and columns > 0:
+            corners = np.array([(0, 0), (0, columns), (rows, columns), (rows, 0), (0, 0)], np.float64)
+            image = items.image(
+                codes.SOURCE, str(header.SOPClassUID), str(header.SOPInstanceUID), relation=Relation.SELECTED
+            )
+            return [items.polyline(codes.SOURCE_OF_MEASUREMENT, corners, image, Relation.CONTAINS)]
+    return []
 
 
 def _sentence(refusal: Refusal) -> str:

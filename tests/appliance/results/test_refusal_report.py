@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,25 @@ def test_a_study_without_a_ct_image_gets_none() -> None:
     foreign = instances(str(generate_uid()), Modality="MR", SOPClassUID=MRImageStorage)
     assert refusal_report(foreign, (GAP,), **made) is None
     assert refusal_report([], (GAP,), **made) is None
+
+
+def test_it_refers_to_an_image_so_that_a_viewer_shows_one() -> None:
+    """OHIF shows black where a report has no coordinates."""
+    found = instances()
+    (line,) = [one for one in _items(report_of(of=found)) if one.ValueType == "SCOORD"]
+    header = found[0].header
+    assert line.GraphicData == [0, 0, header.Columns, 0, header.Columns, header.Rows, 0, header.Rows, 0, 0]
+    (image,) = line.ContentSequence
+    assert image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == header.SOPInstanceUID
+
+
+def test_an_image_whose_size_is_not_known_gets_no_coordinates() -> None:
+    found = instances()
+    del found[0].header.Rows
+    assert [one for one in _items(report_of(of=found[:1])) if one.ValueType == "SCOORD"] == []
+
+
+def _items(item: Dataset) -> Iterator[Dataset]:
+    for child in item.get("ContentSequence", ()):
+        yield child
+        yield from _items(child)
