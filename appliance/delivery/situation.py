@@ -31,9 +31,10 @@ def situation(job: Job, orthanc: Orthanc, ledger: Ledger, zone: tzinfo | None) -
     """
     source = source_series(job, orthanc, ledger)
     instance = source.instances[0]
+    others = [one for one in ledger.jobs.of_study(job.orthanc_study) if one.id != job.id]
     earlier = [
         one
-        for one in ledger.jobs.of_study(job.orthanc_study)
+        for one in others
         if one.id < job.id and one.state is JobState.SUPERSEDED and one.orthanc_series == job.orthanc_series
     ]
     return Situation(
@@ -42,6 +43,15 @@ def situation(job: Job, orthanc: Orthanc, ledger: Ledger, zone: tzinfo | None) -
         orthanc.instance_metadata(instance),
         zone,
         earlier[-1] if earlier else None,
+        tuple(one for one in others if one.state is JobState.DONE and _is_held(one, orthanc, ledger)),
+    )
+
+
+def _is_held(job: Job, orthanc: Orthanc, ledger: Ledger) -> bool:
+    """Return whether Orthanc holds the report of a job; if it does not, the study was deleted and came again."""
+    return any(
+        one.sop_instance_uid == job.sr_uid and orthanc.holds_instance(one.orthanc_instance)
+        for one in ledger.jobs.results(job.id)
     )
 
 

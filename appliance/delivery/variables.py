@@ -47,6 +47,8 @@ class Situation:
         The site's time zone; None for the machine's.
     earlier
         The answer that this one replaces, None if there is none.
+    beside
+        The other jobs of the study whose answers stand, as one about a series that a person asked for.
     """
 
     job: Job
@@ -54,6 +56,7 @@ class Situation:
     received: Mapping[str, str] = field(default_factory=dict)
     zone: tzinfo | None = None
     earlier: Job | None = None
+    beside: tuple[Job, ...] = ()
 
     @property
     def decided(self) -> datetime:
@@ -88,11 +91,12 @@ def answer_of(job: Job) -> str:
 
 
 def is_urgent(seen: Situation) -> bool:
-    """Return whether a study is to be read before others: for its answer, or because a header marks an emergency.
+    """Return whether a study is to be read before others: for an answer, or because a header marks an emergency.
 
-    So a study that was urgent without the answer stays so whatever the answer says.
+    So a study that was urgent without the answer stays so whatever the answer says, and one with a hemorrhage as long
+    as any of its answers that stand says so: priority belongs to the study, as its mark does.
     """
-    return answer_of(seen.job) == "present" or seen.job.priority == URGENT
+    return any(answer_of(one) == "present" or one.priority == URGENT for one in (seen.job, *seen.beside))
 
 
 def volumes_ml(job: Job) -> dict[str, float]:

@@ -14,6 +14,7 @@ import re
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -186,8 +187,15 @@ def oru(parcel: Parcel, settings: Hl7Settings) -> str:
     # v2.5 has the priority in a segment of its own, where v2.3 had it in OBR-27.
     if "tq1" in settings.priority_in:
         _fill(order.add_group("ORU_R01_TIMING_QTY").add_segment("TQ1"), {1: "1", 9: _priority(parcel, settings)})
-    for number, fields in enumerate(_observations(parcel), start=1):
-        _fill(order.add_group("ORU_R01_OBSERVATION").add_segment("OBX"), {1: str(number), 11: "P", **fields})
+    observations = _observations(parcel)
+    named = Counter(_identifier(fields) for fields in observations)
+    told: Counter[str] = Counter()
+    for number, fields in enumerate(observations, start=1):
+        name = _identifier(fields)
+        told[name] += 1
+        # OBX-4 tells observations with the same identifier apart, or a receiver may keep only the last of them.
+        own = {1: str(number), 4: str(told[name]) if named[name] > 1 else "", 11: "P"}
+        _fill(order.add_group("ORU_R01_OBSERVATION").add_segment("OBX"), {**own, **fields})
     return str(message.to_er7())
 
 
@@ -266,6 +274,11 @@ def _observations(parcel: Parcel) -> list[dict[int, str]]:
     found += _changes(job.change)
     found.append({2: "TX", 3: "HEMORRHAGE_TEXT^Answer in words^L", 5: escape(f"{headline(job)}. {NOTICE}")})
     return found
+
+
+def _identifier(fields: Mapping[int, str]) -> str:
+    """Return OBX-3.1 of an observation, by which receivers tell observations apart."""
+    return fields[3].partition("^")[0]
 
 
 def _changes(change: Mapping[str, Any]) -> list[dict[int, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from appliance.delivery.destinations.destination import Parcel
 from appliance.delivery.variables import Situation
-from appliance.ledger.records import Delivery
+from appliance.ledger.records import Delivery, Job
 from appliance.ledger.states import DeliveryState
 from tests.appliance.delivery.jobs import job
 
@@ -32,12 +32,17 @@ def with_handle(one: Parcel, handle: str) -> Parcel:
 
 
 def parcel(
-    header: dict[str, Any] | None = None, replaces: str = "", rule: str = "a rule", first: bool = False, **changes: Any
+    header: dict[str, Any] | None = None,
+    replaces: str = "",
+    rule: str = "a rule",
+    first: bool = False,
+    beside: tuple[Job, ...] = (),
+    **changes: Any,
 ) -> Parcel:
-    """Return a parcel with a message about an answer; `changes` are of its job."""
+    """Return a parcel with a message about an answer; `changes` are of its job, and `beside` other jobs that stand."""
     delivery = Delivery(
         3, KEY, "there", 7, "s", "1.2", rule, DeliveryState.SENDING, 1.0, 1.0, first=first, follows=2 if replaces else 0
     )
     earlier = job(id=6, sr_uid=replaces) if replaces else None
-    seen = Situation(job(sr_uid="1.2.7", **changes), HEADER if header is None else header, {}, None, earlier)
+    seen = Situation(job(sr_uid="1.2.7", **changes), HEADER if header is None else header, {}, None, earlier, beside)
     return Parcel(delivery, seen, (), replaces, corrects=replaces != "")

@@ -20,6 +20,7 @@ from appliance.ledger.records import OLD, ROUTINE, URGENT
 from appliance.ledger.states import JobState
 from appliance.sections.delivery import Hl7Settings
 from deploy.local.ports import free_ports
+from tests.appliance.delivery.jobs import job
 from tests.appliance.delivery.parcels import KEY, parcel
 from tests.appliance.delivery.receivers import Listener, acknowledge
 
@@ -274,3 +275,23 @@ def test_without_a_number_no_order_can_be_changed(listener: Listener) -> None:
     with pytest.raises(RejectedError, match="neither an accession number nor an order number"):
         Hl7(settings(listener.port, message="orm")).deliver(parcel(header={"PatientID": "7"}))
     assert listener.came == []
+
+
+@pytest.mark.parametrize("kind", ["oru", "orm", "omg"])
+def test_an_answer_about_another_series_does_not_lower_the_order_of_a_hemorrhage_that_stands(kind: str) -> None:
+    own = settings(message=kind, priority_in=("tq1", "obr27"))
+    absent: dict[str, Any] = {
+        "answer": {"present": False, "probability": 0.1, "lesions": []},
+        "orthanc_series": "bone",
+        "priority": ROUTINE,
+    }
+    made = oru if kind == "oru" else order_change
+    standing = job(id=6, priority=ROUTINE)
+    assert fields(made(parcel(beside=(standing,), **absent), own), "OBR")[0][27] == "^^^^^S"
+    assert fields(made(parcel(beside=(job(id=6, **absent),), **absent), own), "OBR")[0][27] == "^^^^^R"
+
+
+def test_observations_with_the_same_identifier_are_told_apart_by_their_number() -> None:
+    told = [(one[3].partition("^")[0], one[4]) for one in fields(oru(parcel(), settings()), "OBX")]
+    assert [number for name, number in told if name == "118565006"] == ["1", "2"]
+    assert len(set(told)) == len(told)
