@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -103,12 +104,16 @@ class Pages:
         """
         values |= {"may_act": may_act(request.scope), "here": _path_of(request)}
         found = self._environment.get_template(template)
-        text = "".join(found.blocks["live"](found.new_context(values)))
-        seen = hashlib.sha256(text.encode()).hexdigest()[:16]
+        title, text = (
+            Markup("".join(found.blocks[block](found.new_context(values))))  # the template has escaped its values
+            for block in ("title", "live")
+        )
+        seen = hashlib.sha256(f"{title}\n{text}".encode()).hexdigest()[:16]
         if request.headers.get("hx-request"):
             if request.headers.get("x-seen") == seen:
                 return Response(status_code=204, headers=PAGE_HEADERS)
-            return HTMLResponse(f'<div id="shown" data-seen="{seen}">{text}</div>', headers=PAGE_HEADERS)
+            part = f'<div id="shown" data-seen="{seen}" data-title="{title}">{text}</div>'
+            return HTMLResponse(part, headers=PAGE_HEADERS)
         whole = found.render(
             values,
             tab=tab,
@@ -117,6 +122,7 @@ class Pages:
             has_form=has_form,
             live_s=LIVE_S,
             seen=seen,
+            title=title,
             notice=NOTICE,
             version=__version__,
             zone=zone_words(self.clock(), self.zone),

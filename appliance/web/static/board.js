@@ -128,11 +128,11 @@
   );
 
   // New studies with a hemorrhage: told to a screen reader, and counted in the title.
-  const title = document.title;
   const found = () => [...document.querySelectorAll('[data-group="found"] [data-study]')];
   const newest = () => Math.max(0, ...[...document.querySelectorAll("[data-answer]")].map((row) => +row.dataset.answer));
   const count = () => {
     const number = document.querySelector('[data-group="found"]')?.dataset.count ?? "0";
+    const { title } = document.getElementById("shown").dataset;
     document.title = number === "0" ? title : `(${number}) ${title}`;
   };
   let known = newest();

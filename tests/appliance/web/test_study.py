@@ -89,6 +89,16 @@ def test_a_study_that_nobody_knows_is_not_found(site: Site, study: str) -> None:
     assert answer.status_code == 404
 
 
+def test_the_title_of_a_page_keeps_up_with_what_it_shows(site: Site) -> None:
+    site.study(STUDY)
+    site.patient(STUDY, PatientName='Muster^"Max" <b>')
+    (before,) = Markup(site.client.get(f"/studies/{STUDY}").text).values("data-title")
+    assert before.startswith('being received: Muster, "Max" <b> – ')
+    site.answered(STUDY, at=1_800_000_000.0)
+    (after,) = Markup(site.client.get(f"/studies/{STUDY}", headers={"HX-Request": "true"}).text).values("data-title")
+    assert after.startswith('Hemorrhage: Muster, "Max" <b> – ')
+
+
 class TestKeyImages:
     def test_a_key_image_comes_as_png_with_the_pixels_that_orthanc_holds(self, site: Site) -> None:
         job = site.answered(STUDY)
