@@ -83,13 +83,19 @@ class RuleMarks:
             return set()
 
     def _put(self, resource: str, words: Iterable[str]) -> None:
-        """Write words where others stand; each write calls Orthanc's scripts."""
+        """Write words where others stand; each write of the metadata calls Orthanc's scripts.
+
+        The metadata says which labels are ours. So it holds a word before its label is set and until that is removed:
+        wherever Orthanc goes away in between, the next try still knows what to remove.
+        """
         before = self._words(resource)
         wanted = set(words)
+        if before - wanted:
+            set_labels(self._orthanc, resource, (), before - wanted)
         if wanted != before:
             if wanted:
                 self._orthanc.set_metadata(resource, METADATA, json.dumps({"marks": sorted(wanted)}))
             else:
                 self._orthanc.remove_metadata(resource, METADATA)
-        if wanted or before:
-            set_labels(self._orthanc, resource, wanted, before)
+        if wanted:
+            set_labels(self._orthanc, resource, wanted, ())

@@ -7,15 +7,19 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from appliance.delivery.rule_marks import METADATA
+from appliance.delivery.rule_marks import METADATA, RuleMarks
+from appliance.errors import UnavailableError
+from appliance.ledger.states import JobState
 from appliance.orthanc_errors import OrthancError
 from appliance.sections.delivery import ActionSettings
 from tests.appliance.bench import exposition
+from tests.appliance.delivery.jobs import job
 from tests.appliance.delivery.site import Post, Site, post_at
 from tests.appliance.stand_in import head_series
 
@@ -106,6 +110,83 @@ def test_labels_follow_the_answer_and_the_rules_where_orthanc_has_them_and_those
         post.answer(*files[14:])
         assert there[place] == {"hemorrhage-present", "teaching"}
         assert there[report] == {"hemorrhage-present"}
+
+
+class Shelf:
+    """Metadata and labels of an Orthanc 1.12 that goes away at one step, its number counted down in `away_in`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+        self.stuck: defaultdict[str, set[str]] = defaultdict(set)
+        self.away_in = 0
+
+    def _step(self) -> None:
+        self.away_in -= 1
+        if self.away_in == 0:
+            raise UnavailableError("away")
+
+    def holds_instance(self, _instance: str) -> bool:
+        return True
+
+    def metadata(self, resource: str, _number: int) -> str | None:
+        self._step()
+        return self.kept.get(resource)
+
+    def set_metadata(self, resource: str, _number: int, value: str) -> None:
+        self._step()
+        self.kept[resource] = value
+
+    def remove_metadata(self, resource: str, _number: int) -> None:
+        self._step()
+        self.kept.pop(resource, None)
+
+    def has_labels(self) -> bool:
+        self._step()
+        return True
+
+    def labels(self, resource: str) -> set[str]:
+        self._step()
+        return set(self.stuck[resource])
+
+    def set_label(self, resource: str, label: str) -> None:
+        self._step()
+        self.stuck[resource].add(label)
+
+    def remove_label(self, resource: str, label: str) -> None:
+        self._step()
+        self.stuck[resource].discard(label)
+
+
+@pytest.mark.parametrize("words_now", [[], ["kept"], ["fresh"], ["kept", "fresh"]])
+def test_wherever_orthanc_goes_away_no_label_of_an_older_answer_is_left(words_now: list[str]) -> None:
+    orthanc, jobs = Shelf(), [job(id=1, sr_uid="1.1")]
+
+    def results(number: int) -> list[SimpleNamespace]:
+        return [SimpleNamespace(sop_instance_uid=f"1.{number}", orthanc_instance="", orthanc_series=f"{number}")]
+
+    answers = SimpleNamespace(of_study=lambda _study: jobs, results=results)
+    ledger: Any = SimpleNamespace(jobs=answers)
+    shelf: Any = orthanc
+    none: Any = None
+    marks = RuleMarks(shelf, ledger, none)
+    failed = 0
+    for step in range(1, 100):
+        orthanc.kept.clear()
+        orthanc.stuck.clear()
+        jobs[:] = [job(id=1, sr_uid="1.1")]
+        marks.settle(jobs[0], ["kept", "stroke-team"])
+        jobs[:] = [job(id=1, sr_uid="1.1", state=JobState.SUPERSEDED), job(id=2, sr_uid="1.2")]
+        orthanc.away_in = step
+        try:
+            marks.settle(jobs[1], words_now)
+            break
+        except UnavailableError:
+            failed += 1
+            marks.settle(jobs[1], words_now)
+        labels = {resource: there for resource, there in orthanc.stuck.items() if there}
+        assert labels == ({"studies/s": set(words_now), "series/2": set(words_now)} if words_now else {}), step
+        assert set(orthanc.kept) == set(labels), step
+    assert failed > 5
 
 
 @pytest.mark.parametrize(
