@@ -3,7 +3,8 @@
 """The outbox: what goes to which destination of which answer, from the rule that asked for it to the confirmation.
 
 A job's deliveries are written in one transaction with the note that its rules were applied, so that a service that is
-killed neither forgets nor doubles them. One service at a time has a destination's turn, and sends in order.
+killed neither forgets nor doubles them. One service at a time has a destination's turn, for one delivery, and they send
+in order.
 """
 
 from __future__ import annotations
@@ -303,6 +304,7 @@ class Outbox:
         with self._database.writing() as connection:
             self._require_token(connection, delivery)
             self._move(connection, delivery.id, DeliveryEvent.CONFIRM, receipt=receipt, error="", handle="")
+            self._give_turn_back(connection, delivery)
             what = {"delivery": delivery.key, "rule": delivery.rule, "content": list(delivery.content) or ["message"]}
             to = {"job": delivery.job, "to": delivery.destination}
             append(connection, self._database.clock(), AuditEvent.SENT, APPLIANCE, delivery.study_uid, **to, **what)
@@ -320,6 +322,7 @@ class Outbox:
                 rejections=tables.outbox.c.rejections + int(rejected),
                 handle=handle,
             )
+            self._give_turn_back(connection, delivery)
 
     def end(self, delivery: Delivery, event: DeliveryEvent, why: str, handle: str = "") -> None:
         """Record that a delivery is rejected, expired or superseded, and why. Raises `LostDeliveryError`.
@@ -330,6 +333,7 @@ class Outbox:
             self._require_token(connection, delivery)
             known = {"handle": handle} if handle else {}
             self._move(connection, delivery.id, event, error=why, **known)
+            self._give_turn_back(connection, delivery)
 
     def take_up(self, owner: str, held: Collection[int] = ()) -> list[Delivery]:
         """Let wait again what was left in the middle, and return it.
@@ -355,6 +359,7 @@ class Outbox:
             ]
             for one in left:
                 self._move(connection, one.id, DeliveryEvent.INTERRUPT, owner="", next_try=0.0)
+                self._give_turn_back(connection, one)
             connection.execute(
                 update(turns)
                 .where(turns.c.owner != owner, turns.c.owner.startswith(earlier, autoescape=True))
@@ -510,6 +515,15 @@ class Outbox:
         turns = tables.turns
         connection.execute(
             update(turns).where(turns.c.destination == destination).values(owner=owner, lease_until=until)
+        )
+
+    def _give_turn_back(self, connection: Connection, delivery: Delivery) -> None:
+        """Let any service send next: the one that sent this may idle, or be gone, long before its lease is over."""
+        turns = tables.turns
+        connection.execute(
+            update(turns)
+            .where(turns.c.destination == delivery.destination, turns.c.owner == delivery.owner)
+            .values(owner="", lease_until=0.0)
         )
 
 

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from appliance.errors import Refusal, RefusalCode
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.news import ANSWERS
-from appliance.ledger.outbox import LostDeliveryError, Planned
+from appliance.ledger.outbox import LostDeliveryError, Outbox, Planned
 from appliance.ledger.records import Arrival, Delivery, Job, KnownSeries, NewJob, Origin, ResultObject
 from appliance.ledger.states import DeliveryEvent, DeliveryState, InvalidTransitionError, JobState
 from tests.appliance.ledger.clock import Clock
@@ -300,6 +300,27 @@ def test_one_service_at_a_time_sends_to_a_destination(url: str, ledger: Ledger, 
     other.outbox.confirm(theirs, "stored")
     other.close()
     assert states(ledger)[0][1] == "delivered"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda outbox, one: outbox.confirm(one, "stored"),
+        lambda outbox, one: outbox.postpone(one, "no room for this one", 0.0, rejected=True),
+        lambda outbox, one: outbox.postpone(one, "the service stopped", 0.0, handle="job 7"),
+        lambda outbox, one: outbox.end(one, DeliveryEvent.REJECT, "no such patient"),
+        lambda outbox, one: outbox.take_up(one.owner),
+    ],
+    ids=["confirmed", "turned-down", "stopped", "rejected", "not-recorded"],
+)
+def test_a_service_that_has_nothing_under_way_does_not_keep_the_turn_of_a_destination(
+    ledger: Ledger, end: Callable[[Outbox, Delivery], object]
+) -> None:
+    ledger.outbox.route(answer(ledger, "a", "1.1"), [PACS])
+    end(ledger.outbox, claim(ledger, OTHER))
+    ledger.outbox.route(answer(ledger, "bleed", "1.2"), [Planned("pacs", "a rule", ("sr",), first=True)])
+    assert claim(ledger, ME).orthanc_study == "bleed"
+    assert ledger.outbox.claim("pacs", OTHER, 60, ASIDE) is None  # one at a time
 
 
 def test_what_an_earlier_life_was_sending_is_taken_up_at_once_with_the_name_of_its_transfer(ledger: Ledger) -> None:
