@@ -432,12 +432,14 @@ class Dispatch:
             self._log.error("a part of a delivery given up", **_about(delivery), error=why)
 
         replaced = seen.earlier.sr_uid if seen.earlier is not None else ""
-        corrects = self._corrects(delivery, jobs)
-        return to.deliver(Parcel(delivery, seen, instances, replaced, note, go_on, complain, corrects))
-
-    def _corrects(self, delivery: Delivery, jobs: Mapping[int, Job]) -> bool:
-        """Return whether the destination has, or may have, an older answer about the study that has given way."""
         there = self._ledger.outbox.deliveries(destination=delivery.destination, study_uid=delivery.study_uid)
+        corrects = self._corrects(delivery, jobs, there)
+        earlier = [one for one in there if one.id != delivery.id and may_be_there(one)]
+        known = tuple(sorted(earlier, key=lambda one: (one.since, one.id)))
+        return to.deliver(Parcel(delivery, seen, instances, replaced, note, go_on, complain, corrects, known))
+
+    def _corrects(self, delivery: Delivery, jobs: Mapping[int, Job], there: Sequence[Delivery]) -> bool:
+        """Return whether the destination has, or may have, an older answer about the study that has given way."""
         older = [one for one in there if one.job < delivery.job and one.job in jobs]
         return delivery.follows > 0 or any(
             jobs[one.job].state is JobState.SUPERSEDED and may_be_there(one) for one in older

@@ -150,9 +150,11 @@ class UpsSettings(DestinationSection):
     urgent: Literal["HIGH", "MEDIUM", "LOW"] = Field(
         "HIGH", description="Priority of a hemorrhage, and of a study that was urgent before"
     )
-    routine: Literal["HIGH", "MEDIUM", "LOW"] = Field("MEDIUM", description="Priority of any other")
+    routine: Literal["HIGH", "MEDIUM", "LOW"] = Field(
+        "MEDIUM", description="Priority restored to a workitem that had none before it was raised"
+    )
     patience_s: float = Field(
-        300.0, ge=0, le=DAY_S, description="How long after the answer a workitem may be made before it is given up, s"
+        300.0, ge=0, le=DAY_S, description="How long a workitem is waited for since a search first found none, s"
     )
     username: UserName = Field("", description="User, empty for none")
     password_file: PathName | None = Field(None, description="File that holds the user's password")

@@ -65,6 +65,8 @@ class Parcel:
         Call this at each step of something long: it renews the lease. Raises `StoppingError`.
     corrects
         Whether this destination has, or may have, an older answer that this one takes the place of.
+    earlier
+        What this destination got, or may have got, about the study before, the oldest first.
     complain
         Logs and counts that a part of the delivery, though the rest was confirmed, will never arrive, and why.
     """
@@ -77,6 +79,7 @@ class Parcel:
     go_on: Callable[[], None] = lambda: None
     complain: Callable[[str], None] = lambda _why: None
     corrects: bool = False
+    earlier: tuple[Delivery, ...] = ()
 
 
 class Destination(Protocol):

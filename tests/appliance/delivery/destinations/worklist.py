@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -45,7 +46,9 @@ class Worklist(Receiver):
         self.takes_arrays = True
         self.status = 0
         self.search_status = 0
-        self.before_update = lambda: None
+        self.before_update: Callable[[], object] = lambda: None
+        self.ignores_keys = False
+        self.names_requests = True
 
     @property
     def url(self) -> str:
@@ -57,6 +60,9 @@ class Worklist(Receiver):
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
+                if parts.path != "/rs/workitems":
+                    there = [one for one in worklist.workitems if one.uid == parts.path.rpartition("/")[2]]
+                    return self._answer(200 if there else 404, [one.as_json() for one in there])
                 assert parts.path == "/rs/workitems"
                 worklist.authorization.append(self.headers.get("Authorization", ""))
                 query = parse_qs(parts.query)
@@ -65,9 +71,12 @@ class Worklist(Receiver):
                 found = [
                     one.as_json()
                     for one in worklist.workitems
-                    if (not studies or one.study in studies) and (not accessions or one.accession in accessions)
+                    if worklist.ignores_keys
+                    or ((not studies or one.study in studies) and (not accessions or one.accession in accessions))
                 ]
-                self._answer(worklist.search_status or (200 if found else 204), found)
+                if not worklist.names_requests:
+                    found = [{tag: one[tag] for tag in one if tag != "0040A370"} for one in found]
+                return self._answer(worklist.search_status or (200 if found else 204), found)
 
             def do_POST(self) -> None:
                 worklist.before_update()
