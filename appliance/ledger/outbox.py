@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, insert, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from appliance.errors import ApplianceError
@@ -221,7 +221,8 @@ class Outbox:
         keeps the others waiting, unless it has stepped aside: the destination has turned it down `step_aside` times
         (once, while another has stepped aside: it does take the others), or has a transfer of it in hand. Then it
         keeps back only what is about the same study, and is tried where nothing else has its time; with `aside_too`,
-        before what does not go first.
+        before what does not go first. Among those that stepped aside, too, what goes first comes before others until
+        it was tried `step_aside` times; from then on it takes turns with them.
         """
         now = self._database.clock()
         with self._database.reading() as connection:
@@ -273,8 +274,18 @@ class Outbox:
         ).first()
         if fresh is not None and (fresh.next_try > now or fresh.first or not aside_too):
             return _Due(fresh.id, fresh.next_try)
+        often_tried = outbox.c.tries >= step_aside  # what goes first and was tried so often lets one of the rest pass
+        last = connection.execute(
+            select(outbox.c.first & often_tried)
+            .where(waits, _has_stepped_aside(outbox, limit), outbox.c.tries > 0)
+            .order_by(outbox.c.since.desc(), outbox.c.next_try.desc(), outbox.c.id.desc())
+            .limit(1)
+        ).scalar()
+        turn = case((~outbox.c.first, 1), (often_tried, 2 if last else 0), else_=0)
         aside = connection.execute(
-            chosen.where(_has_stepped_aside(outbox, limit)).order_by(outbox.c.next_try, outbox.c.id)
+            chosen.where(_has_stepped_aside(outbox, limit)).order_by(
+                case((outbox.c.next_try > now, 3), else_=turn), outbox.c.next_try, outbox.c.id
+            )
         ).first()
         if fresh is not None and (aside is None or aside.next_try > now):
             return _Due(fresh.id, fresh.next_try)

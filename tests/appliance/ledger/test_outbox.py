@@ -216,6 +216,53 @@ def test_what_has_stepped_aside_is_tried_in_turns_and_now_and_then_before_routin
     assert got == ["bleed", "poison0", "poison1", "routine"]
 
 
+def claim_and_turn_down(ledger: Ledger, clock: Clock) -> str:
+    """Let the next delivery be turned down, so that its time comes again before its next turn; return its study."""
+    delivery = claim(ledger)
+    ledger.outbox.postpone(delivery, "no room for this one", clock() + 1, rejected=True)
+    clock.now += 2
+    return delivery.orthanc_study
+
+
+def test_a_hemorrhage_that_was_turned_down_once_comes_before_what_is_turned_down_again_and_again(
+    ledger: Ledger, clock: Clock
+) -> None:
+    for number in range(4):
+        ledger.outbox.route(answer(ledger, f"poison{number}", f"1.9.{number}"), [PACS])
+    for tries in range(ASIDE):
+        for _ in range(4 if tries == ASIDE - 1 else 1):  # once the first has stepped aside, the others do at once
+            delivery = claim(ledger)
+            ledger.outbox.postpone(delivery, "no room for this one", clock() + 30, rejected=True)
+        clock.now += 31 * (tries < ASIDE - 1)
+    bleed = Planned("pacs", "a rule", ("sr",), first=True)
+    ledger.outbox.route(answer(ledger, "bleed", "1.1"), [bleed])
+    clock.now += 40
+    delivery = claim(ledger)
+    assert delivery.orthanc_study == "bleed"
+    ledger.outbox.postpone(delivery, "busy", clock() + 5, rejected=True)
+    clock.now += 1
+    assert claim_and_turn_down(ledger, clock) == "poison0"  # its time has come, and that of the hemorrhage has not
+    clock.now += 5
+    assert claim(ledger).orthanc_study == "bleed"
+
+
+def test_what_goes_first_and_is_turned_down_again_and_again_takes_turns_with_the_rest(
+    ledger: Ledger, clock: Clock
+) -> None:
+    turn_down_firsts(ledger, clock, 2)
+    for number in range(2):
+        ledger.outbox.route(answer(ledger, f"routine{number}", f"1.8.{number}"), [PACS])
+        assert claim_and_turn_down(ledger, clock) == f"routine{number}"
+    clock.now += 1000
+    got = [claim_and_turn_down(ledger, clock) for _ in range(2 * ASIDE + 8)]
+    before, after = got[: ASIDE - 1], got[-8:]
+    assert {one[:6] for one in before} == {"poison"}  # a hemorrhage has some tries ahead of the rest
+    kinds = [one[:6] for one in after]
+    assert kinds[::2] in (["poison"] * 4, ["routin"] * 4)
+    assert kinds[1::2] in (["poison"] * 4, ["routin"] * 4)
+    assert set(after) == {"poison0", "poison1", "routine0", "routine1"}
+
+
 def test_a_transfer_that_its_destination_still_works_at_takes_no_turn_from_others(ledger: Ledger, clock: Clock) -> None:
     ledger.outbox.route(answer(ledger, "slow", "1.1"), [Planned("pacs", "a rule", ("sr",), first=True)])
     ledger.outbox.postpone(claim(ledger), "has yet to commit to it", clock() + 5, handle="transaction 7")
