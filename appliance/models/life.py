@@ -10,8 +10,8 @@ written last: if anything fails before, or ends this process, the version that a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,13 +46,11 @@ class Proven:
     ----------
     seconds: its time for a study of 20 slices on the first of them.
     away: addresses of Tritons that do not answer; they load it when they are back, before they answer a study.
-    fresh: where it was not loaded before.
     """
 
     model: ShelvedModel
     seconds: float
     away: tuple[str, ...] = ()
-    fresh: tuple[Server, ...] = ()
 
 
 class ModelLife:
@@ -74,8 +72,9 @@ class ModelLife:
 
         Raises `ModelLifeError` when it does not load or prove itself; it is then unloaded, and the reason recorded.
         """
-        proven = self._prove(model)
-        self.ledger.models.record(ModelEvent.LOADED, model.facts, self.who, _seconds(proven))
+        with self._trying(model) as fresh:
+            proven = self._prove(model, fresh)
+            self.ledger.models.record(ModelEvent.LOADED, model.facts, self.who, _seconds(proven))
         return proven
 
     def promote(self, model: ShelvedModel, anyway: str = "", say: Callable[[str], None] = lambda _: None) -> Proven:
@@ -84,29 +83,30 @@ class ModelLife:
         With `anyway`, a reason, it may read golden studies of the site otherwise than confirmed; the reason is
         recorded. `say` is told how far the golden studies are.
 
-        Raises `ModelLifeError` when it answers already, does not load or does not prove itself.
+        Raises `ModelLifeError` when it answers already, does not load or does not prove itself, `UnavailableError` or
+        `GoldenError` when golden studies cannot be read, and `OvertakenError` when somebody else was faster.
         """
         changes = self.ledger.models.changes()
         stands = list_standing(changes)
         if (stands and _facts(stands[0]) == model.facts) or (not stands and model.shipped):
             raise ModelLifeError(f"version {model.facts.version} answers already")
-        proven = self._prove_unhindered(model)
-        note = _seconds(proven)
-        checked = self.check_golden(model, say)
-        apart = [one for one in checked if one.differences]
-        if apart and not anyway:
-            why = f"{len(apart)} of {len(checked)} golden studies came back otherwise than confirmed"
-            self._give_up(model, why, proven.fresh)
-            listed = "\n".join(f"  {one.golden.study_uid}: {'; '.join(one.differences)}" for one in apart)
-            raise ModelLifeError(
-                f"version {model.facts.version} does not take over: {why}:\n{listed}\n"
-                '`--anyway "REASON"` promotes it nevertheless and records the reason'
-            )
-        if apart:
-            note += f"; {len(apart)} of {len(checked)} golden studies differ, promoted anyway: {anyway}"
-        elif checked:
-            note += f", {len(checked)} golden studies agree"
-        self.ledger.models.take_over(ModelEvent.PROMOTED, model.facts, self.who, note, _newest_move(changes))
+        with self._trying(model) as fresh:
+            proven = self._prove_unhindered(model, fresh)
+            note = _seconds(proven)
+            checked = self.check_golden(model, say)
+            apart = [one for one in checked if one.differences]
+            if apart and not anyway:
+                why = f"{len(apart)} of {len(checked)} golden studies came back otherwise than confirmed"
+                listed = "\n".join(f"  {one.golden.study_uid}: {'; '.join(one.differences)}" for one in apart)
+                raise ModelLifeError(
+                    f"version {model.facts.version} does not take over: {why}:\n{listed}\n"
+                    '`--anyway "REASON"` promotes it nevertheless and records the reason'
+                ) from NotProvenError(why)
+            if apart:
+                note += f"; {len(apart)} of {len(checked)} golden studies differ, promoted anyway: {anyway}"
+            elif checked:
+                note += f", {len(checked)} golden studies agree"
+            self.ledger.models.take_over(ModelEvent.PROMOTED, model.facts, self.who, note, _newest_move(changes))
         return proven
 
     def rollback(self) -> Proven:
@@ -124,9 +124,10 @@ class ModelLife:
         if model is None:
             lost = f"version {before.version} (sha256 {before.sha256[:12]}…)" if before else "the shipped version"
             raise ModelLifeError(f"{lost}, which answered before, is not on this machine; promote one that is")
-        proven = self._prove_unhindered(model)
-        note = f"instead of version {stands[0].version}"
-        self.ledger.models.take_over(ModelEvent.ROLLED_BACK, model.facts, self.who, note, _newest_move(changes))
+        with self._trying(model) as fresh:
+            proven = self._prove_unhindered(model, fresh)
+            note = f"instead of version {stands[0].version}"
+            self.ledger.models.take_over(ModelEvent.ROLLED_BACK, model.facts, self.who, note, _newest_move(changes))
         return proven
 
     def shadow(self, model: ShelvedModel) -> Proven:
@@ -140,8 +141,9 @@ class ModelLife:
             raise ModelLifeError(f"version {model.facts.version} answers; the shadow is another one")
         if now is not None and _facts(now) == model.facts:
             raise ModelLifeError(f"version {model.facts.version} is the shadow already")
-        proven = self._prove(model)
-        self.ledger.models.record(ModelEvent.SHADOWED, model.facts, self.who, _seconds(proven))
+        with self._trying(model) as fresh:
+            proven = self._prove(model, fresh)
+            self.ledger.models.record(ModelEvent.SHADOWED, model.facts, self.who, _seconds(proven))
         return proven
 
     def end_shadow(self) -> ModelFacts:
@@ -161,9 +163,7 @@ class ModelLife:
 
         Raises `ModelLifeError` when it answers, is the shadow, or is what a rollback would return to.
         """
-        stands, shadow = self.ledger.models.list_promoted(), self.ledger.models.shadow()
-        needed = {change.served_as for change in (*stands[:2], *((shadow,) if shadow else ()))}
-        if model.facts.served_as in needed or (model.shipped and len(stands) < 2):
+        if self._is_needed(model):
             raise ModelLifeError(
                 f"version {model.facts.version} answers, is the shadow, or is what `rollback` would go back to: it "
                 "stays loaded"
@@ -201,36 +201,68 @@ class ModelLife:
         """Return the names of the models that the first Triton serves now; None when it does not answer."""
         return self.servers[0].list_loaded()
 
-    def _prove_unhindered(self, model: ShelvedModel) -> Proven:
-        """Let a version prove itself in a process with the usual priority on the processor.
+    def _is_needed(self, model: ShelvedModel) -> bool:
+        """Return whether a version answers, is the shadow, or is what a rollback would return to."""
+        stands, shadow = self.ledger.models.list_promoted(), self.ledger.models.shadow()
+        needed = {change.served_as for change in (*stands[:2], *((shadow,) if shadow else ()))}
+        return model.facts.served_as in needed or (model.shipped and len(stands) < 2)
 
-        The shadow's process runs at idle priority, which cannot be raised again, so it is replaced by a new one.
+    @contextmanager
+    def _trying(self, model: ShelvedModel) -> Iterator[list[Server]]:
+        """Yield a list for the servers where a version is loaded only to be tried; undo that after any failure.
+
+        Its memory is freed there, the reason is recorded, and a version that was the shadow is the shadow again.
         """
+        if self._settings.triton.profile != "cpu" and not (model.place / PLAN).is_file():
+            version = model.facts.version
+            raise ModelLifeError(f"version {version} has no engine yet; `appliance models build {version}` makes it")
         shadow = self.ledger.models.shadow()
+        fresh: list[Server] = []
+        try:
+            yield fresh
+        except BaseException as error:  # Ctrl-C too
+            cause = error.__cause__ if isinstance(error, ModelLifeError) and error.__cause__ else error
+            if not isinstance(cause, AwayError):  # a Triton that is away says nothing about the version
+                why = str(cause) or f"interrupted ({type(cause).__name__})"
+                self.ledger.models.record(ModelEvent.FAILED, model.facts, self.who, why)
+            stands = self.ledger.models.list_promoted()
+            answers = bool(stands) and _facts(stands[0]) == model.facts  # somebody else promoted it meanwhile
+            ended = shadow is not None and _facts(shadow) == model.facts and self.ledger.models.shadow() is None
+            if ended and not answers:
+                self.ledger.models.record(ModelEvent.SHADOWED, model.facts, self.who, "not promoted: still the shadow")
+            if not self._is_needed(model):
+                for server in fresh:
+                    with suppress(ServerError):
+                        server.unload(model.facts.served_as)
+            raise
+
+    def _prove_unhindered(self, model: ShelvedModel, fresh: list[Server]) -> Proven:
+        """Let a version prove itself in processes with the usual priority on the processor.
+
+        The shadow's processes run at idle priority, which cannot be raised again, so they are replaced by new ones.
+        """
+        shadow, served_as = self.ledger.models.shadow(), model.facts.served_as
         if shadow is not None and _facts(shadow) == model.facts:
             self.end_shadow()
-        first, served_as = self.servers[0], model.facts.served_as
         for _ in range(_FRESH_TRIES):  # a study that the shadow has just begun may lower the priority again
-            if gives_way(first.processes(served_as)):
-                first.unload(served_as)
-                _await_unloaded(first, served_as)
-            proven = self._prove(model)
-            if not gives_way(first.processes(served_as)):
+            for server in self.servers:
+                if gives_way(server.processes(served_as)):
+                    with suppress(AwayError):  # `_prove` notes that
+                        server.unload(served_as)
+                        _await_unloaded(server, served_as)
+            proven = self._prove(model, fresh)
+            answering = (server for server in self.servers if server.address not in proven.away)
+            if not any(gives_way(server.processes(served_as)) for server in answering):
                 return proven
         raise ModelLifeError(
             f"version {model.facts.version} still gives way to other work, as a shadow does; try again"
         )
 
-    def _prove(self, model: ShelvedModel) -> Proven:
-        """Have every Triton that answers load a version, and let it prove itself on each."""
+    def _prove(self, model: ShelvedModel, fresh: list[Server]) -> Proven:
+        """Have every Triton that answers load a version, and let it prove itself on each; add to `fresh` who loads."""
         facts = model.facts
-        if self._settings.triton.profile != "cpu" and not (model.place / PLAN).is_file():
-            raise ModelLifeError(
-                f"version {facts.version} has no engine yet; `appliance models build {facts.version}` makes it"
-            )
         seconds: list[float] = []
         away: list[str] = []
-        fresh: list[Server] = []
         try:
             for server in self.servers:
                 loaded = server.list_loaded()
@@ -248,18 +280,8 @@ class ModelLife:
             if not seconds:
                 raise AwayError(self._nobody_answers())
         except (ServerError, NotProvenError, ModelContractError, UnavailableError) as error:
-            # A Triton that is away says nothing about the version.
-            if not isinstance(error, AwayError):
-                self._give_up(model, str(error), fresh)
             raise ModelLifeError(f"version {facts.version} does not take over: {error}") from error
-        return Proven(model, seconds[0], tuple(away), tuple(fresh))
-
-    def _give_up(self, model: ShelvedModel, why: str, fresh: Sequence[Server]) -> None:
-        """Record that a version failed, and free its memory where it was loaded to be tried."""
-        self.ledger.models.record(ModelEvent.FAILED, model.facts, self.who, why)
-        for server in fresh:
-            with suppress(ServerError):
-                server.unload(model.facts.served_as)
+        return Proven(model, seconds[0], tuple(away))
 
     def _nobody_answers(self) -> str:
         addresses = ", ".join(server.address for server in self.servers)

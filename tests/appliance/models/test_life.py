@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from appliance.inference.detector import TritonDetector
 from appliance.inference.regions import processes_of_model, region_prefix
 from appliance.ledger.models import OvertakenError
 from appliance.ledger.records import AuditEvent, ModelEvent
+from appliance.models.golden import Checked, GoldenError
 from appliance.models.life import ModelLifeError
 from appliance.models.priority import give_way_on_the_processor, gives_way
 from appliance.models.standing import targets, targets_of
@@ -134,6 +135,65 @@ def test_a_version_that_does_not_prove_itself_is_not_promoted_and_the_old_one_se
     assert site.life.list_loaded() == {"hemorrhage_detector"}, "it keeps its memory"
     triton = site.settings.triton
     assert httpx.get(f"http://{triton.host}:{triton.http_port}/v2/health/ready", trust_env=False).is_success
+
+
+def failing(error: BaseException) -> Callable[..., list[Checked]]:
+    def check(*_: object) -> list[Checked]:
+        raise error
+
+    return check
+
+
+def test_a_promotion_that_fails_or_is_interrupted_at_the_golden_studies_frees_its_memory_and_is_recorded(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.bring(2)
+    for error in (UnavailableError("Orthanc is away"), GoldenError("cannot be read"), KeyboardInterrupt()):
+        with monkeypatch.context() as patched:
+            patched.setattr(site.life, "check_golden", failing(error))
+            with pytest.raises(type(error)):
+                site.promote(2)
+        until(lambda: site.life.list_loaded() == {"hemorrhage_detector"}, "unloaded")
+        assert events(site)[-1] == ("failed", "2")
+    assert [change.note for change in site.ledger.models.changes()] == [
+        "Orthanc is away",
+        "cannot be read",
+        "interrupted (KeyboardInterrupt)",
+    ]
+    assert site.answering() == "1"
+
+
+def test_a_shadow_whose_promotion_fails_stays_the_shadow_and_loaded(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.bring(2)
+    site.life.shadow(site.life.shelf.version("2"))
+    give_way_on_the_processor(site.life.servers[0].processes("hemorrhage_detector_2"))
+    monkeypatch.setattr(site.life, "check_golden", failing(UnavailableError("Orthanc is away")))
+    with pytest.raises(UnavailableError):
+        site.promote(2)
+    shadow = site.ledger.models.shadow()
+    assert shadow is not None
+    assert shadow.version == "2"
+    assert site.life.list_loaded() == {"hemorrhage_detector", "hemorrhage_detector_2"}
+    assert site.answering() == "1"
+
+
+def test_a_version_that_somebody_else_promoted_meanwhile_stays_loaded(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.bring(2)
+    facts = site.life.shelf.version("2").facts
+
+    def promoted_by_another(*_: object) -> list[Checked]:
+        site.ledger.models.take_over(ModelEvent.PROMOTED, facts, "another", "", after=0)
+        return []
+
+    monkeypatch.setattr(site.life, "check_golden", promoted_by_another)
+    with pytest.raises(OvertakenError):
+        site.promote(2)
+    assert site.answering() == "2"
+    assert "hemorrhage_detector_2" in (site.life.list_loaded() or ())
 
 
 def test_a_promotion_that_is_killed_in_the_middle_leaves_the_old_version_answering_and_a_true_list(

@@ -15,6 +15,7 @@ from appliance.cli import app
 from appliance.doctor.model import check_others
 from appliance.inference.server import TritonServer
 from appliance.models.life import ModelLifeError
+from appliance.models.priority import give_way_on_the_processor, gives_way
 from appliance.models.shelf import Shelf
 from appliance.settings import Settings
 from deploy.local.settings_file import write_settings
@@ -76,6 +77,20 @@ def test_a_version_is_loaded_proven_and_freed_on_both_tritons_and_the_list_shows
     assert pair.loaded() == [{SHIPPED}] * 2
     pair.server.stop()
     assert pair.answering() == "1"
+
+
+def test_a_shadow_that_is_promoted_gives_way_on_no_triton(pair: Pair) -> None:
+    pair.spare.start()
+    pair.bring(2)
+    pair.bring_to_spare(2)
+    pair.life.shadow(pair.life.shelf.version("2"))
+    give_way_on_the_processor(pair.life.servers[1].processes(SECOND))
+    assert gives_way(pair.life.servers[1].processes(SECOND))
+    pair.promote(2)
+    for server in pair.life.servers:
+        assert server.processes(SECOND)
+        assert not gives_way(server.processes(SECOND))
+    assert pair.loaded() == [{SHIPPED, SECOND}] * 2
 
 
 def test_a_version_that_one_triton_lacks_takes_over_on_neither(pair: Pair) -> None:
