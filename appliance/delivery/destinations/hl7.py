@@ -44,6 +44,7 @@ known), 206 (a record is locked) and 207 (an error inside the application)."""
 _CHARACTER_SETS: Final = {"utf-8": "UNICODE UTF-8", "iso-8859-1": "8859/1", "ascii": "ASCII"}
 _VERSION: Final = "2.5.1"
 _PRESENT, _ABSENT = "52101004^Present^SCT", "272519000^Absent^SCT"
+_LEFT_ALONE: Final = "not sent: the order keeps its priority, which the appliance did not raise"
 Header = Mapping[str, Any]
 
 
@@ -55,10 +56,14 @@ class Hl7:
 
     def deliver(self, parcel: Parcel) -> str:
         """Send the message and read the acknowledgement; see `Destination`."""
+        changes_order = self._settings.message != "oru"
+        if changes_order and not is_urgent(parcel.situation) and not _may_be_raised(parcel, self._settings):
+            return _LEFT_ALONE
         control = control_id(parcel)
-        message = (oru if self._settings.message == "oru" else order_change)(parcel, self._settings)
+        message = (order_change if changes_order else oru)(parcel, self._settings)
         answer = self._exchange(message.encode(self._settings.encoding, "replace"))
-        return acknowledged(answer, control, parcel.situation.header)
+        said = acknowledged(answer, control, parcel.situation.header)
+        return said + _with_priority(_priority(parcel, self._settings)) if changes_order else said
 
     def test(self) -> str:
         """Connect; no message is sent."""
@@ -244,6 +249,17 @@ def _heading(parcel: Parcel, settings: Hl7Settings, event: str) -> dict[int, str
 
 def _priority(parcel: Parcel, settings: Hl7Settings) -> str:
     return settings.urgent if is_urgent(parcel.situation) else settings.routine
+
+
+def _with_priority(priority: str) -> str:
+    """Return the end of the receipt of a change, by which a later answer knows what the order was given."""
+    return f"; priority {priority}"
+
+
+def _may_be_raised(parcel: Parcel, settings: Hl7Settings) -> bool:
+    """Return whether the last change of the order that came there, or may have, raised its priority."""
+    changes = [one.receipt for one in parcel.earlier if one.receipt != _LEFT_ALONE]
+    return bool(changes) and not changes[-1].endswith(_with_priority(settings.routine))
 
 
 def _quantity_timing(parcel: Parcel, settings: Hl7Settings) -> str:

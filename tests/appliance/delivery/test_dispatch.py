@@ -275,6 +275,24 @@ def test_a_message_corrects_an_older_one_only_where_that_may_have_come(
         assert (len(listener.came), obr[25]) == (2 if had else 1, status)
 
 
+def test_an_order_that_was_raised_is_known_to_the_answer_that_follows(
+    site: Site, listener: Listener, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = head_series(study, 20)
+    ris = listener_of(listener) | {"message": "orm"}
+    with post_at(site.with_rules({"ris": ris}, [tell("ris", 'earlier == ""')]), tmp_path) as post:
+        header = post.bench.desk.orthanc.header
+        monkeypatch.setattr(post.bench.desk.orthanc, "header", lambda one: header(one) | {"AccessionNumber": "ER-12"})
+        post.answer(*files[:14])
+        post.send_all("ris")
+        post.answer(*files[14:])
+        monkeypatch.setattr("appliance.delivery.destinations.hl7.is_urgent", lambda _seen: False)
+        post.send_all("ris")
+        priorities = [line.split("|")[7] for came in listener.came for line in came.split("\r") if line[:4] == "ORC|"]
+        assert priorities == ["^^^^^S", "^^^^^R"]
+        assert [one.receipt.partition("; ")[2] for one in post.deliveries()] == ["priority S", "priority R"]
+
+
 def test_a_try_that_failed_while_a_newer_answer_came_is_not_made_again(
     site: Site, hook: Hook, study: str, tmp_path: Path
 ) -> None:

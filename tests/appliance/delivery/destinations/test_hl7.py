@@ -16,7 +16,7 @@ from hl7apy.parser import parse_message
 
 from appliance.delivery.destinations.destination import AwayError, NotTakenError, RejectedError
 from appliance.delivery.destinations.hl7 import Hl7, control_id, escape, order_change, oru
-from appliance.ledger.records import OLD, ROUTINE, URGENT
+from appliance.ledger.records import OLD, ROUTINE, URGENT, Delivery
 from appliance.ledger.states import JobState
 from appliance.sections.delivery import Hl7Settings
 from deploy.local.ports import free_ports
@@ -266,9 +266,31 @@ def test_a_system_of_before_v25_finds_the_priority_where_it_stood_then() -> None
 def test_the_codes_of_priority_are_the_sites_and_an_emergency_stays_one(kind: str, listener: Listener) -> None:
     own = settings(listener.port, message=kind, urgent="A", routine="T", priority_in=("tq1", "obr27"))
     absent = {"present": False, "probability": 0.1, "lesions": []}
-    for one in (parcel(), parcel(answer=absent, priority=URGENT), parcel(answer=absent, priority=ROUTINE)):
+    raised = (replace(parcel().delivery, id=2, receipt="AA; priority A"),)
+    taken_back = replace(parcel(answer=absent, priority=ROUTINE), earlier=raised)
+    for one in (parcel(), parcel(answer=absent, priority=URGENT), taken_back):
         Hl7(own).deliver(one)
     assert [fields(message, "OBR")[0][27] for message in listener.came] == ["^^^^^A", "^^^^^A", "^^^^^T"]
+
+
+@pytest.mark.parametrize("kind", ["orm", "omg"])
+def test_an_order_that_the_appliance_did_not_raise_is_not_lowered(kind: str, listener: Listener) -> None:
+    ris = Hl7(settings(listener.port, message=kind))
+    absent: dict[str, Any] = {"answer": {"present": False, "probability": 0.1, "lesions": []}, "priority": ROUTINE}
+    earlier: list[Delivery] = []
+    sent = []
+    for changes in (absent, absent, {}, {}, absent, absent):
+        one = replace(parcel(**changes), earlier=tuple(earlier))
+        earlier.append(replace(one.delivery, id=len(earlier), receipt=ris.deliver(one)))
+        sent.append(len(listener.came))
+    # Nothing for the first two, S and S, R once, and nothing after it, as somebody may have raised the order since.
+    assert sent == [0, 0, 1, 2, 3, 3]
+    assert earlier[0].receipt == "not sent: the order keeps its priority, which the appliance did not raise"
+    # One of which it is not known whether it came may have raised it.
+    Hl7(settings(listener.port, message=kind)).deliver(
+        replace(parcel(**absent), earlier=(replace(earlier[0], receipt="", rejections=1),))
+    )
+    assert len(listener.came) == 4
 
 
 def test_without_a_number_no_order_can_be_changed(listener: Listener) -> None:
