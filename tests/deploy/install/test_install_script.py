@@ -59,6 +59,7 @@ class Site:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_take_signals,
         )
 
     def install(self) -> tuple[int, str]:
@@ -79,6 +80,12 @@ class Site:
     def asked_of_systemd(self) -> str:
         file = self.folder / "systemctl"
         return file.read_text() if file.exists() else ""
+
+
+def _take_signals() -> None:
+    """Undo what a runner in the background or under nohup passes on: that it ignores these signals."""
+    for one in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(one, signal.SIG_DFL)
 
 
 @pytest.fixture
