@@ -21,8 +21,7 @@ from appliance.inference.client import THIS_MACHINE
 from appliance.inference.server import TritonServer
 from appliance.reading.contract import DETECTOR
 from appliance.settings_sources import load_settings
-from deploy.install.keep import Kept
-from deploy.local.answering import questions
+from deploy.install.keep_triton import keep
 
 HOME: Final = Path("/opt/hemorrhage-appliance")
 ENGINES: Final = Path("/var/lib/hemorrhage-appliance/engines")
@@ -90,21 +89,7 @@ def main() -> int:
     except (ApplianceError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    server = NvidiaTriton(
-        settings.triton,
-        settings.state_dir / "triton",
-        site_models=settings.site_models,
-        die_with_parent=False,
-        keeps_log=False,
-    )
-    return Kept(
-        "Triton",
-        lambda: server.start(settings.supervisor.starting_s),
-        server.stop,
-        server.exit_status,
-        questions(settings)["triton"],
-        settings.supervisor.starting_s,
-    ).keep()
+    return keep(settings, NvidiaTriton)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ BUNDLE=/bundle
 HOME_DIR=/opt/hemorrhage-appliance
 
 install_packages() {
-    apt=/tmp/apt
+    apt=$(mktemp -d)
+    chmod 755 "$apt"
     mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
     echo "deb [trusted=yes] file:$BUNDLE/debian ./" >"$apt/sources.list"
     from="-o Dir::Etc::SourceList=$apt/sources.list -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists=$apt/lists"

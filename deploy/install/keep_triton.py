@@ -8,20 +8,16 @@ import sys
 
 from appliance.errors import ApplianceError
 from appliance.inference.server import TritonServer
+from appliance.settings import Settings
 from appliance.settings_sources import load_settings
 from deploy.install.keep import Kept
 from deploy.local.answering import questions
 
 
-def main() -> int:
-    """Keep Triton; return the exit status."""
-    try:
-        settings = load_settings()
-    except ApplianceError as error:
-        print(error, file=sys.stderr)
-        return 1
-    # systemd ends the rest of a unit whose keeper has ended, so nothing has to be tied to it here.
-    server = TritonServer(
+def keep(settings: Settings, kind: type[TritonServer] = TritonServer) -> int:
+    """Keep a server of one kind; return the exit status."""
+    # What started the keeper ends the rest of a unit or container with it, so nothing has to be tied to it here.
+    server = kind(
         settings.triton,
         settings.state_dir / "triton",
         site_models=settings.site_models,
@@ -36,6 +32,16 @@ def main() -> int:
         questions(settings)["triton"],
         settings.supervisor.starting_s,
     ).keep()
+
+
+def main() -> int:
+    """Keep Triton; return the exit status."""
+    try:
+        settings = load_settings()
+    except ApplianceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return keep(settings)
 
 
 if __name__ == "__main__":
