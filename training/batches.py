@@ -25,7 +25,7 @@ from simulator.population import POPULATIONS
 from simulator.scanner import Scanner
 from simulator.view import View
 from training.assignment import anchor_targets
-from training.false_alarms import NOWHERE, FalseAlarms
+from training.found_places import NOWHERE, FoundPlaces
 from training.heads import Head
 from training.instances import MAX_PIECES, pieces
 
@@ -35,6 +35,11 @@ SMALL_ML: Final = 5.0
 MEDIUM_ML: Final = 25.0
 ALARMED: Final = 0.5
 """The share of the crops without a bleed that return to a false alarm, while there are any."""
+MISSED: Final = 0.5
+"""The share of the crops with a bleed that return to a missed lesion, while there are any."""
+ENOUGH_READ: Final = 20
+"""While fewer bleeding heads were read for missed lesions, the share is lower in proportion: the few lesions that are
+known by then would be shown hundreds of times."""
 
 
 @dataclass(frozen=True)
@@ -80,21 +85,33 @@ class Batch:
     anchor_boxes: NDArray[np.float32]
 
 
-def batch(heads: Sequence[Head], shape: Shape, rng: np.random.Generator, alarms: FalseAlarms | None = None) -> Batch:
+def batch(
+    heads: Sequence[Head],
+    shape: Shape,
+    rng: np.random.Generator,
+    alarms: FoundPlaces | None = None,
+    missed: FoundPlaces | None = None,
+) -> Batch:
     """Return a random batch: every other crop is about blood.
 
-    The others return to a false alarm half of the time, if there are `alarms`; otherwise they show a mimic of blood, or
-    any place, equally often.
+    Of those half return to a lesion that the network misses, if there are `missed` ones; each of them is shown equally
+    often. The crops about no blood return to a false alarm half of the time, if there are `alarms`; otherwise they show
+    a mimic of blood, or any place, equally often.
     """
     # A thin part of a bleeding head may hold none of its blood.
     with_blood = [head for head in heads if head.diagnosis != "none" and len(head.blood)]
     chances = np.array([chance(head) for head in with_blood])
     alarmed = [head for head in heads if alarms and len(alarms.of(head))]
+    overlooked = [(head, place) for head in heads if missed for place in missed.of(head)[:, None]]
+    again = MISSED * min(1.0, missed.heads_read / ENOUGH_READ) if missed and overlooked else 0.0
     crops = []
     for slab in range(shape.slabs):
         if slab % 2 == 0 and with_blood:
-            head = with_blood[int(rng.choice(len(with_blood), p=chances / chances.sum()))]
-            about = head.blood
+            if again and rng.random() < again:
+                head, about = overlooked[int(rng.integers(len(overlooked)))]
+            else:
+                head = with_blood[int(rng.choice(len(with_blood), p=chances / chances.sum()))]
+                about = head.blood
         elif alarms and alarmed and rng.random() < ALARMED:
             head = alarmed[int(rng.integers(len(alarmed)))]
             about = alarms.of(head)

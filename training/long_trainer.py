@@ -49,6 +49,7 @@ def settings(places: Places, published: Path = PUBLISHED) -> Run:
         least_validated=20,
         alarms_every=200,
         alarms_of=2,
+        missed_of=2,
     )
 
 

@@ -35,6 +35,7 @@ from training.false_alarms import FalseAlarms
 from training.heads import Head, find_heads
 from training.history import LOG, entries
 from training.lock import hold
+from training.missed_lesions import MissedLesions
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
 from training.pace import Pace
@@ -72,8 +73,9 @@ class Run:
         Time between checkpoints: what a kill costs at most.
     least_validated
         Heads without which there is no validation.
-    alarms_every, alarms_of
-        After so many steps, so many heads without blood are read whole for false alarms to learn from; 0 is never.
+    alarms_every, alarms_of, missed_of
+        After so many steps, so many heads without blood are read whole for false alarms to learn from, and so many
+        bleeding ones for lesions that are missed; 0 is never.
     """
 
     variant: str
@@ -96,6 +98,7 @@ class Run:
     least_validated: int = 1
     alarms_every: int = 0
     alarms_of: int = 2
+    missed_of: int = 2
 
 
 class Trainer:
@@ -113,6 +116,7 @@ class Trainer:
             learning: compile_step(self.learner, run.shape.slabs, statistics=learning) for learning in (True, False)
         }
         self.alarms = FalseAlarms(run.folder)
+        self.missed = MissedLesions(run.folder)
         self.checkpoints = Checkpoints(run.folder / "checkpoints")
         self.resumed = False
         self._passed_over = 0
@@ -185,11 +189,17 @@ class Trainer:
                     self._log({"validation": figures.report()})
                 clock = saved = time.monotonic()
             if self.run.alarms_every and self.progress["step"] % self.run.alarms_every == 0:
-                with self.averages.apply():
-                    found = self.alarms.read_next(self._detect, find_heads(self.run.heads), self.run.alarms_of, stop)
-                log.info("%d false alarms in the heads read now", found)
+                self._read_heads(stop)
                 clock = time.monotonic()
         self._save()
+
+    def _read_heads(self, stop: Callable[[], bool]) -> None:
+        """Read some heads whole for false alarms and missed lesions, with the averaged weights."""
+        heads = find_heads(self.run.heads)
+        with self.averages.apply():
+            alarms = self.alarms.read_next(self._detect, heads, self.run.alarms_of, stop)
+            missed = self.missed.read_next(self._detect, heads, self.run.missed_of, stop)
+        log.info("%d false alarms and %d places of missed lesions in the heads read now", alarms, missed)
 
     def _check(self, terms: dict[str, float]) -> None:
         """Skip a step whose gradients were not finite, but not twenty in a row.
@@ -211,7 +221,7 @@ class Trainer:
 
         def draw_from(heads: Mapping[Path, Head], step: int) -> Batch:
             rng = np.random.default_rng([self.run.seed, step])
-            return batch(list(heads.values()), self.run.shape, rng, self.alarms)
+            return batch(list(heads.values()), self.run.shape, rng, self.alarms, self.missed)
 
         def draw(step: int) -> Batch:
             nonlocal heads

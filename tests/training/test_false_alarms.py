@@ -114,3 +114,23 @@ def test_batches_come_back_to_false_alarms_half_of_the_time(heads: list[Head], t
     alarms = FalseAlarms(tmp_path)
     alarms.read_next(detect, negative, 9, lambda: False)
     assert count_shown(alarms) > 12 > 8 > count_shown(None)
+
+
+def test_of_two_heads_one_is_read_again_in_which_something_was_found(heads: list[Head], tmp_path: Path) -> None:
+    keep_head(tmp_path, 3, dense_hu=140)
+    keep_head(tmp_path, 4, dense_hu=140)
+    there = find_heads(tmp_path)
+    alarms = FalseAlarms(tmp_path)
+    assert alarms.read_next(detect, there, 1, lambda: False) == 1  # head 0, the only one with a false alarm
+    counts = [alarms.read_next(detect, there, 2, lambda: False) for _ in range(3)]
+    assert counts == [1, 1, 1]
+    assert alarms.heads_read == 4
+    assert alarms.read_next(detect, [by_seed(there, 0)], 2, lambda: False) == 1  # one head is not read twice
+
+
+def test_a_head_that_is_dropped_while_others_are_read_is_passed_over(heads: list[Head], tmp_path: Path) -> None:
+    for path in tmp_path.glob("none-0.*"):
+        path.unlink()
+    alarms = FalseAlarms(tmp_path)
+    assert alarms.read_next(detect, heads, 9, lambda: False) == 0
+    assert alarms.heads_read == 1

@@ -46,6 +46,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         monkeypatch.setattr(heads, "own_revision", lambda: name)
         monkeypatch.setattr(pool, "own_revision", lambda: name)
 
+    monkeypatch.setattr(pool, "next_taken", lambda seed: seed)
     simulator("first")
     return simulator
 
@@ -96,6 +97,16 @@ def test_a_head_that_is_given_up_stays_readable_for_whoever_has_it_open(
     assert (scan.hu == -1000).all()
 
 
+def test_seeds_that_training_does_not_take_are_passed_over(
+    tmp_path: Path, made: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "next_taken", lambda seed: seed + seed % 2)
+    of_run = Pool(tmp_path / "pool")
+    maker = make_without_end(of_run, tmp_path / "validation", SIZES, lambda: 0, lambda _: None)
+    assert list(islice(maker, 5)) == ["pool", "pool", "validation", "pool", "pool"]
+    assert [head.seed - FIRST_SEED for head in of_run.heads()] == [0, 2, 4, 6]
+
+
 def test_a_validation_folder_that_is_no_longer_made_for_is_left_to_the_newest_simulator(tmp_path: Path) -> None:
     assert validation_heads(tmp_path / "none") == []
     claim_for_heads(tmp_path)
@@ -109,5 +120,5 @@ def test_clear_and_realistic_heads_come_first_and_the_training_population_later(
     early = [population_of(seed, 1000).name for seed in range(300)]
     late = [population_of(seed, 10**6).name for seed in range(300)]
     assert set(early) == {"clear", "realistic"}
-    assert 0.3 < late.count("training") / 300 < 0.5
+    assert 0.4 < late.count("training") / 300 < 0.6
     assert late.count("clear") < 60 < early.count("clear")

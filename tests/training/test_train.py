@@ -16,9 +16,9 @@ import numpy as np
 
 from simulator.diagnosis import Diagnosis
 from simulator.noise_free import NoiseFreeScan
+from training import false_alarms, missed_lesions
 from training.__main__ import WEIGHTS, main
 from training.batches import Shape
-from training.false_alarms import FILE
 from training.history import LOG, entries
 from training.provenance import provenance
 from training.train import Run, Trainer, _to_learn_from
@@ -68,8 +68,9 @@ def test_a_run_ends_after_its_steps_and_logs_its_validation(trained: Trainer) ->
     assert log[-1]["validation"]["studies"] == 2
 
 
-def test_a_run_reads_its_heads_without_blood_for_false_alarms(trained: Trainer) -> None:
-    assert list(json.loads((trained.run.folder / FILE).read_text())) == ["none-0"]
+def test_a_run_reads_its_heads_whole_for_false_alarms_and_missed_lesions(trained: Trainer) -> None:
+    for file, head in ((false_alarms.FILE, "none-0"), (missed_lesions.FILE, "iph-1")):
+        assert list(json.loads((trained.run.folder / file).read_text())) == [head]
 
 
 def test_there_is_no_validation_before_there_are_heads_enough(run: Run, trained: Trainer) -> None:

@@ -24,6 +24,7 @@ from simulator.recipes import TRAINING_SEEDS
 from training.batches import Shape, batch
 from training.burst.slots import Slots
 from training.heads import Head, find_heads, make_one
+from training.rare_mimics import next_taken
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ def _draw(folder: Path, seed: int, shape: Shape, slots: Slots, supply: Supply) -
 
     def make_next() -> None:
         nonlocal seed
+        seed = next_taken(seed)
         try:
             make_one(folder, seed, population_of(seed))
         except Exception:  # one head in thousands cannot be drawn, which is no reason to end
