@@ -11,6 +11,11 @@ import pytest
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime's wheels send usage to Microsoft unless they are told not to
 
+# OpenMP's threads spin while they wait for each other. With one for each core in each of several test processes they
+# mostly wait for a core: two tests of the audit took eight times the CPU.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # pytest-xdist says that its processes have a terminal of 80 columns, and tables are drawn for what is said first.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
