@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -100,16 +101,26 @@ def spread_by_chance(scores: NDArray[np.float64], bleeds: NDArray[np.bool_], hea
     rng = np.random.default_rng(0)
     order = np.lexsort((bleeds, heads))
     paired = len(heads) == 2 * len(np.unique(heads))
-    areas = []
-    for _ in range(_RELABELLINGS):
+    dealt = np.empty((_RELABELLINGS, len(bleeds)), bool)
+    for one in dealt:
         if paired:
-            dealt = np.empty(len(bleeds), bool)
             first = rng.random(len(bleeds) // 2) < 0.5
-            dealt[order[0::2]], dealt[order[1::2]] = first, ~first
+            one[order[0::2]], one[order[1::2]] = first, ~first
         else:
-            dealt = rng.permutation(bleeds)
-        areas.append(roc_auc_score(dealt, scores))
-    return float(np.std(areas))
+            one[:] = rng.permutation(bleeds)
+    return float(np.std(_areas(dealt, rankdata(scores))))
+
+
+def _areas(bleeds: NDArray[np.bool_], ranks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the area under the ROC curve [...] of every row of `bleeds` [..., N] and `ranks` [..., N].
+
+    The area is Mann and Whitney's U (Hanley & McNeil, Radiology 1982). One ranking serves hundreds of relabellings,
+    where scikit-learn would sort the scores for each.
+    """
+    positive = np.count_nonzero(bleeds, axis=-1)
+    negative = bleeds.shape[-1] - positive
+    above = np.sum(bleeds * ranks, axis=-1) - positive * (positive + 1) / 2
+    return np.asarray(above / (positive * negative))
 
 
 def _scores(
@@ -153,5 +164,5 @@ def _hints(
     table: NDArray[np.float64], names: Sequence[str], bleeds: NDArray[np.bool_], most: int = 3
 ) -> tuple[tuple[str, float], ...]:
     """Return the columns that tell most on their own, with their areas."""
-    areas = [(name, float(roc_auc_score(bleeds, column))) for name, column in zip(names, table.T, strict=True)]
-    return tuple(sorted(areas, key=lambda one: -abs(one[1] - 0.5))[:most])
+    areas = _areas(bleeds, rankdata(table.T, axis=-1)).tolist()
+    return tuple(sorted(zip(names, areas, strict=True), key=lambda one: -abs(one[1] - 0.5))[:most])

@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 
 pytest.importorskip("sklearn", reason="the audit runs in the development environment")
 
+from sklearn.metrics import roc_auc_score
+
 from simulator.audit.bars import (
     Bar,
     detector_bars,
@@ -254,7 +256,9 @@ def test_features_of_pure_chance_tell_nobody_and_one_that_follows_blood_tells() 
     leaking = [row | {"leak": float(bleeds[i] + rng.normal())} for i, row in enumerate(chance)]
     for trial in trials(leaking, bleeds, heads):
         assert trial.auc > 0.5 + 3 * trial.by_chance
-        assert trial.hints[0][0] == "leak"
+        name, area = trial.hints[0]
+        assert name == "leak"
+        assert area == pytest.approx(roc_auc_score(bleeds, [row["leak"] for row in leaking]))
 
 
 def test_what_is_missing_is_a_feature_of_its_own() -> None:
