@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ways in which a head is scanned again for robustness: each changes one thing, the head and its blood stay.
 
-What the simulator cannot vary is not here: another patient position or vendor changes headers alone, dental metal and
-contrast agent are not laid on demand, and a bone kernel is no series that the service reads.
+What the simulator cannot vary is not here: another patient position or vendor changes headers alone, contrast agent is
+not given on demand, and a bone kernel is no series that the service reads.
 """
 
 from __future__ import annotations
@@ -15,14 +15,20 @@ from typing import Final
 
 import numpy as np
 
+from simulator.fillings import Fillings
 from simulator.geometry import ScanGeometry, Vector
 from simulator.head import SimulatedHead
 from simulator.scanner import Scanner
+from simulator.teeth import BITE_Z, MOLARS
 
 METAL_HU: Final = 8000.0
 METAL_RADIUS_MM: Final = 4.0
 METAL_MNI: Final = (-14.0, 4.0, 33.0)
 """MNI z, y, x of a coil: the division of the middle cerebral artery on the right."""
+TEETH_MM: Final = BITE_Z - 14.0
+"""Planes down to here, mm from the commissures, show the crowns of both jaws; heads differ by some mm."""
+CROWN_RADIUS_MM: Final = 3.5
+"""Of the metal in each tooth, as of a crown."""
 AVERAGED_MM: Final = 5.0
 """Thin slices are averaged to about this thickness."""
 
@@ -103,6 +109,31 @@ def with_coil(head: SimulatedHead) -> SimulatedHead:
     return replace(head, hu=head.hu + share * (np.float32(METAL_HU) - head.hu))
 
 
+def down_to_teeth(drawn: ScanGeometry) -> ScanGeometry:
+    """Return the planes with as many more below them, as far apart and as thick, as show the bite."""
+    low, step = drawn.positions_mm[0], float(np.median(drawn.spans_mm))
+    more = max(0, math.ceil((low - TEETH_MM) / step))
+    below = tuple(low - step * i for i in range(more, 0, -1))
+    return replace(
+        drawn,
+        positions_mm=below + drawn.positions_mm,
+        thickness_mm=drawn.thickness_mm[:1] * more + drawn.thickness_mm,
+    )
+
+
+def with_crowns(head: SimulatedHead) -> SimulatedHead:
+    """Return the head with a metal crown on every premolar and molar; where a tooth is lost it is an implant's."""
+    teeth = head.anatomy.exterior.face.teeth
+    crowns = [teeth.crown(jaw, side, tooth) for jaw in (0, 1) for side in (0, 1) for tooth in MOLARS]
+    fillings = Fillings(tuple((place, CROWN_RADIUS_MM) for place in crowns))
+    return replace(head, anatomy=replace(head.anatomy, fillings=fillings))
+
+
+def without_fillings(head: SimulatedHead) -> SimulatedHead:
+    """Return the head without metal in its teeth."""
+    return replace(head, anatomy=replace(head.anatomy, fillings=Fillings(())))
+
+
 AS_DRAWN: Final = Condition("as drawn", "the study's own planes and scanner")
 ROBUSTNESS: Final = (
     Condition("noise 6 HU", "noise of 6 HU at 5 mm", scanner=lambda drawn: replace(drawn, noise_hu=6.0)),
@@ -150,6 +181,19 @@ ROBUSTNESS: Final = (
         "a coil of platinum on the middle cerebral artery",
         scanner=lambda drawn: replace(drawn, metal_hu=100.0),
         head=with_coil,
+    ),
+    Condition(
+        "down to the teeth",
+        "the scan goes on down to the teeth, which hold no metal",
+        planes=down_to_teeth,
+        head=without_fillings,
+    ),
+    Condition(
+        "dental metal",
+        "the same longer scan, with a metal crown on every premolar and molar and strong streaks from them",
+        planes=down_to_teeth,
+        scanner=lambda drawn: replace(drawn, metal_hu=150.0),
+        head=with_crowns,
     ),
 )
 """Every condition of the robustness part, in the report's order."""

@@ -300,8 +300,8 @@ class Report:
         return [
             *lines,
             "",
-            "Not varied, since the simulator does not: dental metal, other patients' positions in the scanner, "
-            "contrast agent on demand. Perturbations made to mislead the network were not tried.",
+            "Not varied, since the simulator does not: other patients' positions in the scanner, contrast agent on "
+            "demand.",
             "",
         ]
 

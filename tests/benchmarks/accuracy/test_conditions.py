@@ -9,11 +9,14 @@ from benchmarks.accuracy.conditions import (
     CONDITIONS,
     ROBUSTNESS,
     conditions_named,
+    down_to_teeth,
     turn,
     with_coil,
+    with_crowns,
     with_dose,
     with_slices,
     with_tilt,
+    without_fillings,
 )
 from simulator.bleeding import simulate_head
 from simulator.geometry import draw_geometry
@@ -52,6 +55,25 @@ def test_a_coil_is_metal_in_the_head_and_touches_nothing_else() -> None:
     assert coil.hu.max() > 3000
     assert 200 < np.count_nonzero(changed) < 500
     assert coil.blood == head.blood
+
+
+def test_a_scan_down_to_the_teeth_shows_crowns_and_without_metal_none() -> None:
+    head = simulate_head(6_500_000, "none", population=REALISTIC)
+    longer = down_to_teeth(GEOMETRY)
+    more = longer.shape[0] - GEOMETRY.shape[0]
+    assert more > 0
+    assert longer.positions_mm[more:] == GEOMETRY.positions_mm
+    np.testing.assert_allclose(np.diff(longer.positions_mm), np.diff(GEOMETRY.positions_mm)[0])
+    assert down_to_teeth(longer) == longer
+    low = longer.part(0, more)
+    crowned, bare = with_crowns(head).noise_free(low), without_fillings(head).noise_free(low)
+    metal = crowned > 4000
+    assert np.count_nonzero(metal.any(axis=(1, 2))) >= 2
+    assert metal[:, :, : GEOMETRY.columns // 2].any()
+    assert metal[:, :, GEOMETRY.columns // 2 :].any()
+    assert bare.max() < 3000
+    above = GEOMETRY.part(GEOMETRY.shape[0] // 2, 4)
+    np.testing.assert_array_equal(with_crowns(head).noise_free(above), without_fillings(head).noise_free(above))
 
 
 def test_conditions_are_asked_for_by_name() -> None:
