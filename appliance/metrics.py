@@ -154,6 +154,12 @@ class Metrics:
             "1 when the service would answer a study now, else 0 (the same as /health/ready)",
             registry=self.registry,
         )
+        self.engines_passed_over = Gauge(
+            "hemorrhage_engines_passed_over",
+            "Engines better than the one that serves the detector that failed when Triton loaded it: answers are right "
+            "and slower",
+            registry=self.registry,
+        )
         self.model = Info("hemorrhage_model", "The model that answers", registry=self.registry)
         self.change_log_read = Gauge(
             "hemorrhage_change_log_read_timestamp_seconds",

@@ -76,6 +76,11 @@ class ReadingRoom:
         engine = self._detector.engine
         return asdict(self._detector.identity) | {"engine": "not known" if engine is None else str(engine)}
 
+    def count_failed_engines(self) -> int:
+        """Return how many engines that are better than the one that serves failed when Triton loaded the model."""
+        engine = None if self._detector is None else self._detector.engine
+        return 0 if engine is None else len(engine.passed_over)
+
     def tidy(self) -> None:
         """Free the shared memory of processes that died, on the machine that Triton and the service share."""
         if self._settings.triton.shared_memory:

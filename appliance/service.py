@@ -372,6 +372,7 @@ class Service:
         model = self._room.model()
         if model is not None:
             self._metrics.model.info(model)
+        self._metrics.engines_passed_over.set(self._room.count_failed_engines())
 
     def _probe_warmth(self) -> None:
         if not self._warm.is_set():

@@ -12,6 +12,8 @@
         1/model.int8.onnx     the same in 8 bits, if it passed the precision gate
         1/precisions.json     what the gate found; `model.py` serves only what passed
         1/model.py            a copy of conversion/triton_model.py
+        1/golden/             copies of what compares answers to the golden chunk, with which `model.py` proves an
+                              engine before it serves
 
 Triton chooses a profile by `--model-config-name=cpu`, `gpu` or `gpu-datacentre`. The `parameters` of every profile hold
 the ONNX file's metadata, its sha256, and the answer to the golden chunk, for clients on other machines.
@@ -33,7 +35,7 @@ import onnxruntime
 from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_summary
 from conversion.checks import UnfitModelError, check
-from conversion.triton_model import BYTES, FULL, GATE
+from conversion.triton_model import BYTES, FULL, GATE, RULES
 
 TRITON_TYPES: Final[dict[type[np.generic], str]] = {np.int32: "TYPE_INT32", np.float32: "TYPE_FP32"}
 CPU: Final = "cpu"
@@ -50,6 +52,8 @@ optimization {
   output_pinned_memory { enable: true }
 }"""
 MODEL_CODE: Final = Path(__file__).parent / "triton_model.py"
+PROOF_CODE: Final = tuple(Path("appliance/reading", name) for name in ("boxes.py", "contract.py", "golden.py"))
+"""What proves an engine; laid out as packages without `__init__.py`, so that an installed appliance goes first."""
 
 
 def model_says(model: Path) -> dict[str, str]:
@@ -123,6 +127,10 @@ def lay_out(model: Path, out: Path, version: int = 1, precision: Path | None = N
     place = folder / str(version)
     place.mkdir(exist_ok=True)
     shutil.copyfile(MODEL_CODE, place / "model.py")
+    shutil.rmtree(place / RULES, ignore_errors=True)
+    for file in PROOF_CODE:
+        (place / RULES / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(MODEL_CODE.parent.parent / file, place / RULES / file)
     if model.resolve() != (place / FULL).resolve():
         shutil.copyfile(model, place / FULL)
     for name in (GATE, BYTES):

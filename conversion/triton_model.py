@@ -3,20 +3,27 @@
 """The detector in Triton's Python backend, on the CPU: Triton runs this file as `model.py`, beside the ONNX files.
 
 It stands alone (standard library, numpy, onnxruntime and openvino, in the environment that Triton's model processes
-have) and imports nothing of the appliance; what it must agree on with its clients comes from the ONNX file's own
-metadata and from config.pbtxt. It casts the INT16 that clients send to the graph's float32 and hands the graph's
-outputs out.
+have); of the appliance it imports only how answers to the golden chunk are compared, a copy of which lies beside it
+(`RULES`). What it must agree on with its clients comes from the ONNX file's own metadata and from config.pbtxt. It
+casts the INT16 that clients send to the graph's float32 and hands the graph's outputs out.
 
-Which engine runs the graph, and in which precision, is chosen at start: the first of `ENGINES` that the CPU can run and
-that passed the precision gate (`precisions.json`, written by `python -m conversion precision`). HEMORRHAGE_ENGINE names
-another one. Triton's metrics say which it is: `hemorrhage_engine{engine="openvino-int8", ...} 1`.
+Which engine runs the graph, and in which precision, is chosen at start: the first of `ENGINES` that the CPU can run,
+that passed the precision gate (`precisions.json`, written by `python -m conversion precision`), that loads and runs
+here, tried in a process of its own first, and that answers the golden chunk as it was recorded. HEMORRHAGE_ENGINE names
+another one. Triton's metrics say which it is: `hemorrhage_engine{engine="openvino-int8", ...} 1`, and which better ones
+failed: `hemorrhage_engine_passed_over{engine="openvino-bf16", why="...", ...} 1`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +44,14 @@ FULL: Final = "model.onnx"
 BYTES: Final = "model.int8.onnx"
 GATE: Final = "precisions.json"
 """Beside the ONNX files: which engines answer studies as the reference does, with the files' sha256."""
+RULES: Final = "golden"
+"""Folder beside the ONNX files: a copy of the modules that compare answers to the golden chunk, as packages."""
 VARIABLE: Final = "HEMORRHAGE_ENGINE"
 METRIC: Final = "hemorrhage_engine"
+METRIC_PASSED_OVER: Final = "hemorrhage_engine_passed_over"
+_TRIAL_S: Final = 90.0
+"""How long an engine may take to load and to run once, s."""
+_MOST_WORDS: Final = 240
 INSTRUCTIONS: Final = (
     ("amx_int8", "AMX"),
     ("avx512_vnni", "AVX-512 VNNI"),
@@ -92,7 +105,20 @@ class ContractError(Exception):
 
 
 class EngineError(Exception):
-    """The engine that was asked for by name cannot serve here."""
+    """The engine that was asked for by name cannot serve here, or none can."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why an engine may not serve.
+
+    Attributes
+    ----------
+    expected: whether that is as it should be: this CPU does not run it, or it did not pass the precision gate.
+    """
+
+    why: str
+    expected: bool
 
 
 def cpu_flags() -> frozenset[str]:
@@ -124,28 +150,35 @@ def engines_of(folder: Path, flags: frozenset[str], asked: str = "") -> tuple[En
         raise EngineError(f"{VARIABLE} = {asked!r} is none of auto, {', '.join(one.name for one in ENGINES)}")
     fault = _fault(engine, folder, flags)
     if fault is not None:
-        raise EngineError(f"{VARIABLE} = {asked}: {fault}")
+        raise EngineError(f"{VARIABLE} = {asked}: {fault.why}")
     return (engine,)
 
 
-def _fault(engine: Engine, folder: Path, flags: frozenset[str]) -> str | None:
+def damaged_engines(folder: Path, flags: frozenset[str]) -> dict[str, str]:
+    """Return, by name, why engines may not serve that this CPU runs and the gate let pass: their files are damaged."""
+    faults = {engine.name: _fault(engine, folder, flags) for engine in ENGINES}
+    return {name: fault.why for name, fault in faults.items() if fault is not None and not fault.expected}
+
+
+def _fault(engine: Engine, folder: Path, flags: frozenset[str]) -> Fault | None:
     """Return why an engine may not serve a version folder on a CPU with these flags, None if it may."""
     if engine is REFERENCE:
         return None
     lacking = sorted(engine.needs - flags)
     if lacking:
-        return f"this CPU has no {', '.join(lacking)}"
+        return Fault(f"this CPU has no {', '.join(lacking)}", expected=True)
     try:
         gate = json.loads((folder / GATE).read_text(encoding="utf-8"))
         judged = gate["engines"].get(engine.name)
         if judged is None or judged["passed"] is not True:
-            return "it has not passed the precision gate (`python -m conversion precision`)"
+            return Fault("it has not passed the precision gate (`python -m conversion precision`)", expected=True)
         if not (folder / engine.file).is_file():
-            return f"{engine.file} is missing"
+            return Fault(f"{engine.file} is missing", expected=False)
         if any(gate["sha256"].get(name) != _sha256(folder / name) for name in {FULL, engine.file}):
-            return f"{GATE} is of other ONNX files"
+            return Fault(f"{GATE} is of other ONNX files", expected=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"{GATE} cannot be read ({type(error).__name__}: {error})"
+        unread = f"{GATE} cannot be read ({type(error).__name__}: {error})"
+        return Fault(unread, expected=isinstance(error, FileNotFoundError))
     return None
 
 
@@ -255,12 +288,17 @@ class _OpenVino:
         return {name: np.array(self._request.get_output_tensor(i).data) for i, name in enumerate(self._outputs)}
 
 
+def _loaded(path: Path, threads: int, engine: Engine) -> _OnnxRuntime | _OpenVino:
+    return _OnnxRuntime(path, threads) if engine.precision is None else _OpenVino(path, threads, engine.precision)
+
+
 class Detector:
     """An ONNX file of the detector in an engine, loaded and warm.
 
     Attributes
     ----------
     engine: what runs it.
+    passed_over: the better engines that failed here, each with the reason.
 
     Raises
     ------
@@ -270,9 +308,8 @@ class Detector:
 
     def __init__(self, path: Path, contract_version: str, threads: int = 0, engine: Engine = REFERENCE):
         self.engine = engine
-        self._run: _OnnxRuntime | _OpenVino = (
-            _OnnxRuntime(path, threads) if engine.precision is None else _OpenVino(path, threads, engine.precision)
-        )
+        self.passed_over: dict[str, str] = {}
+        self._run = _loaded(path, threads, engine)
         found = self._run.metadata.get("contract_version")
         if found != contract_version:
             raise ContractError(f"{path.name} is of contract version {found}, not {contract_version}")
@@ -291,26 +328,103 @@ class Detector:
 
 
 def served_detector(
-    folder: Path, contract_version: str, threads: int, asked: str = "", log: Callable[[str], None] = print
+    folder: Path,
+    contract_version: str,
+    threads: int,
+    asked: str = "",
+    golden: str = "",
+    log: Callable[[str], None] = print,
 ) -> Detector:
-    """Return the detector of a version folder in the first engine that loads.
+    """Return the detector of a version folder in the first engine that loads and answers rightly.
+
+    Parameters
+    ----------
+    golden: the recorded answer to the golden chunk; without one, or without `RULES`, an engine is not proven here, and
+        the service's own golden chunk is the only proof.
+    log: told of each engine that failed.
 
     Raises
     ------
     EngineError
-        If the engine that is `asked` for may not serve here.
+        If the engine that is `asked` for may not serve here, or no engine does; with all reasons.
     ContractError
         If the model is of another contract.
     """
     engines = engines_of(folder, cpu_flags(), asked)
-    for engine in engines[:-1]:
-        try:
-            return Detector(folder / engine.file, contract_version, threads, engine)
-        except ContractError:
-            raise
-        except Exception as error:  # of a runtime that is not installed, or does not take this CPU
-            log(f"{engine.name} does not load, the next engine is tried: {type(error).__name__}: {error}")
-    return Detector(folder / engines[-1].file, contract_version, threads, engines[-1])
+    failed = damaged_engines(folder, cpu_flags()) if asked in ("", "auto") else {}
+    for name, damage in failed.items():
+        log(f"{name} is passed over: {damage}")
+    prove = _golden_proof(folder, golden, log)
+    for engine in engines:
+        path = folder / engine.file
+        # With the last one there is nothing to be saved by a trial.
+        why = None if engine is engines[-1] else trial_fault(path, threads, engine)
+        if why is None:
+            try:
+                detector = Detector(path, contract_version, threads, engine)
+                why = None if prove is None else prove(detector)
+            except ContractError:
+                raise
+            except Exception as error:  # of a runtime that is not installed, or does not take this CPU
+                why = f"it does not load: {type(error).__name__}: {error}"
+            if why is None:
+                better = [one.name for one in ENGINES[: ENGINES.index(engine)]]
+                detector.passed_over = {name: failed[name] for name in better if name in failed}
+                return detector
+        failed[engine.name] = why
+        log(f"{engine.name} is passed over: {why}")
+    raise EngineError("no engine serves this model: " + "; ".join(f"{name}: {why}" for name, why in failed.items()))
+
+
+def _golden_proof(folder: Path, golden: str, log: Callable[[str], None]) -> Callable[[Detector], str | None] | None:
+    """Return what says how a detector's answer to the golden chunk differs from the recorded one, None without a proof.
+
+    The rules are those of the service; where they are not installed, the copy in the version folder is used.
+    """
+    if not golden:
+        return None
+    if (folder / RULES).is_dir() and str(folder / RULES) not in sys.path:
+        sys.path.append(str(folder / RULES))
+    try:
+        rules = importlib.import_module("appliance.reading.golden")
+    except ImportError as error:
+        log(f"the engine is not proven before it serves, its rules are missing: {error}")
+        return None
+
+    def fault(detector: Detector) -> str | None:
+        found: str | None = rules.golden_matches(golden, detector(rules.golden_chunk()))
+        return None if found is None else f"the golden chunk comes back wrong: {found}"
+
+    return fault
+
+
+def trial_fault(path: Path, threads: int, engine: Engine) -> str | None:
+    """Return why an engine does not load and run a file here, None if it does.
+
+    It is tried in a process of its own, which an instruction that the CPU lacks, or a driver of a virtual machine that
+    promises too much, may end.
+    """
+    # In Triton the interpreter is embedded, and the environment's Python comes first on PATH.
+    python = sys.executable if "python" in Path(sys.executable or "").name else shutil.which("python3")
+    if python is None:
+        return None
+    command = [python, str(Path(__file__).absolute()), engine.name, str(path), str(threads)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_TRIAL_S, check=False)
+    except subprocess.TimeoutExpired:
+        return f"it did not load and run within {_TRIAL_S:g} s"
+    if done.returncode < 0:
+        return f"it ends its process ({signal.Signals(-done.returncode).name})"
+    if done.returncode > 0:
+        return f"it does not load: {(done.stderr.strip().splitlines() or ['it does not say why'])[-1]}"
+    return None
+
+
+def try_engine(name: str, path: str, threads: str) -> None:
+    """Load an engine and run it once; raises whatever the runtime raises."""
+    engine = next(one for one in ENGINES if one.name == name)
+    run = _loaded(Path(path), int(threads), engine)
+    run(np.zeros(run.shape, np.float32))
 
 
 class TritonPythonModel:
@@ -327,7 +441,8 @@ class TritonPythonModel:
         threads = next((int(one) for one in given if int(one)), os.cpu_count() or 1)
         asked = os.environ.get(VARIABLE, "")
         log = pb_utils.Logger
-        self.detector = served_detector(folder, parameters["contract_version"], threads, asked, log.log_warn)
+        golden = parameters.get("golden", "")
+        self.detector = served_detector(folder, parameters["contract_version"], threads, asked, golden, log.log_warn)
         labels = {
             "model": args["model_name"],
             "version": args["model_version"],
@@ -338,13 +453,24 @@ class TritonPythonModel:
         log.log_info(f"the engine serves: {json.dumps(labels)}")
         self._metrics: list[Any] = []
         try:
-            family = pb_utils.MetricFamily(
-                name=METRIC, description="The engine that runs the detector", kind=pb_utils.MetricFamily.GAUGE
-            )
-            self._metrics = [family.Metric(labels=labels), family]
-            self._metrics[0].set(1)
+            self._tell(METRIC, "The engine that runs the detector", [labels])
+            failed = [
+                labels | {"engine": name, "why": " ".join(why.split())[:_MOST_WORDS]}
+                for name, why in self.detector.passed_over.items()
+            ]
+            if failed:
+                self._tell(METRIC_PASSED_OVER, "A better engine, which failed at the start", failed)
         except Exception as error:  # of a server that was started without metrics
             log.log_warn(f"no metric says which engine serves: {error}")
+
+    def _tell(self, name: str, description: str, labels: list[dict[str, str]]) -> None:
+        """Add a metric to Triton's that is 1 for each of these labels."""
+        family = pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.GAUGE)
+        self._metrics.append(family)
+        for one in labels:
+            metric = family.Metric(labels=one)
+            self._metrics.insert(0, metric)
+            metric.set(1)
 
     def finalize(self) -> None:
         """Take the metric away, before its family goes."""
@@ -363,3 +489,7 @@ class TritonPythonModel:
             return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in found.items()])
         except Exception as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"{type(error).__name__}: {error}"))
+
+
+if __name__ == "__main__":
+    try_engine(*sys.argv[1:])

@@ -109,6 +109,15 @@ def _engine(settings: Settings, detector: TritonDetector) -> Check:
             "set triton.metrics_port to Triton's, or write the model repository again and restart Triton; answers do "
             "not depend on it",
         )
+    if engine.passed_over:
+        return Check(
+            "engine",
+            "warn",
+            str(engine),
+            "answers are right and slower; see Triton's log. Damaged files: write the model repository again, or "
+            "install again; an engine that answers wrongly or does not load on this CPU: report it, and set "
+            "triton.engine to the one that serves so that it is not tried again",
+        )
     if asked not in ("auto", engine.name):
         return Check(
             "engine", "warn", f"{engine}, and triton.engine asks for {asked}", "restart Triton: it chooses at start"

@@ -93,14 +93,21 @@ class ModelChoice:
         When a model process ends (killed for memory, for example), Triton still calls the model ready, fails every
         request and starts no other process. A load alone finds nothing changed, so the model is unloaded first.
         """
+        fault = self.restart()
+        if fault:
+            return f"the model process had ended and does not start again: {fault}; restart Triton"
+        return "the model process had ended and was started again; what was asked can be asked again"
+
+    def restart(self) -> str:
+        """Have Triton restart the model that was used last, and return why it could not, "" when it could."""
         client = self._tritons.client
         try:
             client.unload_model(self._last_asked, client_timeout=CONTROL_TIMEOUT_S)
             client.load_model(self._last_asked, client_timeout=_LOAD_TIMEOUT_S)
         except InferenceServerException as error:
-            return f"the model process had ended and does not start again: {describe(error)}; restart Triton"
+            return describe(error)
         close_regions(self._tritons.settings)
-        return "the model process had ended and was started again; what was asked can be asked again"
+        return ""
 
     def _fit(self, target: Target) -> ServedModel | str:
         """Return the served model of a target, or why it cannot answer; raises when Triton itself is away."""

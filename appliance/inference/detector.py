@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
@@ -75,6 +76,8 @@ class TritonDetector:
         self._engine = EngineMemory(settings)
         self._tritons = Tritons(settings, self._leave)
         self._choice = ModelChoice(self._tritons, targets)
+        self._restarted: ServedModel | None = None
+        self._log = structlog.get_logger("detector")
         try:
             self._served = self._fail_over(self._look_first)
         except BaseException:
@@ -131,7 +134,8 @@ class TritonDetector:
         Raises
         ------
         UnavailableError
-            when Triton is away, fails, or does not answer in time, or the model changed meanwhile: try again.
+            when Triton is away, fails, or does not answer in time, the golden chunk comes back wrong, or the model
+            changed meanwhile: try again.
         ModelContractError
             when the served model is not of this version's contract.
         GaveWayError
@@ -146,6 +150,11 @@ class TritonDetector:
         dismissed: list[DismissedProposal] = []
         with self._translate_errors():
             served = self._connect()
+            # Only what was proven reads studies. A proof of a while ago is enough, so that no study waits for one.
+            if not self._golden.last:
+                readiness = self._prove(served)
+                if not readiness:
+                    raise UnavailableError(readiness.reason)
             indices = contract.chunks(len(hu))
 
             def write(number: int, target: NDArray[Any]) -> None:
@@ -180,12 +189,28 @@ class TritonDetector:
     def _ask_golden(self) -> Readiness:
         with self._translate_errors():
             served = self._connect()
-            standing = self._golden.standing
-            if standing is not None:
-                return standing
-            whole = np.arange(contract.CHUNK_INPUT_SLICES)
-            (outputs,) = self._stream.answers(1, lambda _, target: write_chunk(chunk(), whole, target))
-            return self._golden.judge(served.golden, outputs)
+            return self._prove(served)
+
+    def _prove(self, served: ServedModel) -> Readiness:
+        """Return whether the served model answers the golden chunk rightly.
+
+        If it does not, Triton restarts it, once: the model process then takes the next engine, when it is the engine
+        that is wrong.
+        """
+        standing = self._golden.standing
+        if standing is not None:
+            return standing
+        whole = np.arange(contract.CHUNK_INPUT_SLICES)
+        (outputs,) = self._stream.answers(1, lambda _, target: write_chunk(chunk(), whole, target))
+        readiness = self._golden.judge(served.golden, outputs)
+        if readiness:
+            self._restarted = None
+        elif self._restarted != served:
+            self._restarted = served
+            fault = self._choice.restart()
+            self._log.warning("the model answers wrongly and was restarted", why=readiness.reason, fault=fault)
+            self._forget_answers()
+        return readiness
 
     def close(self) -> None:
         """Release the shared memory and the connection.

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which engine runs the detector in Triton, as its model process says among Triton's metrics.
 
-The model process chooses it at its start, by the CPU and by what passed the precision gate (docs/engines.md). An answer
-depends on it only by small differences, which the gate bounds, so an unknown engine stops nothing.
+The model process chooses it at its start, by the CPU, by what passed the precision gate, and by what loads and answers
+the golden chunk rightly (docs/engines.md). An answer depends on it only by small differences, which the gate bounds, so
+an unknown engine stops nothing. A better engine that failed makes answers slower, not wrong; whoever looks is told.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.sections.triton import TritonSettings
 
 METRIC: Final = "hemorrhage_engine"
+METRIC_PASSED_OVER: Final = "hemorrhage_engine_passed_over"
 _TIMEOUT_S: Final = 1.0
 _AGAIN_S: Final = 5.0
 """Triton opens its metrics port after loading the model; a port that stays closed is not tried every time."""
@@ -28,14 +31,26 @@ _MOST_BYTES: Final = 4 << 20
 
 @dataclass(frozen=True)
 class ServedEngine:
-    """The runtime and precision of the detector, the CPU's instruction set and how many threads it has."""
+    """The runtime and precision of the detector, the CPU's instruction set and how many threads it has.
+
+    Attributes
+    ----------
+    passed_over: better engines that failed at the start of the model process, each with the reason.
+    """
 
     name: str
     instructions: str
     threads: int
+    passed_over: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.instructions}, {self.threads} thread{'s' if self.threads > 1 else ''})"
+        itself = f"{self.name} ({self.instructions}, {self.threads} thread{'s' if self.threads > 1 else ''})"
+        return f"{itself}, in the place of {self.failures}" if self.passed_over else itself
+
+    @property
+    def failures(self) -> str:
+        """The better engines that failed, and why, as one sentence."""
+        return "; ".join(f"{name}, which failed: {why}" for name, why in self.passed_over)
 
 
 class EngineMemory:
@@ -49,6 +64,7 @@ class EngineMemory:
     def __init__(self, settings: TritonSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
+        self._log = structlog.get_logger("detector")
         self._known: tuple[str, ServedEngine | None] | None = None
         self._asked = 0.0
 
@@ -58,6 +74,8 @@ class EngineMemory:
         if known is None or known[0] != model or (known[1] is None and self._clock() - self._asked >= _AGAIN_S):
             known = self._known = model, served_engine(self._settings, model)
             self._asked = self._clock()
+            if known[1] is not None and known[1].passed_over:
+                self._log.warning("a better engine failed, another one serves", serves=str(known[1]))
         return known[1]
 
 
@@ -81,15 +99,21 @@ def served_engine(settings: TritonSettings, model: str) -> ServedEngine | None:
 def engine_told(text: str, model: str) -> ServedEngine | None:
     """Return the engine of a model's newest version in Triton's metrics `text`, None if they name none."""
     try:
-        told = [
-            sample.labels
+        samples = [
+            sample
             for family in text_string_to_metric_families(text)
             for sample in family.samples
-            if sample.name == METRIC and sample.value == 1 and sample.labels.get("model") == model
+            if sample.value == 1 and sample.labels.get("model") == model
         ]
+        told = [sample.labels for sample in samples if sample.name == METRIC]
         newest = max(told, key=lambda labels: int(labels["version"]), default=None)
-        return (
-            None if newest is None else ServedEngine(newest["engine"], newest["instructions"], int(newest["threads"]))
+        if newest is None:
+            return None
+        failed = (
+            (sample.labels["engine"], sample.labels["why"])
+            for sample in samples
+            if sample.name == METRIC_PASSED_OVER and sample.labels.get("version") == newest["version"]
         )
+        return ServedEngine(newest["engine"], newest["instructions"], int(newest["threads"]), tuple(failed))
     except (KeyError, ValueError):
         return None

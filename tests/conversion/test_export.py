@@ -19,8 +19,9 @@ from appliance.reading import contract
 from conversion.checks import UnfitModelError, check
 from conversion.export import load_detector, model_metadata, onnx_model
 from conversion.parity import difference, random_chunk
-from conversion.repository import lay_out
+from conversion.repository import PROOF_CODE, lay_out
 from conversion.simplify import simplify
+from conversion.triton_model import RULES
 from conversion.window import window_model
 from tests.training.network.random_detector import random_detector
 from training.network.detector import Detector
@@ -111,7 +112,8 @@ def test_the_repository_has_every_file_triton_and_the_site_need(model: onnx.Mode
     folder = lay_out(tmp_path / "good.onnx", tmp_path / "repository", version=2)
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     configs = {"config.pbtxt", *(f"configs/{profile}.pbtxt" for profile in ("cpu", "gpu", "gpu-datacentre"))}
-    assert names == configs | {"2/model.py", "2/model.onnx"}
+    proof = {f"2/{RULES}/{file}" for file in PROOF_CODE}
+    assert names == configs | proof | {"2/model.py", "2/model.onnx"}
     np.testing.assert_equal((folder / "2" / "model.onnx").read_bytes(), (tmp_path / "good.onnx").read_bytes())
 
 

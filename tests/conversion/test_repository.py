@@ -18,8 +18,18 @@ from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_matches
 from conversion.checks import UnfitModelError, check
 from conversion.precision import FEWEST_POSITIVE, FEWEST_STUDIES, MOST_AUC
-from conversion.repository import CPU, GPU, GPU_DATACENTRE, INSTANCES, MODEL_CODE, config, lay_out, model_says
-from conversion.triton_model import BYTES, FULL, GATE, REFERENCE, ContractError, Detector, cpu_flags, engines_of
+from conversion.repository import (
+    CPU,
+    GPU,
+    GPU_DATACENTRE,
+    INSTANCES,
+    MODEL_CODE,
+    PROOF_CODE,
+    config,
+    lay_out,
+    model_says,
+)
+from conversion.triton_model import BYTES, FULL, GATE, REFERENCE, RULES, ContractError, Detector, cpu_flags, engines_of
 
 FOLDER = Path(__file__).parents[2] / "model_repository" / contract.DETECTOR
 
@@ -81,6 +91,10 @@ def test_the_committed_repository_is_what_the_code_writes() -> None:
     for profile in INSTANCES:
         assert (FOLDER / "configs" / f"{profile}.pbtxt").read_text() == config(profile, said)
     assert (FOLDER / "1" / "model.py").read_bytes() == MODEL_CODE.read_bytes()
+    copied = {path.relative_to(FOLDER / "1" / RULES) for path in (FOLDER / "1" / RULES).rglob("*.py")}
+    assert copied == set(PROOF_CODE)
+    for file in PROOF_CODE:
+        assert (FOLDER / "1" / RULES / file).read_bytes() == (MODEL_CODE.parent.parent / file).read_bytes()
     detector = Detector(FOLDER / "1" / "model.onnx", str(contract.CONTRACT_VERSION))
     assert golden_matches(said[contract.PARAMETER_GOLDEN], detector(golden_chunk())) is None
 
@@ -130,12 +144,12 @@ def list_files(repository: Path) -> set[str]:
 def test_what_passed_the_precision_gate_is_laid_out_and_what_failed_is_not(tmp_path: Path) -> None:
     model = FOLDER / "1" / "model.onnx"
     lay_out(model, tmp_path, precision=write_verdict(tmp_path / "gate", model))
-    assert list_files(tmp_path) == {"model.py", FULL, BYTES, GATE}
+    assert list_files(tmp_path) == {"model.py", RULES, FULL, BYTES, GATE}
     lay_out(model, tmp_path, precision=write_verdict(tmp_path / "gate", model, passed=False))
-    assert list_files(tmp_path) == {"model.py", FULL, GATE}
+    assert list_files(tmp_path) == {"model.py", RULES, FULL, GATE}
     lay_out(model, tmp_path, precision=write_verdict(tmp_path / "gate", model))
     lay_out(model, tmp_path)
-    assert list_files(tmp_path) == {"model.py", FULL}, "nothing is left of what another model passed"
+    assert list_files(tmp_path) == {"model.py", RULES, FULL}, "nothing is left of what another model passed"
 
 
 @pytest.mark.parametrize("what", ["another model", "another graph", "damaged", "missing"])

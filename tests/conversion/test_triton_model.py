@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +19,19 @@ from onnx import TensorProto, helper
 
 from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_matches, golden_summary
+from conversion.repository import lay_out
 from conversion.triton_model import (
     BYTES,
     ENGINES,
     FULL,
     GATE,
     REFERENCE,
+    RULES,
     ContractError,
     Detector,
     EngineError,
     cpu_flags,
+    damaged_engines,
     engines_of,
     exact_values,
     instruction_set,
@@ -167,8 +173,61 @@ def test_a_runtime_that_does_not_load_gives_way_to_the_next_engine_and_the_log_s
     lines: list[str] = []
     assert served_detector(folder, "1", 1, log=lines.append).engine is REFERENCE
     assert [line.partition(" ")[0] for line in lines] == ["openvino-int8", "openvino-fp32"]
-    with pytest.raises(ModuleNotFoundError):
+    with pytest.raises(EngineError, match="openvino-int8: it does not load: ModuleNotFoundError"):
         served_detector(folder, "1", 1, "openvino-int8", log=lines.append)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGILL)", r"it ends its process \(SIGILL\)"),
+        ("import time; time.sleep(600)", "it did not load and run within 2 s"),
+        ("raise OSError('no such instruction')", "it does not load: OSError: no such instruction"),
+    ],
+)
+def test_a_runtime_that_ends_its_process_hangs_or_fails_gives_way_and_this_process_goes_on(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, code: str, says: str
+) -> None:
+    packages = tmp_path_factory.mktemp("packages")
+    (packages / "openvino.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(packages))  # of the processes that try an engine
+    monkeypatch.setattr("conversion.triton_model._TRIAL_S", 2.0)
+    monkeypatch.setattr("conversion.triton_model.cpu_flags", lambda: AVX2)
+    lines: list[str] = []
+    detector = served_detector(folder, "1", 1, log=lines.append)
+    assert detector.engine is REFERENCE
+    assert set(detector.passed_over) == {"openvino-int8", "openvino-fp32"}
+    for name, why in detector.passed_over.items():
+        assert re.fullmatch(says, why)
+        assert f"{name} is passed over: {why}" in lines
+
+
+def test_damaged_files_are_told_and_what_the_cpu_or_the_gate_excludes_is_not(folder: Path) -> None:
+    gate(folder, failed=("openvino-fp32",))
+    assert damaged_engines(folder, AVX2) == {}
+    (folder / BYTES).write_bytes(b"cut off")
+    assert damaged_engines(folder, AVX2) == {"openvino-int8": f"{GATE} is of other ONNX files"}
+    (folder / BYTES).unlink()
+    assert damaged_engines(folder, AVX2) == {"openvino-int8": f"{BYTES} is missing"}
+    (folder / GATE).write_text("{")
+    assert damaged_engines(folder, AVX2).keys() == {"openvino-int8", "openvino-fp32"}
+    (folder / GATE).unlink()
+    assert damaged_engines(folder, AVX2) == {}, "a model that was never judged is served by the reference"
+
+
+def test_the_copy_beside_the_model_proves_it_where_no_appliance_is_installed(tmp_path: Path) -> None:
+    place = lay_out(SHIPPED, tmp_path) / "1"
+    code = (
+        f"import sys; sys.path[:0] = [{str(place)!r}]\nimport json, model\n"
+        "lines = []\nprove = model._golden_proof(model.Path(model.__file__).parent, '{}', lines.append)\n"
+        "fault = prove(lambda hu: {})\n"
+        "print(json.dumps([fault, lines, sys.modules['appliance.reading.golden'].__file__]))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    fault, lines, rules = json.loads(done.stdout)
+    assert fault == "the golden chunk comes back wrong: output detection_count is missing"
+    assert lines == []
+    assert Path(rules) == place / RULES / "appliance/reading/golden.py"
 
 
 def test_a_model_of_another_contract_does_not_give_way_to_another_engine(

@@ -10,6 +10,7 @@ left IPH. Its answers follow from its input, so that tests can say what must com
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_summary
-from conversion.repository import MODEL_CODE
+from conversion.repository import MODEL_CODE, PROOF_CODE
+from conversion.triton_model import RULES
 
 CELL_PX = 112
 FIRST_PX = 32
@@ -49,10 +51,35 @@ def _failing_execute(self, requests):
 
 TritonPythonModel.execute = _failing_execute
 """
+_WRONG_AT_FIRST = """
+
+import pathlib
+
+class _Wrong:
+    def __init__(self, right):
+        self.right, self.input = right, right.input
+
+    def __call__(self, hu):
+        return {name: value * 0 for name, value in self.right(hu).items()}
 
 
-def onnx_model() -> onnx.ModelProto:
-    """Return the detector as a static ONNX graph."""
+_right_initialize = TritonPythonModel.initialize
+
+
+def _wrong_initialize(self, args):
+    _right_initialize(self, args)
+    mark = pathlib.Path(args["model_repository"]) / "was_loaded"
+    if not mark.exists():
+        self.detector = _Wrong(self.detector)
+    mark.touch()
+
+
+TritonPythonModel.initialize = _wrong_initialize
+"""
+
+
+def onnx_model(most: float = 0.98) -> onnx.ModelProto:
+    """Return the detector as a static ONNX graph; no score is higher than `most`."""
     constants: dict[str, np.ndarray] = {}
     nodes: list[onnx.NodeProto] = []
 
@@ -87,7 +114,7 @@ def onnx_model() -> onnx.ModelProto:
     add("Reshape", ["by_cell", constant("as_masks", [candidates, m, m], np.int64)], "masks")
     add("ReduceMean", ["masks"], "share", axes=[1, 2], keepdims=0)
     add("Mul", ["share", constant("four", 4)], "raw")
-    add("Clip", ["raw", constant("zero", 0), constant("most", 0.98)], "scores")
+    add("Clip", ["raw", constant("zero", 0), constant("most", most)], "scores")
 
     index = np.arange(candidates)
     row, column = index // CELLS % CELLS, index % CELLS
@@ -143,12 +170,15 @@ def write_repository(
     input_dtype: str = "INT16",
     pause_s: float = 0,
     fails: bool = False,
+    wrong_at_first: bool = False,
+    proves: bool = False,
     parameters: dict[str, str | None] | None = None,
 ) -> str:
     """Write a model repository with this detector and return the sha256 of its ONNX file.
 
-    Each request takes `pause_s` longer, or fails. `parameters` replaces (or, with None, leaves out) what the model's
-    configuration says of itself.
+    Each request takes `pause_s` longer, or fails, or is answered with zeros until the model is loaded a second time
+    (`wrong_at_first`). `proves` lays out what an engine is proven by before it serves. `parameters` replaces (or, with
+    None, leaves out) what the model's configuration says of itself.
     """
     model = onnx_model().SerializeToString()
     sha256 = hashlib.sha256(model).hexdigest()
@@ -158,7 +188,11 @@ def write_repository(
     code = MODEL_CODE.read_text()
     code += _SLOW.format(pause_s=pause_s) if pause_s else ""
     code += _FAILING if fails else ""
+    code += _WRONG_AT_FIRST if wrong_at_first else ""
     (version / "model.py").write_text(code)
+    for file in PROOF_CODE if proves else ():
+        (version / RULES / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(MODEL_CODE.parent.parent / file, version / RULES / file)
     said: dict[str, str | None] = {
         **contract.metadata(),
         contract.PARAMETER_MODEL_VERSION: "blob-1",

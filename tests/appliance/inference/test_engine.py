@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,16 +13,29 @@ from typing import get_args
 
 import pytest
 
+from appliance.doctor.model import check_model
 from appliance.errors import UnavailableError
 from appliance.inference.detector import TritonDetector
-from appliance.inference.engine import METRIC, EngineMemory, ServedEngine, engine_told, served_engine
+from appliance.inference.engine import (
+    METRIC,
+    METRIC_PASSED_OVER,
+    EngineMemory,
+    ServedEngine,
+    engine_told,
+    served_engine,
+)
 from appliance.inference.server import TritonServer
 from appliance.reading.contract import DETECTOR
+from appliance.reading_room import ReadingRoom
 from appliance.sections.triton import Engine, TritonSettings
+from appliance.settings import Settings
 from conversion import triton_model
+from conversion.triton_model import BYTES, ENGINES, FULL, GATE
 from deploy.local.ports import free_ports
+from tests.appliance.inference.blob_detector import onnx_model, write_repository
 from tests.appliance.inference.ports import triton_settings
 
+CPU = triton_model.cpu_flags()
 LABELS = 'model="hemorrhage_detector",version="{version}",engine="{engine}",instructions="AVX2",threads="2"'
 
 
@@ -101,6 +116,75 @@ def test_an_engine_that_may_not_serve_keeps_the_model_from_loading_and_the_log_s
     assert "HEMORRHAGE_ENGINE = openvino-int8: " in log
 
 
+def write_gate(place: Path) -> None:
+    """Write a verdict by which every engine passed with the files that lie in a version folder."""
+    sha256 = {name: hashlib.sha256((place / name).read_bytes()).hexdigest() for name in (FULL, BYTES)}
+    engines = {engine.name: {"file": engine.file, "passed": True} for engine in ENGINES}
+    (place / GATE).write_text(json.dumps({"sha256": sha256, "engines": engines}))
+
+
+def log_of(state: Path) -> str:
+    return "".join(path.read_text(errors="replace") for path in state.rglob("*.log"))
+
+
+@pytest.mark.skipif("avx2" not in CPU, reason="this CPU runs the reference only")
+def test_an_engine_that_answers_wrongly_gives_way_to_the_next_and_everybody_who_looks_is_told(tmp_path: Path) -> None:
+    settings = triton_settings(tmp_path / "models")
+    write_repository(settings.model_repository, proves=True)
+    place = settings.model_repository / DETECTOR / "1"
+    (place / BYTES).write_bytes(onnx_model(most=0.6).SerializeToString())  # its weights are not those of the other file
+    write_gate(place)
+    runs = [one for one in ENGINES if one.needs <= CPU]
+    serves = next(one for one in runs if one.file == FULL)
+    wrong = {one.name for one in runs[: runs.index(serves)]}
+    with TritonServer(settings, tmp_path / "state"):
+        assert wait_for(lambda: served_engine(settings, DETECTOR))
+        room = ReadingRoom(Settings(triton=settings))
+        try:
+            assert room.count_failed_engines() == 0, "nothing is known before Triton was asked"
+            room.probe()
+            engine, model = served_engine(settings, DETECTOR), room.model()
+            assert room.count_failed_engines() == len(wrong)
+        finally:
+            room.close()
+        (check,) = [one for one in check_model(Settings(triton=settings)) if one.name == "engine"]
+    assert engine is not None
+    assert engine.name == serves.name
+    assert dict(engine.passed_over).keys() == wrong
+    assert all("the golden chunk comes back wrong: the highest IPH score" in why for _, why in engine.passed_over)
+    assert check.state == "warn"
+    assert model is not None
+    assert all(name in told for told in (check.what, model["engine"]) for name in wrong)
+    log = log_of(tmp_path / "state")
+    assert all(f"{name} is passed over: the golden chunk comes back wrong" in log for name in wrong)
+
+
+def test_a_model_that_no_engine_answers_rightly_with_is_not_served_and_the_log_says_why(tmp_path: Path) -> None:
+    settings = triton_settings(tmp_path / "models")
+    write_repository(settings.model_repository, proves=True)
+    (settings.model_repository / DETECTOR / "1" / FULL).write_bytes(onnx_model(most=0.6).SerializeToString())
+    with pytest.raises(UnavailableError):
+        TritonServer(settings, tmp_path / "state").start()
+    log = log_of(tmp_path / "state")
+    assert "no engine serves this model: onnxruntime-fp32: the golden chunk comes back wrong" in log
+
+
+def test_failed_engines_are_told_with_the_reason_and_those_of_another_version_or_model_are_not() -> None:
+    def failed(version: str, engine: str, why: str, value: str = "1") -> str:
+        labels = LABELS.format(version=version, engine=engine)
+        return f'{METRIC_PASSED_OVER}{{{labels},why="{why}"}} {value}\n'
+
+    text = line("2", "openvino-fp32") + failed("2", "openvino-bf16", 'a \\"sign\\"') + failed("2", "openvino-int8", "b")
+    text += failed("1", "openvino-bf16", "c") + failed("2", "openvino-int8-bf16", "d", "0")
+    engine = engine_told(text + failed("2", "x", "e").replace("hemorrhage_detector", "other"), DETECTOR)
+    assert engine is not None
+    assert engine.passed_over == (("openvino-bf16", 'a "sign"'), ("openvino-int8", "b"))
+    assert str(engine) == (
+        'openvino-fp32 (AVX2, 2 threads), in the place of openvino-bf16, which failed: a "sign"; '
+        "openvino-int8, which failed: b"
+    )
+
+
 def test_a_site_may_ask_for_each_engine_that_the_model_process_knows() -> None:
     assert set(get_args(Engine)) == {"auto", *(engine.name for engine in triton_model.ENGINES)}
-    assert METRIC == triton_model.METRIC
+    assert (METRIC, METRIC_PASSED_OVER) == (triton_model.METRIC, triton_model.METRIC_PASSED_OVER)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from appliance.errors import UnavailableError
 from appliance.inference.detector import TritonDetector
 from appliance.inference.golden import READY, RETRY_S, VALID_S, GoldenAnswer, Readiness
 from appliance.inference.server import TritonServer
@@ -165,6 +166,19 @@ def test_a_server_whose_model_answers_otherwise_is_not_ready_and_says_what_diffe
     assert not readiness
     assert "the iph detection with score 0.980 on target slice 14" in readiness.reason
     assert "restart Triton" in readiness.reason
+
+
+def test_a_model_that_answers_wrongly_reads_no_study_and_is_restarted_once(tmp_path: Path) -> None:
+    settings = triton_settings(tmp_path / "models")
+    write_repository(settings.model_repository, wrong_at_first=True)
+    with TritonServer(settings, tmp_path / "state"):
+        detector = TritonDetector(settings)
+        with pytest.raises(UnavailableError, match="the golden chunk came back wrong"):
+            detector.read(golden_chunk())
+        reading = detector.read(golden_chunk())
+        assert detector.check_readiness() == READY
+        detector.close()
+    assert max(max(one.scores) for one in reading.detections) == pytest.approx(0.98, abs=1e-3)
 
 
 def test_a_model_process_that_fails_is_not_ready_and_its_message_is_told(tmp_path: Path) -> None:
