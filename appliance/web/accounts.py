@@ -39,7 +39,8 @@ class Role(StrEnum):
     LOOK = "look"
     """See the pages (names and key images of patients too), the status and the metrics."""
     ACT = "act"
-    """The same, and also judge answers, retry and drop deliveries, ask for answers and ring the doorbell."""
+    """The same, and also read the audit trail, judge answers, retry and drop deliveries, ask for answers and ring the
+    doorbell."""
 
     def may(self, needed: Role) -> bool:
         """Return whether this role includes what `needed` allows."""

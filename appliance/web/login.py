@@ -25,6 +25,8 @@ NOBODY: Final = "nobody"
 """The name of whoever asks for health from another machine."""
 _METRICS: Final = "/metrics"
 _OPEN: Final = ("/health/live", "/health/ready")
+_LOG: Final = "/log"
+"""The audit trail: what colleagues looked at is not for everybody who may look at patients."""
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="Hemorrhage appliance", charset="UTF-8"'}
 
 
@@ -63,7 +65,7 @@ class Login:
             await answer(scope, receive, send)
             return
         needed = Role.ACT
-        if reading:
+        if reading and scope["path"] != _LOG:
             needed = Role.METRICS if scope["path"] in (_METRICS, *_OPEN) else Role.LOOK
         if not account.role.may(needed):
             self._turn_away(scope, account.name, "role")

@@ -55,6 +55,8 @@ TABS: Final = (
     ("/model", "Model"),
     ("/log", "Log"),
 )
+FOR_THOSE_WHO_ACT: Final = ("/log",)
+"""Tabs that accounts which may only look do not see, as they may not open them (`login.py`)."""
 
 
 class Pages:
@@ -117,7 +119,7 @@ class Pages:
         whole = found.render(
             values,
             tab=tab,
-            tabs=TABS,
+            tabs=[one for one in TABS if values["may_act"] or one[0] not in FOR_THOSE_WHO_ACT],
             is_live=live,
             has_form=has_form,
             live_s=LIVE_S,

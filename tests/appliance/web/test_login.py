@@ -86,6 +86,15 @@ def test_prometheus_account_reads_the_metrics_and_sees_no_patient(outside: Outsi
     assert outside.ask("POST", "/doorbell", Role.METRICS).status_code == 403
 
 
+def test_what_colleagues_looked_at_is_not_shown_to_an_account_that_may_only_look(outside: Outside) -> None:
+    for method in ("GET", "HEAD"):
+        assert outside.ask(method, "/log", Role.LOOK).status_code == 403
+    assert outside.ask("GET", "/log?study=1.2", Role.LOOK).status_code == 403
+    assert outside.ask("GET", "/log", Role.ACT).status_code == 200
+    assert 'href="/log' not in outside.ask("GET", "/", Role.LOOK).text
+    assert 'href="/log' in outside.ask("GET", "/", Role.ACT).text
+
+
 def test_two_accounts_at_once_are_none(outside: Outside) -> None:
     both = [("Authorization", f"Bearer {secret}") for secret in outside.secrets.values()]
     assert outside.client.get("/status", headers=both).status_code == 401
