@@ -284,6 +284,39 @@ ROWS: Final = (
         ),
     ),
     Row(
+        "Compared with the patient's last head CT",
+        (
+            Panel(
+                "Comparisons an hour",
+                "Answers about a patient with a prior, by what has changed (docs/prior.md). Withheld: it may be another"
+                " patient's, or has no time. Many of those mean Patient IDs that cannot be trusted.",
+                (
+                    Query(
+                        f"3600 * sum by (change) (rate(hemorrhage_compared_answers_total[{INTERVAL}]))",
+                        "{{change}}",
+                    ),
+                ),
+                Kind.STACK,
+                Unit.COUNT,
+                12,
+            ),
+            Panel(
+                "Priors asked of the PACS, an hour",
+                "Only where prior.pacs names one. Failed: the PACS did not send it, or did not answer; the answer then "
+                "stands without a comparison.",
+                (
+                    Query(
+                        f"3600 * sum by (outcome) (rate(hemorrhage_priors_fetched_total[{INTERVAL}]))",
+                        "{{outcome}}",
+                    ),
+                ),
+                Kind.STACK,
+                Unit.COUNT,
+                12,
+            ),
+        ),
+    ),
+    Row(
         "Drift",
         (
             Panel(
