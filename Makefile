@@ -18,7 +18,7 @@ ENGINES := $(call stamp,.venv-engines,engines)
 AUDIT := $(call stamp,.venv-audit,audit)
 
 .NOTPARALLEL:
-.PHONY: bundle images viewer sbom audit train train-stop train-status train-publish help demo gallery up down status test test-service test-training test-engines lint types environments system locks clean accuracy
+.PHONY: bundle images release viewer sbom audit train train-stop train-status train-publish help demo gallery up down status test test-service test-training test-engines lint types environments system locks clean accuracy
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -40,6 +40,13 @@ bundle: $(SERVICE)  ## one file that installs the appliance on a Debian 12 witho
 
 images: $(SERVICE)  ## the images for containers, in var/images, with checksums and parts lists; needs podman
 	@.venv/bin/python -m deploy.containers build --out var/images
+
+release: $(SERVICE)  ## commit and tag this checkout as another version (VERSION=0.2.0); pushes nothing
+	@[ -n "$(VERSION)" ] || { echo 'make release VERSION=0.2.0'; exit 1; }
+	@[ -z "$$(git status --porcelain)" ] || { echo 'commit or remove what has changed first: git status'; exit 1; }
+	@.venv/bin/python -m deploy.release $(VERSION)
+	@git commit --quiet --all --message "Release $(VERSION)" && git tag --annotate v$(VERSION) --message "Release $(VERSION)"
+	@echo "v$(VERSION) is committed and tagged: make test, git push --follow-tags, then make bundle and make images"
 
 viewer: $(SERVICE)  ## the OHIF viewer for the board, in var/viewer
 	@sh deploy/install-system-packages.sh viewer
