@@ -5,14 +5,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,67 +16,29 @@ import httpx
 import numpy as np
 import pytest
 
-from appliance.process import Process
 from appliance.settings import Settings
 from deploy.grafana.panels import ROWS
 from deploy.grafana.picture import Source, draw
 from deploy.local.appliance import LocalAppliance
 from deploy.local.demo import wait_for_answers
-from deploy.local.ports import free_ports, with_free_ports
+from deploy.local.ports import with_free_ports
 from deploy.local.storescu import send
 from simulator.diagnosis import Diagnosis
 from simulator.population import CLEAR
 from simulator.study import StudySpec, write_study
+from tests.objective.watching import SHIPPED, Watching, watch
 
 pytestmark = pytest.mark.end_to_end
-SHIPPED = Path(__file__).parents[2] / "deploy" / "prometheus"
 LONGEST_S = 240.0
 PANELS = [panel for row in ROWS for panel in row.panels]
 ALERT = "HemorrhageNeighbourAway"
 
 
-class OnCall(ThreadingHTTPServer):
-    """Takes what Alertmanager sends, as whoever is on call."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
-        self.notes: list[tuple[str, dict[str, Any]]] = []
-
-    def states(self, alert: str, path: str) -> list[str]:
-        """Return the states of an alert as they were told by one receiver, in their order."""
-        return [
-            one["status"]
-            for where, note in list(self.notes)
-            for one in note["alerts"]
-            if one["labels"]["alertname"] == alert and where == path
-        ]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: OnCall
-
-    def do_POST(self) -> None:
-        self.server.notes.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @dataclass
-class Monitored:
+class Monitored(Watching):
     """The appliance, and what watches it."""
 
     appliance: LocalAppliance
-    prometheus: str
-    on_call: OnCall
-    processes: list[Process] = field(default_factory=list)
-
-    def query(self, path: str, **words: str) -> Any:
-        """Return what Prometheus answers."""
-        answer = httpx.get(f"{self.prometheus}/api/v1/{path}", params=words, timeout=20, trust_env=False)
-        return answer.raise_for_status().json()["data"]
 
 
 def until(holds: Callable[[], Any], what: str) -> Any:
@@ -98,69 +56,21 @@ def until(holds: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"{what}: not after {LONGEST_S:.0f} s, last {seen!r}")
 
 
-def as_here(text: str, ports: dict[int, int]) -> str:
-    """Return a shipped file with the ports of this test, and with seconds where it has minutes."""
-    for shipped, here in ports.items():
-        text = text.replace(f"127.0.0.1:{shipped}", f"127.0.0.1:{here}")
+def with_seconds(text: str) -> str:
+    """Return a shipped file with seconds where it has minutes."""
     return re.sub(r"(_interval|_wait|\bfor): \d+[sm]\b", r"\1: 1s", text)
 
 
 @pytest.fixture(scope="module")
 def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
     folder = tmp_path_factory.mktemp("monitored")
-    appliance = LocalAppliance(with_free_ports(Settings(), folder / "state"))
-    settings = appliance.settings
-    prometheus, alertmanager, receiver = free_ports(3)
-    ports = {
-        8043: httpx.URL(settings.orthanc.url).port or 0,
-        8044: settings.service.port,
-        8402: settings.triton.metrics_port,
-        9093: alertmanager,
-        9099: receiver,
-    }
-    there = folder / "prometheus"
-    shutil.copytree(SHIPPED, there)
-    for file in (there / "prometheus.yml", there / "alertmanager.yml", there / "rules/hemorrhage.rules.yml"):
-        file.write_text(as_here(file.read_text(), ports))
-    (there / "hemorrhage-orthanc.password").write_text(f"{settings.orthanc.password}\n")
-    on_call = OnCall(receiver)
-    threading.Thread(target=on_call.serve_forever, daemon=True).start()
-    programs = [
-        Process(name, folder / f"{name}.log", die_with_parent=True)
-        for name in ("prometheus", "prometheus-alertmanager")
-    ]
-    appliance.start()
-    try:
-        programs[0].launch(
-            [
-                "prometheus",
-                "--config.file=prometheus.yml",
-                f"--storage.tsdb.path={folder / 'tsdb'}",
-                f"--web.listen-address=127.0.0.1:{prometheus}",
-            ],
-            os.environ,
-            there,
-        )
-        programs[1].launch(
-            [
-                "prometheus-alertmanager",
-                "--config.file=alertmanager.yml",
-                f"--storage.path={folder / 'alerts'}",
-                f"--web.listen-address=127.0.0.1:{alertmanager}",
-                "--cluster.listen-address=",
-            ],
-            os.environ,
-            there,
-        )
-        seen = Monitored(appliance, f"http://127.0.0.1:{prometheus}", on_call, programs)
+    with (
+        LocalAppliance(with_free_ports(Settings(), folder / "state")) as appliance,
+        watch(appliance.settings, folder, with_seconds) as watching,
+    ):
+        seen = Monitored(watching.prometheus, watching.on_call, appliance)
         until(lambda: len(seen.query("targets")["activeTargets"]) == 3, "three targets")
         yield seen
-    finally:
-        for program in programs:
-            program.stop()
-        appliance.stop()
-        on_call.shutdown()
-        on_call.server_close()
 
 
 def test_service_triton_and_orthanc_are_read_as_shipped(monitored: Monitored) -> None:
@@ -239,7 +149,9 @@ def test_a_triton_that_is_killed_pages_whoever_is_on_call_and_is_told_of_again_w
     triton.kill()
     try:
         until(lambda: "firing" in monitored.on_call.states(ALERT, "/on-call"), "the page")
-        note = next(note for path, note in monitored.on_call.notes if path == "/on-call" and ALERT in json.dumps(note))
+        note = next(
+            note for _, path, note in monitored.on_call.notes if path == "/on-call" and ALERT in json.dumps(note)
+        )
         told = next(one for one in note["alerts"] if one["labels"]["alertname"] == ALERT)
         assert told["labels"]["neighbour"] == "triton"
         assert told["annotations"]["handbook"] == f"docs/alerts.md#{ALERT.lower()}"
