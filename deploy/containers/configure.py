@@ -34,7 +34,8 @@ def container_configuration(settings: Path, secrets: Path | None) -> dict[str, A
     """
     loaded = load_settings(settings)
     storage = str(loaded.orthanc.storage or _ARCHIVE)
-    written = configuration(loaded, _ARCHIVE) | {"StorageDirectory": storage, "IndexDirectory": storage}
+    # The plugin that the viewer needs is in Orthanc's image, and so cannot be seen from this one.
+    written = configuration(loaded, _ARCHIVE, dicomweb=True) | {"StorageDirectory": storage, "IndexDirectory": storage}
     return merge(merge(written, _read_site_options(settings.with_name("orthanc.json"))), _read_token(secrets))
 
 

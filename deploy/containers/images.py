@@ -21,8 +21,9 @@ from typing import Any, Final
 
 from appliance import __version__
 from appliance.errors import UnavailableError
-from deploy.containers.parts_list import parts_list
+from deploy.containers.parts_list import parts_list, viewer_part
 from deploy.install.bundle import ROOT, lay_out, sha256, version_of
+from deploy.viewer import fetch as viewer
 
 BASE: Final = "docker.io/library/debian:12-slim"
 IMAGES: Final = ("service", "triton", "orthanc")
@@ -126,7 +127,8 @@ def _parts_of(kind: str, image: Image) -> Mapping[str, Any]:
     listed = podman("run", "--rm", "--network", "none", "--entrypoint", "dpkg-query", image.name, "-W", "-f", query)
     locks = {"service": ("service",), "triton": ("service", "triton")}.get(kind, ())
     texts = [(ROOT / "environments" / f"{lock}.lock").read_text() for lock in locks]
-    return parts_list(f"hemorrhage-{kind}", __version__, listed, texts)
+    further = [viewer_part(viewer.VERSION, viewer.INTEGRITY)] if locks else []
+    return parts_list(f"hemorrhage-{kind}", __version__, listed, texts, further)
 
 
 def _pack_compose(file: Path) -> None:
@@ -134,6 +136,7 @@ def _pack_compose(file: Path) -> None:
     names = [path.name for path in sorted(folder.glob("compose*.yaml"))] + [
         "appliance.toml",
         "hemorrhage-containers.service",
+        "upgrade.sh",
     ]
     with tempfile.TemporaryDirectory() as aside:
         for name in names:

@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The parts list (SBOM) of an image, as CycloneDX 1.6: Debian's packages and Python's, the latter with their hashes."""
+"""The parts list (SBOM) of an image, as CycloneDX 1.6: Debian's packages, Python's with hashes, and the viewer."""
 
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +16,9 @@ _PACKAGE = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)", re.MULTILINE)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
-def parts_list(name: str, version: str, debian: str, locks: Iterable[str]) -> dict[str, Any]:
+def parts_list(
+    name: str, version: str, debian: str, locks: Iterable[str], further: Iterable[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """Return the parts list of an image.
 
     Parameters
@@ -26,6 +29,8 @@ def parts_list(name: str, version: str, debian: str, locks: Iterable[str]) -> di
         Lines of package, version and architecture, with tabs between them, as dpkg-query writes them.
     locks
         The texts of the locks whose packages it has.
+    further
+        Parts that are in neither, as `viewer_part` makes one.
 
     Raises
     ------
@@ -39,12 +44,27 @@ def parts_list(name: str, version: str, debian: str, locks: Iterable[str]) -> di
             if part["bom-ref"] not in known:
                 known.add(part["bom-ref"])
                 parts.append(part)
+    parts += further
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": {"type": "container", "name": name, "version": version, "bom-ref": name}},
         "components": parts,
+    }
+
+
+def viewer_part(version: str, sha512: str) -> dict[str, Any]:
+    """Return the part that the OHIF viewer is; `sha512` in base64 as npm's registry gives it, of the whole package."""
+    url = f"pkg:npm/%40ohif/app@{quote(version, safe='')}"
+    return {
+        "type": "application",
+        "name": "@ohif/app",
+        "version": version,
+        "purl": url,
+        "bom-ref": url,
+        "licenses": [{"license": {"id": "MIT"}}],
+        "hashes": [{"alg": "SHA-512", "content": b64decode(sha512).hex()}],
     }
 
 

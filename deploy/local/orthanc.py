@@ -94,8 +94,12 @@ def _address(host: str) -> str:
     return "127.0.0.1" if host == "localhost" else host
 
 
-def configuration(settings: Settings, folder: Path, *, doorbell: bool = True) -> dict[str, Any]:
+def configuration(
+    settings: Settings, folder: Path, *, doorbell: bool = True, dicomweb: bool | None = None
+) -> dict[str, Any]:
     """Return the configuration of an Orthanc that keeps all it has in `folder`: the template with the settings.
+
+    `dicomweb` says whether that Orthanc has the DICOMweb plugin; None: as it is installed on this machine.
 
     Raises `SettingsError` for a script that is not there, as Orthanc would not start then, and as `modalities` does.
     """
@@ -132,7 +136,8 @@ def configuration(settings: Settings, folder: Path, *, doorbell: bool = True) ->
     else:
         written["Plugins"] = []
         del written["PythonScript"], written["Hemorrhage"]
-    if doorbell and installed_version(settings.viewer_folder) and DICOMWEB_PLUGIN.exists():
+    has_dicomweb = DICOMWEB_PLUGIN.exists() if dicomweb is None else dicomweb
+    if doorbell and installed_version(settings.viewer_folder) and has_dicomweb:
         written["Plugins"].append(str(DICOMWEB_PLUGIN))
         written["DicomWeb"] = {"Enable": True, "Root": "/dicom-web/", "EnableWado": False, "Servers": {}}
     return written

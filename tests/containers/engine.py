@@ -76,7 +76,9 @@ class Site:
             assert text.count(f'"127.0.0.1:{inner}:{inner}"') == 1
             text = text.replace(f'"127.0.0.1:{inner}:{inner}"', f'"127.0.0.1:{outer}:{inner}"')
         (folder / "compose.yaml").write_text(text)
-        (folder / "site.yaml").write_text(f"networks:\n  default:\n    ipam:\n      config: [{{subnet: {_SUBNET}}}]\n")
+        (folder / "compose.override.yaml").write_text(
+            f"networks:\n  default:\n    ipam:\n      config: [{{subnet: {_SUBNET}}}]\n"
+        )
         settings = (SHIPPED / "appliance.toml").read_text()
         self.settings = folder / "appliance.toml"
         self.settings.write_text(settings.replace("senders = []", f'senders = ["CT1@{GATEWAY}"]'))
@@ -91,11 +93,25 @@ class Site:
 
     def compose(self, *arguments: str) -> str:
         """Run podman-compose in the site's folder and return its output."""
-        command = [str(Path(sys.executable).with_name("podman-compose")), "-f", "compose.yaml", "-f", "site.yaml"]
-        done = subprocess.run([*command, *arguments], cwd=self.folder, capture_output=True, text=True, check=False)
+        command = [str(Path(sys.executable).with_name("podman-compose")), *arguments]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"podman-compose {arguments[0]}: {(done.stdout + done.stderr)[-2000:]}")
         return done.stdout
+
+    def upgrade(self, new: Path, patience_s: int) -> tuple[int, str]:
+        """Run the new version's `upgrade.sh`, as the handbook says; return its exit status and output."""
+        subprocess.run(["tar", "-xf", str(new / "compose.tar.gz"), "upgrade.sh"], cwd=self.folder, check=True)
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # podman-compose is beside this Python
+        done = subprocess.run(
+            ["sh", "upgrade.sh", "--patience-s", str(patience_s), str(new)],
+            cwd=self.folder,
+            env=os.environ | {"PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
 
     def inspect(self, name: str) -> dict[str, Any]:
         """Return what podman knows of a container."""

@@ -6,18 +6,21 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.containers.images import Image, build, import_base, inspect, save
+from deploy.containers.images import Image, build, image_name, import_base, inspect, save
 from simulator.diagnosis import Diagnosis
 from simulator.population import CLEAR
 from simulator.study import StudySpec, write_study
-from tests.containers.engine import Site, base_tree, capabilities, container, podman
+from tests.containers.engine import ROOT, Site, base_tree, capabilities, container, podman
+from tests.containers.next_version import broken_version, good_version
 from tests.install.trial import Study, TrialStep
 
 READY_S: Final = 300.0
@@ -230,6 +233,60 @@ class Life:
         _require(after["instances"]["SR"] == before["instances"]["SR"] + 1, f"{before} before, {after} after")
         return f"{after['instances']['SR']} SRs of {len(self._sent)} studies, none twice; {answer}"
 
+    def broken_upgrade(self) -> str:
+        """Upgrade to images that migrate the ledger and never get ready: they are taken back by themselves."""
+        before, study = self._images_that_run(), self.new_study()
+        new = broken_version(self.work / "broken", self.site.folder / "compose.yaml", ROOT)
+        status, said, tries = self._upgrade_while_sending(new, study, 60)
+        shutil.rmtree(self.work / "broken")
+        _require(status == 1, f"exit {status}: {said[-2000:]}")
+        for words in ("the ledger is again as it was before", "the one before runs again, and no study is lost"):
+            _require(words in said, f"it does not say {words!r}: {said[-3000:]}")
+        _require(self._images_that_run() == before, f"{before} became {self._images_that_run()}")
+        self._until_ready()
+        return f"the images of before run, the ledger taken back; sent in {tries} tries; {self._answered_once(study)}"
+
+    def upgrade(self) -> str:
+        """Upgrade to images of another tag while a study comes; those of before are kept."""
+        before, study = self._images_that_run(), self.new_study()
+        new = good_version(self.work / "good", self.site.folder / "compose.yaml", ROOT, "0.1.1-two")
+        status, said, tries = self._upgrade_while_sending(new, study, int(READY_S))
+        shutil.rmtree(self.work / "good")
+        _require(status == 0, f"exit {status}: {said[-3000:]}")
+        after = self._images_that_run()
+        _require(after["service"] != before["service"], "the service of before runs")
+        name = self.site.inspect("service")["ImageName"]
+        _require(name.endswith(":0.1.1-two"), f"{name} runs")
+        _require(inspect("localhost/hemorrhage-service:previous")["Id"] == before["service"], "it was not kept")
+        copies = list((self.site.folder / "backups").glob("ledger-before-*.sqlite"))
+        _require(len(copies) == 2, f"copies of the ledger: {copies}")
+        answer = self._answered_once(study)
+        return f"0.1.1-two runs, the one before is kept; sent in {tries} tries; {answer}"
+
+    def _images_that_run(self) -> dict[str, str]:
+        return {name: self.site.inspect(name)["Image"] for name in _RIGHTS}
+
+    def _upgrade_while_sending(self, new: Path, study: Study, patience_s: int) -> tuple[int, str, int]:
+        copies = self.site.folder / "backups"
+        before = len(list(copies.glob("*")))
+        with ThreadPoolExecutor(1) as aside:
+            going = aside.submit(self.site.upgrade, new, patience_s)
+            while not going.done() and len(list(copies.glob("*"))) == before:  # the service is not down yet
+                time.sleep(0.5)
+            tries = self.send(study)
+            return (*going.result(), tries)
+
+    def _answered_once(self, study: Study) -> str:
+        answer = self.require_answer(study)
+        there = self.site.ask("counts")["instances"]["SR"]
+        _require(there == len(self._sent), f"{there} SRs of {len(self._sent)} studies")
+        return f"{there} SRs of {len(self._sent)} studies; {answer}"
+
+    def viewer(self) -> str:
+        """Open the viewer's page and a study's images by DICOMweb as a browser does, on the service's own address."""
+        seen = self.site.ask("viewer", self._sent[0].uid)
+        return f"page and bundle; by DICOMweb {', '.join(seen['modalities'])}, a frame of {seen['frame_bytes']} bytes"
+
     def end(self) -> str:
         """Remove the containers and their volumes."""
         self.site.compose("down", "--volumes")
@@ -244,7 +301,7 @@ def _restore(site: Site) -> None:
         *("-v", "hemorrhage_state:/var/lib/hemorrhage-appliance/service"),
         *("-v", f"{site.settings}:/etc/hemorrhage-appliance/appliance.toml:ro"),
         *("-v", f"{site.folder}/site.backup:/site.backup:ro"),
-        *("localhost/hemorrhage-service:0.1.0", "restore", "--without-settings", "/site.backup"),
+        *(image_name("service"), "restore", "--without-settings", "/site.backup"),
     )
 
 
@@ -260,12 +317,15 @@ def run(life: Life) -> bool:
         life.step("one file of all images", life.save)
         life.step("doctor and health checks", life.doctor)
         life.step("first study by C-STORE", life.first_study)
+        life.step("the viewer", life.viewer)
         life.step("what the containers may do", life.look_at_rights)
         for name in (*SERVERS, "network"):
             life.step(f"kill -9 {name}", lambda name=name: life.kill(name))  # type: ignore[misc]
         life.step("a service that hangs", lambda: life.hang("service"))
         life.step("down and up", life.down_and_up)
         life.step("backup and restore", life.back_up_and_restore)
+        life.step("broken upgrade rolls back", life.broken_upgrade)
+        life.step("upgrade while a study comes", life.upgrade)
         life.step("down --volumes", life.end)
     return all(step.well for step in life.steps)
 

@@ -20,8 +20,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from appliance.errors import SettingsError, UnavailableError
 from appliance.sections.orthanc import OrthancSettings
+from appliance.sections.viewer import ViewerSettings
 from appliance.settings import Settings
-from deploy.local.orthanc import DOORBELL, TRUSTED_HOSTS, OrthancProcess, configuration
+from deploy.local.orthanc import DICOMWEB_PLUGIN, DOORBELL, TRUSTED_HOSTS, OrthancProcess, configuration
 from deploy.local.ports import with_free_ports
 from deploy.local.storescu import send
 from tests.orthanc_plugin.small_ct import small_series
@@ -47,6 +48,17 @@ def test_the_configuration_follows_the_settings(tmp_path: Path) -> None:
     }
     assert {key: written[key] for key in expected} == expected
     assert written["Hemorrhage"]["ServiceUrl"] == "http://127.0.0.1:8044"
+
+
+def test_the_plugin_of_the_viewer_is_loaded_where_the_other_machine_is_said_to_have_it(tmp_path: Path) -> None:
+    for name in ("index.html", "VERSION"):
+        (tmp_path / name).write_text("3.13.2\n")
+    settings = Settings(viewer=ViewerSettings(folder=tmp_path))
+    there, away = (configuration(settings, tmp_path, dicomweb=has) for has in (True, False))
+    assert str(DICOMWEB_PLUGIN) in there["Plugins"]
+    assert there["DicomWeb"]["Root"] == "/dicom-web/"
+    assert str(DICOMWEB_PLUGIN) not in away["Plugins"]
+    assert "DicomWeb" not in away
 
 
 def test_where_orthanc_wants_an_address_it_gets_one(tmp_path: Path) -> None:

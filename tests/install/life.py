@@ -46,6 +46,7 @@ def run(
         good = good and trial.step("refuse a damaged bundle", lambda: trial.refuse_a_damaged_bundle(bundles["one"]))
         good = good and trial.step("install, the network cut", lambda: trial.install(bundles["one"]))
         good = good and trial.step("first study by C-STORE", trial.first_study)
+        good = good and trial.step("the viewer", trial.viewer)
         good = good and trial.step("systemd-analyze security", trial.exposure)
         if not good:
             return trial.steps

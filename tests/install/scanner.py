@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -81,6 +82,21 @@ def counts(settings: Settings) -> dict[str, Any]:
     return {"instances": found, "which": which, "studies": len(studies)}
 
 
+def look_with_the_viewer(settings: Settings, study_uid: str) -> dict[str, Any]:
+    """Fetch what a browser does to show a study: page, bundle, the study's series by DICOMweb, an image's pixels."""
+    page = _service(settings, "/viewer/").text
+    script = re.search(r'src="(/viewer/app\.bundle\.\w+\.js)"', page)
+    if script is None:
+        raise RuntimeError(f"this is not the viewer's page: {page[:500]}")
+    _service(settings, script[1])
+    study = f"/dicom-web/studies/{study_uid}/series"
+    series = {one["00080060"]["Value"][0]: one["0020000E"]["Value"][0] for one in _service(settings, study).json()}
+    images = f"{study}/{series['CT']}/instances"
+    image = _service(settings, images).json()[0]["00080018"]["Value"][0]
+    frame = _service(settings, f"{images}/{image}/frames/1").content
+    return {"modalities": sorted(series), "frame_bytes": len(frame)}
+
+
 def _service(settings: Settings, path: str) -> httpx.Response:
     address = f"http://{settings.service.host}:{settings.service.port}{path}"
     return httpx.get(address, timeout=30, trust_env=False).raise_for_status()
@@ -98,7 +114,9 @@ def main(settings_file: str, secrets: str, command: str, *arguments: str) -> Any
         return results(settings, arguments[0], Path(arguments[1]))
     if command == "counts":
         return counts(settings)
-    raise SystemExit(f"{command}: send, await, results and counts are the commands")
+    if command == "viewer":
+        return look_with_the_viewer(settings, arguments[0])
+    raise SystemExit(f"{command}: send, await, results, counts and viewer are the commands")
 
 
 if __name__ == "__main__":

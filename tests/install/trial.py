@@ -124,6 +124,11 @@ class Trial(Site):
         sent = self.ask("send", str(self.known.folder))
         return f"{sent['images']} images; {self.require_answer(self.known)}"
 
+    def viewer(self) -> str:
+        """Fetch the viewer's page and a study's images by DICOMweb, as a browser on the machine does."""
+        seen = self.ask("viewer", self.known.uid)
+        return f"page and bundle; by DICOMweb {', '.join(seen['modalities'])}, a frame of {seen['frame_bytes']} bytes"
+
     def kill(self, unit: str, *, main: bool) -> str:
         """`kill -9` a unit's main process, or the first of its others, while a study comes; it is answered once."""
         study = self.new_study()  # takes its time, in which a process may be replaced

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import ApplianceError
-from deploy.containers.parts_list import parts_list
+from deploy.containers.parts_list import parts_list, viewer_part
 
 ENVIRONMENTS = Path(__file__).resolve().parents[3] / "environments"
 DEBIAN = "libstdc++6\t12.2.0-14\tamd64\northanc\t1.10.1+dfsg-2+deb12u1\tamd64\n"
@@ -46,3 +46,10 @@ def test_what_is_no_package_is_refused():
         parts_list("hemorrhage-orthanc", "1", "dpkg-query: no packages found\n", [])
     with pytest.raises(ApplianceError, match="no hash of numpy"):
         parts_list("hemorrhage-service", "1", "", ["numpy==2.4.6\n"])
+
+
+def test_the_viewer_is_a_part_by_the_name_that_vulnerability_scanners_know_and_the_hash_that_was_checked():
+    made = parts_list("hemorrhage-service", "1", "", [], [viewer_part("3.13.2", "q80=")])
+    (part,) = made["components"]
+    assert part["purl"] == "pkg:npm/%40ohif/app@3.13.2"
+    assert part["hashes"] == [{"alg": "SHA-512", "content": "abcd"}]

@@ -1,0 +1,197 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Replaces the version that runs in containers by a new one, and goes back if the new one does not get well. In the
+# folder of the Compose files, as root:
+#
+#     sh upgrade.sh [--patience-s SECONDS] [--ledger-has-backup] [--engine podman|docker] FOLDER
+#
+# FOLDER holds the new version's images, as `make images` leaves them. The images are loaded beside those that run, which
+# keep the tag `previous`. Orthanc goes on taking studies while the ledger is copied. COMPOSE_FILE, if it is set, says
+# which Compose files are used.
+set -eu
+umask 022
+
+PATIENCE_S=60
+HAS_BACKUP=no
+ENGINE=podman
+command -v podman-compose >/dev/null 2>&1 || ENGINE=docker
+FILES="compose.yaml compose.nvidia.yaml hemorrhage-containers.service"
+HOME_DIR=/opt/hemorrhage-appliance
+
+say() { echo "upgrade.sh: $*"; }
+warn() { echo "upgrade.sh: $*" >&2; }
+die() {
+    warn "$*"
+    exit 1
+}
+usage() { die "usage: sh upgrade.sh [--patience-s SECONDS] [--ledger-has-backup] [--engine podman|docker] FOLDER"; }
+
+NEW=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --patience-s)
+        [ $# -gt 1 ] || usage
+        PATIENCE_S=$2
+        shift
+        case $PATIENCE_S in '' | *[!0-9]*) die "--patience-s: whole seconds are wanted, not '$PATIENCE_S'" ;; esac
+        ;;
+    --ledger-has-backup) HAS_BACKUP=yes ;;
+    --engine)
+        [ $# -gt 1 ] || usage
+        ENGINE=$2
+        shift
+        case $ENGINE in podman | docker) ;; *) die "--engine: podman or docker is wanted, not '$ENGINE'" ;; esac
+        ;;
+    -*) usage ;;
+    *)
+        [ -z "$NEW" ] || usage
+        NEW=$1
+        ;;
+    esac
+    shift
+done
+[ -n "$NEW" ] || usage
+[ -f "$NEW/SHA256SUMS" ] || die "$NEW: there is no SHA256SUMS; name the folder that make images has made"
+[ -f compose.yaml ] && [ -f appliance.toml ] || die "$PWD: no compose.yaml and appliance.toml; change to their folder"
+[ ! -f site.yaml ] || die "rename site.yaml to compose.override.yaml, which is read at boot too"
+
+compose() {
+    if [ "$ENGINE" = podman ]; then podman-compose "$@" 2>&1; else docker compose "$@" 2>&1; fi
+}
+
+image_names() {
+    cat "$1"/compose.yaml "$1"/compose.nvidia.yaml 2>/dev/null | sed -n 's/^ *image: *//p' | sort -u
+}
+
+image_id() { "$ENGINE" image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
+
+# The ledger's copy is made and put back by the new version's own image, which was not tried before either: if it cannot
+# even copy, nothing has been changed.
+in_new_image() {
+    "$ENGINE" run --rm --network none --read-only --tmpfs /tmp --user 10001:10001 --cap-drop ALL \
+        --volume hemorrhage_state:/var/lib/hemorrhage-appliance/service \
+        --volume "$PWD/appliance.toml:/etc/hemorrhage-appliance/appliance.toml:ro" \
+        --volume "$PWD/secrets:/run/secrets:ro" --volume "$PWD/backups:/backups" \
+        --entrypoint "$HOME_DIR/service/bin/python" "$NEW_SERVICE" -m deploy.containers.ledger "$@"
+}
+
+# Says why the appliance is not well; nothing if it is.
+find_fault() {
+    ready=$(compose exec -T service /usr/bin/python3 -I "$HOME_DIR/deploy/containers/unit.py" \
+        --probe http://127.0.0.1:8044/health/ready) || {
+        echo "the service is not ready: $(echo "$ready" | tail -n 1)"
+        return
+    }
+    report=$(compose exec -T service appliance doctor) || echo "appliance doctor finds a fault: $report"
+}
+
+await_well() {
+    end=$(($(date +%s) + $1))
+    while :; do
+        fault=$(find_fault)
+        [ -n "$fault" ] || return 0
+        [ "$(date +%s)" -lt "$end" ] || return 1
+        sleep 1
+    done
+}
+
+STOPPED=no
+go_back() {
+    trap '' INT TERM HUP
+    trap - EXIT
+    while read -r name id; do
+        "$ENGINE" tag "$id" "$name"
+    done <previous/images
+    [ "$STOPPED" = yes ] || die "nothing has been changed"
+    warn "going back to the version before"
+    compose down >/dev/null || true
+    for file in $FILES; do
+        [ ! -f "previous/$file" ] || cp -p "previous/$file" "$file"
+    done
+    if [ -n "$COPY" ]; then
+        if done=$(in_new_image take-back "/backups/$COPY" "$REVISION"); then
+            [ "$done" = kept ] || warn "the ledger is again as it was before (backups/$COPY)"
+        else
+            warn "the ledger could not be put back: put right what this says, and put backups/$COPY in the place of"
+            warn "ledger.sqlite in the volume hemorrhage_state, before the service starts (docs/containers.md)"
+            exit 1
+        fi
+    fi
+    compose up -d >/dev/null || true
+    if await_well 300; then
+        warn "the new version was taken back; the one before runs again, and no study is lost"
+    else
+        warn "the version before is back and not well either: $fault"
+    fi
+    exit 1
+}
+
+# Before anything is changed.
+say "checking $NEW"
+(cd "$NEW" && sha256sum --quiet --check SHA256SUMS) || die "$NEW is damaged: see above"
+rm -rf next && mkdir next
+tar -xf "$NEW/compose.tar.gz" -C next
+rm -rf previous.new && mkdir previous.new
+for file in $FILES; do
+    [ ! -f "$file" ] || cp -p "$file" previous.new/
+done
+for name in $(image_names .); do
+    id=$(image_id "$name") || continue
+    echo "$name $id" >>previous.new/images
+done
+[ -s previous.new/images ] || die "the images that compose.yaml names are not there; $ENGINE images lists those that are"
+while read -r name id; do
+    "$ENGINE" tag "$id" "${name%:*}:previous"
+done <previous.new/images
+rm -rf previous && mv previous.new previous
+
+COPY=
+REVISION=
+trap 'exit 130' INT TERM
+trap '' HUP # a dropped connection does not stop the upgrade
+trap 'warn "the upgrade was ended"; go_back' EXIT
+
+say "loading the new images"
+for file in "$NEW"/hemorrhage-images-*.tar; do
+    "$ENGINE" load --quiet --input "$file" >/dev/null
+done
+NEW_SERVICE=$(image_id "$(image_names next | grep '/hemorrhage-service:')")
+
+say "stopping the service; Orthanc goes on taking studies"
+STOPPED=yes
+compose stop service triton >/dev/null
+install -d -m 700 -o 10001 -g 10001 backups
+copied=$(in_new_image copy /backups)
+case $copied in
+server)
+    [ "$HAS_BACKUP" = yes ] || {
+        warn "the ledger is on a server (ledger.url): back it up by its own means, and call this with --ledger-has-backup"
+        go_back
+    }
+    ;;
+none) ;;
+*)
+    COPY=${copied% *}
+    REVISION=${copied#* }
+    say "the ledger is copied to backups/$COPY"
+    ;;
+esac
+
+for file in $FILES; do
+    [ ! -f "next/$file" ] || cp "next/$file" "$file"
+done
+rm -rf next
+say "starting the new version, which has $PATIENCE_S s to get well"
+started=$(compose up -d --force-recreate) || {
+    warn "it does not start: $started"
+    go_back
+}
+if ! await_well "$PATIENCE_S"; then
+    warn "the new version is not well: $fault"
+    compose logs --tail 8 service triton orthanc >&2 || true
+    go_back
+fi
+trap - EXIT INT TERM HUP
+say "the new version runs and is well; the one before is kept with the tag previous"
