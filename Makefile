@@ -6,7 +6,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SEED ?= 1
 TRAIN ?= var/training/long
-PIP = -m pip install --quiet --disable-pip-version-check
+# Python compiles what it imports; compiling all that a package brings takes as long as installing it.
+PIP = -m pip install --quiet --disable-pip-version-check --no-compile
 
 comma := ,
 # A lock that changed makes its environment again, and a second run needs no network.
@@ -17,7 +18,6 @@ TRAINING := $(call stamp,.venv-training,training)
 ENGINES := $(call stamp,.venv-engines,engines)
 AUDIT := $(call stamp,.venv-audit,audit)
 
-.NOTPARALLEL:
 .PHONY: bundle images release viewer sbom audit train train-stop train-status train-publish help demo gallery up down status test test-service test-training test-engines lint types environments system locks clean accuracy
 
 help:  ## this list
@@ -70,11 +70,13 @@ train-publish: $(TRAINING)  ## put its averaged weights, their provenance and it
 accuracy: $(SERVICE)  ## the paper's evaluation on simulated studies, in var/accuracy (COHORT=name, ACCURACY="--studies 60")
 	@.venv/bin/python -m benchmarks.accuracy report $(or $(COHORT),development) --workers $$(nproc) $(ACCURACY)
 
-test: test-service test-training test-engines  ## every test, those with a real Orthanc and a real Triton included
+test: environments  ## every test, those with a real Orthanc and a real Triton included
+	@$(MAKE) --no-print-directory --jobs test-service test-training test-engines
 
+# Three processes on two cores, as many tests wait for a server. Files come in the order of tests/longest_first.py.
 test-service: $(SERVICE) $(TRITON)
 	@sh deploy/install-system-packages.sh tests
-	.venv/bin/python -m pytest -n 2 --dist loadfile -m "not training and not engines"
+	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not training and not engines"
 
 test-training: $(TRAINING)
 	.venv-training/bin/python -m pytest -m training tests/training tests/conversion
@@ -100,7 +102,8 @@ audit: $(AUDIT)  ## known vulnerabilities of what a site's machine gets; asks Py
 	@for list in service triton; do .venv-audit/bin/pip-audit --strict --require-hashes --disable-pip \
 	  -r environments/$$list.lock || exit 1; done
 
-environments: $(SERVICE) $(TRITON) $(TRAINING) $(ENGINES)  ## the four Python environments
+environments:  ## the four Python environments, beside each other
+	@$(MAKE) --no-print-directory --jobs $(SERVICE) $(TRITON) $(TRAINING) $(ENGINES)
 
 system:
 	@sh deploy/install-system-packages.sh

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.longest_first import place_of
+
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime's wheels send usage to Microsoft unless they are told not to
 
 # OpenMP's threads spin while they wait for each other. With one for each core in each of several test processes they
@@ -19,6 +21,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # pytest-xdist says that its processes have a terminal of 80 columns, and tables are drawn for what is said first.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    items.sort(key=lambda item: place_of(item.path))
 
 
 @pytest.fixture(autouse=True)
