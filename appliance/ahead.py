@@ -36,6 +36,10 @@ _MIB: Final = 1 << 20
 _STUDY_BYTES: Final = 1 << 16
 _INSTANCE_BYTES: Final = 1 << 14
 """About how much a study takes besides its volume: lesions, reasons and the header of each instance."""
+_HEADER_BYTES: Final = 40 << 10
+"""About how much memory the header of an instance takes in a study that waits to be read."""
+_SHARE_OF_OFFERS: Final = 4
+"""Studies that wait to be read may take one part in so many of the memory for those that were read."""
 _KEPT_S: Final = 600.0
 _LOOKED_AT_EVERY_S: Final = 60.0
 
@@ -83,7 +87,9 @@ class ReadingAhead:
     """What was read of studies whose quiet time runs; `run` is the body of its thread.
 
     `reader` returns the pipeline, `fetch` an instance's file. At most `most_mib` are kept, volumes and the rest; with 0
-    nothing is read. A reading that nobody has taken for ten minutes is dropped: another service took the job.
+    nothing is read. Of studies that wait to be read, which hold their headers, the newest are kept within a quarter of
+    that: behind a long queue none is read for hours. A reading that nobody has taken for ten minutes is dropped:
+    another service took the job.
     """
 
     def __init__(
@@ -130,6 +136,7 @@ class ReadingAhead:
                 return
             self._throw_away(snapshot.study)
             self._offers[snapshot.study] = snapshot
+            self._keep_newest_offers()
             self._changed.notify_all()
 
     def withdraw(self, study: str) -> None:
@@ -221,6 +228,7 @@ class ReadingAhead:
             self._begun = None
             if again and not begun.wanted:
                 self._offers.setdefault(snapshot.study, snapshot)
+                self._keep_newest_offers()
             elif read is not None and not begun.stale:
                 instances = len(snapshot.instances)
                 self._read[snapshot.study] = _Kept(
@@ -251,6 +259,14 @@ class ReadingAhead:
             self._outcomes.labels(IN_VAIN).inc()
         if self._begun is not None and self._begun.snapshot.study == study:
             self._begun.stale = True
+
+    def _keep_newest_offers(self) -> None:
+        """Forget the oldest offers until the headers of the rest take no more than their share; keep the newest one."""
+        while len(self._offers) > 1:
+            instances = sum(len(snapshot.instances) for snapshot in self._offers.values())
+            if instances * _HEADER_BYTES * _SHARE_OF_OFFERS <= self._most:
+                break
+            self._offers.popitem(last=False)
 
     def _keep_to_most(self) -> None:
         """Throw away readings that nobody took, and then the oldest until the rest is no larger than allowed."""

@@ -240,6 +240,33 @@ def test_the_oldest_goes_when_memory_is_short_and_a_series_that_is_too_large_is_
         assert not reader.begun
 
 
+def test_behind_a_long_queue_only_the_newest_studies_wait_to_be_read_as_they_hold_their_headers(
+    ahead: ReadingAhead, studies: Studies, reader: Reader
+) -> None:
+    reader.fault = UnavailableError("not now")
+    one = studies.one("a")
+    offered = [replace(one, study=str(number), study_uid=str(number)) for number in range(200)]
+    with ahead.aside():  # a worker is never idle behind such a queue
+        for snapshot in offered:
+            ahead.offer(snapshot)
+    settle(ahead)
+    read = len(reader.begun)
+    assert reader.begun == [snapshot.study_uid for snapshot in offered[-read:]]
+    assert 16 * 2**20 / 40960 - len(one.instances) < read * len(one.instances) <= 16 * 2**20 / 40960
+
+
+def test_one_study_is_read_ahead_even_where_its_headers_are_more_than_may_wait(
+    reader: Reader, studies: Studies, metrics: Metrics
+) -> None:
+    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, 1)):
+        reader.fault = UnavailableError("not now")
+        for name in ("a", "b"):
+            offered = studies.one(name)
+            ahead.offer(offered)
+        settle(ahead)
+        assert reader.begun[-1] == offered.study_uid
+
+
 def test_studies_that_cannot_be_read_take_room_too(reader: Reader, studies: Studies, metrics: Metrics) -> None:
     for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, 0.5)):
         names = [f"study {number}" for number in range(8)]
