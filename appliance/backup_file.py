@@ -32,6 +32,8 @@ NAME: Final = re.compile(rf"{LEDGER}|{SETTINGS}|{ACCOUNTS}|{ORTHANC}|{MODELS}(/[
 """The names that files in a backup may have."""
 _MANIFEST: Final = "manifest.json"
 _LARGEST_MANIFEST: Final = 16 * 2**20
+_DAMAGED: Final = (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError, RecursionError, zlib.error)
+"""What the reading of a file raises that is no backup, or a damaged one."""
 
 
 class BackupError(ApplianceError):
@@ -91,7 +93,16 @@ def unpacked(backup: Path, near: Path) -> Iterator[tuple[Contents, Path]]:
                 for member in tar:
                     _unpack(tar, member, Path(folder))
                 _read_to_the_end(tar)
-        except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError, zlib.error) as error:
+        except (
+            tarfile.TarError,
+            EOFError,
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+            zlib.error,
+        ) as error:
             raise BackupError(f"{backup} is no backup, or damaged ({type(error).__name__}: {error})") from error
         for name, digest in manifest["files"].items():
             file = Path(folder) / name
@@ -113,10 +124,14 @@ def _manifest(tar: tarfile.TarFile, backup: Path) -> dict[str, Any]:
     if opened is None:
         raise BackupError(f"{backup} is no backup of the appliance")
     manifest = json.loads(opened.read(_LARGEST_MANIFEST))
+    if not isinstance(manifest, dict):
+        raise BackupError(f"{backup} is no backup of the appliance")
     if manifest.get("format") != FORMAT:
         raise BackupError(
             f"{backup} has format {manifest.get('format')}, and this version knows {FORMAT}; use the one that made it"
         )
+    if not isinstance(manifest.get("files"), dict) or not {"made", "version"} <= manifest.keys():
+        raise BackupError(f"{backup} is damaged: its manifest lacks what every backup says of itself")
     if not all(NAME.fullmatch(name) and ".." not in name for name in manifest["files"]):
         raise BackupError(f"{backup} holds files that belong to no backup")
     return dict(manifest)

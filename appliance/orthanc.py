@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from appliance.errors import Refusal, RefusalCode, RefusedError, UnavailableError
@@ -19,13 +21,32 @@ from appliance.orthanc_errors import AnswerTooLongError, NotThereError, OrthancE
 from appliance.orthanc_records import Change, ChangePage, HeldSeries, HeldStudy, StoreRefusal, StoreStatus, orthanc_time
 from appliance.sections.orthanc import OrthancSettings
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _reads_answer(method: Callable[Concatenate[Orthanc, _P], _R]) -> Callable[Concatenate[Orthanc, _P], _R]:
+    """Let a method that takes an answer apart raise `OrthancError` when the answer has another form."""
+
+    @functools.wraps(method)
+    def read(self: Orthanc, /, *args: _P.args, **named: _P.kwargs) -> _R:
+        try:
+            return method(self, *args, **named)
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+            raise OrthancError(
+                f"what answers at {self.url} is no Orthanc: its answer has another form ({type(error).__name__})"
+            ) from error
+
+    return read
+
 
 class Orthanc:
     """A client of one Orthanc; may be used from several threads at once.
 
     Every method raises `UnavailableError` when Orthanc does not answer, answers with a fault of its own (5xx) or
     rejects our credentials, `NotThereError` on 404, and `OrthancError` on any other refusal and on an answer that is
-    longer than `orthanc.largest_answer_mib`. For a file that is longer it is `RefusedError` (TOO_LARGE) instead.
+    longer than `orthanc.largest_answer_mib` or has another form than Orthanc's. For a file that is longer it is
+    `RefusedError` (TOO_LARGE) instead.
     """
 
     def __init__(self, settings: OrthancSettings) -> None:
@@ -52,6 +73,7 @@ class Orthanc:
             raise OrthancError(f"Orthanc at {self.url} does not tell its time")
         return now
 
+    @_reads_answer
     def plugins(self) -> list[str]:
         """Return the names of the plugins that Orthanc has loaded."""
         return list(self._connection.ask(self._client.get_plugins))
@@ -68,6 +90,7 @@ class Orthanc:
         """Return the newest entry of the change log, as a page of one or none."""
         return self._page({"last": ""})
 
+    @_reads_answer
     def _page(self, params: dict[str, Any]) -> ChangePage:
         answer = self._connection.ask(lambda: self._client.get_changes(params=params))
         changes = tuple(
@@ -76,10 +99,12 @@ class Orthanc:
         )
         return ChangePage(changes, int(answer["Last"]), bool(answer["Done"]))
 
+    @_reads_answer
     def series_ids(self) -> list[str]:
         """Return the identifiers of all series."""
         return list(self._connection.ask(self._client.get_series))
 
+    @_reads_answer
     def series(self, identifier: str) -> HeldSeries:
         """Return one series with its instances."""
         held = self._connection.ask(lambda: self._client.get_series_id(identifier))
@@ -94,16 +119,19 @@ class Orthanc:
             tags,
         )
 
+    @_reads_answer
     def study(self, identifier: str) -> HeldStudy:
         """Return one study with its series."""
         held = self._connection.ask(lambda: self._client.get_studies_id(identifier))
         tags = held["MainDicomTags"]
         return HeldStudy(held["ID"], tags.get("StudyInstanceUID", ""), tuple(held["Series"]), tags)
 
+    @_reads_answer
     def series_of_instance(self, identifier: str) -> str:
         """Return the identifier of the series that an instance belongs to."""
         return str(json.loads(self._connection.transfer("GET", f"/instances/{quote(identifier)}"))["ParentSeries"])
 
+    @_reads_answer
     def sop_instance_uid(self, identifier: str) -> str:
         """Return the SOP Instance UID of an instance."""
         held = json.loads(self._connection.transfer("GET", f"/instances/{quote(identifier)}"))
@@ -128,23 +156,26 @@ class Orthanc:
             return False
         return True
 
+    @_reads_answer
     def studies_of_patient(self, study: str) -> list[str]:
         """Return the identifiers of all studies of the patient of a study, itself among them."""
         patient = json.loads(self._connection.transfer("GET", f"/studies/{quote(study)}"))["ParentPatient"]
         held = json.loads(self._connection.transfer("GET", f"/patients/{quote(patient)}"))
         return [str(one) for one in held["Studies"]]
 
+    @_reads_answer
     def find_study(self, study_uid: str) -> str | None:
         """Return the identifier of the study with a Study Instance UID; None if Orthanc holds none."""
         found = json.loads(self._connection.transfer("POST", "/tools/lookup", study_uid.encode()))
         return next((str(one["ID"]) for one in found if one["Type"] == "Study"), None)
 
+    @_reads_answer
     def header(self, identifier: str) -> dict[str, Any]:
         """Return the header of an instance by keyword: texts, and lists of the like for sequences."""
         path = f"/instances/{quote(identifier)}/simplified-tags"
-        read: dict[str, Any] = json.loads(self._connection.transfer("GET", path))
-        return read
+        return dict(json.loads(self._connection.transfer("GET", path)).items())
 
+    @_reads_answer
     def instance_metadata(self, identifier: str) -> dict[str, str]:
         """Return Orthanc's metadata of an instance by name: how it came, and when."""
         path = f"/instances/{quote(identifier)}/metadata?expand"
@@ -182,6 +213,7 @@ class Orthanc:
         """Return whether this Orthanc, with its database, has labels."""
         return bool(self.system().get("HasLabels", False))
 
+    @_reads_answer
     def labels(self, resource: str) -> set[str]:
         """Return the labels of `studies/ID` or `series/ID`."""
         return {str(label) for label in json.loads(self._connection.transfer("GET", f"/{quote(resource)}/labels"))}
@@ -207,6 +239,7 @@ class Orthanc:
         except AnswerTooLongError as error:
             raise RefusedError(Refusal(RefusalCode.TOO_LARGE, f"an image: {error}")) from None
 
+    @_reads_answer
     def store(self, file: bytes) -> tuple[str, StoreStatus]:
         """Store a DICOM file; return Orthanc's identifier of the instance and whether it was there already.
 
@@ -241,6 +274,7 @@ class Orthanc:
 
     # Room
 
+    @_reads_answer
     def stored_bytes(self) -> int:
         """Return how much Orthanc's storage takes up on its disk, bytes."""
         told = json.loads(self._connection.transfer("GET", "/statistics"))
@@ -249,6 +283,7 @@ class Orthanc:
         except (KeyError, TypeError, ValueError):
             raise OrthancError(f"Orthanc at {self.url} does not tell how much it stores") from None
 
+    @_reads_answer
     def is_protected(self, study: str) -> bool:
         """Return whether Orthanc protects the patient of a study from removal."""
         parent = json.loads(self._connection.transfer("GET", f"/studies/{quote(study)}"))["ParentPatient"]

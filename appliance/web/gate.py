@@ -62,6 +62,8 @@ class Gate:
         arrived_at = str((scope.get("server") or ("",))[0]).lower()
         if host not in self._trusted and host != arrived_at:
             return 421, "this host is not one of service.trusted_hosts"
+        if not _is_utf_8(scope.get("query_string", b"")):  # such bytes have to be escaped; nobody would decode them
+            return 400, "the query of the request is not UTF-8"
         if scope["method"] in _READING:
             return None
         origins = headers.getlist("origin")
@@ -82,6 +84,14 @@ def host_name(host: str) -> str | None:
     if not parts.hostname or parts.netloc != host or parts.username is not None or port == 0:
         return None
     return parts.hostname.lower()
+
+
+def _is_utf_8(query: bytes) -> bool:
+    try:
+        query.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _authority(origin: str) -> str | None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 import warnings
 from pathlib import Path
@@ -13,7 +14,7 @@ import structlog
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tests.fuzz.campaign import campaign
+from tests.fuzz.campaign import Tally, campaign
 from tests.fuzz.targets import TARGETS
 
 app = typer.Typer(add_completion=False)
@@ -31,6 +32,7 @@ def main(
     warnings.simplefilter("ignore")  # pydicom tells of what was spoiled
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     began = time.monotonic()
+    tallies: dict[str, Tally] = {}
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[found]} found"), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task("", total=inputs, found=0)
@@ -39,8 +41,14 @@ def main(
             progress.update(task, completed=done, found=found)
             return not minutes or time.monotonic() < began + 60 * minutes
 
-        done, found = campaign(inputs, seed, only, print_report)
+        done, found = campaign(inputs, seed, only, print_report, tallies)
     typer.echo(f"{done} inputs, {len(found)} findings, {(time.monotonic() - began) / 60:.1f} minutes, seed {seed}")
+    for name, tally in tallies.items():
+        typer.echo(f"  {name}: {tally.inputs} inputs, {tally.found} findings, slowest {tally.slowest_ms:.0f} ms")
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    typer.echo(
+        f"  processor time {(usage.ru_utime + usage.ru_stime) / 60:.1f} minutes, peak {usage.ru_maxrss >> 10} MiB"
+    )
     for one in found:
         keep.mkdir(parents=True, exist_ok=True)
         (keep / one.name).write_bytes(one.data)

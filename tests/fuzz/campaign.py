@@ -8,6 +8,7 @@ import hashlib
 import random
 import re
 import signal
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -22,7 +23,9 @@ LONGEST_S: Final = 20.0
 """An input that takes more processor time is a finding; the time of other processes does not count."""
 MOST_MIB: Final = 400
 """An input that makes the process grow by more is a finding."""
-NEXT_EVERY: Final = 250
+_MEASURED_TOGETHER: Final = 50
+"""The memory of so many inputs is measured at once, which takes as long as most of them; if they grow, that of each."""
+NEXT_EVERY: Final = 2000
 SEEDS: Final = Path(__file__).parent / "seeds"
 
 
@@ -45,13 +48,29 @@ class Found:
         return f"{self.target}-{hashlib.sha256(self.data).hexdigest()[:16]}.bin"
 
 
+@dataclass
+class Tally:
+    """What was fed to a target: how many inputs, how long the slowest took (processor time, ms), how many findings."""
+
+    inputs: int = 0
+    slowest_ms: float = 0.0
+    found: int = 0
+
+
 def try_input(target: Target, data: bytes) -> Found | None:
     """Feed one input and return what went wrong, or None."""
+    before = _peak_mib(anew=True)
+    found = _feed(target, data)
+    grown = _peak_mib() - before
+    if found is None and grown > MOST_MIB:
+        return Found(target.name, data, f"grew by {grown:.0f} MiB", "memory")
+    return found
 
+
+def _feed(target: Target, data: bytes) -> Found | None:
     def give_up(_number: int, _frame: FrameType | None) -> None:
         raise TookLongError(f"longer than {LONGEST_S:g} s")
 
-    before = _peak_mib(anew=True)
     earlier = signal.signal(signal.SIGPROF, give_up)
     signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
     try:
@@ -65,29 +84,48 @@ def try_input(target: Target, data: bytes) -> Found | None:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, earlier)
-    grown = _peak_mib() - before
-    if grown > MOST_MIB:
-        return Found(target.name, data, f"grew by {grown:.0f} MiB", "memory")
     return None
 
 
 def campaign(
-    inputs: int, seed: int, only: str = "", told: Callable[[int, int], bool] = lambda _done, _found: True
+    inputs: int,
+    seed: int,
+    only: str = "",
+    told: Callable[[int, int], bool] = lambda _done, _found: True,
+    tallies: dict[str, Tally] | None = None,
 ) -> tuple[int, list[Found]]:
     """Feed inputs and return how many were fed and what was found, each finding once.
 
-    `told` hears after each input how many were fed and found, and ends the campaign by returning False.
+    `told` hears after each input how many were fed and found, and ends the campaign by returning False. `tallies`
+    gets what was fed to each target.
     """
     targets = {name: make() for name, make in TARGETS.items() if only in ("", name)}
+    tallies = {} if tallies is None else tallies
+    tallies |= {name: Tally() for name in targets}
+    names, shares = list(targets), [SHARES[one] for one in targets]
     found: dict[tuple[str, str], Found] = {}
+    together: list[tuple[Target, bytes]] = []
+    before = _peak_mib(anew=True)
     done = 0
     for number in range(inputs):
         rng = random.Random(f"{seed}-{number}")
-        name = rng.choices(list(targets), [SHARES[one] for one in targets])[0]
+        name = rng.choices(names, shares)[0]
         data = targets[name].make(rng)
-        one = try_input(targets[name], data)
+        began = time.process_time()
+        one = _feed(targets[name], data)
+        tally = tallies[name]
+        tally.slowest_ms = max(tally.slowest_ms, 1000 * (time.process_time() - began))
+        tally.inputs += 1
         done += 1
-        if one is not None:
+        together.append((targets[name], data))
+        some = [] if one is None else [one]
+        if len(together) == _MEASURED_TOGETHER or number == inputs - 1:
+            if _peak_mib() - before > MOST_MIB:
+                some += [grown for again in together if (grown := try_input(*again)) and grown.where == "memory"]
+            together.clear()
+            before = _peak_mib(anew=True)
+        for one in some:
+            tallies[one.target].found += (one.target, one.where) not in found
             found.setdefault((one.target, one.where), one)
         if number % NEXT_EVERY == NEXT_EVERY - 1:
             for target in targets.values():

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 from copy import deepcopy
-from typing import Final
+from typing import Any, Final
 
 from pydicom import DataElement, Dataset, dcmread, dcmwrite
 from pydicom.datadict import dictionary_VR
@@ -128,3 +129,50 @@ def _set_raw(dataset: Dataset, tag: int, value: bytes) -> None:
         representation = "UN"
     value += b" " * (len(value) % 2)
     dataset[tag] = RawDataElement(BaseTag(tag), representation, len(value), value, 0, False, True)
+
+
+ODD_VALUES: Final[tuple[Any, ...]] = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    10**400,
+    1e308,
+    "",
+    "x",
+    "\0",
+    "\ud800",
+    "A" * 5000,
+    [],
+    [[]],
+    [None],
+    {},
+    {"Value": None},
+    {"ID": 3},
+)
+
+
+def spoil_json(rng: random.Random, value: Any) -> bytes:
+    """Return a JSON document of whose values some are left out, odd, or in another's place; or with spoiled bytes."""
+    value = deepcopy(value)
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        value = _spoil_value(rng, value)
+    written = json.dumps(value).encode()
+    return spoil_bytes(rng, written) if rng.random() < 0.3 else written
+
+
+def _spoil_value(rng: random.Random, value: Any) -> Any:
+    places = [*value] if isinstance(value, dict) else [*range(len(value))] if isinstance(value, list) else []
+    if not places or rng.random() < 0.15:
+        return deepcopy(rng.choice(ODD_VALUES))
+    place = rng.choice(places)
+    match rng.randrange(5):
+        case 0:
+            del value[place]
+        case 1:
+            value[place] = deepcopy(value[rng.choice(places)])
+        case _:
+            value[place] = _spoil_value(rng, value[place])
+    return value

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The targets of spoiled input: the reading of DICOM files, the writing of results from their headers, and HTTP.
+"""The targets of spoiled input: the reading of DICOM files, the writing of results from their headers, HTTP, and those
+of `held_files` and `replies`.
 
 A target makes one input and, when it is tried, raises only what the service foresees for bad input. Anything else is a
 finding; so is an input that takes long or much memory, and one after which the sound study is read differently.
@@ -40,7 +41,9 @@ from appliance.web.login import Login
 from tests.appliance.imaging import scans
 from tests.appliance.phantom import stroke_reading
 from tests.appliance.web.site import SERIES, Site
+from tests.fuzz.held_files import Headers, ReadBack, SiteFiles
 from tests.fuzz.mutations import ODD_BYTES, spoil_bytes, spoil_elements
+from tests.fuzz.replies import Acknowledgements, OrthancAnswers, Rings, Workitems
 
 SLICES: Final = 12
 SETTINGS: Final = Settings()
@@ -349,7 +352,29 @@ class Http:
         self._site.bell.take()
 
 
-TARGETS: Final[dict[str, Callable[[], Target]]] = {"files": Files, "results": Results, "http": Http}
+TARGETS: Final[dict[str, Callable[[], Target]]] = {
+    "files": Files,
+    "results": Results,
+    "http": Http,
+    "headers": lambda: Headers([file for files in sound_files() for file in files[:2]]),
+    "readback": ReadBack,
+    "orthanc": OrthancAnswers,
+    "rings": Rings,
+    "dicomjson": Workitems,
+    "hl7": Acknowledgements,
+    "sitefiles": SiteFiles,
+}
 """Each kind of target by its name."""
-SHARES: Final = {"files": 60, "http": 38, "results": 2}
-"""How many of a hundred inputs each gets: writing results takes a hundred times as long as refusing a file."""
+SHARES: Final = {
+    "headers": 5100,
+    "http": 1300,
+    "orthanc": 1000,
+    "dicomjson": 800,
+    "hl7": 500,
+    "rings": 800,
+    "readback": 300,
+    "files": 150,
+    "sitefiles": 45,
+    "results": 5,
+}
+"""How many of ten thousand inputs each gets: writing results takes a thousand times as long as refusing a file."""

@@ -16,14 +16,28 @@ from hypothesis import strategies as st
 
 from deploy.local.orthanc import ROOT
 from tests.fuzz import guided
-from tests.fuzz.campaign import SEEDS, campaign, replay, try_input
+from tests.fuzz.campaign import SEEDS, Tally, campaign, replay, try_input
 from tests.fuzz.targets import TARGETS, Files, Target
 
+INPUTS = {
+    "files": 400,
+    "http": 600,
+    "results": 6,
+    "headers": 1000,
+    "readback": 60,
+    "orthanc": 600,
+    "rings": 600,
+    "dicomjson": 300,
+    "hl7": 200,
+    "sitefiles": 100,
+}
 
-@pytest.mark.parametrize(("name", "inputs"), [("files", 600), ("http", 600), ("results", 6)])
+
+@pytest.mark.parametrize(("name", "inputs"), [(name, INPUTS[name]) for name in TARGETS])
 def test_spoiled_input_is_refused_and_what_comes_next_is_taken_as_before(name: str, inputs: int) -> None:
-    done, found = campaign(inputs, seed=20260301, only=name)
-    assert done == inputs
+    tallies: dict[str, Tally] = {}
+    done, found = campaign(inputs, seed=20260301, only=name, tallies=tallies)
+    assert done == tallies[name].inputs == inputs
     assert [(one.error, one.where) for one in found] == []
 
 
@@ -77,9 +91,30 @@ def test_a_target_that_breaks_takes_long_or_grows_is_a_finding(monkeypatch: pyte
         assert said in one.error
 
 
+def test_a_campaign_finds_the_one_input_of_many_that_makes_the_process_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bytearray] = []
+
+    class Grows:
+        name = "rings"
+
+        def make(self, rng: random.Random) -> bytes:
+            return b"large" if rng.random() < 0.05 else b"small"
+
+        def feed(self, data: bytes) -> None:
+            held.append(bytearray(b"x") * (2**27 if data == b"large" else 9))
+            del held[:]
+
+        def check_next(self) -> None: ...
+
+    monkeypatch.setattr("tests.fuzz.campaign.MOST_MIB", 100)
+    monkeypatch.setitem(TARGETS, "rings", Grows)
+    done, found = campaign(60, seed=3, only="rings")
+    assert (done, [(one.data, one.where) for one in found]) == (60, [(b"large", "memory")])
+
+
 def test_the_same_seed_makes_the_same_inputs() -> None:
     for name, make in TARGETS.items():
-        if name != "http":  # its secret is new each time
+        if name not in ("http", "sitefiles"):  # their secrets are new each time
             one, other = make(), make()
             assert one.make(random.Random(7)) == other.make(random.Random(7))
 

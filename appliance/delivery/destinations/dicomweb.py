@@ -100,7 +100,7 @@ def _stored(answer: httpx.Response, sent: int) -> int:
         failed = told.get(_FAILED, {}).get("Value", [])
         stored = told.get(_STORED, {}).get("Value", [])
         codes = {str(code)[:10] for one in failed for code in one.get(_REASON, {}).get("Value", ["none given"])}
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         said = f"it answers a STOW-RS request with something else than DICOM JSON (HTTP {answer.status_code})"
         raise NotTakenError(said) from None
     if failed or len(stored) < sent or answer.status_code in _STORED_NONE:

@@ -105,9 +105,11 @@ class Ups:
             raise AwayError(f"{said}; check its address, user and password")
         try:
             found = json.loads(answer.content or b"[]")
-            return [one for one in found if _value(one, _UID)]
-        except (ValueError, TypeError, AttributeError):
-            raise NotTakenError(f"{at} answers a search for workitems with something else than DICOM JSON") from None
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
+            raise NotTakenError(f"{at} answers a search for workitems with something else than DICOM JSON")
+        return [one for one in found if _value(one, _UID)]
 
     def _about(self, value: str, found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Return the workitems that name the study or accession number themselves: others are other patients'.
@@ -223,18 +225,24 @@ class Ups:
         try:
             told = json.loads(answer.content or b"[]")
             return (_value(told[0] if isinstance(told, list) else told, _STATE) or _SCHEDULED) == _SCHEDULED
-        except (ValueError, TypeError, AttributeError, LookupError):
+        except (ValueError, LookupError, RecursionError):
             return True
 
 
 def _named(workitem: Mapping[str, Any], tag: str) -> set[str]:
     """Return the values that a workitem has of an attribute, in the requests that it refers to and of its own."""
-    requests = (workitem.get(_REQUEST) or {}).get("Value") or []
-    found = (_value(one, tag) for one in (workitem, *(one for one in requests if isinstance(one, Mapping))))
+    found = (_value(one, tag) for one in (workitem, *_values(workitem, _REQUEST)))
     return {value for value in found if value}
 
 
-def _value(workitem: Mapping[str, Any], tag: str) -> str:
+def _value(workitem: Any, tag: str) -> str:
     """Return the first value of an attribute in DICOM JSON; empty for none."""
-    values = (workitem.get(tag) or {}).get("Value") or [""]
-    return str(values[0]).strip(" \0") if values[0] is not None else ""
+    values = _values(workitem, tag)
+    return str(values[0]).strip(" \0") if values and values[0] is not None else ""
+
+
+def _values(workitem: Any, tag: str) -> list[Any]:
+    """Return the values of an attribute; none where what the worklist sent has another form than DICOM JSON."""
+    attribute = workitem.get(tag) if isinstance(workitem, Mapping) else None
+    values = attribute.get("Value") if isinstance(attribute, Mapping) else None
+    return values if isinstance(values, list) else []
