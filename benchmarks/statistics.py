@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
+
+from appliance.reading.proportion import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,7 @@ class Proportion:
     @property
     def interval(self) -> tuple[float, float]:
         """Lower and upper end of the 95 % interval."""
-        if not self.whole:
-            return math.nan, math.nan
-        ends = binomtest(self.part, self.whole).proportion_ci(method="wilson")
-        return float(ends.low), float(ends.high)
+        return wilson_interval(self.part, self.whole)
 
     def as_json(self) -> dict[str, float | int | list[float]]:
         """Return the share, its parts and its interval as plain values."""

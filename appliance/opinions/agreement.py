@@ -13,13 +13,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
 
 from appliance.ledger.opinions import Count
 from appliance.ledger.outcomes import Outcome, Reason, Stance
-
-_Z: Final = 1.959963984540054
-"""The normal deviate of a two-sided 95 % interval."""
+from appliance.reading.proportion import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -37,12 +34,7 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval, 0 to 1; not numbers of nothing."""
-        if not self.whole:
-            return math.nan, math.nan
-        n, p = self.whole, self.value
-        centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-        half = _Z * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
-        return max(0.0, centre - half), min(1.0, centre + half)
+        return wilson_interval(self.part, self.whole)
 
     @property
     def words(self) -> str:

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from appliance.reading.proportion import wilson_interval
+
 RESAMPLES: Final = 2000
 FEWEST_FOR_R: Final = 5
 Z: Final = 1.959964
@@ -57,8 +59,7 @@ def share(part: int, whole: int) -> Estimate:
     """Return `part` of `whole` with Wilson's score interval."""
     if not whole:
         return Estimate(math.nan, part=part, whole=whole)
-    interval = stats.binomtest(part, whole).proportion_ci(method="wilson")
-    return Estimate(part / whole, float(interval.low), float(interval.high), part, whole)
+    return Estimate(part / whole, *wilson_interval(part, whole), part, whole)
 
 
 def mean_of_two(first: Estimate, second: Estimate) -> Estimate:

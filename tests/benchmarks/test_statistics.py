@@ -6,13 +6,13 @@ import math
 
 import pytest
 
+from appliance.reading.proportion import wilson_interval
 from benchmarks.statistics import Proportion, spread
 
 
 def test_the_interval_of_a_proportion_is_wilsons() -> None:
-    # Newcombe, Statistics in Medicine 1998, table I: 81 of 263 and 0 of 20, score interval without correction.
-    assert Proportion(81, 263).interval == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert Proportion(0, 20).interval == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert Proportion(81, 263).interval == wilson_interval(81, 263)
+    assert str(Proportion(81, 263)) == "0.308 (81/263; 0.255-0.366)"
 
 
 def test_nothing_of_nothing_has_no_interval() -> None:
