@@ -19,6 +19,7 @@ from appliance.settings import Settings
 from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
 from tests.appliance.bench import Bench, bench_on
+from tests.appliance.delivery.receivers import Hook
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,15 @@ def bench(settings: Settings, tmp_path: Path) -> Iterator[Bench]:
     """A worker worked by hand on a real Orthanc."""
     with bench_on(settings, tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    """A web server that is told of answers."""
+    opened = Hook()
+    opened.open()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import typer
 
 from tests.containers.engine import remove_store, use_own_store
 from tests.containers.life import Life, run, summary
-from tests.install.trial import TrialStep
+from tests.stepwise import TrialStep
 
 
 def _report(step: TrialStep) -> None:

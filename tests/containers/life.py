@@ -21,7 +21,8 @@ from simulator.population import CLEAR
 from simulator.study import StudySpec, write_study
 from tests.containers.engine import ROOT, Site, base_tree, capabilities, container, podman
 from tests.containers.next_version import broken_version, good_version
-from tests.install.trial import Study, TrialStep
+from tests.install.site import Study
+from tests.stepwise import Stepwise, TrialStep
 
 READY_S: Final = 300.0
 ANSWER_S: Final = 600.0
@@ -36,7 +37,7 @@ def _require(holds: bool, otherwise: str) -> None:
 
 
 @dataclass
-class Life:
+class Life(Stepwise):
     """One site and the steps tried on it; `kept` outlives it and holds the base and what was downloaded."""
 
     work: Path
@@ -55,17 +56,6 @@ class Life:
         """The site, once `up` has made it."""
         assert self._site is not None
         return self._site
-
-    def step(self, name: str, do: Callable[[], str]) -> bool:
-        """Do one step, note how it went, and return whether it went well."""
-        begin = time.monotonic()
-        try:
-            seen, well = do(), True
-        except Exception as error:
-            seen, well = f"{type(error).__name__}: {error}", False
-        self.steps.append(TrialStep(name, time.monotonic() - begin, well, seen))
-        self.report(self.steps[-1])
-        return well
 
     def build(self) -> str:
         """Build all images on a base of debootstrap, without a network."""

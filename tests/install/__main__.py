@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from tests.install.life import run
-from tests.install.trial import TrialStep
+from tests.stepwise import TrialStep
 
 app = typer.Typer(add_completion=False)
 out = Console(highlight=False, width=140)

@@ -12,7 +12,8 @@ from deploy.install.bundle import make_bundle
 from deploy.install.layout import UNITS
 from tests.install.broken_version import broken_bundle
 from tests.install.other_machines import former_bundle, install_online, upgrade_from
-from tests.install.trial import Trial, TrialStep
+from tests.install.trial import Trial
+from tests.stepwise import TrialStep
 
 
 def run(

@@ -19,7 +19,7 @@ import pytest
 
 from tests.install.life import run
 from tests.install.machine import ROOT, CannotBootError, Machine, base_tree
-from tests.install.trial import TrialStep
+from tests.stepwise import TrialStep
 
 KEPT = ROOT / "var" / "install"
 ROOM_GB = 8

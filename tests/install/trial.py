@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,39 +17,19 @@ from deploy.install.layout import UNITS
 from tests.install.documented import DROP_IN, FIREWALL, INSTALL, RUN_ON_THE_MACHINE, UNINSTALL, UPGRADE, WRITE_UNITS
 from tests.install.moving import BACKUP, back_up, move
 from tests.install.site import AGAIN_S, FIRST_SEED, PATIENCE_S, Site, Study, require, upgrading
+from tests.stepwise import Stepwise, TrialStep
 
 EXPOSURE: Final = 2.5
 """The most that `systemd-analyze security` may say of a unit."""
 
 
-@dataclass
-class TrialStep:
-    """What was done, how long it took, whether it went as it should, and what was seen."""
-
-    name: str
-    seconds: float
-    well: bool
-    seen: str
-
-
-class Trial(Site):
+class Trial(Site, Stepwise):
     """The steps tried on one machine."""
 
     def __init__(self, work: Path, kept: Path, report: Callable[[TrialStep], None]) -> None:
         super().__init__(work, kept)
         self.report = report
         self.steps: list[TrialStep] = []
-
-    def step(self, name: str, do: Callable[[], str]) -> bool:
-        """Do one step, note how it went, and return whether it went well."""
-        begin = time.monotonic()
-        try:
-            seen, well = do(), True
-        except Exception as error:
-            seen, well = f"{type(error).__name__}: {error}", False
-        self.steps.append(TrialStep(name, time.monotonic() - begin, well, seen))
-        self.report(self.steps[-1])
-        return well
 
     # The steps -------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.appliance.delivery.receivers import Hook, Listener, MailServer
+from tests.appliance.delivery.receivers import Listener, MailServer
 from tests.appliance.delivery.site import Site
 
 
@@ -15,14 +15,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Two real Orthancs."""
     with Site(tmp_path_factory.mktemp("site")).running() as running:
         yield running
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    opened = Hook()
-    opened.open()
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -35,14 +35,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield running
 
 
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    opened = Hook()
-    opened.open()
-    yield opened
-    opened.close()
-
-
 class Hospital:
     """An appliance that fetches priors, with a rule that tells a hook of every answer."""
 

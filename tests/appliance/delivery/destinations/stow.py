@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import io
-import json
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from pydicom import dcmread
 
+from tests.appliance.delivery.destinations.dicom_json import answer
 from tests.appliance.delivery.receivers import Receiver
 
 
@@ -30,7 +30,7 @@ class Stow(Receiver):
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._answer(200 if self.path.startswith("/dicom-web/studies?") else 404, [])
+                answer(self, 200 if self.path.startswith("/dicom-web/studies?") else 404, [])
 
             def do_POST(self) -> None:
                 assert self.path == "/dicom-web/studies"
@@ -52,15 +52,7 @@ class Stow(Receiver):
                 told: dict[str, Any] = {"00081199": {"vr": "SQ", "Value": stored}} if stored else {}
                 if failed:
                     told["00081198"] = {"vr": "SQ", "Value": failed}
-                self._answer(stow.status or (202 if failed else 200), told)
-
-            def _answer(self, status: int, told: Any) -> None:
-                body = json.dumps(told).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/dicom+json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                answer(self, stow.status or (202 if failed else 200), told)
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.appliance.delivery.destinations.dicom_json import answer
 from tests.appliance.delivery.receivers import Receiver
 
 
@@ -62,7 +63,7 @@ class Worklist(Receiver):
                 parts = urlsplit(self.path)
                 if parts.path != "/rs/workitems":
                     there = [one for one in worklist.workitems if one.uid == parts.path.rpartition("/")[2]]
-                    return self._answer(200 if there else 404, [one.as_json() for one in there])
+                    return answer(self, 200 if there else 404, [one.as_json() for one in there])
                 assert parts.path == "/rs/workitems"
                 worklist.authorization.append(self.headers.get("Authorization", ""))
                 query = parse_qs(parts.query)
@@ -76,13 +77,13 @@ class Worklist(Receiver):
                 ]
                 if not worklist.names_requests:
                     found = [{tag: one[tag] for tag in one if tag != "0040A370"} for one in found]
-                return self._answer(worklist.search_status or (200 if found else 204), found)
+                return answer(self, worklist.search_status or (200 if found else 204), found)
 
             def do_POST(self) -> None:
                 worklist.before_update()
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 assert self.headers["Content-Type"] == "application/dicom+json"
-                self._answer(worklist.status or self._update(urlsplit(self.path).path.rpartition("/")[2], body))
+                answer(self, worklist.status or self._update(urlsplit(self.path).path.rpartition("/")[2], body))
 
             def _update(self, uid: str, body: Any) -> int:
                 if isinstance(body, list) is not worklist.takes_arrays:
@@ -97,14 +98,6 @@ class Worklist(Receiver):
                 (item.priority,) = change["00741200"]["Value"]
                 worklist.updates.append((uid, item.priority))
                 return 200
-
-            def _answer(self, status: int, told: Any = None) -> None:
-                body = b"" if told is None or status == 204 else json.dumps(told).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/dicom+json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
 
             def log_message(self, *_: Any) -> None:
                 pass
