@@ -17,13 +17,16 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
+from simulator.manifest import read as read_manifest
 from simulator.population import POPULATIONS, REALISTIC, TRAINING
 from simulator.recipes import HELD_OUT, TRAINING_SEEDS, held_out_seeds
+from training import manifest_heads
 from training.checkpoints import Checkpoints
 from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, claim_for_heads, find_heads, make
 from training.history import draw, entries, table
@@ -48,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
     heads.add_argument("--first-seed", type=int, default=FIRST_TRAINING_SEED, help="of the training heads")
     heads.add_argument("--held-out", type=int, default=0, help="heads of each population that training never draws")
     heads.add_argument("--population", default=TRAINING.name, choices=tuple(POPULATIONS), help="of the training heads")
+    heads.add_argument("--manifest", help="heads of a manifest in place of these; one in ten is validated on")
+    heads.add_argument("--store", type=Path, help="where a manifest's heads lie; default: in the cache")
     heads.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
 
     train = commands.add_parser("train", help="train, and write weights with their provenance")
@@ -97,6 +102,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _heads(given: argparse.Namespace) -> int:
     """Make the heads to learn from and to judge on; report the seeds without a head."""
+    if given.manifest:
+        entries = read_manifest(given.manifest)
+        store = given.store or given.cache / "store"
+        return _report_failed(manifest_heads.make(store, given.cache, entries, given.workers))
     learnt = range(given.first_seed, given.first_seed + given.count)
     if given.count and not (learnt[0] in TRAINING_SEEDS and learnt[-1] in TRAINING_SEEDS):
         raise ValueError(f"training has the seeds {TRAINING_SEEDS[0]:,} to {TRAINING_SEEDS[-1]:,}, not {learnt}")
@@ -114,8 +123,13 @@ def _heads(given: argparse.Namespace) -> int:
     failed: dict[int, BaseException] = {}
     for folder, first, count, name in wanted:
         failed |= make(folder, first, count, given.workers, POPULATIONS[name])
-    for seed, error in failed.items():
-        print(f"failed: seed {seed}: {type(error).__name__}: {error}", file=sys.stderr)
+    return _report_failed({f"seed {seed}": error for seed, error in failed.items()})
+
+
+def _report_failed(failed: Mapping[str, BaseException]) -> int:
+    """Say which heads could not be made, and return the exit status."""
+    for name, error in failed.items():
+        print(f"failed: {name}: {type(error).__name__}: {error}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -143,13 +143,16 @@ def choose(
 
 @app.command("cross-validate")
 def cross_validate(
-    manifest: ManifestArgument = DEVELOPMENT,
+    manifest: ManifestArgument = "validation",
     folds: Annotated[int, typer.Option(min=2, help="How many parts.")] = 5,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Train `edge` from scratch for so many steps on each fold without model.")
+    ] = None,
     train: Annotated[
         str | None,
         typer.Option(
-            help="Command that trains a fold and exports its ONNX file; {learn} is the manifest to learn from, {fold} "
-            "a folder for its own, {model} the file to write. Run for each fold that has no model yet."
+            help="A command of your own in place of --steps: trains a fold and exports its ONNX file. {learn} is the "
+            "manifest to learn from, {fold} a folder for its own, {model} the file to write."
         ),
     ] = None,
     studies: StudiesOption = None,
@@ -166,13 +169,22 @@ def cross_validate(
         entries = _entries(manifest, studies)
         if log.cohort_of_log(entries):
             raise ValueError("a kept cohort is not learnt from; take another manifest")
+        if steps is not None and train is not None:
+            raise ValueError("--steps trains here and --train elsewhere; give one of them")
+
+        def commands(folder: Path) -> list[list[str]]:
+            if train is not None:
+                return cross_validation.given_command(folder, train)
+            return [] if steps is None else cross_validation.training_commands(folder, steps)
+
         calls: list[Call] = []
         failed: dict[str, str] = {}
         said: list[str] = []
         revisions: dict[str, None] = {}
         pictures: dict[str, Path] = {}
         for number, (learn, judge) in enumerate(cross_validation.split(entries, folds), 1):
-            fold = other_model(cross_validation.train_fold(out / "folds" / str(number), learn, judge, train))
+            place = (out / "folds" / str(number)).absolute()
+            fold = other_model(cross_validation.train_fold(place, learn, judge, commands(place)))
             criteria = at_threshold(fold.suggested_threshold, JOIN_MM)
             store = Store(out, Settings.of(fold, criteria))
             failed |= _read(store, _work(store, judge, (), 0), fold, criteria, workers, threads)

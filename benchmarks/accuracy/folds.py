@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from simulator.manifest import Entry, write
+from simulator.manifest import Entry, read, write
 
+ROOT: Final = Path(__file__).parents[2]
+PYTHON: Final = ROOT / ".venv-training" / "bin" / "python"
+"""Of the environment that trains and exports."""
+STORE: Final = "heads"
 MODEL: Final = "model.onnx"
 LEARN: Final = "learn.csv"
 JUDGE: Final = "judge.csv"
@@ -42,29 +47,61 @@ def split(entries: Sequence[Entry], folds: int) -> list[tuple[tuple[Entry, ...],
     return [(tuple(entries[i] for i in learn), tuple(entries[i] for i in judge)) for learn, judge in made]
 
 
-def train_fold(folder: Path, learn: Sequence[Entry], judge: Sequence[Entry], command: str | None) -> Path:
-    """Return the ONNX file of a fold in `folder`; where it is missing, `command` trains it first.
+def training_commands(folder: Path, steps: int, python: Path = PYTHON) -> list[list[str]]:
+    """Return the commands that train a fold in `folder` and export its ONNX file there.
 
-    The manifests `learn.csv` and `judge.csv` are written there. In the command `{learn}` is the manifest to learn from,
-    `{fold}` the folder and `{model}` the ONNX file to write.
+    The heads of all folds lie in one store beside the folds' folders. One in ten of those to learn from is validated on
+    and suggests the network's threshold. Each command continues where it was stopped.
 
     Raises
     ------
     ValueError
-        If there is no model and no command, or the command fails or writes no model.
+        If the environment of the training is missing.
     """
+    if not python.is_file():
+        raise ValueError(f"{python} is missing; `make environments` installs what trains a network")
+    run = [str(python), "-m"]
+    learn, store, weights = folder / LEARN, folder.parent / STORE, folder / "edge.weights.h5"
+    return [
+        [*run, "training", "heads", "--manifest", str(learn), "--store", str(store), "--cache", str(folder)],
+        [*run, "training", "train", "--steps", str(steps), "--cache", str(folder), "--out", str(folder)],
+        [*run, "conversion", "export", "--weights", str(weights), "--out", str(folder / MODEL)],
+    ]
+
+
+def given_command(folder: Path, command: str) -> list[list[str]]:
+    """Return a command of the user's with its places filled in: `{learn}`, `{fold}` and `{model}`."""
+    return [shlex.split(command.format(learn=folder / LEARN, fold=folder, model=folder / MODEL))]
+
+
+def train_fold(folder: Path, learn: Sequence[Entry], judge: Sequence[Entry], commands: Sequence[Sequence[str]]) -> Path:
+    """Return the ONNX file of a fold in `folder`; where it is missing, `commands` make it, one after the other.
+
+    The manifests `learn.csv` and `judge.csv` are written there.
+
+    Raises
+    ------
+    ValueError
+        If there is no model and no command, or a command fails, or none writes the model. Manifests of another split
+        beside a model are refused too: the model has learnt from other studies.
+    """
+    model = folder / MODEL
+    if model.exists() and (folder / LEARN).exists() and read(folder / LEARN) != tuple(learn):
+        raise ValueError(f"{model} has learnt from other studies; take another --out, or remove {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     write(learn, folder / LEARN)
     write(judge, folder / JUDGE)
-    model = folder / MODEL
     if model.exists():
         return model
-    if command is None:
-        raise ValueError(f"{model} is missing: train on {folder / LEARN} and export it there, or give --train")
-    told = shlex.split(command.format(learn=folder / LEARN, fold=folder, model=model))
-    ended = subprocess.run(told, check=False)
-    if ended.returncode:
-        raise ValueError(f"{shlex.join(told)} ended with the status {ended.returncode}")
+    if not commands:
+        raise ValueError(
+            f"{model} is missing: give --steps to train it here, give --train, or train on {folder / LEARN} and export "
+            "it there"
+        )
+    for command in commands:
+        ended = subprocess.run(command, check=False, cwd=ROOT, stdout=sys.stderr)
+        if ended.returncode:
+            raise ValueError(f"{shlex.join(command)} ended with the status {ended.returncode}")
     if not model.exists():
-        raise ValueError(f"{shlex.join(told)} wrote no {model}")
+        raise ValueError(f"{shlex.join(commands[-1])} wrote no {model}")
     return model

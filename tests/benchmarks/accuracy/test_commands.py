@@ -82,7 +82,8 @@ def test_records_of_another_threshold_are_not_mixed_in(smoke: Path) -> None:
         (("threshold", "development"), "at least 300 studies without blood"),
         (("threshold", "enriched"), "choose no threshold"),
         (("cross-validate", "independent"), "a kept cohort is not learnt from"),
-        (("cross-validate", "development", "--studies", "50"), "model.onnx is missing"),
+        (("cross-validate", "development", "--studies", "50"), "model.onnx is missing: give --steps"),
+        (("cross-validate", "--steps", "9", "--train", "true"), "give one of them"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.accuracy.folds import split, train_fold
+from benchmarks.accuracy.folds import ROOT, given_command, split, train_fold, training_commands
 from benchmarks.accuracy.sample import development
 from simulator.manifest import read
 
@@ -30,11 +31,20 @@ def test_fewer_studies_of_a_finding_than_folds_are_refused() -> None:
 def test_a_fold_is_trained_by_the_command_once(tmp_path: Path) -> None:
     learn, judge = split(development(50), 5)[0]
     code = "import sys; open(sys.argv[1], 'ab').write(b'x')"
-    command = f'{sys.executable} -c "{code}" {{model}}'
+    command = given_command(tmp_path, f'{sys.executable} -c "{code}" {{model}}')
     for _ in range(2):
         assert train_fold(tmp_path, learn, judge, command).read_bytes() == b"x"
     assert read(tmp_path / "learn.csv") == learn
     assert read(tmp_path / "judge.csv") == judge
+
+
+def test_a_model_of_another_split_is_refused(tmp_path: Path) -> None:
+    (learn, judge), (other, _) = split(development(50), 5)[:2]
+    command = given_command(tmp_path, f'{sys.executable} -c "import sys; open(sys.argv[1], chr(120))" {{model}}')
+    train_fold(tmp_path, learn, judge, command)
+    with pytest.raises(ValueError, match="has learnt from other studies"):
+        train_fold(tmp_path, other, judge, command)
+    assert read(tmp_path / "learn.csv") == learn
 
 
 @pytest.mark.parametrize(
@@ -43,4 +53,28 @@ def test_a_fold_is_trained_by_the_command_once(tmp_path: Path) -> None:
 def test_a_fold_without_a_model_is_refused(tmp_path: Path, command: str | None, said: str) -> None:
     learn, judge = split(development(50), 5)[0]
     with pytest.raises(ValueError, match=said):
-        train_fold(tmp_path, learn, judge, command)
+        train_fold(tmp_path, learn, judge, [] if command is None else given_command(tmp_path, command))
+
+
+def test_nothing_more_is_run_after_a_command_that_fails(tmp_path: Path) -> None:
+    learn, judge = split(development(50), 5)[0]
+    with pytest.raises(ValueError, match="false ended with the status 1"):
+        train_fold(tmp_path, learn, judge, [["false"], ["touch", str(tmp_path / "model.onnx")]])
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_training_here_needs_its_environment(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="make environments"):
+        training_commands(tmp_path, 20, tmp_path / "python")
+
+
+def test_each_step_of_training_a_fold_is_a_command_that_its_module_knows(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.touch()
+    heads, train, export = training_commands(tmp_path / "1", 20, python)
+    assert [one[2] for one in (heads, train, export)] == ["training", "training", "conversion"]
+    assert heads[heads.index("--store") + 1] == str(tmp_path / "heads")
+    for module, arguments in (("training", heads[3:]), ("training", train[3:]), ("conversion", export[3:])):
+        asked = [sys.executable, "-m", module, arguments[0], "--help"]
+        said = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+        assert all(option in said for option in arguments if option.startswith("--"))

@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Heads of a manifest to learn from and to validate on: what a fold of a cross-validation is trained with.
+
+The heads lie in one store that all folds share, so that none is simulated twice; a fold's folders hold links to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Final
+
+from rich.progress import Progress
+
+from appliance.reading.contract import MATRIX
+from simulator.manifest import Entry
+from simulator.noise_free import simulate_noise_free
+from simulator.population import POPULATIONS
+from simulator.recipes import ENRICHED_SEEDS, HELD_OUT, INDEPENDENT_SEEDS
+from training.heads import claim_for_heads, find_heads, kept_geometry
+
+VALIDATED: Final = 10
+"""One head in so many of each diagnosis is validated on, and not learnt from."""
+
+
+def check(entries: Iterable[Entry]) -> None:
+    """Refuse studies that figures are reported on.
+
+    Raises
+    ------
+    ValueError
+        If one is of a population with a mechanism that training never draws, or has a seed of a kept cohort.
+    """
+    for entry in entries:
+        if entry.population in HELD_OUT:
+            raise ValueError(f"{entry.name} is of the population {entry.population}, kept for figures")
+        if entry.seed in INDEPENDENT_SEEDS or entry.seed in ENRICHED_SEEDS:
+            raise ValueError(f"{entry.name} has a seed of the cohorts that are kept for figures")
+
+
+def split(entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Return the studies to learn from and those to validate on: one of ten of each diagnosis, and one at least.
+
+    A head stays whole: with its blood and without it is on the same side.
+    """
+    taken: set[int] = set()
+    for diagnosis in sorted({entry.diagnosis for entry in entries}):
+        seeds = sorted(entry.seed for entry in entries if entry.diagnosis is diagnosis)
+        taken.update(seeds[VALIDATED // 2 :: VALIDATED] or seeds[:1])
+    return (
+        tuple(entry for entry in entries if entry.seed not in taken),
+        tuple(entry for entry in entries if entry.seed in taken),
+    )
+
+
+def make(store: Path, cache: Path, entries: Sequence[Entry], workers: int) -> dict[str, BaseException]:
+    """Fill `cache` with links to the heads of a manifest, to learn from and to validate on; make those not in `store`.
+
+    Returns
+    -------
+    What went wrong with each study whose head could not be made; it is in neither folder.
+
+    Raises
+    ------
+    ValueError
+        If studies are kept for figures, or a folder holds heads of another simulator.
+    """
+    check(entries)
+    sides = dict(zip(("heads", "validation"), split(entries), strict=True))
+    for folder in (store, *(cache / side for side in sides)):
+        claim_for_heads(folder)
+    there = {head.name for head in find_heads(store)}
+    missing = [entry for entry in entries if entry.name not in there]
+    failed: dict[str, BaseException] = {}
+    with Progress() as progress, ProcessPoolExecutor(workers) as pool:
+        bar = progress.add_task(f"simulating heads into {store}", total=len(missing))
+        running = {pool.submit(make_one, store, entry): entry for entry in missing}
+        for done in as_completed(running):
+            error = done.exception()
+            if error is not None:
+                failed[running[done].name] = error
+            progress.advance(bar)
+    for side, own in sides.items():
+        for entry in own:
+            if entry.name not in failed:
+                _link(store, cache / side, entry.name)
+    return failed
+
+
+def make_one(store: Path, entry: Entry) -> None:
+    """Simulate an entry's head and store it."""
+    population = POPULATIONS[entry.population]
+    scan = simulate_noise_free(
+        entry.seed,
+        entry.diagnosis,
+        volume_ml=entry.volume_ml,
+        population=population,
+        kept=kept_geometry(entry.seed, population),
+    )
+    if scan.matrix != (MATRIX, MATRIX):
+        raise ValueError(f"{entry.name} has a matrix of {scan.matrix}, training takes {MATRIX}")
+    scan.save(store / entry.name)
+
+
+def _link(store: Path, folder: Path, name: str) -> None:
+    """Link a stored head's files into a folder, the one that says that it is there last."""
+    for path in sorted(store.glob(f"{name}.*"), key=lambda path: path.suffix == ".json"):
+        link = folder / path.name
+        if not link.is_symlink():
+            link.symlink_to(path.resolve())
