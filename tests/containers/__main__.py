@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m tests.containers`: the images built, and an appliance of them run, killed, restored and removed, by root.
 
-It needs Debian's podman, buildah, runc, netavark, debootstrap and dcmtk, and 8 GB on the disk, in a store of its own
+It needs Debian's podman, buildah, runc, netavark, debootstrap and dcmtk, and 15 GB on the disk, in a store of its own
 that it removes again.
 """
 
