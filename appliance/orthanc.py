@@ -243,6 +243,9 @@ class Orthanc:
     def store(self, file: bytes) -> tuple[str, StoreStatus]:
         """Store a DICOM file; return Orthanc's identifier of the instance and whether it was there already.
 
+        `store_refusal` holds the last failure until `delivery.store` has read a result back whole: Orthanc may confirm
+        what it does not keep.
+
         Also raises `UnavailableError` when Orthanc answers and does not keep the file: its filter rejects a study's
         results, not the study.
         """
@@ -257,7 +260,6 @@ class Orthanc:
             why = f"Orthanc did not keep a result ({answer['Status']}); look for a filter in its Lua scripts or plugins"
             self.store_refusal = StoreRefusal(time.monotonic(), why)
             raise UnavailableError(why) from error
-        self.store_refusal = None
         return stored
 
     # Deleting

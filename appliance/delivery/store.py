@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from collections.abc import Iterable, Sequence
 
 from pydicom import Dataset, dcmread, dcmwrite
@@ -17,6 +18,7 @@ from pydicom import Dataset, dcmread, dcmwrite
 from appliance.errors import UnavailableError
 from appliance.ledger.records import ResultObject
 from appliance.orthanc import Orthanc
+from appliance.orthanc_records import StoreRefusal
 
 
 def orthanc_ids(dataset: Dataset) -> tuple[str, str]:
@@ -47,10 +49,21 @@ def store(orthanc: Orthanc, dataset: Dataset) -> str:
     An existing object that differs is deleted and stored again: it comes from an earlier try, or Orthanc holds half of
     it or nothing, for example after a full disk.
 
-    Raises `UnavailableError` when Orthanc returns something else than it was given.
+    Raises `UnavailableError` when Orthanc returns something else than it was given. `orthanc.store_refusal`, on which
+    the service's readiness depends, holds the last failure, None after a success.
     """
     file = io.BytesIO()
     dcmwrite(file, dataset, enforce_file_format=True)
+    try:
+        identifier = _store_whole(orthanc, file, dataset)
+    except UnavailableError as error:  # on a full disk Orthanc may confirm a result and not give it back
+        orthanc.store_refusal = StoreRefusal(time.monotonic(), str(error))
+        raise
+    orthanc.store_refusal = None
+    return identifier
+
+
+def _store_whole(orthanc: Orthanc, file: io.BytesIO, dataset: Dataset) -> str:
     for _ in range(2):
         identifier, _status = orthanc.store(file.getvalue())
         if _is_whole(orthanc.file(identifier), file.getvalue(), dataset):

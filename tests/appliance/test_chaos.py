@@ -197,11 +197,14 @@ def test_a_result_that_a_full_disk_did_not_take_is_not_taken_for_stored(tmp_path
         with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(4096))
-        with pytest.raises(UnavailableError):
+        with pytest.raises(UnavailableError) as refused:
             store(orthanc, report)
+        assert orthanc.store_refusal is not None
+        assert orthanc.store_refusal.reason == str(refused.value)
         filler.unlink()
         held = orthanc.file(store(orthanc, report))
         assert dcmread(io.BytesIO(held)).PixelData == report.PixelData
+        assert orthanc.store_refusal is None
         orthanc.close()
 
 

@@ -85,7 +85,10 @@ def test_a_result_of_which_orthanc_keeps_a_part_is_noticed_and_whole_after_the_n
         with pytest.raises(UnavailableError, match="the whole of a result"):
             store(orthanc, result)
     assert not orthanc.holds_instance(instance)
+    assert orthanc.store_refusal is not None  # the service is not ready until a result is kept
+    assert "the whole of a result" in orthanc.store_refusal.reason
     assert store(orthanc, result) == instance
+    assert orthanc.store_refusal is None
     orthanc.delete_instance(instance)
 
 
