@@ -18,7 +18,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import kolmogi
-from scipy.stats import hypergeom, rankdata
 
 from appliance.drift.features import FEATURES, Feature, Row
 
@@ -109,6 +108,8 @@ def _compare_words(feature: Feature, before: Values, after: Values) -> Compariso
 
 def _limit(old: int, before: int, new: int, after: int, chance: float) -> float:
     """Return how far two shares may be apart in the direction in which they are, by Fisher's exact test."""
+    from scipy.stats import hypergeom  # a third of a second, which a service that starts has no time for
+
     total, all_of_it = before + after, old + new
     rises = new / after >= old / before
     if rises:
@@ -126,6 +127,8 @@ def changed_at(values: Values, word: str) -> int | None:
     values: numbers, or words, of which it is asked when the share of `word` changed.
     """
     asked: Iterable[float] = [float(value == word) for value in values] if word else map(float, values)
+    from scipy.stats import rankdata  # see _limit
+
     ranks = rankdata(list(asked))
     count = len(ranks)
     if count < LEAST_BLEEDS:
