@@ -44,15 +44,21 @@ def split(entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], tuple[Entry, ...
     """Return the studies to learn from and those to validate on: one of ten of each diagnosis, and one at least.
 
     A head stays whole: with its blood and without it is on the same side.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left to learn from of a diagnosis.
     """
     taken: set[int] = set()
     for diagnosis in sorted({entry.diagnosis for entry in entries}):
         seeds = sorted(entry.seed for entry in entries if entry.diagnosis is diagnosis)
         taken.update(seeds[VALIDATED // 2 :: VALIDATED] or seeds[:1])
-    return (
-        tuple(entry for entry in entries if entry.seed not in taken),
-        tuple(entry for entry in entries if entry.seed in taken),
-    )
+    learn = tuple(entry for entry in entries if entry.seed not in taken)
+    lacking = {str(entry.diagnosis) for entry in entries} - {str(entry.diagnosis) for entry in learn}
+    if lacking:
+        raise ValueError(f"too few studies: none is left to learn from of {', '.join(sorted(lacking))}")
+    return learn, tuple(entry for entry in entries if entry.seed in taken)
 
 
 def make(store: Path, cache: Path, entries: Sequence[Entry], workers: int) -> dict[str, BaseException]:
@@ -65,7 +71,7 @@ def make(store: Path, cache: Path, entries: Sequence[Entry], workers: int) -> di
     Raises
     ------
     ValueError
-        If studies are kept for figures, or a folder holds heads of another simulator.
+        If studies are kept for figures or too few, or a folder holds heads of another simulator.
     """
     check(entries)
     sides = dict(zip(("heads", "validation"), split(entries), strict=True))

@@ -19,7 +19,13 @@ from training.manifest_heads import check, make, split
 
 VALIDATION = read("validation")
 BLED = Entry(2_000_001, Diagnosis.SAH, 7.0, REALISTIC.name)
-ENTRIES = (BLED, BLED.without_blood, *(Entry(2_000_010 + i, Diagnosis.NONE, None, REALISTIC.name) for i in range(3)))
+OTHER = Entry(2_000_002, Diagnosis.SAH, 9.0, REALISTIC.name)
+ENTRIES = (
+    BLED,
+    BLED.without_blood,
+    OTHER,
+    *(Entry(2_000_010 + i, Diagnosis.NONE, None, REALISTIC.name) for i in range(3)),
+)
 
 asked: list[tuple[int, str, float | None]] = []
 
@@ -74,16 +80,22 @@ def test_a_manifest_of_few_studies_still_validates_on_each_diagnosis() -> None:
     assert learn
 
 
+def test_too_few_studies_to_learn_from_and_to_validate_on_are_refused() -> None:
+    with pytest.raises(ValueError, match="none is left to learn from of iph"):
+        split([e for e in VALIDATION[:40] if e.diagnosis is Diagnosis.NONE] + [Entry(2_000_400, Diagnosis.IPH)])
+
+
 def test_folds_share_the_heads_that_were_made(tmp_path: Path) -> None:
     store = tmp_path / "store"
     for fold in ("1", "2"):
         failed = make(store, tmp_path / fold, ENTRIES, 1)
         assert {name: str(error) for name, error in failed.items()} == {"none-2000011": "no room"}
         names = [h.name for side in ("heads", "validation") for h in find_heads(tmp_path / fold / side)]
-        assert sorted(names) == ["none-2000001", "none-2000010", "none-2000012", "sah-2000001"]
+        assert sorted(names) == ["none-2000001", "none-2000010", "none-2000012", "sah-2000001", "sah-2000002"]
     assert sorted(asked) == [
         (2_000_001, "none", None),
         (2_000_001, "sah", 7.0),
+        (2_000_002, "sah", 9.0),
         (2_000_010, "none", None),
         (2_000_012, "none", None),
     ]
@@ -115,4 +127,4 @@ def test_the_command_makes_a_manifests_heads(tmp_path: Path, capsys: pytest.Capt
     ended = command.main(["heads", "--manifest", str(tmp_path / "mine.csv"), "--cache", str(tmp_path / "cache")])
     assert ended == 1
     assert "failed: none-2000011: RuntimeError: no room" in capsys.readouterr().err
-    assert len(find_heads(tmp_path / "cache" / "store")) == 4
+    assert len(find_heads(tmp_path / "cache" / "store")) == 5
