@@ -3,7 +3,8 @@
 """`python -m conversion precision`: the graphs of reduced precision, and the gate that they pass or not.
 
 A stopped run continues where it was: studies, graphs and every engine's reading of each study are kept. A reading
-belongs to one file, runtime, simulator and state of the reading code; when one of these changes, it is made again.
+belongs to one file, runtime, simulator and state of the reading code; when one of these changes, it is made again. Of
+the reading code only what it computes counts: a comment or a docstring may change.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from conversion.checks import check
 from conversion.half import halve
 from conversion.precision import KINDS, Outcome, Verdict
 from conversion.quantise import calibrate, quantise
+from conversion.revision import code_revision
 from conversion.triton_model import (
     BYTES,
     ENGINES,
@@ -219,7 +221,8 @@ class Readings:
             "runtime": version(runtime),
             "instructions": instruction_set(cpu_flags()),
             "threshold": threshold,
-            "code": simulator_revision([*sorted((ROOT / "appliance/reading").glob("*.py")), *_READING_CODE]),
+            "simulator": simulator_revision(),
+            "code": code_revision([*sorted((ROOT / "appliance/reading").glob("*.py")), *_READING_CODE], ROOT),
         }
         self._folder = folder / f"{engine.name}-{_sha256(json.dumps(key).encode())[:12]}"
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -314,8 +317,8 @@ def _without_nan(value: Any) -> Any:
 def _stamp(modules: Sequence[str], calibration: Sequence[Entry]) -> str:
     """Return a hash of the modules that make a graph, and of what its scales were chosen on."""
     found = hashlib.sha256(simulator_revision().encode() if calibration else b"")
-    for name in (*modules, "simplify"):
-        found.update((ROOT / "conversion" / f"{name}.py").read_bytes())
+    made_by = [ROOT / "conversion" / f"{name}.py" for name in (*modules, "simplify")]
+    found.update(code_revision(made_by, ROOT).encode())
     found.update(" ".join(entry.name for entry in calibration).encode())
     return found.hexdigest()
 
