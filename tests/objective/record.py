@@ -113,7 +113,7 @@ def _draw_studies(axes: Any, seen: Seen) -> None:
 
 def _draw_burn(axes: Any, seen: Seen, asked: Asked) -> None:
     for window, colour in zip(WINDOWS, ("#90caf9", "#ffcc80", "#1565c0", "#e65100"), strict=True):
-        values = seen.late[window]
+        values = _with_gaps(seen.late[window], 3 * max(0.2, 15 / asked.factor))
         seconds = {"m": 60, "h": 3600}[window[-1]] * int(window[:-1]) / asked.factor
         label = f"{window} (here {_clock(seconds)})"
         axes.plot(
@@ -133,7 +133,17 @@ def _draw_burn(axes: Any, seen: Seen, asked: Asked) -> None:
             axes.axvline((at - seen.begun) / 60, color=colour, linewidth=1.0)
             word = "page" if name == FAST else "ticket"
             axes.text((at - seen.begun) / 60, 101, f" {word} {state}", fontsize=8, color=colour, rotation=90, va="top")
-    axes.legend(loc="center right", fontsize=8, title="window", title_fontsize=8)
+    axes.legend(loc="center left", fontsize=8, title="window", title_fontsize=8)
+
+
+def _with_gaps(values: list[tuple[float, float]], longest_s: float) -> list[tuple[float, float]]:
+    """Return the values with NaN where there was none for longer, so that no line crosses a time without answers."""
+    shown: list[tuple[float, float]] = []
+    for at, value in values:
+        if shown and at - shown[-1][0] > longest_s:
+            shown.append((at, float("nan")))
+        shown.append((at, value))
+    return shown
 
 
 def _draw_alerts(axes: Any, seen: Seen) -> None:
