@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from onnx import helper
 from typer.testing import CliRunner
 
 from appliance.cli import app
@@ -31,9 +32,10 @@ from appliance.models.life import ModelLifeError
 from appliance.models.priority import give_way_on_the_processor, gives_way
 from appliance.models.standing import targets, targets_of
 from appliance.reading import contract
+from appliance.reading.golden import golden_chunk, golden_summary
 from appliance.settings import Settings
 from deploy.local.settings_file import write_settings
-from tests.appliance.inference.blob_detector import write_repository
+from tests.appliance.inference.blob_detector import answers, onnx_model, write_repository
 from tests.appliance.inference.ports import triton_settings
 from tests.appliance.models.released import write_release
 from tests.appliance.models.site import Site
@@ -79,6 +81,30 @@ def test_a_version_that_is_loaded_answers_nothing_before_it_is_promoted_and_the_
     assert {change.who for change in site.ledger.models.changes()} == {"a tester"}
     told = [(one.who, one.details["change"]) for one in site.ledger.audit.entries() if one.event is AuditEvent.MODEL]
     assert told == [("a tester", "promoted"), ("a tester", "rolled_back")]
+
+
+def test_a_network_with_other_score_levels_brings_its_threshold_golden_answer_and_reference(site: Site) -> None:
+    shipped = site.read()
+    graph = onnx_model(most=0.3)
+    helper.set_model_props(graph, {**contract.metadata(), "release": "2"})
+    model = graph.SerializeToString()
+    own = {
+        contract.PARAMETER_THRESHOLD: "0.21",
+        contract.PARAMETER_GOLDEN: golden_summary(answers(model, golden_chunk())),
+    }
+    release = write_release(site.folder / "release", 2, model=model, parameters=dict(own))
+    (release / contract.DETECTOR / "2" / "reference.json").write_text("{}")
+    version = site.life.shelf.bring_in(release)
+    assert (version.place / "reference.json").read_text() == "{}"
+    site.promote(2)
+    reading = site.read()
+    assert (shipped.suggested_threshold, reading.suggested_threshold) == (0.4, 0.21)
+    assert site.detector.golden == own[contract.PARAMETER_GOLDEN]
+    assert site.detector.check_readiness()
+    assert max(max(one.scores) for one in reading.detections) == pytest.approx(0.3, abs=1e-3)
+    site.life.rollback()
+    assert site.read().suggested_threshold == 0.4
+    assert site.detector.check_readiness()
 
 
 def test_rollbacks_go_back_one_promotion_at_a_time(site: Site) -> None:
