@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +15,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deploy.local import orthanc
 from tests.chaos.faults import FAULTS
 from tests.chaos.storm import run
+from tests.newer_orthanc import write_launcher
 
 app = typer.Typer(add_completion=False)
 
@@ -30,6 +33,15 @@ def main(
     only: Annotated[
         str, typer.Option(help=f"Faults to make, separated by commas; by default all of {', '.join(FAULTS)}")
     ] = "",
+    orthanc_tree: Annotated[
+        Path | None,
+        typer.Option(
+            "--orthanc",
+            exists=True,
+            file_okay=False,
+            help="A Debian 13 (tests.newer_orthanc): its Orthanc, no plugin",
+        ),
+    ] = None,
     report: Annotated[Path | None, typer.Option("--json", help="File for the results, as JSON")] = None,
 ) -> None:
     """Send studies while the appliance's parts are killed, paused, cut off and taken away; exit 1 unless all is well.
@@ -45,7 +57,20 @@ def main(
     chosen = tuple(name.strip() for name in only.split(",") if name.strip())
     if unknown := set(chosen) - set(FAULTS):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: not one of {', '.join(FAULTS)}")
-    seen = run(studies, seed, only=chosen, faults=faults, on_postgres=postgres, minutes=minutes, note=note)
+    with tempfile.TemporaryDirectory(prefix="chaos-orthanc-") as folder:
+        if orthanc_tree is not None:
+            orthanc.PROGRAM = write_launcher(orthanc_tree.resolve(), Path(folder))
+        doorbell = orthanc_tree is None  # Debian 12's Python plugin does not load there
+        seen = run(
+            studies,
+            seed,
+            only=chosen,
+            faults=faults,
+            on_postgres=postgres,
+            doorbell=doorbell,
+            minutes=minutes,
+            note=note,
+        )
     note(seen)
     _print(seen)
     if not is_well(seen):

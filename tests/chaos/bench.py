@@ -50,8 +50,9 @@ STARTING_S: Final = 600.0
 class _LinkedAppliance(SupervisedAppliance):
     """The appliance whose parts reach each other by links only; Triton's own ports stay its own."""
 
-    def __init__(self, settings: Settings, by_links: Settings, clock: Path) -> None:
+    def __init__(self, settings: Settings, by_links: Settings, clock: Path, doorbell: bool) -> None:
         self._by_links = by_links
+        self._doorbell = doorbell
         self._clock = clock
         super().__init__(settings)
 
@@ -64,7 +65,9 @@ class _LinkedAppliance(SupervisedAppliance):
         }
         rung = self.settings.service.model_copy(update={"port": self._by_links.service.port})
         self._service = ServiceProcess(self.settings.model_copy(update=linked), self.state_dir / "service")
-        self._orthanc = OrthancProcess(self.settings.model_copy(update={"service": rung}), self.state_dir / "orthanc")
+        self._orthanc = OrthancProcess(
+            self.settings.model_copy(update={"service": rung}), self.state_dir / "orthanc", doorbell=self._doorbell
+        )
         return [self._changed(program) for program in super()._programs()]
 
     def _changed(self, program: Program) -> Program:
@@ -86,10 +89,14 @@ class _LinkedAppliance(SupervisedAppliance):
 
 
 class Bench:
-    """The appliance, with a view of it from outside. Call `up` and `down` once each."""
+    """The appliance, with a view of it from outside. Call `up` and `down` once each.
 
-    def __init__(self, folder: Path, disk_mib: int, *, on_postgres: bool = False) -> None:
+    Without `doorbell` Orthanc has no plugin, and the service finds studies by asking alone.
+    """
+
+    def __init__(self, folder: Path, disk_mib: int, *, on_postgres: bool = False, doorbell: bool = True) -> None:
         self._opened = ExitStack()
+        self._last_waiting = 0
         self.disk = folder / "disk"
         self.disk.mkdir(parents=True)
         self.is_mounted = disk_mib > 0 and _mount(self.disk, disk_mib)
@@ -126,7 +133,7 @@ class Bench:
                 "ledger": ledger,
             }
         )
-        self._local = _LinkedAppliance(settings, by_links, self.clock)
+        self._local = _LinkedAppliance(settings, by_links, self.clock, doorbell)
         self.settings = self._local.settings
         self.control = Control(self._local.folder / "control.sock")
         self.ledger_file = self.settings.state_dir / "ledger.sqlite"
@@ -219,8 +226,14 @@ class Bench:
         return self._count_waiting() == 0
 
     def waiting(self) -> int:
-        """How many studies are received or on their way to their answer; 0 while the service does not say."""
-        return self._count_waiting() or 0
+        """How many studies are received or on their way to their answer; while the service does not say, what it said.
+
+        A service that is killed again and again would otherwise get studies for as long as it does not answer.
+        """
+        told = self._count_waiting()
+        if told is not None:
+            self._last_waiting = told
+        return self._last_waiting
 
     def _count_waiting(self) -> int | None:
         """As `waiting`, None while the service does not say. Asked of its metrics, which do not grow with studies."""

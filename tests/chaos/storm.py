@@ -49,6 +49,7 @@ def run(
     *,
     faults: int | None = None,
     on_postgres: bool = False,
+    doorbell: bool = True,
     minutes: float = 0,
     note: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def run(
     """
     random = Random(seed)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    bench = Bench(folder, int(_DISK_MIB + _MIB_A_STUDY * studies), on_postgres=on_postgres)
+    bench = Bench(folder, int(_DISK_MIB + _MIB_A_STUDY * studies), on_postgres=on_postgres, doorbell=doorbell)
     seeds = [Random(random.getrandbits(64)) for _ in range(studies)]
     warming = min(_WARMING, studies // 3)
     progress = _Progress(bench, studies, note)
@@ -68,6 +69,7 @@ def run(
     try:
         progress.phase = "starting"
         bench.up()
+        version = str(bench.orthanc.get("/system").raise_for_status().json()["Version"])
         known = faults_for(bench)
         names = [name for name in known if not only or name in only]
         wanted = max(len(names), round(FAULTS_A_STUDY * studies)) if faults is None else faults
@@ -103,6 +105,7 @@ def run(
     left = [file.name for file in SHARED_MEMORY.iterdir() if file.name.startswith(region_prefix(bench.settings.triton))]
     return {
         "seed": seed,
+        "orthanc": version,
         "ledger": "PostgreSQL" if on_postgres else "SQLite",
         "studies": sent,
         "confirmed": len(progress.confirmed),

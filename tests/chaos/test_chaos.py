@@ -15,6 +15,7 @@ from appliance.errors import UnavailableError
 from tests.appliance.results.answers import answer_of
 from tests.chaos import audit, storm
 from tests.chaos.__main__ import is_well
+from tests.chaos.bench import Bench
 from tests.chaos.senders import Sent
 from tests.chaos.storm import run
 
@@ -69,6 +70,16 @@ class TestStorm:
         begun = self.storm_of(["a"], 3)
         begun.end()
         assert begun.made["a"] >= 3
+
+
+def test_senders_wait_for_the_queue_that_the_service_last_told_of_also_while_it_is_dead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench.__new__(Bench)
+    bench._last_waiting = 0
+    counted = iter([None, 25, None, 3])
+    monkeypatch.setattr(bench, "_count_waiting", lambda: next(counted))
+    assert [bench.waiting() for _ in range(4)] == [0, 25, 25, 3]
 
 
 class TestAudit:

@@ -99,6 +99,8 @@ def _stored(answer: httpx.Response, sent: int) -> int:
         told = json.loads(answer.content)
         failed = told.get(_FAILED, {}).get("Value", [])
         stored = told.get(_STORED, {}).get("Value", [])
+        if not isinstance(failed, list) or not isinstance(stored, list):
+            raise TypeError
         codes = {str(code)[:10] for one in failed for code in one.get(_REASON, {}).get("Value", ["none given"])}
     except (ValueError, AttributeError, TypeError, RecursionError):
         said = f"it answers a STOW-RS request with something else than DICOM JSON (HTTP {answer.status_code})"

@@ -238,7 +238,8 @@ def _named(workitem: Mapping[str, Any], tag: str) -> set[str]:
 def _value(workitem: Any, tag: str) -> str:
     """Return the first value of an attribute in DICOM JSON; empty for none."""
     values = _values(workitem, tag)
-    return str(values[0]).strip(" \0") if values and values[0] is not None else ""
+    text = str(values[0]) if values and values[0] is not None else ""
+    return text.encode("utf-8", "replace").decode().strip(" \0")  # JSON may have half a character, which no text is
 
 
 def _values(workitem: Any, tag: str) -> list[Any]:
