@@ -21,7 +21,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from deploy.grafana.panels import INTERVAL, ROWS, Kind, Panel, Query, Unit
+from deploy.grafana.panels import INTERVAL, ROWS, Kind, Panel, Query, Row, Unit
 
 POINTS: Final = 240
 COLOURS: Final = {"green": "#2e7d32", "orange": "#e65100", "red": "#c62828"}
@@ -94,14 +94,14 @@ def draw(source: Source, path: Path, title: str) -> None:
     httpx.HTTPError
         If Prometheus does not answer, or refuses a query.
     """
-    heights = [_height(row.panels[0]) + 1 for row in ROWS for _ in range(_lines_of(row.panels))]
+    heights = [_height(row) + 1 for row in ROWS for _ in range(_lines_of(row.panels))]
     whole = sum(heights) + 3 + 0.6 * len(ROWS)
     figure = plt.figure(figsize=(24 * _INCHES[0], whole * _INCHES[1]), layout=None)
     figure.text(0.01, 1 - 0.9 / whole, title, fontsize=13, weight="bold", va="center")
     top = 2.0
     for row in ROWS:
         figure.text(0.01, 1 - (top + 0.2) / whole, row.title, fontsize=11, color="#555555", va="center")
-        left, height = 0, _height(row.panels[0])
+        left, height = 0, _height(row)
         for panel in row.panels:
             if left + panel.width > 24:
                 left, top = 0, top + height + 1
@@ -118,8 +118,9 @@ def draw(source: Source, path: Path, title: str) -> None:
     plt.close(figure)
 
 
-def _height(panel: Panel) -> int:
-    return _NUMBER_HEIGHT if panel.kind is Kind.NUMBER else _LINES_HEIGHT
+def _height(row: Row) -> int:
+    """Return the height of a row's panels: that of the tallest, so that a number beside lines squeezes none."""
+    return max(_NUMBER_HEIGHT if panel.kind is Kind.NUMBER else _LINES_HEIGHT for panel in row.panels)
 
 
 def _lines_of(panels: tuple[Panel, ...]) -> int:
