@@ -42,6 +42,19 @@ class TestDelivery:
         assert [job.state for job in bench.desk.jobs(study)] == [JobState.SUPERSEDED, JobState.DONE]
         assert bench.named_by(bench.job(study)) == refused.sr_uid
 
+    def test_a_refused_study_gets_no_report_where_the_site_wants_none(self, bench: Bench, study: str) -> None:
+        settings = bench.desk.settings
+        without = settings.results.model_copy(update={"refusals": False})
+        bench.desk.settings = settings.model_copy(update={"results": without})
+        bench.worker = bench.another("worker")
+        bench.send(*head_series(study, 2))
+        bench.desk.wait(settings.intake.incomplete_s + 1)
+        bench.worker.work()
+        job = bench.job(study)
+        assert (job.state, job.sr_uid) == (JobState.REFUSED, "")
+        assert {refusal["code"] for refusal in job.refusals} >= {"too_few_slices"}
+        assert bench.held(study) == []
+
     def test_a_later_refusal_names_the_earlier_one_and_there_is_one_that_stands(self, bench: Bench, study: str) -> None:
         files = head_series(study, 20)
         for part in (files[:2], files[2:4]):
