@@ -63,6 +63,15 @@ def test_the_axial_soft_tissue_series_wins_among_everything_that_scanners_send()
     assert [int(stack.header.SeriesNumber) for stack in selection.suitable] == [4, 3]
 
 
+@pytest.mark.parametrize(("tilt_deg", "code"), [(34, None), (37, RefusalCode.NOT_AXIAL), (-37, RefusalCode.NOT_AXIAL)])
+def test_a_head_is_read_up_to_a_tilt_of_35_degrees(tilt_deg: float, code: RefusalCode | None) -> None:
+    angle = np.deg2rad(tilt_deg)
+    selection = selection_of(scan(1, orientation=(1, 0, 0, 0, np.cos(angle), np.sin(angle))))
+    (judgement,) = selection.judgements
+    assert (judgement.refusal.code if judgement.refusal else None) == code
+    assert chosen_number(selection) == (None if code else 1)
+
+
 def test_the_reasons_are_sentences_with_figures() -> None:
     selection = selection_of(scan(1, SeriesDescription="Head w/o"), scan(2, **BONE))
     soft, bone = judgement_of(selection, 1), judgement_of(selection, 2)
