@@ -70,19 +70,33 @@ train-publish: $(TRAINING)  ## put its averaged weights, their provenance and it
 accuracy: $(SERVICE)  ## the paper's evaluation on simulated studies, in var/accuracy (COHORT=name, ACCURACY="--studies 60")
 	@.venv/bin/python -m benchmarks.accuracy report $(or $(COHORT),development) --workers $$(nproc) $(ACCURACY)
 
+PARTS = test-service test-training test-engines
+# In `make test` the output of a short part is kept until the service's has ended, which would bury it.
+kept_output = $(if $(KEEP_OUTPUT),>var/tests/$@.txt 2>&1)
+passed = @mkdir -p var/tests && touch var/tests/$@.passed
+
+# Debian's packages first: no test may see them come. What did not pass fails the last line.
 test: environments  ## every test, those with a real Orthanc and a real Triton included
-	@$(MAKE) --no-print-directory --jobs test-service test-training test-engines
+	@sh deploy/install-system-packages.sh tests
+	@mkdir -p var/tests && rm -f $(PARTS:%=var/tests/%.passed) $(PARTS:%=var/tests/%.txt)
+	@$(MAKE) --no-print-directory --jobs --keep-going KEEP_OUTPUT=1 $(PARTS) || true
+	@for part in $(PARTS); do [ ! -e var/tests/$$part.txt ] || { echo "$$part:"; cat var/tests/$$part.txt; }; done
+	@ended=0; for part in $(PARTS); do \
+	  if [ -e var/tests/$$part.passed ]; then echo "$$part passed"; else ended=1; echo "$$part FAILED"; fi; done; exit $$ended
 
 # Three processes on two cores, as many tests wait for a server. Files come in the order of tests/longest_first.py.
 test-service: $(SERVICE) $(TRITON)
 	@sh deploy/install-system-packages.sh tests
 	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not training and not engines"
+	$(passed)
 
 test-training: $(TRAINING)
-	.venv-training/bin/python -m pytest -m training tests/training tests/conversion
+	.venv-training/bin/python -m pytest -m training tests/training tests/conversion $(kept_output)
+	$(passed)
 
 test-engines: $(ENGINES)
-	.venv-engines/bin/python -m pytest -m engines tests/conversion/test_engine.py
+	.venv-engines/bin/python -m pytest -m engines tests/conversion/test_engine.py $(kept_output)
+	$(passed)
 
 lint: $(SERVICE)  ## ruff and REUSE
 	.venv/bin/ruff check .
