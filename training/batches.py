@@ -23,11 +23,13 @@ from appliance.reading.contract import CONTEXT_SLICES, MATRIX, HemorrhageType, s
 from simulator.noise_free import NoiseFreeScan, scan_view
 from simulator.population import POPULATIONS
 from simulator.scanner import Scanner
-from simulator.view import View
+from simulator.view import View, cut
 from training.assignment import anchor_targets
 from training.found_places import NOWHERE, FoundPlaces
 from training.heads import Head
-from training.instances import MAX_PIECES, pieces
+from training.instances import MAX_PIECES, MIMICS, pieces
+from training.mimic_labels import mimic_labels, mimic_places
+from training.network.classes import Named
 
 THICKEST_MM: Final = 5.2
 OVERLAPPING: Final = 0.15  # the share of merged slices that lie half a slice apart
@@ -40,6 +42,8 @@ MISSED: Final = 0.5
 ENOUGH_READ: Final = 20
 """While fewer bleeding heads were read for missed lesions, the share is lower in proportion: the few lesions that are
 known by then would be shown hundreds of times."""
+UNKNOWN: Final = 255
+"""In a slice of mimics: nobody knows them."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,9 @@ class Batch:
         The pieces, padded: [S, MAX_PIECES, 4] in pixels and int32 [S, MAX_PIECES] labels (0 is padding).
     anchor_labels, anchor_boxes
         int8 [S, A] and [S, A, 4], see `assignment.anchor_targets`.
+    mimic_boxes, mimic_kinds
+        The same of what is often taken for blood: [S, MAX_PIECES, 4] and int32 [S, MAX_PIECES] classes
+        (`network.classes.Named`), 0 is padding; -1 throughout where nobody knows what a head's mimics are.
     """
 
     slices: NDArray[np.float32]
@@ -83,6 +90,8 @@ class Batch:
     kinds: NDArray[np.int32]
     anchor_labels: NDArray[np.int8]
     anchor_boxes: NDArray[np.float32]
+    mimic_boxes: NDArray[np.float32]
+    mimic_kinds: NDArray[np.int32]
 
 
 def batch(
@@ -96,7 +105,7 @@ def batch(
 
     Of those half return to a lesion that the network misses, if there are `missed` ones; each of them is shown equally
     often. The crops about no blood return to a false alarm half of the time, if there are `alarms`; otherwise they show
-    a mimic of blood, or any place, equally often.
+    a mimic of blood (`_mimics_of`), or any place, equally often.
     """
     # A thin part of a bleeding head may hold none of its blood.
     with_blood = [head for head in heads if head.diagnosis != "none" and len(head.blood)]
@@ -117,11 +126,23 @@ def batch(
             about = alarms.of(head)
         else:
             head = heads[int(rng.integers(len(heads)))]
-            about = head.mimics if rng.random() < 0.5 else NOWHERE
+            about = _mimics_of(head, rng) if rng.random() < 0.5 else NOWHERE
         crops.append(_crop(head, shape, about, rng))
-    hu = np.stack([values for values, _ in crops], axis=1)
-    labels = np.stack([marks for _, marks in crops], axis=1)
-    return _with_targets(hu.reshape(-1, shape.size, shape.size), labels.reshape(-1, shape.size, shape.size), rng)
+    hu, labels, mimics = (np.stack(parts, axis=1) for parts in zip(*crops, strict=True))
+    hu, labels, mimics = (values.reshape(-1, shape.size, shape.size) for values in (hu, labels, mimics))
+    return _with_targets(hu, labels, mimics, rng)
+
+
+def _mimics_of(head: Head, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Return where a head has what may be taken for blood [N, 3]: half of the time one of the things with a name.
+
+    Each name that the head has is as likely, and the other half of the time it is whatever is dense. Contrast agent is
+    often no denser than what lies around it, and calcium is small.
+    """
+    named = mimic_places(head)
+    if named and rng.random() < 0.5:
+        return list(named.values())[int(rng.integers(len(named)))]
+    return head.mimics
 
 
 def chance(head: Head) -> float:
@@ -136,8 +157,10 @@ def chance(head: Head) -> float:
 
 def _crop(
     head: Head, shape: Shape, about: NDArray[np.int32], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Return HU [targets + 4, H, W] and the targets' labels [targets, H, W] of a random crop of a head.
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return HU [targets + 4, H, W] and the targets' labels and mimics [targets, H, W] of a random crop of a head.
+
+    Mimics are classes (`network.classes.Named`), `UNKNOWN` throughout where nobody knows them.
 
     The crop holds one of the voxels `about` [N, 3], if there are any.
     """
@@ -163,7 +186,12 @@ def _crop(
     hu, labels = scan_view(head.scan, view, (shape.size, shape.size), slices[low:high], scanner, rng)
     z_input = z_input - low
     z_target = z_input[CONTEXT_SLICES : CONTEXT_SLICES + shape.targets]
-    return hu[z_input].astype(np.float32), labels[z_target]
+    mimics = mimic_labels(head, [slices[low + z] for z in z_target])
+    if mimics is None:
+        seen = np.full((shape.targets, shape.size, shape.size), UNKNOWN, np.uint8)
+    else:
+        seen = cut(mimics, view, (shape.size, shape.size), nearest=True, around=0)
+    return hu[z_input].astype(np.float32), labels[z_target], seen
 
 
 def _slices(scan: NoiseFreeScan, rng: np.random.Generator) -> list[range]:
@@ -187,16 +215,23 @@ def random_view(centre: tuple[float, float], rng: np.random.Generator) -> View:
     )
 
 
-def _with_targets(hu: NDArray[np.float32], labels: NDArray[np.uint8], rng: np.random.Generator) -> Batch:
-    """Return the batch of depth-major slices hu and labels, with the targets of every slice."""
+def _with_targets(
+    hu: NDArray[np.float32], labels: NDArray[np.uint8], mimics: NDArray[np.uint8], rng: np.random.Generator
+) -> Batch:
+    """Return the batch of depth-major slices hu, labels and mimics, with the targets of every slice."""
     anchors = anchor_boxes(labels.shape[-1])
     count = len(labels)
-    boxes = np.zeros((count, MAX_PIECES, 4), np.float32)
-    kinds = np.zeros((count, MAX_PIECES), np.int32)
+    boxes, mimic_boxes = (np.zeros((count, MAX_PIECES, 4), np.float32) for _ in range(2))
+    kinds, mimic_kinds = (np.zeros((count, MAX_PIECES), np.int32) for _ in range(2))
     asked = np.zeros((count, len(anchors)), np.int8)
     moved = np.zeros((count, len(anchors), 4), np.float32)
     for i, marks in enumerate(labels):
         found, kind = pieces(marks)
         boxes[i, : len(found)], kinds[i, : len(found)] = found, kind
         asked[i], moved[i] = anchor_targets(anchors, found, rng)
-    return Batch(scale_hu(hu)[..., None], labels, boxes, kinds, asked, moved)
+        if mimics[i].flat[0] == UNKNOWN:
+            mimic_kinds[i] = -1
+            continue
+        found, kind = pieces(mimics[i], MIMICS, Named)
+        mimic_boxes[i, : len(found)], mimic_kinds[i, : len(found)] = found, kind
+    return Batch(scale_hu(hu)[..., None], labels, boxes, kinds, asked, moved, mimic_boxes, mimic_kinds)

@@ -10,6 +10,7 @@ all blood of its type inside its box, so pieces lose nothing, and their union is
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -27,6 +28,7 @@ JOIN_PX: Final = 3
 # its own it is all there is: a punctate bleed, or the tip of one, is a few pixels on a slice.
 SPECK_PX: Final = 4
 MAX_PIECES: Final = 24
+TYPE_LABELS: Final = tuple(kind.label for kind in TYPES)
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,17 @@ class Cutting:
 TAUGHT: Final = Cutting()
 
 
-def pieces(labels: NDArray[np.uint8], cutting: Cutting = TAUGHT) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def pieces(
+    labels: NDArray[np.uint8], cutting: Cutting = TAUGHT, kinds: Iterable[int] = TYPE_LABELS
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Return the boxes [G, 4] (y1, x1, y2, x2, y2 and x2 exclusive) and labels [G] of the pieces of one slice.
 
-    `labels` [H, W] holds 0 or a type's label. Boxes are padded to at least `MIN_BOX_PX`; the largest piece (by area of
-    blood) comes first.
+    `labels` [H, W] holds 0 or one of `kinds`, by default a type's label. Boxes are padded to at least `MIN_BOX_PX`; the
+    largest piece (by labelled area) comes first.
     """
     found: list[tuple[int, tuple[float, float, float, float], int]] = []
-    for kind in TYPES:
-        blood = labels == kind.label
+    for label in kinds:
+        blood = labels == label
         if not blood.any():
             continue
         joined = ndimage.binary_dilation(blood, iterations=cutting.join_px) if cutting.join_px else blood
@@ -73,11 +77,15 @@ def pieces(labels: NDArray[np.uint8], cutting: Cutting = TAUGHT) -> tuple[NDArra
             if where is not None:
                 inside = components[where] == number
                 cut = _cut(inside, where[0].start, where[1].start, cutting)
-                of_kind += [(area, box, kind.label) for area, box in cut]
+                of_kind += [(area, box, label) for area, box in cut]
         found += [piece for piece in of_kind if piece[0] >= cutting.speck_px] or of_kind
     found = sorted(found, key=lambda piece: -piece[0])[: cutting.most]
     boxes = np.array([box for _, box, _ in found], np.float32).reshape(-1, 4)
     return boxes, np.array([label for *_, label in found], np.int32)
+
+
+MIMICS: Final = Cutting(join_px=0, speck_px=12)
+"""How what is often taken for blood becomes pieces: thin and scattered as it is, each part for itself."""
 
 
 def _cut(

@@ -19,8 +19,10 @@ from keras import ops
 
 from appliance.reading.anchors import anchor_boxes
 from appliance.reading.contract import MASK_SIZE, TYPES
+from training.assignment import NEGATIVE_OVERLAP
 from training.dense import DenseHead, dense_term
 from training.network.boxes import decode, encode, overlaps, rows
+from training.network.classes import SUMMED
 from training.network.detections import slice_numbers
 from training.network.detector import Detector
 from training.network.roi_align import align
@@ -32,11 +34,22 @@ POSITIVE_ROIS: Final = 8
 NEGATIVE_ROIS: Final = 40
 NEGATIVES_PER_POSITIVE: Final = 3
 POSITIVE_OVERLAP: Final = 0.5
+NAMED_OVERLAP: Final = NEGATIVE_OVERLAP
+"""Of a mimic and a region without blood, from which the region has the mimic's name: beyond where anchors are empty."""
 # Masks are learnt on this many of the batch's positive ROIs: they cost as much as everything else.
 MASK_ROIS_A_SLICE: Final = 1.5
 L2: Final = 1e-5
 # Means over all that was asked, of which few are positive, against means over positives: these bring them level.
-WEIGHTS: Final = {"objectness": 2.0, "anchor": 0.3, "class": 2.0, "box": 0.3, "mask": 1.0, "dense": 0.5, "l2": 1.0}
+WEIGHTS: Final = {
+    "objectness": 2.0,
+    "anchor": 0.3,
+    "class": 2.0,
+    "name": 0.3,
+    "box": 0.3,
+    "mask": 1.0,
+    "dense": 0.5,
+    "l2": 1.0,
+}
 
 
 def losses(
@@ -48,6 +61,8 @@ def losses(
     kinds: Tensor,
     anchor_labels: Tensor,
     moved_anchors: Tensor,
+    mimic_boxes: Tensor,
+    mimic_kinds: Tensor,
     *,
     slabs: int,
     training: bool,
@@ -64,7 +79,12 @@ def losses(
     def choose(candidates: Proposals) -> Tensor:
         """Return the boxes to learn from, and store their truth."""
         boxes_to_see, *true = _sample(
-            ops.stop_gradient(candidates.boxes), ops.stop_gradient(candidates.valid), boxes, kinds, matrix, chance
+            ops.stop_gradient(candidates.boxes),
+            ops.stop_gradient(candidates.valid),
+            (boxes, kinds),
+            (mimic_boxes, mimic_kinds),
+            matrix,
+            chance,
         )
         truths.extend(true)
         return boxes_to_see
@@ -78,9 +98,11 @@ def losses(
     rois, roi_offsets = ops.reshape(seen.boxes, [count, 4]), _single(ops.reshape(seen.box_offsets, [count, 4]))
     class_logits = _single(ops.reshape(seen.class_logits, [count, seen.class_logits.shape[-1]]))
     roi_kinds, roi_boxes = ops.reshape(truths[0], [count]), ops.reshape(truths[1], [count, 4])
+    roi_names = ops.reshape(truths[2], [count])
 
     positive = ops.cast(roi_kinds > 0, "float32")
-    entropy = ops.sparse_categorical_crossentropy(ops.maximum(roi_kinds, 0), class_logits, from_logits=True)
+    entropy = class_entropy(class_logits, roi_kinds)
+    terms["name"] = name_term(class_logits, ops.where(roi_kinds == 0, roi_names, -1))
     asked = positive + _hardest(ops.stop_gradient(entropy), roi_kinds)
     terms["class"] = ops.sum(entropy * asked) / ops.maximum(ops.sum(asked), 1.0)
     miss = _smooth_l1(roi_offsets - encode(roi_boxes, rois))
@@ -101,6 +123,37 @@ def losses(
     kernels = [v for v in detector.trainable_variables if v.path.endswith("kernel")]
     terms["l2"] = L2 * sum(0.5 * ops.sum(ops.square(kernel)) for kernel in kernels)
     return terms
+
+
+def class_entropy(logits: Tensor, kinds: Tensor) -> Tensor:
+    """Return the cross-entropy [K] of logits [K, 8] against kinds [K]: a type's label, or 0 for no hemorrhage.
+
+    No hemorrhage is the sum of its parts, whichever it is: what makes a negative hard is how much it looks like blood,
+    and not that calcium is taken for a vessel.
+    """
+    whole = ops.logsumexp(logits, axis=-1)
+    of_type = ops.sum(logits * ops.one_hot(ops.maximum(kinds, 0), logits.shape[-1]), axis=-1)
+    return whole - ops.where(kinds > 0, of_type, ops.logsumexp(_parts(logits), axis=-1))
+
+
+def name_term(logits: Tensor, names: Tensor) -> Tensor:
+    """Return how badly logits [K, 8] name what is no hemorrhage, a scalar.
+
+    names [K] are classes of its parts (`network.classes`), -1 where there is nothing to name. Each name counts the
+    same, however many regions have it: vessels are everywhere, contrast agent is rare.
+    """
+    parts = _parts(logits)
+    index = ops.where(names >= SUMMED, names - SUMMED + 1, names)
+    of_name = ops.one_hot(index, parts.shape[-1])  # none for -1
+    entropy = ops.logsumexp(parts, axis=-1, keepdims=True) - parts
+    count = ops.sum(of_name, axis=0)
+    mean = ops.sum(entropy * of_name, axis=0) / ops.maximum(count, 1.0)
+    return ops.sum(mean) / ops.maximum(ops.sum(ops.cast(count > 0, "float32")), 1.0)
+
+
+def _parts(logits: Tensor) -> Tensor:
+    """Return the logits [K, 5] of the parts of no hemorrhage: what has no name, then the named."""
+    return ops.concatenate([logits[:, :1], logits[:, SUMMED:]], axis=-1)
 
 
 def _single(values: Tensor) -> Tensor:
@@ -144,24 +197,34 @@ def _proposal_terms(logits: Tensor, offsets: Tensor, asked: Tensor, moved: Tenso
 def _sample(
     candidates: Tensor,
     valid: Tensor,
-    boxes: Tensor,
-    kinds: Tensor,
+    pieces: tuple[Tensor, Tensor],
+    mimics: tuple[Tensor, Tensor],
     matrix: int,
     chance: keras.random.SeedGenerator,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the ROIs to look at, R a slice: boxes [S, R, 4], kinds [S, R] (-1: none) and true boxes [S, R, 4].
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the ROIs to look at, R a slice: boxes [S, R, 4], kinds [S, R] (-1: none), true boxes [S, R, 4], names.
+
+    `pieces` and `mimics` are boxes and kinds, padded, as in `batches.Batch`.
 
     They are drawn from the proposals and from the pieces themselves, slightly displaced: early on no proposal is
     any good. Negatives are proposals that the region-proposal network thought best, so they are hard by themselves.
     A proposal that touches a piece without fitting it is neither: where a large bleed is cut into pieces is arbitrary,
     and a box across two pieces, or inside one, is full of blood.
+
+    The mimics themselves are among the negatives, slightly displaced. The name [S, R] of a negative is the class of the
+    mimic that it fits by `NAMED_OVERLAP` or more, 0 where it touches none, and -1 where it is neither, or where nobody
+    knows.
     """
+    boxes, kinds = pieces
+    mimic_boxes, mimic_kinds = mimics
     there = ops.cast(kinds > 0, "float32")
     # A displacement of up to a tenth of the size keeps the overlap above the positive limit.
     jitter = keras.random.uniform(boxes.shape, -1.0, 1.0, seed=chance) * np.array([1.0, 1.0, 0.5, 0.5], np.float32)
     displaced = decode(jitter, boxes, matrix)
-    pool = ops.concatenate([candidates, displaced], axis=1)
-    real = ops.concatenate([valid, there], axis=1)
+    jitter = keras.random.uniform(mimic_boxes.shape, -1.0, 1.0, seed=chance) * np.array([1, 1, 0.5, 0.5], np.float32)
+    beside = ops.cast(mimic_kinds > 0, "float32")
+    pool = ops.concatenate([candidates, displaced, decode(jitter, mimic_boxes, matrix)], axis=1)
+    real = ops.concatenate([valid, there, beside], axis=1)
     overlap = overlaps(pool, boxes) * there[:, None, :]
     best, index = ops.top_k(overlap, 1)
     best, index = best[..., 0], index[..., 0]
@@ -179,7 +242,11 @@ def _sample(
         ],
         axis=1,
     )
-    return rows(pool, chosen), kind, rows(boxes, matched)
+    fit, nearest = ops.top_k(overlaps(pool, mimic_boxes) * beside[:, None, :], 1)
+    fit, name = fit[..., 0], rows(mimic_kinds, nearest[..., 0])
+    name = ops.where(fit >= NAMED_OVERLAP, name, ops.where(fit <= 0.0, 0, -1))
+    name = ops.where(ops.min(mimic_kinds, axis=1, keepdims=True) < 0, -1, name)
+    return rows(pool, chosen), kind, rows(boxes, matched), rows(name, chosen)
 
 
 def _mask_term(

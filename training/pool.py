@@ -21,6 +21,7 @@ from simulator.fields import stream
 from simulator.population import CLEAR, REALISTIC, TRAINING, Population
 from simulator.recipes import TRAINING_SEEDS, VALIDATION_SEEDS
 from training.heads import MADE_WITH, Head, claim_for_heads, find_heads, make_one, own_revision
+from training.mimic_labels import make_with_mimics
 from training.rare_mimics import next_taken
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class Pool:
         """Make a seed's head with this simulator, and write down that it was made."""
         folder = self.folder / own_revision()
         claim_for_heads(folder)
-        make_one(folder, seed, population)
+        make_with_mimics(folder, seed, population)
         line = {"seed": seed, "simulator": own_revision(), "population": population.name, "time": round(time.time())}
         with (self.folder / MADE).open("a") as file:
             file.write(json.dumps(line) + "\n")

@@ -37,6 +37,7 @@ from training.history import LOG, entries
 from training.lock import hold
 from training.missed_lesions import MissedLesions
 from training.network.detector import Detector
+from training.network.older_weights import widen_checkpoint
 from training.network.variants import VARIANTS
 from training.pace import Pace
 from training.pool import validation_heads
@@ -322,8 +323,11 @@ class Trainer:
                 self._begin_with(self.run.start)
             return
         self.resumed = True
-        self.progress, arrays = self.progress | found[0], found[1]
+        self.progress, arrays = self.progress | found[0], widen_checkpoint(found[1])
         state = self._state()
+        if any(name not in found[1] or found[1][name].shape != arrays[name].shape for name in arrays):
+            # Losses of other terms are compared with none from before.
+            self.progress |= {"best": float("inf"), "best_step": self.progress["step"]}
         for name, variable in state.items():
             if name not in arrays:
                 log.warning("the checkpoint has no %s: it starts afresh", name)

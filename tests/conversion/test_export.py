@@ -132,5 +132,7 @@ def test_the_detector_for_one_slice_a_call_answers_for_a_slice_as_the_chunk_does
     assert (found["detection_slice"][:count] == 0).all()
     boxes = there["detection_box"][:total][there["detection_slice"][:total] == middle]
     assert len(boxes) > 0
-    for box in boxes:  # the chunk's list may hold fewer of a slice, as all of its slices share it
+    # The chunk's list may hold fewer of a slice, as all of its slices share it, or more than a slice's share: then the
+    # best, which come first.
+    for box in boxes[:count]:
         assert np.abs(found["detection_box"][:count] - box).max(axis=1).min() < 0.1

@@ -41,6 +41,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         )
 
     monkeypatch.setattr(heads, "simulate_noise_free", simulate)
+    monkeypatch.setattr(pool, "make_with_mimics", heads.make_one)
 
     def simulator(name: str) -> None:
         monkeypatch.setattr(heads, "own_revision", lambda: name)

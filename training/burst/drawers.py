@@ -23,7 +23,8 @@ from simulator.population import CLEAR, REALISTIC, TRAINING, Population
 from simulator.recipes import TRAINING_SEEDS
 from training.batches import Shape, batch
 from training.burst.slots import Slots
-from training.heads import Head, find_heads, make_one
+from training.heads import Head, find_heads
+from training.mimic_labels import make_with_mimics
 from training.rare_mimics import next_taken
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ def _draw(folder: Path, seed: int, shape: Shape, slots: Slots, supply: Supply) -
         nonlocal seed
         seed = next_taken(seed)
         try:
-            make_one(folder, seed, population_of(seed))
+            make_with_mimics(folder, seed, population_of(seed))
         except Exception:  # one head in thousands cannot be drawn, which is no reason to end
             log.exception("the head of seed %d cannot be made", seed)
         known = {head.seed for head in heads}

@@ -45,6 +45,8 @@ def _empty(shape: Shape) -> list[NDArray[Any]]:
         ((slices, MAX_PIECES), np.int32),
         ((slices, anchors), np.int8),
         ((slices, anchors, 4), np.float32),
+        ((slices, MAX_PIECES, 4), np.float32),
+        ((slices, MAX_PIECES), np.int32),
     ]
     arrays: list[NDArray[Any]] = []
     for extent, dtype in wanted:

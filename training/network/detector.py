@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import keras
 from keras import ops
@@ -19,9 +20,11 @@ from keras import ops
 from appliance.reading.contract import CLIP_HU, MATRIX, SCALED_RANGE
 from training.network.backbone import Backbone
 from training.network.boxes import decode
+from training.network.classes import SUMMED
 from training.network.detections import Judged, detections, dismissed_outputs, slice_numbers
 from training.network.feature_pyramid import FeaturePyramid
 from training.network.heads import CLASSIFIER_GRID, MASK_GRID, ClassifierHead, MaskHead
+from training.network.older_weights import with_all_classes
 from training.network.roi_align import align
 from training.network.rpn import Proposals, RegionProposalNetwork, proposals
 from training.network.tensors import Tensor
@@ -50,7 +53,8 @@ class Passage:
     candidates
         Its proposals.
     boxes, class_logits, box_offsets
-        [S, R, 4], [S, R, 4] and [S, R, 4]: the boxes that the classifier looked at, and what it says of them.
+        [S, R, 4], [S, R, 8] (see `classes`) and [S, R, 4]: the boxes that the classifier looked at, and what it says of
+        them.
     """
 
     pyramid: list[Tensor]
@@ -62,9 +66,12 @@ class Passage:
     box_offsets: Tensor
 
     def judge(self) -> Judged:
-        """Return what the classifier makes of the proposals, where it looked at all of them."""
+        """Return what the classifier makes of the proposals, where it looked at all of them.
+
+        The named parts of "no hemorrhage" are summed into it by counting for the types' scores alone.
+        """
         boxes = decode(self.box_offsets, self.boxes, MATRIX)
-        scores = ops.softmax(ops.cast(self.class_logits, "float32"), axis=-1)[..., 1:]
+        scores = ops.softmax(ops.cast(self.class_logits, "float32"), axis=-1)[..., 1:SUMMED]
         return Judged(boxes, scores, ops.max(scores, axis=-1) * self.candidates.valid)
 
 
@@ -85,6 +92,11 @@ class Detector(keras.Model):  # type: ignore[misc]
         self.backbone.build((None, None, None, 1))
         for layer in (self.feature_pyramid, self.rpn, self.classifier, self.mask_head):
             layer.build()
+
+    def load_weights(self, filepath: str | Path, **options: Any) -> None:
+        """Load a weights file (.weights.h5), which may know no named part of "no hemorrhage"."""
+        with with_all_classes(Path(filepath)) as path:
+            super().load_weights(path, **options)
 
     def call(self, hu: Tensor) -> dict[str, Tensor]:
         """Return the contract's outputs for a chunk `hu` [targets + 4, 512, 512]."""
@@ -125,7 +137,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         return list(self.feature_pyramid(maps, slabs=slabs))
 
     def classify(self, pyramid: list[Tensor], boxes: Tensor, slices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return class logits [K, 4] and box offsets [K, 4] for `boxes` [K, 4] on `slices` [K]."""
+        """Return logits [K, 8] of all classes and box offsets [K, 4] for `boxes` [K, 4] on `slices` [K]."""
         logits, offsets = self.classifier(align(pyramid, boxes, slices, CLASSIFIER_GRID))
         return logits, offsets
 

@@ -10,13 +10,12 @@ import keras
 from keras import ops
 
 from appliance.reading.contract import MASK_SIZE, TYPES
+from training.network.classes import CLASSES
 from training.network.tensors import Tensor
 from training.network.variants import Variant
 
 CLASSIFIER_GRID: Final = 7
 MASK_GRID: Final = MASK_SIZE // 2
-CLASSES: Final = 1 + len(TYPES)
-"""Class 0 is "no hemorrhage"; class i is `TYPES[i - 1]`, as in label volumes."""
 
 
 class ClassifierHead(keras.layers.Layer):  # type: ignore[misc]
@@ -42,7 +41,7 @@ class ClassifierHead(keras.layers.Layer):  # type: ignore[misc]
             layer.build((None, self.hidden.units))
 
     def call(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return class logits [K, 4] and box offsets [K, 4] of features [K, 7, 7, C]."""
+        """Return logits [K, 8] of all classes and box offsets [K, 4] of features [K, 7, 7, C]."""
         x = self.hidden(ops.reshape(features, [-1, self.features]))
         return self.logits(x), self.offsets(x)
 

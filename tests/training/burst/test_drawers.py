@@ -23,6 +23,7 @@ from training.burst.drawers import (
 )
 from training.burst.slots import Slots
 from training.heads import find_heads
+from training.rare_mimics import next_taken
 
 pytestmark = pytest.mark.training
 
@@ -36,18 +37,20 @@ def test_a_drawer_makes_heads_of_its_own_and_fills_the_places_that_are_free(tmp_
         places = {slots.filled.get(timeout=300) for _ in range(2)}
         assert places == {0, 1}
         for place in places:
-            slices, _, boxes, kinds, asked, _ = slots.batches[place]
+            slices, _, boxes, kinds, asked, _, mimic_boxes, mimic_kinds = slots.batches[place]
             assert slices.shape == (10, 64, 64, 1)
             assert np.ptp(slices) > 0.0
             assert np.array_equal(kinds > 0, np.ptp(boxes, axis=-1) > 0)
             assert set(np.unique(asked)) <= {-1, 0, 1}
+            assert np.array_equal(mimic_kinds > 0, np.ptp(mimic_boxes, axis=-1) > 0)
+            assert mimic_kinds.min() == 0  # a drawer's own heads say what their mimics are
         slots.free.put(1)
         assert slots.filled.get(timeout=300) == 1
     finally:
         drawer.kill()
         drawer.join()
-    first = FIRST_SEED + 3 * SEEDS_A_BURST
-    assert sorted(head.seed for head in find_heads(tmp_path)) == [first, first + 1]
+    first = next_taken(FIRST_SEED + 3 * SEEDS_A_BURST)
+    assert sorted(head.seed for head in find_heads(tmp_path)) == [first, next_taken(first + 1)]
 
 
 def test_bursts_and_their_processes_share_no_seed_and_all_are_of_training() -> None:
