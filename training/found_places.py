@@ -67,7 +67,8 @@ class FoundPlaces(ABC):
         order = {name: place for place, name in enumerate(self._places)}
         waiting = sorted(filter(self.concerns, heads), key=lambda head: order.get(head.name, -1))
         again = [head for head in waiting if self._places.get(head.name)][: count // 2]
-        others = [head for head in waiting if head not in again][: count - len(again)]
+        names = {head.name for head in again}
+        others = [head for head in waiting if head.name not in names][: count - len(again)]
         found = 0
         for head in (*again, *others):
             if stop():

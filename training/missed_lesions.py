@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from appliance.reading.contract import JOIN_MM, MATRIX, TYPES
 from appliance.reading.detections import Run, study_detections
@@ -28,6 +29,15 @@ SURE: Final = 0.9
 heads without blood seldom pass."""
 SLICES_A_PLACE: Final = 6
 """A lesion has a place in so many slices, as a crop shows no more of it."""
+LEAST_ML: Final = 0.05
+LEAST_CONTRAST_HU: Final = 8.0
+"""What holds less blood, or is by less brighter than the tissue beside it in its slices, cannot be told from noise, and
+to be shown it again and again would teach noise: false alarms in other heads. Specks at the vertex are among them."""
+NEAR_PX: Final = 4
+FAR_PX: Final = 14
+"""The tissue beside a lesion lies between these distances, in its slices: beyond the blur of its edge."""
+TISSUE_HU: Final = (-10, 80)
+"""Bone, air and fat are no tissue to compare with."""
 MOST_A_HEAD: Final = 8
 """Lesions of a head, the largest: the specks of one injured head shall not crowd out all others."""
 
@@ -51,7 +61,7 @@ def missed_lesions(detect: Run, head: Head) -> list[Place]:
     """Return voxels [z, y, x] of the lesions of a head that no sure detection of a detector touches.
 
     A lesion is labelled blood of one type, joined as the service joins what it finds; a detection may call it another
-    type.
+    type. One that cannot be seen (`LEAST_ML`, `LEAST_CONTRAST_HU`) is not missed.
     """
     hu, labels = head.own_scan()
     touched = np.zeros(labels.shape, np.bool_)
@@ -71,8 +81,38 @@ def missed_lesions(detect: Run, head: Head) -> list[Place]:
         voxels = np.argwhere(lesion_of)
         numbers = lesion_of[tuple(voxels.T)]
         missed += [voxels[numbers == number] for number in np.setdiff1d(np.unique(numbers), found)]
+    voxel_ml = float(np.prod(spacing)) / 1000
+    missed = [
+        voxels
+        for voxels in missed
+        if len(voxels) * voxel_ml >= LEAST_ML and contrast_hu(hu, labels, voxels) >= LEAST_CONTRAST_HU
+    ]
     missed = sorted(missed, key=len, reverse=True)[:MOST_A_HEAD]
     return [place for voxels in missed for place in _places(voxels)]
+
+
+def contrast_hu(hu: NDArray[np.int16], labels: NDArray[np.uint8], voxels: NDArray[np.intp]) -> float:
+    """Return how much brighter a lesion's voxels [N, 3] are than the tissue beside them in their slices, HU.
+
+    `hu` and `labels` are [Z, Y, X]; blood is no tissue to compare with. Infinite where there is no tissue beside it: a
+    lesion that fills its surroundings is no speck.
+    """
+    low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
+    box = (
+        slice(int(low[0]), int(high[0])),
+        *(slice(max(0, int(low[axis]) - FAR_PX), int(high[axis]) + FAR_PX) for axis in (1, 2)),
+    )
+    lesion = np.zeros(hu[box].shape, np.bool_)
+    lesion[tuple((voxels - [part.start for part in box]).T)] = True
+    away = np.stack(
+        [ndimage.distance_transform_edt(~plane) if plane.any() else np.full(plane.shape, np.inf) for plane in lesion]
+    )
+    around = hu[box]
+    beside = (away > NEAR_PX) & (away <= FAR_PX) & (labels[box] == 0)
+    beside &= (around > TISSUE_HU[0]) & (around < TISSUE_HU[1])
+    if not beside.any():
+        return float("inf")
+    return float(np.mean(around[lesion]) - np.mean(around[beside]))
 
 
 def _places(voxels: NDArray[np.intp]) -> list[Place]:

@@ -82,12 +82,19 @@ def test_a_tall_lesion_has_a_place_in_each_part_that_a_crop_shows(tmp_path: Path
 
 def test_of_many_missed_lesions_of_a_head_the_largest_are_kept(tmp_path: Path) -> None:
     specks = [
-        ((slice(4, 5), slice(60 + 40 * i, 63 + 40 * i + i % 2), slice(60 + 80 * k, 63 + 80 * k)), FAINT)
+        ((slice(4, 5), slice(60 + 40 * i, 68 + 40 * i), slice(60 + 80 * k, 68 + 80 * k)), FAINT)
         for i in range(8) for k in range(4)
     ]  # fmt: skip
     missed = missed_lesions(detector(0.95), keep_head(tmp_path, 0, (SMALL, FAINT), *specks))
     assert len(missed) == MOST_A_HEAD
     assert missed[0][0] == 9
+
+
+def test_blood_that_cannot_be_seen_is_not_taught_as_missed(tmp_path: Path) -> None:
+    speck = (slice(4, 5), slice(300, 304), slice(300, 304))  # 0.016 mL, as dense as can be
+    faint = (slice(9, 10), slice(150, 190), slice(150, 190))  # 1.6 mL, hardly denser than the brain
+    assert not missed_lesions(detector(0.95), keep_head(tmp_path, 0, (speck, 90), (faint, 34)))
+    assert len(missed_lesions(detector(0.95), keep_head(tmp_path, 1, (speck, 90), (faint, 45)))) == 1
 
 
 def test_heads_without_blood_have_no_missed_lesions_and_what_is_found_later_is_taught_no_longer(tmp_path: Path) -> None:
