@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from appliance.errors import Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.orthanc_connection import OrthancConnection
-from appliance.orthanc_errors import AnswerTooLongError, NotThereError, OrthancError
+from appliance.orthanc_errors import AnswerTooLongError, NoOrthancError, NotThereError, OrthancError
 from appliance.orthanc_records import Change, ChangePage, HeldSeries, HeldStudy, StoreRefusal, StoreStatus, orthanc_time
 from appliance.sections.orthanc import OrthancSettings
 
@@ -26,14 +26,19 @@ _R = TypeVar("_R")
 
 
 def _reads_answer(method: Callable[Concatenate[Orthanc, _P], _R]) -> Callable[Concatenate[Orthanc, _P], _R]:
-    """Let a method that takes an answer apart raise `OrthancError` when the answer has another form."""
+    """Let a method that takes an answer apart raise `NoOrthancError` when the answer has another form.
+
+    Only an answer that is nested too deeply is an `OrthancError`: that is the header of a study, not the server.
+    """
 
     @functools.wraps(method)
     def read(self: Orthanc, /, *args: _P.args, **named: _P.kwargs) -> _R:
         try:
             return method(self, *args, **named)
-        except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
-            raise OrthancError(
+        except RecursionError as error:
+            raise OrthancError(f"an answer of Orthanc at {self.url} is nested too deeply") from error
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise NoOrthancError(
                 f"what answers at {self.url} is no Orthanc: its answer has another form ({type(error).__name__})"
             ) from error
 
@@ -45,8 +50,8 @@ class Orthanc:
 
     Every method raises `UnavailableError` when Orthanc does not answer, answers with a fault of its own (5xx) or
     rejects our credentials, `NotThereError` on 404, and `OrthancError` on any other refusal and on an answer that is
-    longer than `orthanc.largest_answer_mib` or has another form than Orthanc's. For a file that is longer it is
-    `RefusedError` (TOO_LARGE) instead.
+    longer than `orthanc.largest_answer_mib`. For a file that is longer it is `RefusedError` (TOO_LARGE) instead. On an
+    answer of another form than Orthanc's it is `NoOrthancError`, which is an `UnavailableError` too.
     """
 
     def __init__(self, settings: OrthancSettings) -> None:
@@ -70,7 +75,7 @@ class Orthanc:
         told = self._connection.transfer("GET", "/tools/now").decode("ascii", "replace").strip().strip('"')
         now = orthanc_time(told)
         if not now:
-            raise OrthancError(f"Orthanc at {self.url} does not tell its time")
+            raise NoOrthancError(f"Orthanc at {self.url} does not tell its time")
         return now
 
     @_reads_answer
@@ -189,7 +194,7 @@ class Orthanc:
         try:
             return json.loads(content) if content.strip() else None
         except ValueError as error:
-            raise OrthancError(f"Orthanc at {self.url} answers {path} with something else than JSON") from error
+            raise NoOrthancError(f"Orthanc at {self.url} answers {path} with something else than JSON") from error
 
     # Metadata
 
@@ -239,7 +244,6 @@ class Orthanc:
         except AnswerTooLongError as error:
             raise RefusedError(Refusal(RefusalCode.TOO_LARGE, f"an image: {error}")) from None
 
-    @_reads_answer
     def store(self, file: bytes) -> tuple[str, StoreStatus]:
         """Store a DICOM file; return Orthanc's identifier of the instance and whether it was there already.
 
@@ -247,20 +251,26 @@ class Orthanc:
         what it does not keep.
 
         Also raises `UnavailableError` when Orthanc answers and does not keep the file: its filter rejects a study's
-        results, not the study.
+        results, not the study. So it does on 404, by which a proxy says that it knows no Orthanc.
         """
         try:
-            answer = json.loads(self._connection.transfer("POST", "/instances", file))
+            return self._store(file)
         except UnavailableError as error:
             self.store_refusal = StoreRefusal(time.monotonic(), str(error))
             raise
+
+    @_reads_answer
+    def _store(self, file: bytes) -> tuple[str, StoreStatus]:
         try:
-            stored = str(answer["ID"]), StoreStatus(answer["Status"])
-        except ValueError as error:
-            why = f"Orthanc did not keep a result ({answer['Status']}); look for a filter in its Lua scripts or plugins"
-            self.store_refusal = StoreRefusal(time.monotonic(), why)
-            raise UnavailableError(why) from error
-        return stored
+            answer = json.loads(self._connection.transfer("POST", "/instances", file))
+        except NotThereError as error:
+            raise NoOrthancError(f"what answers at {self.url} takes no instances; is it Orthanc?") from error
+        identifier, status = str(answer["ID"]), str(answer["Status"])
+        if status not in set(StoreStatus):
+            raise UnavailableError(
+                f"Orthanc did not keep a result ({status}); look for a filter in its Lua scripts or plugins"
+            )
+        return identifier, StoreStatus(status)
 
     # Deleting
 
@@ -283,7 +293,7 @@ class Orthanc:
         try:
             return int(told["TotalDiskSize"])
         except (KeyError, TypeError, ValueError):
-            raise OrthancError(f"Orthanc at {self.url} does not tell how much it stores") from None
+            raise NoOrthancError(f"Orthanc at {self.url} does not tell how much it stores") from None
 
     @_reads_answer
     def is_protected(self, study: str) -> bool:

@@ -21,7 +21,7 @@ import httpx
 import pyorthanc
 
 from appliance.errors import UnavailableError
-from appliance.orthanc_errors import AnswerTooLongError, NotThereError, OrthancError, TurnedDownError
+from appliance.orthanc_errors import AnswerTooLongError, NoOrthancError, NotThereError, OrthancError, TurnedDownError
 from appliance.sections.orthanc import OrthancSettings
 from appliance.transport import BoundedTransport, TooLongError
 
@@ -71,17 +71,18 @@ class OrthancConnection:
                 raise self._too_long_error(str(error)) from error
             except httpx.HTTPError as error:
                 raise self._unavailable_error(type(error).__name__) from error
-        self._judge(response.status_code, response.request.url.path)
+        path = response.request.url.path
+        self._judge(response.status_code, path)
         try:
             return response.json()
         except ValueError as error:
-            raise OrthancError(f"what answers at {self.url} is no Orthanc") from error
+            raise self._no_orthanc_error(path) from error
 
     def ask_for_object(self, ask: Callable[[], Any]) -> dict[str, Any]:
         """Return the JSON answer to a request, which must be an object."""
         answer = self.ask(ask)
         if not isinstance(answer, dict):
-            raise OrthancError(f"what answers at {self.url} is no Orthanc")
+            raise NoOrthancError(f"what answers at {self.url} is no Orthanc")
         return answer
 
     def transfer(self, method: str, path: str, body: bytes | None = None, limit: int | None = None) -> bytes:
@@ -107,6 +108,8 @@ class OrthancConnection:
                 if not response.isclosed():  # nobody wants the rest of a large file
                     self._forget_connection()
                 self._judge(response.status, path)
+                if content and response.headers.get_content_type() == "text/html":  # Orthanc's REST interface has none
+                    raise self._no_orthanc_error(path)
                 if limit is None and len(content) > self._largest:
                     raise self._too_long_error(f"the answer to {path} is longer than {self._largest} bytes")
                 return content
@@ -145,6 +148,9 @@ class OrthancConnection:
                 f"Orthanc at {self.url} answered HTTP {status} to {path}; look at its log and its disk"
             )
         raise OrthancError(f"Orthanc at {self.url} answered HTTP {status} to {path}", status)
+
+    def _no_orthanc_error(self, path: str) -> NoOrthancError:
+        return NoOrthancError(f"what answers {path} at {self.url} is no Orthanc; look for a proxy before it")
 
     def _too_long_error(self, what: str) -> AnswerTooLongError:
         return AnswerTooLongError(f"{what}: more than orthanc.largest_answer_mib = {self._largest >> 20} is not taken")

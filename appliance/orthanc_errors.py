@@ -29,5 +29,9 @@ class NotThereError(OrthancError):
     """Orthanc does not hold, or no longer holds, what was asked for."""
 
 
+class NoOrthancError(OrthancError, UnavailableError):
+    """What answers is no Orthanc, but perhaps a proxy with a page about maintenance: no study is to blame for it."""
+
+
 class AnswerTooLongError(OrthancError):
     """Orthanc's answer was longer than the settings allow, and was not taken."""

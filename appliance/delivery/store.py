@@ -12,12 +12,14 @@ import hashlib
 import io
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from pydicom import Dataset, dcmread, dcmwrite
 
 from appliance.errors import UnavailableError
 from appliance.ledger.records import ResultObject
 from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import NotThereError
 from appliance.orthanc_records import StoreRefusal
 
 
@@ -49,8 +51,8 @@ def store(orthanc: Orthanc, dataset: Dataset) -> str:
     An existing object that differs is deleted and stored again: it comes from an earlier try, or Orthanc holds half of
     it or nothing, for example after a full disk.
 
-    Raises `UnavailableError` when Orthanc returns something else than it was given. `orthanc.store_refusal`, on which
-    the service's readiness depends, holds the last failure, None after a success.
+    Raises `UnavailableError` when Orthanc returns something else than it was given, or nothing.
+    `orthanc.store_refusal`, on which the service's readiness depends, holds the last failure, None after a success.
     """
     file = io.BytesIO()
     dcmwrite(file, dataset, enforce_file_format=True)
@@ -66,8 +68,11 @@ def store(orthanc: Orthanc, dataset: Dataset) -> str:
 def _store_whole(orthanc: Orthanc, file: io.BytesIO, dataset: Dataset) -> str:
     for _ in range(2):
         identifier, _status = orthanc.store(file.getvalue())
-        if _is_whole(orthanc.file(identifier), file.getvalue(), dataset):
-            return identifier
+        # 404: Orthanc confirmed it and keeps nothing, or has lost its file. If the source is gone too, which may be
+        # why, the next try of the job finds that.
+        with suppress(NotThereError):
+            if _is_whole(orthanc.file(identifier), file.getvalue(), dataset):
+                return identifier
         orthanc.delete_instance(identifier)
     raise UnavailableError("Orthanc did not keep the whole of a result; see the room on its disk and its log")
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import errno
 import io
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from appliance.errors import UnavailableError
 from appliance.intake.lost import MOST_ANSWERS
 from appliance.ledger.records import NewJob
 from appliance.ledger.states import JobState
+from appliance.orthanc_errors import NotThereError
 from appliance.sections.answers import FindingSettings
 from appliance.trial import KillsReaderError
 from tests.appliance.bench import Bench, exposition
@@ -241,6 +244,83 @@ class TestWaiting:
         bench.detector.conduct = lambda _: None
         bench.worker.work()
         assert bench.job(study).state is JobState.DONE
+
+    @pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"ID": "1"}', b"null", None])
+    def test_a_stranger_that_answers_in_place_of_orthanc_is_no_fault_of_the_study(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch, answer: bytes | None
+    ) -> None:
+        connection = bench.desk.orthanc._connection
+        transfer = connection.transfer
+
+        def ask_stranger(method: str, path: str, body: bytes | None = None, limit: int | None = None) -> bytes:
+            if (method, path) != ("POST", "/instances"):
+                return transfer(method, path, body, limit)
+            if answer is None:
+                raise NotThereError("a proxy that knows no such path", 404)
+            return answer
+
+        bench.send(*head_series(study))
+        with monkeypatch.context() as strange:
+            strange.setattr(connection, "transfer", ask_stranger)
+            self.assert_it_waits(bench, study)
+        assert bench.desk.orthanc.store_refusal is not None  # so the service is not ready
+        bench.worker.work()
+        assert bench.job(study).state is JobState.DONE
+
+    def test_a_page_of_a_proxy_in_place_of_every_answer_is_no_fault_of_the_study(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Page(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.end_headers()
+                self.wfile.write(b"<html><body>Maintenance</body></html>")
+
+            def do_POST(self) -> None:
+                self.do_GET()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        connection = bench.desk.orthanc._connection
+        bench.send(*head_series(study))
+        with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server, monkeypatch.context() as proxied:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            connection._forget_connection()
+            proxied.setattr(connection, "_port", server.server_port)
+            self.assert_it_waits(bench, study)
+            server.shutdown()
+        connection._forget_connection()
+        bench.worker.work()
+        assert bench.job(study).state is JobState.DONE
+
+    def test_a_result_that_orthanc_confirms_and_does_not_hold_is_no_fault_of_the_study(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sent = bench.send(*head_series(study))
+        file = bench.desk.orthanc.file
+
+        def lose_results(instance: str, limit: int | None = None) -> bytes:
+            if instance not in sent:
+                raise NotThereError(f"Orthanc does not hold /instances/{instance}/file", 404)
+            return file(instance, limit)
+
+        with monkeypatch.context() as losing:
+            losing.setattr(bench.desk.orthanc, "file", lose_results)
+            self.assert_it_waits(bench, study)
+        assert bench.desk.orthanc.store_refusal is not None  # so the service is not ready
+        bench.worker.work()
+        assert bench.job(study).state is JobState.DONE
+
+    def assert_it_waits(self, bench: Bench, study: str) -> None:
+        """Try a study more often than one that breaks the appliance is tried."""
+        for _ in range(bench.desk.settings.intake.poison_tries + 1):
+            assert bench.worker.work()
+            bench.desk.clock.now += 400
+        job = bench.job(study)
+        assert (job.state, job.crashes) == (JobState.WAITING, 0)
 
     def die(self, bench: Bench, life: int) -> None:
         """Let the service end in the middle of the study, as a kill does, and the next life begin."""
