@@ -24,6 +24,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,9 @@ RULES: Final = "golden"
 VARIABLE: Final = "HEMORRHAGE_ENGINE"
 METRIC: Final = "hemorrhage_engine"
 METRIC_PASSED_OVER: Final = "hemorrhage_engine_passed_over"
-_TRIAL_S: Final = 90.0
-"""How long an engine may take to load and to run once, s."""
+TRIALS_S: Final = 30.0
+"""How long all engines together may take to load and to run once, s. Whoever waits for the model to load has to wait
+longer, or a start with a runtime that hangs is broken off before the reference serves."""
 _MOST_WORDS: Final = 240
 INSTRUCTIONS: Final = (
     ("amx_int8", "AMX"),
@@ -86,6 +88,11 @@ class Engine:
     file: str
     precision: str | None
     needs: frozenset[str]
+
+    @property
+    def runtime(self) -> str:
+        """The package that runs it."""
+        return "onnxruntime" if self.precision is None else "openvino"
 
 
 REFERENCE: Final = Engine("onnxruntime-fp32", FULL, None, frozenset())
@@ -143,20 +150,28 @@ def engines_of(folder: Path, flags: frozenset[str], asked: str = "") -> tuple[En
     EngineError
         If one is `asked` for that may not serve here, and why.
     """
+    return _choose(faults_of(folder, flags), asked)
+
+
+def faults_of(folder: Path, flags: frozenset[str]) -> dict[str, Fault | None]:
+    """Return why each engine may not serve a version folder on a CPU with these flags, None if it may."""
+    return {engine.name: _fault(engine, folder, flags) for engine in ENGINES}
+
+
+def _choose(faults: dict[str, Fault | None], asked: str) -> tuple[Engine, ...]:
     if asked in ("", "auto"):
-        return tuple(engine for engine in ENGINES if _fault(engine, folder, flags) is None)
+        return tuple(engine for engine in ENGINES if faults[engine.name] is None)
     engine = next((one for one in ENGINES if one.name == asked), None)
     if engine is None:
         raise EngineError(f"{VARIABLE} = {asked!r} is none of auto, {', '.join(one.name for one in ENGINES)}")
-    fault = _fault(engine, folder, flags)
+    fault = faults[asked]
     if fault is not None:
         raise EngineError(f"{VARIABLE} = {asked}: {fault.why}")
     return (engine,)
 
 
-def damaged_engines(folder: Path, flags: frozenset[str]) -> dict[str, str]:
+def damaged_engines(faults: dict[str, Fault | None]) -> dict[str, str]:
     """Return, by name, why engines may not serve that this CPU runs and the gate let pass: their files are damaged."""
-    faults = {engine.name: _fault(engine, folder, flags) for engine in ENGINES}
     return {name: fault.why for name, fault in faults.items() if fault is not None and not fault.expected}
 
 
@@ -350,23 +365,28 @@ def served_detector(
     ContractError
         If the model is of another contract.
     """
-    engines = engines_of(folder, cpu_flags(), asked)
-    failed = damaged_engines(folder, cpu_flags()) if asked in ("", "auto") else {}
+    faults = faults_of(folder, cpu_flags())  # once: it hashes the files
+    engines = _choose(faults, asked)
+    failed = damaged_engines(faults) if asked in ("", "auto") else {}
     for name, damage in failed.items():
         log(f"{name} is passed over: {damage}")
     prove = _golden_proof(folder, golden, log)
+    trials = Trials()
     for engine in engines:
         path = folder / engine.file
         # With the last one there is nothing to be saved by a trial.
-        why = None if engine is engines[-1] else trial_fault(path, threads, engine)
+        why = None if engine is engines[-1] else trials.fault(path, threads, engine)
         if why is None:
+            loaded = False
             try:
                 detector = Detector(path, contract_version, threads, engine)
+                loaded = True
                 why = None if prove is None else prove(detector)
             except ContractError:
                 raise
             except Exception as error:  # of a runtime that is not installed, or does not take this CPU
-                why = f"it does not load: {type(error).__name__}: {error}"
+                where = "the golden chunk cannot be compared" if loaded else "it does not load"
+                why = f"{where}: {type(error).__name__}: {error}"
             if why is None:
                 better = [one.name for one in ENGINES[: ENGINES.index(engine)]]
                 detector.passed_over = {name: failed[name] for name in better if name in failed}
@@ -398,26 +418,41 @@ def _golden_proof(folder: Path, golden: str, log: Callable[[str], None]) -> Call
     return fault
 
 
-def trial_fault(path: Path, threads: int, engine: Engine) -> str | None:
-    """Return why an engine does not load and run a file here, None if it does.
+class Trials:
+    """The trials of one start, `TRIALS_S` in all; a runtime that hangs is tried once, whatever its engines."""
 
-    It is tried in a process of its own, which an instruction that the CPU lacks, or a driver of a virtual machine that
-    promises too much, may end.
-    """
-    # In Triton the interpreter is embedded, and the environment's Python comes first on PATH.
-    python = sys.executable if "python" in Path(sys.executable or "").name else shutil.which("python3")
-    if python is None:
+    def __init__(self) -> None:
+        self._end = time.monotonic() + TRIALS_S
+        self._hangs: dict[str, str] = {}
+
+    def fault(self, path: Path, threads: int, engine: Engine) -> str | None:
+        """Return why an engine does not load and run a file here, None if it does.
+
+        It is tried in a process of its own, which an instruction that the CPU lacks, or a driver of a virtual machine
+        that promises too much, may end.
+        """
+        if engine.runtime in self._hangs:
+            return f"it is not tried, as {self._hangs[engine.runtime]} did not load and run in time"
+        left_s = self._end - time.monotonic()
+        if left_s <= 0:
+            return f"it is not tried, as the engines before it took the {TRIALS_S:g} s that there are for all"
+        # In Triton the interpreter is embedded, and the environment's Python comes first on PATH.
+        python = sys.executable if "python" in Path(sys.executable or "").name else shutil.which("python3")
+        if python is None:
+            return None
+        command = [python, str(Path(__file__).absolute()), engine.name, str(path), str(threads)]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=left_s, check=False
+            )
+        except subprocess.TimeoutExpired:
+            self._hangs[engine.runtime] = engine.name
+            return f"it did not load and run within {left_s:.0f} s"
+        if done.returncode < 0:
+            return f"it ends its process ({signal.Signals(-done.returncode).name})"
+        if done.returncode > 0:
+            return f"it does not load: {(done.stderr.strip().splitlines() or ['it does not say why'])[-1]}"
         return None
-    command = [python, str(Path(__file__).absolute()), engine.name, str(path), str(threads)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_TRIAL_S, check=False)
-    except subprocess.TimeoutExpired:
-        return f"it did not load and run within {_TRIAL_S:g} s"
-    if done.returncode < 0:
-        return f"it ends its process ({signal.Signals(-done.returncode).name})"
-    if done.returncode > 0:
-        return f"it does not load: {(done.stderr.strip().splitlines() or ['it does not say why'])[-1]}"
-    return None
 
 
 def try_engine(name: str, path: str, threads: str) -> None:

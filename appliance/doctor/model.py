@@ -60,6 +60,13 @@ def check_model(settings: Settings) -> Iterator[Check]:
         readiness = detector.check_readiness()
         if readiness:
             yield Check("golden answer", "ok", "the golden chunk comes back right")
+            if detector.first_left:
+                yield Check(
+                    "first triton",
+                    "warn",
+                    f"{detector.first_left}; another one answers in its place",
+                    "start that Triton again, and see its log",
+                )
         else:
             yield Check(
                 "golden answer", "fail", readiness.reason, "ask again; when it stays so, restart Triton and see its log"

@@ -20,7 +20,8 @@ from appliance.inference.tritons import Tritons
 from appliance.inference.trouble import describe, first_line
 from appliance.reading import contract
 
-_LOAD_TIMEOUT_S: Final = 60.0
+LOAD_TIMEOUT_S: Final = 60.0
+"""Longest wait for Triton to load a model, s: longer than its process tries engines, shorter than a start may take."""
 _UNFIT_FOR_S: Final = 60.0
 """The pause before a model that Triton could not load is tried again, s."""
 
@@ -87,23 +88,16 @@ class ModelChoice:
         """Forget which models failed: another Triton may have them."""
         self._unfit.clear()
 
-    def load_anew(self) -> str:
-        """Have Triton restart the model that was used last, and return the outcome as a sentence.
+    def restart(self) -> str:
+        """Have Triton restart the model that was used last, and return why it could not, "" when it could.
 
         When a model process ends (killed for memory, for example), Triton still calls the model ready, fails every
         request and starts no other process. A load alone finds nothing changed, so the model is unloaded first.
         """
-        fault = self.restart()
-        if fault:
-            return f"the model process had ended and does not start again: {fault}; restart Triton"
-        return "the model process had ended and was started again; what was asked can be asked again"
-
-    def restart(self) -> str:
-        """Have Triton restart the model that was used last, and return why it could not, "" when it could."""
         client = self._tritons.client
         try:
             client.unload_model(self._last_asked, client_timeout=CONTROL_TIMEOUT_S)
-            client.load_model(self._last_asked, client_timeout=_LOAD_TIMEOUT_S)
+            client.load_model(self._last_asked, client_timeout=LOAD_TIMEOUT_S)
         except InferenceServerException as error:
             return describe(error)
         close_regions(self._tritons.settings)
@@ -118,7 +112,7 @@ class ModelChoice:
             except InferenceServerException:
                 if not client.is_server_live(client_timeout=CONTROL_TIMEOUT_S):
                     raise
-                client.load_model(target.served_as, client_timeout=_LOAD_TIMEOUT_S)
+                client.load_model(target.served_as, client_timeout=LOAD_TIMEOUT_S)
                 close_regions(self._tritons.settings)
                 served = self.look(target.served_as)
         except ModelContractError as error:

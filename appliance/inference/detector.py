@@ -76,7 +76,7 @@ class TritonDetector:
         self._engine = EngineMemory(settings)
         self._tritons = Tritons(settings, self._leave)
         self._choice = ModelChoice(self._tritons, targets)
-        self._restarted: ServedModel | None = None
+        self._restarted: dict[str, ServedModel] = {}  # by address: a model that answered wrongly there
         self._log = structlog.get_logger("detector")
         try:
             self._served = self._fail_over(self._look_first)
@@ -112,6 +112,11 @@ class TritonDetector:
         return self._choice.passed_over
 
     @property
+    def first_left(self) -> str:
+        """Why the first Triton does not answer and another stands in for it; empty when it does."""
+        return self._tritons.first_left
+
+    @property
     def golden(self) -> str:
         """The recorded golden answer of the model as last looked at (`golden_summary`)."""
         return self._served.golden
@@ -134,7 +139,7 @@ class TritonDetector:
         Raises
         ------
         UnavailableError
-            when Triton is away, fails, or does not answer in time, the golden chunk comes back wrong, or the model
+            when every Triton is away, fails, does not answer in time or answers the golden chunk wrongly, or the model
             changed meanwhile: try again.
         ModelContractError
             when the served model is not of this version's contract.
@@ -154,7 +159,7 @@ class TritonDetector:
             if not self._golden.last:
                 readiness = self._prove(served)
                 if not readiness:
-                    raise UnavailableError(readiness.reason)
+                    raise NoAnswerError(readiness.reason)
             indices = contract.chunks(len(hu))
 
             def write(number: int, target: NDArray[Any]) -> None:
@@ -188,14 +193,16 @@ class TritonDetector:
 
     def _ask_golden(self) -> Readiness:
         with self._translate_errors():
-            served = self._connect()
-            return self._prove(served)
+            readiness = self._prove(self._connect())
+        if not readiness:
+            raise NoAnswerError(readiness.reason)
+        return readiness
 
     def _prove(self, served: ServedModel) -> Readiness:
         """Return whether the served model answers the golden chunk rightly.
 
-        If it does not, Triton restarts it, once: the model process then takes the next engine, when it is the engine
-        that is wrong.
+        If it does not, this Triton restarts it, once: the model process then takes the next engine, when it is the
+        engine that is wrong.
         """
         standing = self._golden.standing
         if standing is not None:
@@ -203,10 +210,11 @@ class TritonDetector:
         whole = np.arange(contract.CHUNK_INPUT_SLICES)
         (outputs,) = self._stream.answers(1, lambda _, target: write_chunk(chunk(), whole, target))
         readiness = self._golden.judge(served.golden, outputs)
+        where = self._tritons.address
         if readiness:
-            self._restarted = None
-        elif self._restarted != served:
-            self._restarted = served
+            self._restarted.pop(where, None)
+        elif self._restarted.get(where) != served:
+            self._restarted[where] = served
             fault = self._choice.restart()
             self._log.warning("the model answers wrongly and was restarted", why=readiness.reason, fault=fault)
             self._forget_answers()
@@ -226,12 +234,16 @@ class TritonDetector:
                 self._lock.release()
 
     def _fail_over(self, ask: Callable[[], T]) -> T:
-        """Return what `ask` returns; if a Triton does not answer, try the next, each once."""
+        """Return what `ask` returns; if a Triton gives no right answer, try the next, each once.
+
+        Each has to answer the golden chunk before it reads, and again after it was left: so one that answers wrongly,
+        or that has lost its model, reads nothing until it is proven.
+        """
+        self._tritons.go_back()
         for left in range(len(self._tritons), 0, -1):
-            self._tritons.go_back()
             try:
                 return ask()
-            except NoAnswerError as error:
+            except (NoAnswerError, ModelContractError) as error:
                 self._tritons.move_on(str(error))
                 if left == 1:
                     raise
@@ -256,11 +268,16 @@ class TritonDetector:
             if error.status() in AWAY:
                 self._tritons.reconnect()
             if has_lost_its_model_process(error):
-                raise UnavailableError(f"Triton at {self._tritons.address}: {self._choice.load_anew()}") from error
-            trouble = f"Triton at {self._tritons.address}: {describe(error)}"
-            if error.status() in AWAY:
-                raise NoAnswerError(trouble) from error
-            raise UnavailableError(trouble) from error
+                where, fault = f"Triton at {self._tritons.address}", self._choice.restart()
+                if fault:
+                    raise NoAnswerError(
+                        f"{where}: the model process had ended and does not start again: {fault}; restart Triton"
+                    ) from error
+                # What was asked may be why it ended: the next Triton's must not end too.
+                raise UnavailableError(
+                    f"{where}: the model process had ended and was started again; what was asked can be asked again"
+                ) from error
+            raise NoAnswerError(f"Triton at {self._tritons.address}: {describe(error)}") from error
         except BaseException:
             self._forget_answers()
             raise

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from appliance.errors import UnavailableError
 from appliance.imaging.resize import to_matrix
 from appliance.inference.lanes import TOO_LATE, Lane, MessageLane, SharedMemoryLane, remove_forsaken_regions
 from appliance.inference.patience import Patience
 from appliance.inference.served_model import ServedModel
+from appliance.inference.trouble import NoAnswerError
 from appliance.reading import contract
 from appliance.traces import CHUNK, OpenSpan
 
@@ -120,8 +120,8 @@ def write_chunk(hu: NDArray[np.int16], indices: NDArray[np.intp], target: NDArra
 
 
 def _require_contract(outputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the outputs if they keep the contract; raise `UnavailableError` with the difference if not."""
+    """Return the outputs if they keep the contract; raise `NoAnswerError` with the difference if not."""
     fault = contract.output_fault(outputs)
     if fault is not None:
-        raise UnavailableError(f"Triton answered with broken tensors: {fault}; see its log")
+        raise NoAnswerError(f"Triton answered with broken tensors: {fault}; see its log")
     return outputs

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Tritons that may be used, and the connection to the present one.
 
-If one does not answer, the next is used. The first is tried again after a pause, which doubles each time it fails.
+If one does not answer, or not rightly, the next is used. The first is tried again after a pause, which doubles each
+time it fails.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Tritons:
         Those of the present Triton.
     client
         The connection to it.
+    first_left
+        Why the first one is not the present one; empty when it is.
     """
 
     def __init__(self, settings: TritonSettings, leave: Callable[[], None]) -> None:
@@ -56,6 +59,7 @@ class Tritons:
         self._at = 0
         self._first_again_at = 0.0
         self._first_pause_s = _FIRST_AGAIN_S
+        self.first_left = ""
         self._log = structlog.get_logger("detector")
         self.settings = self._endpoints[0]
         self.client = triton_client(self.settings, _CHANNEL)
@@ -78,6 +82,7 @@ class Tritons:
         if len(self) == 1:
             return
         if self._at == 0:
+            self.first_left = f"Triton at {self.address} was left: {why}"
             self._first_again_at = time.monotonic() + self._first_pause_s
             self._first_pause_s = min(2 * self._first_pause_s, _FIRST_AGAIN_LONGEST_S)
         self._turn_to((self._at + 1) % len(self))
@@ -107,4 +112,6 @@ class Tritons:
         self._leave()
         self._at = at
         self.settings = self._endpoints[at]
+        if at == 0:
+            self.first_left = ""
         self.reconnect()

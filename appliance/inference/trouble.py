@@ -15,7 +15,7 @@ _MODEL_PROCESS_ENDED: Final = "is not healthy"  # Triton 2.51: "Stub process '..
 
 
 class NoAnswerError(UnavailableError):
-    """A Triton is away or did not answer in time; another one may."""
+    """A Triton gives no answer, or none that can be right; another one may."""
 
 
 def has_lost_its_model_process(error: InferenceServerException) -> bool:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
 import subprocess
@@ -17,8 +18,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from appliance.inference.choice import LOAD_TIMEOUT_S
+from appliance.inference.server import TritonServer
 from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_matches, golden_summary
+from appliance.sections.supervisor import SupervisorSettings
+from conversion import triton_model
 from conversion.repository import lay_out
 from conversion.triton_model import (
     BYTES,
@@ -27,13 +32,17 @@ from conversion.triton_model import (
     GATE,
     REFERENCE,
     RULES,
+    TRIALS_S,
     ContractError,
     Detector,
+    Engine,
     EngineError,
+    Trials,
     cpu_flags,
     damaged_engines,
     engines_of,
     exact_values,
+    faults_of,
     instruction_set,
     served_detector,
 )
@@ -181,7 +190,10 @@ def test_a_runtime_that_does_not_load_gives_way_to_the_next_engine_and_the_log_s
     ("code", "says"),
     [
         ("import os, signal; os.kill(os.getpid(), signal.SIGILL)", r"it ends its process \(SIGILL\)"),
-        ("import time; time.sleep(600)", "it did not load and run within 2 s"),
+        (
+            "import time; time.sleep(600)",
+            "it did not load and run within 2 s|it is not tried, as openvino-int8 did not .*",
+        ),
         ("raise OSError('no such instruction')", "it does not load: OSError: no such instruction"),
     ],
 )
@@ -191,7 +203,7 @@ def test_a_runtime_that_ends_its_process_hangs_or_fails_gives_way_and_this_proce
     packages = tmp_path_factory.mktemp("packages")
     (packages / "openvino.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(packages))  # of the processes that try an engine
-    monkeypatch.setattr("conversion.triton_model._TRIAL_S", 2.0)
+    monkeypatch.setattr("conversion.triton_model.TRIALS_S", 2.0 if "sleep" in code else TRIALS_S)
     monkeypatch.setattr("conversion.triton_model.cpu_flags", lambda: AVX2)
     lines: list[str] = []
     detector = served_detector(folder, "1", 1, log=lines.append)
@@ -202,17 +214,86 @@ def test_a_runtime_that_ends_its_process_hangs_or_fails_gives_way_and_this_proce
         assert f"{name} is passed over: {why}" in lines
 
 
+class SlowTrials:
+    """Trials that take `each_s`, or all the time that they are given, on a clock of their own."""
+
+    def __init__(self, each_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.tried, self._each_s = 0.0, 0, each_s
+        monkeypatch.setattr("conversion.triton_model.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("conversion.triton_model.subprocess.run", self._run)
+
+    def _run(self, command: list[str], *, timeout: float, **_: object) -> subprocess.CompletedProcess[str]:
+        self.tried += 1
+        self.now += min(timeout, self._each_s)
+        if self._each_s >= timeout:
+            raise subprocess.TimeoutExpired(command, timeout)
+        return subprocess.CompletedProcess(command, 1, "", "OSError: slow")
+
+
+@pytest.mark.parametrize(("each_s", "tried"), [(float("inf"), 1), (0.7 * TRIALS_S, 2), (0.3 * TRIALS_S, 4)])
+def test_the_reference_serves_within_the_time_that_triton_and_whoever_starts_it_have(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, each_s: float, tried: int
+) -> None:
+    monkeypatch.setattr("conversion.triton_model.cpu_flags", lambda: AVX512)
+    trials = SlowTrials(each_s, monkeypatch)
+    detector = served_detector(folder, "1", 1, log=lambda _: None)
+    assert detector.engine is REFERENCE
+    assert list(detector.passed_over) == EVERY[:-1]
+    assert trials.tried == tried
+    assert trials.now <= TRIALS_S
+    # As much again is left for the reference, on the slowest machine.
+    assert 2 * TRIALS_S <= LOAD_TIMEOUT_S <= SupervisorSettings().starting_s / 2
+    assert inspect.signature(TritonServer.start).parameters["timeout_s"].default >= LOAD_TIMEOUT_S
+
+
+def test_an_engine_is_not_tried_once_the_others_took_the_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = SlowTrials(0.999 * TRIALS_S, monkeypatch)
+    trials = Trials()
+    assert trials.fault(folder / FULL, 1, REFERENCE) == "it does not load: OSError: slow"
+    slow.now = TRIALS_S
+    assert "took the 30 s that there are for all" in str(trials.fault(folder / FULL, 1, ENGINES[0]))
+    assert slow.tried == 1
+
+
+def test_an_error_of_the_comparison_is_not_told_as_one_of_the_engine(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conversion.triton_model.cpu_flags", lambda: frozenset())
+
+    def break_off(*_: object) -> None:
+        raise KeyError("scores")
+
+    monkeypatch.setattr("appliance.reading.golden.golden_matches", break_off)
+    with pytest.raises(EngineError, match="onnxruntime-fp32: the golden chunk cannot be compared: KeyError: 'scores'"):
+        served_detector(folder, "1", 1, golden="{}")
+
+
+def test_files_are_hashed_once_a_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conversion.triton_model.cpu_flags", lambda: AVX2)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    judged: list[str] = []
+    original = triton_model._fault
+
+    def note(engine: Engine, *rest: Any) -> Any:
+        judged.append(engine.name)
+        return original(engine, *rest)
+
+    monkeypatch.setattr(triton_model, "_fault", note)
+    served_detector(folder, "1", 1, log=lambda _: None)
+    assert judged == EVERY
+
+
 def test_damaged_files_are_told_and_what_the_cpu_or_the_gate_excludes_is_not(folder: Path) -> None:
     gate(folder, failed=("openvino-fp32",))
-    assert damaged_engines(folder, AVX2) == {}
+    assert damaged_engines(faults_of(folder, AVX2)) == {}
     (folder / BYTES).write_bytes(b"cut off")
-    assert damaged_engines(folder, AVX2) == {"openvino-int8": f"{GATE} is of other ONNX files"}
+    assert damaged_engines(faults_of(folder, AVX2)) == {"openvino-int8": f"{GATE} is of other ONNX files"}
     (folder / BYTES).unlink()
-    assert damaged_engines(folder, AVX2) == {"openvino-int8": f"{BYTES} is missing"}
+    assert damaged_engines(faults_of(folder, AVX2)) == {"openvino-int8": f"{BYTES} is missing"}
     (folder / GATE).write_text("{")
-    assert damaged_engines(folder, AVX2).keys() == {"openvino-int8", "openvino-fp32"}
+    assert damaged_engines(faults_of(folder, AVX2)).keys() == {"openvino-int8", "openvino-fp32"}
     (folder / GATE).unlink()
-    assert damaged_engines(folder, AVX2) == {}, "a model that was never judged is served by the reference"
+    assert damaged_engines(faults_of(folder, AVX2)) == {}, "a model that was never judged is served by the reference"
 
 
 def test_the_copy_beside_the_model_proves_it_where_no_appliance_is_installed(tmp_path: Path) -> None:

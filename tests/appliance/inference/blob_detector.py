@@ -60,7 +60,7 @@ class _Wrong:
         self.right, self.input = right, right.input
 
     def __call__(self, hu):
-        return {name: value * 0 for name, value in self.right(hu).items()}
+        return {{name: value * 0 for name, value in self.right(hu).items()}}
 
 
 _right_initialize = TritonPythonModel.initialize
@@ -69,9 +69,12 @@ _right_initialize = TritonPythonModel.initialize
 def _wrong_initialize(self, args):
     _right_initialize(self, args)
     mark = pathlib.Path(args["model_repository"]) / "was_loaded"
-    if not mark.exists():
+    loads = mark.stat().st_size if mark.exists() else 0
+    if loads and {later!r} == "gone":
+        raise RuntimeError("no engine serves this model")
+    if not loads or {later!r} == "wrong":
         self.detector = _Wrong(self.detector)
-    mark.touch()
+    mark.write_bytes(bytes(loads + 1))
 
 
 TritonPythonModel.initialize = _wrong_initialize
@@ -171,14 +174,16 @@ def write_repository(
     pause_s: float = 0,
     fails: bool = False,
     wrong_at_first: bool = False,
+    later: str = "right",
     proves: bool = False,
     parameters: dict[str, str | None] | None = None,
 ) -> str:
     """Write a model repository with this detector and return the sha256 of its ONNX file.
 
     Each request takes `pause_s` longer, or fails, or is answered with zeros until the model is loaded a second time
-    (`wrong_at_first`). `proves` lays out what an engine is proven by before it serves. `parameters` replaces (or, with
-    None, leaves out) what the model's configuration says of itself.
+    (`wrong_at_first`); from then on it is `later`: "right", "wrong" still, or "gone", as it does not load. `proves`
+    lays out what an engine is proven by before it serves. `parameters` replaces (or, with None, leaves out) what the
+    model's configuration says of itself.
     """
     model = onnx_model().SerializeToString()
     sha256 = hashlib.sha256(model).hexdigest()
@@ -188,7 +193,7 @@ def write_repository(
     code = MODEL_CODE.read_text()
     code += _SLOW.format(pause_s=pause_s) if pause_s else ""
     code += _FAILING if fails else ""
-    code += _WRONG_AT_FIRST if wrong_at_first else ""
+    code += _WRONG_AT_FIRST.format(later=later) if wrong_at_first else ""
     (version / "model.py").write_text(code)
     for file in PROOF_CODE if proves else ():
         (version / RULES / file).parent.mkdir(parents=True, exist_ok=True)

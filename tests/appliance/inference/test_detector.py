@@ -542,3 +542,36 @@ def test_another_triton_is_named_by_host_and_port(wrong: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
         TritonSettings(others=(wrong,))
     assert TritonSettings(others=("triton2.example:8401",)).others == ("triton2.example:8401",)
+
+
+@pytest.mark.parametrize("later", ["wrong", "gone"])
+def test_a_first_triton_that_answers_wrongly_gives_way_to_the_next_until_it_answers_rightly(
+    served: TritonSettings,
+    tmp_path: Path,
+    start: Callable[..., TritonServer],
+    monkeypatch: pytest.MonkeyPatch,
+    later: str,
+) -> None:
+    """It is restarted once; then it is still wrong, or has no model any more: no engine of its serves."""
+    monkeypatch.setattr(tritons, "_FIRST_AGAIN_S", 0.0)  # it is asked again before each study
+    first = triton_settings(tmp_path / "models")
+    server = start(first, wrong_at_first=True, later=later)
+    detector = TritonDetector(other_of(first, served))
+    for z in range(3):
+        assert [one.slice_index for one in detector.read(head(4, (z, 1, 3))).detections] == [z]
+        assert detector.check_readiness()
+        assert (
+            f"Triton at 127.0.0.1:{first.grpc_port} was left: the golden chunk came back wrong" in detector.first_left
+        )
+    loads = first.model_repository / contract.DETECTOR / "was_loaded"
+    assert loads.stat().st_size == {"wrong": 2, "gone": 1}[later], "it was restarted more than once"
+    again = TritonDetector(other_of(first, served))  # as after a restart of the service
+    assert len(again.read(head(4, (1, 1, 3))).detections) == 1
+    again.close()
+
+    server.stop()
+    write_repository(first.model_repository)
+    server.start()
+    assert len(detector.read(head(4, (1, 1, 3))).detections) == 1
+    assert detector.first_left == ""
+    detector.close()
