@@ -26,7 +26,8 @@ METAL_RADIUS_MM: Final = 4.0
 METAL_MNI: Final = (-14.0, 4.0, 33.0)
 """MNI z, y, x of a coil: the division of the middle cerebral artery on the right."""
 TEETH_MM: Final = BITE_Z - 14.0
-"""Planes down to here, mm from the commissures, show the crowns of both jaws; heads differ by some mm."""
+"""A z coordinate, mm above the commissures, negative below: planes down to it show the crowns of both jaws; heads
+differ by some mm."""
 CROWN_RADIUS_MM: Final = 3.5
 """Of the metal in each tooth, as of a crown."""
 AVERAGED_MM: Final = 5.0
@@ -188,6 +189,8 @@ ROBUSTNESS: Final = (
         planes=down_to_teeth,
         head=without_fillings,
     ),
+    # Differs from "down to the teeth" in two things, as crowns do in life: the metal, and streaks of 150 HU in place of
+    # the study's own. The control's teeth hold no metal: the strength changes nothing unless metal lies elsewhere.
     Condition(
         "dental metal",
         "the same longer scan, with a metal crown on every premolar and molar and strong streaks from them",

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from simulator.manifest import Entry, read, write
+from simulator.manifest import Entry, write
 
 ROOT: Final = Path(__file__).parents[2]
 PYTHON: Final = ROOT / ".venv-training" / "bin" / "python"
@@ -82,14 +82,17 @@ def train_fold(folder: Path, learn: Sequence[Entry], judge: Sequence[Entry], com
     Raises
     ------
     ValueError
-        If there is no model and no command, or a command fails, or none writes the model. Manifests of another split
-        beside a model are refused too: the model has learnt from other studies.
+        If there is no model and no command, or a command fails, or none writes the model. A folder of another split is
+        refused too, with a model or without one: its heads, checkpoints or model are of studies to be judged now.
     """
     model = folder / MODEL
-    if model.exists() and (folder / LEARN).exists() and read(folder / LEARN) != tuple(learn):
-        raise ValueError(f"{model} has learnt from other studies; take another --out, or remove {folder}")
     folder.mkdir(parents=True, exist_ok=True)
-    write(learn, folder / LEARN)
+    new = folder / f"{LEARN}.new"
+    write(learn, new)
+    if (folder / LEARN).exists() and (folder / LEARN).read_bytes() != new.read_bytes():
+        new.unlink()
+        raise ValueError(f"{folder} was begun with other studies to learn from; take another --out, or remove it")
+    new.replace(folder / LEARN)
     write(judge, folder / JUDGE)
     if model.exists():
         return model

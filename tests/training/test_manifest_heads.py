@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,12 @@ import pytest
 from simulator.diagnosis import Diagnosis
 from simulator.manifest import Entry, read, write
 from simulator.noise_free import NoiseFreeScan
-from simulator.population import REALISTIC
+from simulator.population import REALISTIC, TRAINING
 from simulator.recipes import INDEPENDENT_SEEDS, VALIDATION_SEEDS
 from training import __main__ as command
 from training import manifest_heads
 from training.heads import find_heads
-from training.manifest_heads import check, make, split
+from training.manifest_heads import check, is_enough, make, split
 
 VALIDATION = read("validation")
 BLED = Entry(2_000_001, Diagnosis.SAH, 7.0, REALISTIC.name)
@@ -128,3 +129,51 @@ def test_the_command_makes_a_manifests_heads(tmp_path: Path, capsys: pytest.Capt
     assert ended == 1
     assert "failed: none-2000011: RuntimeError: no room" in capsys.readouterr().err
     assert len(find_heads(tmp_path / "cache" / "store")) == 5
+
+
+@pytest.mark.parametrize(("more", "status"), [(3, 1), (20, 0)])
+def test_the_command_fails_only_when_more_than_one_head_in_ten_cannot_be_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: int, status: int
+) -> None:
+    entries = (*ENTRIES, *(Entry(2_000_100 + i, Diagnosis.NONE, None, REALISTIC.name) for i in range(more)))
+    write(entries, tmp_path / "mine.csv")
+    ended = command.main(["heads", "--manifest", str(tmp_path / "mine.csv"), "--cache", str(tmp_path / "cache")])
+    assert ended == status
+    assert "failed: none-2000011: RuntimeError: no room" in capsys.readouterr().err
+
+
+def test_heads_are_not_enough_without_one_of_each_diagnosis_to_learn_from_and_to_validate_on() -> None:
+    learn, validate = split(VALIDATION)
+    assert is_enough(VALIDATION, ())
+    assert is_enough(VALIDATION, {validate[0].name, learn[0].name})
+    assert not is_enough(VALIDATION, {one.name for one in validate if one.diagnosis is Diagnosis.IPH})
+    assert not is_enough(VALIDATION, {one.name for one in learn[: len(VALIDATION) // 5]})
+
+
+def test_a_folder_loses_the_heads_that_another_manifest_gave_it(tmp_path: Path) -> None:
+    make(tmp_path / "store", tmp_path / "1", ENTRIES, 1)
+    fewer = [entry for entry in ENTRIES if entry.seed != 2_000_010]
+    more = [*fewer, *(Entry(2_000_100 + i, Diagnosis.SAH, 3.0, REALISTIC.name) for i in range(20))]
+    make(tmp_path / "store", tmp_path / "1", more, 1)
+    for side, own in zip(("heads", "validation"), split(more), strict=True):
+        folder = tmp_path / "1" / side
+        assert {head.name for head in find_heads(folder)} == {one.name for one in own if one.seed != 2_000_011}
+        assert {path.name.partition(".")[0] for path in folder.glob("*-*")} == {h.name for h in find_heads(folder)}
+    assert len(find_heads(tmp_path / "store")) == 25
+
+
+def test_a_folder_with_heads_of_its_own_is_refused_and_keeps_them(tmp_path: Path) -> None:
+    (tmp_path / "cache" / "heads").mkdir(parents=True)
+    empty_scan(2_000_300, Diagnosis.NONE).save(tmp_path / "cache" / "heads" / "none-2000300")
+    with pytest.raises(ValueError, match="none-2000300 is one; take another --cache"):
+        make(tmp_path / "store", tmp_path / "cache", ENTRIES, 1)
+    assert [head.name for head in find_heads(tmp_path / "cache" / "heads")] == ["none-2000300"]
+
+
+@pytest.mark.parametrize("other", [replace(OTHER, volume_ml=8.0), replace(OTHER, population=TRAINING.name)])
+def test_a_stored_head_of_another_volume_or_population_is_not_taken(tmp_path: Path, other: Entry) -> None:
+    make(tmp_path / "store", tmp_path / "1", ENTRIES, 1)
+    mine = [other if entry == OTHER else entry for entry in ENTRIES]
+    with pytest.raises(ValueError, match=r"sah-2000002 in .* was not made with .*take another --store"):
+        make(tmp_path / "store", tmp_path / "2", mine, 1)
+    assert not find_heads(tmp_path / "2")

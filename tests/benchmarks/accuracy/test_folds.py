@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.accuracy.folds import ROOT, given_command, split, train_fold, training_commands
 from benchmarks.accuracy.sample import development
-from simulator.manifest import read
+from simulator.manifest import Entry, read
+
+
+def with_volumes(entries: tuple[Entry, ...], volume_ml: float) -> tuple[Entry, ...]:
+    """Return the studies, those with blood of a given volume."""
+    return tuple(one if one.diagnosis == "none" else replace(one, volume_ml=volume_ml) for one in entries)
 
 
 def test_every_study_is_judged_once_and_no_head_is_on_both_sides() -> None:
@@ -38,13 +44,36 @@ def test_a_fold_is_trained_by_the_command_once(tmp_path: Path) -> None:
     assert read(tmp_path / "judge.csv") == judge
 
 
-def test_a_model_of_another_split_is_refused(tmp_path: Path) -> None:
-    (learn, judge), (other, _) = split(development(50), 5)[:2]
+@pytest.mark.parametrize("ended", ["with a model", "before its model"])
+@pytest.mark.parametrize("changed", ["folds", "studies", "volumes"])
+def test_a_fold_of_other_studies_is_neither_continued_nor_read(tmp_path: Path, ended: str, changed: str) -> None:
+    learn, judge = split(development(50), 5)[0]
+    other, others_judge = {
+        "folds": lambda: split(development(50), 4)[0],
+        "studies": lambda: split(development(40), 4)[0],
+        "volumes": lambda: (with_volumes(learn, 7.0), judge),
+    }[changed]()
     command = given_command(tmp_path, f'{sys.executable} -c "import sys; open(sys.argv[1], chr(120))" {{model}}')
-    train_fold(tmp_path, learn, judge, command)
-    with pytest.raises(ValueError, match="has learnt from other studies"):
-        train_fold(tmp_path, other, judge, command)
+    if ended == "with a model":
+        train_fold(tmp_path, learn, judge, command)
+    else:
+        with pytest.raises(ValueError, match="ended with the status 1"):
+            train_fold(tmp_path, learn, judge, [["false"]])
+    with pytest.raises(ValueError, match="begun with other studies"):
+        train_fold(tmp_path, other, others_judge, command)
+    assert (tmp_path / "model.onnx").exists() == (ended == "with a model")
     assert read(tmp_path / "learn.csv") == learn
+    assert read(tmp_path / "judge.csv") == judge
+    assert sorted(path.suffix for path in tmp_path.iterdir() if path.name != "model.onnx") == [".csv", ".csv"]
+    train_fold(tmp_path, learn, judge, command)
+
+
+def test_a_fold_whose_volumes_have_many_digits_is_continued(tmp_path: Path) -> None:
+    learn, judge = split(development(50), 5)[0]
+    learn = with_volumes(learn, 1 / 3)
+    with pytest.raises(ValueError, match="ended with the status 1"):
+        train_fold(tmp_path, learn, judge, [["false"]])
+    train_fold(tmp_path, learn, judge, [["touch", str(tmp_path / "model.onnx")]])
 
 
 @pytest.mark.parametrize(
