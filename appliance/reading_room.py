@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -76,10 +77,13 @@ class ReadingRoom:
         engine = self._detector.engine
         return asdict(self._detector.identity) | {"engine": "not known" if engine is None else str(engine)}
 
-    def count_failed_engines(self) -> int:
-        """Return how many engines that are better than the one that serves failed when Triton loaded the model."""
+    def count_failed_engines(self) -> float:
+        """Return how many engines that are better than the one that serves failed when Triton loaded the model.
+
+        NaN where Triton does not say what serves: none is known to have failed, and none to work.
+        """
         engine = None if self._detector is None else self._detector.engine
-        return 0 if engine is None else len(engine.passed_over)
+        return math.nan if engine is None else len(engine.passed_over)
 
     def tidy(self) -> None:
         """Free the shared memory of processes that died, on the machine that Triton and the service share."""

@@ -22,11 +22,9 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from rich.console import Console
 
 from appliance.reading import contract
-from appliance.reading.contract import chunks
 from appliance.reading.detections import Run
 from appliance.reading.golden import golden_chunk, golden_matches, golden_summary
 from conversion import precision, studies, triton_model
@@ -56,7 +54,7 @@ TENSORRT_FP16: Final = Engine("tensorrt-fp16", HALF, None, frozenset())
 """The graph for TensorRT; ONNX Runtime runs it here instead, so that no GPU is needed."""
 CANDIDATES: Final = (*(engine for engine in ENGINES if engine is not REFERENCE), TENSORRT_FP16)
 TABLE: Final = "precisions.md"
-_READING_CODE: Final = (Path(precision.__file__), Path(triton_model.__file__))
+_READING_CODE: Final = (Path(precision.__file__), Path(studies.__file__), Path(triton_model.__file__))
 """Together with `appliance/reading`, the code whose change invalidates earlier readings."""
 
 
@@ -188,25 +186,16 @@ def make_graphs(
     made: dict[str, Callable[[], bytes]] = {
         FULL: source.read_bytes,
         HALF: lambda: halve(model).SerializeToString(),
-        BYTES: lambda: quantise(model, calibrate(model, middle_chunks(calibration, scans))).SerializeToString(),
+        BYTES: lambda: quantise(model, calibrate(model, studies.middle_chunks(calibration, scans))).SerializeToString(),
     }
     for name in {FULL, *(engine.file for engine in engines)}:
         # Scales depend on the studies they were chosen on, and on how.
-        stamp = _stamp(("quantise", "half"), calibration) if name == BYTES else _stamp(("half",), ())
+        stamp = _stamp(("quantise", "half", "studies"), calibration) if name == BYTES else _stamp(("half",), ())
         if (folder / f".{name}.stamp").exists() and (folder / f".{name}.stamp").read_text() == stamp:
             continue
         _write(folder / name, made[name]())
         check(onnx.load(str(folder / name)))
         _write(folder / f".{name}.stamp", stamp)
-
-
-def middle_chunks(entries: Sequence[Entry], folder: Path) -> Iterator[NDArray[np.float32]]:
-    """Yield the middle chunk of each study, and its lowest, hu float32 [20, 512, 512]."""
-    for entry in entries:
-        hu = studies.load(entry, folder).hu
-        indices = chunks(len(hu))
-        for number in sorted({0, len(indices) // 2}):
-            yield hu[indices[number]].astype(np.float32)
 
 
 class Readings:

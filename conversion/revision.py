@@ -16,7 +16,9 @@ _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionD
 
 
 def code_revision(files: Iterable[Path], root: Path) -> str:
-    """Return a hash of Python files by their place under `root` and their syntax trees.
+    """Return a hash of Python files by their place under `root` and their code without comments, docstrings and layout.
+
+    It is of the code, not of its syntax tree, which each version of Python writes in another way.
 
     Raises
     ------
@@ -30,7 +32,7 @@ def code_revision(files: Iterable[Path], root: Path) -> str:
             # A string alone is a statement that does nothing: a docstring, or the note under a constant.
             if isinstance(node, _WITH_DOCSTRING):
                 node.body = [one for one in node.body if not _is_note(one)] or [ast.Pass()]
-        found.update(path.relative_to(root).as_posix().encode() + b"\0" + ast.dump(tree).encode() + b"\0")
+        found.update(path.relative_to(root).as_posix().encode() + b"\0" + ast.unparse(tree).encode() + b"\0")
     return found.hexdigest()[:16]
 
 

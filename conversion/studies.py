@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.reading.contract import chunks
 from appliance.reading.pieces import CoordinatesMm, sheared_coordinates_mm
 from simulator.cohort import Form, find_missing, make
 from simulator.geometry import ScanGeometry, draw_geometry
@@ -84,3 +85,12 @@ def load(entry: Entry, folder: Path) -> LabelledScan:
     if geometry.shape != hu.shape:
         raise ValueError(f"{folder / entry.name} holds {hu.shape}, and its seed's planes are {geometry.shape}")
     return LabelledScan(hu, labels, geometry)
+
+
+def middle_chunks(entries: Sequence[Entry], folder: Path) -> Iterator[NDArray[np.float32]]:
+    """Yield the middle chunk of each study, and its lowest, hu float32 [20, 512, 512]."""
+    for entry in entries:
+        hu = load(entry, folder).hu
+        indices = chunks(len(hu))
+        for number in sorted({0, len(indices) // 2}):
+            yield hu[indices[number]].astype(np.float32)
