@@ -24,7 +24,7 @@ LONGEST_S: Final = 20.0
 MOST_MIB: Final = 400
 """An input that makes the process grow by more is a finding."""
 _MEASURED_TOGETHER: Final = 50
-"""The memory of so many inputs is measured at once, which takes as long as most of them; if they grow, that of each."""
+"""Measuring memory takes as long as most inputs: it is done once for so many, and for each alone if they grew."""
 NEXT_EVERY: Final = 2000
 SEEDS: Final = Path(__file__).parent / "seeds"
 
@@ -104,8 +104,21 @@ def campaign(
     tallies |= {name: Tally() for name in targets}
     names, shares = list(targets), [SHARES[one] for one in targets]
     found: dict[tuple[str, str], Found] = {}
-    together: list[tuple[Target, bytes]] = []
+    unmeasured: list[tuple[Target, bytes]] = []
     before = _peak_mib(anew=True)
+
+    def keep(one: Found) -> None:
+        tallies[one.target].found += (one.target, one.where) not in found
+        found.setdefault((one.target, one.where), one)
+
+    def measure() -> None:
+        """Feed the inputs since the last measurement again, each alone, if they grew."""
+        if unmeasured and _peak_mib() - before > MOST_MIB:
+            for target, data in unmeasured:
+                if (one := try_input(target, data)) and one.where == "memory":
+                    keep(one)
+        unmeasured.clear()
+
     done = 0
     for number in range(inputs):
         rng = random.Random(f"{seed}-{number}")
@@ -117,21 +130,18 @@ def campaign(
         tally.slowest_ms = max(tally.slowest_ms, 1000 * (time.process_time() - began))
         tally.inputs += 1
         done += 1
-        together.append((targets[name], data))
-        some = [] if one is None else [one]
-        if len(together) == _MEASURED_TOGETHER or number == inputs - 1:
-            if _peak_mib() - before > MOST_MIB:
-                some += [grown for again in together if (grown := try_input(*again)) and grown.where == "memory"]
-            together.clear()
+        unmeasured.append((targets[name], data))
+        if one is not None:
+            keep(one)
+        if len(unmeasured) == _MEASURED_TOGETHER:
+            measure()
             before = _peak_mib(anew=True)
-        for one in some:
-            tallies[one.target].found += (one.target, one.where) not in found
-            found.setdefault((one.target, one.where), one)
         if number % NEXT_EVERY == NEXT_EVERY - 1:
             for target in targets.values():
                 target.check_next()
         if not told(done, len(found)):
             break
+    measure()
     return done, list(found.values())
 
 

@@ -110,6 +110,8 @@ def test_a_campaign_finds_the_one_input_of_many_that_makes_the_process_grow(monk
     monkeypatch.setitem(TARGETS, "rings", Grows)
     done, found = campaign(60, seed=3, only="rings")
     assert (done, [(one.data, one.where) for one in found]) == (60, [(b"large", "memory")])
+    done, found = campaign(1000, seed=3, only="rings", told=lambda done, _found: done < 40)  # ended by --minutes
+    assert (done, [(one.data, one.where) for one in found]) == (40, [(b"large", "memory")])
 
 
 def test_the_same_seed_makes_the_same_inputs() -> None:
