@@ -93,16 +93,7 @@ def unpacked(backup: Path, near: Path) -> Iterator[tuple[Contents, Path]]:
                 for member in tar:
                     _unpack(tar, member, Path(folder))
                 _read_to_the_end(tar)
-        except (
-            tarfile.TarError,
-            EOFError,
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            RecursionError,
-            zlib.error,
-        ) as error:
+        except _DAMAGED as error:
             raise BackupError(f"{backup} is no backup, or damaged ({type(error).__name__}: {error})") from error
         for name, digest in manifest["files"].items():
             file = Path(folder) / name

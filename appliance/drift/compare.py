@@ -126,13 +126,13 @@ def changed_at(values: Values, word: str) -> int | None:
     ----------
     values: numbers, or words, of which it is asked when the share of `word` changed.
     """
-    asked: Iterable[float] = [float(value == word) for value in values] if word else map(float, values)
-    from scipy.stats import rankdata  # see _limit
-
-    ranks = rankdata(list(asked))
-    count = len(ranks)
+    count = len(values)
     if count < LEAST_BLEEDS:
         return None
+    from scipy.stats import rankdata  # see _limit
+
+    asked: Iterable[float] = [float(value == word) for value in values] if word else map(float, values)
+    ranks = rankdata(list(asked))
     order = np.arange(1, count + 1)
     apart = np.abs(2 * np.cumsum(ranks) - order * (count + 1))[:-1]
     farthest = int(np.argmax(apart))
