@@ -73,6 +73,7 @@ def test_a_bundle_installs_on_a_fresh_debian_without_a_network_reads_a_study_and
         "refuse a damaged bundle",
         "install, the network cut",
         "first study by C-STORE",
+        "the viewer",
         "systemd-analyze security",
         "purge",
     ]
