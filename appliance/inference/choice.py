@@ -20,7 +20,7 @@ from appliance.inference.tritons import Tritons
 from appliance.inference.trouble import describe, first_line
 from appliance.reading import contract
 
-LOAD_TIMEOUT_S: Final = 60.0
+LOAD_TIMEOUT_S: Final = 90.0
 """Longest wait for Triton to load a model, s: longer than its process tries engines, shorter than a start may take."""
 _UNFIT_FOR_S: Final = 60.0
 """The pause before a model that Triton could not load is tried again, s."""
