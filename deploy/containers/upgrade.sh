@@ -6,10 +6,12 @@
 # folder of the Compose files, as root:
 #
 #     sh upgrade.sh [--patience-s SECONDS] [--ledger-has-backup] [--engine podman|docker] FOLDER
+#     sh upgrade.sh [--engine podman|docker] --back
 #
 # FOLDER holds the new version's images, as `make images` leaves them. The images are loaded beside those that run, which
 # keep the tag `previous`. Orthanc goes on taking studies while the ledger is copied. COMPOSE_FILE, if it is set, says
-# which Compose files are used.
+# which Compose files are used. --back returns to the version before: after an upgrade that a power cut ended, or one
+# that turns out bad later. What is said is also written to upgrade.log.
 set -eu
 umask 022
 
@@ -20,15 +22,22 @@ command -v podman-compose >/dev/null 2>&1 || ENGINE=docker
 FILES="compose.yaml compose.nvidia.yaml hemorrhage-containers.service"
 HOME_DIR=/opt/hemorrhage-appliance
 
-say() { echo "upgrade.sh: $*"; }
-warn() { echo "upgrade.sh: $*" >&2; }
+# A terminal that has gone away stops nothing: what cannot be said is still in the log.
+say() {
+    [ ! -f compose.yaml ] || echo "$(date +%FT%T) $*" >>upgrade.log || :
+    echo "upgrade.sh: $*" 2>/dev/null || :
+}
+warn() { say "$*" >&2; }
 die() {
     warn "$*"
     exit 1
 }
-usage() { die "usage: sh upgrade.sh [--patience-s SECONDS] [--ledger-has-backup] [--engine podman|docker] FOLDER"; }
+usage() {
+    die "usage: sh upgrade.sh [--patience-s SECONDS] [--ledger-has-backup] [--engine podman|docker] FOLDER, or --back"
+}
 
 NEW=
+BACK=no
 while [ $# -gt 0 ]; do
     case $1 in
     --patience-s)
@@ -38,6 +47,7 @@ while [ $# -gt 0 ]; do
         case $PATIENCE_S in '' | *[!0-9]*) die "--patience-s: whole seconds are wanted, not '$PATIENCE_S'" ;; esac
         ;;
     --ledger-has-backup) HAS_BACKUP=yes ;;
+    --back) BACK=yes ;;
     --engine)
         [ $# -gt 1 ] || usage
         ENGINE=$2
@@ -52,13 +62,23 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ -n "$NEW" ] || usage
-[ -f "$NEW/SHA256SUMS" ] || die "$NEW: there is no SHA256SUMS; name the folder that make images has made"
+if [ "$BACK" = yes ]; then
+    [ -z "$NEW" ] || usage
+else
+    [ -n "$NEW" ] || usage
+    [ -f "$NEW/SHA256SUMS" ] || die "$NEW: there is no SHA256SUMS; name the folder that make images has made"
+fi
 [ -f compose.yaml ] && [ -f appliance.toml ] || die "$PWD: no compose.yaml and appliance.toml; change to their folder"
 [ ! -f site.yaml ] || die "rename site.yaml to compose.override.yaml, which is read at boot too"
 
+# Nothing is waited for without an end: a program that hangs must not keep the version before from coming back.
+LIMIT_S=600
 compose() {
-    if [ "$ENGINE" = podman ]; then podman-compose "$@" 2>&1; else docker compose "$@" 2>&1; fi
+    if [ "$ENGINE" = podman ]; then
+        timeout "$LIMIT_S" podman-compose "$@" 2>&1
+    else
+        timeout "$LIMIT_S" docker compose "$@" 2>&1
+    fi
 }
 
 image_names() {
@@ -70,15 +90,16 @@ image_id() { "$ENGINE" image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
 # The ledger's copy is made and put back by the new version's own image, which was not tried before either: if it cannot
 # even copy, nothing has been changed.
 in_new_image() {
-    "$ENGINE" run --rm --network none --read-only --tmpfs /tmp --user 10001:10001 --cap-drop ALL \
+    timeout "$LIMIT_S" "$ENGINE" run --rm --network none --read-only --tmpfs /tmp --user 10001:10001 --cap-drop ALL \
         --volume hemorrhage_state:/var/lib/hemorrhage-appliance/service \
         --volume "$PWD/appliance.toml:/etc/hemorrhage-appliance/appliance.toml:ro" \
         --volume "$PWD/secrets:/run/secrets:ro" --volume "$PWD/backups:/backups" \
         --entrypoint "$HOME_DIR/service/bin/python" "$NEW_SERVICE" -m deploy.containers.ledger "$@"
 }
 
-# Says why the appliance is not well; nothing if it is.
+# Says why the appliance is not well; nothing if it is. No answer within the seconds in $1 is a fault too.
 find_fault() {
+    LIMIT_S=$1
     ready=$(compose exec -T service /usr/bin/python3 -I "$HOME_DIR/deploy/containers/unit.py" \
         --probe http://127.0.0.1:8044/health/ready) || {
         echo "the service is not ready: $(echo "$ready" | tail -n 1)"
@@ -89,29 +110,39 @@ find_fault() {
 
 await_well() {
     end=$(($(date +%s) + $1))
-    while :; do
-        fault=$(find_fault)
+    fault="nothing answered within $1 s"
+    while left=$((end - $(date +%s))) && [ "$left" -gt 0 ]; do
+        fault=$(find_fault "$left")
         [ -n "$fault" ] || return 0
-        [ "$(date +%s)" -lt "$end" ] || return 1
         sleep 1
     done
+    return 1
 }
 
 STOPPED=no
+ENDED=1
+# Whatever fails on the way back, the rest of it is still tried.
 go_back() {
-    trap '' INT TERM HUP
+    set +e
+    trap '' INT TERM HUP PIPE
     trap - EXIT
     while read -r name id; do
         "$ENGINE" tag "$id" "$name"
     done <previous/images
-    [ "$STOPPED" = yes ] || die "nothing has been changed"
+    [ "$STOPPED" = yes ] || {
+        rm -f upgrading
+        die "nothing has been changed"
+    }
     warn "going back to the version before"
     compose down >/dev/null || true
     for file in $FILES; do
         [ ! -f "previous/$file" ] || cp -p "previous/$file" "$file"
     done
     if [ -n "$COPY" ]; then
-        if done=$(in_new_image take-back "/backups/$COPY" "$REVISION"); then
+        # Nobody may have the ledger open that is put back.
+        running=$("$ENGINE" ps --quiet --filter volume=hemorrhage_state)
+        [ -z "$running" ] || warn "these containers do not stop: $running"
+        if [ -z "$running" ] && done=$(in_new_image take-back "/backups/$COPY" "$REVISION"); then
             [ "$done" = kept ] || warn "the ledger is again as it was before (backups/$COPY)"
         else
             warn "the ledger could not be put back: put right what this says, and put backups/$COPY in the place of"
@@ -120,13 +151,28 @@ go_back() {
         fi
     fi
     compose up -d >/dev/null || true
+    rm -f upgrading
     if await_well 300; then
         warn "the new version was taken back; the one before runs again, and no study is lost"
     else
+        ENDED=1
         warn "the version before is back and not well either: $fault"
     fi
-    exit 1
+    exit "$ENDED"
 }
+
+COPY=
+REVISION=
+if [ "$BACK" = yes ]; then
+    [ -s previous/images ] || die "there is no version before: previous/images names none"
+    [ ! -s previous/ledger ] || read -r COPY REVISION <previous/ledger
+    NEW_SERVICE=$(image_id "$(image_names . | grep '/hemorrhage-service:')") || NEW_SERVICE=
+    STOPPED=yes
+    ENDED=0
+    trap '' HUP PIPE
+    go_back
+fi
+[ ! -e upgrading ] || die "another upgrade runs or was cut off; if none runs, go back first: sh upgrade.sh --back"
 
 # Before anything is changed.
 say "checking $NEW"
@@ -145,12 +191,12 @@ done
 while read -r name id; do
     "$ENGINE" tag "$id" "${name%:*}:previous"
 done <previous.new/images
+# Until it is removed, `previous` is the version to go back to, and no upgrade may replace it.
+(set -C && : >upgrading) 2>/dev/null || die "another upgrade has just begun"
 rm -rf previous && mv previous.new previous
 
-COPY=
-REVISION=
 trap 'exit 130' INT TERM
-trap '' HUP # a dropped connection does not stop the upgrade
+trap '' HUP PIPE # a dropped connection does not stop the upgrade
 trap 'warn "the upgrade was ended"; go_back' EXIT
 
 say "loading the new images"
@@ -175,6 +221,7 @@ none) ;;
 *)
     COPY=${copied% *}
     REVISION=${copied#* }
+    echo "$COPY $REVISION" >previous/ledger
     say "the ledger is copied to backups/$COPY"
     ;;
 esac
@@ -193,5 +240,6 @@ if ! await_well "$PATIENCE_S"; then
     compose logs --tail 8 service triton orthanc >&2 || true
     go_back
 fi
-trap - EXIT INT TERM HUP
+trap - EXIT INT TERM
+rm -f upgrading
 say "the new version runs and is well; the one before is kept with the tag previous"
