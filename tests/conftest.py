@@ -28,10 +28,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place_of(item.path))
 
 
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
+
+
 @pytest.fixture(autouse=True)
-def _umask_as_before() -> Iterator[None]:
-    """Give back the umask that a command of the appliance has set in this process."""
-    before = os.umask(0o022)
-    os.umask(before)
+def _umask_as_at_the_start() -> Iterator[None]:
+    """Give back the umask that a command of the appliance has set in this process, in a test or a shared fixture."""
+    os.umask(_UMASK)
     yield
-    os.umask(before)
+    os.umask(_UMASK)
