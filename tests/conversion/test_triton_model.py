@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import re
 import subprocess
@@ -18,11 +17,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from appliance.inference.choice import LOAD_TIMEOUT_S
-from appliance.inference.server import TritonServer
 from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_matches, golden_summary
-from appliance.sections.supervisor import SupervisorSettings
 from conversion import triton_model
 from conversion.repository import lay_out
 from conversion.triton_model import (
@@ -231,7 +227,7 @@ class SlowTrials:
 
 
 @pytest.mark.parametrize(("each_s", "tried"), [(float("inf"), 1), (0.7 * TRIALS_S, 2), (0.3 * TRIALS_S, 4)])
-def test_the_reference_serves_within_the_time_that_triton_and_whoever_starts_it_have(
+def test_the_reference_serves_after_trials_that_keep_within_their_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch, each_s: float, tried: int
 ) -> None:
     monkeypatch.setattr("conversion.triton_model.cpu_flags", lambda: AVX512)
@@ -241,9 +237,6 @@ def test_the_reference_serves_within_the_time_that_triton_and_whoever_starts_it_
     assert list(detector.passed_over) == EVERY[:-1]
     assert trials.tried == tried
     assert trials.now <= TRIALS_S
-    # As much again is left for the reference, on the slowest machine.
-    assert 2 * TRIALS_S <= LOAD_TIMEOUT_S <= SupervisorSettings().starting_s / 2
-    assert inspect.signature(TritonServer.start).parameters["timeout_s"].default >= LOAD_TIMEOUT_S
 
 
 def test_an_engine_is_not_tried_once_the_others_took_the_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
