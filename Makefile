@@ -44,9 +44,10 @@ images: $(SERVICE)  ## the images for containers, in var/images, with checksums 
 release: $(SERVICE)  ## commit and tag this checkout as another version (VERSION=0.2.0); pushes nothing
 	@[ -n "$(VERSION)" ] || { echo 'make release VERSION=0.2.0'; exit 1; }
 	@[ -z "$$(git status --porcelain)" ] || { echo 'commit or remove what has changed first: git status'; exit 1; }
+	@! git rev-parse --quiet --verify v$(VERSION) >/dev/null || { echo 'v$(VERSION) is there already: git tag'; exit 1; }
 	@.venv/bin/python -m deploy.release $(VERSION)
 	@git commit --quiet --all --message "Release $(VERSION)" && git tag --annotate v$(VERSION) --message "Release $(VERSION)"
-	@echo "v$(VERSION) is committed and tagged: make test, git push --follow-tags, then make bundle and make images"
+	@echo "v$(VERSION) is committed and tagged: git push --follow-tags, then make bundle and make images"
 
 viewer: $(SERVICE)  ## the OHIF viewer for the board, in var/viewer
 	@sh deploy/install-system-packages.sh viewer
