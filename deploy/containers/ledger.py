@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m deploy.containers.ledger copy FOLDER | take-back COPY REVISION`: the ledger from before an upgrade.
+"""`python -m deploy.containers.ledger kind | copy FOLDER | take-back COPY REVISION`: the ledger from before an upgrade.
 
 `upgrade.sh` runs this in a container of its own, of the new version's image, while no service runs. It prints one line
-for the script: of `copy` the copy's name and the ledger's last migration, or `server` or `none` where there is no file
-to copy; of `take-back` whether the ledger was put back (`taken`), or had the same tables and stays (`kept`).
+for the script: of `kind` whether there is a `file` to copy, a `server`, or `none`; of `copy` the copy's name and the
+ledger's last migration; of `take-back` whether the ledger was put back (`taken`), or had the same tables and stays
+(`kept`).
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from appliance.settings_sources import load_settings, settings_file
 from deploy.install.ledger_copy import copy_ledger, revision, take_back
 
 
-def copy(ledger: Path | None, folder: Path) -> str:
-    """Copy the ledger into a folder and return what the script reads. Raises `BackupError` when it cannot be copied."""
+def kind(ledger: Path | None) -> str:
+    """Return whether the ledger is a file that is there, on a server, or nowhere that this container sees."""
     if ledger is None:
         return "server"
-    if not ledger.exists():
-        return "none"
+    return "file" if ledger.exists() else "none"
+
+
+def copy(ledger: Path, folder: Path) -> str:
+    """Copy the ledger into a folder and return what the script reads. Raises `BackupError` when it cannot be copied."""
     return f"{copy_ledger(ledger, folder, 'before').name} {revision(ledger) or 'none'}"
 
 
@@ -43,12 +47,14 @@ def main(arguments: list[str]) -> int:
             raise SettingsError("there is no settings file; mount one on /etc/hemorrhage-appliance/appliance.toml")
         ledger = ledger_file(load_settings(file))
         match arguments:
-            case ["copy", folder]:
+            case ["kind"]:
+                print(kind(ledger))
+            case ["copy", folder] if ledger is not None:
                 print(copy(ledger, Path(folder)))
             case ["take-back", copied, before]:
                 print(put_back(ledger, Path(copied), before))
             case _:
-                print("copy FOLDER or take-back COPY REVISION is wanted", file=sys.stderr)
+                print("kind, copy FOLDER or take-back COPY REVISION is wanted", file=sys.stderr)
                 return 2
     except (ApplianceError, OSError) as error:
         print(error, file=sys.stderr)

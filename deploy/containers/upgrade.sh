@@ -72,47 +72,50 @@ fi
 [ ! -f site.yaml ] || die "rename site.yaml to compose.override.yaml, which is read at boot too"
 
 # Nothing is waited for without an end: a program that hangs must not keep the version before from coming back.
-LIMIT_S=600
+LIMIT_S=1800
+limited() { timeout --kill-after=5 "$LIMIT_S" "$@"; }
 compose() {
-    if [ "$ENGINE" = podman ]; then
-        timeout "$LIMIT_S" podman-compose "$@" 2>&1
-    else
-        timeout "$LIMIT_S" docker compose "$@" 2>&1
-    fi
+    if [ "$ENGINE" = podman ]; then limited podman-compose "$@" 2>&1; else limited docker compose "$@" 2>&1; fi
 }
 
 image_names() {
     cat "$1"/compose.yaml "$1"/compose.nvidia.yaml 2>/dev/null | sed -n 's/^ *image: *//p' | sort -u
 }
 
-image_id() { "$ENGINE" image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
+image_id() { limited "$ENGINE" image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
 
 # The ledger's copy is made and put back by the new version's own image, which was not tried before either: if it cannot
 # even copy, nothing has been changed.
 in_new_image() {
-    timeout "$LIMIT_S" "$ENGINE" run --rm --network none --read-only --tmpfs /tmp --user 10001:10001 --cap-drop ALL \
+    limited "$ENGINE" run --rm --network none --read-only --tmpfs /tmp --user 10001:10001 --cap-drop ALL \
         --volume hemorrhage_state:/var/lib/hemorrhage-appliance/service \
         --volume "$PWD/appliance.toml:/etc/hemorrhage-appliance/appliance.toml:ro" \
         --volume "$PWD/secrets:/run/secrets:ro" --volume "$PWD/backups:/backups" \
         --entrypoint "$HOME_DIR/service/bin/python" "$NEW_SERVICE" -m deploy.containers.ledger "$@"
 }
 
-# Says why the appliance is not well; nothing if it is. No answer within the seconds in $1 is a fault too.
+# Says why the appliance is not well by the time $1, s since 1970; nothing if it is. No answer is a fault too.
 find_fault() {
-    LIMIT_S=$1
+    LIMIT_S=$(seconds_until "$1")
     ready=$(compose exec -T service /usr/bin/python3 -I "$HOME_DIR/deploy/containers/unit.py" \
         --probe http://127.0.0.1:8044/health/ready) || {
         echo "the service is not ready: $(echo "$ready" | tail -n 1)"
         return
     }
+    LIMIT_S=$(seconds_until "$1")
     report=$(compose exec -T service appliance doctor) || echo "appliance doctor finds a fault: $report"
+}
+
+seconds_until() {
+    left=$(($1 - $(date +%s)))
+    [ "$left" -gt 0 ] && echo "$left" || echo 1
 }
 
 await_well() {
     end=$(($(date +%s) + $1))
     fault="nothing answered within $1 s"
-    while left=$((end - $(date +%s))) && [ "$left" -gt 0 ]; do
-        fault=$(find_fault "$left")
+    while [ "$(date +%s)" -lt "$end" ]; do
+        fault=$(find_fault "$end")
         [ -n "$fault" ] || return 0
         sleep 1
     done
@@ -121,27 +124,42 @@ await_well() {
 
 STOPPED=no
 ENDED=1
+# Holds the process of the upgrade that has begun and not ended. It comes and goes with the folder `previous`, which is
+# the version to go back to until then, and no upgrade may replace it.
+MARKER=previous/upgrading
+refuse_beside_another() {
+    other=$(cat "$MARKER" 2>/dev/null) || return 0
+    case $(tr '\0' ' ' 2>/dev/null <"/proc/$other/cmdline") in
+    *upgrade.sh*) die "an upgrade runs as process $other; kill $other makes it go back" ;;
+    esac
+}
+
 # Whatever fails on the way back, the rest of it is still tried.
 go_back() {
     set +e
     trap '' INT TERM HUP PIPE
     trap - EXIT
     while read -r name id; do
-        "$ENGINE" tag "$id" "$name"
+        limited "$ENGINE" tag "$id" "$name" || {
+            warn "the image $id of $name is gone: load it again, and then call this with --back"
+            exit 1
+        }
     done <previous/images
     [ "$STOPPED" = yes ] || {
-        rm -f upgrading
+        rm -f "$MARKER"
         die "nothing has been changed"
     }
     warn "going back to the version before"
+    [ "$HAS_BACKUP" = no ] || warn "if it does not get well, restore the ledger's backup: the new version may have migrated it"
     compose down >/dev/null || true
     for file in $FILES; do
         [ ! -f "previous/$file" ] || cp -p "previous/$file" "$file"
     done
     if [ -n "$COPY" ]; then
-        # Nobody may have the ledger open that is put back.
-        running=$("$ENGINE" ps --quiet --filter volume=hemorrhage_state)
-        [ -z "$running" ] || warn "these containers do not stop: $running"
+        # Nobody may have the ledger open that is put back, now or after the next restart.
+        running=$(limited "$ENGINE" ps --all --quiet --filter volume=hemorrhage_state) ||
+            running="$ENGINE does not say which run"
+        [ -z "$running" ] || warn "not all containers are gone: $running"
         if [ -z "$running" ] && done=$(in_new_image take-back "/backups/$COPY" "$REVISION"); then
             [ "$done" = kept ] || warn "the ledger is again as it was before (backups/$COPY)"
         else
@@ -151,7 +169,7 @@ go_back() {
         fi
     fi
     compose up -d >/dev/null || true
-    rm -f upgrading
+    rm -f "$MARKER"
     if await_well 300; then
         warn "the new version was taken back; the one before runs again, and no study is lost"
     else
@@ -164,6 +182,7 @@ go_back() {
 COPY=
 REVISION=
 if [ "$BACK" = yes ]; then
+    refuse_beside_another
     [ -s previous/images ] || die "there is no version before: previous/images names none"
     [ ! -s previous/ledger ] || read -r COPY REVISION <previous/ledger
     NEW_SERVICE=$(image_id "$(image_names . | grep '/hemorrhage-service:')") || NEW_SERVICE=
@@ -172,7 +191,8 @@ if [ "$BACK" = yes ]; then
     trap '' HUP PIPE
     go_back
 fi
-[ ! -e upgrading ] || die "another upgrade runs or was cut off; if none runs, go back first: sh upgrade.sh --back"
+refuse_beside_another
+[ ! -e "$MARKER" ] || die "an upgrade was cut off; go back first: sh upgrade.sh --back"
 
 # Before anything is changed.
 say "checking $NEW"
@@ -189,10 +209,10 @@ for name in $(image_names .); do
 done
 [ -s previous.new/images ] || die "the images that compose.yaml names are not there; $ENGINE images lists those that are"
 while read -r name id; do
-    "$ENGINE" tag "$id" "${name%:*}:previous"
+    limited "$ENGINE" tag "$id" "${name%:*}:previous"
 done <previous.new/images
-# Until it is removed, `previous` is the version to go back to, and no upgrade may replace it.
-(set -C && : >upgrading) 2>/dev/null || die "another upgrade has just begun"
+echo $$ >previous.new/upgrading
+[ ! -e "$MARKER" ] || die "another upgrade has just begun"
 rm -rf previous && mv previous.new previous
 
 trap 'exit 130' INT TERM
@@ -201,30 +221,35 @@ trap 'warn "the upgrade was ended"; go_back' EXIT
 
 say "loading the new images"
 for file in "$NEW"/hemorrhage-images-*.tar; do
-    "$ENGINE" load --quiet --input "$file" >/dev/null
+    limited "$ENGINE" load --quiet --input "$file" >/dev/null
 done
 NEW_SERVICE=$(image_id "$(image_names next | grep '/hemorrhage-service:')")
+for file in $(echo "${COMPOSE_FILE:-compose.yaml}" | tr : ' '); do
+    for name in $(sed -n 's/^ *image: *//p' "next/$file" 2>/dev/null); do
+        image_id "$name" >/dev/null || {
+            warn "the image $name is not there: load or build it first (docs/containers.md)"
+            exit 1
+        }
+    done
+done
+kind=$(in_new_image kind)
+[ "$kind" = file ] || [ "$HAS_BACKUP" = yes ] || {
+    warn "the ledger (ledger.url) is not in the volume hemorrhage_state: back it up by its own means, and call this with"
+    warn "--ledger-has-backup"
+    exit 1
+}
 
 say "stopping the service; Orthanc goes on taking studies"
 STOPPED=yes
 compose stop service triton >/dev/null
 install -d -m 700 -o 10001 -g 10001 backups
-copied=$(in_new_image copy /backups)
-case $copied in
-server)
-    [ "$HAS_BACKUP" = yes ] || {
-        warn "the ledger is on a server (ledger.url): back it up by its own means, and call this with --ledger-has-backup"
-        go_back
-    }
-    ;;
-none) ;;
-*)
+if [ "$kind" = file ]; then
+    copied=$(in_new_image copy /backups)
     COPY=${copied% *}
     REVISION=${copied#* }
     echo "$COPY $REVISION" >previous/ledger
     say "the ledger is copied to backups/$COPY"
-    ;;
-esac
+fi
 
 for file in $FILES; do
     [ ! -f "next/$file" ] || cp "next/$file" "$file"
@@ -241,5 +266,5 @@ if ! await_well "$PATIENCE_S"; then
     go_back
 fi
 trap - EXIT INT TERM
-rm -f upgrading
+rm -f "$MARKER"
 say "the new version runs and is well; the one before is kept with the tag previous"

@@ -59,11 +59,13 @@ def test_a_ledger_with_the_same_tables_keeps_what_the_new_version_wrote(site):
     assert read(site / "ledger.sqlite") == "written by the new version"
 
 
-def test_where_there_is_no_file_nothing_is_copied(site):
+def test_the_script_is_told_where_the_ledger_is(site):
+    assert run(site, "kind").stdout == "file\n"
     (site / "ledger.sqlite").unlink()
-    assert run(site, "copy", site / "copies").stdout == "none\n"
+    assert run(site, "kind").stdout == "none\n"
     (site / "appliance.toml").write_text('[ledger]\nurl = "postgresql+psycopg://site/ledger"\n')
-    assert run(site, "copy", site / "copies").stdout == "server\n"
+    assert run(site, "kind").stdout == "server\n"
+    assert run(site, "copy", site / "copies").returncode == 2
     assert list((site / "copies").iterdir()) == []
 
 

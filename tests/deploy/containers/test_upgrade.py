@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 
@@ -19,12 +20,13 @@ SCRIPT = Path(__file__).resolve().parents[3] / "deploy" / "containers" / "upgrad
 PODMAN = """#!/bin/sh
 echo "podman $*" >>"$CALLS"
 case "$*" in
-image*) echo "id-of-$5" ;;
-ps*) cat "$SITE/running" 2>/dev/null ;;
+image*) ! grep -qx "$5" "$SITE/missing" 2>/dev/null && echo "id-of-$5" ;;
+tag*) ! grep -qx "$3" "$SITE/missing" 2>/dev/null ;;
+ps*) [ ! -e "$SITE/silent" ] && cat "$SITE/running" ;;
 *take-back*) echo taken ;;
+*kind) cat "$SITE/ledger" ;;
 *copy*) echo "ledger-before-now.sqlite 0007" ;;
 esac
-exit 0
 """
 COMPOSE = """#!/bin/sh
 echo "podman-compose $*" >>"$CALLS"
@@ -50,16 +52,22 @@ class Site:
             (programs / name).write_text(text)
             (programs / name).chmod(0o755)
         (self.folder / "appliance.toml").touch()
+        (self.folder / "running").touch()
+        (self.folder / "ledger").write_text("file\n")
         self._write_compose(self.folder, 1)
         self._write_compose(self.images, 2)
         subprocess.run(["tar", "-czf", "compose.tar.gz", "compose.yaml"], cwd=self.images, check=True)
         (self.images / "hemorrhage-images-2.tar").touch()
-        subprocess.run("sha256sum compose.tar.gz *.tar >SHA256SUMS", shell=True, cwd=self.images, check=True)
+        self.sum()
         self.environment = os.environ | {
             "PATH": f"{programs}:{os.environ['PATH']}",
             "CALLS": str(self.calls),
             "SITE": str(self.folder),
         }
+
+    def sum(self) -> None:
+        """Write the sums of the files that an upgrade takes."""
+        subprocess.run("sha256sum compose.tar.gz *.tar >SHA256SUMS", shell=True, cwd=self.images, check=True)
 
     @staticmethod
     def _write_compose(folder: Path, version: int) -> None:
@@ -128,9 +136,64 @@ def test_a_ledger_that_a_container_still_has_open_is_not_replaced(site: Site) ->
     (site.folder / "running").write_text("0123abcd\n")
     status, said = site.upgrade("--patience-s", "1", str(site.images))
     assert status == 1
-    assert "these containers do not stop: 0123abcd" in said
+    assert "not all containers are gone: 0123abcd" in said
     assert "the ledger could not be put back" in said
     assert "take-back" not in site.calls.read_text()
+
+
+def test_a_ledger_is_not_replaced_where_nobody_says_which_containers_run(site: Site) -> None:
+    (site.folder / "silent").touch()
+    status, said = site.upgrade("--patience-s", "1", str(site.images))
+    assert status == 1
+    assert "podman does not say which run" in said
+    assert "take-back" not in site.calls.read_text()
+
+
+@pytest.mark.parametrize("kind", ["server", "none"])
+def test_a_ledger_that_is_not_copied_is_asked_for_before_anything_stops(site: Site, kind: str) -> None:
+    (site.folder / "ledger").write_text(f"{kind}\n")
+    status, said = site.upgrade("--patience-s", "1", str(site.images))
+    assert status == 1
+    assert "--ledger-has-backup" in said
+    assert "nothing has been changed" in said
+    assert "stop" not in site.calls.read_text()
+    assert not (site.folder / "previous" / "upgrading").exists()
+
+
+def test_an_image_that_is_missing_is_named_before_anything_stops(site: Site) -> None:
+    with tarfile.open(site.images / "compose.tar.gz", "w:gz") as archive:
+        (site.images / "compose.yaml").write_text(
+            "    image: localhost/hemorrhage-service:2\n    image: localhost/built-at-the-site:2\n"
+        )
+        archive.add(site.images / "compose.yaml", "compose.yaml")
+    site.sum()
+    (site.folder / "missing").write_text("localhost/built-at-the-site:2\n")
+    status, said = site.upgrade("--patience-s", "1", str(site.images))
+    assert status == 1
+    assert "the image localhost/built-at-the-site:2 is not there" in said
+    assert "stop" not in site.calls.read_text()
+
+
+def test_nobody_goes_back_to_a_version_whose_image_is_gone(site: Site) -> None:
+    site.upgrade("--patience-s", "1", str(site.images))
+    site.calls.write_text("")
+    (site.folder / "missing").write_text("localhost/hemorrhage-service:1\n")
+    status, said = site.upgrade("--back")
+    assert status == 1
+    assert "is gone" in said
+    assert "podman-compose" not in site.calls.read_text()
+
+
+def test_nobody_goes_back_beside_an_upgrade_that_runs(site: Site) -> None:
+    with site.begin("--patience-s", "60", str(site.images)) as running:
+        while site.version() != "2":
+            time.sleep(0.05)
+        status, said = site.upgrade("--back")
+        assert status == 1
+        assert f"an upgrade runs as process {running.pid}" in said
+        running.terminate()
+        assert running.wait(timeout=120) == 1
+    assert site.version() == "1"
 
 
 def test_an_upgrade_that_was_cut_off_keeps_the_version_before_until_it_is_back(site: Site) -> None:
@@ -144,4 +207,4 @@ def test_an_upgrade_that_was_cut_off_keeps_the_version_before_until_it_is_back(s
     status, said = site.upgrade("--back")
     assert status == 0, said
     assert site.version() == "1"
-    assert not (site.folder / "upgrading").exists()
+    assert not (site.folder / "previous" / "upgrading").exists()
