@@ -232,6 +232,7 @@ for file in $(echo "${COMPOSE_FILE:-compose.yaml}" | tr : ' '); do
         }
     done
 done
+install -d -m 700 -o 10001 -g 10001 backups
 kind=$(in_new_image kind)
 [ "$kind" = file ] || [ "$HAS_BACKUP" = yes ] || {
     warn "the ledger (ledger.url) is not in the volume hemorrhage_state: back it up by its own means, and call this with"
@@ -242,7 +243,6 @@ kind=$(in_new_image kind)
 say "stopping the service; Orthanc goes on taking studies"
 STOPPED=yes
 compose stop service triton >/dev/null
-install -d -m 700 -o 10001 -g 10001 backups
 if [ "$kind" = file ]; then
     copied=$(in_new_image copy /backups)
     COPY=${copied% *}
