@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import random
 import re
@@ -105,6 +106,7 @@ def campaign(
     names, shares = list(targets), [SHARES[one] for one in targets]
     found: dict[tuple[str, str], Found] = {}
     unmeasured: list[tuple[Target, bytes]] = []
+    gc.collect()  # what came before and is freed later would hide what grows
     before = _peak_mib(anew=True)
 
     def keep(one: Found) -> None:

@@ -101,7 +101,7 @@ def test_a_campaign_finds_the_one_input_of_many_that_makes_the_process_grow(monk
             return b"large" if rng.random() < 0.05 else b"small"
 
         def feed(self, data: bytes) -> None:
-            held.append(bytearray(b"x") * (2**27 if data == b"large" else 9))
+            held.append(bytearray(b"x") * (2**28 if data == b"large" else 9))
             del held[:]
 
         def check_next(self) -> None: ...
