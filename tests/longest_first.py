@@ -40,6 +40,7 @@ LONGEST_FIRST: Final = (
     "tests/end_to_end/test_answer.py",
     "tests/appliance/delivery/test_deliver.py",
     "tests/conversion/test_repository.py",
+    "tests/deploy/test_supervisor.py",
     "tests/deploy/test_prometheus.py",
     "tests/simulator/test_bleeding.py",
     "tests/environments/test_sbom.py",
