@@ -12,8 +12,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import subprocess
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -246,15 +244,6 @@ class Bench:
         if not any(sample.name == "hemorrhage_studies" for sample in samples):  # the ledger does not answer
             return None
         return sum(int(one.value) for one in samples if one.labels.get("state") in counted.get(one.name, ()))
-
-    def wait_until(self, holds: Callable[[], bool], patience_s: float) -> bool:
-        """Wait until something holds; return whether it did in time."""
-        end = time.monotonic() + patience_s
-        while not holds():
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.25)
-        return True
 
 
 def _mount(folder: Path, mib: int) -> bool:
