@@ -35,10 +35,15 @@ down: $(SERVICE)  ## stop what `make up` started
 status: $(SERVICE)  ## the servers of `make up`, and studies with state and turnaround
 	@servers=0; .venv/bin/python -m deploy.local status || servers=1; .venv/bin/appliance status && exit $$servers
 
+# A bundle is made without it too, and then says that its packages were not audited, and why.
+audit_if_possible = @$(MAKE) --no-print-directory $(AUDIT) || echo '.venv-audit could not be made' >&2
+
 bundle: $(SERVICE)  ## one file that installs the appliance on a Debian 12 without a network, in var/bundle
+	$(audit_if_possible)
 	@.venv/bin/python -m deploy.install.bundle
 
 images: $(SERVICE)  ## the images for containers, in var/images, with checksums and parts lists; needs podman
+	$(audit_if_possible)
 	@.venv/bin/python -m deploy.containers build --out var/images
 
 release: $(SERVICE)  ## commit and tag this checkout as another version (VERSION=0.2.0); pushes nothing
@@ -113,9 +118,7 @@ sbom: $(AUDIT)  ## what a site's machine gets, with hashes, as CycloneDX in var/
 	  --of JSON --output-reproducible -o var/sbom/$$list.cdx.json && echo var/sbom/$$list.cdx.json || exit 1; done
 
 audit: $(AUDIT)  ## known vulnerabilities of what a site's machine gets; asks PyPI
-	@.venv-audit/bin/python environments/advisories.py
-	@for list in service triton; do .venv-audit/bin/pip-audit --strict --require-hashes --disable-pip \
-	  -r environments/$$list.lock || exit 1; done
+	@.venv-audit/bin/python environments/advisories.py var/sbom
 
 environments:  ## the four Python environments, beside each other
 	@$(MAKE) --no-print-directory --jobs $(SERVICE) $(TRITON) $(TRAINING) $(ENGINES)

@@ -192,6 +192,11 @@ lay_out() {
     for viewer in "$source/viewer" "$source/var/viewer"; do
         [ ! -f "$viewer/VERSION" ] || { rm -rf "$folder/viewer" && cp -R "$viewer" "$folder/viewer" && break; }
     done
+    # What is known against the packages: a bundle brings it, a checkout has it after `make audit`.
+    rm -rf "$folder/sbom"
+    for sbom in "$source/sbom" "$source/var/sbom"; do
+        [ ! -f "$sbom/audit.json" ] || { cp -R "$sbom" "$folder/sbom" && break; }
+    done
     find "$folder" -name __pycache__ -type d -prune -exec rm -rf {} +
     make_environment "$folder/service" service
     make_environment "$folder/triton" triton

@@ -18,6 +18,7 @@ from appliance.doctor.check import Check
 from appliance.doctor.destinations import check_destinations
 from appliance.doctor.ledger import check_ledger
 from appliance.doctor.orthanc import check_orthanc
+from appliance.doctor.packages import check_packages
 from appliance.doctor.prior import check_prior
 from appliance.doctor.service import check_service
 from appliance.doctor.settings import check_settings
@@ -39,6 +40,7 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Iterator[Check]]], ...] = (
     ("viewer", check_viewer),
     ("destinations", check_destinations),
     ("priors", check_prior),
+    ("packages", check_packages),
 )
 
 

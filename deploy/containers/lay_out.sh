@@ -72,7 +72,7 @@ packages)
 users) make_users ;;
 service)
     make_environment service
-    copy appliance deploy orthanc_plugin model_repository environments LICENSES LICENSE viewer
+    copy appliance deploy orthanc_plugin model_repository environments LICENSES LICENSE viewer sbom
     for packages in "$HOME_DIR"/service/lib/python3*/site-packages; do
         echo "$HOME_DIR" >"$packages/hemorrhage_appliance.pth"
     done

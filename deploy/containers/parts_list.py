@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""The parts list (SBOM) of an image, as CycloneDX 1.6: Debian's packages, Python's with hashes, and the viewer."""
+"""The parts list (SBOM) of an image or a bundle, as CycloneDX 1.6.
+
+It names Debian's packages, Python's with hashes, and the viewer.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,19 @@ _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
 def parts_list(
-    name: str, version: str, debian: str, locks: Iterable[str], further: Iterable[dict[str, Any]] = ()
+    name: str,
+    version: str,
+    debian: str,
+    locks: Iterable[str],
+    further: Iterable[dict[str, Any]] = (),
+    kind: str = "container",
 ) -> dict[str, Any]:
-    """Return the parts list of an image.
+    """Return the parts list of an image, or of another `kind` of component as CycloneDX names them.
 
     Parameters
     ----------
     name, version
-        Of the image.
+        Of the whole.
     debian
         Lines of package, version and architecture, with tabs between them, as dpkg-query writes them.
     locks
@@ -49,7 +57,7 @@ def parts_list(
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
-        "metadata": {"component": {"type": "container", "name": name, "version": version, "bom-ref": name}},
+        "metadata": {"component": {"type": kind, "name": name, "version": version, "bom-ref": name}},
         "components": parts,
     }
 

@@ -4,12 +4,14 @@
 
 It holds the parts of this checkout that a site needs, the Python packages of `environments/service.lock` and
 `triton.lock` by their hashes, Orthanc and its plugins with all the packages of Debian 12 that they need, the OHIF
-viewer, and a checksum of every file. Downloads are kept in a cache, so that the next bundle takes seconds.
+viewer, the parts list, what is known against the Python packages, and a checksum of every file. Downloads are kept in a
+cache, so that the next bundle takes seconds.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -25,6 +27,7 @@ import typer
 
 from appliance import __version__
 from appliance.errors import ApplianceError, UnavailableError
+from deploy.containers.parts_list import parts_list, viewer_part
 from deploy.install.debian_packages import fetch_packages, write_index
 from deploy.viewer import fetch as viewer
 
@@ -42,10 +45,13 @@ PARTS: Final = (
 )
 """As in `deploy/install.sh`."""
 SUMS: Final = "SHA256SUMS"
+SBOM: Final = "sbom"
+"""The folder of the parts list and of the reports of known vulnerabilities."""
 LARGEST: Final = 1_500_000_000
 _PIP: Final = "pip==26.3"
 _PIP_SHA256: Final = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 _LOCKS: Final = ("service", "triton")
+_FIELD: Final = re.compile(r"^(Package|Version|Architecture): (.*)$", re.MULTILINE)
 # Debian 12 has glibc 2.36 and Python 3.11.
 _PLATFORMS: Final = (*(f"manylinux_2_{minor}_x86_64" for minor in range(36, 16, -1)), "manylinux2014_x86_64")
 _ABIS: Final = ("cp311", "abi3", "none")
@@ -133,7 +139,33 @@ def lay_out(root: Path, version: str, cache: Path, folder: Path) -> None:
         _link(package, folder / "debian" / package.name.replace("%3a", "-"))
     write_index(folder / "debian")
     viewer.lay_out(viewer.fetch(cache), folder / "viewer")
+    write_parts_list(root, version, folder)
+    audit(root, folder / SBOM)
     write_sums(folder)
+
+
+def write_parts_list(root: Path, version: str, folder: Path) -> None:
+    """Write the parts list of a bundle whose other files are in `folder`."""
+    index = (folder / "debian" / "Packages").read_text()
+    packages = [dict(_FIELD.findall(stanza)) for stanza in index.split("\n\n") if stanza.strip()]
+    lines = ["\t".join(one[field] for field in ("Package", "Version", "Architecture")) for one in packages]
+    locks = [(root / "environments" / f"{name}.lock").read_text() for name in _LOCKS]
+    further = [viewer_part(viewer.VERSION, viewer.INTEGRITY)]
+    parts = parts_list("hemorrhage-appliance", version, "\n".join(lines), locks, further, kind="application")
+    (folder / SBOM).mkdir(exist_ok=True)
+    (folder / SBOM / "hemorrhage-appliance.cdx.json").write_text(json.dumps(parts, indent=1) + "\n")
+
+
+def audit(root: Path, folder: Path) -> None:
+    """Write what is known against the Python packages of a checkout into `folder`, or why that cannot be told.
+
+    A bundle with known vulnerabilities is made all the same: `appliance doctor` names them.
+    """
+    own = root / ".venv-audit" / "bin" / "python"
+    python = own if own.exists() else Path(sys.executable)
+    done = subprocess.run([python, root / "environments" / "advisories.py", folder], check=False)
+    if done.returncode not in (0, 1, 2):
+        raise UnavailableError("environments/advisories.py failed; what it said is above")
 
 
 def _link(source: Path, target: Path) -> None:
@@ -152,7 +184,8 @@ def write_sums(folder: Path) -> None:
 def pack(folder: Path, bundle: Path) -> None:
     """Make one file of a folder, and one beside it with its sha256. Raises `UnavailableError` when it is too large.
 
-    The contents are compressed already. Names and times do not depend on where and when it is made.
+    The contents are compressed already. Names and times do not depend on where and when it is made; the report of known
+    vulnerabilities in it has its date.
     """
     aside = bundle.with_name(f".{bundle.name}.new")
     with tarfile.open(aside, "w") as tar:

@@ -16,7 +16,7 @@ import yaml
 from appliance import __version__
 from appliance.settings_sources import SECRETS, load_settings
 from deploy.containers.images import IMAGES
-from deploy.install.bundle import PARTS
+from deploy.install.bundle import PARTS, SBOM
 
 FOLDER = Path(__file__).resolve().parents[3] / "deploy/containers"
 OURS = re.compile(r"localhost/hemorrhage-([a-z-]+):(.+)")
@@ -140,7 +140,7 @@ def test_nothing_is_fetched_while_the_images_of_a_cpu_site_are_built():
     copied = re.findall(r"^    copy (.+)$", (FOLDER / "lay_out.sh").read_text(), re.MULTILINE)
     for line in copied:
         for part in line.split():
-            assert part.split("/")[0] in (*PARTS, "viewer")  # what `deploy.install.bundle` lays out
+            assert part.split("/")[0] in (*PARTS, "viewer", SBOM)  # what `deploy.install.bundle` lays out
 
 
 def test_the_script_that_fills_the_images_is_one_that_a_shell_reads():

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -13,7 +15,18 @@ import pytest
 
 from appliance.errors import UnavailableError
 from deploy.install import bundle, debian_packages
-from deploy.install.bundle import PARTS, ROOT, is_complete, pack, sha256, tracked_files, wanted_wheels, write_sums
+from deploy.install.bundle import (
+    PARTS,
+    ROOT,
+    audit,
+    is_complete,
+    pack,
+    sha256,
+    tracked_files,
+    wanted_wheels,
+    write_parts_list,
+    write_sums,
+)
 
 INSTALLER = (ROOT / "deploy/install.sh").read_text()
 
@@ -82,3 +95,31 @@ def test_what_the_cache_has_by_its_hash_is_not_fetched_again(tmp_path: Path) -> 
     lock = f"# of a list\na==1 \\\n    --hash=sha256:{'0' * 64} \\\n    --hash=sha256:{digest}\n"
     assert is_complete(lock, tmp_path)
     assert not is_complete(lock + f"b==2 \\\n    --hash=sha256:{'1' * 64}\n", tmp_path)
+
+
+def test_the_parts_list_of_a_bundle_names_what_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "debian").mkdir()
+    stanza = "Package: orthanc\nSource: orthanc (1)\nVersion: 1.10.1+dfsg-2+deb12u1\nArchitecture: amd64\n"
+    (tmp_path / "debian/Packages").write_text(
+        f"{stanza}Depends: a\nVersion-like: 3\n\n{stanza.replace('orthanc', 'b')}"
+    )
+    write_parts_list(ROOT, "1.2+abc", tmp_path)
+    parts = json.loads((tmp_path / "sbom/hemorrhage-appliance.cdx.json").read_text())
+    named = {(part["name"], part["version"]) for part in parts["components"]}
+    assert {("orthanc", "1.10.1+dfsg-2+deb12u1"), ("numpy", "2.4.6"), ("numpy", "1.26.4")} <= named
+    assert {"b", "@ohif/app"} <= {name for name, _ in named}
+    assert parts["metadata"]["component"]["type"] == "application"
+
+
+def test_a_bundle_whose_packages_cannot_be_audited_says_why(tmp_path: Path) -> None:
+    """It is checksummed like all else, and `deploy/install.sh` puts it where the doctor looks."""
+    shutil.copytree(ROOT / "environments", tmp_path / "environments")
+    program = tmp_path / "environments/advisories.py"
+    program.write_text(program.read_text().replace("https://pypi.org", "https://127.0.0.1:1"))
+    (tmp_path / "laid-out").mkdir()
+    audit(tmp_path, tmp_path / "laid-out/sbom")
+    write_sums(tmp_path / "laid-out")
+    record = json.loads((tmp_path / "laid-out/sbom/audit.json").read_text())
+    assert record["fault"].startswith("https://127.0.0.1:1/pypi/jinja2/2.4.1/json cannot be read")
+    assert "  sbom/audit.json\n" in (tmp_path / "laid-out/SHA256SUMS").read_text()
+    assert 'for sbom in "$source/sbom"' in INSTALLER
