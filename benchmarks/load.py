@@ -109,7 +109,7 @@ def run_round(settings: Settings, studies: Sequence[WrittenStudy], watch: Watch,
         sending = [senders.submit(one, study) for study in studies]
         waited_for = {study.truth.study_uid for study in studies}
         ended: dict[str, dict[str, Any]] = {}
-        while len(ended) < len(waited_for) and time.monotonic() < begun + patience_s:
+        while waited_for - ended.keys() and time.monotonic() < begun + patience_s:
             time.sleep(_ASKED_EVERY_S)
             try:
                 document = watch.status(2 * len(studies) + 10)

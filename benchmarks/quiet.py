@@ -5,7 +5,7 @@
     python -m benchmarks.quiet --out var/quiet
 
 Each part is a benchmark of its own, in a process of its own. Its figures are kept in a file, with the date, the CPU and
-the load average before and after; a part that is there already is not run again, so a stopped run continues, and
+how many cores were busy before it began; a part that is there already is not run again, so a stopped run continues, and
 `--parts` runs some of them. At the end all that is there becomes `tables.md`.
 """
 
@@ -27,20 +27,27 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import load, network, turnaround
+from conversion.triton_model import cpu_flags
 
 TABLES: Final = "tables.md"
-_QUIET: Final = 0.5
-"""The load average of a machine that does nothing else, at most."""
+_QUIET: Final = 0.25
+"""How many cores are busy on a machine that does nothing else, at most."""
+_LOOKED_S: Final = 3.0
+"""How long they are counted before a part, s. The load average would still tell of the part before."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A benchmark: what runs it, about how long it takes on two quiet cores, s, and what shows its figures."""
+    """A benchmark: what runs it, about how long it takes on two quiet cores, s, and what shows its figures.
+
+    `needs` is a flag of /proc/cpuinfo without which it would only repeat another part.
+    """
 
     name: str
     command: tuple[str, ...]
     seconds: float
     tables: Callable[[dict[str, Any]], Iterable[Table]]
+    needs: str = ""
 
 
 def _module(name: str, *options: str) -> tuple[str, ...]:
@@ -49,7 +56,7 @@ def _module(name: str, *options: str) -> tuple[str, ...]:
 
 PARTS: Final = (
     Part("network", _module("network"), 180, network.tables),
-    Part("network-avx2", _module("network", "--isa", "AVX2"), 210, network.tables),
+    Part("network-avx2", _module("network", "--isa", "AVX2"), 210, network.tables, needs="avx512f"),
     Part("turnaround", _module("turnaround", "--studies", "6"), 120, lambda figures: [turnaround.table(figures)]),
     Part(
         "load",
@@ -65,15 +72,16 @@ _ALL: Final = ",".join(one.name for one in PARTS)
 def run(parts: Sequence[Part], out: Path, console: Console) -> list[str]:
     """Run the parts whose figures `out` lacks, and return the names of those that failed."""
     out.mkdir(parents=True, exist_ok=True)
-    lacking = [part for part in parts if not (out / f"{part.name}.json").exists()]
+    possible = [part for part in parts if not part.needs or part.needs in cpu_flags()]
+    lacking = [part for part in possible if not (out / f"{part.name}.json").exists()]
     left = sum(part.seconds for part in lacking)
     failed = []
     for number, part in enumerate(lacking, 1):
         console.print(f"{number} of {len(lacking)}: {part.name}; about {left / 60:.0f} minutes left")
         left -= part.seconds
-        before, began = os.getloadavg()[0], time.monotonic()
-        if before > _QUIET:
-            console.print(f"the load average is {before:.1f}: the machine is not quiet, and the table will say so")
+        busy, began = busy_cores(_LOOKED_S), time.monotonic()
+        if busy > _QUIET:
+            console.print(f"{busy:.1f} cores are busy: the machine is not quiet, and the table will say so")
         done = subprocess.run(part.command, stdout=subprocess.PIPE, text=True, check=False)
         try:
             figures = json.loads(done.stdout) if done.returncode == 0 else None
@@ -87,7 +95,7 @@ def run(parts: Sequence[Part], out: Path, console: Console) -> list[str]:
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "cpu": cpu_name(),
             "cores": os.cpu_count(),
-            "load": [round(before, 2), round(os.getloadavg()[0], 2)],
+            "busy_cores": round(busy, 2),
             "seconds": round(time.monotonic() - began, 1),
             "command": " ".join(["python", *part.command[1:]]),
             "figures": figures,
@@ -96,6 +104,21 @@ def run(parts: Sequence[Part], out: Path, console: Console) -> list[str]:
         partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
         partial.replace(out / f"{part.name}.json")
     return failed
+
+
+def busy_cores(seconds: float) -> float:
+    """Return how many of the machine's cores are busy, as a mean over the next `seconds`."""
+    before = _idle_s()
+    began = time.monotonic()
+    time.sleep(seconds)
+    idle = (_idle_s() - before) / (time.monotonic() - began)
+    return max(0.0, (os.cpu_count() or 1) - idle)
+
+
+def _idle_s() -> float:
+    """Return how long all cores together have been idle since the machine started, s (`man 5 proc_stat`)."""
+    idle, waiting = Path("/proc/stat").read_text().split()[4:6]
+    return (int(idle) + int(waiting)) / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_name() -> str:
@@ -108,18 +131,17 @@ def cpu_name() -> str:
 
 
 def document(parts: Sequence[Part], out: Path) -> str:
-    """Return what `out` holds of the parts as Markdown, each table with its command, date, CPU and load."""
+    """Return what `out` holds of the parts as Markdown, each table with its command, date and CPU."""
     sections = []
     for part in parts:
         file = out / f"{part.name}.json"
         if not file.exists():
             continue
         kept = json.loads(file.read_text(encoding="utf-8"))
-        before, after = kept["load"]
         sections.append(f"```sh\n{kept['command']}\n```")
         sections.append(
-            f"{kept['made'][:10]}, {kept['cpu']}, {kept['cores']} cores; load average {before:g} before "
-            f"and {after:g} after" + ("." if before <= _QUIET else ": **other work ran beside it when it began.**")
+            f"{kept['made'][:10]}, {kept['cpu']}, {kept['cores']} cores, {kept['busy_cores']:g} of them busy when it "
+            "began" + ("." if kept["busy_cores"] <= _QUIET else ": **other work ran beside it.**")
         )
         sections += [markdown(table) for table in part.tables(kept["figures"])]
     return "\n\n".join(sections) + "\n"

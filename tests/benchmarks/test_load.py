@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer import BadParameter
 
+from appliance.ledger.states import JobState
+from benchmarks import load
 from benchmarks.load import Round, figures_of, main, pairs_in_order
 
 
@@ -48,3 +51,27 @@ def test_a_round_without_an_answer_is_a_row_too() -> None:
 def test_senders_are_whole_numbers_from_1_on(senders: str) -> None:
     with pytest.raises(BadParameter, match="whole numbers"):
         main(senders=senders)
+
+
+def test_a_study_whose_sender_failed_and_that_was_answered_ends_no_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    studies: Any = [SimpleNamespace(truth=SimpleNamespace(study_uid=uid), all_files=[uid]) for uid in ("1.1", "1.2")]
+
+    def send(files: list[str], orthanc: object) -> None:
+        if files == ["1.1"]:
+            raise OSError("the association was aborted after the last image")
+
+    class Answers:
+        asked = 0
+
+        def status(self, limit: int) -> dict[str, Any]:
+            self.asked += 1
+            answered = ["1.1"] if self.asked < 4 else ["1.1", "1.2"]
+            return {"jobs": {}, "studies": [{"study_uid": uid, "state": JobState.DONE} for uid in answered]}
+
+    monkeypatch.setattr(load, "send", send)
+    monkeypatch.setattr(load, "_ASKED_EVERY_S", 0.01)
+    settings: Any = SimpleNamespace(orthanc=None)
+    watch: Any = Answers()
+    ended = load.run_round(settings, studies, watch, patience_s=30)
+    assert [record["study_uid"] for record in ended.records] == ["1.2"]
+    assert ended.failures == ["not sent: the association was aborted after the last image"]

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quiet import PARTS, Part, document, markdown, run
+from benchmarks.quiet import PARTS, Part, busy_cores, document, markdown, run
 
 
 def tables(figures: dict[str, Any]) -> Iterable[Table]:
@@ -38,16 +40,26 @@ def test_a_part_that_failed_is_run_again_and_one_that_is_there_is_not(tmp_path: 
     assert [path.name for path in out.iterdir()] == ["good.json"]
 
 
-def test_each_table_stands_with_its_command_date_cpu_and_load(tmp_path: Path) -> None:
+def test_a_part_that_needs_what_the_cpu_lacks_is_left_out(tmp_path: Path) -> None:
+    good = dataclasses.replace(part("good", "print('{\"seconds\": 0.5}')"), needs="no_such_flag")
+    assert run([good], tmp_path, Console(quiet=True)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_busy_cores_are_counted_on_this_machine() -> None:
+    assert 0 <= busy_cores(0.05) <= (os.cpu_count() or 1)
+
+
+def test_each_table_stands_with_its_command_date_cpu_and_busy_cores(tmp_path: Path) -> None:
     good = part("good", "print('{\"seconds\": 0.5}')")
     run([good], tmp_path, Console(quiet=True))
     kept = json.loads((tmp_path / "good.json").read_text())
     text = document([good, part("missing", "")], tmp_path)
-    assert f"{kept['made'][:10]}, {kept['cpu']}, {kept['cores']} cores; load average {kept['load'][0]:g} before" in text
+    assert f"{kept['made'][:10]}, {kept['cpu']}, {kept['cores']} cores, {kept['busy_cores']:g} of them busy" in text
     assert text.endswith("how fast\n\n| way | s |\n|---|---|\n| in process | 0.50 |\n\npeak 1 MiB\n")
-    (tmp_path / "good.json").write_text(json.dumps(kept | {"load": [7.0, 6.5]}))
-    assert "**other work ran beside it when it began.**" in document([good], tmp_path)
-    (tmp_path / "good.json").write_text(json.dumps(kept | {"load": [0.1, 2.0]}))
+    (tmp_path / "good.json").write_text(json.dumps(kept | {"busy_cores": 1.7}))
+    assert "**other work ran beside it.**" in document([good], tmp_path)
+    (tmp_path / "good.json").write_text(json.dumps(kept | {"busy_cores": 0.1}))
     assert "other work" not in document([good], tmp_path)
 
 
