@@ -44,7 +44,8 @@ def main(
         done, found = campaign(inputs, seed, only, print_report, tallies)
     typer.echo(f"{done} inputs, {len(found)} findings, {(time.monotonic() - began) / 60:.1f} minutes, seed {seed}")
     for name, tally in tallies.items():
-        typer.echo(f"  {name}: {tally.inputs} inputs, {tally.found} findings, slowest {tally.slowest_ms:.0f} ms")
+        what = f"{tally.inputs} inputs, {tally.found} findings, slowest {tally.slowest_ms:.0f} ms"
+        typer.echo(f"  {name}: {what}, grew by {tally.grown_mib:.1f} MiB")
     usage = resource.getrusage(resource.RUSAGE_SELF)
     typer.echo(
         f"  processor time {(usage.ru_utime + usage.ru_stime) / 60:.1f} minutes, peak {usage.ru_maxrss >> 10} MiB"

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import hashlib
 import random
 import re
+import resource
 import signal
 import time
 import traceback
@@ -25,7 +27,13 @@ LONGEST_S: Final = 20.0
 MOST_MIB: Final = 400
 """An input that makes the process grow by more is a finding."""
 _MEASURED_TOGETHER: Final = 50
-"""Measuring memory takes as long as most inputs: it is done once for so many, and for each alone if they grew."""
+"""Measuring the most memory takes as long as most inputs: it is done once for so many, for each alone if they grew."""
+MOST_LEAKED_MIB: Final = 32
+"""A campaign after which the process holds so much more than once it was warm is a finding: something is kept."""
+_WARMING: Final = 5000
+"""The first inputs, at most so many and at most a tenth, fill what is kept once: imports, dictionaries, caches."""
+_FEWEST: Final = 50
+"""Growth over fewer inputs is nothing steady."""
 NEXT_EVERY: Final = 2000
 SEEDS: Final = Path(__file__).parent / "seeds"
 
@@ -51,11 +59,15 @@ class Found:
 
 @dataclass
 class Tally:
-    """What was fed to a target: how many inputs, how long the slowest took (processor time, ms), how many findings."""
+    """What was fed to a target: how many inputs, how long the slowest took (processor time, ms), how many findings.
+
+    `grown_mib` is by how much the process grew while it was fed, once it was warm; what others free later counts too.
+    """
 
     inputs: int = 0
     slowest_ms: float = 0.0
     found: int = 0
+    grown_mib: float = 0.0
 
 
 def try_input(target: Target, data: bytes) -> Found | None:
@@ -97,6 +109,8 @@ def campaign(
 ) -> tuple[int, list[Found]]:
     """Feed inputs and return how many were fed and what was found, each finding once.
 
+    Memory that grows a little with every input is a finding of the target under which it grew most.
+
     `told` hears after each input how many were fed and found, and ends the campaign by returning False. `tallies`
     gets what was fed to each target.
     """
@@ -121,16 +135,25 @@ def campaign(
                     keep(one)
         unmeasured.clear()
 
-    done = 0
+    done, warm = 0, min(inputs // 10, _WARMING)
+    held_mib = 0.0
+    last: dict[str, bytes] = {}
     for number in range(inputs):
+        if number == warm:
+            for target in targets.values():  # the rarest may not have been fed yet, and imports much
+                target.check_next()
+            held_mib = _kept_mib()
         rng = random.Random(f"{seed}-{number}")
         name = rng.choices(names, shares)[0]
         data = targets[name].make(rng)
-        began = time.process_time()
+        began, holds_mib = time.process_time(), _held_mib()
         one = _feed(targets[name], data)
         tally = tallies[name]
         tally.slowest_ms = max(tally.slowest_ms, 1000 * (time.process_time() - began))
         tally.inputs += 1
+        if number >= warm:
+            tally.grown_mib += _held_mib() - holds_mib
+            last[name] = data
         done += 1
         unmeasured.append((targets[name], data))
         if one is not None:
@@ -144,12 +167,28 @@ def campaign(
         if not told(done, len(found)):
             break
     measure()
+    if done - warm >= _FEWEST and (leaked := _kept_mib() - held_mib) > MOST_LEAKED_MIB:
+        name = max(last, key=lambda one: tallies[one].grown_mib)
+        words = f"grew by {leaked:.0f} MiB in {done - warm} inputs, {tallies[name].grown_mib:.0f} of them under {name}"
+        keep(Found(name, last[name], words, "leak"))
     return done, list(found.values())
 
 
 def replay(file: Path) -> Found | None:
     """Feed a kept input to the target that its name begins with."""
     return try_input(TARGETS[file.name.partition("-")[0]](), file.read_bytes())
+
+
+def _held_mib() -> float:
+    """Return the memory that this process holds now (Linux, proc(5))."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+def _kept_mib() -> float:
+    """Return the memory that this process holds once all that is free has gone back to the system (glibc)."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return _held_mib()
 
 
 def _peak_mib(*, anew: bool = False) -> float:

@@ -114,6 +114,28 @@ def test_a_campaign_finds_the_one_input_of_many_that_makes_the_process_grow(monk
     assert (done, [(one.data, one.where) for one in found]) == (40, [(b"large", "memory")])
 
 
+def test_a_campaign_finds_what_keeps_a_little_of_every_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bytearray] = []
+
+    class Keeps:
+        name = "rings"
+
+        def make(self, rng: random.Random) -> bytes:
+            return b"x"
+
+        def feed(self, data: bytes) -> None:
+            held.append(bytearray(data) * 2**20)
+
+        def check_next(self) -> None: ...
+
+    monkeypatch.setitem(TARGETS, "rings", Keeps)
+    tallies: dict[str, Tally] = {}
+    done, found = campaign(60, seed=3, only="rings", tallies=tallies)
+    assert (done, [(one.target, one.where) for one in found]) == (60, [("rings", "leak")])
+    assert found[0].error.startswith("grew by ")
+    assert tallies["rings"].grown_mib > 0
+
+
 def test_the_same_seed_makes_the_same_inputs() -> None:
     for name, make in TARGETS.items():
         if name not in ("http", "sitefiles"):  # their secrets are new each time
