@@ -32,12 +32,18 @@ from appliance.traces import OFF, Trace
 
 IN_TIME: Final = "in_time"
 IN_VAIN: Final = "in_vain"
+FOR_NEWER: Final = "queue"
+TOO_LARGE: Final = "size"
 _MIB: Final = 1 << 20
 _STUDY_BYTES: Final = 1 << 16
 _INSTANCE_BYTES: Final = 1 << 14
 """About how much a study takes besides its volume: lesions, reasons and the header of each instance."""
 _HEADER_BYTES: Final = 40 << 10
-"""About how much memory the header of an instance takes in a study that waits to be read."""
+"""About how much memory the header of an instance takes in a study that waits to be read.
+
+By tracemalloc over what `parse_instance` returns: 25 kB with 35 elements, 60 kB with 95. Those of CT scanners have
+about 60.
+"""
 _SHARE_OF_OFFERS: Final = 4
 """Studies that wait to be read may take one part in so many of the memory for those that were read."""
 _KEPT_S: Final = 600.0
@@ -105,6 +111,7 @@ class ReadingAhead:
         self._reader = reader
         self._fetch = fetch
         self._outcomes = metrics.read_ahead
+        self._left_out = metrics.not_read_ahead
         self._most = int(most_mib * _MIB)
         self._changed = threading.Condition()
         self._offers: OrderedDict[str, Snapshot] = OrderedDict()
@@ -129,7 +136,10 @@ class ReadingAhead:
 
     def offer(self, snapshot: Snapshot) -> None:
         """Have a study read as it is in the snapshot; an earlier reading of other instances is thrown away."""
+        if not self._most:
+            return
         if _volume_bytes(snapshot) > self._most:
+            self._left_out.labels(TOO_LARGE).inc()
             return
         with self._changed:
             if self._is_known(snapshot):
@@ -267,6 +277,7 @@ class ReadingAhead:
             if instances * _HEADER_BYTES * _SHARE_OF_OFFERS <= self._most:
                 break
             self._offers.popitem(last=False)
+            self._left_out.labels(FOR_NEWER).inc()
 
     def _keep_to_most(self) -> None:
         """Throw away readings that nobody took, and then the oldest until the rest is no larger than allowed."""

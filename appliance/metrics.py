@@ -132,6 +132,13 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.not_read_ahead = Counter(
+            "hemorrhage_studies_not_read_ahead",
+            "Studies that were to be read during their quiet time and were left out; queue: newer ones needed the "
+            "memory for those that wait, size: the study is larger than all that memory",
+            ["why"],
+            registry=self.registry,
+        )
         self.shadowed = Counter(
             "hemorrhage_studies_shadowed",
             "Answered studies that a shadow version of the detector read too, or could not read (outcome=unread)",
@@ -286,6 +293,8 @@ class Metrics:
             self.turned_away.labels(why)
         for outcome in ("in_time", "in_vain"):
             self.read_ahead.labels(outcome)
+        for why in ("queue", "size"):
+            self.not_read_ahead.labels(why)
         for outcome in ("read", "unread"):
             self.shadowed.labels(outcome)
         for answer in ("present", "absent"):

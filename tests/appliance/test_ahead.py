@@ -90,6 +90,10 @@ def running(ahead: ReadingAhead) -> Iterator[ReadingAhead]:
     assert not thread.is_alive()
 
 
+def left_out(metrics: Metrics, why: str) -> float:
+    return metrics.registry.get_sample_value("hemorrhage_studies_not_read_ahead_total", {"why": why}) or 0.0
+
+
 def count(metrics: Metrics, outcome: str) -> float:
     return metrics.registry.get_sample_value("hemorrhage_studies_read_ahead_total", {"outcome": outcome}) or 0.0
 
@@ -238,10 +242,16 @@ def test_the_oldest_goes_when_memory_is_short_and_a_series_that_is_too_large_is_
         ahead.offer(first)
         settle(ahead)
         assert not reader.begun
+    assert left_out(metrics, "size") == 0  # it is off, not short of memory
+    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, 0.01)):
+        ahead.offer(first)
+        settle(ahead)
+        assert not reader.begun
+    assert left_out(metrics, "size") == 1
 
 
 def test_behind_a_long_queue_only_the_newest_studies_wait_to_be_read_as_they_hold_their_headers(
-    ahead: ReadingAhead, studies: Studies, reader: Reader
+    ahead: ReadingAhead, studies: Studies, reader: Reader, metrics: Metrics
 ) -> None:
     reader.fault = UnavailableError("not now")
     one = studies.one("a")
@@ -252,6 +262,7 @@ def test_behind_a_long_queue_only_the_newest_studies_wait_to_be_read_as_they_hol
     settle(ahead)
     read = len(reader.begun)
     assert reader.begun == [snapshot.study_uid for snapshot in offered[-read:]]
+    assert left_out(metrics, "queue") == len(offered) - read
     assert 16 * 2**20 / 40960 - len(one.instances) < read * len(one.instances) <= 16 * 2**20 / 40960
 
 
