@@ -8,61 +8,74 @@
 from __future__ import annotations
 
 import contextlib
-import functools
+import http
 import json
-import time
-from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Iterator
+from typing import Any, Final
 from urllib.parse import quote
 
 from appliance.errors import Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.orthanc_connection import OrthancConnection
 from appliance.orthanc_errors import AnswerTooLongError, NoOrthancError, NotThereError, OrthancError
-from appliance.orthanc_records import Change, ChangePage, HeldSeries, HeldStudy, StoreRefusal, StoreStatus, orthanc_time
+from appliance.orthanc_records import (
+    Change,
+    ChangePage,
+    HeldSeries,
+    HeldStudy,
+    StoreRefusal,
+    StoreStatus,
+    number,
+    orthanc_time,
+    text,
+    texts,
+    texts_by_name,
+)
 from appliance.sections.orthanc import OrthancSettings
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-
-def _reads_answer(method: Callable[Concatenate[Orthanc, _P], _R]) -> Callable[Concatenate[Orthanc, _P], _R]:
-    """Let a method that takes an answer apart raise `NoOrthancError` when the answer has another form.
-
-    Only an answer that is nested too deeply is an `OrthancError`: that is the header of a study, not the server.
-    """
-
-    @functools.wraps(method)
-    def read(self: Orthanc, /, *args: _P.args, **named: _P.kwargs) -> _R:
-        try:
-            return method(self, *args, **named)
-        except RecursionError as error:
-            raise OrthancError(f"an answer of Orthanc at {self.url} is nested too deeply") from error
-        except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            raise NoOrthancError(
-                f"what answers at {self.url} is no Orthanc: its answer has another form ({type(error).__name__})"
-            ) from error
-
-    return read
+_NO_FAULT_OF_THE_FILE: Final = (
+    http.HTTPStatus.NOT_FOUND,
+    http.HTTPStatus.METHOD_NOT_ALLOWED,
+    http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+)
+"""With these a proxy, or a limit on the length of a request, turns a file down, not Orthanc's reading of it (400)."""
 
 
 class Orthanc:
     """A client of one Orthanc; may be used from several threads at once.
 
     Every method raises `UnavailableError` when Orthanc does not answer, answers with a fault of its own (5xx) or
-    rejects our credentials, `NotThereError` on 404, and `OrthancError` on any other refusal and on an answer that is
-    longer than `orthanc.largest_answer_mib`. For a file that is longer it is `RefusedError` (TOO_LARGE) instead. On an
-    answer of another form than Orthanc's it is `NoOrthancError`, which is an `UnavailableError` too.
+    rejects our credentials, `NotThereError` on Orthanc's own 404, and `OrthancError` on any other refusal of Orthanc's
+    and on an answer that is longer than `orthanc.largest_answer_mib`. For a file that is longer it is `RefusedError`
+    (TOO_LARGE) instead. On an answer of another form than Orthanc's, whatever its status, it is `NoOrthancError`, which
+    is an `UnavailableError` too.
+
+    `store_refusals` holds, by SOP Instance UID, the results that Orthanc did not take and has not taken since.
     """
 
     def __init__(self, settings: OrthancSettings) -> None:
         self._connection = OrthancConnection(settings)
         self._client = self._connection.client
         self.url = self._connection.url
-        self.store_refusal: StoreRefusal | None = None
+        self.store_refusals: dict[str, StoreRefusal] = {}
 
     def close(self) -> None:
         """Close the connections of pyorthanc and of the calling thread."""
         self._connection.close()
+
+    @contextlib.contextmanager
+    def _parsing(self) -> Iterator[None]:
+        """Raise `NoOrthancError` inside when an answer that is taken apart there has another form than Orthanc's.
+
+        Only an answer that is nested too deeply is an `OrthancError`: that is the header of a study, not the server.
+        """
+        try:
+            yield
+        except RecursionError as error:
+            raise OrthancError(f"an answer of Orthanc at {self.url} is nested too deeply") from error
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise NoOrthancError(
+                f"what answers at {self.url} is no Orthanc: its answer has another form ({type(error).__name__})"
+            ) from error
 
     # What Orthanc holds
 
@@ -78,10 +91,11 @@ class Orthanc:
             raise NoOrthancError(f"Orthanc at {self.url} does not tell its time")
         return now
 
-    @_reads_answer
     def plugins(self) -> list[str]:
         """Return the names of the plugins that Orthanc has loaded."""
-        return list(self._connection.ask(self._client.get_plugins))
+        told = self._connection.ask(self._client.get_plugins)
+        with self._parsing():
+            return texts(told)
 
     def doorbell_status(self) -> dict[str, Any]:
         """Return what our plugin says of itself and of the service; raises `NotThereError` when it is not loaded."""
@@ -95,52 +109,54 @@ class Orthanc:
         """Return the newest entry of the change log, as a page of one or none."""
         return self._page({"last": ""})
 
-    @_reads_answer
     def _page(self, params: dict[str, Any]) -> ChangePage:
         answer = self._connection.ask(lambda: self._client.get_changes(params=params))
-        changes = tuple(
-            Change(int(item["Seq"]), item["ChangeType"], item["ID"], orthanc_time(item["Date"]))
-            for item in answer["Changes"]
-        )
-        return ChangePage(changes, int(answer["Last"]), bool(answer["Done"]))
+        with self._parsing():
+            changes = tuple(
+                Change(number(item["Seq"]), text(item["ChangeType"]), text(item["ID"]), orthanc_time(item["Date"]))
+                for item in answer["Changes"]
+            )
+            return ChangePage(changes, number(answer["Last"]), bool(answer["Done"]))
 
-    @_reads_answer
     def series_ids(self) -> list[str]:
         """Return the identifiers of all series."""
-        return list(self._connection.ask(self._client.get_series))
+        told = self._connection.ask(self._client.get_series)
+        with self._parsing():
+            return texts(told)
 
-    @_reads_answer
     def series(self, identifier: str) -> HeldSeries:
         """Return one series with its instances."""
         held = self._connection.ask(lambda: self._client.get_series_id(identifier))
-        tags = held["MainDicomTags"]
-        return HeldSeries(
-            held["ID"],
-            held["ParentStudy"],
-            tags.get("SeriesInstanceUID", ""),
-            tags.get("Modality", ""),
-            tuple(held["Instances"]),
-            orthanc_time(held.get("LastUpdate", "")),
-            tags,
-        )
+        with self._parsing():
+            tags = texts_by_name(held["MainDicomTags"])
+            return HeldSeries(
+                text(held["ID"]),
+                text(held["ParentStudy"]),
+                tags.get("SeriesInstanceUID", ""),
+                tags.get("Modality", ""),
+                tuple(texts(held["Instances"])),
+                orthanc_time(held.get("LastUpdate", "")),
+                tags,
+            )
 
-    @_reads_answer
     def study(self, identifier: str) -> HeldStudy:
         """Return one study with its series."""
         held = self._connection.ask(lambda: self._client.get_studies_id(identifier))
-        tags = held["MainDicomTags"]
-        return HeldStudy(held["ID"], tags.get("StudyInstanceUID", ""), tuple(held["Series"]), tags)
+        with self._parsing():
+            tags = texts_by_name(held["MainDicomTags"])
+            return HeldStudy(text(held["ID"]), tags.get("StudyInstanceUID", ""), tuple(texts(held["Series"])), tags)
 
-    @_reads_answer
     def series_of_instance(self, identifier: str) -> str:
         """Return the identifier of the series that an instance belongs to."""
-        return str(json.loads(self._connection.transfer("GET", f"/instances/{quote(identifier)}"))["ParentSeries"])
+        told = self._connection.transfer("GET", f"/instances/{quote(identifier)}")
+        with self._parsing():
+            return text(json.loads(told)["ParentSeries"])
 
-    @_reads_answer
     def sop_instance_uid(self, identifier: str) -> str:
         """Return the SOP Instance UID of an instance."""
-        held = json.loads(self._connection.transfer("GET", f"/instances/{quote(identifier)}"))
-        return str(held["MainDicomTags"].get("SOPInstanceUID", ""))
+        told = self._connection.transfer("GET", f"/instances/{quote(identifier)}")
+        with self._parsing():
+            return texts_by_name(json.loads(told)["MainDicomTags"]).get("SOPInstanceUID", "")
 
     def sop_class_uid(self, identifier: str) -> str:
         """Return the SOP Class UID of an instance; empty if Orthanc did not note it."""
@@ -161,40 +177,42 @@ class Orthanc:
             return False
         return True
 
-    @_reads_answer
     def studies_of_patient(self, study: str) -> list[str]:
         """Return the identifiers of all studies of the patient of a study, itself among them."""
-        patient = json.loads(self._connection.transfer("GET", f"/studies/{quote(study)}"))["ParentPatient"]
-        held = json.loads(self._connection.transfer("GET", f"/patients/{quote(patient)}"))
-        return [str(one) for one in held["Studies"]]
+        told = self._connection.transfer("GET", f"/patients/{quote(self._patient_of(study))}")
+        with self._parsing():
+            return texts(json.loads(told)["Studies"])
 
-    @_reads_answer
+    def _patient_of(self, study: str) -> str:
+        told = self._connection.transfer("GET", f"/studies/{quote(study)}")
+        with self._parsing():
+            return text(json.loads(told)["ParentPatient"])
+
     def find_study(self, study_uid: str) -> str | None:
         """Return the identifier of the study with a Study Instance UID; None if Orthanc holds none."""
-        found = json.loads(self._connection.transfer("POST", "/tools/lookup", study_uid.encode()))
-        return next((str(one["ID"]) for one in found if one["Type"] == "Study"), None)
+        told = self._connection.transfer("POST", "/tools/lookup", study_uid.encode())
+        with self._parsing():
+            return next((text(one["ID"]) for one in json.loads(told) if one["Type"] == "Study"), None)
 
-    @_reads_answer
     def header(self, identifier: str) -> dict[str, Any]:
         """Return the header of an instance by keyword: texts, and lists of the like for sequences."""
-        path = f"/instances/{quote(identifier)}/simplified-tags"
-        return dict(json.loads(self._connection.transfer("GET", path)).items())
+        told = self._connection.transfer("GET", f"/instances/{quote(identifier)}/simplified-tags")
+        with self._parsing():
+            return dict(json.loads(told).items())
 
-    @_reads_answer
     def instance_metadata(self, identifier: str) -> dict[str, str]:
         """Return Orthanc's metadata of an instance by name: how it came, and when."""
-        path = f"/instances/{quote(identifier)}/metadata?expand"
-        return {name: str(value) for name, value in json.loads(self._connection.transfer("GET", path)).items()}
+        told = self._connection.transfer("GET", f"/instances/{quote(identifier)}/metadata?expand")
+        with self._parsing():
+            return texts_by_name(json.loads(told))
 
     # Sending on
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Return Orthanc's JSON answer to a request of its REST interface."""
         content = self._connection.transfer(method, path, None if body is None else json.dumps(body).encode())
-        try:
+        with self._parsing():
             return json.loads(content) if content.strip() else None
-        except ValueError as error:
-            raise NoOrthancError(f"Orthanc at {self.url} answers {path} with something else than JSON") from error
 
     # Metadata
 
@@ -218,10 +236,11 @@ class Orthanc:
         """Return whether this Orthanc, with its database, has labels."""
         return bool(self.system().get("HasLabels", False))
 
-    @_reads_answer
     def labels(self, resource: str) -> set[str]:
         """Return the labels of `studies/ID` or `series/ID`."""
-        return {str(label) for label in json.loads(self._connection.transfer("GET", f"/{quote(resource)}/labels"))}
+        told = self._connection.transfer("GET", f"/{quote(resource)}/labels")
+        with self._parsing():
+            return set(texts(json.loads(told)))
 
     def set_label(self, resource: str, label: str) -> None:
         """Give `studies/ID` or `series/ID` a label."""
@@ -247,25 +266,25 @@ class Orthanc:
     def store(self, file: bytes) -> tuple[str, StoreStatus]:
         """Store a DICOM file; return Orthanc's identifier of the instance and whether it was there already.
 
-        `store_refusal` holds the last failure until `delivery.store` has read a result back whole: Orthanc may confirm
-        what it does not keep.
+        `delivery.store` reads a result back, as Orthanc may confirm what it does not keep, and notes in
+        `store_refusals` what was refused.
 
         Also raises `UnavailableError` when Orthanc answers and does not keep the file: its filter rejects a study's
-        results, not the study. So it does on 404, by which a proxy says that it knows no Orthanc.
+        results, not the study. So it does where a proxy knows no such path, does not let through a POST, or takes none
+        of that length.
         """
         try:
-            return self._store(file)
-        except UnavailableError as error:
-            self.store_refusal = StoreRefusal(time.monotonic(), str(error))
-            raise
-
-    @_reads_answer
-    def _store(self, file: bytes) -> tuple[str, StoreStatus]:
-        try:
-            answer = json.loads(self._connection.transfer("POST", "/instances", file))
-        except NotThereError as error:
-            raise NoOrthancError(f"what answers at {self.url} takes no instances; is it Orthanc?") from error
-        identifier, status = str(answer["ID"]), str(answer["Status"])
+            told = self._connection.transfer("POST", "/instances", file)
+        except OrthancError as error:
+            if error.status not in _NO_FAULT_OF_THE_FILE:
+                raise
+            raise NoOrthancError(
+                f"what answers at {self.url} takes no instance of {len(file)} bytes (HTTP {error.status}); look for a "
+                "proxy before Orthanc, and for a limit on the length of requests there and in Orthanc"
+            ) from error
+        with self._parsing():
+            answer = json.loads(told)
+            identifier, status = text(answer["ID"]), text(answer["Status"])
         if status not in set(StoreStatus):
             raise UnavailableError(
                 f"Orthanc did not keep a result ({status}); look for a filter in its Lua scripts or plugins"
@@ -286,17 +305,13 @@ class Orthanc:
 
     # Room
 
-    @_reads_answer
     def stored_bytes(self) -> int:
         """Return how much Orthanc's storage takes up on its disk, bytes."""
-        told = json.loads(self._connection.transfer("GET", "/statistics"))
-        try:
-            return int(told["TotalDiskSize"])
-        except (KeyError, TypeError, ValueError):
-            raise NoOrthancError(f"Orthanc at {self.url} does not tell how much it stores") from None
+        told = self._connection.transfer("GET", "/statistics")
+        with self._parsing():
+            return number(int(text(json.loads(told)["TotalDiskSize"])))
 
-    @_reads_answer
     def is_protected(self, study: str) -> bool:
         """Return whether Orthanc protects the patient of a study from removal."""
-        parent = json.loads(self._connection.transfer("GET", f"/studies/{quote(study)}"))["ParentPatient"]
-        return self._connection.transfer("GET", f"/patients/{quote(parent)}/protected").strip() == b"1"
+        told = self._connection.transfer("GET", f"/patients/{quote(self._patient_of(study))}/protected")
+        return told.strip() == b"1"

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import ssl
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -24,6 +25,9 @@ from appliance.errors import UnavailableError
 from appliance.orthanc_errors import AnswerTooLongError, NoOrthancError, NotThereError, OrthancError, TurnedDownError
 from appliance.sections.orthanc import OrthancSettings
 from appliance.transport import BoundedTransport, TooLongError
+
+_LONGEST_DESCRIPTION: Final = 1 << 16
+"""Of an error, bytes: those of Orthanc take some hundred."""
 
 
 class OrthancConnection:
@@ -72,11 +76,13 @@ class OrthancConnection:
             except httpx.HTTPError as error:
                 raise self._unavailable_error(type(error).__name__) from error
         path = response.request.url.path
-        self._judge(response.status_code, path)
+        self._judge(response.status_code, path, response.content)
         try:
             return response.json()
         except ValueError as error:
             raise self._no_orthanc_error(path) from error
+        except RecursionError as error:
+            raise OrthancError(f"Orthanc's answer to {path} at {self.url} is nested too deeply") from error
 
     def ask_for_object(self, ask: Callable[[], Any]) -> dict[str, Any]:
         """Return the JSON answer to a request, which must be an object."""
@@ -97,6 +103,8 @@ class OrthancConnection:
                 connection.request(method, self._prefix + path, body, headers)
                 response = connection.getresponse()
                 wanted = self._largest + 1 if limit is None else limit
+                if response.status >= http.HTTPStatus.BAD_REQUEST:  # the description of an error is wanted whole
+                    wanted = _LONGEST_DESCRIPTION
                 content = response.read(wanted)
                 if len(content) < wanted and response.length:  # the connection ended in the middle
                     raise http.client.IncompleteRead(content, response.length)
@@ -107,7 +115,7 @@ class OrthancConnection:
             else:
                 if not response.isclosed():  # nobody wants the rest of a large file
                     self._forget_connection()
-                self._judge(response.status, path)
+                self._judge(response.status, path, content)
                 if content and response.headers.get_content_type() == "text/html":  # Orthanc's REST interface has none
                     raise self._no_orthanc_error(path)
                 if limit is None and len(content) > self._largest:
@@ -132,11 +140,10 @@ class OrthancConnection:
             connection.close()
             self._local.connection = None
 
-    def _judge(self, status: int, path: str) -> None:
+    def _judge(self, status: int, path: str, content: bytes) -> None:
+        """Raise the error that an answer is, as `Orthanc` says; only Orthanc's own 404 says that something is gone."""
         if 200 <= status < 300:
             return
-        if status == http.HTTPStatus.NOT_FOUND:
-            raise NotThereError(f"Orthanc does not hold {path}", status)
         if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
             raise TurnedDownError(
                 f"Orthanc at {self.url} turns us down (HTTP {status}); "
@@ -147,6 +154,13 @@ class OrthancConnection:
             raise UnavailableError(
                 f"Orthanc at {self.url} answered HTTP {status} to {path}; look at its log and its disk"
             )
+        if status < 400 or not _describes_error(content):
+            raise NoOrthancError(
+                f"what answers {path} at {self.url} with HTTP {status} is no Orthanc; look for a proxy before it",
+                status,
+            )
+        if status == http.HTTPStatus.NOT_FOUND:
+            raise NotThereError(f"Orthanc does not hold {path}", status)
         raise OrthancError(f"Orthanc at {self.url} answered HTTP {status} to {path}", status)
 
     def _no_orthanc_error(self, path: str) -> NoOrthancError:
@@ -157,3 +171,18 @@ class OrthancConnection:
 
     def _unavailable_error(self, what: str) -> UnavailableError:
         return UnavailableError(f"Orthanc at {self.url} does not answer ({what}); is it running, and on this address?")
+
+
+def _describes_error(content: bytes) -> bool:
+    """Return whether this can be the body of an error of Orthanc's own.
+
+    Orthanc 1.10.1 sends either nothing (for a resource that it does not hold, and for everything with
+    `HttpDescribeErrors` off) or a JSON object with its `OrthancStatus`. Proxies send a page.
+    """
+    if not content:
+        return True
+    try:
+        told = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and "OrthancStatus" in told

@@ -73,7 +73,7 @@ class HeldStudy:
 
 @dataclass(frozen=True)
 class StoreRefusal:
-    """Orthanc's refusal to store an object: when it came (by the monotonic clock), and its reason."""
+    """The last refusal to store an object: when it came (by the monotonic clock), and its reason."""
 
     at: float
     reason: str
@@ -82,6 +82,42 @@ class StoreRefusal:
 def is_orthanc_id(text: str) -> bool:
     """Return whether `text` has the form of an Orthanc identifier (five groups of eight hexadecimal digits)."""
     return _ORTHANC_ID.fullmatch(text) is not None
+
+
+def text(value: object) -> str:
+    """Return a value of an answer that has to be a text. Raises `TypeError` when it is none."""
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} instead of a text")
+    return value
+
+
+def texts(value: object) -> list[str]:
+    """Return a value of an answer that has to be a list of texts. Raises `TypeError` when it is none."""
+    if not isinstance(value, list):
+        raise TypeError(f"{type(value).__name__} instead of a list")
+    return [text(one) for one in value]
+
+
+def texts_by_name(value: object) -> dict[str, str]:
+    """Return the texts of a value of an answer that has to be an object; a tag without a value is left out.
+
+    Raises `TypeError` when it is no object.
+    """
+    if not isinstance(value, dict):
+        raise TypeError(f"{type(value).__name__} instead of an object")
+    return {name: one for name, one in value.items() if isinstance(one, str)}
+
+
+def number(value: object) -> int:
+    """Return a value of an answer that has to be a number of 0 or more that a database takes.
+
+    Raises `TypeError` when it is no whole number, and `ValueError` when it is outside that range.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{type(value).__name__} instead of a number")
+    if not 0 <= value < 2**63:
+        raise ValueError("a number out of range")
+    return value
 
 
 def orthanc_time(text: str) -> float:

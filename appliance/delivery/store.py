@@ -52,16 +52,18 @@ def store(orthanc: Orthanc, dataset: Dataset) -> str:
     it or nothing, for example after a full disk.
 
     Raises `UnavailableError` when Orthanc returns something else than it was given, or nothing.
-    `orthanc.store_refusal`, on which the service's readiness depends, holds the last failure, None after a success.
+    `orthanc.store_refusals`, on which the service's readiness depends, holds it until the same object is stored: that a
+    smaller one still finds room says nothing of it.
     """
     file = io.BytesIO()
     dcmwrite(file, dataset, enforce_file_format=True)
+    uid = str(dataset.SOPInstanceUID)
     try:
         identifier = _store_whole(orthanc, file, dataset)
     except UnavailableError as error:  # on a full disk Orthanc may confirm a result and not give it back
-        orthanc.store_refusal = StoreRefusal(time.monotonic(), str(error))
+        orthanc.store_refusals[uid] = StoreRefusal(time.monotonic(), str(error))
         raise
-    orthanc.store_refusal = None
+    orthanc.store_refusals.pop(uid, None)
     return identifier
 
 

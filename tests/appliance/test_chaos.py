@@ -199,12 +199,12 @@ def test_a_result_that_a_full_disk_did_not_take_is_not_taken_for_stored(tmp_path
                 file.write(bytes(4096))
         with pytest.raises(UnavailableError) as refused:
             store(orthanc, report)
-        assert orthanc.store_refusal is not None
-        assert orthanc.store_refusal.reason == str(refused.value)
+        assert orthanc.store_refusals
+        assert [one.reason for one in orthanc.store_refusals.values()] == [str(refused.value)]
         filler.unlink()
         held = orthanc.file(store(orthanc, report))
         assert dcmread(io.BytesIO(held)).PixelData == report.PixelData
-        assert orthanc.store_refusal is None
+        assert not orthanc.store_refusals
         orthanc.close()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from appliance.errors import RefusalCode, RefusedError, UnavailableError
 from appliance.orthanc import Orthanc
-from appliance.orthanc_errors import OrthancError
+from appliance.orthanc_errors import NoOrthancError, NotThereError, OrthancError
 from appliance.sections.orthanc import OrthancSettings
 
 NOBODY = "00000000-00000000-00000000-00000000-00000000"
@@ -90,3 +90,97 @@ def test_a_compressed_answer_is_not_unpacked() -> None:
 def test_a_file_that_ends_in_the_middle_is_no_file(limit: int | None) -> None:
     with LargeAnswers(2**20, sent=10_000) as server, pytest.raises(UnavailableError, match="IncompleteRead"):
         server.client().file(NOBODY, limit=limit)
+
+
+PAGE = b"<html><head><title>404 Not Found</title></head><body>nginx</body></html>"
+DESCRIBED = b'{"HttpError": "Not Found", "HttpStatus": 404, "OrthancError": "Unknown resource", "OrthancStatus": 17}'
+
+
+class Answering(ThreadingHTTPServer):
+    """Stands where Orthanc would, and answers every request with one status and body."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status, self.body = status, body
+        super().__init__(("127.0.0.1", 0), _Answer)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def client(self) -> Orthanc:
+        return Orthanc(OrthancSettings(url=f"http://127.0.0.1:{self.server_port}", timeout_s=5))
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Answering
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def do_DELETE(self) -> None:
+        self.do_GET()
+
+
+@pytest.mark.parametrize("body", [b"", DESCRIBED], ids=["nothing", "a description"])
+def test_orthancs_own_404_says_that_something_is_not_there(body: bytes) -> None:
+    with Answering(404, body) as server:
+        orthanc = server.client()
+        for ask in (orthanc.series, orthanc.file, orthanc.series_of_instance, lambda one: orthanc.file(one, limit=9)):
+            with pytest.raises(NotThereError):
+                ask(NOBODY)
+        assert not orthanc.holds_instance(NOBODY)
+        orthanc.delete_study(NOBODY)
+
+
+@pytest.mark.parametrize("body", [PAGE, b"404 page not found", b"{}", b"[" * 60_000])
+def test_a_proxys_404_says_nothing_of_what_orthanc_holds(body: bytes) -> None:
+    with Answering(404, body) as server:
+        orthanc = server.client()
+        for ask in (orthanc.series, orthanc.file, orthanc.holds_instance, orthanc.delete_study, orthanc.labels):
+            with pytest.raises(NoOrthancError, match="proxy"):
+                ask(NOBODY)
+
+
+@pytest.mark.parametrize("body", [b"", PAGE])
+@pytest.mark.parametrize("status", [302, 404, 405, 413])
+def test_a_proxy_that_turns_a_result_down_is_no_fault_of_the_study(status: int, body: bytes) -> None:
+    with Answering(status, body) as server, pytest.raises(UnavailableError, match="proxy"):
+        server.client().store(b"a result")
+
+
+def test_a_file_that_orthanc_itself_turns_down_is_refused_and_not_tried_again() -> None:
+    with Answering(400, DESCRIBED) as server, pytest.raises(OrthancError, match="HTTP 400") as refused:
+        server.client().store(b"no DICOM")
+    assert not isinstance(refused.value, UnavailableError)
+
+
+def test_a_mistake_of_ours_while_orthanc_is_asked_is_not_called_orthancs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistake(*_: object) -> None:
+        raise AttributeError("of ours")
+
+    orthanc = Orthanc(OrthancSettings())
+    monkeypatch.setattr(orthanc._connection, "transfer", mistake)
+    monkeypatch.setattr(orthanc._connection, "ask", mistake)
+    for ask in (orthanc.series, orthanc.study, orthanc.labels, orthanc.header, orthanc.is_protected):
+        with pytest.raises(AttributeError, match="of ours"):
+            ask(NOBODY)
+
+
+@pytest.mark.parametrize("answer", [b'{"ParentSeries": []}', b'{"ParentSeries": null}', b"[]", b"null", b"{"])
+def test_an_answer_of_another_form_is_no_orthancs(answer: bytes) -> None:
+    with Answering(200, answer) as server, pytest.raises(NoOrthancError):
+        server.client().series_of_instance(NOBODY)

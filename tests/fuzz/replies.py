@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 import httpx
 
@@ -22,6 +24,7 @@ from appliance.delivery.destinations.ups import Ups
 from appliance.errors import ApplianceError
 from appliance.intake.doorbell import Bell, Ring
 from appliance.orthanc import Orthanc
+from appliance.orthanc_records import ChangePage
 from appliance.sections.delivery import destination_settings
 from appliance.sections.orthanc import OrthancSettings
 from tests.appliance.delivery.parcels import HEADER, parcel
@@ -100,6 +103,27 @@ class Workitems:
         self.feed(b"\1" + json.dumps([self._WORKITEM]).encode())
 
 
+def _is_of(value: object, wanted: Any) -> bool:
+    """Return whether a value, with all that is in it, is of an annotated type."""
+    origin, inner = get_origin(wanted), get_args(wanted)
+    if wanted is Any or wanted is None:
+        return wanted is Any or value is None
+    if origin in (Union, UnionType):
+        return any(_is_of(value, one) for one in inner)
+    if origin is tuple and inner[-1] is not Ellipsis:
+        return isinstance(value, tuple) and len(value) == len(inner) and all(map(_is_of, value, inner))
+    if origin in (dict, Mapping):
+        return isinstance(value, Mapping) and all(
+            _is_of(name, inner[0]) and _is_of(one, inner[1]) for name, one in value.items()
+        )
+    if origin in (list, set, tuple):
+        return isinstance(value, origin) and all(_is_of(one, inner[0]) for one in value)
+    if is_dataclass(wanted):
+        hints = get_type_hints(wanted)
+        return isinstance(value, wanted) and all(_is_of(getattr(value, name), hints[name]) for name in hints)
+    return isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+
+
 class OrthancAnswers:
     """What answers at Orthanc's address."""
 
@@ -157,12 +181,23 @@ class OrthancAnswers:
         name, arguments, _ = self._SOUND[data[0] % len(self._SOUND)]
         self._body = data[1:]
         with contextlib.suppress(ApplianceError):
-            getattr(self._orthanc, name)(*arguments)
+            self._assert_as_promised(name, getattr(self._orthanc, name)(*arguments))
 
     def check_next(self) -> None:
         for name, arguments, sound in self._SOUND:
             self._body = json.dumps(sound).encode()
-            getattr(self._orthanc, name)(*arguments)
+            self._assert_as_promised(name, getattr(self._orthanc, name)(*arguments))
+
+    @classmethod
+    def _assert_as_promised(cls, name: str, returned: object) -> None:
+        """Raise `AssertionError` unless every value has the type and range that the client's signatures promise."""
+        assert _is_of(returned, get_type_hints(getattr(Orthanc, name))["return"]), f"{name} returned {returned!r:.200}"
+        if isinstance(returned, ChangePage):
+            numbers = [returned.last, *(change.seq for change in returned.changes)]
+            assert all(0 <= one < 2**63 for one in numbers), "a cursor that no ledger keeps"
+        if name in ("now", "stored_bytes"):
+            assert isinstance(returned, int | float)
+            assert 0 <= returned < 2**63
 
 
 class Rings:

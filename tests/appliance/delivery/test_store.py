@@ -85,11 +85,27 @@ def test_a_result_of_which_orthanc_keeps_a_part_is_noticed_and_whole_after_the_n
         with pytest.raises(UnavailableError, match="the whole of a result"):
             store(orthanc, result)
     assert not orthanc.holds_instance(instance)
-    assert orthanc.store_refusal is not None  # the service is not ready until a result is kept
-    assert "the whole of a result" in orthanc.store_refusal.reason
+    assert orthanc.store_refusals  # the service is not ready until a result is kept
+    assert "the whole of a result" in orthanc.store_refusals[str(result.SOPInstanceUID)].reason
     assert store(orthanc, result) == instance
-    assert orthanc.store_refusal is None
+    assert not orthanc.store_refusals
     orthanc.delete_instance(instance)
+
+
+def test_a_small_result_that_finds_room_says_nothing_of_a_large_one_that_was_refused(
+    orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, small = a_result(), a_result()
+    file = orthanc.file
+    lost = orthanc_ids(large)[0]
+    with monkeypatch.context() as full:
+        full.setattr(orthanc, "file", lambda instance: b"" if instance == lost else file(instance))
+        with pytest.raises(UnavailableError):
+            store(orthanc, large)
+        store(orthanc, small)
+        assert list(orthanc.store_refusals) == [large.SOPInstanceUID]
+    store(orthanc, large)
+    assert not orthanc.store_refusals
 
 
 def test_the_ledger_is_told_each_object_by_its_kind(orthanc: Orthanc) -> None:
