@@ -167,6 +167,11 @@ class Metrics:
             "and slower",
             registry=self.registry,
         )
+        self.first_triton_left = Gauge(
+            "hemorrhage_first_triton_left",
+            "1 while a Triton of triton.others answers because the first one does not answer rightly, else 0",
+            registry=self.registry,
+        )
         self.model = Info("hemorrhage_model", "The model that answers", registry=self.registry)
         self.change_log_read = Gauge(
             "hemorrhage_change_log_read_timestamp_seconds",

@@ -71,11 +71,15 @@ class ReadingRoom:
             raise UnavailableError(readiness.reason)
 
     def model(self) -> dict[str, str] | None:
-        """Return which model answers and what runs it, None while that is not known."""
+        """Return which model answers and what runs it, None while that is not known.
+
+        `stands_in` is there while a Triton of `triton.others` answers, and says why the first one does not.
+        """
         if self._detector is None:
             return None
         engine = self._detector.engine
-        return asdict(self._detector.identity) | {"engine": "not known" if engine is None else str(engine)}
+        told = asdict(self._detector.identity) | {"engine": "not known" if engine is None else str(engine)}
+        return told | ({"stands_in": self._detector.first_left} if self._detector.first_left else {})
 
     def count_failed_engines(self) -> float:
         """Return how many engines that are better than the one that serves failed when Triton loaded the model.

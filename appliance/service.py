@@ -374,7 +374,8 @@ class Service:
         self._room.probe()
         model = self._room.model()
         if model is not None:
-            self._metrics.model.info(model)
+            self._metrics.first_triton_left.set("stands_in" in model)
+            self._metrics.model.info({name: value for name, value in model.items() if name != "stands_in"})
         self._metrics.engines_passed_over.set(self._room.count_failed_engines())
 
     def _probe_warmth(self) -> None:

@@ -56,15 +56,16 @@ def check_model(settings: Settings) -> Iterator[Check]:
             )
         yield from _model_on_disk(settings, detector.served_as, identity.sha256)
         yield check_drift_reference(settings, identity.sha256)
-        yield _engine(settings, detector)
         readiness = detector.check_readiness()
+        yield _engine(settings, detector)
         if readiness:
             yield Check("golden answer", "ok", "the golden chunk comes back right")
             if detector.first_left:
+                engine = detector.engine or "an engine that its metrics do not name"
                 yield Check(
                     "first triton",
                     "warn",
-                    f"{detector.first_left}; another one answers in its place",
+                    f"{detector.first_left}; another one answers in its place, with {engine}",
                     "start that Triton again, and see its log",
                 )
         else:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from appliance.doctor.check import PATIENCE_S, Check
+from appliance.doctor.check import PATIENCE_S, Check, State
 from appliance.doctor.model import check_model, check_others
 from appliance.doctor.shared_memory import check_shared_memory
 from appliance.settings import Settings
@@ -23,6 +23,9 @@ def check_triton(settings: Settings) -> Iterator[Check]:
 
 def _first(settings: Settings) -> Iterator[Check]:
     triton = settings.triton
+    # Studies wait only where there is no other one.
+    state: State = "warn" if triton.others else "fail"
+    meanwhile = "triton.others are asked" if triton.others else "studies wait"
     address = f"{triton.host}:{triton.http_port}"
     try:
         with bounded_client(f"http://{address}", timeout_s=PATIENCE_S) as client:
@@ -30,18 +33,22 @@ def _first(settings: Settings) -> Iterator[Check]:
     except httpx.HTTPError as error:
         yield Check(
             "triton",
-            "fail",
+            state,
             f"no answer from {address}: {error}",
-            "start Triton (`make up`, or its service), or set triton.host and triton.http_port; studies wait meanwhile",
+            f"start Triton (`make up`, or its service), or set triton.host and triton.http_port; {meanwhile} meanwhile",
         )
+        if triton.others:
+            yield from check_model(settings)
         return
     if answer.status_code != httpx.codes.OK:
         yield Check(
             "triton",
-            "fail",
+            state,
             f"{address} answers {answer.status_code} and is not live",
             "see Triton's log, or set triton.http_port; another program may listen there",
         )
+        if triton.others:
+            yield from check_model(settings)
         return
     yield Check("triton", "ok", f"live at {address}")
     yield from check_shared_memory(settings)

@@ -20,6 +20,7 @@ CONTROL_TIMEOUT_S: Final = 10.0
 """Longest wait for Triton's answers about itself, its models and its regions, s."""
 HTTP_HEADER: Final = "x-hemorrhage-secret"
 """The HTTP header that carries the secret to Triton; over gRPC it has Triton's own prefix."""
+_LAST_PORT: Final = 65535
 _GRPC_HEADER: Final = f"triton-grpc-protocol-{HTTP_HEADER}"
 _RESTRICTED: Final = (
     *("metadata", "inference", "shared-memory", "model-config", "model-repository"),
@@ -45,12 +46,16 @@ def triton_client(settings: TritonSettings, channel: Sequence[tuple[str, Any]]) 
 
 
 def endpoints(settings: TritonSettings) -> tuple[TritonSettings, ...]:
-    """Return the settings of each Triton that may be asked, the first one first."""
+    """Return the settings of each Triton that may be asked, the first one first.
+
+    The metrics of another one are looked for on the port after its gRPC port, where they are by default.
+    """
     found = [settings]
     for other in settings.others:
         host, _, port = other.rpartition(":")
         shared = settings.shared_memory and host in THIS_MACHINE
-        found.append(settings.model_copy(update={"host": host, "grpc_port": int(port), "shared_memory": shared}))
+        ports = {"grpc_port": int(port), "metrics_port": min(int(port) + 1, _LAST_PORT)}
+        found.append(settings.model_copy(update={"host": host, "shared_memory": shared, **ports}))
     return tuple(found)
 
 

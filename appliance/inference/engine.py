@@ -81,8 +81,6 @@ class EngineMemory:
 
 def served_engine(settings: TritonSettings, model: str) -> ServedEngine | None:
     """Return the engine that runs the model with this name in Triton, None if Triton's metrics do not name it."""
-    if settings.profile != "cpu":
-        return None
     connection = http.client.HTTPConnection(settings.host, settings.metrics_port, timeout=_TIMEOUT_S)
     try:
         connection.request("GET", "/metrics")

@@ -23,7 +23,8 @@ class TritonSettings(Section):
     others: tuple[Endpoint, ...] = Field(
         (),
         description="Further Tritons that serve the same models, HOST:PORT of their gRPC: each is used while those "
-        "before it do not answer, with the same secret. A Triton on another machine gets tensors in messages",
+        "before it do not answer rightly, with the same secret. Which engine one runs is read from its metrics, on the "
+        "port after its gRPC port. A Triton on another machine gets tensors in messages",
     )
     http_port: Port = Field(8400, description="Triton's HTTP port")
     grpc_port: Port = Field(8401, description="Triton's gRPC port")

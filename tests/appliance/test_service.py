@@ -229,6 +229,25 @@ def test_leases_go_on_after_a_fault_of_the_service_itself(tmp_path: Path, monkey
         service.stop()
 
 
+def test_a_triton_that_stands_in_is_a_metric_and_its_reason_no_label(tmp_path: Path) -> None:
+    class SecondTriton(StandInRoom):
+        def model(self) -> dict[str, str]:
+            return {"name": "stand-in", "version": "1", "stands_in": "Triton at 127.0.0.1:8401 was left: away"}
+
+    settings = with_free_ports(Settings(), tmp_path)
+    service = Service(settings, SecondTriton(settings))
+    service.start()
+    try:
+        metrics = f"http://127.0.0.1:{settings.service.port}/metrics"
+        until(
+            lambda: "hemorrhage_first_triton_left 1.0" in httpx.get(metrics, trust_env=False).text,
+            "told that another Triton answers",
+        )
+        assert "was left" not in httpx.get(metrics, trust_env=False).text
+    finally:
+        service.stop()
+
+
 def test_two_services_on_one_state_folder_are_noticed(tmp_path: Path) -> None:
     first, second = (with_free_ports(Settings(), tmp_path) for _ in range(2))
     service = Service(first, StandInRoom(first))

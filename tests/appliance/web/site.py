@@ -145,6 +145,7 @@ class Site:
         self.askers: list[str] = []
         self.looks = Looks()
         self.ahead_s: float | None = None
+        self.stands_in = ""
         self.client = TestClient(
             WebApp(
                 self,
@@ -161,7 +162,7 @@ class Site:
         )
 
     def model(self) -> dict[str, str]:
-        return dict(ANSWER["model"])
+        return dict(ANSWER["model"]) | ({"stands_in": self.stands_in} if self.stands_in else {})
 
     def list_dead(self) -> list[str]:
         return self.ended

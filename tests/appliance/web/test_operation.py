@@ -132,6 +132,14 @@ def test_the_model_page_says_what_answers_since_when_and_what_happened_before(si
     assert "100 % (1 of 1; 95 % interval 21 to 100 %)" in shown
 
 
+def test_the_model_page_says_that_another_triton_stands_in_and_why(site: Site) -> None:
+    assert "stands in" not in words(site.client.get("/model").text)
+    site.stands_in = "Triton at 127.0.0.1:8401 was left: CUDA says nothing <any more>"
+    shown = words(site.client.get("/model").text)
+    assert "another one stands in for it. Answers are right; they may take longer. Triton at 127.0.0.1:8401" in shown
+    assert site.stands_in in shown
+
+
 def test_a_feature_that_has_drifted_is_named(site: Site) -> None:
     assert "Not compared yet" in words(site.client.get("/model").text)
     site.metrics.drift_distance.labels("noise_hu").set(0.6)

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from appliance import __version__
+from appliance.inference.client import endpoints
 from appliance.settings_sources import SECRETS, load_settings
 from deploy.containers.images import IMAGES
 from deploy.install.bundle import PARTS, SBOM
@@ -98,6 +99,29 @@ def test_the_secrets_are_files_named_after_settings_and_orthanc_gets_none():
     assert "secrets" not in made["services"]["orthanc"]
     assert "secrets" not in made["services"]["network"]
     assert "environment" not in str(made["services"])
+
+
+def test_with_a_gpu_the_triton_of_a_cpu_site_is_the_next_that_the_service_asks(tmp_path, monkeypatch):
+    services = compose(*NVIDIA)["services"]
+    stand_in, usual = services["triton-cpu"], compose(*CPU)["services"]["triton"]
+    same = ("image", "network_mode", "secrets", "tmpfs", "pids_limit", "mem_limit", "volumes", "depends_on")
+    assert {name: stand_in[name] for name in same} == {name: usual[name] for name in same}
+    comment = (FOLDER / "compose.nvidia.yaml").read_text().partition("services:")[0]
+    asked_for = [line.removeprefix("#     ") for line in comment.splitlines() if line.startswith("#     ")]
+    usual_lines = (FOLDER / "appliance.toml").read_text().partition("[triton]")
+    shipped = [line for line in usual_lines[2].splitlines() if not line.startswith("model_repository")]
+    (tmp_path / "appliance.toml").write_text("\n".join([usual_lines[0], *asked_for, *shipped]))
+    first = load_settings(tmp_path / "appliance.toml").triton
+    for name, value in stand_in["environment"].items():
+        monkeypatch.setenv(name, value)
+    other = load_settings(tmp_path / "appliance.toml").triton
+    assert (first.profile, other.profile) == ("gpu", "cpu")
+    (asked_next,) = endpoints(first)[1:]
+    assert (asked_next.grpc_port, asked_next.metrics_port) == (other.grpc_port, other.metrics_port)
+    assert other.model_repository == load_settings(FOLDER / "appliance.toml").triton.model_repository
+    assert f"http://127.0.0.1:{other.http_port}/v2/health/ready" in stand_in["healthcheck"]["test"]
+    ports = [[one.http_port, one.grpc_port, one.metrics_port] for one in (first, other)]
+    assert len({port for two in ports for port in two}) == 6
 
 
 def test_the_settings_file_is_one_and_loads_with_the_paths_of_the_images():

@@ -16,6 +16,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from appliance import __version__
+from appliance.inference.client import endpoints
 from appliance.metrics import Metrics
 from appliance.settings_sources import SECRETS, load_settings
 from deploy.containers.configure import TOKEN, container_configuration
@@ -217,7 +218,8 @@ def test_the_settings_load_in_a_reader_and_secrets_lie_where_they_are_looked_for
     (tmp_path / "appliance.toml").write_text(settings_files(manifests)["appliance.toml"])
     settings = load_settings(tmp_path / "appliance.toml")
     reader = pods(manifests)["hemorrhage-reader"]["spec"]
-    mounts = {mount["mountPath"] for mount in reader["containers"][1]["volumeMounts"]}
+    (service,) = (container for container in reader["containers"] if container["name"] == "service")
+    mounts = {mount["mountPath"] for mount in service["volumeMounts"]}
     for file in (settings.access.certificate, settings.access.key, settings.access.accounts):
         assert str(file.parent) in mounts
     assert str(settings.state_dir) in mounts
@@ -255,6 +257,29 @@ def test_orthanc_is_reached_by_the_readers_with_a_password_and_rings_them_with_a
 def test_both_overlays_differ_in_nothing_but_the_gpu():
     cpu, nvidia = (tomllib.loads(settings_files(render(overlay))["appliance.toml"]) for overlay in OVERLAYS)
     for other in (cpu, nvidia):
-        for name in ("profile", "model_repository", "environment"):
+        for name in ("profile", "model_repository", "environment", "others"):
             other["triton"].pop(name, None)
     assert cpu == nvidia
+
+
+def test_a_reader_with_a_gpu_has_a_triton_on_its_cpu_that_the_service_asks_next(tmp_path, monkeypatch):
+    made = render("nvidia")
+    reader = pods(made)["hemorrhage-reader"]["spec"]
+    (stand_in,) = (container for container in reader["containers"] if container["name"] == "triton-cpu")
+    assert stand_in["image"] == f"registry.example/hemorrhage-triton:{__version__}"
+    assert "nvidia.com/gpu" not in stand_in["resources"]["limits"]
+    (tmp_path / "appliance.toml").write_text(settings_files(made)["appliance.toml"])
+    first = load_settings(tmp_path / "appliance.toml").triton
+    for variable in stand_in["env"]:
+        monkeypatch.setenv(variable["name"], variable["value"])
+    other = load_settings(tmp_path / "appliance.toml").triton
+    assert (first.profile, other.profile) == ("gpu", "cpu")
+    (asked_next,) = endpoints(first)[1:]
+    assert (asked_next.grpc_port, asked_next.metrics_port) == (other.grpc_port, other.metrics_port)
+    assert str(other.model_repository) == "/opt/hemorrhage-appliance/model_repository"
+    assert f"http://127.0.0.1:{other.http_port}/v2/health/ready" in stand_in["startupProbe"]["exec"]["command"]
+    assert not {first.http_port, first.grpc_port, first.metrics_port} & {
+        other.http_port,
+        other.grpc_port,
+        other.metrics_port,
+    }
