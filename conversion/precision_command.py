@@ -4,7 +4,8 @@
 
 A stopped run continues where it was: studies, graphs and every engine's reading of each study are kept. A reading
 belongs to one file, runtime, simulator and state of the reading code; when one of these changes, it is made again. Of
-the reading code only what it computes counts: a comment or a docstring may change.
+the reading code only what it computes counts: a comment or a docstring may change. A run of some engines keeps the
+verdicts that the folder has of the others on the same studies and files.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from appliance.reading.golden import golden_chunk, golden_matches, golden_summar
 from conversion import precision, studies, triton_model
 from conversion.checks import check
 from conversion.half import halve
-from conversion.precision import KINDS, Outcome, Verdict
+from conversion.precision import KINDS, Outcome
 from conversion.quantise import calibrate, quantise
 from conversion.revision import code_revision
 from conversion.triton_model import (
@@ -139,7 +140,7 @@ def run(wanted: Wanted, console: Console) -> dict[str, Any]:
         for engine in engines
     }
     files = {FULL, *(engine.file for engine in engines)}
-    report = {
+    report: dict[str, Any] = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "sha256": {name: _sha256((graphs / name).read_bytes()) for name in sorted(files)},
         "studies": {
@@ -158,12 +159,39 @@ def run(wanted: Wanted, console: Console) -> dict[str, Any]:
         "engines": {engine.name: {"file": engine.file, **verdicts[engine.name].as_json()} for engine in engines},
         "skipped": skipped,
     }
+    report = dict(_without_nan(report))
     wanted.out.mkdir(parents=True, exist_ok=True)
-    _write(wanted.out / GATE, json.dumps(_without_nan(report), indent=2, allow_nan=False) + "\n")
-    _write(wanted.out / TABLE, table(report, verdicts))
+    keep_verdicts(report, wanted.out)
+    _write(wanted.out / GATE, json.dumps(report, indent=2, allow_nan=False) + "\n")
+    _write(wanted.out / TABLE, table(report))
     for name in sorted(files - {FULL}):
         _write(wanted.out / name, (graphs / name).read_bytes())
     return report
+
+
+def keep_verdicts(report: dict[str, Any], folder: Path) -> None:
+    """Add to a report the verdicts that the folder has of other engines on the same studies and files.
+
+    Raises `ValueError` if `precisions.json` in the folder is damaged.
+    """
+    try:
+        earlier = json.loads((folder / GATE).read_text(encoding="utf-8"))
+        if any(earlier[name] != report[name] for name in ("studies", "threshold", "most")):
+            return
+        for name, verdict in earlier["engines"].items():
+            files = {FULL: report["sha256"][FULL]}
+            if verdict["file"] != FULL:
+                files[verdict["file"]] = _sha256((folder / verdict["file"]).read_bytes())
+            if all(
+                earlier["sha256"].get(file) == report["sha256"].get(file, sha256) == sha256
+                for file, sha256 in files.items()
+            ):
+                report["engines"].setdefault(name, verdict)
+                report["sha256"] = {**files, **report["sha256"]}
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder / GATE} is damaged ({type(error).__name__}: {error}): remove it") from error
 
 
 def _split_usable(engines: Sequence[Engine]) -> tuple[tuple[Engine, ...], dict[str, str]]:
@@ -257,8 +285,8 @@ def _read_missing(entries: Sequence[Entry], folder: Path, readings: Sequence[Rea
             yield
 
 
-def table(report: dict[str, Any], verdicts: dict[str, Verdict]) -> str:
-    """Return the gate's table in Markdown."""
+def table(report: dict[str, Any]) -> str:
+    """Return the gate's table in Markdown, of what `precisions.json` holds."""
     said, cpu = report["studies"], report["cpu"]["instructions"]
     first, last = said["seeds"]
     lines = [
@@ -272,26 +300,29 @@ def table(report: dict[str, Any], verdicts: dict[str, Verdict]) -> str:
     reference = report["reference"]
     figures = " | ".join(_figure(reference["dice"][kind]) for kind in KINDS)
     lines.append(f"| {reference['name']} | {_figure(reference['auc'])} | {figures} | the reference |")
-    for name, verdict in verdicts.items():
-        cells = [_cell(verdict.figures.auc, verdict.auc_fall, verdict.auc_fall_95)]
+    for name, verdict in report["engines"].items():
+        cells = [_cell(verdict["auc"], verdict["auc_fall"], verdict["auc_fall_95"])]
         cells += [
-            _cell(verdict.figures.dice[kind], verdict.dice_fall[kind], verdict.dice_fall_95[kind]) for kind in KINDS
+            _cell(verdict["dice"][kind], verdict["dice_fall"][kind], verdict["dice_fall_95"][kind]) for kind in KINDS
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} | {'passes' if verdict.passed else '; '.join(verdict.faults)} |")
+        says = "passes" if verdict["passed"] else "; ".join(verdict["faults"])
+        lines.append(f"| {name} | {' | '.join(cells)} | {says} |")
     lines += [
-        f"| {name} |" + " |" * (len(KINDS) + 1) + f" not judged: {why} |" for name, why in report["skipped"].items()
+        f"| {name} |" + " |" * (len(KINDS) + 1) + f" not judged: {why} |"
+        for name, why in report["skipped"].items()
+        if name not in report["engines"]
     ]
     return "\n".join(lines) + "\n"
 
 
-def _figure(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.4f}"
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
 
 
-def _cell(value: float, fall: float, ends: tuple[float, float]) -> str:
-    return (
-        f"{_figure(value)} ({fall:+.4f}; {ends[0]:+.4f} to {ends[1]:+.4f})" if not math.isnan(fall) else _figure(value)
-    )
+def _cell(value: float | None, fall: float | None, ends: Sequence[float | None]) -> str:
+    if fall is None or None in ends:
+        return _figure(value)
+    return f"{_figure(value)} ({fall:+.4f}; {ends[0]:+.4f} to {ends[1]:+.4f})"
 
 
 def _without_nan(value: Any) -> Any:

@@ -4,14 +4,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from appliance.reading.contract import MASK_SIZE, MAX_DETECTIONS, MAX_DISMISSED, HemorrhageType
 from conversion.precision import KINDS, Outcome, figures, golden_room, judge, read
+from conversion.precision_command import keep_verdicts
 from conversion.studies import LabelledScan
+from conversion.triton_model import BYTES, FULL, GATE
 from simulator.geometry import ScanGeometry
 
 VOXELS = 1000
@@ -141,3 +147,60 @@ def test_a_study_is_read_as_the_service_reads_it_and_counted_voxel_by_voxel() ->
     assert outcome.true == (500, 400, 0, 100)
     assert figures([outcome]).dice["any"] == pytest.approx(2 * 300 / 1200)
     assert np.isnan(figures([outcome]).dice["edh_sdh"])
+
+
+def report_of(*names: str, seeds: tuple[int, int] = (1, 2), full: bytes = b"full") -> dict[str, Any]:
+    """Return a report of these engines, that of 8 bits with the file b"eight"."""
+    files = {FULL: full} | ({BYTES: b"eight"} if "openvino-int8" in names else {})
+    return {
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        "studies": {"count": 200, "seeds": list(seeds)},
+        "threshold": 0.9,
+        "most": {"auc_fall": 0.002},
+        "engines": {name: {"file": BYTES if "int8" in name else FULL, "passed": True} for name in names},
+        "skipped": {},
+    }
+
+
+def test_a_run_of_one_engine_keeps_what_the_folder_knows_of_the_others(tmp_path: Path) -> None:
+    (tmp_path / GATE).write_text(json.dumps(report_of("openvino-int8", "openvino-fp32")))
+    (tmp_path / BYTES).write_bytes(b"eight")
+    now = report_of("tensorrt-fp16")
+    keep_verdicts(now, tmp_path)
+    assert list(now["engines"]) == ["tensorrt-fp16", "openvino-int8", "openvino-fp32"]
+    assert now["sha256"] == report_of("openvino-int8")["sha256"]
+
+
+@pytest.mark.parametrize("other", [{"seeds": (3, 4)}, {"full": b"another"}])
+def test_verdicts_on_other_studies_or_of_another_model_are_not_kept(tmp_path: Path, other: dict[str, Any]) -> None:
+    (tmp_path / GATE).write_text(json.dumps(report_of("openvino-fp32")))
+    now = report_of("tensorrt-fp16", **other)
+    keep_verdicts(now, tmp_path)
+    assert list(now["engines"]) == ["tensorrt-fp16"]
+
+
+def test_the_verdict_of_a_graph_that_was_changed_since_is_not_kept(tmp_path: Path) -> None:
+    (tmp_path / GATE).write_text(json.dumps(report_of("openvino-int8", "openvino-fp32")))
+    (tmp_path / BYTES).write_bytes(b"changed")
+    now = report_of("tensorrt-fp16")
+    keep_verdicts(now, tmp_path)
+    assert list(now["engines"]) == ["tensorrt-fp16", "openvino-fp32"]
+    assert set(now["sha256"]) == {FULL}
+
+
+def test_the_verdict_of_a_graph_that_is_made_anew_is_not_kept(tmp_path: Path) -> None:
+    (tmp_path / GATE).write_text(json.dumps(report_of("openvino-int8")))
+    (tmp_path / BYTES).write_bytes(b"eight")
+    now = report_of("openvino-int8-bf16")
+    now["sha256"][BYTES] = "of the new one"
+    keep_verdicts(now, tmp_path)
+    assert list(now["engines"]) == ["openvino-int8-bf16"]
+
+
+def test_a_folder_without_verdicts_has_none_to_keep_and_a_damaged_one_is_said_to_be(tmp_path: Path) -> None:
+    now = report_of("tensorrt-fp16")
+    keep_verdicts(now, tmp_path)
+    assert now == report_of("tensorrt-fp16")
+    (tmp_path / GATE).write_text("{")
+    with pytest.raises(ValueError, match="is damaged"):
+        keep_verdicts(now, tmp_path)
