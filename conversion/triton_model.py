@@ -9,9 +9,10 @@ casts the INT16 that clients send to the graph's float32 and hands the graph's o
 
 Which engine runs the graph, and in which precision, is chosen at start: the first of `ENGINES` that the CPU can run,
 that passed the precision gate (`precisions.json`, written by `python -m conversion precision`), that loads and runs
-here, tried in a process of its own first, and that answers the golden chunk as it was recorded. HEMORRHAGE_ENGINE names
-another one. Triton's metrics say which it is: `hemorrhage_engine{engine="openvino-int8", ...} 1`, and which better ones
-failed: `hemorrhage_engine_passed_over{engine="openvino-bf16", why="...", ...} 1`.
+here, tried in a process of its own first, and that answers the golden chunk as it was recorded. One that took too long,
+on a machine that was busy starting, is tried again while another serves. HEMORRHAGE_ENGINE names another one. Triton's
+metrics say which it is: `hemorrhage_engine{engine="openvino-int8", ...} 1`, and which better ones failed:
+`hemorrhage_engine_passed_over{engine="openvino-bf16", why="...", ...} 1`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +55,10 @@ METRIC_PASSED_OVER: Final = "hemorrhage_engine_passed_over"
 TRIALS_S: Final = 30.0
 """How long all engines together may take to load and to run once, s. Whoever waits for the model to load has to wait
 longer, or a start with a runtime that hangs is broken off before the reference serves."""
+TRY_AGAIN_S: Final = (60.0, 600.0, 3600.0)
+"""The pauses before engines are tried again that took too long, s: a machine that has just started is busy."""
+TRY_AGAIN_TRIALS_S: Final = 120.0
+"""How long they may take together then, s: nobody waits for them."""
 _MOST_WORDS: Final = 240
 INSTRUCTIONS: Final = (
     ("amx_int8", "AMX"),
@@ -314,6 +320,7 @@ class Detector:
     ----------
     engine: what runs it.
     passed_over: the better engines that failed here, each with the reason.
+    undecided: those of them that only took too long.
 
     Raises
     ------
@@ -324,6 +331,7 @@ class Detector:
     def __init__(self, path: Path, contract_version: str, threads: int = 0, engine: Engine = REFERENCE):
         self.engine = engine
         self.passed_over: dict[str, str] = {}
+        self.undecided: tuple[Engine, ...] = ()
         self._run = _loaded(path, threads, engine)
         found = self._run.metadata.get("contract_version")
         if found != contract_version:
@@ -371,29 +379,69 @@ def served_detector(
     for name, damage in failed.items():
         log(f"{name} is passed over: {damage}")
     prove = _golden_proof(folder, golden, log)
-    trials = Trials()
+    trials = Trials(TRIALS_S)
     for engine in engines:
         path = folder / engine.file
         # With the last one there is nothing to be saved by a trial.
         why = None if engine is engines[-1] else trials.fault(path, threads, engine)
-        if why is None:
-            loaded = False
-            try:
-                detector = Detector(path, contract_version, threads, engine)
-                loaded = True
-                why = None if prove is None else prove(detector)
-            except ContractError:
-                raise
-            except Exception as error:  # of a runtime that is not installed, or does not take this CPU
-                where = "the golden chunk cannot be compared" if loaded else "it does not load"
-                why = f"{where}: {type(error).__name__}: {error}"
-            if why is None:
-                better = [one.name for one in ENGINES[: ENGINES.index(engine)]]
-                detector.passed_over = {name: failed[name] for name in better if name in failed}
-                return detector
-        failed[engine.name] = why
-        log(f"{engine.name} is passed over: {why}")
+        found = why or _proven_detector(path, contract_version, threads, engine, prove)
+        if isinstance(found, Detector):
+            better = [one.name for one in ENGINES[: ENGINES.index(engine)]]
+            found.passed_over = {name: failed[name] for name in better if name in failed}
+            found.undecided = tuple(trials.undecided)
+            return found
+        failed[engine.name] = found
+        log(f"{engine.name} is passed over: {found}")
     raise EngineError("no engine serves this model: " + "; ".join(f"{name}: {why}" for name, why in failed.items()))
+
+
+def better_detector(
+    served: Detector,
+    folder: Path,
+    contract_version: str,
+    threads: int,
+    golden: str = "",
+    log: Callable[[str], None] = print,
+) -> Detector | None:
+    """Return the detector in the first undecided engine of `served` that loads and answers rightly now, None if none.
+
+    What is found of the others replaces what `served` knows of them.
+    """
+    prove = _golden_proof(folder, golden, log)
+    trials = Trials(TRY_AGAIN_TRIALS_S)
+    for engine in served.undecided:
+        path = folder / engine.file
+        why = trials.fault(path, threads, engine)
+        found = why or _proven_detector(path, contract_version, threads, engine, prove)
+        if isinstance(found, Detector):
+            better = [one.name for one in ENGINES[: ENGINES.index(engine)]]
+            found.passed_over = {name: why for name, why in served.passed_over.items() if name in better}
+            log(f"{engine.name} runs now, after it took too long at first")
+            return found
+        served.passed_over[engine.name] = found
+        log(f"{engine.name} was tried again and stays passed over: {found}")
+    served.undecided = tuple(trials.undecided)
+    return None
+
+
+def _proven_detector(
+    path: Path,
+    contract_version: str,
+    threads: int,
+    engine: Engine,
+    prove: Callable[[Detector], str | None] | None,
+) -> Detector | str:
+    """Return the detector in an engine that loads and answers rightly, or why it does not; raises `ContractError`."""
+    loaded = False
+    try:
+        detector = Detector(path, contract_version, threads, engine)
+        loaded = True
+        return (prove(detector) if prove is not None else None) or detector
+    except ContractError:
+        raise
+    except Exception as error:  # of a runtime that is not installed, or does not take this CPU
+        where = "the golden chunk cannot be compared" if loaded else "it does not load"
+        return f"{where}: {type(error).__name__}: {error}"
 
 
 def _golden_proof(folder: Path, golden: str, log: Callable[[str], None]) -> Callable[[Detector], str | None] | None:
@@ -419,11 +467,18 @@ def _golden_proof(folder: Path, golden: str, log: Callable[[str], None]) -> Call
 
 
 class Trials:
-    """The trials of one start, `TRIALS_S` in all; a runtime that hangs is tried once, whatever its engines."""
+    """Trials that take `seconds` in all, s; a runtime that hangs is tried once, whatever its engines.
 
-    def __init__(self) -> None:
-        self._end = time.monotonic() + TRIALS_S
+    Attributes
+    ----------
+    undecided: the engines that took too long, or that no time was left for.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
         self._hangs: dict[str, str] = {}
+        self.undecided: list[Engine] = []
 
     def fault(self, path: Path, threads: int, engine: Engine) -> str | None:
         """Return why an engine does not load and run a file here, None if it does.
@@ -432,10 +487,12 @@ class Trials:
         that promises too much, may end.
         """
         if engine.runtime in self._hangs:
+            self.undecided.append(engine)
             return f"it is not tried, as {self._hangs[engine.runtime]} did not load and run in time"
         left_s = self._end - time.monotonic()
         if left_s <= 0:
-            return f"it is not tried, as the engines before it took the {TRIALS_S:g} s that there are for all"
+            self.undecided.append(engine)
+            return f"it is not tried, as the engines before it took the {self._seconds:g} s that there are for all"
         # In Triton the interpreter is embedded, and the environment's Python comes first on PATH.
         python = sys.executable if "python" in Path(sys.executable or "").name else shutil.which("python3")
         if python is None:
@@ -447,6 +504,7 @@ class Trials:
             )
         except subprocess.TimeoutExpired:
             self._hangs[engine.runtime] = engine.name
+            self.undecided.append(engine)
             return f"it did not load and run within {left_s:.0f} s"
         if done.returncode < 0:
             return f"it ends its process ({signal.Signals(-done.returncode).name})"
@@ -475,18 +533,37 @@ class TritonPythonModel:
         given = parameters.get("intra_op_threads", "0"), os.environ.get("OMP_NUM_THREADS", "0")
         threads = next((int(one) for one in given if int(one)), os.cpu_count() or 1)
         asked = os.environ.get(VARIABLE, "")
-        log = pb_utils.Logger
-        golden = parameters.get("golden", "")
-        self.detector = served_detector(folder, parameters["contract_version"], threads, asked, golden, log.log_warn)
-        labels = {
+        contract, golden = parameters["contract_version"], parameters.get("golden", "")
+        warn = pb_utils.Logger.log_warn
+        self.detector = served_detector(folder, contract, threads, asked, golden, warn)
+        self._labels = {
             "model": args["model_name"],
             "version": args["model_version"],
-            "engine": self.detector.engine.name,
             "instructions": instruction_set(cpu_flags()),
             "threads": str(threads),
         }
-        log.log_info(f"the engine serves: {json.dumps(labels)}")
         self._metrics: list[Any] = []
+        self._tell_engine()
+        self._better: Detector | None = None
+        self._ended = threading.Event()
+        if self.detector.undecided:
+            arguments = (self.detector, folder, contract, threads, golden, warn)
+            threading.Thread(target=self._try_again, args=arguments, name="trials", daemon=True).start()
+
+    def _try_again(self, served: Detector, *arguments: Any) -> None:
+        """Try the undecided engines now and then; the next request is answered by one that runs."""
+        for pause_s in TRY_AGAIN_S:
+            if not served.undecided or self._ended.wait(pause_s):
+                return
+            self._better = better_detector(served, *arguments)
+            if self._better is not None:
+                return
+
+    def _tell_engine(self) -> None:
+        """Say in the log and among Triton's metrics which engine serves, and which better ones failed."""
+        log, labels = pb_utils.Logger, self._labels | {"engine": self.detector.engine.name}
+        log.log_info(f"the engine serves: {json.dumps(labels)}")
+        self._remove_metrics()
         try:
             self._tell(METRIC, "The engine that runs the detector", [labels])
             failed = [
@@ -508,12 +585,20 @@ class TritonPythonModel:
             metric.set(1)
 
     def finalize(self) -> None:
-        """Take the metric away, before its family goes."""
+        """Take the metrics away, and try no engine any more."""
+        self._ended.set()
+        self._remove_metrics()
+
+    def _remove_metrics(self) -> None:
+        """Take the metrics away, each before its family goes."""
         while self._metrics:
             del self._metrics[0]
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Return one response a request; a request that fails gets its error and the others their answers."""
+        if self._better is not None:
+            self.detector, self._better = self._better, None
+            self._tell_engine()
         return [self._response(request) for request in requests]
 
     def _response(self, request: Any) -> Any:

@@ -10,6 +10,7 @@ an unknown engine stops nothing. A better engine that failed makes answers slowe
 from __future__ import annotations
 
 import http.client
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ METRIC_PASSED_OVER: Final = "hemorrhage_engine_passed_over"
 _TIMEOUT_S: Final = 1.0
 _AGAIN_S: Final = 5.0
 """Triton opens its metrics port after loading the model; a port that stays closed is not tried every time."""
+_BETTER_AGAIN_S: Final = 60.0
+"""How often is asked whether a better engine, which failed at the start, serves by now, s."""
 _MOST_BYTES: Final = 4 << 20
 """Triton's metrics are never longer, bytes; something else may answer on that port."""
 
@@ -54,7 +57,7 @@ class ServedEngine:
 
 
 class EngineMemory:
-    """The engine of the served model; it is asked for only until it is known.
+    """The engine of the served model; it is asked for until it is known, and seldom while a better one is passed over.
 
     Parameters
     ----------
@@ -71,12 +74,22 @@ class EngineMemory:
     def ask(self, model: str) -> ServedEngine | None:
         """Return the engine of the model with this name in Triton, None if it is not known."""
         known = self._known
-        if known is None or known[0] != model or (known[1] is None and self._clock() - self._asked >= _AGAIN_S):
-            known = self._known = model, served_engine(self._settings, model)
+        if known is None or known[0] != model or self._clock() - self._asked >= _valid_s(known[1]):
+            found = served_engine(self._settings, model)
             self._asked = self._clock()
-            if known[1] is not None and known[1].passed_over:
-                self._log.warning("a better engine failed, another one serves", serves=str(known[1]))
+            before = None if known is None or known[0] != model else known[1]
+            if found is not None and found.passed_over and found != before:
+                self._log.warning("a better engine failed, another one serves", serves=str(found))
+            # What was known stays true while Triton does not say otherwise.
+            known = self._known = model, found or before
         return known[1]
+
+
+def _valid_s(engine: ServedEngine | None) -> float:
+    """Return how long what is known of an engine is not asked for again, s."""
+    if engine is None:
+        return _AGAIN_S
+    return _BETTER_AGAIN_S if engine.passed_over else math.inf
 
 
 def served_engine(settings: TritonSettings, model: str) -> ServedEngine | None:

@@ -34,6 +34,7 @@ from conversion.triton_model import (
     Engine,
     EngineError,
     Trials,
+    better_detector,
     cpu_flags,
     damaged_engines,
     engines_of,
@@ -241,11 +242,42 @@ def test_the_reference_serves_after_trials_that_keep_within_their_time(
 
 def test_an_engine_is_not_tried_once_the_others_took_the_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = SlowTrials(0.999 * TRIALS_S, monkeypatch)
-    trials = Trials()
+    trials = Trials(TRIALS_S)
     assert trials.fault(folder / FULL, 1, REFERENCE) == "it does not load: OSError: slow"
     slow.now = TRIALS_S
     assert "took the 30 s that there are for all" in str(trials.fault(folder / FULL, 1, ENGINES[0]))
     assert slow.tried == 1
+    assert trials.undecided == [ENGINES[0]]
+
+
+def test_engines_that_only_took_too_long_are_tried_again_and_the_best_that_runs_is_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conversion.triton_model.cpu_flags", lambda: AVX2)
+    with monkeypatch.context() as busy:
+        SlowTrials(float("inf"), busy)
+        served = served_detector(folder, "1", 1, log=lambda _: None)
+        assert served.engine is REFERENCE
+        assert [engine.name for engine in served.undecided] == ["openvino-int8", "openvino-fp32"]
+        assert better_detector(served, folder, "1", 1, log=lambda _: None) is None
+        assert [engine.name for engine in served.undecided] == ["openvino-int8", "openvino-fp32"]
+    (folder / BYTES).write_bytes(b"damaged since")
+    lines: list[str] = []
+    better = better_detector(served, folder, "1", 1, log=lines.append)
+    assert better is not None
+    assert (better.engine.name, list(better.passed_over)) == ("openvino-fp32", ["openvino-int8"])
+    assert better.passed_over["openvino-int8"].startswith("it does not load: ")
+    assert lines[-1] == "openvino-fp32 runs now, after it took too long at first"
+
+
+def test_an_engine_that_failed_is_not_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conversion.triton_model.cpu_flags", lambda: AVX2)
+    with monkeypatch.context() as broken:
+        SlowTrials(0, broken)
+        served = served_detector(folder, "1", 1, log=lambda _: None)
+    assert list(served.passed_over) == ["openvino-int8", "openvino-fp32"]
+    assert served.undecided == ()
+    assert better_detector(served, folder, "1", 1) is None
 
 
 def test_an_error_of_the_comparison_is_not_told_as_one_of_the_engine(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from appliance.doctor.model import check_model
@@ -83,6 +84,27 @@ def test_an_engine_that_is_known_is_not_asked_for_again_and_one_that_is_not_now_
     now += 500
     assert memory.ask("one") == ServedEngine("openvino-int8", "AVX2", 2)
     assert memory.ask("another") is None
+    assert told == []
+
+
+def test_whether_a_better_engine_serves_by_now_is_asked_now_and_then(
+    served: TritonSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slower = ServedEngine("onnxruntime-fp32", "AVX2", 2, (("openvino-int8", "it did not load in time"),))
+    better = ServedEngine("openvino-int8", "AVX2", 2)
+    told: list[ServedEngine | None] = [slower, None, better]
+    monkeypatch.setattr("appliance.inference.engine.served_engine", lambda settings, model: told.pop(0))
+    now = 100.0
+    memory = EngineMemory(served, lambda: now)
+    assert memory.ask("one") == slower
+    now += 59
+    assert memory.ask("one") == slower
+    now += 1
+    assert memory.ask("one") == slower, "Triton does not say now"
+    now += 60
+    assert memory.ask("one") == better
+    now += 500
+    assert memory.ask("one") == better
     assert told == []
 
 
@@ -158,6 +180,38 @@ def test_an_engine_that_answers_wrongly_gives_way_to_the_next_and_everybody_who_
     assert all(name in told for told in (check.what, model["engine"]) for name in wrong)
     log = log_of(tmp_path / "state")
     assert all(f"{name} is passed over: the golden chunk comes back wrong" in log for name in wrong)
+
+
+@pytest.mark.skipif("avx2" not in CPU, reason="this CPU runs the reference only")
+def test_an_engine_that_took_too_long_at_the_start_serves_once_it_runs_and_no_study_waits(tmp_path: Path) -> None:
+    settings = triton_settings(tmp_path / "models")
+    write_repository(settings.model_repository, proves=True)
+    place = settings.model_repository / DETECTOR / "1"
+    (place / BYTES).write_bytes((place / FULL).read_bytes())
+    write_gate(place)
+    with (place / "model.py").open("a") as code:
+        code.write("\n\nTRIALS_S, TRY_AGAIN_S = 0.0, (2.0, 2.0, 2.0)\n")
+    best = next(one for one in ENGINES if one.needs <= CPU)
+    hu = np.full((4, 512, 512), 33, np.int16)
+    hu[1, 144:256, 368:480] = 66
+    with TritonServer(settings, tmp_path / "state"):
+        detector = TritonDetector(settings)
+        try:
+            assert [one.slice_index for one in detector.read(hu).detections] == [1]
+            first = served_engine(settings, DETECTOR)
+
+            def best_serves() -> bool:
+                assert [one.slice_index for one in detector.read(hu).detections] == [1]
+                engine = served_engine(settings, DETECTOR)
+                return engine is not None and (engine.name, engine.passed_over) == (best.name, ())
+
+            assert wait_for(best_serves, 60)
+        finally:
+            detector.close()
+    assert first is None or first.name in ("onnxruntime-fp32", best.name)
+    log = log_of(tmp_path / "state")
+    assert f"{best.name} is passed over: it is not tried, as the engines before it took the 0 s" in log
+    assert f"{best.name} runs now, after it took too long at first" in log
 
 
 def test_a_model_that_no_engine_answers_rightly_with_is_not_served_and_the_log_says_why(tmp_path: Path) -> None:
