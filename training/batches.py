@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.reading.anchors import anchor_boxes
-from appliance.reading.contract import CONTEXT_SLICES, MATRIX, HemorrhageType, scale_hu
+from appliance.reading.contract import CONTEXT_SLICES, MATRIX, HemorrhageType
 from simulator.noise_free import NoiseFreeScan, scan_view
 from simulator.population import POPULATIONS
 from simulator.scanner import Scanner
@@ -72,7 +72,7 @@ class Batch:
     Attributes
     ----------
     slices
-        [(targets + 4) * slabs, H, W, 1] scaled HU.
+        int16 [(targets + 4) * slabs, H, W, 1], HU: scaled where it is learnt from, as the network does when it reads.
     labels
         uint8 [S, H, W].
     boxes, kinds
@@ -84,7 +84,7 @@ class Batch:
         (`network.classes.Named`), 0 is padding; -1 throughout where nobody knows what a head's mimics are.
     """
 
-    slices: NDArray[np.float32]
+    slices: NDArray[np.int16]
     labels: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     kinds: NDArray[np.int32]
@@ -157,7 +157,7 @@ def chance(head: Head) -> float:
 
 def _crop(
     head: Head, shape: Shape, about: NDArray[np.int32], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.uint8]]:
     """Return HU [targets + 4, H, W] and the targets' labels and mimics [targets, H, W] of a random crop of a head.
 
     Mimics are classes (`network.classes.Named`), `UNKNOWN` throughout where nobody knows them.
@@ -191,7 +191,7 @@ def _crop(
         seen = np.full((shape.targets, shape.size, shape.size), UNKNOWN, np.uint8)
     else:
         seen = cut(mimics, view, (shape.size, shape.size), nearest=True, around=0)
-    return hu[z_input].astype(np.float32), labels[z_target], seen
+    return hu[z_input], labels[z_target], seen
 
 
 def _slices(scan: NoiseFreeScan, rng: np.random.Generator) -> list[range]:
@@ -216,7 +216,7 @@ def random_view(centre: tuple[float, float], rng: np.random.Generator) -> View:
 
 
 def _with_targets(
-    hu: NDArray[np.float32], labels: NDArray[np.uint8], mimics: NDArray[np.uint8], rng: np.random.Generator
+    hu: NDArray[np.int16], labels: NDArray[np.uint8], mimics: NDArray[np.uint8], rng: np.random.Generator
 ) -> Batch:
     """Return the batch of depth-major slices hu, labels and mimics, with the targets of every slice."""
     anchors = anchor_boxes(labels.shape[-1])
@@ -234,4 +234,4 @@ def _with_targets(
             continue
         found, kind = pieces(mimics[i], MIMICS, Named)
         mimic_boxes[i, : len(found)], mimic_kinds[i, : len(found)] = found, kind
-    return Batch(scale_hu(hu)[..., None], labels, boxes, kinds, asked, moved, mimic_boxes, mimic_kinds)
+    return Batch(hu[..., None], labels, boxes, kinds, asked, moved, mimic_boxes, mimic_kinds)

@@ -65,10 +65,14 @@ def pieces(
     largest piece (by labelled area) comes first.
     """
     found: list[tuple[int, tuple[float, float, float, float], int]] = []
+    spans = ndimage.find_objects(labels) if labels.any() else []
     for label in kinds:
-        blood = labels == label
-        if not blood.any():
+        span = spans[label - 1] if label <= len(spans) else None
+        if span is None:
             continue
+        # A slice is searched only where it holds the kind: the search of whole slices took a quarter of a batch's time.
+        y, x = (slice(max(0, part.start - cutting.join_px), part.stop + cutting.join_px) for part in span)
+        blood = labels[y, x] == label
         joined = ndimage.binary_dilation(blood, iterations=cutting.join_px) if cutting.join_px else blood
         components, _ = ndimage.label(joined)
         components *= blood
@@ -76,7 +80,7 @@ def pieces(
         for number, where in enumerate(ndimage.find_objects(components), start=1):
             if where is not None:
                 inside = components[where] == number
-                cut = _cut(inside, where[0].start, where[1].start, cutting)
+                cut = _cut(inside, y.start + where[0].start, x.start + where[1].start, cutting)
                 of_kind += [(area, box, label) for area, box in cut]
         found += [piece for piece in of_kind if piece[0] >= cutting.speck_px] or of_kind
     found = sorted(found, key=lambda piece: -piece[0])[: cutting.most]

@@ -24,7 +24,7 @@ from training.dense import DenseHead, dense_term
 from training.network.boxes import decode, encode, overlaps, rows
 from training.network.classes import SUMMED
 from training.network.detections import slice_numbers
-from training.network.detector import Detector
+from training.network.detector import Detector, scale
 from training.network.roi_align import align
 from training.network.rpn import Proposals
 from training.network.tensors import Tensor, take
@@ -89,7 +89,7 @@ def losses(
         truths.extend(true)
         return boxes_to_see
 
-    seen = detector.passage(slices, choose, slabs=slabs, training=training)
+    seen = detector.passage(scale(_single(slices)), choose, slabs=slabs, training=training)
     terms = _proposal_terms(
         _single(seen.anchor_logits), _single(seen.anchor_offsets), anchor_labels, moved_anchors, matrix
     )

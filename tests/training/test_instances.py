@@ -69,6 +69,15 @@ def test_the_largest_pieces_are_kept_when_there_are_too_many() -> None:
     assert len(boxes) == MAX_PIECES
 
 
+def test_a_piece_at_the_edge_of_a_slice_lies_where_it_would_in_a_larger_one() -> None:
+    labels = plane((100, 100, 103, 140, 2), (107, 120, 109, 150, 2), (120, 90, 150, 101, 3))
+    cut = labels[100:150, 90:150]
+    for here, there in zip(pieces(np.ascontiguousarray(cut)), pieces(labels), strict=True):
+        if here.ndim == 2:
+            here = here + np.array([100, 90, 100, 90], np.float32)
+        np.testing.assert_array_equal(here, there)
+
+
 def test_a_slice_without_blood_has_no_pieces() -> None:
     boxes, kinds = pieces(plane())
     assert boxes.shape == (0, 4)

@@ -39,7 +39,7 @@ def _empty(shape: Shape) -> list[NDArray[Any]]:
     slices, size = shape.targets * shape.slabs, shape.size
     anchors = len(anchor_boxes(size))
     wanted: list[tuple[tuple[int, ...], type]] = [
-        (((shape.targets + 2 * CONTEXT_SLICES) * shape.slabs, size, size, 1), np.float32),
+        (((shape.targets + 2 * CONTEXT_SLICES) * shape.slabs, size, size, 1), np.int16),
         ((slices, size, size), np.uint8),
         ((slices, MAX_PIECES, 4), np.float32),
         ((slices, MAX_PIECES), np.int32),
