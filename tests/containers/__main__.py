@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m tests.containers`: the images built, and an appliance of them run, killed, restored and removed, by root.
 
-It needs Debian's podman, buildah, runc, netavark, debootstrap and dcmtk, and 15 GB on the disk, in a store of its own
-that it removes again.
+It needs Debian's podman, buildah, runc, netavark, aardvark-dns, iptables, debootstrap and dcmtk, and 15 GB on the disk,
+in a store of its own that it removes again.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from tests.containers.engine import remove_store, use_own_store
 from tests.containers.life import Life, run, summary
 from tests.stepwise import TrialStep
+
+_PROGRAMS: Final = ("podman", "buildah", "runc", "iptables", "debootstrap", "storescu")
+"""The container that holds the network does not start without iptables, and podman-compose waits for it for ever."""
 
 
 def _report(step: TrialStep) -> None:
@@ -35,6 +38,9 @@ def main(
     as_json: Annotated[Path | None, typer.Option("--json", help="Write what was seen into this file too")] = None,
 ) -> None:
     """Try the appliance in containers."""
+    if missing := [name for name in _PROGRAMS if shutil.which(name) is None]:
+        wanted = "podman buildah runc netavark aardvark-dns iptables debootstrap dcmtk"
+        sys.exit(f"{', '.join(missing)} missing: apt install {wanted}")
     folder = Path(tempfile.mkdtemp(prefix="containers-", dir="/var/tmp"))
     use_own_store(folder / "store")
     life = Life(folder / "work", kept.absolute(), _report)
