@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,9 @@ from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
@@ -19,7 +23,7 @@ from appliance.errors import SettingsError, UnavailableError
 from appliance.ledger import tables
 from appliance.ledger.engine import awaits_migration, open_engine
 from appliance.ledger.ledger import Ledger
-from appliance.ledger.migrate import MIGRATIONS
+from appliance.ledger.migrate import MIGRATIONS, revisions
 from appliance.ledger.records import Origin, Position
 from appliance.ledger.states import JobState, StudyState
 
@@ -259,3 +263,25 @@ def test_whether_a_ledger_awaits_its_migration_is_told_without_changing_it(first
     assert ask(first, "SELECT version FROM schema") == [(1,)]
     Ledger(first).close()
     assert not awaits_migration(first)
+
+
+def test_the_names_of_the_files_are_the_revisions_each_after_the_one_before() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    scripts = list(ScriptDirectory.from_config(config).walk_revisions())[::-1]
+    assert [script.revision for script in scripts] == revisions()
+    assert [script.down_revision for script in scripts] == [None, *revisions()[:-1]]
+
+
+def test_a_ledger_that_needs_no_migration_is_opened_without_alembic(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    program = (
+        "import sys; from appliance.ledger.ledger import Ledger; "
+        f"Ledger({url!r}).close(); print('alembic' in sys.modules)"
+    )
+
+    def start() -> str:
+        return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert start().endswith("True\n")
+    assert start() == "False\n"
