@@ -79,7 +79,7 @@ def main(
 
 def is_well(seen: dict[str, Any]) -> bool:
     """Return whether every study was confirmed and has what it should, and nothing is left over."""
-    all_sent = seen["confirmed"] == seen["studies"]
+    all_sent = seen["confirmed"] == seen["studies"] == seen["asked"]
     return all_sent and seen["settled"] and not seen["wrong_studies"] and not seen["shared_memory_left"]
 
 

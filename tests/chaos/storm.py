@@ -56,9 +56,10 @@ def run(
 ) -> dict[str, Any]:
     """Return what was seen, as plain JSON: `wrong_studies` has an entry for each study that is not as it should be.
 
-    `gap_s` is the shortest and longest time between two faults, `only` the faults that are made, each at least once;
-    `faults` is how many are made in all at least, one for each five studies unless given, and studies wait for them.
-    After `minutes` no further study is sent, unless they are 0. `note` hears meanwhile how far it is.
+    `asked` is how many studies had to be sent, with `minutes` those that were. `gap_s` is the
+    shortest and longest time between two faults, `only` the faults that are made, each at least once; `faults` is how
+    many are made in all at least, one for each five studies unless given, and studies wait for them. After `minutes` no
+    further study is sent, unless they are 0. `note` hears meanwhile how far it is.
     """
     random = Random(seed)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
@@ -92,7 +93,8 @@ def run(
             settled = _wait(bench, bench.has_settled)
             settled_s = time.monotonic() - calm
             progress.phase = "in peace again"
-            sent += _send(bench, folder, seeds[studies - warming :], studies - warming, end + _PATIENCE_S, progress)
+            end = time.monotonic() + _SENT_BY_S  # however long it took to settle
+            sent += _send(bench, folder, seeds[studies - warming :], studies - warming, end, progress)
             settled = _wait(bench, bench.has_settled) and settled
             progress.phase = "audit"
             seen = _audit(bench, progress.confirmed)
@@ -108,6 +110,7 @@ def run(
         "seed": seed,
         "orthanc": version,
         "ledger": "PostgreSQL" if on_postgres else "SQLite",
+        "asked": sent if minutes else studies,
         "studies": sent,
         "confirmed": len(progress.confirmed),
         "confirmed_and_not_kept": sum(one.images - (one.kept or 0) for one in progress.confirmed if not one.is_kept),
