@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,18 +24,20 @@ _RECORD: Final = "audit.json"
 _NAME: Final = "packages"
 _NAMED: Final = 5
 """How many vulnerabilities the doctor names; the reports have all."""
+_OLD: Final = timedelta(days=183)
+"""A report of before says little: vulnerabilities become known every week."""
 
 
 def check_packages(_: Settings) -> Iterator[Check]:
     """Check what is known against the packages beside this program."""
-    yield compare_packages(_ROOT)
+    yield compare_packages(_ROOT, datetime.now(UTC).date())
 
 
-def compare_packages(root: Path) -> Check:
+def compare_packages(root: Path, today: date) -> Check:
     """Return what came of the comparison of the packages below `root`; that there was none is told, and is no fault."""
     folder = next((root / name for name in _FOLDERS if (root / name / _RECORD).exists()), None)
     if folder is None:
-        return _not_compared("no report came with this installation; `make audit` makes one")
+        return _not_compared("no report came with this installation; `make audit` makes one in a checkout")
     try:
         record = json.loads((folder / _RECORD).read_text())
         made, fault, locks = str(record["made"]), str(record["fault"]), dict(record["locks"])
@@ -45,7 +48,8 @@ def compare_packages(root: Path) -> Check:
             return _not_compared(f"the report of {made[:10]} is about other packages than these; `make audit` again")
         packages = [package for name in locks for package in _read_report(folder / f"{name}.audit.json")]
         known = [f"{one['name']} {one['version']}: {each['id']}" for one in packages for each in one["vulns"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        day = date.fromisoformat(made[:10])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         return Check(
             _NAME,
             "warn",
@@ -53,6 +57,8 @@ def compare_packages(root: Path) -> Check:
             "install the bundle again; in a checkout, `make audit`",
         )
     compared = f"{len(packages)} packages compared with known vulnerabilities on {made[:10]}"
+    if not known and today - day > _OLD:
+        return Check(_NAME, "warn", f"{compared}: none known then, which is long ago", "upgrade with a newer bundle")
     if not known:
         return Check(_NAME, "ok", f"{compared}: none known")
     more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
@@ -70,6 +76,8 @@ def _not_compared(reason: str) -> Check:
 
 def _read_report(file: Path) -> list[dict[str, Any]]:
     packages: list[dict[str, Any]] = json.loads(file.read_text())["dependencies"]
+    if not packages:
+        raise ValueError("a report about no package")
     return packages
 
 

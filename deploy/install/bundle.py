@@ -159,12 +159,13 @@ def write_parts_list(root: Path, version: str, folder: Path) -> None:
 def audit(root: Path, folder: Path) -> None:
     """Write what is known against the Python packages of a checkout into `folder`, or why that cannot be told.
 
-    A bundle with known vulnerabilities is made all the same: `appliance doctor` names them.
+    A bundle with known vulnerabilities is made all the same: `appliance doctor` names them. Raises `UnavailableError`
+    when not even the reason was written.
     """
     own = root / ".venv-audit" / "bin" / "python"
     python = own if own.exists() else Path(sys.executable)
-    done = subprocess.run([python, root / "environments" / "advisories.py", folder], check=False)
-    if done.returncode not in (0, 1, 2):
+    subprocess.run([python, root / "environments" / "advisories.py", folder], check=False)
+    if not (folder / "audit.json").exists():  # an error of Python's ends with 1, as known vulnerabilities do
         raise UnavailableError("environments/advisories.py failed; what it said is above")
 
 

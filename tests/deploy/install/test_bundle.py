@@ -111,6 +111,13 @@ def test_the_parts_list_of_a_bundle_names_what_is_in_it(tmp_path: Path) -> None:
     assert parts["metadata"]["component"]["type"] == "application"
 
 
+def test_no_bundle_is_made_when_the_audit_itself_breaks(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "environments", tmp_path / "environments")
+    (tmp_path / "environments/advisories.py").write_text("raise OSError('no room')")
+    with pytest.raises(UnavailableError, match="failed; what it said"):
+        audit(tmp_path, tmp_path / "sbom")
+
+
 def test_a_bundle_whose_packages_cannot_be_audited_says_why(tmp_path: Path) -> None:
     """It is checksummed like all else, and `deploy/install.sh` puts it where the doctor looks."""
     shutil.copytree(ROOT / "environments", tmp_path / "environments")
