@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def test_the_reports_of_both_locks_are_left_for_the_doctor(
         assert len(json.loads((tmp_path / f"{name}.audit.json").read_text())["dependencies"]) > 5
         shutil.copytree(ROOT / "environments", tmp_path / "site" / "environments", dirs_exist_ok=True)
     shutil.copytree(tmp_path, tmp_path / "site" / "sbom", ignore=shutil.ignore_patterns("site"))
-    seen = compare_packages(tmp_path / "site")
+    seen = compare_packages(tmp_path / "site", datetime.now(UTC).date())
     assert seen.state == ("warn" if status else "ok")
     assert ("numpy 1.26.4: PYSEC-2026-1" in seen.what) is bool(status), seen
     assert ("numpy 1.26.4: PYSEC-2026-1" in done.stdout) is bool(status)
