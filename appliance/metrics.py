@@ -163,7 +163,7 @@ class Metrics:
         )
         self.engines_passed_over = Gauge(
             "hemorrhage_engines_passed_over",
-            "Engines better than the one that serves the detector that failed when Triton loaded it: answers are right "
+            "Engines better than the one that serves the detector that failed when last tried: answers are right "
             "and slower",
             registry=self.registry,
         )

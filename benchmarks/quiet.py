@@ -73,7 +73,7 @@ def run(parts: Sequence[Part], out: Path, console: Console) -> list[str]:
     """Run the parts whose figures `out` lacks, and return the names of those that failed."""
     out.mkdir(parents=True, exist_ok=True)
     possible = [part for part in parts if not part.needs or part.needs in cpu_flags()]
-    lacking = [part for part in possible if not (out / f"{part.name}.json").exists()]
+    lacking = [part for part in possible if load_kept(part, out) is None]
     left = sum(part.seconds for part in lacking)
     failed = []
     for number, part in enumerate(lacking, 1):
@@ -106,6 +106,13 @@ def run(parts: Sequence[Part], out: Path, console: Console) -> list[str]:
     return failed
 
 
+def load_kept(part: Part, out: Path) -> dict[str, Any] | None:
+    """Return what `out` holds of a part, None if it holds nothing, or what an older version wrote."""
+    file = out / f"{part.name}.json"
+    kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return kept if "busy_cores" in kept else None
+
+
 def busy_cores(seconds: float) -> float:
     """Return how many of the machine's cores are busy, as a mean over the next `seconds`."""
     before = _idle_s()
@@ -134,10 +141,9 @@ def document(parts: Sequence[Part], out: Path) -> str:
     """Return what `out` holds of the parts as Markdown, each table with its command, date and CPU."""
     sections = []
     for part in parts:
-        file = out / f"{part.name}.json"
-        if not file.exists():
+        kept = load_kept(part, out)
+        if kept is None:
             continue
-        kept = json.loads(file.read_text(encoding="utf-8"))
         sections.append(f"```sh\n{kept['command']}\n```")
         sections.append(
             f"{kept['made'][:10]}, {kept['cpu']}, {kept['cores']} cores, {kept['busy_cores']:g} of them busy when it "

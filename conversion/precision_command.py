@@ -5,7 +5,7 @@
 A stopped run continues where it was: studies, graphs and every engine's reading of each study are kept. A reading
 belongs to one file, runtime, simulator and state of the reading code; when one of these changes, it is made again. Of
 the reading code only what it computes counts: a comment or a docstring may change. A run of some engines keeps the
-verdicts that the folder has of the others on the same studies and files.
+verdicts that the folder has of the others, if they were judged on the same studies, CPU, runtimes and files.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ TENSORRT_FP16: Final = Engine("tensorrt-fp16", HALF, None, frozenset())
 """The graph for TensorRT; ONNX Runtime runs it here instead, so that no GPU is needed."""
 CANDIDATES: Final = (*(engine for engine in ENGINES if engine is not REFERENCE), TENSORRT_FP16)
 TABLE: Final = "precisions.md"
+_HEAD: Final = ("studies", "threshold", "most", "cpu", "runtimes", "reference")
+"""What a report says of all its verdicts."""
 _READING_CODE: Final = (Path(precision.__file__), Path(studies.__file__), Path(triton_model.__file__))
 """Together with `appliance/reading`, the code whose change invalidates earlier readings."""
 
@@ -93,12 +95,13 @@ def run(wanted: Wanted, console: Console) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the model is not of this contract, or a study cannot be made.
+        If the model is not of this contract, a study cannot be made, or the folder's earlier report is damaged.
     """
     model = onnx.load(str(wanted.model))
     check(model)
     said = {one.key: one.value for one in model.metadata_props}
     threshold = float(said[contract.PARAMETER_THRESHOLD])
+    earlier = load_report(wanted.out)
     graphs = wanted.out / "graphs" / _sha256(wanted.model.read_bytes())[:16]
     engines, skipped = _split_usable(wanted.engines)
     entries = studies.judged_entries(wanted.studies)
@@ -161,7 +164,7 @@ def run(wanted: Wanted, console: Console) -> dict[str, Any]:
     }
     report = dict(_without_nan(report))
     wanted.out.mkdir(parents=True, exist_ok=True)
-    keep_verdicts(report, wanted.out)
+    keep_verdicts(report, earlier, wanted.out)
     _write(wanted.out / GATE, json.dumps(report, indent=2, allow_nan=False) + "\n")
     _write(wanted.out / TABLE, table(report))
     for name in sorted(files - {FULL}):
@@ -169,29 +172,38 @@ def run(wanted: Wanted, console: Console) -> dict[str, Any]:
     return report
 
 
-def keep_verdicts(report: dict[str, Any], folder: Path) -> None:
-    """Add to a report the verdicts that the folder has of other engines on the same studies and files.
+def load_report(folder: Path) -> dict[str, Any]:
+    """Return what an earlier run of the gate wrote into a folder; empty if none did.
 
     Raises `ValueError` if `precisions.json` in the folder is damaged.
     """
     try:
-        earlier = json.loads((folder / GATE).read_text(encoding="utf-8"))
-        if any(earlier[name] != report[name] for name in ("studies", "threshold", "most")):
-            return
-        for name, verdict in earlier["engines"].items():
-            files = {FULL: report["sha256"][FULL]}
-            if verdict["file"] != FULL:
-                files[verdict["file"]] = _sha256((folder / verdict["file"]).read_bytes())
-            if all(
-                earlier["sha256"].get(file) == report["sha256"].get(file, sha256) == sha256
-                for file, sha256 in files.items()
-            ):
-                report["engines"].setdefault(name, verdict)
-                report["sha256"] = {**files, **report["sha256"]}
+        report = json.loads((folder / GATE).read_text(encoding="utf-8"))
+        _ = [verdict["file"] for verdict in report["engines"].values()], report["sha256"].get(FULL)
+        return dict(report)
     except FileNotFoundError:
-        pass
+        return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder / GATE} is damaged ({type(error).__name__}: {error}): remove it") from error
+
+
+def keep_verdicts(report: dict[str, Any], earlier: dict[str, Any], folder: Path) -> None:
+    """Add to a report the verdicts of an earlier one in the same folder, of engines that were not judged now.
+
+    They are kept if studies, CPU, runtimes and limits are the same, and the reference had the same figures, so that
+    the report's head is true of them; and each only if its file in the folder is still the one that was judged.
+    """
+    if any(earlier.get(name) != report[name] for name in _HEAD):
+        return
+    for name, verdict in earlier["engines"].items():
+        files = {}
+        for file in {FULL, verdict["file"]}:
+            known = report["sha256"].get(file)
+            path = folder / file
+            files[file] = known or (_sha256(path.read_bytes()) if path.is_file() else "missing")
+        if all(earlier["sha256"].get(file) == sha256 for file, sha256 in files.items()):
+            report["engines"].setdefault(name, verdict)
+            report["sha256"] |= files
 
 
 def _split_usable(engines: Sequence[Engine]) -> tuple[tuple[Engine, ...], dict[str, str]]:

@@ -545,6 +545,7 @@ class TritonPythonModel:
         self._metrics: list[Any] = []
         self._tell_engine()
         self._better: Detector | None = None
+        self._tried_again = False
         self._ended = threading.Event()
         if self.detector.undecided:
             arguments = (self.detector, folder, contract, threads, golden, warn)
@@ -555,8 +556,9 @@ class TritonPythonModel:
         for pause_s in TRY_AGAIN_S:
             if not served.undecided or self._ended.wait(pause_s):
                 return
-            self._better = better_detector(served, *arguments)
-            if self._better is not None:
+            better = better_detector(served, *arguments)
+            self._better, self._tried_again = better, True
+            if better is not None:
                 return
 
     def _tell_engine(self) -> None:
@@ -571,7 +573,7 @@ class TritonPythonModel:
                 for name, why in self.detector.passed_over.items()
             ]
             if failed:
-                self._tell(METRIC_PASSED_OVER, "A better engine, which failed at the start", failed)
+                self._tell(METRIC_PASSED_OVER, "A better engine, which failed when it was last tried", failed)
         except Exception as error:  # of a server that was started without metrics
             log.log_warn(f"no metric says which engine serves: {error}")
 
@@ -596,8 +598,9 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Return one response a request; a request that fails gets its error and the others their answers."""
-        if self._better is not None:
-            self.detector, self._better = self._better, None
+        if self._tried_again:
+            self._tried_again = False
+            self.detector, self._better = self._better or self.detector, None
             self._tell_engine()
         return [self._response(request) for request in requests]
 

@@ -106,7 +106,16 @@ def check_others(settings: Settings) -> Iterator[Check]:
 def _engine(settings: Settings, detector: TritonDetector) -> Check:
     """Say what runs the model, and warn if another engine was asked for or none is known."""
     if settings.triton.profile != "cpu":
-        return check_tensorrt(settings, detector.served_as, present_gpus())
+        found = check_tensorrt(settings, detector.served_as, present_gpus())
+        if not detector.first_left:
+            return found
+        serves = detector.engine or "an engine that its metrics do not name"
+        return Check(
+            "engine",
+            "warn",
+            f"{serves}, of the Triton that stands in; the first one's: {found.what}",
+            found.remedy or "see the first Triton's log",
+        )
     engine, asked = detector.engine, settings.triton.engine
     if engine is None:
         return Check(

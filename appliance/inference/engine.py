@@ -27,7 +27,7 @@ _TIMEOUT_S: Final = 1.0
 _AGAIN_S: Final = 5.0
 """Triton opens its metrics port after loading the model; a port that stays closed is not tried every time."""
 _BETTER_AGAIN_S: Final = 60.0
-"""How often is asked whether a better engine, which failed at the start, serves by now, s."""
+"""How often is asked whether a better engine, which failed when it was tried, serves by now, s."""
 _MOST_BYTES: Final = 4 << 20
 """Triton's metrics are never longer, bytes; something else may answer on that port."""
 
@@ -38,7 +38,7 @@ class ServedEngine:
 
     Attributes
     ----------
-    passed_over: better engines that failed at the start of the model process, each with the reason.
+    passed_over: better engines that failed when the model process last tried them, each with the reason.
     """
 
     name: str

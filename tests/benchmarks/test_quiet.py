@@ -46,6 +46,14 @@ def test_a_part_that_needs_what_the_cpu_lacks_is_left_out(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_an_older_version_kept_is_made_again(tmp_path: Path) -> None:
+    good = part("good", "print('{\"seconds\": 0.5}')")
+    (tmp_path / "good.json").write_text(json.dumps({"load": [0.1, 0.2], "figures": {"seconds": 1.0}}))
+    assert document([good], tmp_path) == "\n"
+    assert run([good], tmp_path, Console(quiet=True)) == []
+    assert "0.50" in document([good], tmp_path)
+
+
 def test_busy_cores_are_counted_on_this_machine() -> None:
     assert 0 <= busy_cores(0.05) <= (os.cpu_count() or 1)
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 
 from appliance.reading.contract import MASK_SIZE, MAX_DETECTIONS, MAX_DISMISSED, HemorrhageType
 from conversion.precision import KINDS, Outcome, figures, golden_room, judge, read
-from conversion.precision_command import keep_verdicts
+from conversion.precision_command import keep_verdicts, load_report
 from conversion.studies import LabelledScan
 from conversion.triton_model import BYTES, FULL, GATE
 from simulator.geometry import ScanGeometry
@@ -149,58 +148,68 @@ def test_a_study_is_read_as_the_service_reads_it_and_counted_voxel_by_voxel() ->
     assert np.isnan(figures([outcome]).dice["edh_sdh"])
 
 
-def report_of(*names: str, seeds: tuple[int, int] = (1, 2), full: bytes = b"full") -> dict[str, Any]:
-    """Return a report of these engines, that of 8 bits with the file b"eight"."""
-    files = {FULL: full} | ({BYTES: b"eight"} if "openvino-int8" in names else {})
+def report_of(*names: str, full: bytes = b"full", **head: object) -> dict[str, Any]:
+    """Return a report of these engines, those of 8 bits with the file b"eight"."""
+    files = {FULL: full} | ({BYTES: b"eight"} if any("int8" in name for name in names) else {})
     return {
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-        "studies": {"count": 200, "seeds": list(seeds)},
+        "studies": {"count": 200, "seeds": [1, 2]},
         "threshold": 0.9,
         "most": {"auc_fall": 0.002},
+        "cpu": {"instructions": "AVX2"},
+        "runtimes": {"openvino": "1"},
+        "reference": {"auc": 0.9},
         "engines": {name: {"file": BYTES if "int8" in name else FULL, "passed": True} for name in names},
         "skipped": {},
+        **head,
     }
 
 
-def test_a_run_of_one_engine_keeps_what_the_folder_knows_of_the_others(tmp_path: Path) -> None:
-    (tmp_path / GATE).write_text(json.dumps(report_of("openvino-int8", "openvino-fp32")))
+@pytest.mark.parametrize(
+    ("changed", "kept"),
+    [
+        ({}, ["openvino-int8", "openvino-fp32"]),
+        ({"studies": {"count": 200, "seeds": [3, 4]}}, []),
+        ({"cpu": {"instructions": "AVX-512"}}, []),
+        ({"runtimes": {"openvino": "2"}}, []),
+        ({"reference": {"auc": 0.8}}, []),
+        ({"full": b"another"}, []),
+    ],
+)
+def test_a_run_of_one_engine_keeps_the_verdicts_that_its_head_is_true_of(
+    tmp_path: Path, changed: dict[str, Any], kept: list[str]
+) -> None:
     (tmp_path / BYTES).write_bytes(b"eight")
+    now = report_of("tensorrt-fp16", **changed)
+    keep_verdicts(now, report_of("openvino-int8", "openvino-fp32"), tmp_path)
+    assert list(now["engines"]) == ["tensorrt-fp16", *kept]
+    assert set(now["sha256"]) == ({FULL, BYTES} if kept else {FULL})
+
+
+@pytest.mark.parametrize("eight", [b"changed", None])
+def test_a_graph_that_was_changed_or_is_gone_costs_its_own_verdict_alone(tmp_path: Path, eight: bytes | None) -> None:
+    if eight is not None:
+        (tmp_path / BYTES).write_bytes(eight)
     now = report_of("tensorrt-fp16")
-    keep_verdicts(now, tmp_path)
-    assert list(now["engines"]) == ["tensorrt-fp16", "openvino-int8", "openvino-fp32"]
-    assert now["sha256"] == report_of("openvino-int8")["sha256"]
-
-
-@pytest.mark.parametrize("other", [{"seeds": (3, 4)}, {"full": b"another"}])
-def test_verdicts_on_other_studies_or_of_another_model_are_not_kept(tmp_path: Path, other: dict[str, Any]) -> None:
-    (tmp_path / GATE).write_text(json.dumps(report_of("openvino-fp32")))
-    now = report_of("tensorrt-fp16", **other)
-    keep_verdicts(now, tmp_path)
-    assert list(now["engines"]) == ["tensorrt-fp16"]
-
-
-def test_the_verdict_of_a_graph_that_was_changed_since_is_not_kept(tmp_path: Path) -> None:
-    (tmp_path / GATE).write_text(json.dumps(report_of("openvino-int8", "openvino-fp32")))
-    (tmp_path / BYTES).write_bytes(b"changed")
-    now = report_of("tensorrt-fp16")
-    keep_verdicts(now, tmp_path)
+    keep_verdicts(now, report_of("openvino-int8", "openvino-fp32"), tmp_path)
     assert list(now["engines"]) == ["tensorrt-fp16", "openvino-fp32"]
     assert set(now["sha256"]) == {FULL}
 
 
 def test_the_verdict_of_a_graph_that_is_made_anew_is_not_kept(tmp_path: Path) -> None:
-    (tmp_path / GATE).write_text(json.dumps(report_of("openvino-int8")))
     (tmp_path / BYTES).write_bytes(b"eight")
     now = report_of("openvino-int8-bf16")
     now["sha256"][BYTES] = "of the new one"
-    keep_verdicts(now, tmp_path)
+    keep_verdicts(now, report_of("openvino-int8"), tmp_path)
     assert list(now["engines"]) == ["openvino-int8-bf16"]
 
 
-def test_a_folder_without_verdicts_has_none_to_keep_and_a_damaged_one_is_said_to_be(tmp_path: Path) -> None:
+def test_a_folder_without_a_report_has_none_and_a_damaged_one_is_said_to_be(tmp_path: Path) -> None:
+    assert load_report(tmp_path) == {}
     now = report_of("tensorrt-fp16")
-    keep_verdicts(now, tmp_path)
+    keep_verdicts(now, {}, tmp_path)
     assert now == report_of("tensorrt-fp16")
-    (tmp_path / GATE).write_text("{")
-    with pytest.raises(ValueError, match="is damaged"):
-        keep_verdicts(now, tmp_path)
+    for damaged in ("{", "[]", '{"engines": {"openvino-int8": 1}}'):
+        (tmp_path / GATE).write_text(damaged)
+        with pytest.raises(ValueError, match="is damaged"):
+            load_report(tmp_path)

@@ -9,7 +9,9 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,7 @@ from conversion.triton_model import (
     Engine,
     EngineError,
     Trials,
+    TritonPythonModel,
     better_detector,
     cpu_flags,
     damaged_engines,
@@ -268,6 +271,39 @@ def test_engines_that_only_took_too_long_are_tried_again_and_the_best_that_runs_
     assert (better.engine.name, list(better.passed_over)) == ("openvino-fp32", ["openvino-int8"])
     assert better.passed_over["openvino-int8"].startswith("it does not load: ")
     assert lines[-1] == "openvino-fp32 runs now, after it took too long at first"
+
+
+def test_what_a_second_trial_finds_is_told_though_the_same_engine_serves_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, str]] = []
+
+    class MetricFamily:
+        GAUGE = "gauge"
+
+        def __init__(self, **_: object) -> None: ...
+
+        def Metric(self, labels: dict[str, str]) -> Any:  # noqa: N802 - Triton's name
+            told.append(labels)
+            return SimpleNamespace(set=lambda value: None)
+
+    def fails_now(served: Any, *_: object) -> None:
+        served.passed_over, served.undecided = {"openvino-int8": "it does not load"}, ()
+
+    log = SimpleNamespace(log_info=lambda text: None, log_warn=lambda text: None)
+    monkeypatch.setattr(triton_model, "pb_utils", SimpleNamespace(MetricFamily=MetricFamily, Logger=log))
+    monkeypatch.setattr(triton_model, "TRY_AGAIN_S", (0.0, 0.0))
+    monkeypatch.setattr(triton_model, "better_detector", fails_now)
+    model: Any = TritonPythonModel()
+    model.detector = SimpleNamespace(
+        engine=REFERENCE, passed_over={"openvino-int8": "too slow"}, undecided=ENGINES[2:3]
+    )
+    model._labels, model._metrics, model._ended = {}, [], threading.Event()
+    model._better, model._tried_again = None, False
+    model._try_again(model.detector)
+    assert told == [], "metrics are Triton's, and changed between two requests"
+    assert model.execute([]) == []
+    assert [one.get("why") for one in told] == [None, "it does not load"]
+    model.execute([])
+    assert len(told) == 2
 
 
 def test_an_engine_that_failed_is_not_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,9 @@ def assert_another_one_answers(settings: TritonSettings, why: str) -> None:
     assert checks["first triton"].state == "warn"
     assert why in checks["first triton"].what
     assert "another one answers in its place, with onnxruntime-fp32" in checks["first triton"].what
+    assert checks["engine"].state == "warn"
+    assert checks["engine"].what.startswith("onnxruntime-fp32 (")
+    assert "of the Triton that stands in; the first one's: TensorRT, profile gpu" in checks["engine"].what
 
 
 def test_without_an_engine_the_gpus_triton_does_not_start_and_the_one_on_the_cpu_answers(
