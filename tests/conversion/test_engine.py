@@ -143,7 +143,7 @@ def hold(path: str, locked: Any, release: Any) -> None:
     with Path(path).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         locked.set()
-        release.wait(30)
+        release.wait(300)
 
 
 def test_a_second_builder_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_a_second_builder_waits_for_the_first(tmp_path: Path, monkeypatch: pytes
     locked, release = context.Event(), context.Event()
     other = context.Process(target=hold, args=(str(tmp_path / LOCK), locked, release))
     other.start()
-    assert locked.wait(30)
+    assert locked.wait(300)
     order: list[str] = []
     let_builds_give(b"plan", monkeypatch)
 
@@ -166,8 +166,8 @@ def test_a_second_builder_waits_for_the_first(tmp_path: Path, monkeypatch: pytes
     builder.join(1.0)
     assert not order
     release.set()
-    builder.join(30)
-    other.join(30)
+    builder.join(300)
+    other.join(300)
     assert order == ["built"]
 
 
