@@ -26,14 +26,12 @@ from appliance.errors import GaveWayError
 from appliance.imaging.header import integer
 from appliance.intake.snapshot import Snapshot
 from appliance.log import describe
-from appliance.metrics import Metrics
+from appliance.metrics import LEFT_AS_TOO_LARGE, LEFT_FOR_NEWER, Metrics
 from appliance.pipeline import ReadStudy, Study, UnreadAnswer
 from appliance.traces import OFF, Trace
 
 IN_TIME: Final = "in_time"
 IN_VAIN: Final = "in_vain"
-FOR_NEWER: Final = "queue"
-TOO_LARGE: Final = "size"
 _MIB: Final = 1 << 20
 _STUDY_BYTES: Final = 1 << 16
 _INSTANCE_BYTES: Final = 1 << 14
@@ -139,7 +137,7 @@ class ReadingAhead:
         if not self._most:
             return
         if _volume_bytes(snapshot) > self._most:
-            self._left_out.labels(TOO_LARGE).inc()
+            self._left_out.labels(LEFT_AS_TOO_LARGE).inc()
             return
         with self._changed:
             if self._is_known(snapshot):
@@ -277,7 +275,7 @@ class ReadingAhead:
             if instances * _HEADER_BYTES * _SHARE_OF_OFFERS <= self._most:
                 break
             self._offers.popitem(last=False)
-            self._left_out.labels(FOR_NEWER).inc()
+            self._left_out.labels(LEFT_FOR_NEWER).inc()
 
     def _keep_to_most(self) -> None:
         """Throw away readings that nobody took, and then the oldest until the rest is no larger than allowed."""

@@ -31,6 +31,11 @@ from appliance.ledger.states import JobState, StudyState
 from appliance.opinions.collector import OpinionCollector
 from appliance.results.kinds import KEY_IMAGES, KEY_OBJECTS, REFUSAL, SEG
 
+LEFT_FOR_NEWER: Final = "queue"
+"""Why a study is not read during its quiet time: newer ones needed the memory for those that wait."""
+LEFT_AS_TOO_LARGE: Final = "size"
+"""Why a study is not read during its quiet time: it is larger than all that memory."""
+
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 30, 60, 120)
 """Bucket edges of a step."""
 TURNAROUND_SECONDS: Final = (0.5, 1, 2, 2.25, 2.5, 2.75, 3, 3.5, 4, 5, 6, 8, 10, 15, 20, 30, 60, 120, 300, 600)
@@ -134,8 +139,9 @@ class Metrics:
         )
         self.not_read_ahead = Counter(
             "hemorrhage_studies_not_read_ahead",
-            "Studies that were to be read during their quiet time and were left out; queue: newer ones needed the "
-            "memory for those that wait, size: the study is larger than all that memory",
+            "How often a study that looked complete was not read during its quiet time, once more each time that it "
+            f"grows; {LEFT_FOR_NEWER}: newer ones needed the memory for those that wait, {LEFT_AS_TOO_LARGE}: it is "
+            "larger than all that memory",
             ["why"],
             registry=self.registry,
         )
@@ -298,7 +304,7 @@ class Metrics:
             self.turned_away.labels(why)
         for outcome in ("in_time", "in_vain"):
             self.read_ahead.labels(outcome)
-        for why in ("queue", "size"):
+        for why in (LEFT_FOR_NEWER, LEFT_AS_TOO_LARGE):
             self.not_read_ahead.labels(why)
         for outcome in ("read", "unread"):
             self.shadowed.labels(outcome)

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import contextlib
-import http
 import json
 from collections.abc import Iterator
 from typing import Any, Final
@@ -16,13 +15,12 @@ from urllib.parse import quote
 
 from appliance.errors import Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.orthanc_connection import OrthancConnection
-from appliance.orthanc_errors import AnswerTooLongError, NoOrthancError, NotThereError, OrthancError
+from appliance.orthanc_errors import AnswerTooLongError, FilteredOutError, NoOrthancError, NotThereError, OrthancError
 from appliance.orthanc_records import (
     Change,
     ChangePage,
     HeldSeries,
     HeldStudy,
-    StoreRefusal,
     StoreStatus,
     number,
     orthanc_time,
@@ -30,14 +28,11 @@ from appliance.orthanc_records import (
     texts,
     texts_by_name,
 )
+from appliance.orthanc_storage import StandingRefusal
 from appliance.sections.orthanc import OrthancSettings
 
-_NO_FAULT_OF_THE_FILE: Final = (
-    http.HTTPStatus.NOT_FOUND,
-    http.HTTPStatus.METHOD_NOT_ALLOWED,
-    http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-)
-"""With these a proxy, or a limit on the length of a request, turns a file down, not Orthanc's reading of it (400)."""
+_FILTERED_OUT: Final = "FilteredOut"
+"""Orthanc's status of an instance that a filter in its scripts or plugins rejects."""
 
 
 class Orthanc:
@@ -46,17 +41,17 @@ class Orthanc:
     Every method raises `UnavailableError` when Orthanc does not answer, answers with a fault of its own (5xx) or
     rejects our credentials, `NotThereError` on Orthanc's own 404, and `OrthancError` on any other refusal of Orthanc's
     and on an answer that is longer than `orthanc.largest_answer_mib`. For a file that is longer it is `RefusedError`
-    (TOO_LARGE) instead. On an answer of another form than Orthanc's, whatever its status, it is `NoOrthancError`, which
-    is an `UnavailableError` too.
+    (TOO_LARGE) instead. On an answer of another form than Orthanc's, whatever its status, and on a status that blames
+    the way of the request, it is `NoOrthancError`, which is an `UnavailableError` too.
 
-    `store_refusals` holds, by SOP Instance UID, the results that Orthanc did not take and has not taken since.
+    `store_refusal` holds the result that Orthanc did not take, as long as that stands.
     """
 
     def __init__(self, settings: OrthancSettings) -> None:
         self._connection = OrthancConnection(settings)
         self._client = self._connection.client
         self.url = self._connection.url
-        self.store_refusals: dict[str, StoreRefusal] = {}
+        self.store_refusal = StandingRefusal()
 
     def close(self) -> None:
         """Close the connections of pyorthanc and of the calling thread."""
@@ -267,28 +262,23 @@ class Orthanc:
         """Store a DICOM file; return Orthanc's identifier of the instance and whether it was there already.
 
         `delivery.store` reads a result back, as Orthanc may confirm what it does not keep, and notes in
-        `store_refusals` what was refused.
+        `store_refusal` what was refused.
 
-        Also raises `UnavailableError` when Orthanc answers and does not keep the file: its filter rejects a study's
-        results, not the study. So it does where a proxy knows no such path, does not let through a POST, or takes none
-        of that length.
+        Also raises `UnavailableError` when Orthanc answers and does not keep the file, and of these `FilteredOutError`
+        when its filter rejects a study's results, not the study; and `NoOrthancError` where a proxy knows no such path.
         """
         try:
             told = self._connection.transfer("POST", "/instances", file)
-        except OrthancError as error:
-            if error.status not in _NO_FAULT_OF_THE_FILE:
-                raise
+        except NotThereError as error:
             raise NoOrthancError(
-                f"what answers at {self.url} takes no instance of {len(file)} bytes (HTTP {error.status}); look for a "
-                "proxy before Orthanc, and for a limit on the length of requests there and in Orthanc"
+                f"what answers at {self.url} takes no instances (HTTP {error.status}); look for a proxy before it"
             ) from error
         with self._parsing():
             answer = json.loads(told)
             identifier, status = text(answer["ID"]), text(answer["Status"])
         if status not in set(StoreStatus):
-            raise UnavailableError(
-                f"Orthanc did not keep a result ({status}); look for a filter in its Lua scripts or plugins"
-            )
+            kind = FilteredOutError if status == _FILTERED_OUT else UnavailableError
+            raise kind(f"Orthanc did not keep a result ({status}); look for a filter in its Lua scripts or plugins")
         return identifier, StoreStatus(status)
 
     # Deleting

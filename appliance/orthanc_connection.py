@@ -29,6 +29,15 @@ from appliance.transport import BoundedTransport, TooLongError
 _LONGEST_DESCRIPTION: Final = 1 << 16
 """Of an error, bytes: those of Orthanc take some hundred."""
 
+_FAULTS_OF_THE_WAY: Final = (
+    http.HTTPStatus.METHOD_NOT_ALLOWED,
+    http.HTTPStatus.REQUEST_TIMEOUT,
+    http.HTTPStatus.LENGTH_REQUIRED,
+    http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    http.HTTPStatus.TOO_MANY_REQUESTS,
+)
+"""With these a proxy, or a limit on requests, turns a request down whatever it asks for or brings."""
+
 
 class OrthancConnection:
     """The connection to one Orthanc; may be used from several threads at once.
@@ -96,6 +105,18 @@ class OrthancConnection:
 
         Repeating is safe: a GET changes nothing, and storing the same instance twice is one instance.
         """
+        status, content_type, content = self._exchange(method, path, body, limit)
+        self._judge(status, path, content)
+        if content and content_type == "text/html":  # Orthanc's REST interface has none
+            raise self._no_orthanc_error(path)
+        if limit is None and len(content) > self._largest:
+            raise self._too_long_error(f"the answer to {path} is longer than {self._largest} bytes")
+        return content
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None = None, limit: int | None = None
+    ) -> tuple[int, str, bytes]:
+        """Return the status, the media type and the content of an answer, whatever they are."""
         headers = {**self._headers, **({"Content-Type": "application/dicom"} if body is not None else {})}
         for fresh in (False, True):
             connection = self._connection(fresh)
@@ -115,12 +136,7 @@ class OrthancConnection:
             else:
                 if not response.isclosed():  # nobody wants the rest of a large file
                     self._forget_connection()
-                self._judge(response.status, path, content)
-                if content and response.headers.get_content_type() == "text/html":  # Orthanc's REST interface has none
-                    raise self._no_orthanc_error(path)
-                if limit is None and len(content) > self._largest:
-                    raise self._too_long_error(f"the answer to {path} is longer than {self._largest} bytes")
-                return content
+                return response.status, response.headers.get_content_type(), content
         raise AssertionError("both tries returned or raised")
 
     def _connection(self, fresh: bool) -> http.client.HTTPConnection:
@@ -159,9 +175,22 @@ class OrthancConnection:
                 f"what answers {path} at {self.url} with HTTP {status} is no Orthanc; look for a proxy before it",
                 status,
             )
+        if status in _FAULTS_OF_THE_WAY:
+            raise NoOrthancError(
+                f"{path} at {self.url} is turned down with HTTP {status}; look for a proxy before Orthanc, and for a "
+                "limit on the number and the length of requests there and in Orthanc",
+                status,
+            )
         if status == http.HTTPStatus.NOT_FOUND:
+            if not content and not self._is_orthanc():
+                raise self._no_orthanc_error(path)
             raise NotThereError(f"Orthanc does not hold {path}", status)
         raise OrthancError(f"Orthanc at {self.url} answered HTTP {status} to {path}", status)
+
+    def _is_orthanc(self) -> bool:
+        """Return whether Orthanc answers at its address; a proxy that has lost it may send an empty 404 too."""
+        status, _, content = self._exchange("GET", "/system", limit=_LONGEST_DESCRIPTION)
+        return status == http.HTTPStatus.OK and "ApiVersion" in _object(content)
 
     def _no_orthanc_error(self, path: str) -> NoOrthancError:
         return NoOrthancError(f"what answers {path} at {self.url} is no Orthanc; look for a proxy before it")
@@ -179,10 +208,13 @@ def _describes_error(content: bytes) -> bool:
     Orthanc 1.10.1 sends either nothing (for a resource that it does not hold, and for everything with
     `HttpDescribeErrors` off) or a JSON object with its `OrthancStatus`. Proxies send a page.
     """
-    if not content:
-        return True
+    return not content or "OrthancStatus" in _object(content)
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    """Return the JSON object that the content is; empty when it is none."""
     try:
         told = json.loads(content)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(told, dict) and "OrthancStatus" in told
+        return {}
+    return told if isinstance(told, dict) else {}

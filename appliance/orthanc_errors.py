@@ -33,5 +33,9 @@ class NoOrthancError(OrthancError, UnavailableError):
     """What answers is no Orthanc, but perhaps a proxy with a page about maintenance: no study is to blame for it."""
 
 
+class FilteredOutError(UnavailableError):
+    """A filter in Orthanc's scripts or plugins rejects the object: whether there is room for it, it does not say."""
+
+
 class AnswerTooLongError(OrthancError):
     """Orthanc's answer was longer than the settings allow, and was not taken."""

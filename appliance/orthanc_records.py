@@ -71,14 +71,6 @@ class HeldStudy:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class StoreRefusal:
-    """The last refusal to store an object: when it came (by the monotonic clock), and its reason."""
-
-    at: float
-    reason: str
-
-
 def is_orthanc_id(text: str) -> bool:
     """Return whether `text` has the form of an Orthanc identifier (five groups of eight hexadecimal digits)."""
     return _ORTHANC_ID.fullmatch(text) is not None

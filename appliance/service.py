@@ -363,11 +363,9 @@ class Service:
     def _probe_orthanc(self) -> None:
         self._orthanc.system()
         # What was refused is tried again within that time; what is not was given up, as when its study was deleted.
-        refused_since = time.monotonic() - 2 * self._settings.intake.retry_longest_s
-        for uid, refusal in list(self._orthanc.store_refusals.items()):
-            if refusal.at > refused_since:
-                raise UnavailableError(f"Orthanc did not take the last result: {refusal.reason}")
-            self._orthanc.store_refusals.pop(uid, None)
+        refusal = self._orthanc.store_refusal.within(2 * self._settings.intake.retry_longest_s)
+        if refusal is not None:
+            raise UnavailableError(f"Orthanc did not take a result: {refusal.reason}")
         check_storage(self._settings.orthanc.storage)
 
     def _probe_triton(self) -> None:

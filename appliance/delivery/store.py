@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
@@ -19,8 +18,8 @@ from pydicom import Dataset, dcmread, dcmwrite
 from appliance.errors import UnavailableError
 from appliance.ledger.records import ResultObject
 from appliance.orthanc import Orthanc
-from appliance.orthanc_errors import NotThereError
-from appliance.orthanc_records import StoreRefusal
+from appliance.orthanc_errors import FilteredOutError, NotThereError
+from appliance.orthanc_records import StoreStatus
 
 
 def orthanc_ids(dataset: Dataset) -> tuple[str, str]:
@@ -52,29 +51,32 @@ def store(orthanc: Orthanc, dataset: Dataset) -> str:
     it or nothing, for example after a full disk.
 
     Raises `UnavailableError` when Orthanc returns something else than it was given, or nothing.
-    `orthanc.store_refusals`, on which the service's readiness depends, holds it until the same object is stored: that a
-    smaller one still finds room says nothing of it.
+    `orthanc.store_refusal`, on which the service's readiness depends, is told of it, and of what was stored.
     """
     file = io.BytesIO()
     dcmwrite(file, dataset, enforce_file_format=True)
     uid = str(dataset.SOPInstanceUID)
+    size = len(file.getvalue())
     try:
-        identifier = _store_whole(orthanc, file, dataset)
-    except UnavailableError as error:  # on a full disk Orthanc may confirm a result and not give it back
-        orthanc.store_refusals[uid] = StoreRefusal(time.monotonic(), str(error))
+        identifier, status = _store_whole(orthanc, file, dataset)
+    except FilteredOutError as error:
+        orthanc.store_refusal.note(uid, 0, str(error))
         raise
-    orthanc.store_refusals.pop(uid, None)
+    except UnavailableError as error:  # on a full disk Orthanc may confirm a result and not give it back
+        orthanc.store_refusal.note(uid, size, str(error))
+        raise
+    orthanc.store_refusal.note_stored(uid, size if status is StoreStatus.SUCCESS else 0)
     return identifier
 
 
-def _store_whole(orthanc: Orthanc, file: io.BytesIO, dataset: Dataset) -> str:
+def _store_whole(orthanc: Orthanc, file: io.BytesIO, dataset: Dataset) -> tuple[str, StoreStatus]:
     for _ in range(2):
-        identifier, _status = orthanc.store(file.getvalue())
+        identifier, status = orthanc.store(file.getvalue())
         # 404: Orthanc confirmed it and keeps nothing, or has lost its file. If the source is gone too, which may be
         # why, the next try of the job finds that.
         with suppress(NotThereError):
             if _is_whole(orthanc.file(identifier), file.getvalue(), dataset):
-                return identifier
+                return identifier, status
         orthanc.delete_instance(identifier)
     raise UnavailableError("Orthanc did not keep the whole of a result; see the room on its disk and its log")
 

@@ -94,13 +94,18 @@ def test_a_file_that_ends_in_the_middle_is_no_file(limit: int | None) -> None:
 
 PAGE = b"<html><head><title>404 Not Found</title></head><body>nginx</body></html>"
 DESCRIBED = b'{"HttpError": "Not Found", "HttpStatus": 404, "OrthancError": "Unknown resource", "OrthancStatus": 17}'
+SYSTEM = b'{"ApiVersion": 17, "Version": "1.10.1"}'
 
 
 class Answering(ThreadingHTTPServer):
-    """Stands where Orthanc would, and answers every request with one status and body."""
+    """Stands where Orthanc would, and answers every request with one status and body.
 
-    def __init__(self, status: int, body: bytes) -> None:
-        self.status, self.body = status, body
+    With a `system`, it answers the question for that as Orthanc does; `asked` are the paths that were asked for.
+    """
+
+    def __init__(self, status: int, body: bytes, system: bytes | None = None) -> None:
+        self.status, self.body, self.system = status, body, system
+        self.asked: list[str] = []
         super().__init__(("127.0.0.1", 0), _Answer)
 
     def __enter__(self) -> Self:
@@ -123,10 +128,14 @@ class _Answer(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(self.server.body)))
+        self.server.asked.append(self.path)
+        status, body = self.server.status, self.server.body
+        if self.path == "/system" and self.server.system is not None:
+            status, body = 200, self.server.system
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(self.server.body)
+        self.wfile.write(body)
 
     def do_POST(self) -> None:
         self.do_GET()
@@ -134,16 +143,46 @@ class _Answer(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         self.do_GET()
 
+    def do_PUT(self) -> None:
+        self.do_GET()
+
 
 @pytest.mark.parametrize("body", [b"", DESCRIBED], ids=["nothing", "a description"])
 def test_orthancs_own_404_says_that_something_is_not_there(body: bytes) -> None:
-    with Answering(404, body) as server:
+    with Answering(404, body, SYSTEM) as server:
         orthanc = server.client()
         for ask in (orthanc.series, orthanc.file, orthanc.series_of_instance, lambda one: orthanc.file(one, limit=9)):
             with pytest.raises(NotThereError):
                 ask(NOBODY)
         assert not orthanc.holds_instance(NOBODY)
         orthanc.delete_study(NOBODY)
+        assert server.asked.count("/system") == (0 if body else 6)
+
+
+@pytest.mark.parametrize("system", [None, b"", b"[]", b"{}", PAGE], ids=["404", "nothing", "a list", "empty", "a page"])
+def test_an_empty_404_is_a_proxys_unless_orthanc_says_who_it_is(system: bytes | None) -> None:
+    with Answering(404, b"", system) as server:
+        orthanc = server.client()
+        for ask in (orthanc.series, orthanc.file, orthanc.holds_instance, orthanc.delete_study, orthanc.labels):
+            server.asked.clear()
+            with pytest.raises(NoOrthancError, match="proxy"):
+                ask(NOBODY)
+            assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("body", [b"", DESCRIBED], ids=["nothing", "a description"])
+@pytest.mark.parametrize("status", [405, 408, 411, 413, 429])
+def test_a_limit_on_requests_is_no_fault_of_what_is_asked_for_or_brought(status: int, body: bytes) -> None:
+    with Answering(status, body, SYSTEM) as server:
+        orthanc = server.client()
+        for ask in (
+            lambda: orthanc.series(NOBODY),
+            lambda: orthanc.file(NOBODY),
+            lambda: orthanc.set_metadata(f"series/{NOBODY}", 1024, "a mark"),
+            lambda: orthanc.store(b"a result"),
+        ):
+            with pytest.raises(NoOrthancError, match=f"HTTP {status}; look for a proxy"):
+                ask()
 
 
 @pytest.mark.parametrize("body", [PAGE, b"404 page not found", b"{}", b"[" * 60_000])
@@ -156,9 +195,9 @@ def test_a_proxys_404_says_nothing_of_what_orthanc_holds(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", PAGE])
-@pytest.mark.parametrize("status", [302, 404, 405, 413])
+@pytest.mark.parametrize("status", [302, 404, 405, 408, 411, 413, 429])
 def test_a_proxy_that_turns_a_result_down_is_no_fault_of_the_study(status: int, body: bytes) -> None:
-    with Answering(status, body) as server, pytest.raises(UnavailableError, match="proxy"):
+    with Answering(status, body, SYSTEM) as server, pytest.raises(UnavailableError, match="proxy"):
         server.client().store(b"a result")
 
 

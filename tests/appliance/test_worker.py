@@ -263,7 +263,7 @@ class TestWaiting:
         with monkeypatch.context() as strange:
             strange.setattr(connection, "transfer", ask_stranger)
             self.assert_it_waits(bench, study)
-        assert bench.desk.orthanc.store_refusals  # so the service is not ready
+        assert bench.desk.orthanc.store_refusal.within(60)  # so the service is not ready
         bench.worker.work()
         assert bench.job(study).state is JobState.DONE
 
@@ -310,7 +310,7 @@ class TestWaiting:
         with monkeypatch.context() as losing:
             losing.setattr(bench.desk.orthanc, "file", lose_results)
             self.assert_it_waits(bench, study)
-        assert bench.desk.orthanc.store_refusals  # so the service is not ready
+        assert bench.desk.orthanc.store_refusal.within(60)  # so the service is not ready
         bench.worker.work()
         assert bench.job(study).state is JobState.DONE
 

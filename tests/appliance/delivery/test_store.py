@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -43,6 +45,22 @@ def a_result(**attributes: object) -> Dataset:
     )
     made.file_meta.MediaStorageSOPInstanceUID = uid
     return made
+
+
+def a_small_result() -> Dataset:
+    made = a_result()
+    made.Rows = made.Columns = 1
+    made.PixelData = bytes(2)
+    return made
+
+
+@contextmanager
+def losing(orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch, result: Dataset) -> Iterator[None]:
+    """Let Orthanc confirm a result and give nothing of it back."""
+    file, lost = orthanc.file, orthanc_ids(result)[0]
+    with monkeypatch.context() as full:
+        full.setattr(orthanc, "file", lambda instance: b"" if instance == lost else file(instance))
+        yield
 
 
 @pytest.mark.parametrize(
@@ -85,27 +103,53 @@ def test_a_result_of_which_orthanc_keeps_a_part_is_noticed_and_whole_after_the_n
         with pytest.raises(UnavailableError, match="the whole of a result"):
             store(orthanc, result)
     assert not orthanc.holds_instance(instance)
-    assert orthanc.store_refusals  # the service is not ready until a result is kept
-    assert "the whole of a result" in orthanc.store_refusals[str(result.SOPInstanceUID)].reason
+    refusal = orthanc.store_refusal.within(60)
+    assert refusal is not None  # the service is not ready until a result is kept
+    assert "the whole of a result" in refusal.reason
     assert store(orthanc, result) == instance
-    assert not orthanc.store_refusals
+    assert orthanc.store_refusal.within(60) is None
     orthanc.delete_instance(instance)
 
 
 def test_a_small_result_that_finds_room_says_nothing_of_a_large_one_that_was_refused(
     orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    large, small = a_result(), a_result()
-    file = orthanc.file
-    lost = orthanc_ids(large)[0]
-    with monkeypatch.context() as full:
-        full.setattr(orthanc, "file", lambda instance: b"" if instance == lost else file(instance))
-        with pytest.raises(UnavailableError):
-            store(orthanc, large)
-        store(orthanc, small)
-        assert list(orthanc.store_refusals) == [large.SOPInstanceUID]
+    held, large, small = a_result(), a_result(), a_small_result()
+    store(orthanc, held)
+    with losing(orthanc, monkeypatch, large), pytest.raises(UnavailableError):
+        store(orthanc, large)
+    store(orthanc, small)
+    store(orthanc, held)  # as large, but it took no room
+    refusal = orthanc.store_refusal.within(60)
+    assert refusal is not None
+    assert refusal.uid == large.SOPInstanceUID
     store(orthanc, large)
-    assert not orthanc.store_refusals
+    assert orthanc.store_refusal.within(60) is None
+
+
+def test_a_result_as_large_as_the_refused_one_shows_that_there_is_room(
+    orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refused one may never come again: another service has stored it, or its study has grown."""
+    refused = a_result()
+    with losing(orthanc, monkeypatch, refused), pytest.raises(UnavailableError):
+        store(orthanc, refused)
+    assert orthanc.store_refusal.within(60)
+    store(orthanc, a_result())
+    assert orthanc.store_refusal.within(60) is None
+
+
+def test_a_filter_that_rejects_one_patients_results_says_nothing_of_the_others(
+    orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as filtered:
+        told = json.dumps({"ID": "00000000-00000000-00000000-00000000-00000000", "Status": "FilteredOut"}).encode()
+        filtered.setattr(orthanc._connection, "transfer", lambda *_: told)
+        with pytest.raises(UnavailableError, match="filter"):
+            store(orthanc, a_result())
+    assert orthanc.store_refusal.within(60)
+    store(orthanc, a_small_result())
+    assert orthanc.store_refusal.within(60) is None
 
 
 def test_the_ledger_is_told_each_object_by_its_kind(orthanc: Orthanc) -> None:
