@@ -19,6 +19,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.progress import track
@@ -31,12 +32,14 @@ from training.checkpoints import Checkpoints
 from training.heads import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, claim_for_heads, find_heads, make
 from training.history import draw, entries, table
 from training.lock import holder
-from training.long_run import FOLDER, Places, keep, start, stop, watch_for_stop
+from training.long_run import FOLDER, Places, begin_last_part, keep, start, stop, watch_for_stop
 from training.pool import Pool, Sizes, make_without_end
 from training.provenance import describe_command
 
 log = logging.getLogger(__name__)
 
+LAST_STEPS: Final = 4000
+"""Of the last part of a run, where no number is given."""
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -80,6 +83,16 @@ def main(arguments: list[str] | None = None) -> int:
     long.add_argument("part", choices=("start", "stop", "status", "publish", "keep", "train", "heads"))
     long.add_argument("--folder", type=Path, default=FOLDER, help="where all of the run lies")
     long.add_argument("--json", action="store_true", help="the status as JSON")
+    ending = long.add_mutually_exclusive_group()
+    ending.add_argument(
+        "--whole-slices",
+        type=int,
+        nargs="?",
+        const=LAST_STEPS,
+        metavar="STEPS",
+        help=f"start: end the run with so many steps on whole slices, {LAST_STEPS:,} if no number is given",
+    )
+    ending.add_argument("--crops", action="store_true", help="start: give the last part up and go on with crops")
 
     for command in (heads, train, validate):
         command.add_argument("--cache", type=Path, default=Path("var/training"), help="where heads and runs lie")
@@ -143,6 +156,12 @@ def _long(given: argparse.Namespace, command: str) -> int:
     places = Places(given.folder.absolute())
     match given.part:
         case "start":
+            if (keeper := holder(places.pid)) is not None and (given.crops or given.whole_slices is not None):
+                raise ValueError(f"process {keeper} trains already; stop it first")
+            if given.crops:
+                places.last_part.unlink(missing_ok=True)
+            if given.whole_slices is not None:
+                begin_last_part(places, given.whole_slices)
             print(f"the long run is process {start(places)}, in {places.folder}")
         case "stop":
             print(_describe_end(stop(places), places))
@@ -266,8 +285,8 @@ def _validate(given: argparse.Namespace) -> int:
     from training.heads import MADE_WITH
     from training.network.detector import Detector
     from training.network.variants import VARIANTS
-    from training.reading import Outcome, read, study_score
-    from training.train import detector_run, scan_heads
+    from training.reading import Outcome, read, scan_heads, study_score
+    from training.train import detector_run
 
     folders = given.heads or [given.cache / "validation"]
     heads = [head for folder in folders for head in find_heads(folder)]

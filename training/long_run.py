@@ -11,6 +11,7 @@ trainer, which writes a checkpoint if it has begun. One folder holds the whole r
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from training.checkpoints import Checkpoints
 from training.history import LOG, entries
 from training.lock import hold, holder
 
@@ -71,9 +73,38 @@ class Places:
         """The run's log."""
         return self.run / LOG
 
+    @property
+    def last_part(self) -> Path:
+        """What `begin_last_part` writes: the run's last part is asked for."""
+        return self.folder / "last-part.json"
+
     def step(self) -> int:
         """Return the step that the log has reached."""
         return max((int(line["step"]) for line in entries(self.log)), default=0)
+
+
+def begin_last_part(places: Places, steps: int) -> None:
+    """Let the run end with `steps` steps on whole slices from its newest checkpoint on.
+
+    One that has begun goes on as it was asked for.
+
+    Raises
+    ------
+    ValueError
+        If the run has no checkpoint yet, or a part of another length has begun.
+    """
+    if steps < 1:
+        raise ValueError(f"a last part has one step at least, not {steps}")
+    if places.last_part.exists():
+        if (begun := int(json.loads(places.last_part.read_text())["steps"])) != steps:
+            raise ValueError(f"the last part in {places.folder} has {begun:,} steps; `--crops` gives it up")
+        return
+    first = Checkpoints(places.run / "checkpoints").newest_step()
+    if first is None:
+        raise ValueError(f"there is no checkpoint in {places.run} yet: whole slices are the last part of a run")
+    partial = places.last_part.with_name(f".{places.last_part.name}.partial")
+    partial.write_text(json.dumps({"first": first, "steps": steps}) + "\n")
+    partial.replace(places.last_part)
 
 
 def start(places: Places) -> int:

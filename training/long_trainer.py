@@ -22,7 +22,7 @@ from training.history import LOG, draw, entries
 from training.long_run import Places
 from training.pool import MADE, Sizes
 from training.provenance import describe_origin, ranges
-from training.train import Run, Trainer
+from training.train import LastPart, Run, Trainer
 
 VARIANT: Final = "edge"
 PUBLISHED: Final = Path(__file__).parent / "run"
@@ -50,6 +50,7 @@ def settings(places: Places, published: Path = PUBLISHED) -> Run:
         alarms_every=200,
         alarms_of=2,
         missed_of=2,
+        last=LastPart(**json.loads(places.last_part.read_text())) if places.last_part.exists() else None,
     )
 
 

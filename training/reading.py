@@ -8,7 +8,7 @@ A study is positive if any detection on any slice passes the threshold; the code
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from appliance.reading.lesions import Criteria, Scored, lesions, type_labels
 from appliance.reading.masks import Patch, only_clot, patch
 from appliance.reading.pieces import even_coordinates_mm
 from appliance.reading.roc import area_under_curve, pair_wins
+from training.heads import Head
 
 SPECK_VOXELS = 200  # about a quarter of a mL
 
@@ -31,6 +32,17 @@ class LabelledStudy:
     hu: NDArray[np.int16]
     labels: NDArray[np.uint8]
     spacing_mm: tuple[float, float, float]
+
+
+def scan_heads(heads: Iterable[Head]) -> Iterator[LabelledStudy]:
+    """Yield each head as its own scanner sees it, one at a time; the thickness of its slices is used as their distance.
+
+    The two differ if a scanner's slices overlap, by a quarter at most, and only the joining of pieces to lesions
+    depends on it.
+    """
+    for head in heads:
+        hu, labels = head.own_scan()
+        yield LabelledStudy(hu, labels, (float(np.mean(head.scan.thickness_mm)), *head.scan.pixel_spacing_mm))
 
 
 def study_score(found: Iterable[Scored]) -> float:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,11 +41,30 @@ from training.network.older_weights import widen_checkpoint
 from training.network.variants import VARIANTS
 from training.pace import Pace
 from training.pool import validation_heads
-from training.reading import LabelledStudy, Quality, judge, read
+from training.reading import Quality, judge, read, scan_heads
 from training.step import Learner, compile_step
 from training.weight_file import store_weights
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LastPart:
+    """The last part of a run: whole slices, as the service reads them, with the statistics that the export keeps.
+
+    Attributes
+    ----------
+    first
+        The step it begins with.
+    steps
+        How long it is; over them the rate falls to a fiftieth.
+    shape
+        Of its batches, with as many slabs as the run's.
+    """
+
+    first: int
+    steps: int
+    shape: Shape = field(default_factory=lambda: Shape(slabs=2, targets=2, size=MATRIX))
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,8 @@ class Run:
     alarms_every, alarms_of, missed_of
         After so many steps, so many heads without blood are read whole for false alarms to learn from, and so many
         bleeding ones for lesions that are missed; 0 is never.
+    last
+        The part that ends the run, in place of `cool_down`.
     """
 
     variant: str
@@ -100,6 +121,11 @@ class Run:
     alarms_every: int = 0
     alarms_of: int = 2
     missed_of: int = 2
+    last: LastPart | None = None
+
+    def __post_init__(self) -> None:
+        if self.last and self.last.shape.slabs != self.shape.slabs:
+            raise ValueError(f"the last part has {self.last.shape.slabs} slabs, the run {self.shape.slabs}")
 
 
 class Trainer:
@@ -127,19 +153,24 @@ class Trainer:
 
     @property
     def part(self) -> float:
-        """How much of the run is done, 0 to 1."""
+        """How much of the run is done, 0 to 1; of its last part, if it has one."""
+        if last := self.run.last:
+            return max(0.0, (self.progress["step"] - last.first) / last.steps)
         done = (self.progress["step"] - self.progress["began"]) / self.run.steps
         return max(done, (self.progress["seconds"] - self.seconds_before) / (60 * self.run.minutes))
 
     @property
     def cooling(self) -> bool:
-        """Whether the run is in its last part."""
+        """Whether the run is in its last part, in which the rate falls and statistics are kept."""
+        if last := self.run.last:
+            return self.progress["step"] >= last.first
         return self.part > 1 - self.run.cool_down
 
     def learning_rate(self) -> float:
         """Return the rate of the next step: warm-up, plateau, cool-down."""
         warm = min(1.0, (self.progress["step"] - self.progress["began"] + 1) / self.run.warm_up)
-        cool = 1.0 if not self.cooling else 0.02 + 0.98 * max(0.0, 1 - self.part) / self.run.cool_down
+        falling = 1.0 if self.run.last else self.run.cool_down
+        cool = 1.0 if not self.cooling else 0.02 + 0.98 * max(0.0, 1 - self.part) / falling
         return self.run.rate * warm * cool * self.progress["factor"]
 
     def anneal(self, mean_loss: float) -> None:
@@ -178,7 +209,8 @@ class Trainer:
             clock = time.monotonic()
             if len(recent) == 50:
                 means = {name: float(np.mean([r[name] for r in recent])) for name in recent[0] if name != "fit"}
-                self.anneal(means["total"])
+                if not (self.run.last and self.cooling):  # the losses of whole slices are compared with no crops'
+                    self.anneal(means["total"])
                 self._log({"rate": self.learning_rate()} | means)
                 recent = []
             if time.monotonic() - saved > 60 * self.run.checkpoint_minutes:
@@ -193,6 +225,13 @@ class Trainer:
                 self._read_heads(stop)
                 clock = time.monotonic()
         self._save()
+        if self.run.last and self.part >= 1.0 and not self._is_validated() and (figures := self.validate(stop=stop)):
+            self._log({"validation": figures.report()})
+
+    def _is_validated(self) -> bool:
+        """Return whether the log has figures of the current step."""
+        lines = entries(self.run.folder / LOG)
+        return any(line["step"] == self.progress["step"] and "validation" in line for line in lines)
 
     def _read_heads(self, stop: Callable[[], bool]) -> None:
         """Read some heads whole for false alarms and missed lesions, with the averaged weights."""
@@ -222,7 +261,9 @@ class Trainer:
 
         def draw_from(heads: Mapping[Path, Head], step: int) -> Batch:
             rng = np.random.default_rng([self.run.seed, step])
-            return batch(list(heads.values()), self.run.shape, rng, self.alarms, self.missed)
+            last = self.run.last
+            shape = last.shape if last and step >= last.first else self.run.shape
+            return batch(list(heads.values()), shape, rng, self.alarms, self.missed)
 
         def draw(step: int) -> Batch:
             nonlocal heads
@@ -361,17 +402,6 @@ def _to_learn_from(folder: Path, known: Mapping[Path, Head]) -> dict[Path, Head]
     if not heads:
         raise ValueError(f"there are no heads in {folder} to learn from")
     return heads
-
-
-def scan_heads(heads: Iterable[Head]) -> Iterator[LabelledStudy]:
-    """Yield each head as its own scanner sees it, one at a time; the thickness of its slices is used as their distance.
-
-    The two differ if a scanner's slices overlap, by a quarter at most, and only the joining of pieces to lesions
-    depends on it.
-    """
-    for head in heads:
-        hu, labels = head.own_scan()
-        yield LabelledStudy(hu, labels, (float(np.mean(head.scan.thickness_mm)), *head.scan.pixel_spacing_mm))
 
 
 def detector_run(detector: Detector) -> Callable[[np.ndarray[Any, Any]], Outputs]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -94,6 +95,35 @@ def test_stop_tells_of_a_checkpoint_only_where_there_is_one(places: Places, caps
     wait_for(lambda: len(notes(places, "train")) > 2)
     assert main(asked) == 0
     assert capsys.readouterr().out == f"process {number} has ended; the newest checkpoint is of step 1,250\n"
+
+
+def test_a_last_part_begins_at_the_newest_checkpoint_and_is_given_up_for_crops(
+    places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def asked(*options: str) -> None:
+        main(["long", "start", "--folder", str(places.folder), *options])
+
+    with pytest.raises(SystemExit, match="2"):
+        asked("--whole-slices", "40")
+    assert "there is no checkpoint" in capsys.readouterr().err
+    Checkpoints(places.run / "checkpoints").save({"step": 1250}, {})
+    asked("--whole-slices", "40")
+    told = places.last_part.read_text()
+    assert json.loads(told) == {"first": 1250, "steps": 40}
+    with pytest.raises(SystemExit, match="2"):
+        asked("--crops")
+    assert "stop it first" in capsys.readouterr().err
+    stop(places, patience_s=30)
+    Checkpoints(places.run / "checkpoints").save({"step": 1260}, {})
+    asked("--whole-slices", "40")  # goes on
+    stop(places, patience_s=30)
+    assert places.last_part.read_text() == told
+    with pytest.raises(SystemExit, match="2"):
+        asked("--whole-slices", "50")
+    assert "has 40 steps" in capsys.readouterr().err
+    asked("--crops")
+    stop(places, patience_s=30)
+    assert not places.last_part.exists()
 
 
 def test_a_child_that_dies_is_started_anew(places: Places) -> None:

@@ -20,8 +20,10 @@ from training import false_alarms, missed_lesions
 from training.__main__ import WEIGHTS, main
 from training.batches import Shape
 from training.history import LOG, entries
+from training.long_run import Places
+from training.long_trainer import settings
 from training.provenance import provenance
-from training.train import Run, Trainer, _to_learn_from
+from training.train import LastPart, Run, Trainer, _to_learn_from
 from training.weight_file import store_weights
 
 pytestmark = pytest.mark.training
@@ -102,6 +104,38 @@ def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(run: Run, trained: T
             np.testing.assert_array_equal(restored, value)
     for restored, value in zip(again.averages.values, stopped.averages.values, strict=True):
         np.testing.assert_array_equal(restored, value)
+
+
+def test_the_last_part_draws_whole_slices_and_lets_the_rate_fall_to_a_fiftieth(run: Run, tmp_path: Path) -> None:
+    last = LastPart(first=2, steps=4, shape=Shape(slabs=2, targets=1, size=512))
+    trainer = Trainer(replace(run, folder=tmp_path, steps=float("inf"), cool_down=0.0, last=last))
+    seen = {}
+    for step in (1, 2, 4, 6):
+        trainer.progress["step"] = step
+        labels = next(trainer._batches()).labels
+        seen[step] = (
+            labels.shape[-1],
+            trainer.cooling,
+            trainer.part,
+            pytest.approx(trainer.learning_rate() / run.rate),
+        )
+    assert seen == {
+        1: (128, False, 0.0, 1.0),
+        2: (512, True, 0.0, 1.0),
+        4: (512, True, 0.5, 0.51),
+        6: (512, True, 1.0, 0.02),
+    }
+    with pytest.raises(ValueError, match="the last part has 2 slabs, the run 1"):
+        replace(trainer.run, shape=Shape(slabs=1, targets=1, size=128))
+
+
+def test_the_long_run_takes_its_last_part_from_its_folder(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    assert settings(places).last is None
+    places.last_part.write_text(json.dumps({"first": 1250, "steps": 40}))
+    last = settings(places).last
+    assert last == LastPart(first=1250, steps=40)
+    assert last.shape == Shape(slabs=2, targets=2, size=512)
 
 
 def test_steps_that_a_kill_cost_are_taken_from_the_log(run: Run, tmp_path: Path) -> None:
