@@ -17,6 +17,9 @@ OPSET: Final = 17
 FORBIDDEN: Final = frozenset({"Loop", "If", "Scan", "NonMaxSuppression", "NonZero", "RoiAlign", "Unique"})
 MAX_TOP_K: Final = 3840
 
+DIFFERS: Final = "differs_from_trained"
+"""In the metadata of a graph that was exported for figures alone: how it differs. It is not laid out to be served."""
+
 
 class UnfitModelError(Exception):
     """The model must not be served; the message says why."""

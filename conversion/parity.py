@@ -9,8 +9,8 @@ is at the floor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -92,6 +92,37 @@ def difference(chunk: str, reference: Outputs, other: Outputs) -> Difference:
         largest("detection_score"),
         largest("detection_mask"),
     )
+
+
+def differ_by_rounding(differences: Sequence[Difference]) -> bool:
+    """Return whether chunks differ in nothing but which detections are kept: those that both answers have agree."""
+    return all(replace(one, unpaired=0).small for one in differences)
+
+
+def describe(differences: Sequence[Difference]) -> str:
+    """Return what is wrong with an exported detector in a sentence, and what to do where that is known.
+
+    Raises
+    ------
+    ValueError
+        If nothing is wrong.
+    """
+    wrong = [one for one in differences if not one.small]
+    if not wrong:
+        raise ValueError("all chunks are answered the same")
+    told = (
+        f"{len(wrong)} of {len(differences)} chunks are answered differently ({', '.join(one.chunk for one in wrong)})"
+    )
+    if differ_by_rounding(differences):
+        return (
+            f"{told}, all of them only in which detections are kept: {sum(one.unpaired for one in wrong)} have no "
+            "partner, the others agree. Where many proposals score alike, rounding decides which are kept, as in a "
+            "network that has hardly been trained: train it longer"
+        )
+    values = ", ".join(
+        f"{name} by {max(getattr(one, name) for one in wrong):.1e}" for name in ("box_px", "score", "mask")
+    )
+    return f"{told}: at most {values}"
 
 
 def random_chunk(seed: int) -> NDArray[np.float32]:

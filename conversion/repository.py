@@ -34,7 +34,7 @@ import onnxruntime
 
 from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_summary
-from conversion.checks import UnfitModelError, check
+from conversion.checks import DIFFERS, UnfitModelError, check
 from conversion.triton_model import BYTES, FULL, GATE, RULES
 
 TRITON_TYPES: Final[dict[type[np.generic], str]] = {np.int32: "TYPE_INT32", np.float32: "TYPE_FP32"}
@@ -114,9 +114,13 @@ def lay_out(model: Path, out: Path, version: int = 1, precision: Path | None = N
     Raises
     ------
     UnfitModelError
-        If `model` is not an exported detector of this contract, or `precision` judged another one.
+        If `model` is not an exported detector of this contract, or was exported for figures alone, or `precision`
+        judged another one.
     """
-    check(onnx.load(str(model)))
+    loaded = onnx.load(str(model))
+    check(loaded)
+    if differs := {prop.key: prop.value for prop in loaded.metadata_props}.get(DIFFERS):
+        raise UnfitModelError(f"it was exported for figures alone: {differs}")
     laid = {} if precision is None else _gate_files(model, precision)
     folder = out / contract.DETECTOR
     (folder / "configs").mkdir(parents=True, exist_ok=True)

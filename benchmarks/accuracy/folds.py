@@ -51,7 +51,8 @@ def training_commands(folder: Path, steps: int, python: Path = PYTHON) -> list[l
     """Return the commands that train a fold in `folder` and export its ONNX file there.
 
     The heads of all folds lie in one store beside the folds' folders. One in ten of those to learn from is validated on
-    and suggests the network's threshold. Each command continues where it was stopped.
+    and suggests the network's threshold. A network that is hardly trained is exported too: it is judged by the ONNX
+    file, whichever detections rounding keeps there. Each command continues where it was stopped.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def training_commands(folder: Path, steps: int, python: Path = PYTHON) -> list[l
     return [
         [*run, "training", "heads", "--manifest", str(learn), "--store", str(store), "--cache", str(folder)],
         [*run, "training", "train", "--steps", str(steps), "--cache", str(folder), "--out", str(folder)],
-        [*run, "conversion", "export", "--weights", str(weights), "--out", str(folder / MODEL)],
+        [*run, "conversion", "export", "--for-figures", "--weights", str(weights), "--out", str(folder / MODEL)],
     ]
 
 

@@ -16,7 +16,7 @@ import onnx
 import onnxruntime
 
 from appliance.reading import contract
-from conversion.checks import UnfitModelError, check
+from conversion.checks import DIFFERS, UnfitModelError, check
 from conversion.export import load_detector, model_metadata, onnx_model
 from conversion.parity import difference, random_chunk
 from conversion.repository import PROOF_CODE, lay_out
@@ -105,6 +105,14 @@ def test_a_model_of_another_contract_is_not_laid_out(model: onnx.ModelProto, tmp
     onnx.save(bad, str(tmp_path / "bad.onnx"))
     with pytest.raises(UnfitModelError, match="contract_version = '99'"):
         lay_out(tmp_path / "bad.onnx", tmp_path / "repository")
+
+
+def test_a_model_that_was_exported_for_figures_alone_is_not_laid_out(model: onnx.ModelProto, tmp_path: Path) -> None:
+    hardly_trained = change(model)
+    hardly_trained.metadata_props.add(key=DIFFERS, value="3 of 11 chunks")
+    onnx.save(hardly_trained, str(tmp_path / "model.onnx"))
+    with pytest.raises(UnfitModelError, match="for figures alone: 3 of 11 chunks"):
+        lay_out(tmp_path / "model.onnx", tmp_path / "repository")
 
 
 def test_the_repository_has_every_file_triton_and_the_site_need(model: onnx.ModelProto, tmp_path: Path) -> None:

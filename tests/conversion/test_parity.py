@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from appliance.reading.contract import MASK_SIZE, MAX_DETECTIONS
-from conversion.parity import difference
+from conversion.parity import describe, difference
 
 
 def answer(detections: list[tuple[int, float, float]]) -> dict[str, np.ndarray]:
@@ -64,3 +64,18 @@ def test_a_mask_that_differs_is_a_difference() -> None:
     found = difference("x", first, second)
     assert found.mask == pytest.approx(0.1)
     assert not found.small
+
+
+def test_what_differs_is_said_with_its_cure_where_only_the_choice_of_detections_differs() -> None:
+    alike = difference("a", answer([(3, 50, 0.9)]), answer([(3, 50, 0.9)]))
+    other = difference("b", answer([(3, 50, 0.9), (4, 60, 0.5)]), answer([(3, 50, 0.9), (5, 60, 0.5)]))
+    told = describe([alike, other])
+    assert told.startswith("1 of 2 chunks are answered differently (b), all of them only in which detections")
+    assert "2 have no partner" in told
+    assert told.endswith("train it longer")
+    moved = difference("c", answer([(3, 50, 0.9)]), answer([(3, 50.5, 0.9)]))
+    assert describe([alike, other, moved]) == (
+        "2 of 3 chunks are answered differently (b, c): at most box_px by 5.0e-01, score by 0.0e+00, mask by 0.0e+00"
+    )
+    with pytest.raises(ValueError, match="answered the same"):
+        describe([alike])
