@@ -20,11 +20,11 @@ from appliance.errors import ApplianceError
 from appliance.reading.contract import EXTEND_SCORE, JOIN_MM
 from appliance.reading.lesions import Criteria
 from benchmarks.accuracy import folds as cross_validation
-from benchmarks.accuracy import gallery, log, plots
+from benchmarks.accuracy import gallery, log, perturbed_studies, plots
 from benchmarks.accuracy import threshold as thresholds
 from benchmarks.accuracy.conditions import AS_DRAWN, Condition, conditions_named
 from benchmarks.accuracy.figures import Call, full_set
-from benchmarks.accuracy.network import Model, other_model, shipped_model
+from benchmarks.accuracy.network import Model, Network, other_model, shipped_model
 from benchmarks.accuracy.reading import at_threshold
 from benchmarks.accuracy.report import Report
 from benchmarks.accuracy.sample import DEVELOPMENT, development
@@ -207,6 +207,55 @@ def cross_validate(
         found = _write(made, out / f"{Path(manifest).stem}-folds", pictures)
     typer.echo(found)
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command("perturb")
+def perturb_studies(
+    manifest: ManifestArgument = DEVELOPMENT,
+    studies: Annotated[int, typer.Option(min=1, help="The manifest's first so many.")] = 6,
+    out: OutOption = OUT,
+    threads: ThreadsOption = 1,
+    model: ModelOption = None,
+    second: Annotated[Path | None, typer.Option(help="Another network's ONNX file, to be read with too.")] = None,
+    bound_hu: Annotated[int, typer.Option(min=1, help="By how much a voxel may change, HU.")] = 4,
+    calls: Annotated[int, typer.Option(min=1, help="Of the network, for each study, by the search.")] = 60,
+) -> None:
+    """Search for small changes that turn a study's answer, and read both with what may withstand them.
+
+    Writes perturbation.json below --out, and continues where it was stopped.
+    """
+    with _refusals():
+        entries = _entries(manifest, studies)
+        if log.cohort_of_log(entries):
+            raise ValueError("a kept cohort is read once, as it is; take another manifest")
+        shipped = other_model(model) if model else shipped_model()
+        network = Network(shipped, threads)
+        beside = Network(other_model(second), threads) if second else None
+        threshold = shipped.suggested_threshold
+        folder = out / "perturbation"
+        with progress_bar(Console(stderr=True)) as progress:
+            bar = progress.add_task("simulating and searching", total=len(entries))
+            found = perturbed_studies.kept(
+                folder,
+                entries,
+                network,
+                beside,
+                threshold,
+                perturbed_studies.Attack(bound_hu, calls),
+                lambda _: progress.advance(bar),
+            )
+        told = {
+            "command": shlex.join(["python", "-m", "benchmarks.accuracy", *sys.argv[1:]]),
+            "model": asdict(shipped.identity),
+            "threshold": threshold,
+            "bound_hu": bound_hu,
+            "rows": perturbed_studies.summary(found, threshold),
+            "studies": [asdict(one) for one in found],
+        }
+        path = folder / "perturbation.json"
+        path.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    typer.echo(perturbed_studies.markdown(found, threshold))
+    typer.echo(f"written to {path}")
 
 
 @contextmanager

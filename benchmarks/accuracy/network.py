@@ -127,16 +127,25 @@ class Network:
         RuntimeError
             If the outputs break the contract.
         """
-        detections: list[Detection] = []
-        chunk = np.empty(contract.INPUT_SHAPE, np.int16)
-        for number, indices in enumerate(contract.chunks(len(hu))):
-            write_chunk(hu, indices, chunk)
-            outputs = self._detector(chunk)
-            fault = contract.output_fault(outputs)
-            if fault is not None:
-                raise RuntimeError(f"{self.model.onnx}: {fault}")
-            detections += chunk_detections(outputs, number, len(hu))
+        numbers = range(len(contract.chunks(len(hu))))
+        detections = [one for number in numbers for one in self.read_chunk(hu, number)]
         return Reading(tuple(detections), (), self.model.identity, self.model.suggested_threshold)
+
+    def read_chunk(self, hu: NDArray[np.int16], number: int) -> list[Detection]:
+        """Return what the network detects in one chunk of a volume: one call of it.
+
+        Raises
+        ------
+        RuntimeError
+            If the outputs break the contract.
+        """
+        chunk = np.empty(contract.INPUT_SHAPE, np.int16)
+        write_chunk(hu, contract.chunks(len(hu))[number], chunk)
+        outputs = self._detector(chunk)
+        fault = contract.output_fault(outputs)
+        if fault is not None:
+            raise RuntimeError(f"{self.model.onnx}: {fault}")
+        return list(chunk_detections(outputs, number, len(hu)))
 
 
 def _tensor(tensor: Any) -> tuple[str, tuple[int, ...]]:

@@ -73,6 +73,7 @@ def test_records_of_another_threshold_are_not_mixed_in(smoke: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("perturb", "independent"), "a kept cohort is read once"),
         (("report", "nowhere"), "nowhere is neither a manifest file nor one of"),
         (("report", "--threshold", "high"), "--threshold is a number or a .json file"),
         (("report", "--threshold", "1.5"), "a threshold lies above 0 and is at most 1"),
