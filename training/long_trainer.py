@@ -21,13 +21,20 @@ from training.heads import find_heads
 from training.history import LOG, draw, entries
 from training.long_run import Places
 from training.pool import MADE, Sizes
-from training.provenance import describe_origin, ranges
+from training.provenance import describe_origin, join_seeds, ranges
 from training.train import LastPart, Run, Trainer
 
 VARIANT: Final = "edge"
 PUBLISHED: Final = Path(__file__).parent / "run"
 SHIPPED: Final = Path(__file__).parent / "weights"
 PLOT: Final = "history.png"
+_OF_VALIDATION: Final = (
+    "validated_at_step",
+    "validation_simulators",
+    "validation_seeds",
+    "validation",
+    "suggested_threshold",
+)
 
 
 def settings(places: Places, published: Path = PUBLISHED) -> Run:
@@ -69,7 +76,8 @@ def train(places: Places, stop: Callable[[], bool], sizes: Sizes, published: Pat
 def publish(places: Places, told: str, folder: Path = PUBLISHED) -> dict[str, Any]:
     """Write the averaged weights of the newest checkpoint, their provenance, the log and its plot into `folder`.
 
-    Returns the provenance. The run goes on meanwhile.
+    What the provenance there says of heads on earlier machines stays in it. Returns the provenance. The run goes on
+    meanwhile.
 
     Raises
     ------
@@ -81,10 +89,18 @@ def publish(places: Places, told: str, folder: Path = PUBLISHED) -> dict[str, An
     if not trainer.resumed:
         raise ValueError(f"there is no checkpoint in {places.run} yet")
     lines = [line for line in entries(places.log) if line["step"] <= trainer.progress["step"]]
-    origin = describe_origin(run, told, trainer.progress) | _heads_of(places.pool)
+    described = folder / f"{VARIANT}.json"
+    earlier = json.loads(described.read_text()) if described.exists() else {}
+    known = earlier.get("training_seeds_by_simulator", {})
+    origin = describe_origin(run, told, trainer.progress) | {
+        "training_seeds_by_simulator": join_seeds(known, _seeds_by_simulator(places.pool))
+    }
     # Of too few heads there is no area under a curve, and no threshold to suggest.
     validations = [line for line in lines if "validation" in line and line["validation"]["auc"] is not None]
-    if validations:
+    # The heads of an earlier validation may have been another machine's.
+    if validations and validations[-1]["step"] == earlier.get("validated_at_step"):
+        origin |= {name: earlier[name] for name in _OF_VALIDATION if name in earlier}
+    elif validations:
         figures = validations[-1]["validation"]
         origin |= {
             "validated_at_step": validations[-1]["step"],
@@ -94,15 +110,15 @@ def publish(places: Places, told: str, folder: Path = PUBLISHED) -> dict[str, An
         }
     folder.mkdir(parents=True, exist_ok=True)
     trainer.settle(folder / f"{VARIANT}.weights.h5")
-    (folder / f"{VARIANT}.json").write_text(json.dumps(origin, indent=2) + "\n")
+    described.write_text(json.dumps(origin, indent=2) + "\n")
     (folder / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
     draw(lines, folder / PLOT)
     return origin
 
 
-def _heads_of(pool: Path) -> dict[str, Any]:
-    """Return which simulators made the heads that were ever in a pool, and from which seeds."""
+def _seeds_by_simulator(pool: Path) -> dict[str, list[int]]:
+    """Return from which seeds each simulator made heads that were ever in a pool."""
     seeds: dict[str, list[int]] = defaultdict(list)
     for line in entries(pool / MADE):
         seeds[line["simulator"]].append(line["seed"])
-    return {"training_seeds_by_simulator": {name: ranges(set(numbers)) for name, numbers in seeds.items()}}
+    return seeds

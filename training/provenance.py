@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime
 import shlex
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -63,6 +64,18 @@ def provenance(run: Run, command: str, progress: dict[str, float], figures: Qual
         "validation": figures.report(),
         "suggested_threshold": figures.threshold,
     }
+
+
+def join_seeds(
+    earlier: Mapping[str, Sequence[Sequence[int]]], seeds: Mapping[str, Iterable[int]]
+) -> dict[str, list[tuple[int, int]]]:
+    """Return the seeds of heads by simulator, those of an earlier provenance (first, last) and further ones."""
+    joined: dict[str, set[int]] = defaultdict(set)
+    for simulator, runs in earlier.items():
+        joined[simulator].update(seed for first, last in runs for seed in range(first, last + 1))
+    for simulator, numbers in seeds.items():
+        joined[simulator].update(numbers)
+    return {simulator: ranges(numbers) for simulator, numbers in joined.items()}
 
 
 def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:

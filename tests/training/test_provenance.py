@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.provenance import ROOT, describe_command, describe_path, git_revision, ranges
+from training.provenance import ROOT, describe_command, describe_path, git_revision, join_seeds, ranges
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,11 @@ def test_a_command_is_told_without_the_folders_of_a_machine() -> None:
 
 def test_seeds_are_told_as_ranges() -> None:
     assert ranges([5, 1, 2, 3, 9]) == [(1, 3), (5, 5), (9, 9)]
+
+
+def test_seeds_of_an_earlier_machine_stay_beside_those_of_this_one() -> None:
+    joined = join_seeds({"a": [[1, 3], [7, 7]], "b": [[5, 6]]}, {"a": [4, 9], "c": [2]})
+    assert joined == {"a": [(1, 4), (7, 7), (9, 9)], "b": [(5, 6)], "c": [(2, 2)]}
 
 
 def test_the_revision_is_told_where_there_is_git_and_unknown_where_there_is_none(
