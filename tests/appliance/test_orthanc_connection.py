@@ -18,12 +18,11 @@ from appliance.sections.orthanc import OrthancSettings
 NOBODY = "00000000-00000000-00000000-00000000-00000000"
 
 
-class LargeAnswers(ThreadingHTTPServer):
-    """Stands where Orthanc would: every answer is a JSON list of `size` bytes, cut off after `sent` of them."""
+class InPlaceOfOrthanc(ThreadingHTTPServer):
+    """Stands where Orthanc would, on a free port, while the context lasts."""
 
-    def __init__(self, size: int, sent: int | None = None, *, packed: bool = False) -> None:
-        self.size, self.sent, self.packed, self.written = size, size if sent is None else sent, packed, 0
-        super().__init__(("127.0.0.1", 0), _LargeAnswer)
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -34,7 +33,15 @@ class LargeAnswers(ThreadingHTTPServer):
         self.server_close()
 
     def client(self, **settings: int) -> Orthanc:
-        return Orthanc(OrthancSettings(url=f"http://127.0.0.1:{self.server_port}", timeout_s=5, **settings))
+        return Orthanc(OrthancSettings(url=f"http://127.0.0.1:{self.server_port}", timeout_s=60, **settings))
+
+
+class LargeAnswers(InPlaceOfOrthanc):
+    """Every answer is a JSON list of `size` bytes, cut off after `sent` of them."""
+
+    def __init__(self, size: int, sent: int | None = None, *, packed: bool = False) -> None:
+        self.size, self.sent, self.packed, self.written = size, size if sent is None else sent, packed, 0
+        super().__init__(_LargeAnswer)
 
 
 class _LargeAnswer(BaseHTTPRequestHandler):
@@ -97,8 +104,8 @@ DESCRIBED = b'{"HttpError": "Not Found", "HttpStatus": 404, "OrthancError": "Unk
 SYSTEM = b'{"ApiVersion": 17, "Version": "1.10.1"}'
 
 
-class Answering(ThreadingHTTPServer):
-    """Stands where Orthanc would, and answers every request with one status and body.
+class Answering(InPlaceOfOrthanc):
+    """Answers every request with one status and body.
 
     With a `system`, it answers the question for that as Orthanc does; `asked` are the paths that were asked for.
     """
@@ -106,18 +113,7 @@ class Answering(ThreadingHTTPServer):
     def __init__(self, status: int, body: bytes, system: bytes | None = None) -> None:
         self.status, self.body, self.system = status, body, system
         self.asked: list[str] = []
-        super().__init__(("127.0.0.1", 0), _Answer)
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-    def client(self) -> Orthanc:
-        return Orthanc(OrthancSettings(url=f"http://127.0.0.1:{self.server_port}", timeout_s=5))
+        super().__init__(_Answer)
 
 
 class _Answer(BaseHTTPRequestHandler):
