@@ -27,6 +27,8 @@ from appliance.settings import Settings
 
 MOST_DEATHS: Final = 2
 """How often the service may end in the middle of a study before a process of its own reads the study first."""
+_MORE_DEATHS: Final = 2
+"""By which factor the deaths must have grown since a trial that went well before there is another."""
 UNAVAILABLE: Final = os.EX_TEMPFAIL
 """Exit status of a trial in which a neighbour did not answer."""
 
@@ -42,6 +44,15 @@ _OWN_FAULTS: Final = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGF
 
 class KillsReaderError(ApplianceError):
     """The process that only read the study died of it; the text is the evidence."""
+
+
+def is_trial_due(deaths: int, deaths_at_trial: int) -> bool:
+    """Return whether a trial must read a study before the service does, given its `deaths` now and at its last trial.
+
+    A service that is killed every few seconds would never come to an answer if each of its starts began with a trial of
+    the same study.
+    """
+    return deaths >= max(MOST_DEATHS, _MORE_DEATHS * deaths_at_trial)
 
 
 class Trial:

@@ -40,7 +40,7 @@ from appliance.prior.search import PriorSearch
 from appliance.settings import Settings
 from appliance.steps import Step, StepClock
 from appliance.traces import OFF, Trace
-from appliance.trial import MOST_DEATHS, KillsReaderError
+from appliance.trial import KillsReaderError, is_trial_due
 
 _LONGEST_WAIT_S: Final = 5.0
 _KILLS: Final = 2
@@ -187,7 +187,7 @@ class Worker:
             self._set_aside(job, job.error, report=False)
             return
         try:
-            if job.deaths >= MOST_DEATHS:  # before this process looks at its images
+            if is_trial_due(job.deaths, job.deaths_at_trial):  # before this process looks at its images
                 self._try_apart(job)
             snapshot = self._handover.take(job.id) or self._snapshots.of(job.orthanc_study, job.orthanc_series)
         except NotThereError:
@@ -283,6 +283,7 @@ class Worker:
     def _try_apart(self, job: Job) -> None:
         listed = self._snapshots.listed(job.orthanc_study, job.orthanc_series)
         self._trial.run(job.study_uid, listed.to_read, job.left_out)
+        self._ledger.queue.note_trial(job)
         if not job.requested and not job.left_out:  # all of it was read
             self._ledger.studies.clear(job.orthanc_study)
 

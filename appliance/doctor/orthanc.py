@@ -38,6 +38,9 @@ def check_orthanc(settings: Settings) -> Iterator[Check]:
                 "set orthanc.username and orthanc.password to an entry of RegisteredUsers in Orthanc's configuration",
             )
             return
+        except OrthancError as error:  # before the next one, which `NoOrthancError` is as well
+            yield _is_another_program(address, error.status)
+            return
         except UnavailableError as error:
             yield Check(
                 "orthanc",
@@ -45,9 +48,6 @@ def check_orthanc(settings: Settings) -> Iterator[Check]:
                 f"no answer from {address}: {error}",
                 "start Orthanc (`make up`, or its service), or set orthanc.url to its REST address",
             )
-            return
-        except OrthancError as error:
-            yield _is_another_program(address, error.status)
             return
         if "Version" not in system:
             yield _is_another_program(address, 200)
@@ -65,7 +65,7 @@ def _is_another_program(address: str, status: int) -> Check:
         "orthanc",
         "fail",
         f"{address} answers {status}, but not as an Orthanc",
-        "set orthanc.url to the REST address of Orthanc; another program listens there",
+        "set orthanc.url to the REST address of Orthanc; another program listens there, or a proxy before Orthanc",
     )
 
 

@@ -146,11 +146,18 @@ class Queue:
 
     def note_kill(self, job: Job, why: str) -> None:
         """Count a process that the job's study has killed; the worker keeps the job."""
+        self._note(job, kills=tables.jobs.c.kills + 1, error=why)
+
+    def note_trial(self, job: Job) -> None:
+        """Record that a process which did nothing but read the job's images lived; the worker keeps the job."""
+        self._note(job, deaths_at_trial=job.deaths)
+
+    def _note(self, job: Job, **values: Any) -> None:
         jobs = tables.jobs
         with self._database.writing() as connection:
             row = connection.execute(select(jobs.c.owner, jobs.c.tries).where(jobs.c.id == job.id).with_for_update())
             require_token(row.one(), job)
-            connection.execute(update(jobs).where(jobs.c.id == job.id).values(kills=jobs.c.kills + 1, error=why))
+            connection.execute(update(jobs).where(jobs.c.id == job.id).values(**values))
 
     def renew(self, held: Iterable[Job], lease_s: float) -> None:
         """Renew the leases of the jobs that workers hold; a job lost meanwhile stays lost."""

@@ -150,7 +150,8 @@ class Job:
 
     `owner` and `tries` together are the token of the worker that has the job. `crashes` counts the tries in which the
     pipeline broke, `deaths` those during which the service ended for whatever reason, and `kills` the processes that
-    only read the study and died of it.
+    only read the study and died of it. `deaths_at_trial` is how many deaths there were when such a process last read
+    all of it and lived.
     """
 
     id: Annotated[int, Kept(Integer(), primary_key=True)]
@@ -173,6 +174,7 @@ class Job:
     tries: Number = 0
     crashes: Number = 0
     deaths: Number = 0
+    deaths_at_trial: Number = 0
     kills: Number = 0
     priority: Number = ROUTINE
     error: Prose = ""

@@ -338,6 +338,28 @@ class TestWaiting:
         assert (job.state, job.deaths, job.crashes, job.kills) == (JobState.DONE, 7, 0, 0)
         assert bench.trial.tried == [14]
 
+    def test_a_trial_that_went_well_is_repeated_only_when_the_deaths_have_doubled(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.worker = bench.another("worker/0")
+        bench.send(*head_series(study))
+        self.die(bench, 1)
+        tried_at = []
+        for deaths in range(2, 10):
+            self.die(bench, deaths)
+            trials = len(bench.trial.tried)
+            with monkeypatch.context() as away:
+                file = bench.desk.orthanc.file
+                away.setattr(bench.desk.orthanc, "file", raise_after(0, UnavailableError("Orthanc is away"), file))
+                bench.worker.work()
+            bench.desk.clock.now += 400
+            if len(bench.trial.tried) > trials:
+                tried_at.append(deaths)
+        assert tried_at == [2, 4, 8]
+        bench.worker.work()
+        job = bench.job(study)
+        assert (job.state, job.deaths, job.deaths_at_trial) == (JobState.DONE, 9, 8)
+
     def test_a_study_that_kills_the_process_that_reads_it_twice_is_refused_with_the_evidence_and_others_go_on(
         self, bench: Bench, study: str
     ) -> None:

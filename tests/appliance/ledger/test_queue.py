@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import pytest
+
+from appliance.ledger.job_rows import LostJobError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import (
     OLD,
@@ -186,6 +189,18 @@ class TestQueue:
         now = claim(ledger)
         ledger.queue.renew([before], 600)
         assert ledger.jobs.of_study("s1")[0].lease_until == now.lease_until
+
+    def test_a_trial_is_noted_by_the_worker_that_has_the_job_and_by_no_other(self, ledger: Ledger) -> None:
+        queue(ledger)
+        for life in range(2):
+            before = claim(ledger, f"me/{life}")
+            ledger.queue.take_up(f"me/{life + 1}", ())
+        now = claim(ledger, "me/2")
+        with pytest.raises(LostJobError):
+            ledger.queue.note_trial(before)
+        ledger.queue.note_trial(now)
+        (job,) = ledger.jobs.of_study("s1")
+        assert (job.deaths, job.deaths_at_trial, job.state) == (2, 2, JobState.RUNNING)
 
     def test_a_study_that_was_read_when_its_service_died_comes_first_again_however_often(self, ledger: Ledger) -> None:
         first = queue(ledger, "s1", at=1)
