@@ -23,6 +23,7 @@ import structlog
 from appliance import __version__
 from appliance.ahead import ReadingAhead
 from appliance.archive import Archive
+from appliance.delivery.deliver import Delivery
 from appliance.delivery.dispatch import Dispatch
 from appliance.delivery.rules import rules_digest
 from appliance.delivery.situation import time_zone
@@ -47,7 +48,9 @@ from appliance.models.standing import targets
 from appliance.orthanc import Orthanc
 from appliance.orthanc_storage import check_storage
 from appliance.prior.follow_up import FollowUp
+from appliance.prior.lookup import PriorLookup
 from appliance.prior.retrieve import Retrieval
+from appliance.prior.search import PriorSearch
 from appliance.reading_room import ReadingRoom
 from appliance.results.warm_up import warm_up
 from appliance.settings import Settings
@@ -189,17 +192,20 @@ class Service:
         )
         longest_trial_s = min(_LONGEST_TRIAL_S, settings.ledger.stall_s / 2)
         trial = Trial(settings, self._room.trial_program, longest_trial_s, list_targets)
+        priors = PriorLookup(PriorSearch(self._orthanc, self._ledger), self._ledger)
+        delivery = Delivery(self._leases, settings, self._orthanc, self._ledger, snapshots, self._metrics, clock)
         self._workers = [
             Worker(
                 self._leases,
                 settings,
-                self._orthanc,
                 self._ledger,
                 snapshots,
                 self._handover,
                 self._ahead,
                 self._room.pipeline,
                 trial,
+                priors,
+                delivery,
                 self._metrics,
                 clock,
                 begin_trace=self._traces.begin,

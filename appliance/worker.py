@@ -32,11 +32,9 @@ from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job
 from appliance.log import describe
 from appliance.metrics import Metrics
-from appliance.orthanc import Orthanc
 from appliance.orthanc_errors import NotThereError
 from appliance.pipeline import Answer, ReadAnswer, ReadStudy, Study, UnreadAnswer
 from appliance.prior.lookup import PriorLookup
-from appliance.prior.search import PriorSearch
 from appliance.settings import Settings
 from appliance.steps import Step, StepClock
 from appliance.traces import OFF, Trace
@@ -89,13 +87,14 @@ class Worker:
         self,
         leases: Leases,
         settings: Settings,
-        orthanc: Orthanc,
         ledger: Ledger,
         snapshots: Snapshots,
         handover: Handover,
         ahead: ReadingAhead,
         reader: Callable[[], Reader],
         trial: TriesApart,
+        priors: PriorLookup,
+        delivery: Delivery,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
         begin_trace: Callable[[], Trace] = lambda: OFF,
@@ -109,8 +108,8 @@ class Worker:
         self._reader = reader
         self._trial = trial
         self._metrics = metrics
-        self._delivery = Delivery(leases, settings, orthanc, ledger, snapshots, metrics, clock)
-        self._priors = PriorLookup(PriorSearch(orthanc, ledger), ledger)
+        self._priors = priors
+        self._delivery = delivery
         self._clock = clock
         self._begin_trace = begin_trace
         self._log = structlog.get_logger("worker")

@@ -14,11 +14,15 @@ import httpx
 from prometheus_client import generate_latest
 from pydicom import Dataset, dcmread
 
+from appliance.delivery.deliver import Delivery
 from appliance.leases import Leases
 from appliance.ledger.records import Job, NewJob
 from appliance.metrics import Metrics
+from appliance.prior.lookup import PriorLookup
+from appliance.prior.search import PriorSearch
+from appliance.reading_room import ReadingRoom
 from appliance.settings import Settings
-from appliance.worker import Worker
+from appliance.worker import TriesApart, Worker
 from tests.appliance.intake.desk import Desk
 from tests.appliance.stand_in import StandInDetector, StandInRoom
 
@@ -36,6 +40,24 @@ class StandInTrial:
             raise self.faults.pop(0)
 
 
+def worker_at(desk: Desk, leases: Leases, room: ReadingRoom, trial: TriesApart) -> Worker:
+    """Return a worker behind the intake of a desk that reads in `room`."""
+    return Worker(
+        leases,
+        desk.settings,
+        desk.ledger,
+        desk.snapshots,
+        desk.handover,
+        desk.ahead,
+        room.pipeline,
+        trial,
+        PriorLookup(PriorSearch(desk.orthanc, desk.ledger), desk.ledger),
+        Delivery(leases, desk.settings, desk.orthanc, desk.ledger, desk.snapshots, desk.metrics, desk.clock),
+        desk.metrics,
+        desk.clock,
+    )
+
+
 class Bench:
     """A worker, worked by hand, behind an intake turned by hand."""
 
@@ -51,19 +73,7 @@ class Bench:
     def another(self, owner: str) -> Worker:
         desk = self.desk
         self.leases = Leases(desk.ledger, owner, desk.settings.ledger.lease_s, desk.settings.ledger.stall_s)
-        return Worker(
-            self.leases,
-            desk.settings,
-            desk.orthanc,
-            desk.ledger,
-            desk.snapshots,
-            desk.handover,
-            desk.ahead,
-            self.room.pipeline,
-            self.trial,
-            self.metrics,
-            desk.clock,
-        )
+        return worker_at(desk, self.leases, self.room, self.trial)
 
     def send(self, *files: bytes) -> list[str]:
         """Send a study and let it be decided."""

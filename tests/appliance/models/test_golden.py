@@ -25,8 +25,8 @@ from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_summary
 from appliance.settings import Settings
 from appliance.trial import Trial
-from appliance.worker import Worker
 from deploy.local.settings_file import write_settings
+from tests.appliance.bench import worker_at
 from tests.appliance.inference.blob_detector import answers, onnx_model
 from tests.appliance.intake.desk import Desk
 from tests.appliance.models.site import Site
@@ -44,19 +44,7 @@ class GoldenSite(Site):
         desk = self.desk
         desk.reader = room.pipeline()
         leases = Leases(desk.ledger, "worker", self.settings.ledger.lease_s, self.settings.ledger.stall_s)
-        self.worker = Worker(
-            leases,
-            self.settings,
-            desk.orthanc,
-            desk.ledger,
-            desk.snapshots,
-            desk.handover,
-            desk.ahead,
-            room.pipeline,
-            Trial(self.settings, room.trial_program, 60),
-            desk.metrics,
-            desk.clock,
-        )
+        self.worker = worker_at(desk, leases, room, Trial(self.settings, room.trial_program, 60))
 
     def answer(self) -> str:
         """Have a study answered, and return its UID; it shows blood."""

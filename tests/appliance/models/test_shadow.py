@@ -19,7 +19,7 @@ from appliance.ledger.models import ModelFacts
 from appliance.ledger.records import ModelEvent
 from appliance.models.shadow import Shadow
 from appliance.settings import Settings
-from appliance.worker import Worker
+from tests.appliance.bench import worker_at
 from tests.appliance.intake.desk import Desk
 from tests.appliance.stand_in import StandInDetector, StandInRoom, head_series
 
@@ -49,19 +49,7 @@ class Bench:
         self.room = StandInRoom(desk.settings)
         desk.reader = self.room.pipeline()
         leases = Leases(desk.ledger, "worker", desk.settings.ledger.lease_s, desk.settings.ledger.stall_s)
-        self.worker = Worker(
-            leases,
-            desk.settings,
-            desk.orthanc,
-            desk.ledger,
-            desk.snapshots,
-            desk.handover,
-            desk.ahead,
-            self.room.pipeline,
-            NoTrial(),
-            desk.metrics,
-            desk.clock,
-        )
+        self.worker = worker_at(desk, leases, self.room, NoTrial())
         self.detector = ShadowDetector()
         self.asked: list[Target] = []
         self.stopping = threading.Event()
