@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -122,19 +123,32 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "hospital")
 
 
-@pytest.fixture
-def served(outside: Outside, authority: Authority) -> Iterator[tuple[int, Certificate]]:
-    """The port of a real listener with a certificate."""
-    pair = authority.sign("box")
-    certificate = Certificate(pair.certificate, pair.key)
+@contextmanager
+def listening(outside: Outside, certificate: Certificate | None = None) -> Iterator[int]:
+    """Run a real listener, and yield its port."""
     sock = listen("127.0.0.1", 0, "access")
     server = Listener(outside.app, sock, certificate)
     thread = threading.Thread(target=server.run)
     thread.start()
-    yield sock.getsockname()[1], certificate
-    server.stop()
-    thread.join()
-    sock.close()
+    try:
+        yield sock.getsockname()[1]
+    finally:
+        server.stop()
+        thread.join()
+        sock.close()
+
+
+@pytest.fixture
+def certificate(authority: Authority) -> Certificate:
+    pair = authority.sign("box")
+    return Certificate(pair.certificate, pair.key)
+
+
+@pytest.fixture
+def served(outside: Outside, certificate: Certificate) -> Iterator[tuple[int, Certificate]]:
+    """The port of a real listener with a certificate."""
+    with listening(outside, certificate) as port:
+        yield port, certificate
 
 
 def serial(port: int, authority: Authority) -> str:
@@ -179,26 +193,54 @@ def test_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never
     assert serial(port, authority) == after
 
 
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
 def test_who_connects_and_sends_nothing_is_let_go(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener_module, "PATIENCE_S", 0.3)
-    sock = listen("127.0.0.1", 0, "access")
-    server = Listener(outside.app, sock)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        address = sock.getsockname()
-        idle = [socket.create_connection(address, timeout=30) for _ in range(300)]
-        half = socket.create_connection(address, timeout=30)
+    with listening(outside) as port:
+        idle = [connect(port) for _ in range(listener_module.MOST_CONNECTIONS + 40)]
+        half = connect(port)
         half.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
         assert half.recv(100) == b""
         assert [one.recv(1) for one in idle] == [b""] * len(idle)
-        end = time.monotonic() + 30
-        while httpx.get(f"http://127.0.0.1:{address[1]}/health/live", trust_env=False).status_code != 200:
-            assert time.monotonic() < end
-    finally:
-        server.stop()
-        thread.join()
-        sock.close()
+        assert httpx.get(f"http://127.0.0.1:{port}/health/live", trust_env=False).status_code == 200
+
+
+def test_who_begins_a_second_request_and_does_not_end_it_is_let_go(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "PATIENCE_S", 0.5)
+    with listening(outside) as port:
+        held = []
+        for _ in range(listener_module.MOST_CONNECTIONS):
+            one = connect(port)
+            held.append(one)
+            one.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert one.recv(4096).startswith(b"HTTP/1.1 200")
+            one.sendall(b"G")
+        for one in held:
+            while one.recv(4096):  # until the listener ends the connection
+                pass
+        assert httpx.get(f"http://127.0.0.1:{port}/health/live", trust_env=False).status_code == 200
+
+
+def test_handshakes_that_do_not_end_take_few_descriptors_and_are_let_go(
+    outside: Outside, certificate: Certificate, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(listener_module, "MOST_CONNECTIONS", 8)
+    descriptors = Path("/proc/self/fd")
+    with listening(outside, certificate) as port:
+        serial(port, authority)
+        before = len(list(descriptors.iterdir()))
+        idle = [connect(port) for _ in range(60)]
+        while len(list(descriptors.iterdir())) < before + len(idle) + 8:  # until as many as may be are taken
+            time.sleep(0.01)
+        assert len(list(descriptors.iterdir())) <= before + len(idle) + 8
+        assert [one.recv(1) for one in idle] == [b""] * len(idle)
+        assert serial(port, authority)
 
 
 def test_what_cannot_be_a_certificate_stops_the_start(tmp_path: Path, authority: Authority) -> None:
