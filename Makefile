@@ -17,8 +17,9 @@ TRITON := $(call stamp,.venv-triton,triton)
 TRAINING := $(call stamp,.venv-training,training)
 ENGINES := $(call stamp,.venv-engines,engines)
 AUDIT := $(call stamp,.venv-audit,audit)
+BURST := $(call stamp,.venv-burst,burst)
 
-.PHONY: bundle images release viewer sbom audit train train-stop train-status train-publish help demo gallery up down status test test-service test-training test-engines lint types environments system locks clean accuracy
+.PHONY: bundle images release viewer sbom audit train train-stop train-status train-publish rehearse help demo gallery up down status test test-service test-training test-engines lint types environments system locks clean accuracy
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -72,6 +73,9 @@ train-status: $(TRAINING)  ## its steps, hours, losses and validation, as a tabl
 
 train-publish: $(TRAINING)  ## put its averaged weights, their provenance and its log into training/run
 	@.venv-training/bin/python -m training long publish --folder $(TRAIN)
+
+rehearse: $(BURST)  ## the burst of training for a GPU, all of it on a processor at a tiny size, in var/rehearsal
+	@.venv-burst/bin/python -m training.burst --rehearse --out var/rehearsal
 
 accuracy: $(SERVICE)  ## the paper's evaluation on simulated studies, in var/accuracy (COHORT=name, ACCURACY="--studies 60")
 	@.venv/bin/python -m benchmarks.accuracy report $(or $(COHORT),development) --workers $$(nproc) $(ACCURACY)
@@ -141,21 +145,27 @@ $(eval $(call environment,.venv-triton,triton,tritonserver and its model process
 $(eval $(call environment,.venv-training,training,TensorFlow))
 $(eval $(call environment,.venv-engines,engines,TensorRT-RTX))
 
-.venv-audit/.installed-%: environments/audit.lock | system
-	@[ ! -L .venv-audit ] || { echo '.venv-audit is a link: update it where it lies, --clear would empty it'; exit 1; }
-	@echo "making .venv-audit (SBOM and vulnerabilities) ..."
-	@$(PYTHON) -m venv --clear .venv-audit
-	@.venv-audit/bin/python $(PIP) --no-deps --require-hashes -r environments/audit.lock
-	@touch $@
+# $(call on_demand,name,what it is for): an environment that only its own targets need.
+define on_demand
+.venv-$(1)/.installed-%: environments/$(1).lock | system
+	@[ ! -L .venv-$(1) ] || { echo '.venv-$(1) is a link: update it where it lies, --clear would empty it'; exit 1; }
+	@echo "making .venv-$(1) ($(2)) ..."
+	@$$(PYTHON) -m venv --clear .venv-$(1)
+	@.venv-$(1)/bin/python $$(PIP) --no-deps --require-hashes -r environments/$(1).lock
+	@touch $$@
+endef
+$(eval $(call on_demand,audit,SBOM and vulnerabilities))
+$(eval $(call on_demand,burst,Keras with JAX))
 
-locks: environments $(AUDIT)
+locks: environments $(AUDIT) $(BURST)
 	.venv/bin/python environments/lock.py service
 	.venv/bin/python environments/lock.py development
 	.venv-triton/bin/python environments/lock.py triton
 	.venv-training/bin/python environments/lock.py training
 	.venv-engines/bin/python environments/lock.py engines
 	.venv-audit/bin/python environments/lock.py audit
+	.venv-burst/bin/python environments/lock.py burst
 
 clean:  ## stop what `make up` started, and remove the environments and all state (results of `make up` too)
 	@[ ! -x .venv/bin/python ] || .venv/bin/python -m deploy.local down
-	rm -rf .venv .venv-triton .venv-training .venv-engines .venv-audit var build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-triton .venv-training .venv-engines .venv-audit .venv-burst var build *.egg-info .mypy_cache .ruff_cache .pytest_cache

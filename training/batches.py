@@ -112,7 +112,7 @@ def batch(
     chances = np.array([chance(head) for head in with_blood])
     alarmed = [head for head in heads if alarms and len(alarms.of(head))]
     overlooked = [(head, place) for head in heads if missed for place in missed.of(head)[:, None]]
-    again = MISSED * min(1.0, missed.heads_read / ENOUGH_READ) if missed and overlooked else 0.0
+    again = MISSED * min(1.0, missed.count_read(heads) / ENOUGH_READ) if missed and overlooked else 0.0
     crops = []
     for slab in range(shape.slabs):
         if slab % 2 == 0 and with_blood:

@@ -116,7 +116,7 @@ def table(rows: Sequence[Row]) -> Table:
     key = "\n".join(f"{number}: {escape(name)}" for number, name in enumerate(weights, start=1))
     shown = Table(
         title="Simulated heads alone",
-        caption=f"{key}\nintervals: 95 % of resampled heads; Dice at a threshold fitted to the same heads",
+        caption=f"{key}\nintervals: 95 % of resampled heads; all else at a threshold fitted to the same heads",
         caption_justify="left",
     )
     shown.add_column("population")
@@ -125,6 +125,7 @@ def table(rows: Sequence[Row]) -> Table:
     shown.add_column("AUC", no_wrap=True)
     if several:
         shown.add_column("ahead of 1", no_wrap=True)
+    shown.add_column("sens. / spec.", no_wrap=True)
     shown.add_column("Dice " + " / ".join(str(kind).upper() for kind in TYPES))
     for row in rows:
         figures = row.figures
@@ -138,6 +139,7 @@ def table(rows: Sequence[Row]) -> Table:
                 [f"{row.ahead:+.2f} ({_ends(row.ahead_interval, '+.2f')})" if row.weights != weights[0] else ""]
                 * several
             ),
+            f"{figures.sensitivity(figures.threshold):.2f} / {figures.specificity(figures.threshold):.2f}",
             " / ".join(f"{value:.2f}" for value in figures.dice.values()),
         )
     return shown

@@ -48,10 +48,9 @@ class FoundPlaces(ABC):
     def search(self, detect: Run, head: Head) -> list[Place]:
         """Return the places in a head, by what a detector makes of it."""
 
-    @property
-    def heads_read(self) -> int:
-        """How many heads were read so far, of those that are still there."""
-        return len(self._places)
+    def count_read(self, heads: Iterable[Head]) -> int:
+        """Return how many of some heads were read so far."""
+        return sum(head.name in self._places for head in heads)
 
     def of(self, head: Head) -> NDArray[np.int32]:
         """Return the places (z, y, x) [N, 3] in a head, none if it was not read."""

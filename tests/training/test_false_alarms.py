@@ -124,7 +124,7 @@ def test_of_two_heads_one_is_read_again_in_which_something_was_found(heads: list
     assert alarms.read_next(detect, there, 1, lambda: False) == 1  # head 0, the only one with a false alarm
     counts = [alarms.read_next(detect, there, 2, lambda: False) for _ in range(3)]
     assert counts == [1, 1, 1]
-    assert alarms.heads_read == 4
+    assert alarms.count_read(there) == 4
     assert alarms.read_next(detect, [by_seed(there, 0)], 2, lambda: False) == 1  # one head is not read twice
 
 
@@ -133,4 +133,4 @@ def test_a_head_that_is_dropped_while_others_are_read_is_passed_over(heads: list
         path.unlink()
     alarms = FalseAlarms(tmp_path)
     assert alarms.read_next(detect, heads, 9, lambda: False) == 0
-    assert alarms.heads_read == 1
+    assert alarms.count_read(heads) == 1

@@ -102,7 +102,7 @@ def test_heads_without_blood_have_no_missed_lesions_and_what_is_found_later_is_t
     head = keep_head(tmp_path, 1, (LARGE, DENSE))
     missed = kept_in(tmp_path / "of a" / "run")
     assert missed.read_next(detector(0.3), find_heads(tmp_path), 9, lambda: False) == 1
-    assert missed.heads_read == 1
+    assert missed.count_read(find_heads(tmp_path)) == 1
     np.testing.assert_array_equal(MissedLesions(tmp_path / "of a" / "run").of(head), missed.of(head))
     assert missed.read_next(detector(0.95), find_heads(tmp_path), 9, lambda: False) == 0
     assert not len(missed.of(head))

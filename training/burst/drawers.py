@@ -3,7 +3,8 @@
 """The processes that supply a burst: each makes its own heads and draws batches from them.
 
 A process opens only its own heads, so that the places of blood and mimics in a head are searched for once. Each keeps
-making heads between batches, so that the last minute's heads are not those of the first.
+making heads between batches, so that the last minute's heads are not those of the first. Mimics have their names, and
+what `reader` has found in the heads so far, missed lesions and false alarms, is shown again.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from simulator.population import CLEAR, REALISTIC, TRAINING, Population
 from simulator.recipes import TRAINING_SEEDS
 from training.batches import Shape, batch
 from training.burst.slots import Slots
+from training.false_alarms import FalseAlarms
 from training.heads import Head, find_heads
 from training.mimic_labels import make_with_mimics
+from training.missed_lesions import MissedLesions
 from training.rare_mimics import next_taken
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,9 @@ FIRST_SEED: Final = TRAINING_SEEDS.start + 500_000
 """The first seed of the first process of burst 0."""
 SEEDS_A_BURST: Final = 20_000
 SEEDS_A_PROCESS: Final = 1_000
+ENOUGH_READ: Final = 4
+"""Heads without blood of a process that are read before it returns to false alarms: the few places in the first of them
+would be shown hundreds of times. (`batches.ENOUGH_READ` sees to missed lesions.)"""
 SHARES: Final = ((CLEAR, 0.15), (REALISTIC, 0.5), (TRAINING, 0.35))
 
 
@@ -59,18 +65,18 @@ def population_of(seed: int) -> Population:
 
 
 def start_drawers(
-    count: int, burst: int, folder: Path, shape: Shape, slots: Slots, supply: Supply, context: ForkContext
+    count: int, burst: int, folder: Path, found: Path, shape: Shape, slots: Slots, supply: Supply, context: ForkContext
 ) -> list[Any]:
     """Start `count` processes that fill `slots` with batches of a shape; they end with this process, or on request.
 
-    Heads are kept in `folder`; the seeds of a burst (0, 1, ...) are its own.
+    Heads are kept in `folder`, and what was found in them is in `found`; the seeds of a burst (0, 1, ...) are its own.
     """
     drawers = []
     for number in range(count):
         seed = FIRST_SEED + burst * SEEDS_A_BURST + number * SEEDS_A_PROCESS
         drawer = context.Process(
             target=_draw,
-            args=(folder / f"{number:02}", seed, shape, slots, supply),
+            args=(folder / f"{number:02}", found, seed, shape, slots, supply),
             daemon=True,
             name=f"drawer {number}",
         )
@@ -79,7 +85,7 @@ def start_drawers(
     return drawers
 
 
-def _draw(folder: Path, seed: int, shape: Shape, slots: Slots, supply: Supply) -> None:
+def _draw(folder: Path, found: Path, seed: int, shape: Shape, slots: Slots, supply: Supply) -> None:
     """Make heads from `seed` on, and draw batches forever."""
     os.nice(19)  # the trainer, and its compilers, must never wait for a processor
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,5 +115,7 @@ def _draw(folder: Path, seed: int, shape: Shape, slots: Slots, supply: Supply) -
         except queue.Empty:
             make_next()
             continue
-        slots.fill(place, batch(heads, shape, rng))
+        alarms = FalseAlarms(found)
+        enough = alarms.count_read(filter(alarms.concerns, heads)) >= ENOUGH_READ
+        slots.fill(place, batch(heads, shape, rng, alarms if enough else None, MissedLesions(found)))
         since += 1

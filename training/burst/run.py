@@ -2,21 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The burst itself: one stream of batches teaches several variants at once, for some minutes.
 
-Drawing a batch costs a processor more than learning from it costs a GPU, so every variant learns from each batch. The
-rate is as in the long run: warm-up, then its height; over the last part of the time it falls to a fiftieth. There is no
-validation here: the processor that would read whole heads draws batches instead, and the weights are judged where they
-are published.
+Drawing a batch costs a processor more than learning from it costs a GPU, so every variant learns from each batch, and
+from the last one mirrored while none is ready (`feed`). The rate is as in the long run: warm-up, then its height; over
+the last part of the time it falls to a fiftieth. At the end some validation heads are read with the averaged weights
+(`reader`).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import queue
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,17 +22,28 @@ from typing import Any, Final
 import jax
 import keras
 import numpy as np
+from jax import numpy as jnp
+from numpy.typing import NDArray
 
+from appliance.reading.contract import INPUT_SHAPE
+from appliance.reading.detections import Outputs
+from simulator.population import REALISTIC
 from training.batches import Shape
+from training.burst.feed import Feed
+from training.burst.reader import Reader
 from training.burst.slots import Slots
+from training.comparison import Row, compare
 from training.network.detector import Detector
 from training.network.variants import VARIANTS
+from training.provenance import ranges
 from training.step import JaxStep, Learner
 from training.weight_file import store_weights
 
 log = logging.getLogger(__name__)
 
 LOGGED_EVERY_S: Final = 5.0
+SHOWN_EVERY_S: Final = 10.0
+"""Seconds between the averages that heads are read with, while the network learns."""
 AVERAGE: Final = 0.999
 
 
@@ -61,6 +70,8 @@ class Burst:
         Steps over which the rate rises: Adam begins without knowing any gradient.
     cool_down
         The share of the training time, at its end, over which the rate falls.
+    least
+        Steps of each pupil before the end, whatever the time.
     """
 
     pupils: tuple[Pupil, ...]
@@ -70,6 +81,7 @@ class Burst:
     warm_up: int = 300
     cool_down: float = 0.4
     save_every_s: float = 100.0
+    least: int = 0
 
 
 @dataclass(eq=False)
@@ -82,16 +94,30 @@ class Lesson:
     learner: Learner = field(init=False)
     step: JaxStep = field(init=False)
     recent: list[dict[str, Any]] = field(default_factory=list)
+    shown: list[Any] = field(default_factory=list)
+    _before: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Build the network, with the weights that it begins with."""
+        """Build the network, with the weights that it begins with, and one for reading, which computes in fp32."""
         with jax.default_device(jax.devices("cpu")[0]):  # a GPU would compile a program for each variable's shape
             detector = Detector(VARIANTS[self.pupil.variant])
             detector.build()
             if self.pupil.start:
                 detector.load_weights(self.pupil.start)
             self.learner = Learner.build(detector, self.pupil.rate, AVERAGE, seed=1)
+            policy = keras.mixed_precision.dtype_policy()
+            keras.mixed_precision.set_dtype_policy("float32")
+            reading = Detector(VARIANTS[self.pupil.variant])
+            reading.build()
+            keras.mixed_precision.set_dtype_policy(policy)
         self.step = JaxStep(self.learner, self.shape.slabs, statistics=True)
+
+        def read(values: list[Any], hu: Any) -> Any:
+            with keras.StatelessScope(state_mapping=list(zip(reading.variables, values, strict=True))):
+                return reading.call(hu.astype("float32"))
+
+        self._read: Any = jax.jit(read)
+        self.show()
 
     def compile(self, arrays: Sequence[Any]) -> None:
         """Get ready to learn from batches like this one."""
@@ -99,9 +125,28 @@ class Lesson:
         self.step.compile(arrays)
         log.info("%s is compiled after %.0f s", self.pupil.variant, time.monotonic() - began)
 
+    def compile_reading(self) -> None:
+        """Get ready to read chunks."""
+        self._read = self._read.lower(self.shown, np.zeros(INPUT_SHAPE, np.int16)).compile()
+
+    def show(self) -> None:
+        """Let chunks be read with the averages as they are now; the step takes its own arrays with it."""
+        self.shown = [jnp.copy(value) for value in self.step.state[3]]
+
+    def detect(self, hu: NDArray[np.int16]) -> Outputs:
+        """Return the contract's outputs for a chunk hu [20, 512, 512] with the averages shown last."""
+        outputs: Outputs = jax.device_get(self._read(self.shown, hu))
+        return outputs
+
     def learn(self, factor: float, arrays: Sequence[Any]) -> None:
-        """Learn from one batch at `factor` of the rate's height."""
-        self.recent.append(self.step(self.steps, self.pupil.rate * factor, arrays))
+        """Learn from one batch at `factor` of the rate's height; return when the batch before it is learnt.
+
+        Nothing else says whether the device waits for a batch.
+        """
+        terms = self.step(self.steps, self.pupil.rate * factor, arrays)
+        jax.block_until_ready(self._before)
+        self._before = terms
+        self.recent.append(terms)
         self.steps += 1
 
     def means(self) -> dict[str, float]:
@@ -117,6 +162,10 @@ class Lesson:
             aside = folder / f"aside-{self.pupil.variant}.weights.h5"
             store_weights(self.learner.detector, aside)
             aside.replace(folder / f"{self.pupil.variant}.weights.h5")
+        self.describe(folder, told)
+
+    def describe(self, folder: Path, told: dict[str, Any]) -> None:
+        """Write what the weights are, beside them."""
         told = told | {"variant": self.pupil.variant, "steps_of_the_burst": self.steps}
         (folder / f"{self.pupil.variant}.json").write_text(json.dumps(told, indent=2) + "\n")
 
@@ -128,38 +177,52 @@ def rate_factor(step: int, part: float, burst: Burst) -> float:
     return warm * cool
 
 
-def run(burst: Burst, slots: Slots, told: dict[str, Any]) -> dict[str, Any]:
-    """Teach every pupil from the batches that come through `slots`; return the result of the burst.
+def run(
+    burst: Burst,
+    slots: Slots,
+    told: dict[str, Any],
+    reader: Reader,
+    alive: Callable[[], bool],
+) -> tuple[dict[str, Any], list[Row]]:
+    """Teach every pupil from the batches that come through `slots`; return the result of the burst, a row for each.
 
-    The first pupil begins as soon as it is compiled, and the others join when they are. Averaged weights and `told` are
-    written to the burst's folder regularly, and at the end.
+    All are compiled while the first batches are drawn; each joins when it is. Averaged weights and `told` are written
+    to the burst's folder regularly, and at the end, with the figures on the heads that `reader` has.
+
+    Raises
+    ------
+    RuntimeError
+        If batches or figures do not come any more; weights that were learnt are written before.
     """
     end = time.monotonic() + 60 * burst.minutes
     lessons = [Lesson(pupil, burst.shape) for pupil in burst.pupils]
-    batches = _on_device(slots)
-    first = next(batches)
-    log.info("the first batch is there; compiling")
-    lessons[0].compile(first)
     compilers = ThreadPoolExecutor(len(lessons))  # compiling frees the interpreter
-    compiled = [compilers.submit(lesson.compile, first) for lesson in lessons[1:]]
+    compiled = [compilers.submit(lesson.compile, slots.batches[0]) for lesson in lessons]
+    readable = {lesson.pupil.variant: (compilers.submit(lesson.compile_reading), lesson) for lesson in lessons}
+    reader.serve(lambda variant, hu: _ready(*readable[variant]).detect(hu))
+    feed = Feed(slots, alive)
+    compiled[0].result()
+    log.info("waiting for the first batch")
+    arrays = feed.take()
     joined = [lessons[0]]
-    drawn, waited = 0, 0.0
-    began = logged = saved = time.monotonic()
+    waited = 0.0
+    began = logged = saved = shown = time.monotonic()
 
     def figures() -> dict[str, Any]:
         seconds = time.monotonic() - began
-        return {"batches": drawn, "seconds": round(seconds, 1), "waited_s": round(waited, 1)}
+        counts = {"batches": feed.fresh, "mirrored": feed.mirrored}
+        return counts | {"seconds": round(seconds, 1), "waited_s": round(waited, 1)}
 
-    while (now := time.monotonic()) < end:
-        for lesson, future in zip(lessons[1:], compiled, strict=True):
+    while (now := time.monotonic()) < end or min(lesson.steps for lesson in lessons) < burst.least:
+        for lesson, future in zip(lessons[1:], compiled[1:], strict=True):
             if lesson not in joined and future.done():
                 future.result()
                 joined.append(lesson)
-        arrays = next(batches)
-        waited += time.monotonic() - now
-        drawn += 1
         for lesson in joined:
-            lesson.learn(rate_factor(lesson.steps, (now - began) / (end - began), burst), arrays)
+            lesson.learn(rate_factor(lesson.steps, (now - began) / max(end - began, 1.0), burst), arrays)
+        if now - shown > SHOWN_EVERY_S:
+            lessons[0].show()
+            shown = now
         if now - logged > LOGGED_EVERY_S:
             for lesson in joined:
                 line = figures() | {name: round(value, 5) for name, value in lesson.means().items()}
@@ -171,27 +234,27 @@ def run(burst: Burst, slots: Slots, told: dict[str, Any]) -> dict[str, Any]:
             for lesson in joined:
                 lesson.save(burst.folder, told | figures())
             saved = now
+        before = time.monotonic()
+        arrays = feed.take()
+        waited += time.monotonic() - before
+    told |= figures()
     for lesson in joined:
-        lesson.save(burst.folder, told | figures())
+        lesson.show()
+        lesson.save(burst.folder, told)
+    validated = reader.finish()
+    rows = compare(validated.outcomes, [REALISTIC.name] * len(validated.seeds))
+    told["validation_seeds"] = ranges(validated.seeds)
+    for lesson, row in zip(lessons, rows, strict=True):
+        if lesson in joined:
+            lesson.describe(burst.folder, told | {"validation": row.report()})
     compilers.shutdown(wait=False, cancel_futures=True)
-    return figures() | {"device": str(jax.devices()[0].device_kind)}
+    return told | {"device": str(jax.devices()[0].device_kind)}, rows
 
 
-def _on_device(slots: Slots) -> Iterator[Sequence[Any]]:
-    """Yield batches on the device; the next ones are copied while the network learns from one."""
-    ready: queue.Queue[Sequence[Any]] = queue.Queue(maxsize=3)
-
-    def copy() -> None:
-        while True:
-            place = slots.filled.get()
-            # A copy first, because a CPU device may use the very memory that is filled again.
-            arrays = jax.block_until_ready([jax.device_put(np.array(values)) for values in slots.batches[place]])
-            slots.free.put(place)
-            ready.put(arrays)
-
-    threading.Thread(target=copy, daemon=True, name="to the device").start()
-    while True:
-        yield ready.get()
+def _ready(compiled: Future[None], lesson: Lesson) -> Lesson:
+    """Return a lesson once its reading is compiled."""
+    compiled.result()
+    return lesson
 
 
 def compute_in_half_precision() -> None:

@@ -22,10 +22,11 @@ RUNS: Final = 100
 MATRIX_SIDE: Final = 8192
 
 
-def time_reading(variant: str, runs: int = RUNS) -> dict[str, Any]:
+def time_reading(variant: str, runs: int = RUNS, side: int = MATRIX_SIDE) -> dict[str, Any]:
     """Return the time in ms to read 32 slices in one go, and which share of the device's matrix rate that is.
 
-    Weights are random: they change which boxes are found and nothing of the work.
+    The matrix rate is that of `side` x `side` matrices. Weights are random: they change which boxes are found and
+    nothing of the work.
     """
     detector = Detector(VARIANTS[variant])
     detector.build()
@@ -42,7 +43,7 @@ def time_reading(variant: str, runs: int = RUNS) -> dict[str, Any]:
     whole_ms = _times_ms(whole, runs)
     network_ms = _times_ms(lambda: jax.block_until_ready(compiled(there)), runs)
     copy_ms = _times_ms(lambda: jax.block_until_ready(jax.device_put(hu)), runs)
-    rate = matrix_rate()
+    rate = matrix_rate(side)
     return {
         "variant": variant,
         "slices": SLICES,
@@ -58,13 +59,13 @@ def time_reading(variant: str, runs: int = RUNS) -> dict[str, Any]:
     }
 
 
-def matrix_rate() -> float:
-    """Return the TFLOP/s of a bfloat16 product of two random 8192 x 8192 matrices, the median of 20."""
+def matrix_rate(side: int) -> float:
+    """Return the TFLOP/s of a bfloat16 product of two random `side` x `side` matrices, the median of 20."""
     key = jax.random.key(1)
-    a = jax.random.normal(key, (MATRIX_SIDE, MATRIX_SIDE), jnp.bfloat16)
+    a = jax.random.normal(key, (side, side), jnp.bfloat16)
     product = jax.jit(lambda a: a @ a)
     times = _times_ms(lambda: product(a).block_until_ready(), 20)
-    return float(2 * MATRIX_SIDE**3 / np.median(times) / 1e9)
+    return float(2 * side**3 / np.median(times) / 1e9)
 
 
 def _times_ms(call: Callable[[], Any], runs: int) -> list[float]:

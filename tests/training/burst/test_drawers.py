@@ -35,7 +35,7 @@ def test_a_drawer_makes_heads_of_its_own_and_fills_the_places_that_are_free(
     context = multiprocessing.get_context("fork")
     shape = Shape(slabs=2, targets=1, size=64)
     slots = Slots(shape, 2, context)
-    (drawer,) = start_drawers(1, 3, tmp_path, shape, slots, Supply(first=2, most=2), context)
+    (drawer,) = start_drawers(1, 3, tmp_path, tmp_path, shape, slots, Supply(first=2, most=2), context)
     try:
         places = {slots.filled.get(timeout=900) for _ in range(2)}
         assert places == {0, 1}
