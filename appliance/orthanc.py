@@ -30,6 +30,7 @@ from appliance.orthanc_records import (
 )
 from appliance.orthanc_storage import StandingRefusal
 from appliance.sections.orthanc import OrthancSettings
+from appliance.uids import is_uid
 
 _FILTERED_OUT: Final = "FilteredOut"
 """Orthanc's status of an instance that a filter in its scripts or plugins rejects."""
@@ -138,8 +139,9 @@ class Orthanc:
         """Return one study with its series."""
         held = self._connection.ask(lambda: self._client.get_studies_id(identifier))
         with self._parsing():
-            tags = texts_by_name(held["MainDicomTags"])
-            return HeldStudy(text(held["ID"]), tags.get("StudyInstanceUID", ""), tuple(texts(held["Series"])), tags)
+            name, tags = text(held["ID"]), texts_by_name(held["MainDicomTags"])
+            uid = tags.get("StudyInstanceUID", "")
+            return HeldStudy(name, uid if is_uid(uid) else name, tuple(texts(held["Series"])), tags)
 
     def series_of_instance(self, identifier: str) -> str:
         """Return the identifier of the series that an instance belongs to."""

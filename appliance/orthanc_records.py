@@ -63,7 +63,11 @@ class HeldSeries:
 
 @dataclass(frozen=True)
 class HeldStudy:
-    """A study that Orthanc holds; `tags` are its main DICOM tags by keyword, from the first instance that arrived."""
+    """A study that Orthanc holds; `tags` are its main DICOM tags by keyword, from the first instance that arrived.
+
+    `uid` is its Study Instance UID, or `id` where DICOM allows no such UID (`uids`): the ledger can keep that, and the
+    study's images are refused for it (`imaging.instances`).
+    """
 
     id: str
     uid: str

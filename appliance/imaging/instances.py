@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import math
-import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,12 +21,12 @@ from pydicom.multival import MultiValue
 
 from appliance.errors import Refusal, RefusalCode, RefusedError
 from appliance.imaging.bounded import bounded_file, element_count
+from appliance.uids import is_uid
 
 # Headers are read as scanners write them: pydicom's warnings quote values, and would put a patient's name or ID into
 # the log. The appliance checks the values that it depends on itself.
 config.settings.reading_validation_mode = config.IGNORE
 
-_UID = re.compile(r"[0-9.]{1,64}")
 _MOST_KEPT = 5_000
 """A header with more elements and values loses its sequences; a CT slice has some 300."""
 _ICON = 0x00880200
@@ -83,7 +82,7 @@ def parse_instance(ref: str, data: bytes) -> Instance:
             Refusal(RefusalCode.NOT_DICOM, f"the file cannot be read as DICOM ({type(error).__name__})")
         ) from None
     for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
-        if not _UID.fullmatch(str(header.get(keyword, ""))):
+        if not is_uid(str(header.get(keyword, ""))):
             raise RefusedError(
                 Refusal(RefusalCode.NOT_DICOM, f"the file has no usable {keyword}: it is not a DICOM instance")
             )

@@ -30,6 +30,7 @@ from appliance.prior.patient import doubt, is_placeholder
 from appliance.prior.scan_time import ScanTime, parse_scan_time, scan_time
 from appliance.prior.search import usable_time
 from appliance.sections.prior import PriorSettings
+from appliance.uids import is_uid
 
 _ASKED: Final = (
     "StudyInstanceUID",
@@ -120,8 +121,9 @@ class Retrieval:
                 continue
             if known is not None and then.hours_until(known) >= 0:
                 continue
+            uid = found.get("StudyInstanceUID", "")
             is_same = found.get("PatientID", "").strip() == str(header.get("PatientID") or "").strip(" \0")
-            if is_same and doubt(header, found) is None and found.get("StudyInstanceUID") not in ("", job.study_uid):
+            if is_same and doubt(header, found) is None and is_uid(uid) and uid != job.study_uid:
                 dated.append((then.hours_until(at), number, found))
         series_asked = 0
         for _, number, found in sorted(dated, key=lambda one: one[:2]):

@@ -35,13 +35,13 @@ class Clock:
 
 
 class Desk:
-    """An intake with what is around it."""
+    """An intake with what is around it; `ledger` is its file, or the URL of a PostgreSQL server."""
 
-    def __init__(self, settings: Settings, ledger_file: Path) -> None:
+    def __init__(self, settings: Settings, ledger: Path | str) -> None:
         self.settings = settings
         self.clock = Clock()
         self.orthanc = Orthanc(settings.orthanc)
-        self.ledger = Ledger(f"sqlite:///{ledger_file}", self.clock)
+        self.ledger = Ledger(f"sqlite:///{ledger}" if isinstance(ledger, Path) else ledger, self.clock)
         self.bell = Bell(self.clock)
         self.handover = Handover()
         self.files = Files(self.orthanc, settings.intake.files_kept_mib * 2**20)

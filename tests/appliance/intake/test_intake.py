@@ -35,8 +35,10 @@ from appliance.orthanc_errors import OrthancError
 from appliance.orthanc_records import HeldSeries, HeldStudy
 from appliance.results.identity import name_uid, series_uid_of
 from appliance.settings import Settings
+from tests.appliance.bench import Bench
 from tests.appliance.imaging import scans
 from tests.appliance.intake.desk import Desk
+from tests.appliance.ledger.postgres import PostgresServer
 from tests.appliance.stand_in import head_series
 
 
@@ -698,6 +700,30 @@ class TestDeciding:
         assert len(desk.jobs(other)) == 1
         (job,) = desk.jobs(study)
         assert job.chosen_set == ""
+
+    def test_a_study_whose_uid_no_ledger_keeps_is_refused_and_holds_no_other_up(
+        self, settings: Settings, tmp_path: Path, study: str
+    ) -> None:
+        server = PostgresServer()  # SQLite keeps texts of any length
+        server.start()
+        try:
+            desk = Desk(settings, server.url)
+            desk.take_in()
+            odd = desk.study_of(desk.send(*head_series("1.2." + "3" * 61))[0])
+            desk.send(*head_series(study))
+            desk.quiet()
+            assert len(desk.jobs(study)) == 1
+            bench = Bench(desk)
+            while bench.worker.work():
+                pass
+            (job,) = desk.jobs(odd)
+            assert job.state is JobState.REFUSED
+            assert {refusal["code"] for refusal in job.refusals} == {"not_dicom", "no_suitable_series"}
+            assert "StudyInstanceUID" in job.refusals[0]["reason"]
+            desk.close()
+            server.stop()
+        finally:
+            server.remove()
 
     def test_a_series_deleted_in_its_quiet_time_is_not_what_is_decided_on(self, desk: Desk, study: str) -> None:
         desk.send(*head_series(study))

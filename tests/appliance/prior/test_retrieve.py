@@ -160,6 +160,12 @@ def test_a_study_is_fetched_once(hospital: Hospital) -> None:
     assert hospital.retrieval.fetch(first, header) == 0
 
 
+def test_a_study_of_a_uid_that_no_ledger_keeps_is_not_fetched(hospital: Hospital) -> None:
+    hospital.keep("20260102", study="1.2." + "3" * 61)
+    job = hospital.patient.scan("20260103")
+    assert hospital.retrieval.fetch(job, hospital.header("20260103")) == 0
+
+
 @pytest.mark.parametrize("patient_id", ["P*", "P?1", "UNKNOWN", "0", ""])
 def test_an_id_that_would_find_others_is_not_asked_for(hospital: Hospital, patient_id: str) -> None:
     hospital.patient.id = patient_id or "none"
