@@ -13,11 +13,22 @@ from enum import StrEnum
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from sqlalchemy import JSON, Column, String
+from sqlalchemy import JSON, Column, String, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 Record = TypeVar("Record")
+
+
+class FreeText(TypeDecorator[str]):
+    """A text in others' words, of any length; characters that PostgreSQL keeps in no text are left out or replaced."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
+        """Return the text to keep: without NUL, and with a question mark for half a surrogate pair."""
+        return None if value is None else value.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True)

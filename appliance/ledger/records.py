@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any
 
-from sqlalchemy import JSON, Boolean, Float, Integer, String, Text
+from sqlalchemy import JSON, Boolean, Float, Integer, String
 
-from appliance.ledger.columns import Kept, Texts, Word
+from appliance.ledger.columns import FreeText, Kept, Texts, Word
 from appliance.ledger.outcomes import Outcome, Reason, Stance, Standing
 from appliance.ledger.states import DeliveryState, JobState, StudyState
 
@@ -27,7 +27,7 @@ Time = Annotated[float, Kept(Float())]
 """Unix seconds, UTC."""
 Number = Annotated[int, Kept(Integer())]
 YesNo = Annotated[bool, Kept(Boolean())]
-Prose = Annotated[str, Kept(Text())]
+Prose = Annotated[str, Kept(FreeText())]
 Refusals = Annotated[list[dict[str, Any]], Kept(JSON())]
 
 

@@ -293,6 +293,16 @@ def test_a_delivery_that_is_retried_keeps_what_its_destination_has_of_it(ledger:
     assert (renewed.job, renewed.handle) == (again.id, "mails 7")
 
 
+def test_what_a_destination_says_is_kept_whatever_characters_are_in_it(ledger: Ledger, clock: Clock) -> None:
+    ledger.outbox.route(answer(ledger, "a", "1.1"), [PACS])
+    ledger.outbox.postpone(claim(ledger), "AE\0, \ud800", clock())
+    (waiting,) = ledger.outbox.deliveries()
+    assert waiting.error == "AE, ?"
+    ledger.outbox.confirm(claim(ledger), "AA\0")
+    (delivered,) = ledger.outbox.deliveries()
+    assert (delivered.state, delivered.receipt) == (DeliveryState.DELIVERED, "AA")
+
+
 def test_whoever_has_a_part_of_an_answer_that_was_given_up_gets_the_newer_one(ledger: Ledger, clock: Clock) -> None:
     ledger.outbox.route(answer(ledger, "s", "1.1"), [PACS])
     ledger.outbox.end(claim(ledger), DeliveryEvent.EXPIRE, "one of three never took it", "mails 3")
