@@ -131,6 +131,7 @@ class Intake:
         self._log = structlog.get_logger("intake")
         self._connected = False
         self._deleted: dict[str, None] = {}
+        # Every study of which anything is kept here is in one of these two.
         self._came: set[str] = set()
         self._first_seen: dict[str, tuple[float, float]] = {}
         self._is_told_of_clocks = False
@@ -333,7 +334,10 @@ class Intake:
         followed = self._ledger.studies.list_followed()
         if not followed and not is_behind:
             self._when_idle()
-        self._stillness.keep_only({study.id for study in followed} if is_behind else ())
+        still = {study.id for study in followed}
+        for decided in {*self._came, *self._first_seen} - still:  # by another service
+            self._forget(decided)
+        self._stillness.keep_only(still if is_behind else ())
         left: int | None = None
         begun, attended = time.monotonic(), 0
         for study in self._room.in_order(followed, self._clock() - _FRESH_S):

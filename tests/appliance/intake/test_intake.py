@@ -629,6 +629,20 @@ class TestDeciding:
         assert followed.state is StudyState.INCOMPLETE
         assert followed.refusals[0]["code"] == "localizer"
 
+    def test_nothing_is_kept_of_a_study_that_another_service_decided(self, desk: Desk, study: str) -> None:
+        here = desk.intake
+        desk.start_again("another/1")
+        there = desk.intake
+        desk.send(*head_series(study))
+        for desk.intake in (here, there):
+            desk.wait(1)
+        assert here._prepared
+        desk.clock.now += desk.settings.intake.quiet_s + 1
+        for desk.intake in (there, here):
+            desk.take_in()
+        assert len(desk.jobs(study)) == 1
+        assert not any((here._prepared, here._came, here._first_seen, here._unstamped, here._paces._studies))
+
     def test_a_study_without_ct_is_decided_at_once(self, desk: Desk, study: str) -> None:
         desk.send(*head_series(study, 9, Modality="MR", SOPClassUID=MRImageStorage))
         desk.quiet()
