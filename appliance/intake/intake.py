@@ -321,7 +321,7 @@ class Intake:
             if self._may_look_at(study):
                 for _, instance in of_study:
                     self._get_on()
-                    with contextlib.suppress(RefusedError, NotThereError, UnavailableError):
+                    with contextlib.suppress(RefusedError, OrthancError, UnavailableError):
                         self._headers.of(instance)  # what fails is met again when the study is judged
             self._look_away()
 

@@ -15,10 +15,12 @@ from typing import Final
 
 import structlog
 
+from appliance.errors import UnavailableError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, Job
+from appliance.log import describe
 from appliance.orthanc import Orthanc
-from appliance.orthanc_errors import NotThereError
+from appliance.orthanc_errors import NotThereError, OrthancError
 from appliance.results import kinds
 
 WATCHED: Final = frozenset({kinds.SR.name, kinds.SEG.name, kinds.REFUSAL.name})
@@ -56,17 +58,26 @@ class LostResults:
     def step(self) -> int:
         """Look for the next few reports, if it is time; return how many studies need to be answered again.
 
-        Raises `UnavailableError` when Orthanc or the ledger does not answer.
+        A fault with one report leaves out only that one, until the next round. Raises `UnavailableError` when Orthanc
+        or the ledger does not answer.
         """
         if not self._every_s or self._waits() < self._next:
             return 0
         jobs = self._ledger.jobs.list_standing(self._before, _AT_ONCE)
         newest = {job.orthanc_study: job for job in reversed(jobs)}
-        lacking = [job for job in newest.values() if lacks_results(job, self._orthanc, self._ledger)]
-        lost = sum(map(self._follow_again, lacking))
+        lost = sum(map(self._look_for, newest.values()))
         self._before = jobs[-1].id if len(jobs) == _AT_ONCE else None
         self._next = self._waits() + (_PAUSE_S if self._before is not None else self._every_s)
         return lost
+
+    def _look_for(self, job: Job) -> bool:
+        try:
+            return lacks_results(job, self._orthanc, self._ledger) and self._follow_again(job)
+        except (OrthancError, UnavailableError) as error:
+            if isinstance(error, UnavailableError):
+                self._orthanc.system()  # when that does not answer either, every report waits and not only this one
+            self._log.warning("a report cannot be looked for", study=job.study_uid, job=job.id, error=describe(error))
+            return False
 
     def _follow_again(self, job: Job) -> bool:
         if job.orthanc_study in self._left_alone:

@@ -18,7 +18,7 @@ from appliance.errors import UnavailableError
 from appliance.intake.lost import MOST_ANSWERS
 from appliance.ledger.records import NewJob
 from appliance.ledger.states import JobState
-from appliance.orthanc_errors import NotThereError
+from appliance.orthanc_errors import NotThereError, OrthancError
 from appliance.sections.answers import FindingSettings
 from appliance.trial import KillsReaderError
 from tests.appliance.bench import Bench, exposition
@@ -102,6 +102,28 @@ class TestAnswering:
         bench.desk.intake._lost.hurry()
         bench.desk.quiet()
         assert not bench.worker.work()
+
+    @pytest.mark.parametrize("error", [UnavailableError("HTTP 500"), OrthancError("HTTP 400", 400)])
+    def test_a_report_that_cannot_be_looked_for_holds_nothing_up(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        odd = str(generate_uid())
+        for one in (study, odd):
+            bench.send(*head_series(one))
+            bench.worker.work()
+        delete(bench, study, "SR")
+        holds, of_odd = bench.desk.orthanc.holds_instance, bench.desk.ledger.jobs.results(bench.job(odd).id)
+
+        def fail_for_one(identifier: str) -> bool:
+            if identifier in {result.orthanc_instance for result in of_odd}:
+                raise error
+            return holds(identifier)
+
+        monkeypatch.setattr(bench.desk.orthanc, "holds_instance", fail_for_one)
+        bench.desk.intake._lost.hurry()
+        bench.desk.quiet()
+        assert bench.worker.work()
+        assert [job.state for job in bench.desk.jobs(study)] == [JobState.DONE, JobState.DONE]
 
     def test_results_that_somebody_deletes_again_and_again_are_left_alone_in_the_end(
         self, bench: Bench, study: str

@@ -696,8 +696,9 @@ class TestDeciding:
         assert [(refusal.code, refusal.series_uid) for refusal in snapshot.refusals] == [("too_large", perfusion)]
         desk.close()
 
+    @pytest.mark.parametrize("error", [UnavailableError("HTTP 500"), OrthancError("HTTP 400", 400)])
     def test_a_file_that_orthanc_lost_holds_up_its_own_study_alone(
-        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
+        self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch, error: Exception
     ) -> None:
         lost = desk.send(*head_series(study))[0]
         other = str(generate_uid())
@@ -706,7 +707,7 @@ class TestDeciding:
 
         def without_it(instance: str, limit: int | None = None) -> bytes:
             if instance == lost:
-                raise UnavailableError("Orthanc answered HTTP 500")
+                raise error
             return file(instance, limit)
 
         monkeypatch.setattr(desk.orthanc, "file", without_it)
