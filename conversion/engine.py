@@ -19,7 +19,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -68,6 +68,8 @@ class Engine:
     """How long the build took."""
     compared: dict[str, Any]
     """The figures of its comparison with ONNX Runtime; empty for one that was built for another machine."""
+    gate: str
+    """What the precision gate says of its graph, when that was last asked."""
 
     @property
     def facts(self) -> Path:
@@ -90,7 +92,9 @@ def standing(plan: Path) -> Engine | None:
         facts = json.loads(facts_of(plan).read_text())
         key = EngineKey(**facts["key"] | {"options": BuildOptions(**facts["key"]["options"])})
         whole = hashlib.sha256(plan.read_bytes()).hexdigest() == facts["plan_sha256"]
-        return Engine(plan, key, facts["built"], facts["seconds"], facts["compared"]) if whole else None
+        if not whole:
+            return None
+        return Engine(plan, key, facts["built"], facts["seconds"], facts["compared"], facts.get("gate", "not known"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -108,6 +112,7 @@ def settle_engine(
     gpu: Gpu,
     options: BuildOptions,
     *,
+    gate: str,
     compare: Compare | None,
     watch: Watch | None = None,
     anew: bool = False,
@@ -116,6 +121,7 @@ def settle_engine(
 
     Parameters
     ----------
+    gate: what the precision gate says of the graph.
     compare: proves the new engine on this machine's GPU; None for an engine of another machine, which is built for
         `gpu.capability` and proves itself where it is served.
     anew: build even if the existing engine is right.
@@ -130,6 +136,8 @@ def settle_engine(
     with _only_builder(plan.with_name(LOCK)):
         found = standing(plan)
         if found is not None and found.key == key and not anew:
+            found = replace(found, gate=gate)
+            _put(found.facts, _as_json(found, plan.read_bytes()))
             return found
         timing = plan.with_name(TIMING)
         begun = time.monotonic()
@@ -146,10 +154,9 @@ def settle_engine(
         candidate = plan.with_name(f".{plan.name}.candidate")
         try:
             _write(candidate, data)
-            engine = Engine(plan, key, built, seconds, compare(candidate) if compare else {})
-            _write(plan.with_name(f".{engine.facts.name}.candidate"), _as_json(engine, data))
+            engine = Engine(plan, key, built, seconds, compare(candidate) if compare else {}, gate)
             # The facts first: a plan whose facts name another sha256 counts as unknown, and is built again.
-            plan.with_name(f".{engine.facts.name}.candidate").replace(engine.facts)
+            _put(engine.facts, _as_json(engine, data))
             candidate.replace(plan)
         finally:
             candidate.unlink(missing_ok=True)
@@ -168,12 +175,25 @@ def _only_builder(lock: Path) -> Iterator[None]:
 
 def _facts(engine: Engine) -> dict[str, Any]:
     key = asdict(engine.key)
-    return {"key": key, "built": engine.built, "seconds": engine.seconds, "compared": engine.compared}
+    return {
+        "key": key,
+        "built": engine.built,
+        "seconds": engine.seconds,
+        "compared": engine.compared,
+        "gate": engine.gate,
+    }
 
 
 def _as_json(engine: Engine, plan: bytes) -> bytes:
     facts = _facts(engine) | {"plan_sha256": hashlib.sha256(plan).hexdigest()}
     return (json.dumps(facts, indent=2) + "\n").encode()
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Put a file in the place of another in one step."""
+    aside = path.with_name(f".{path.name}.candidate")
+    _write(aside, data)
+    aside.replace(path)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,16 @@ JUDGED_AS: Final = "tensorrt-fp16"
 """The name under which the gate judges the half-precision graph."""
 
 
-def gate_fault(model: Path, precision: str) -> str | None:
-    """Return why an engine of a model in a precision does not count as judged, None if it passed or needs no pass.
+@dataclass(frozen=True)
+class GateFault:
+    """Why an engine has not passed the gate; `failed` if the gate has judged its graph, else it has never seen it."""
+
+    why: str
+    failed: bool
+
+
+def gate_fault(model: Path, precision: str) -> GateFault | None:
+    """Return why an engine of a model in a precision has not passed the gate, None if it has, or needs no pass.
 
     The verdict is in `precisions.json` beside `model`, about a model with the same bytes. Full precision needs none.
     """
@@ -27,9 +36,10 @@ def gate_fault(model: Path, precision: str) -> str | None:
         judged = report["engines"].get(JUDGED_AS)
         same = report["sha256"].get(FULL) == hashlib.sha256(model.read_bytes()).hexdigest()
         if judged is not None and same:
-            return None if judged["passed"] is True else "; ".join(map(str, judged["faults"])) or "it failed"
+            why = "; ".join(map(str, judged["faults"])) or "it failed"
+            return None if judged["passed"] is True else GateFault(why, failed=True)
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"{GATE} cannot be read ({type(error).__name__}: {error})"
-    return f"it was not judged (`python -m conversion precision --engines {JUDGED_AS}`)"
+        return GateFault(f"{GATE} cannot be read ({type(error).__name__}: {error})", failed=False)
+    return GateFault(f"it was not judged (`python -m conversion precision --engines {JUDGED_AS}`)", failed=False)

@@ -12,16 +12,14 @@ import structlog
 from tritonclient.utils import InferenceServerException
 
 from appliance.errors import ModelContractError
-from appliance.inference.client import CONTROL_TIMEOUT_S
-from appliance.inference.lanes import AWAY
+from appliance.inference.client import CONTROL_TIMEOUT_S, LOAD_TIMEOUT_S
+from appliance.inference.lanes import AWAY, TOO_LATE
 from appliance.inference.regions import close_regions
 from appliance.inference.served_model import ServedModel, Target, checked_model
 from appliance.inference.tritons import Tritons
 from appliance.inference.trouble import describe, first_line
 from appliance.reading import contract
 
-LOAD_TIMEOUT_S: Final = 90.0
-"""Longest wait for Triton to load a model, s: longer than its process tries engines, shorter than a start may take."""
 _UNFIT_FOR_S: Final = 60.0
 """The pause before a model that Triton could not load is tried again, s."""
 
@@ -112,7 +110,12 @@ class ModelChoice:
             except InferenceServerException:
                 if not client.is_server_live(client_timeout=CONTROL_TIMEOUT_S):
                     raise
-                client.load_model(target.served_as, client_timeout=LOAD_TIMEOUT_S)
+                try:
+                    client.load_model(target.served_as, client_timeout=LOAD_TIMEOUT_S)
+                except InferenceServerException as error:
+                    if error.status() != TOO_LATE:
+                        raise
+                    return f"Triton has not loaded {target.served_as} in {LOAD_TIMEOUT_S:.0f} s"
                 close_regions(self._tritons.settings)
                 served = self.look(target.served_as)
         except ModelContractError as error:

@@ -18,6 +18,8 @@ from appliance.sections.triton import TritonSettings
 THIS_MACHINE: Final = ("127.0.0.1", "localhost")
 CONTROL_TIMEOUT_S: Final = 10.0
 """Longest wait for Triton's answers about itself, its models and its regions, s."""
+LOAD_TIMEOUT_S: Final = 90.0
+"""Longest wait for Triton to load a model, s: longer than its process tries engines, shorter than a start may take."""
 HTTP_HEADER: Final = "x-hemorrhage-secret"
 """The HTTP header that carries the secret to Triton; over gRPC it has Triton's own prefix."""
 _LAST_PORT: Final = 65535

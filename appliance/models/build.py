@@ -65,6 +65,7 @@ def engine_rows(place: Path, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             "compared",
             f"{compared['when']} with {compared['with']} on {compared['chunks']} chunks" if compared else "no",
         ),
+        ("precision gate", facts.get("gate", "not known")),
     ]
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from appliance.clocks import iso
 from appliance.errors import ApplianceError, ModelContractError, UnavailableError
+from appliance.inference.client import LOAD_TIMEOUT_S
 from appliance.inference.detector import TritonDetector
 from appliance.inference.served_model import Target
 from appliance.ledger.ledger import Ledger
@@ -26,7 +27,7 @@ from appliance.ledger.shadows import Pair
 from appliance.models.golden import Checked, golden_reader
 from appliance.models.priority import gives_way
 from appliance.models.proof import NotProvenError, prove
-from appliance.models.servers import LOAD_TIMEOUT_S, AwayError, Server, ServerError, servers
+from appliance.models.servers import AwayError, Server, ServerError, servers
 from appliance.models.shelf import PLAN, Shelf, ShelvedModel
 from appliance.settings import Settings
 

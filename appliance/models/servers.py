@@ -13,12 +13,11 @@ from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from appliance.errors import ApplianceError
-from appliance.inference.client import CONTROL_TIMEOUT_S, endpoints, triton_client
+from appliance.inference.client import CONTROL_TIMEOUT_S, LOAD_TIMEOUT_S, endpoints, triton_client
 from appliance.inference.lanes import AWAY
 from appliance.inference.regions import close_regions, processes_of_model, region_prefix
 from appliance.sections.triton import TritonSettings
 
-LOAD_TIMEOUT_S: Final = 120.0
 _CHANNEL: Final = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
 
 

@@ -39,6 +39,9 @@ from appliance.settings import Settings
 
 _LOOKS_EVERY_S: Final = 2.0
 _AFTER_A_FAULT_S: Final = 30.0
+_LONGEST_PAUSE_S: Final = 3600.0
+MOST_FAULTS: Final = 8
+"""Faults of a neighbour in a row, an hour in all, after which the study that is being read counts as their cause."""
 DetectorOf = Callable[[Target], TritonDetector]
 
 
@@ -68,6 +71,7 @@ class Shadow:
         self._metrics = metrics
         self._detector_of = detector_of
         self._detector: tuple[Target, TritonDetector] | None = None
+        self._faults = 0
         self._log = structlog.get_logger("shadow")
 
     def run(self, stopping: threading.Event) -> None:
@@ -83,15 +87,20 @@ class Shadow:
                     fault = describe(error)
                     self._log.warning("the shadow version does not read", error=fault)
                 self._close()
-                stopping.wait(_AFTER_A_FAULT_S)
+                stopping.wait(self.pause_s())
             if not worked:
                 stopping.wait(_LOOKS_EVERY_S)
         self._close()
 
+    def pause_s(self) -> float:
+        """Return how long to wait after a fault: longer each time, as each may have cost Triton a model process."""
+        return float(min(_LONGEST_PAUSE_S, _AFTER_A_FAULT_S * 2 ** max(0, self._faults - 1)))
+
     def work(self, stopping: threading.Event) -> bool:
         """Read the next study, if there is one and the appliance has nothing else to do; return whether it did.
 
-        Raises `ApplianceError` when the version is not served, or a neighbour does not answer.
+        Raises `ApplianceError` when the version is not served, or a neighbour does not answer. A study at which that
+        happens `MOST_FAULTS` times in a row is passed over, and the last fault is kept as the reason.
         """
         change = self._ledger.models.shadow()
         if change is None:
@@ -106,6 +115,12 @@ class Shadow:
             answer, unread = self._read(job, change, lambda: not stopping.is_set() and self._is_idle())
         except GaveWayError:
             return False
+        except ApplianceError as error:
+            self._faults += 1
+            if self._faults < MOST_FAULTS:
+                raise
+            answer, unread = {}, describe(error)
+        self._faults = 0
         self._metrics.shadowed.labels("unread" if unread else "read").inc()
         now = self._ledger.clock()
         self._ledger.shadows.keep(ShadowAnswer(job.id, change.sha256, change.version, now, answer, unread))

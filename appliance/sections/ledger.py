@@ -27,10 +27,10 @@ class LedgerSettings(Section):
     )
     stall_s: float = Field(
         900,
-        ge=30,
+        ge=240,
         le=DAY_S,
         description="A worker without progress on its study for this long counts as stuck: the service is no longer "
-        "live, and the job's lease is not renewed, s",
+        "live, and the job's lease is not renewed, s; half of it is what a trial of a study may take at most",
     )
     keep_days: int = Field(
         365,

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import multiprocessing
 from pathlib import Path
@@ -20,8 +21,10 @@ import tensorrt_rtx as tensorrt
 from appliance.reading import contract
 from conversion import engine as engines
 from conversion.engine import LOCK, PLAN, TIMING, EngineKey, engine_graph, facts_of, settle_engine, standing
+from conversion.gate import JUDGED_AS
 from conversion.gpu import Gpu
 from conversion.tensorrt_build import BuildOptions, EngineError, build_engine
+from conversion.triton_model import FULL, GATE
 
 pytestmark = pytest.mark.engines
 
@@ -71,19 +74,26 @@ def test_a_file_that_is_no_graph_is_refused() -> None:
 @pytest.fixture(scope="module")
 def settled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = tmp_path_factory.mktemp("engine") / PLAN
-    settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), compare=None)
+    settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate="passed", compare=None)
     return plan
 
 
 def test_an_engine_says_what_it_was_built_from_and_is_not_built_twice(settled: Path) -> None:
     before = settled.stat()
-    found = settle_engine(SHIPPED, settled, tensorrt, GPU, BuildOptions(), compare=None)
+    found = settle_engine(SHIPPED, settled, tensorrt, GPU, BuildOptions(), gate="passed", compare=None)
     assert settled.stat().st_mtime_ns == before.st_mtime_ns
     assert found == standing(settled)
     assert found.key == EngineKey.of(SHIPPED, tensorrt, GPU, BuildOptions())
     assert (found.key.runtime, found.key.gpu, found.key.capability) == ("tensorrt_rtx", GPU.name, "8.6")
     assert found.report()["bytes"] == before.st_size
     assert not list(settled.parent.glob("*.candidate"))
+
+
+def test_an_engine_whose_graph_was_judged_after_it_was_built_says_so(settled: Path) -> None:
+    found = settle_engine(SHIPPED, settled, tensorrt, GPU, BuildOptions(), gate="AUC falls", compare=None)
+    assert found.gate == "AUC falls"
+    assert standing(settled) == found
+    settle_engine(SHIPPED, settled, tensorrt, GPU, BuildOptions(), gate="passed", compare=None)
 
 
 @pytest.mark.parametrize(
@@ -109,15 +119,17 @@ def test_an_engine_that_fails_its_comparison_leaves_the_old_one_serving(
 ) -> None:
     plan = tmp_path / PLAN
     let_builds_give(b"old", monkeypatch)
-    old = settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), compare=lambda _: {"chunks": 3})
+    old = settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate="passed", compare=lambda _: {"chunks": 3})
     assert (tmp_path / TIMING).read_bytes() == b"timings"
     let_builds_give(b"new", monkeypatch)
     with pytest.raises(EngineError, match="3 bytes that answer differently"):
-        settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), compare=refuse, anew=True)
+        settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate="passed", compare=refuse, anew=True)
     assert plan.read_bytes() == b"old"
     assert standing(plan) == old
     assert not list(tmp_path.glob("*.candidate"))
-    newer = settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), compare=lambda _: {"chunks": 4}, anew=True)
+    newer = settle_engine(
+        SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate="passed", compare=lambda _: {"chunks": 4}, anew=True
+    )
     assert (plan.read_bytes(), newer.compared) == (b"new", {"chunks": 4})
 
 
@@ -127,7 +139,7 @@ def test_a_plan_that_is_not_the_one_its_facts_tell_of_is_built_again(
 ) -> None:
     plan = tmp_path / PLAN
     let_builds_give(b"right", monkeypatch)
-    settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), compare=None)
+    settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate="passed", compare=None)
     if harm == "plan":
         plan.write_bytes(b"torn")
     elif harm == "facts":
@@ -135,7 +147,7 @@ def test_a_plan_that_is_not_the_one_its_facts_tell_of_is_built_again(
     else:
         facts_of(plan).unlink()
     assert standing(plan) is None
-    settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), compare=None)
+    settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate="passed", compare=None)
     assert (plan.read_bytes(), standing(plan) is not None) == (b"right", True)
 
 
@@ -160,7 +172,9 @@ def test_a_second_builder_waits_for_the_first(tmp_path: Path, monkeypatch: pytes
         return {}
 
     builder = Thread(
-        target=settle_engine, args=(SHIPPED, tmp_path / PLAN, tensorrt, GPU, BuildOptions()), kwargs={"compare": see}
+        target=settle_engine,
+        args=(SHIPPED, tmp_path / PLAN, tensorrt, GPU, BuildOptions()),
+        kwargs={"gate": "passed", "compare": see},
     )
     builder.start()
     builder.join(1.0)
@@ -183,3 +197,26 @@ def test_the_command_builds_for_a_named_capability_and_tells_of_it(
     assert (tmp_path / PLAN).stat().st_size == told["bytes"]
     assert main([*arguments, "--runtime", "a_runtime_that_is_not_there"]) == 1
     assert "a_runtime_that_is_not_there is not installed" in capsys.readouterr().err
+
+
+def test_the_command_builds_no_engine_of_a_graph_that_failed_the_gate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from conversion.__main__ import main
+
+    model = tmp_path / SHIPPED.name
+    model.write_bytes(SHIPPED.read_bytes())
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    fault = "AUC falls by 0.0100, more than 0.002"
+    verdict = {"passed": False, "faults": [fault]}
+    (tmp_path / GATE).write_text(json.dumps({"sha256": {FULL: sha256}, "engines": {JUDGED_AS: verdict}}))
+    let_builds_give(b"a plan", monkeypatch)
+    arguments = ["engine", "--onnx", str(model), "--capability", "8.6", "--runtime", "tensorrt_rtx"]
+    assert main(arguments) == 1
+    assert f"failed the precision gate ({fault})" in capsys.readouterr().err
+    assert not (tmp_path / PLAN).exists()
+    assert main([*arguments, "--precision", "fp32"]) == 0
+    assert main([*arguments, "--despite-gate"]) == 0
+    found = standing(tmp_path / PLAN)
+    assert found is not None
+    assert found.gate == fault

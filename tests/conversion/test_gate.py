@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conversion.gate import JUDGED_AS, gate_fault
+from conversion.gate import JUDGED_AS, GateFault, gate_fault
 from conversion.precision_command import TENSORRT_FP16
 from conversion.triton_model import FULL, GATE
 
@@ -27,6 +27,14 @@ def judge(model: Path, of: bytes = b"a model", **verdict: object) -> None:
     (model.parent / GATE).write_text(json.dumps(report))
 
 
+def unjudged(model: Path) -> str:
+    """Return why the gate has not judged a model's graph in half precision."""
+    fault = gate_fault(model, "fp16")
+    assert fault is not None
+    assert not fault.failed
+    return fault.why
+
+
 def test_the_verdict_is_looked_for_under_the_name_that_the_gate_gives() -> None:
     assert TENSORRT_FP16.name == JUDGED_AS
 
@@ -39,18 +47,18 @@ def test_half_precision_that_passed_and_full_precision_have_no_fault(model: Path
 
 def test_half_precision_that_failed_says_in_what(model: Path) -> None:
     judge(model, passed=False, faults=["AUC falls by 0.0100, more than 0.002"])
-    assert gate_fault(model, "fp16") == "AUC falls by 0.0100, more than 0.002"
+    assert gate_fault(model, "fp16") == GateFault("AUC falls by 0.0100, more than 0.002", failed=True)
 
 
 def test_what_was_never_judged_or_only_as_another_model_says_how_to_have_it_judged(model: Path) -> None:
-    assert "--engines tensorrt-fp16" in str(gate_fault(model, "fp16"))
+    assert "--engines tensorrt-fp16" in unjudged(model)
     judge(model)
-    assert "it was not judged" in str(gate_fault(model, "fp16"))
+    assert "it was not judged" in unjudged(model)
     judge(model, of=b"another model", passed=True, faults=[])
-    assert "it was not judged" in str(gate_fault(model, "fp16"))
+    assert "it was not judged" in unjudged(model)
 
 
 @pytest.mark.parametrize("damaged", ["", "[]", "null", '{"engines": 1}', '{"engines": {"tensorrt-fp16": 1}}'])
 def test_a_damaged_verdict_is_said_to_be_unreadable(model: Path, damaged: str) -> None:
     (model.parent / GATE).write_text(damaged)
-    assert f"{GATE} cannot be read" in str(gate_fault(model, "fp16"))
+    assert f"{GATE} cannot be read" in unjudged(model)

@@ -83,6 +83,7 @@ def test_the_real_builder_builds_the_shipped_version_and_the_table_says_from_wha
     assert rows["from"].endswith(f"sha256 {model.facts.sha256[:12]}…")
     assert rows["by"].startswith("tensorrt_rtx ")
     assert rows["compared"] == "no"
+    assert rows["precision gate"].startswith("it was not judged")
     assert build(model, ["--runtime", "tensorrt_rtx", "--capability", "8.6"], str(BUILDER)) == facts, "built twice"
     check = check_tensorrt(settings, contract.DETECTOR, [])
     assert check.state == "warn"

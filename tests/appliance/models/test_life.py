@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from appliance.cli import app
 from appliance.errors import UnavailableError
+from appliance.inference import choice as choice_module
 from appliance.inference.detections import Reading
 from appliance.inference.detector import TritonDetector
 from appliance.inference.regions import processes_of_model, region_prefix
@@ -271,6 +272,24 @@ def test_an_earlier_version_stands_in_for_a_promoted_one_that_is_gone_and_says_s
     try:
         assert detector.identity.version == "1"
         assert "hemorrhage_detector_2" in detector.passed_over
+    finally:
+        detector.close()
+
+
+def test_an_earlier_version_stands_in_for_a_promoted_one_whose_load_does_not_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.bring(2)
+    site.promote(2)
+    site.server.stop()
+    (program,) = (site.settings.site_models / "hemorrhage_detector_2").rglob("model.py")
+    program.write_text(f"{program.read_text()}\nimport time\n\ntime.sleep(60)\n")
+    site.server.start()
+    monkeypatch.setattr(choice_module, "LOAD_TIMEOUT_S", 3.0)
+    detector = TritonDetector(site.settings.triton, targets=lambda: targets(site.ledger.models.list_promoted()))
+    try:
+        assert detector.identity.version == "1"
+        assert "has not loaded hemorrhage_detector_2 in 3 s" in detector.passed_over
     finally:
         detector.close()
 

@@ -17,7 +17,7 @@ from appliance.inference.served_model import Target
 from appliance.leases import Leases
 from appliance.ledger.models import ModelFacts
 from appliance.ledger.records import ModelEvent
-from appliance.models.shadow import Shadow
+from appliance.models.shadow import MOST_FAULTS, Shadow
 from appliance.settings import Settings
 from tests.appliance.bench import worker_at
 from tests.appliance.intake.desk import Desk
@@ -171,6 +171,29 @@ def test_a_shadow_that_is_away_leaves_the_study_for_later(bench: Bench) -> None:
         bench.work()
     bench.detector.conduct = lambda _: None
     assert bench.work()
+
+
+def test_a_study_at_which_the_shadow_is_away_each_time_is_passed_over_in_the_end(bench: Bench) -> None:
+    bench.begin()
+    bench.answer(*head_series(str(generate_uid())))
+    bench.answer(*head_series(str(generate_uid())))
+
+    def end(_: int) -> None:
+        raise UnavailableError("the model process had ended")
+
+    bench.detector.conduct = end
+    pauses = []
+    for _ in range(MOST_FAULTS - 1):
+        with pytest.raises(UnavailableError):
+            bench.work()
+        pauses.append(bench.shadow.pause_s())
+    assert pauses == [30, 60, 120, 240, 480, 960, 1920]
+    assert bench.work()
+    (first,) = bench.desk.ledger.shadows.pairs(SHADOW.sha256)
+    assert "the model process had ended" in first.shadow.unread
+    bench.detector.conduct = lambda _: None
+    assert bench.work()
+    assert [one.shadow.unread for one in bench.desk.ledger.shadows.pairs(SHADOW.sha256)][1:] == [""]
 
 
 def test_another_model_under_the_shadows_name_is_not_taken_for_it(bench: Bench) -> None:
