@@ -141,7 +141,7 @@ class Intake:
         self._prepared: dict[str, _Prepared] = {}
         self._room = Room(ledger, settings.intake.queue_most, metrics)
         self._paces = Paces(settings.intake.quiet_s, settings.intake.quiet_longest_s)
-        self._stillness = Stillness(snapshots, clock)
+        self._stillness = Stillness(snapshots, clock, self._last_instance_at)
         self._failing = ""
 
     def run(self, stopping: threading.Event) -> None:
@@ -368,6 +368,15 @@ class Intake:
                 next_due = min(next_due, judged_at - now)
         return next_due
 
+    def _last_instance_at(self, listed: Listed) -> float:
+        """Return when the last instance of a study came, also if it stands further on in the change log.
+
+        The plugin's stamps of such instances are still here. Without them only Orthanc's second is known, of which the
+        earliest moment counts: what the log has shown of the study by then is more exact.
+        """
+        stamps = [self._stamps[instance] for instance in listed.instances if instance in self._stamps]
+        return min(max(stamps, default=self.orthanc_clock.earliest_time(listed.last_update)), self._clock())
+
     def _has_stopped_growing(self, study: FollowedStudy) -> bool:
         try:
             return self._stillness.has_lasted(study.id, self._paces.quiet_s(study.id))
@@ -508,6 +517,9 @@ class Intake:
                 self._log.info("study is not complete", study=study.uid, why=verdict.why)
             return False
         new = verdict.new
+        if is_behind:
+            last = max(study.last_instance_at, self._stillness.last_instance_at(study.id))
+            study = replace(study, last_instance_at=last)
         if new is not None:
             urgency = priority(prepared.headers, study.last_instance_at, self._settings.priority)
             new = replace(new, priority=urgency, deaths=study.deaths)

@@ -50,14 +50,17 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Listed:
-    """A study at one moment without a look at its images: which would be looked at, and its `instance_set`.
+    """A study at one moment without a look at its images: all its instances, and which of them would be looked at.
 
     `headers` hold what Orthanc itself noted of the study and of each series, as far as `priority` needs it.
+    `last_update` is when the last instance came, Unix time by Orthanc's clock in whole seconds.
     """
 
+    instances: tuple[str, ...]
     to_read: tuple[str, ...]
     instance_set: str
     headers: tuple[Dataset, ...]
+    last_update: float
 
 
 class Snapshots:
@@ -107,16 +110,18 @@ class Snapshots:
         to_read: list[str] = []
         held = self._orthanc.study(study)
         headers: list[Dataset] = []
+        last_update = float("-inf")
         for series in self._from_outside(held.series, only_series):
             try:
                 to_read += self._to_read(series)
                 names += series.instances
                 headers.append(header_of({**held.tags, **series.tags}))
+                last_update = max(last_update, series.last_update)
             except NotThereError:
                 continue
         if not names:
             raise NotThereError("the study holds nothing any more")
-        return Listed(tuple(to_read), _digest(names), tuple(headers))
+        return Listed(tuple(names), tuple(to_read), _digest(names), tuple(headers), last_update)
 
     def _from_outside(self, series_there: Iterable[str], only_series: str) -> Iterator[HeldSeries]:
         """Yield the series of a study, or the one, that are not results of an appliance."""

@@ -24,6 +24,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from appliance.clocks import OrthancClock
 from appliance.errors import Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.imaging.instances import Instance
 from appliance.imaging.stacks import stacks
@@ -833,6 +834,40 @@ class TestLongLogs:
         assert len(snapshot.instances) == 16
         desk.quiet_after_a_pause()
         assert [len(desk.jobs(one)) for one in (study, *others)] == [1] * (1 + len(others))
+
+    @pytest.mark.parametrize("stamped", [True, False])
+    def test_a_study_decided_meanwhile_overtakes_none_whose_last_instance_came_before(
+        self, desk: Desk, study: str, stamped: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        growing, quiet_s, begun = str(generate_uid()), desk.settings.intake.quiet_s, desk.orthanc.newest_change().last
+        files = head_series(growing)
+        ids = desk.send(*files[:-1], *head_series(study))
+        first_page = desk.orthanc.newest_change().last - begun
+        self.fill_log(desk, 6)
+        time.sleep(0 if stamped else 2)  # Orthanc tells whole seconds
+        (last,) = desk.send(files[-1])
+        desk.clock.now = time.time()
+        if stamped:
+            desk.bell.ring(Ring(instances={**dict.fromkeys(ids, desk.clock() - 0.5), last: desk.clock()}))
+        came = desk.clock()
+        with monkeypatch.context() as patch:
+            patch.setattr("appliance.intake.change_feed._PAGE", first_page)
+            self.turn_after(desk)
+        # Orthanc's clock does not go forward with the desk's: another look would tell of another difference.
+        monkeypatch.setattr(OrthancClock, "look", lambda *_: None)
+        self.turn_after(desk, quiet_s + 2)
+        while not (desk.jobs(study) and desk.jobs(growing)):
+            self.turn_after(desk, quiet_s)
+        assert self.is_behind(desk)  # the log has not shown the last slice yet
+        ((first,), (second,)) = desk.jobs(study), desk.jobs(growing)
+        assert first.last_instance_at < second.last_instance_at
+        assert second.last_instance_at == came or not stamped
+        claimed: list[str] = []
+        while not {study, growing} & set(claimed):
+            job = desk.ledger.queue.claim("desk", 60)
+            assert job is not None
+            claimed.append(job.study_uid)
+        assert study in claimed
 
     def test_later_pages_about_a_study_that_was_decided_lead_to_no_look_at_its_images(
         self, desk: Desk, study: str, monkeypatch: pytest.MonkeyPatch
