@@ -11,10 +11,9 @@ import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any, Final
-from urllib.parse import quote
 
 from appliance.errors import Refusal, RefusalCode, RefusedError, UnavailableError
-from appliance.orthanc_connection import OrthancConnection
+from appliance.orthanc_connection import OrthancConnection, quoted
 from appliance.orthanc_errors import AnswerTooLongError, FilteredOutError, NoOrthancError, NotThereError, OrthancError
 from appliance.orthanc_records import (
     Change,
@@ -145,13 +144,13 @@ class Orthanc:
 
     def series_of_instance(self, identifier: str) -> str:
         """Return the identifier of the series that an instance belongs to."""
-        told = self._connection.transfer("GET", f"/instances/{quote(identifier)}")
+        told = self._connection.transfer("GET", f"/instances/{quoted(identifier)}")
         with self._parsing():
             return text(json.loads(told)["ParentSeries"])
 
     def sop_instance_uid(self, identifier: str) -> str:
         """Return the SOP Instance UID of an instance."""
-        told = self._connection.transfer("GET", f"/instances/{quote(identifier)}")
+        told = self._connection.transfer("GET", f"/instances/{quoted(identifier)}")
         with self._parsing():
             return texts_by_name(json.loads(told)["MainDicomTags"]).get("SOPInstanceUID", "")
 
@@ -159,7 +158,7 @@ class Orthanc:
         """Return the SOP Class UID of an instance; empty if Orthanc did not note it."""
         try:
             return (
-                self._connection.transfer("GET", f"/instances/{quote(identifier)}/metadata/SopClassUid")
+                self._connection.transfer("GET", f"/instances/{quoted(identifier)}/metadata/SopClassUid")
                 .decode()
                 .strip(" \0")
             )
@@ -169,19 +168,19 @@ class Orthanc:
     def holds_instance(self, identifier: str) -> bool:
         """Return whether Orthanc holds this instance."""
         try:
-            self._connection.transfer("GET", f"/instances/{quote(identifier)}")
+            self._connection.transfer("GET", f"/instances/{quoted(identifier)}")
         except NotThereError:
             return False
         return True
 
     def studies_of_patient(self, study: str) -> list[str]:
         """Return the identifiers of all studies of the patient of a study, itself among them."""
-        told = self._connection.transfer("GET", f"/patients/{quote(self._patient_of(study))}")
+        told = self._connection.transfer("GET", f"/patients/{quoted(self._patient_of(study))}")
         with self._parsing():
             return texts(json.loads(told)["Studies"])
 
     def _patient_of(self, study: str) -> str:
-        told = self._connection.transfer("GET", f"/studies/{quote(study)}")
+        told = self._connection.transfer("GET", f"/studies/{quoted(study)}")
         with self._parsing():
             return text(json.loads(told)["ParentPatient"])
 
@@ -193,13 +192,13 @@ class Orthanc:
 
     def header(self, identifier: str) -> dict[str, Any]:
         """Return the header of an instance by keyword: texts, and lists of the like for sequences."""
-        told = self._connection.transfer("GET", f"/instances/{quote(identifier)}/simplified-tags")
+        told = self._connection.transfer("GET", f"/instances/{quoted(identifier)}/simplified-tags")
         with self._parsing():
             return dict(json.loads(told).items())
 
     def instance_metadata(self, identifier: str) -> dict[str, str]:
         """Return Orthanc's metadata of an instance by name: how it came, and when."""
-        told = self._connection.transfer("GET", f"/instances/{quote(identifier)}/metadata?expand")
+        told = self._connection.transfer("GET", f"/instances/{quoted(identifier)}/metadata?expand")
         with self._parsing():
             return texts_by_name(json.loads(told))
 
@@ -216,18 +215,18 @@ class Orthanc:
     def metadata(self, resource: str, number: int) -> str | None:
         """Return a metadata of `studies/ID` or `series/ID`; None where there is none."""
         try:
-            return self._connection.transfer("GET", f"/{quote(resource)}/metadata/{number}").decode("utf-8", "replace")
+            return self._connection.transfer("GET", f"/{quoted(resource)}/metadata/{number}").decode("utf-8", "replace")
         except NotThereError:
             return None
 
     def set_metadata(self, resource: str, number: int, value: str) -> None:
         """Write a metadata of `studies/ID` or `series/ID`."""
-        self._connection.transfer("PUT", f"/{quote(resource)}/metadata/{number}", value.encode())
+        self._connection.transfer("PUT", f"/{quoted(resource)}/metadata/{number}", value.encode())
 
     def remove_metadata(self, resource: str, number: int) -> None:
         """Remove a metadata of `studies/ID` or `series/ID`; removing one that is not there succeeds."""
         with contextlib.suppress(NotThereError):
-            self._connection.transfer("DELETE", f"/{quote(resource)}/metadata/{number}")
+            self._connection.transfer("DELETE", f"/{quoted(resource)}/metadata/{number}")
 
     def has_labels(self) -> bool:
         """Return whether this Orthanc, with its database, has labels."""
@@ -235,18 +234,18 @@ class Orthanc:
 
     def labels(self, resource: str) -> set[str]:
         """Return the labels of `studies/ID` or `series/ID`."""
-        told = self._connection.transfer("GET", f"/{quote(resource)}/labels")
+        told = self._connection.transfer("GET", f"/{quoted(resource)}/labels")
         with self._parsing():
             return set(texts(json.loads(told)))
 
     def set_label(self, resource: str, label: str) -> None:
         """Give `studies/ID` or `series/ID` a label."""
-        self._connection.transfer("PUT", f"/{quote(resource)}/labels/{quote(label)}", b"")
+        self._connection.transfer("PUT", f"/{quoted(resource)}/labels/{quoted(label)}", b"")
 
     def remove_label(self, resource: str, label: str) -> None:
         """Take a label from `studies/ID` or `series/ID`; taking one that is not there succeeds."""
         with contextlib.suppress(NotThereError):
-            self._connection.transfer("DELETE", f"/{quote(resource)}/labels/{quote(label)}")
+            self._connection.transfer("DELETE", f"/{quoted(resource)}/labels/{quoted(label)}")
 
     # Files
 
@@ -256,7 +255,7 @@ class Orthanc:
         Without a `limit`, raises `RefusedError` (TOO_LARGE) when the file is longer than any answer may be.
         """
         try:
-            return self._connection.transfer("GET", f"/instances/{quote(identifier)}/file", limit=limit)
+            return self._connection.transfer("GET", f"/instances/{quoted(identifier)}/file", limit=limit)
         except AnswerTooLongError as error:
             raise RefusedError(Refusal(RefusalCode.TOO_LARGE, f"an image: {error}")) from None
 
@@ -293,7 +292,7 @@ class Orthanc:
     def delete_study(self, identifier: str) -> None:
         """Delete a study with all its series; deleting one that is not there succeeds."""
         with contextlib.suppress(NotThereError):
-            self._connection.transfer("DELETE", f"/studies/{quote(identifier)}")
+            self._connection.transfer("DELETE", f"/studies/{quoted(identifier)}")
 
     # Room
 
@@ -305,5 +304,5 @@ class Orthanc:
 
     def is_protected(self, study: str) -> bool:
         """Return whether Orthanc protects the patient of a study from removal."""
-        told = self._connection.transfer("GET", f"/patients/{quote(self._patient_of(study))}/protected")
+        told = self._connection.transfer("GET", f"/patients/{quoted(self._patient_of(study))}/protected")
         return told.strip() == b"1"

@@ -16,7 +16,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import pyorthanc
@@ -200,6 +200,14 @@ class OrthancConnection:
 
     def _unavailable_error(self, what: str) -> UnavailableError:
         return UnavailableError(f"Orthanc at {self.url} does not answer ({what}); is it running, and on this address?")
+
+
+def quoted(name: str) -> str:
+    """Return a name for the path of a request. Raises `NoOrthancError` for half a surrogate pair: Orthanc has none."""
+    try:
+        return quote(name)
+    except UnicodeEncodeError:
+        raise NoOrthancError("what answers is no Orthanc: it names something that is no text") from None
 
 
 def _describes_error(content: bytes) -> bool:

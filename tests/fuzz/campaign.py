@@ -30,8 +30,8 @@ _MEASURED_TOGETHER: Final = 50
 """Measuring the most memory takes as long as most inputs: it is done once for so many, for each alone if they grew."""
 MOST_LEAKED_MIB: Final = 32
 """A campaign after which the process holds so much more than once it was warm is a finding: something is kept."""
-_WARMING: Final = 5000
-"""The first inputs, at most so many and at most a tenth, fill what is kept once: imports, dictionaries, caches."""
+_WARMING: Final = 0.1
+"""This share of the inputs, the first ones, fills what is kept once: imports, dictionaries and caches."""
 _FEWEST: Final = 50
 """Growth over fewer inputs is nothing steady."""
 NEXT_EVERY: Final = 2000
@@ -135,7 +135,7 @@ def campaign(
                     keep(one)
         unmeasured.clear()
 
-    done, warm = 0, min(inputs // 10, _WARMING)
+    done, warm = 0, int(inputs * _WARMING)
     held_mib = 0.0
     last: dict[str, bytes] = {}
     for number in range(inputs):

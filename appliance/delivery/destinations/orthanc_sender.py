@@ -19,6 +19,7 @@ from appliance.delivery.destinations.destination import AwayError, NotTakenError
 from appliance.delivery.destinations.foreign import quote_foreign
 from appliance.errors import UnavailableError
 from appliance.orthanc import Orthanc
+from appliance.orthanc_connection import quoted
 from appliance.orthanc_errors import NotThereError, OrthancError
 from appliance.sections.delivery import OrthancModalitySettings, OrthancPeerSettings
 
@@ -83,7 +84,7 @@ class _OrthancSender:
     def _ended(self, job: str) -> dict[str, Any] | None:
         """Return what Orthanc says of a job; None when it has forgotten it."""
         try:
-            told: dict[str, Any] = self._orthanc.ask("GET", f"/jobs/{quote(job)}")
+            told: dict[str, Any] = self._orthanc.ask("GET", f"/jobs/{quoted(job)}")
         except NotThereError:
             return None
         # A failed job is restarted: its cause may be over.
@@ -93,7 +94,7 @@ class _OrthancSender:
         """Return the content of a job once it has succeeded."""
         while True:
             try:
-                told = self._orthanc.ask("GET", f"/jobs/{quote(job)}")
+                told = self._orthanc.ask("GET", f"/jobs/{quoted(job)}")
             except NotThereError:
                 raise NotTakenError(f"Orthanc has forgotten its job {job}; all is sent again") from None
             if told["State"] == "Success":
