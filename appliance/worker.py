@@ -161,24 +161,28 @@ class Worker:
 
     def _try(self, job: Job) -> None:
         try:
-            self._answer_or_refuse(job)
+            self._answer_or_break(job)
         except (UnavailableError, ModelContractError) as error:
             self._postpone(job, error)
 
-    def _answer_or_refuse(self, job: Job) -> None:
+    def _answer_or_break(self, job: Job) -> None:
         try:
-            self._answer(job)
+            self._answer_or_refuse(job)
         except (LostJobError, UnavailableError, ModelContractError):
             raise
-        except RefusedError as error:
-            self._delivery.refuse(job, error.refusals, {})
-        except KillsReaderError as error:
-            self._record_kill(job, error)
         except Exception as error:
             if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OF_THE_MACHINE):
                 self._postpone(job, error)
             else:
                 self._record_crash(job, error)
+
+    def _answer_or_refuse(self, job: Job) -> None:
+        try:
+            self._answer(job)
+        except RefusedError as error:
+            self._delivery.refuse(job, error.refusals, {})
+        except KillsReaderError as error:
+            self._record_kill(job, error)
 
     def _answer(self, job: Job) -> None:
         started = self._clock()
@@ -256,10 +260,16 @@ class Worker:
         if job.crashes + 1 >= self._settings.intake.poison_tries:
             reason = f"reading it broke the appliance {job.crashes + 1} times, the last time with {describe(error)}"
             self._log.error("study set aside", error=describe(error), tries=job.tries)
-            self._delivery.refuse(job, (Refusal(RefusalCode.BREAKS_READER, reason),), {})
-        else:
-            self._ledger.queue.postpone(job, describe(error), self._clock() + self._pause_s(job), crashed=True)
-            self._log.error("job broke", error=describe(error), tries=job.tries)
+            for reported in (True, False):  # what breaks may be the report
+                try:
+                    self._delivery.refuse(job, (Refusal(RefusalCode.BREAKS_READER, reason),), {}, reported=reported)
+                    return
+                except (LostJobError, UnavailableError):
+                    raise
+                except Exception as again:
+                    self._log.error("study not refused", error=describe(again), reported=reported)
+        self._ledger.queue.postpone(job, describe(error), self._clock() + self._pause_s(job), crashed=True)
+        self._log.error("job broke", error=describe(error), tries=job.tries)
 
     def _record_kill(self, job: Job, error: KillsReaderError) -> None:
         self._metrics.crashes.inc()

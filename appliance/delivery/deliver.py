@@ -17,15 +17,17 @@ from appliance.delivery.marks import Marks
 from appliance.delivery.refusals import RefusalReports
 from appliance.delivery.store import result_objects, store
 from appliance.delivery.summary import summary
-from appliance.errors import DrawingError, Refusal, RefusalCode
+from appliance.errors import DrawingError, Refusal, RefusalCode, UnavailableError
 from appliance.findings.change import Outcome
 from appliance.intake.snapshot import Snapshot, Snapshots
 from appliance.job_instances import series_to_read
 from appliance.leases import Leases
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job
+from appliance.log import describe
 from appliance.metrics import Metrics
 from appliance.orthanc import Orthanc
+from appliance.orthanc_errors import OrthancError
 from appliance.pipeline import ReadAnswer
 from appliance.settings import Settings
 from appliance.steps import Step, StepClock
@@ -137,11 +139,18 @@ class Delivery:
     ) -> None:
         """Record that a study is not read, and why; `reported` says whether a report of it may go to Orthanc.
 
-        Raises `LostJobError` and `UnavailableError`; the job is then tried again.
+        Raises `LostJobError` and `UnavailableError`; the job is then tried again. With `reported` it raises
+        `OrthancError` too, where Orthanc refuses something else than the report.
         """
         report = self._refusal_reports.deliver(job, refusals) if reported else None
-        self._remove_leftovers(job, () if report is None else report[:1])
-        self._marks.refused(job, refusals, () if report is None else report[:1])
+        stored = () if report is None else report[:1]
+        try:
+            self._remove_leftovers(job, stored)
+            self._marks.refused(job, refusals, stored)
+        except OrthancError as error:
+            if reported or isinstance(error, UnavailableError):
+                raise
+            self._log.error("refused, and Orthanc does not show it", error=describe(error))
         self._ledger.jobs.refuse(job, refusals, timing_ms, *(("", "") if report is None else report[1:]))
         self._record_timing(timing_ms)
         for refusal in refusals:

@@ -58,9 +58,6 @@ class RefusalReports:
             return None
         try:
             snapshot = self._snapshots.of(job.orthanc_study)
-        except NotThereError:
-            return None
-        try:
             report = refusal_report(
                 snapshot.instances,
                 refusals,
@@ -69,7 +66,11 @@ class RefusalReports:
                 created=datetime.now(UTC),
                 supersedes=self._predecessor(job),
             )
-        except Exception as error:  # pydicom may raise nearly anything on an odd header
+        except NotThereError:
+            return None
+        except UnavailableError:
+            raise
+        except Exception as error:  # Orthanc refuses what concerns this study, or pydicom an odd header
             self._go_without(error)
             return None
         if report is None:

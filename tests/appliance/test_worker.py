@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 from pydicom.uid import MRImageStorage, generate_uid
 
+from appliance.delivery.marks import Marks
 from appliance.delivery.refusals import RefusalReports
-from appliance.errors import UnavailableError
+from appliance.errors import Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.intake.lost import MOST_ANSWERS
+from appliance.intake.snapshot import Snapshot
 from appliance.ledger.records import NewJob
 from appliance.ledger.states import JobState
-from appliance.orthanc_errors import NotThereError, OrthancError
+from appliance.orthanc_errors import AnswerTooLongError, NotThereError, OrthancError
 from appliance.sections.answers import FindingSettings
 from appliance.trial import KillsReaderError
 from tests.appliance.bench import Bench, exposition
@@ -250,6 +252,50 @@ class TestWaiting:
         assert "ZeroDivisionError" in refusal["reason"]
         assert "Doe" not in refusal["reason"]
         assert 'hemorrhage_refusals_total{code="breaks_reader",study="refused"} 1.0' in exposition(bench.metrics)
+
+    def test_a_study_that_orthanc_cannot_list_is_refused_without_a_report_and_others_go_on(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        odd, take = bench.desk.study_of(bench.desk.send(*head_series(study))[0]), bench.desk.snapshots.of
+
+        def take_but_one(name: str, *details: Any, **named: Any) -> Snapshot:
+            if name == odd:
+                raise AnswerTooLongError("Orthanc's answer is longer than orthanc.largest_answer_mib")
+            return take(name, *details, **named)
+
+        monkeypatch.setattr(bench.desk.snapshots, "of", take_but_one)
+        bench.desk.quiet()
+        for _ in range(bench.desk.settings.intake.poison_tries):
+            assert bench.worker.work()
+            bench.desk.clock.now += 400
+        job = bench.job(study)
+        assert (job.state, job.sr_uid) == (JobState.REFUSED, "")
+        assert "longer than orthanc.largest_answer_mib" in job.refusals[0]["reason"]
+        other = str(generate_uid())
+        bench.send(*head_series(other))
+        assert bench.worker.work()
+        assert bench.job(other).state is JobState.DONE
+
+    @pytest.mark.parametrize(("part", "step"), [(RefusalReports, "deliver"), (Marks, "refused")])
+    def test_a_refusal_that_breaks_is_a_crash_and_stands_without_a_report_in_the_end(
+        self, bench: Bench, study: str, monkeypatch: pytest.MonkeyPatch, part: type, step: str
+    ) -> None:
+        def refuse(_asked: int) -> None:
+            raise RefusedError(Refusal(RefusalCode.TOO_LARGE, "an image"))
+
+        def fail(*_: object) -> None:
+            raise OrthancError("HTTP 400", 400)
+
+        bench.send(*head_series(study))
+        bench.detector.conduct = refuse
+        monkeypatch.setattr(part, step, fail)
+        tries = bench.desk.settings.intake.poison_tries
+        for crashes in range(tries):
+            assert (bench.job(study).crashes, bench.worker.work()) == (crashes, True)
+            bench.desk.clock.now += 400
+        job = bench.job(study)
+        assert (job.state, job.sr_uid, job.refusals[0]["code"]) == (JobState.REFUSED, "", "breaks_reader")
+        assert not bench.worker.work()
 
     @pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "full"), OSError(errno.EMFILE, "files"), MemoryError()])
     def test_a_fault_of_the_machine_is_no_fault_of_the_study(self, bench: Bench, study: str, fault: Exception) -> None:
