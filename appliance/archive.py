@@ -5,26 +5,28 @@
 A study is removed as a whole, with its results, and only once it is finished: it was answered or refused, and no answer
 is in progress. An unfinished study stays, however old it is and however full the archive. When only these are left, the
 archive grows over its size and says so (`hemorrhage_archive_over_bytes`). Studies that the ledger does not follow
-(older than the appliance) are never touched, nor are those of a patient that Orthanc protects.
+(older than the appliance) are never touched, nor are those of a patient that Orthanc protects. Nor is a study that
+Orthanc holds more of than intake has noticed. None of these keeps a later study from being removed.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from appliance.clocks import DAY_S
+from appliance.errors import UnavailableError
 from appliance.ledger.ledger import Ledger
-from appliance.ledger.records import FollowedStudy
+from appliance.ledger.records import FollowedStudy, Origin
 from appliance.log import describe
 from appliance.metrics import Metrics
 from appliance.orthanc import Orthanc
-from appliance.orthanc_errors import NotThereError
+from appliance.orthanc_errors import NotThereError, OrthancError
 from appliance.settings import Settings
 
 _EVERY_S: Final = 300.0
@@ -74,20 +76,17 @@ class Archive:
         removed = 0
         if keep.keep_days:
             before = self._clock() - keep.keep_days * DAY_S
-            while studies := self._removable(before):
-                gone = sum(self._remove(study, "age") for study in studies)
-                removed += gone
-                if not gone:
-                    break
+            removed += sum(self._remove(study, "age") for study in self._removable(before))
         if keep.most_gb:
             removed += self._make_room(int(keep.most_gb * 1e9))
         return removed
 
     def _make_room(self, most: int) -> int:
         removed, over = 0, self._orthanc.stored_bytes() - most
-        for study in self._removable(None) if over > 0 else []:
-            removed += self._remove(study, "size")
-            over = self._orthanc.stored_bytes() - most
+        for study in self._removable(None) if over > 0 else ():
+            if self._remove(study, "size"):
+                removed += 1
+                over = self._orthanc.stored_bytes() - most
             if over <= 0:
                 break
         self._metrics.archive_over.set(max(0, over))
@@ -95,24 +94,49 @@ class Archive:
             self._log.warning("the archive is over archive.most_gb", bytes=over)
         return removed
 
-    def _removable(self, before: float | None) -> list[FollowedStudy]:
-        return self._ledger.keeping.removable(before, _AT_ONCE)
+    def _removable(self, before: float | None) -> Iterator[FollowedStudy]:
+        """Yield every study that may be removed, the oldest first: those that stay keep no later one from it."""
+        after = None
+        while page := self._ledger.keeping.removable(before, after, _AT_ONCE):
+            yield from page
+            after = page[-1]
 
     def _remove(self, study: FollowedStudy, why: str) -> bool:
-        """Remove a study from Orthanc, unless a part of it arrived meanwhile or its patient is protected."""
+        """Remove a study from Orthanc, unless a part of it is not read yet or its patient is protected.
+
+        Raises `UnavailableError` when Orthanc or the ledger does not answer.
+        """
         try:
-            if self._orthanc.is_protected(study.id):
+            if self._orthanc.is_protected(study.id) or not self._knows_all(study.id):
                 return False
+            if not self._ledger.keeping.may_go(study):
+                return False
+            self._orthanc.delete_study(study.id)
         except NotThereError:
             self._ledger.studies.delete(study.id)  # Orthanc did not report it
             return False
-        if not self._ledger.keeping.may_go(study, why):
+        except (OrthancError, UnavailableError) as error:
+            if isinstance(error, UnavailableError):
+                self._orthanc.system()  # when that does not answer either, every study stays and not only this one
+            self._log.warning("a study cannot be removed from the archive", study=study.uid, error=describe(error))
             return False
-        self._orthanc.delete_study(study.id)
+        self._ledger.keeping.note_removal(study, why)
         self._ledger.studies.delete(study.id)
         self._metrics.removed.labels(why).inc()
         self._log.info("study removed from the archive", study=study.uid, why=why)
         return True
+
+    def _knows_all(self, study: str) -> bool:
+        """Return whether the ledger knows as many instances of each series from outside as Orthanc holds.
+
+        Otherwise some came of which intake does not know yet.
+        """
+        there = self._orthanc.study(study).series
+        known = self._ledger.series.find_known(there)
+        return known.keys() == set(there) and all(
+            one.origin is Origin.OWN or len(self._orthanc.series(one.id).instances) <= one.instances
+            for one in known.values()
+        )
 
     def prune(self) -> None:
         """Remove the rows of studies that left Orthanc long ago from the ledger."""

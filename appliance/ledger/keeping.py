@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Table, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, Table, delete, exists, func, or_, select, tuple_
 
 from appliance.ledger import tables
 from appliance.ledger.audit import append
@@ -35,47 +36,33 @@ class Keeping:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def removable(self, before: float | None = None, limit: int = 100) -> list[FollowedStudy]:
-        """Return finished studies, the oldest first.
+    def removable(
+        self, before: float | None = None, after: FollowedStudy | None = None, limit: int = 100
+    ) -> list[FollowedStudy]:
+        """Return finished studies, the oldest first: those that come `after` one of them in this order.
 
-        They are decided, none of their jobs is open, nothing of them waits to be delivered, and they are not golden:
-        versions of the detector are still to be proven on those. With `before` (Unix
-        seconds), their last instance arrived before then.
+        With `before` (Unix seconds), their last instance arrived before then.
         """
-        studies, jobs, outbox = tables.studies, tables.jobs, tables.outbox
-        on_its_way = exists().where(jobs.c.orthanc_study == studies.c.orthanc_id, _is_open(jobs))
-        undelivered = exists().where(outbox.c.orthanc_study == studies.c.orthanc_id, outbox.c.state.in_(_UNDELIVERED))
-        golden = exists().where(tables.golden_studies.c.orthanc_study == studies.c.orthanc_id)
-        wanted = select(studies).where(studies.c.state == StudyState.DECIDED, ~on_its_way, ~undelivered, ~golden)
+        studies, wanted = tables.studies, _finished()
         if before is not None:
             wanted = wanted.where(studies.c.last_instance_at < before)
+        order = studies.c.last_instance_at, studies.c.orthanc_id
+        if after is not None:
+            wanted = wanted.where(tuple_(*order) > (after.last_instance_at, after.id))
         with self._database.reading() as connection:
-            rows = connection.execute(wanted.order_by(studies.c.last_instance_at, studies.c.orthanc_id).limit(limit))
+            rows = connection.execute(wanted.order_by(*order).limit(limit))
             return [record_of(FollowedStudy, row) for row in rows]
 
-    def may_go(self, study: FollowedStudy, why: str) -> bool:
-        """Return whether a study is unchanged since it was found removable; if so, note the removal in the trail."""
-        studies, jobs = tables.studies, tables.jobs
+    def may_go(self, study: FollowedStudy) -> bool:
+        """Return whether a study is unchanged since it was found removable."""
+        same = tables.studies.c.orthanc_id == study.id, tables.studies.c.last_instance_at == study.last_instance_at
+        with self._database.reading() as connection:
+            return connection.execute(_finished().where(*same)).first() is not None
+
+    def note_removal(self, study: FollowedStudy, why: str) -> None:
+        """Add to the audit trail that the appliance has removed a study from Orthanc."""
         with self._database.writing() as connection:
-            row = connection.execute(
-                select(studies).where(studies.c.orthanc_id == study.id).with_for_update()
-            ).one_or_none()
-            if row is None or row.state != StudyState.DECIDED or row.last_instance_at != study.last_instance_at:
-                return False
-            if connection.execute(
-                select(jobs.c.id).where(jobs.c.orthanc_study == study.id, _is_open(jobs)).limit(1)
-            ).first():
-                return False
-            outbox = tables.outbox
-            if connection.execute(
-                select(outbox.c.id).where(outbox.c.orthanc_study == study.id, outbox.c.state.in_(_UNDELIVERED)).limit(1)
-            ).first():
-                return False
-            golden = tables.golden_studies.c
-            if connection.execute(select(golden.study_uid).where(golden.orthanc_study == study.id)).first():
-                return False
             append(connection, self._database.clock(), AuditEvent.REMOVED, study_uid=study.uid, why=why)
-            return True
 
     def prune(self, before: float) -> Pruned:
         """Remove the rows of studies that left Orthanc before a time (Unix seconds), and of services not seen since."""
@@ -122,6 +109,19 @@ class Keeping:
                 table.name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
                 for table in counted
             }
+
+
+def _finished() -> Select[Any]:
+    """Return a query for finished studies.
+
+    They are decided, none of their jobs is open, nothing of them waits to be delivered, and they are not golden:
+    versions of the detector are still to be proven on those.
+    """
+    studies, jobs, outbox = tables.studies, tables.jobs, tables.outbox
+    on_its_way = exists().where(jobs.c.orthanc_study == studies.c.orthanc_id, _is_open(jobs))
+    undelivered = exists().where(outbox.c.orthanc_study == studies.c.orthanc_id, outbox.c.state.in_(_UNDELIVERED))
+    golden = exists().where(tables.golden_studies.c.orthanc_study == studies.c.orthanc_id)
+    return select(studies).where(studies.c.state == StudyState.DECIDED, ~on_its_way, ~undelivered, ~golden)
 
 
 def _is_open(jobs: Table) -> ColumnElement[bool]:

@@ -19,6 +19,7 @@ from appliance.errors import Refusal, RefusalCode, UnavailableError
 from appliance.ledger.outbox import Planned
 from appliance.ledger.records import AuditEvent, GoldenStudy, ResultObject
 from appliance.ledger.states import StudyState
+from appliance.orthanc_errors import OrthancError
 from appliance.sections.ledger import LedgerSettings
 from appliance.sections.orthanc import ArchiveSettings
 from appliance.settings import Settings
@@ -191,7 +192,66 @@ def test_a_protected_patient_and_a_study_that_receives_again_stay(make: Any) -> 
     site.desk.send(*head_series(uid, series=str(generate_uid())))
     site.desk.take_in()
     assert site.desk.ledger.keeping.removable() == []
-    assert site.desk.ledger.keeping.may_go(old, "age") is False
+    assert site.desk.ledger.keeping.may_go(old) is False
+    assert site.list_studies() == {study}
+
+
+def test_studies_that_stay_keep_no_later_one_in_the_archive(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.archive._AT_ONCE", 1)
+    site = make(keep_days=30)
+    protected, second, third = studies = [site.comes(PatientID=f"P{number}") for number in range(3)]
+    for study in studies:
+        site.answer(study)
+    with httpx.Client(base_url=site.desk.orthanc.url, trust_env=False) as client:
+        patient = client.get(f"/studies/{protected}").json()["ParentPatient"]
+        client.put(f"/patients/{patient}/protected", content="1").raise_for_status()
+    assert site.keeper(ArchiveSettings(most_gb=(site.desk.orthanc.stored_bytes() - 1000) / 1e9)).tidy() == 1
+    assert site.list_studies() == {protected, third}
+    site.later_s += 31 * DAY_S
+    assert site.archive.tidy() == 1
+    assert site.list_studies() == {protected}
+    assert site.state(second) is StudyState.DELETED
+
+
+@pytest.mark.parametrize("error", [UnavailableError("HTTP 500"), OrthancError("HTTP 400", 400)])
+def test_a_study_that_orthanc_cannot_remove_is_not_said_to_be_and_keeps_no_other(
+    make: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    site = make(keep_days=30)
+    odd, other = site.comes(), site.comes()
+    for study in (odd, other):
+        site.answer(study)
+    site.later_s += 31 * DAY_S
+    remove = site.desk.orthanc.delete_study
+
+    def remove_the_other(study: str) -> None:
+        if study == odd:
+            raise error
+        remove(study)
+
+    def count_entries() -> int:
+        return sum(entry.event is AuditEvent.REMOVED for entry in site.desk.ledger.audit.entries())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.desk.orthanc, "delete_study", remove_the_other)
+        assert [site.archive.tidy() for _ in range(2)] == [1, 0]
+    assert site.list_studies() == {odd}
+    assert count_entries() == 1
+    assert site.archive.tidy() == 1
+    assert count_entries() == 2
+
+
+@pytest.mark.parametrize("more", ["slices", "series"])
+def test_a_study_of_which_orthanc_holds_more_than_intake_has_seen_stays(make: Any, more: str) -> None:
+    site = make(keep_days=30)
+    uid = str(generate_uid())
+    files = head_series(uid, 20)
+    study = site.desk.study_of(site.desk.send(*files[:14])[0])
+    site.desk.quiet()
+    site.answer(study)
+    site.later_s += 31 * DAY_S
+    site.desk.send(*(files[14:] if more == "slices" else head_series(uid)))
+    assert site.archive.tidy() == 0
     assert site.list_studies() == {study}
 
 
@@ -205,7 +265,7 @@ def test_a_golden_study_stays_until_it_is_golden_no_more(make: Any) -> None:
     uid = site.desk.orthanc.study(study).uid
     ledger.golden.add(GoldenStudy(uid, study, "1.9", "a" * 64, 1.0, "a tester", "", {"present": True}))
     assert site.archive.tidy() == 0
-    assert ledger.keeping.may_go(old, "age") is False
+    assert ledger.keeping.may_go(old) is False
     assert site.list_studies() == {study}
     assert ledger.golden.remove(uid, "a tester")
     assert site.archive.tidy() == 1

@@ -504,7 +504,8 @@ def test_a_study_stays_in_the_archive_until_it_is_delivered_and_leaves_the_ledge
     assert ledger.keeping.removable() == []
     ledger.outbox.confirm(claim(ledger), "stored")
     (study,) = ledger.keeping.removable()
-    assert ledger.keeping.may_go(study, "age")
+    assert ledger.keeping.removable(after=study) == []
+    assert ledger.keeping.may_go(study)
     ledger.studies.delete("a")
     clock.now += 100
     ledger.keeping.prune(clock() - 50)
