@@ -67,17 +67,23 @@ class Keeping:
     def prune(self, before: float) -> Pruned:
         """Remove the rows of studies that left Orthanc before a time (Unix seconds), and of services not seen since."""
         studies, jobs, results = tables.studies, tables.jobs, tables.results
+        shadows, retrieved = tables.shadow_answers, tables.retrieved
         gone = Pruned()
         while True:
             with self._database.writing() as connection:
                 old = connection.execute(
-                    select(studies.c.orthanc_id)
+                    select(studies.c.orthanc_id, studies.c.study_uid)
                     .where(studies.c.state == StudyState.DELETED, studies.c.since < before)
                     .limit(_AT_ONCE)
                     .with_for_update(skip_locked=True)
-                ).scalars()
-                names = list(old)
+                ).all()
+                names = [row.orthanc_id for row in old]
                 of_them = select(jobs.c.id).where(jobs.c.orthanc_study.in_(names))
+                # A prior that stays is known as fetched as long as it does, whatever has become of who asked for it.
+                stays = exists().where(studies.c.study_uid == retrieved.c.study_uid, studies.c.orthanc_id.not_in(names))
+                fetched = or_(retrieved.c.job.in_(of_them), retrieved.c.study_uid.in_([row.study_uid for row in old]))
+                connection.execute(delete(retrieved).where(fetched, ~stays))
+                connection.execute(delete(shadows).where(shadows.c.job.in_(of_them)))
                 connection.execute(delete(results).where(results.c.job.in_(of_them)))
                 connection.execute(delete(tables.outbox).where(tables.outbox.c.orthanc_study.in_(names)))
                 connection.execute(delete(tables.opinions).where(tables.opinions.c.orthanc_study.in_(names)))
@@ -103,6 +109,8 @@ class Keeping:
             tables.outbox,
             tables.audit,
             tables.opinions,
+            tables.shadow_answers,
+            tables.retrieved,
         )
         with self._database.reading() as connection:
             return {

@@ -17,7 +17,7 @@ from pydicom.uid import generate_uid
 from appliance.archive import Archive
 from appliance.errors import Refusal, RefusalCode, UnavailableError
 from appliance.ledger.outbox import Planned
-from appliance.ledger.records import AuditEvent, GoldenStudy, ResultObject
+from appliance.ledger.records import AuditEvent, GoldenStudy, ResultObject, ShadowAnswer
 from appliance.ledger.states import StudyState
 from appliance.orthanc_errors import OrthancError
 from appliance.sections.ledger import LedgerSettings
@@ -280,6 +280,11 @@ def test_the_ledger_forgets_what_left_orthanc_long_ago_and_keeps_its_audit_trail
     site.archive.tidy()
     kept = site.comes()
     site.answer(kept)
+    ledger = site.desk.ledger
+    (asker,), (prior,) = ledger.jobs.of_study(gone), ledger.jobs.of_study(kept)
+    for job in (asker, prior):
+        ledger.shadows.keep(ShadowAnswer(job.id, "a" * 64, "2", 1.0))
+        assert ledger.priors.note_retrieval(job.study_uid, asker)
     entries = len(list(site.desk.ledger.audit.entries()))
     site.archive.prune()
     assert site.desk.ledger.keeping.rows()["studies"] == 2
@@ -287,6 +292,8 @@ def test_the_ledger_forgets_what_left_orthanc_long_ago_and_keeps_its_audit_trail
     site.archive.prune()
     rows = site.desk.ledger.keeping.rows()
     assert (rows["studies"], rows["jobs"], rows["results"]) == (1, 1, 1)
+    assert (rows["shadow_answers"], rows["retrieved"]) == (1, 1)
+    assert not ledger.priors.note_retrieval(prior.study_uid, prior)  # it is there, and known as fetched
     assert rows["audit"] == entries
     assert site.state(kept) is StudyState.DECIDED
     assert "hemorrhage_ledger_pruned_studies_total 1.0" in generate_latest(site.desk.metrics.registry).decode()
