@@ -32,6 +32,7 @@ from appliance.sections.intake import IntakeSettings
 from appliance.settings import Settings
 from appliance.settings_sources import load_settings
 from appliance.web.status import status_document
+from tests.appliance.ledger.new_ledger import ledger_in
 from tests.appliance.stand_in import StandInDetector, head_series
 from tests.appliance.web.site import Site, orthanc_id
 
@@ -42,7 +43,7 @@ STUDY = orthanc_id(1)
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    made = ledger_in(tmp_path / "ledger.sqlite")
     yield made
     made.close()
 

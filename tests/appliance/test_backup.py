@@ -23,6 +23,7 @@ from appliance.restore import restore
 from appliance.settings import Settings
 from appliance.settings_sources import load_settings
 from appliance.state_folder import StateFolder
+from tests.appliance.ledger.new_ledger import ledger_in
 
 
 def machine(folder: Path, text: str = "") -> tuple[Settings, Path]:
@@ -32,7 +33,7 @@ def machine(folder: Path, text: str = "") -> tuple[Settings, Path]:
     file = folder / "appliance.toml"
     file.write_text(f'state_dir = "{state}"\n{text}')
     settings = load_settings(file)
-    Ledger(settings.ledger_url).close()
+    ledger_in(state / "ledger.sqlite").close()
     return settings, file
 
 

@@ -27,6 +27,7 @@ from appliance.metrics import Metrics
 from appliance.settings import Settings
 from tests.appliance.drift.months import MODEL, POSITIVE, answer, answer_of, changed, month
 from tests.appliance.ledger.clock import Clock
+from tests.appliance.ledger.new_ledger import ledger_in
 
 OF_REFERENCE, OF_MONTH = 300, 250
 
@@ -53,7 +54,7 @@ def clock() -> Clock:
 @pytest.fixture
 def ledger(settings: Settings, clock: Clock) -> Iterator[Ledger]:
     """The ledger of that site."""
-    opened = Ledger(settings.ledger_url, clock=clock)
+    opened = ledger_in(settings.state_dir / "ledger.sqlite", clock)
     yield opened
     opened.close()
 

@@ -22,6 +22,7 @@ from appliance.ledger.records import Job
 from appliance.metrics import Metrics
 from appliance.orthanc import Orthanc
 from appliance.settings import Settings
+from tests.appliance.ledger.new_ledger import ledger_in
 
 
 class Clock:
@@ -41,7 +42,7 @@ class Desk:
         self.settings = settings
         self.clock = Clock()
         self.orthanc = Orthanc(settings.orthanc)
-        self.ledger = Ledger(f"sqlite:///{ledger}" if isinstance(ledger, Path) else ledger, self.clock)
+        self.ledger = ledger_in(ledger, self.clock) if isinstance(ledger, Path) else Ledger(ledger, self.clock)
         self.bell = Bell(self.clock)
         self.handover = Handover()
         self.files = Files(self.orthanc, settings.intake.files_kept_mib * 2**20)

@@ -11,7 +11,8 @@ import pytest
 
 from appliance.ledger.ledger import Ledger
 from tests.appliance.ledger.clock import Clock
-from tests.appliance.ledger.postgres import PostgresServer
+from tests.appliance.ledger.new_ledger import url_of_ledger
+from tests.appliance.ledger.postgres import PostgresServer, make_database
 
 
 @pytest.fixture
@@ -31,23 +32,25 @@ def postgres() -> Iterator[str]:
         server.remove()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    return str(request.getfixturevalue("empty_postgres"))
+@pytest.fixture(scope="session")
+def migrated(postgres: str) -> str:
+    """The name of a database on that server with a new ledger, to be copied."""
+    Ledger(make_database(postgres, "migrated")).close()
+    return "migrated"
 
 
 @pytest.fixture
-def empty_postgres(postgres: str) -> str:
-    from sqlalchemy import create_engine
+def new_postgres(postgres: str, migrated: str) -> str:
+    """The URL of a new ledger on that server."""
+    return make_database(postgres, "ledger", migrated)
 
-    engine = create_engine(postgres)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-        connection.exec_driver_sql("CREATE SCHEMA public")
-    engine.dispose()
-    return postgres
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new ledger."""
+    if request.param == "sqlite":
+        return url_of_ledger(tmp_path / "ledger.sqlite")
+    return str(request.getfixturevalue("new_postgres"))
 
 
 @pytest.fixture

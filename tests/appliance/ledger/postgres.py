@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
 
 from deploy.local.ports import free_ports
 
@@ -54,3 +56,13 @@ class PostgresServer:
     def _run(self, program: str, *options: str | Path) -> None:
         command = [*self._prefix, self._programs / program, "-D", self._folder / "data", *options]
         subprocess.run([*map(str, command)], check=True, capture_output=True, cwd=self._folder)
+
+
+def make_database(server: str, name: str, template: str = "template0") -> str:
+    """Make a database as `template` is, also where one of that name is in use; return its URL."""
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+    engine.dispose()
+    return make_url(server).set(database=name).render_as_string()

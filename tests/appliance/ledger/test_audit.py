@@ -19,6 +19,7 @@ from appliance.errors import Refusal, RefusalCode
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Arrival, AuditEvent, Job, KnownSeries, NewJob, Origin, ResultObject
 from tests.appliance.ledger.clock import Clock
+from tests.appliance.ledger.new_ledger import ledger_in
 
 NAME = "Mustermann^Erika"
 ANSWER: dict[str, Any] = {
@@ -201,7 +202,7 @@ def settings(tmp_path: Path) -> Path:
     """Settings of a ledger with the trail of one study."""
     file = tmp_path / "appliance.toml"
     file.write_text(f"state_dir = '{tmp_path}'\n")
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", Clock())
+    ledger = ledger_in(tmp_path / "ledger.sqlite", Clock())
     answer_study(ledger, "s1")
     ledger.audit.record(AuditEvent.LOOKED, "anna", origin="10.0.0.9")
     ledger.close()

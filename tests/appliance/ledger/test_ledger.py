@@ -22,6 +22,7 @@ from appliance.ledger.services import TwinError
 from appliance.ledger.states import JobState, StudyState
 from tests.appliance.ledger.clock import Clock
 from tests.appliance.ledger.course import GONE, START, arrival, claim, follow, queue, state_of
+from tests.appliance.ledger.new_ledger import ledger_in
 
 
 class TestChangeLog:
@@ -140,7 +141,7 @@ def test_a_url_that_is_none_is_a_wrong_setting(url: str) -> None:
 
 def test_who_reads_does_not_wait_for_who_writes(tmp_path: Path) -> None:
     file = tmp_path / "ledger.sqlite"
-    ledger = Ledger(f"sqlite:///{file}")
+    ledger = ledger_in(file)
     queue(ledger)
     writer = sqlite3.connect(file, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
@@ -192,14 +193,14 @@ def test_a_ledger_whose_files_are_another_users_does_not_count_as_well_and_says_
     owners.close()
 
 
-def test_a_ledger_that_may_only_be_read_does_not_count_as_well(postgres: str, empty_postgres: str) -> None:
-    owners = Ledger(empty_postgres)
-    with create_engine(postgres).begin() as connection:
+def test_a_ledger_that_may_only_be_read_does_not_count_as_well(new_postgres: str) -> None:
+    owners = Ledger(new_postgres)
+    with create_engine(new_postgres).begin() as connection:
         connection.exec_driver_sql("DROP ROLE IF EXISTS reader")
         connection.exec_driver_sql("CREATE ROLE reader LOGIN")
         connection.exec_driver_sql("GRANT USAGE ON SCHEMA public TO reader")
         connection.exec_driver_sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
-    readers = Ledger(make_url(postgres).set(username="reader").render_as_string())
+    readers = Ledger(make_url(new_postgres).set(username="reader").render_as_string())
     with pytest.raises(UnavailableError, match=r"grant the user of ledger\.url all rights"):
         readers.services.beat("me", "1")
     readers.close()

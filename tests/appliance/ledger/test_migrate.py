@@ -26,6 +26,7 @@ from appliance.ledger.ledger import Ledger
 from appliance.ledger.migrate import MIGRATIONS, revisions
 from appliance.ledger.records import Origin, Position
 from appliance.ledger.states import JobState, StudyState
+from tests.appliance.ledger.postgres import make_database
 
 FIRST_SCHEMA = Path(__file__).parent / "first_schema.sql"
 
@@ -50,6 +51,14 @@ def ask(url: str, statement: str) -> list[tuple[Any, ...]]:
         rows = [tuple(row) for row in result] if result.returns_rows else []
     engine.dispose()
     return rows
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without a table."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    return make_database(request.getfixturevalue("postgres"), "ledger")
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ ONCE = {"the cursor": [True, False]}
 
 
 @pytest.fixture
-def ledgers(empty_postgres: str) -> Iterator[list[Ledger]]:
-    opened = [Ledger(empty_postgres) for _ in range(2)]
+def ledgers(new_postgres: str) -> Iterator[list[Ledger]]:
+    opened = [Ledger(new_postgres) for _ in range(2)]
     yield opened
     for ledger in opened:
         ledger.close()
@@ -41,7 +41,7 @@ def ledgers(empty_postgres: str) -> Iterator[list[Ledger]]:
 
 @pytest.mark.parametrize("what", WRITES)
 def test_a_row_that_two_services_write_at_once_is_written_once(
-    what: str, ledgers: list[Ledger], empty_postgres: str
+    what: str, ledgers: list[Ledger], new_postgres: str
 ) -> None:
     first, _ = ledgers
     is_written, may_commit = threading.Event(), threading.Event()
@@ -63,7 +63,7 @@ def test_a_row_that_two_services_write_at_once_is_written_once(
     threads[0].start()
     assert is_written.wait(PATIENCE_S)
     threads[1].start()
-    _await_lock(empty_postgres)
+    _await_lock(new_postgres)
     may_commit.set()
     for thread in threads:
         thread.join()
@@ -72,7 +72,7 @@ def test_a_row_that_two_services_write_at_once_is_written_once(
 
 
 def test_of_a_study_that_two_services_find_at_once_the_later_instance_counts(
-    ledgers: list[Ledger], empty_postgres: str
+    ledgers: list[Ledger], new_postgres: str
 ) -> None:
     later = replace(ARRIVAL, quiet_from=11.0, last_instance_at=11.0)
     is_written, may_commit = threading.Event(), threading.Event()
@@ -89,7 +89,7 @@ def test_of_a_study_that_two_services_find_at_once_the_later_instance_counts(
     threads[0].start()
     assert is_written.wait(PATIENCE_S)
     threads[1].start()
-    _await_lock(empty_postgres)
+    _await_lock(new_postgres)
     may_commit.set()
     for thread in threads:
         thread.join()

@@ -15,7 +15,6 @@ from appliance.inference.client import triton_client
 from appliance.inference.detections import Reading
 from appliance.inference.detector import TritonDetector
 from appliance.inference.server import TritonServer
-from appliance.ledger.ledger import Ledger
 from appliance.models.life import ModelLife
 from appliance.models.standing import targets
 from appliance.reading import contract
@@ -23,6 +22,7 @@ from appliance.settings import Settings
 from deploy.local.ports import free_ports
 from tests.appliance.inference.blob_detector import write_repository
 from tests.appliance.inference.ports import triton_settings
+from tests.appliance.ledger.new_ledger import ledger_in
 from tests.appliance.models.released import write_release
 
 
@@ -43,7 +43,7 @@ class Site:
         self.settings = settings.model_copy(update=own)
         self.server = TritonServer(triton_of_it, folder / "triton", site_models=self.settings.site_models)
         self.server.start()
-        self.ledger = Ledger(self.settings.ledger_url)
+        self.ledger = ledger_in(self.settings.state_dir / "ledger.sqlite")
         self.life = ModelLife(self.settings, self.ledger, "a tester")
         self.detector = TritonDetector(triton_of_it, targets=lambda: targets(self.ledger.models.list_promoted()))
 

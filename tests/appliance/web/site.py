@@ -31,6 +31,7 @@ from appliance.results.run_length import run_length_frame
 from appliance.web.app import WebApp
 from appliance.web.listener import Listener, listen
 from appliance.web.looks import Looks
+from tests.appliance.ledger.new_ledger import ledger_in
 
 SERIES = "0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d"
 OTHER = "9f8e7d6c-0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d"
@@ -132,7 +133,7 @@ class Site:
         metrics: Metrics | None = None,
     ) -> None:
         self.file = folder / "ledger.sqlite"
-        self.ledger = ledger or Ledger(f"sqlite:///{self.file}", clock)
+        self.ledger = ledger or ledger_in(self.file, clock)
         self.bell = Bell()
         self.faults: dict[str, Exception] = {}
         self.health = Health({"orthanc": self._probe}, lambda _: None)

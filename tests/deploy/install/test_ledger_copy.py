@@ -16,13 +16,13 @@ from appliance.ledger.ledger import Ledger
 from appliance.sections.ledger import LedgerSettings
 from appliance.settings import Settings
 from deploy.install.ledger_copy import copy_ledger, revision, take_back
+from tests.appliance.ledger.new_ledger import ledger_in
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "state" / "ledger.sqlite"
-    path.parent.mkdir()
-    Ledger(f"sqlite:///{path}").close()
+    ledger_in(path).close()
     return path
 
 
