@@ -23,7 +23,7 @@ from appliance.prior.search import PriorSearch
 from appliance.reading_room import ReadingRoom
 from appliance.settings import Settings
 from appliance.worker import TriesApart, Worker
-from tests.appliance.intake.desk import Desk
+from tests.appliance.intake.desk import Desk, empty
 from tests.appliance.stand_in import StandInDetector, StandInRoom
 
 
@@ -121,7 +121,8 @@ def exposition(metrics: Metrics) -> str:
 
 @contextmanager
 def bench_on(settings: Settings, folder: Path) -> Iterator[Bench]:
-    """Yield a bench on the Orthanc of `settings`, with a new ledger in `folder`."""
+    """Yield a bench on the Orthanc of `settings`, which is emptied, with a new ledger in `folder`."""
+    empty(settings)
     desk = Desk(settings, folder / "ledger.sqlite")
     desk.take_in()
     try:

@@ -20,6 +20,7 @@ from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import with_free_ports
 from tests.appliance.bench import Bench, bench_on
 from tests.appliance.delivery.receivers import Hook
+from tests.appliance.intake.desk import empty
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,8 @@ def orthanc_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setti
 
 @pytest.fixture
 def settings(orthanc_settings: Settings) -> Settings:
+    """The settings of that Orthanc, emptied, for a short quiet time."""
+    empty(orthanc_settings)
     return orthanc_settings.model_copy(update={"intake": IntakeSettings(quiet_s=2, incomplete_s=60, ends_s=20)})
 
 

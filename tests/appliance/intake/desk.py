@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -33,6 +34,13 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def empty(settings: Settings) -> None:
+    """Delete every study in Orthanc: an intake that starts looks at each series there, also those of other tests."""
+    with closing(Orthanc(settings.orthanc)) as orthanc:
+        if studies := orthanc.ask("GET", "/studies"):
+            orthanc.ask("POST", "/tools/bulk-delete", {"Resources": studies})
 
 
 class Desk:
