@@ -55,7 +55,7 @@ class OrthancConnection:
             settings.password,
             return_raw_response=True,
             timeout=settings.timeout_s,
-            transport=BoundedTransport(settings.largest_answer_mib * 2**20),
+            transport=BoundedTransport(self.url, settings.largest_answer_mib * 2**20),
             trust_env=False,
         )
         self._largest = settings.largest_answer_mib * 2**20

@@ -16,6 +16,7 @@ from typing import Final
 import httpx
 
 from appliance.process import Process
+from appliance.transport import tls_for
 from deploy.install.keep import Kept
 from deploy.local.orthanc import PROGRAM
 
@@ -44,7 +45,7 @@ def main(configuration: Path) -> int:
 def fault(url: str) -> str:
     """Return why Orthanc gives no answer; a request for a password is one too."""
     try:
-        status = httpx.get(url, timeout=_ANSWER_S, trust_env=False).status_code
+        status = httpx.get(url, timeout=_ANSWER_S, verify=tls_for(url), trust_env=False).status_code
     except httpx.HTTPError as error:
         return f"{url} does not answer ({type(error).__name__})"
     return "" if status < httpx.codes.INTERNAL_SERVER_ERROR else f"{url} answers {status}"

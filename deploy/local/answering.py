@@ -11,6 +11,7 @@ import httpx
 
 from appliance.health import NOT_ASKED
 from appliance.settings import Settings
+from appliance.transport import tls_for
 
 _ANSWER_S: Final = 5.0
 Asked = Callable[[], str]
@@ -42,7 +43,7 @@ def not_ready(settings: Settings) -> str:
 
 def _fault(url: str, user: tuple[str, str] | None = None) -> str:
     try:
-        answer = httpx.get(url, auth=user, timeout=_ANSWER_S, trust_env=False)
+        answer = httpx.get(url, auth=user, timeout=_ANSWER_S, verify=tls_for(url), trust_env=False)
     except httpx.HTTPError as error:
         return f"{url} does not answer ({type(error).__name__})"
     return "" if answer.status_code == httpx.codes.OK else f"{url} answers {answer.status_code}"
@@ -54,7 +55,7 @@ def _as_the_service_sees(url: str, neighbour: str) -> str:
     A Triton whose model process hangs says that it is ready.
     """
     try:
-        reasons = httpx.get(url, timeout=_ANSWER_S, trust_env=False).json()["reasons"]
+        reasons = httpx.get(url, timeout=_ANSWER_S, verify=tls_for(url), trust_env=False).json()["reasons"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return ""
     reason = reasons.get(neighbour, "") if isinstance(reasons, dict) else ""

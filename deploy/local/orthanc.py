@@ -23,6 +23,7 @@ from appliance.ports import require_free
 from appliance.process import Process, Server
 from appliance.sections.delivery import OrthancModalitySettings
 from appliance.settings import Settings
+from appliance.transport import tls_for
 from appliance.web.viewer import installed_version
 from deploy.local.ports import orthanc_http_port
 
@@ -235,7 +236,8 @@ class OrthancProcess(Server):
         """Return a client of its REST interface; the caller closes it."""
         user = self.settings.orthanc.username
         auth = (user, self.settings.orthanc.password) if user else None
-        return httpx.Client(base_url=self.url, auth=auth, timeout=self.settings.orthanc.timeout_s, trust_env=False)
+        timeout_s, verify = self.settings.orthanc.timeout_s, tls_for(self.url)
+        return httpx.Client(base_url=self.url, auth=auth, timeout=timeout_s, verify=verify, trust_env=False)
 
 
 def _answers(client: httpx.Client) -> bool:

@@ -13,6 +13,7 @@ import httpx
 from appliance.ports import require_free
 from appliance.process import Process, Server
 from appliance.settings import Settings
+from appliance.transport import tls_for
 from deploy.local.settings_file import make_absolute, write_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +71,7 @@ class ServiceProcess(Server):
 
     def client(self) -> httpx.Client:
         """Return a client of its HTTP interface; the caller closes it."""
-        return httpx.Client(base_url=self.url, timeout=10, trust_env=False)
+        return httpx.Client(base_url=self.url, timeout=10, verify=tls_for(self.url), trust_env=False)
 
 
 def _is_ready(client: httpx.Client) -> bool:

@@ -22,6 +22,7 @@ from appliance.prior.lookup import PriorLookup
 from appliance.prior.search import PriorSearch
 from appliance.reading_room import ReadingRoom
 from appliance.settings import Settings
+from appliance.transport import tls_for
 from appliance.worker import TriesApart, Worker
 from tests.appliance.intake.desk import Desk, empty
 from tests.appliance.stand_in import StandInDetector, StandInRoom
@@ -111,7 +112,8 @@ class Bench:
         return {str(one.Modality) for one in self.held(study)}
 
     def _get(self, method: str, path: str, **body: Any) -> Any:
-        return httpx.request(method, self.desk.settings.orthanc.url + path, trust_env=False, **body).json()
+        url = self.desk.settings.orthanc.url + path
+        return httpx.request(method, url, verify=tls_for(url), trust_env=False, **body).json()
 
 
 def exposition(metrics: Metrics) -> str:

@@ -18,6 +18,7 @@ import httpx
 
 from appliance.orthanc import Orthanc
 from appliance.settings import Settings
+from appliance.transport import tls_for
 from deploy.local.orthanc import ROOT
 
 PATIENCE_S = 240
@@ -66,10 +67,11 @@ class Running:
 
     def get(self, path: str) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = httpx.get(self.url + path, timeout=10, trust_env=False).json()
+            answer = httpx.get(self.url + path, timeout=10, verify=tls_for(self.url), trust_env=False)
         except httpx.TransportError:
             return {}
-        return answer
+        told: dict[str, Any] = answer.json()
+        return told
 
     def study(self, uid: str) -> dict[str, Any]:
         studies = self.get("/status").get("studies", [])
@@ -88,4 +90,4 @@ def until(holds: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < end, f"not {what} after {PATIENCE_S} s"
-        time.sleep(0.05)
+        time.sleep(0.1)

@@ -22,6 +22,7 @@ from appliance.delivery.destinations.foreign import origin
 from appliance.delivery.destinations.tls import certificate_fault, tls_context
 from appliance.delivery.message import facts
 from appliance.sections.delivery import WebhookSettings
+from appliance.transport import tls_for
 
 SIGNATURE: Final = "X-Hemorrhage-Signature"
 TIMESTAMP: Final = "X-Hemorrhage-Timestamp"
@@ -63,7 +64,7 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
 
 def http_client(url: str, timeout_s: float, ca: Path | None, auth: tuple[str, str] | None = None) -> httpx.Client:
     """Return a client that goes to `url` without a proxy. Raises `AwayError` for a `ca` that cannot be used."""
-    verify = tls_context(ca) if url.startswith("https:") else True
+    verify = tls_context(ca) if url.startswith("https:") else tls_for(url)
     return httpx.Client(timeout=timeout_s, verify=verify, trust_env=False, auth=auth)
 
 

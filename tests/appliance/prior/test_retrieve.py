@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from pydicom.uid import generate_uid
 
@@ -50,18 +49,15 @@ class Hospital:
     def keep(self, day: str, study: str = "", **attributes: Any) -> str:
         """Store a head in the PACS that was scanned on a day; return its study."""
         study = study or str(generate_uid())
-        for file in self.patient.files(day, study=study, **({"StudyDescription": "CT Head"} | attributes)):
-            httpx.post(f"{self.pacs_url}/instances", content=file, trust_env=False).raise_for_status()
+        with self.site.pacs.client() as pacs:
+            for file in self.patient.files(day, study=study, **({"StudyDescription": "CT Head"} | attributes)):
+                pacs.post("/instances", content=file).raise_for_status()
         return study
 
     def header(self, day: str) -> dict[str, str]:
         """Return what the header of a head says that was scanned on a day."""
         who = {"PatientID": self.patient.id, "PatientBirthDate": "19550302"}
         return who | {"AcquisitionDate": day, "AcquisitionTime": "080000"}
-
-    @property
-    def pacs_url(self) -> str:
-        return str(self.site.pacs.client().base_url).rstrip("/")
 
     def fetched(self, study: str) -> Job:
         """Wait until a study has come from the PACS, let it be answered as one that bleeds little; return its job."""
