@@ -35,7 +35,7 @@ def until(holds: Callable[[], bool], what: Callable[[], object]) -> None:
     end = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < end, f"after {PATIENCE_S} s: {what()}"
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 class Running:
@@ -56,14 +56,15 @@ class Running:
         """Send files by C-STORE."""
         send(files, self.settings.orthanc)
 
-    def status(self) -> dict[str, Any]:
-        """Return the service's status document, with every study."""
-        document: dict[str, Any] = self.service.get("/status", params={"limit": 1000}).raise_for_status().json()
+    def status(self, limit: int = 1000) -> dict[str, Any]:
+        """Return the service's status document, with every study unless told otherwise."""
+        document: dict[str, Any] = self.service.get("/status", params={"limit": limit}).raise_for_status().json()
         return document
 
     def study(self, uid: str) -> dict[str, Any]:
-        """Return the service's record of a study."""
-        return next((study for study in self.status()["studies"] if study["study_uid"] == uid), NOT_SEEN)
+        """Return the service's record of a study; the newest are asked for first, as all of them keep it busy."""
+        found = (study for limit in (5, 1000) for study in self.status(limit)["studies"] if study["study_uid"] == uid)
+        return next(found, NOT_SEEN)
 
     def until_state(self, uid: str, *states: str) -> dict[str, Any]:
         """Return the service's record of a study once it is in one of `states`."""
