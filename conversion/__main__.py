@@ -87,9 +87,12 @@ def main(arguments: list[str] | None = None) -> int:
     engine.add_argument("--anew", action="store_true", help="build even if the right engine exists")
     engine.add_argument("--despite-gate", action="store_true", help="build even what failed the precision gate")
     engine.add_argument("--json", action="store_true", help="print the engine's facts as JSON")
-    window = commands.add_parser("window", help="the detector for one slice a call, to be timed beside the shipped one")
+    window = commands.add_parser(
+        "window", help="the detector for other slices a call, to be timed beside the shipped one"
+    )
     window.add_argument("--variant", default="edge", choices=("edge", "full"))
     window.add_argument("--weights", type=Path, help="default: training/weights/VARIANT.weights.h5")
+    window.add_argument("--slices", type=int, default=1, help="target slices a call, default 1, as in the paper")
     window.add_argument("--out", type=Path, default=ROOT / "var" / "peers" / "window.onnx")
     given = parser.parse_args(arguments)
     if given.command == "export":
@@ -133,12 +136,15 @@ def _precision(given: argparse.Namespace) -> int:
 
 
 def _window(given: argparse.Namespace) -> int:
-    """Write the detector for one slice a call."""
+    """Write the detector for so many slices a call; return 2 for none."""
     from conversion.export import load_detector
     from conversion.window import window_model
 
+    if given.slices < 1:
+        print(f"--slices is 1 or more, not {given.slices}", file=sys.stderr)
+        return 2
     weights = given.weights or ROOT / "training" / "weights" / f"{given.variant}.weights.h5"
-    model = window_model(load_detector(given.variant, weights))
+    model = window_model(load_detector(given.variant, weights), given.slices)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_bytes(model.SerializeToString())
     print(given.out)

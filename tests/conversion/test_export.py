@@ -144,3 +144,31 @@ def test_the_detector_for_one_slice_a_call_answers_for_a_slice_as_the_chunk_does
     # best, which come first.
     for box in boxes[:count]:
         assert np.abs(found["detection_box"][:count] - box).max(axis=1).min() < 0.1
+
+
+@pytest.mark.parametrize("slices", [8, 32])
+def test_the_detector_for_other_slices_a_call_answers_for_them_as_the_chunk_does(
+    detector: Detector, model: onnx.ModelProto, slices: int
+) -> None:
+    most = max(slices, contract.CHUNK_SLICES)
+    hu = np.resize(random_chunk(3), (most + 2 * contract.CONTEXT_SLICES, contract.MATRIX, contract.MATRIX))
+    found = {}
+    for count, one in ((contract.CHUNK_SLICES, model), (slices, window_model(detector, slices))):
+        session = onnxruntime.InferenceSession(one.SerializeToString())
+        said = session.get_modelmeta().custom_metadata_map
+        assert (said["chunk_slices"], said["contract_version"]) == (str(count), str(contract.CONTRACT_VERSION))
+        names = [output.name for output in session.get_outputs()]
+        found[count] = dict(
+            zip(names, session.run(None, {contract.INPUT: hu[: count + 2 * contract.CONTEXT_SLICES]}), strict=True)
+        )
+    assert len(found[slices]["detection_slice"]) == contract.MAX_DETECTIONS * slices // contract.CHUNK_SLICES
+    shared = min(slices, contract.CHUNK_SLICES)
+    best = {}
+    for count, outputs in found.items():
+        real = int(outputs["detection_count"][0])
+        at, scores = outputs["detection_slice"][:real], outputs["detection_score"][:real].max(axis=1)
+        best[count] = {int(z): scores[at == z].max() for z in set(at) if z < shared}
+    both = best[slices].keys() & best[contract.CHUNK_SLICES].keys()
+    assert both
+    for z in both:
+        assert abs(best[slices][z] - best[contract.CHUNK_SLICES][z]) < 1e-3
