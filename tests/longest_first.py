@@ -27,6 +27,7 @@ LONGEST_FIRST: Final = (
     "tests/simulator/test_face.py",
     "tests/appliance/delivery/test_dispatch.py",
     "tests/appliance/drift/test_watch.py",
+    "tests/deploy/containers/test_hung_triton.py",
     "tests/deploy/test_unprivileged.py",
     "tests/end_to_end/test_analyze.py",
     "tests/benchmarks/accuracy/test_commands.py",

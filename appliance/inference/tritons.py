@@ -23,7 +23,7 @@ _FIRST_AGAIN_S: Final = 30.0
 """How long after a failover the first Triton is tried again, s; doubled each time it fails."""
 _FIRST_AGAIN_LONGEST_S: Final = 900.0
 _LIVE_TIMEOUT_S: Final = 1.0
-_CHANNEL: Final = [
+CHANNEL: Final = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     # Each client has its own connections, so that a new one does not inherit the pauses after a failure.
@@ -31,6 +31,7 @@ _CHANNEL: Final = [
     # A hospital's web proxy does not reach a model server.
     ("grpc.enable_http_proxy", 0),
 ]
+"""gRPC's options of a connection to a Triton."""
 
 
 class Tritons:
@@ -62,7 +63,7 @@ class Tritons:
         self.first_left = ""
         self._log = structlog.get_logger("detector")
         self.settings = self._endpoints[0]
-        self.client = triton_client(self.settings, _CHANNEL)
+        self.client = triton_client(self.settings, CHANNEL)
 
     def __len__(self) -> int:
         return len(self._endpoints)
@@ -75,7 +76,7 @@ class Tritons:
     def reconnect(self) -> None:
         """Make a new connection, because a failed one answers from memory for a while."""
         self.client.close()
-        self.client = triton_client(self.settings, _CHANNEL)
+        self.client = triton_client(self.settings, CHANNEL)
 
     def move_on(self, why: str) -> None:
         """Change to the next Triton, if there is one."""
@@ -93,7 +94,7 @@ class Tritons:
         if not self._at or time.monotonic() < self._first_again_at:
             return
         self._first_again_at = time.monotonic() + self._first_pause_s
-        client = triton_client(self._endpoints[0], _CHANNEL)
+        client = triton_client(self._endpoints[0], CHANNEL)
         try:
             if not client.is_model_ready(contract.DETECTOR, client_timeout=_LIVE_TIMEOUT_S):
                 return

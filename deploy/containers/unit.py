@@ -7,6 +7,11 @@ for a while, or when the container has lost its network; then the container's re
 container again. Docker restarts what has ended, never what hangs. A sign is systemd's own (`--signs`: the command
 sends WATCHDOG=1 to $NOTIFY_SOCKET) or an answer at a URL (`--ask`).
 
+With `--again` it starts the command again itself, after a pause, and the container goes on. A Kubernetes pod is ready
+only while all its containers run: a server for which another one stands in must not take the pod from its users. If the
+command has not been well for an hour, the container ends after all: some faults, as of devices that it no longer
+reaches, only a new container mends.
+
 Compose files give several containers the network of one of them. If that one is started anew, the others keep a network
 without a way out, which nothing else notices.
 
@@ -44,6 +49,10 @@ PATIENCE_S = 60.0
 """Longest time without a sign afterwards, s."""
 NETWORK_S = 10.0
 """How long a lost network may stay lost, s: the container that holds it has to be back before others start again."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 300.0
+"""The pause before the command is started again, s; doubled each time it was not well in between."""
+AGAIN_FOR_S = 3600.0
+"""How long it is started again without once being well, s."""
 STOPPING_S = 40.0
 """How long the command may take to end after SIGTERM, s: longer than `service.stop_s` (30), for the study in progress,
 and a little shorter than Compose and Kubernetes wait."""
@@ -64,10 +73,19 @@ class Unit:
         Longest wait for the first sign and between two signs, s.
     after
         A file that has to be there first; None for none.
+    again
+        Whether it is started again when it has ended or had to be ended.
     """
 
     def __init__(
-        self, command: list[str], signs: bool, ask: str, starting_s: float, patience_s: float, after: Path | None
+        self,
+        command: list[str],
+        signs: bool,
+        ask: str,
+        starting_s: float,
+        patience_s: float,
+        after: Path | None,
+        again: bool,
     ) -> None:
         self._command = command
         self._signs = signs
@@ -75,6 +93,7 @@ class Unit:
         self._starting_s = starting_s
         self._patience_s = patience_s
         self._after = after
+        self._again = again
         self._lost_s = 0.0
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,18 +102,32 @@ class Unit:
         self._fault = ""
 
     def run(self) -> int:
-        """Run the command until it ends or must be ended; return the exit status of the container."""
+        """Run the command until the container has to end; return the exit status of the container."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
         while self._after is not None and not self._after.exists():
             if self._stopping.wait(_LOOKED_AT_EVERY_S):
                 return 0
-        self._last_sign = time.monotonic()
         had_network = has_network()
+        well_at, pause_s = time.monotonic(), FIRST_PAUSE_S
+        while True:
+            status = self._run_once(had_network)
+            if self._started:
+                well_at, pause_s = self._last_sign, FIRST_PAUSE_S
+            is_lost = self._lost_s >= NETWORK_S
+            if not self._again or self._stopping.is_set() or is_lost or time.monotonic() - well_at > AGAIN_FOR_S:
+                return status
+            if self._stopping.wait(pause_s):
+                return 0
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _run_once(self, had_network: bool) -> int:
+        """Run the command until it ends or must be ended; return 0 if that was asked for, else 1."""
+        self._started, self._last_sign = False, time.monotonic()
         with tempfile.TemporaryDirectory(dir="/tmp") as folder, self._listen(folder) as environment:
             self._process = subprocess.Popen(self._command, env=environment, start_new_session=True)
             if self._ask:
-                threading.Thread(target=self._keep_asking, daemon=True).start()
+                threading.Thread(target=self._keep_asking, args=(self._process,), daemon=True).start()
             while not self._stopping.wait(_LOOKED_AT_EVERY_S):
                 status = self._process.poll()
                 reap(self._process.pid)
@@ -120,8 +153,8 @@ class Unit:
         self._last_sign = time.monotonic()
         self._started = True
 
-    def _keep_asking(self) -> None:
-        while not self._stopping.is_set():
+    def _keep_asking(self, process: subprocess.Popen[bytes]) -> None:
+        while not self._stopping.is_set() and process is self._process:
             self._fault = find_fault(self._ask)
             if not self._fault:
                 self._note_sign()
@@ -142,11 +175,12 @@ class Unit:
                 "NOTIFY_SOCKET": address,
                 "WATCHDOG_USEC": str(int(self._patience_s * 1e6)),
             }
+            listener.shutdown(socket.SHUT_RDWR)  # closing alone would not end the thread
 
     def _take_signs(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):  # closed at the end
-            while True:
-                lines = listener.recv(_LONGEST_SIGN).decode(errors="replace").splitlines()
+            while sign := listener.recv(_LONGEST_SIGN):
+                lines = sign.decode(errors="replace").splitlines()
                 if "READY=1" in lines or "WATCHDOG=1" in lines:
                     self._note_sign()
 
@@ -203,6 +237,7 @@ def main() -> int:
     parser.add_argument("--patience-s", type=float, default=PATIENCE_S, help="longest time without a sign, s")
     parser.add_argument("--probe", default="", help="only ask this URL once")
     parser.add_argument("--after", type=Path, help="wait for this file before the command starts")
+    parser.add_argument("--again", action="store_true", help="start the command again instead of ending")
     parser.add_argument("command", nargs="*")
     given = parser.parse_args()
     if given.probe:
@@ -211,7 +246,8 @@ def main() -> int:
         return int(bool(fault))
     if not given.command:
         parser.error("a command is needed")
-    return Unit(given.command, given.signs, given.ask, given.starting_s, given.patience_s, given.after).run()
+    unit = Unit(given.command, given.signs, given.ask, given.starting_s, given.patience_s, given.after, given.again)
+    return unit.run()
 
 
 if __name__ == "__main__":

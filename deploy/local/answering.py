@@ -10,10 +10,14 @@ from typing import Final
 import httpx
 
 from appliance.health import NOT_ASKED
+from appliance.inference.one_chunk import find_chunk_fault
+from appliance.sections.triton import TritonSettings
 from appliance.settings import Settings
 from appliance.transport import tls_for
 
 _ANSWER_S: Final = 5.0
+_CHUNK_S: Final = 20.0
+"""How long a Triton that the service has left may take for a chunk, s; nobody else asks it meanwhile."""
 Asked = Callable[[], str]
 """Returns why a server does not answer, empty if it does."""
 
@@ -26,7 +30,7 @@ def questions(settings: Settings) -> dict[str, Asked]:
     from_service = f"http://{service.host}:{service.port}"
 
     def ask_triton() -> str:
-        return _fault(from_triton) or _as_the_service_sees(f"{from_service}/health/ready", "triton")
+        return _fault(from_triton) or _as_the_service_sees(f"{from_service}/health/ready", triton)
 
     return {
         "orthanc": lambda: _fault(f"{orthanc.url}/system", user),
@@ -49,14 +53,20 @@ def _fault(url: str, user: tuple[str, str] | None = None) -> str:
     return "" if answer.status_code == httpx.codes.OK else f"{url} answers {answer.status_code}"
 
 
-def _as_the_service_sees(url: str, neighbour: str) -> str:
-    """Return why the service gets no answer from a neighbour that accepts connections; empty if it knows nothing (yet).
+def _as_the_service_sees(url: str, triton: TritonSettings) -> str:
+    """Return why this Triton, which accepts connections, answers no study; empty if the service knows nothing (yet).
 
-    A Triton whose model process hangs says that it is ready.
+    A Triton whose model process or card hangs says that it is ready. The service notices. If another one answers in
+    its place, the service asks the first one seldom, so this one is sent a chunk from here. One that stands in finds
+    its own address in `triton.others`.
     """
     try:
-        reasons = httpx.get(url, timeout=_ANSWER_S, verify=tls_for(url), trust_env=False).json()["reasons"]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        told = httpx.get(url, timeout=_ANSWER_S, verify=tls_for(url), trust_env=False).json()
+        reason = told["reasons"].get("triton", "")
+        is_left = "stands_in" in (told.get("model") or {})
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
         return ""
-    reason = reasons.get(neighbour, "") if isinstance(reasons, dict) else ""
-    return f"the service gets no answer: {reason}" if reason not in ("", NOT_ASKED) else ""
+    if reason not in ("", NOT_ASKED):
+        return f"the service gets no answer: {reason}"
+    is_first = f"{triton.host}:{triton.grpc_port}" not in triton.others
+    return find_chunk_fault(triton, _CHUNK_S) if is_left and is_first else ""

@@ -51,6 +51,28 @@ def _failing_execute(self, requests):
 
 TritonPythonModel.execute = _failing_execute
 """
+_HANGING = """
+
+import pathlib
+import time
+
+_HANGS = pathlib.Path({hangs!r})
+_well_initialize, _well_execute = TritonPythonModel.initialize, TritonPythonModel.execute
+
+
+def _hanging_initialize(self, args):
+    _HANGS.unlink(missing_ok=True)
+    _well_initialize(self, args)
+
+
+def _hanging_execute(self, requests):
+    while _HANGS.exists():
+        time.sleep(0.05)
+    return _well_execute(self, requests)
+
+
+TritonPythonModel.initialize, TritonPythonModel.execute = _hanging_initialize, _hanging_execute
+"""
 _WRONG_AT_FIRST = """
 
 import pathlib
@@ -173,6 +195,7 @@ def write_repository(
     input_dtype: str = "INT16",
     pause_s: float = 0,
     fails: bool = False,
+    hangs: Path | None = None,
     wrong_at_first: bool = False,
     later: str = "right",
     proves: bool = False,
@@ -181,9 +204,9 @@ def write_repository(
     """Write a model repository with this detector and return the sha256 of its ONNX file.
 
     Each request takes `pause_s` longer, or fails, or is answered with zeros until the model is loaded a second time
-    (`wrong_at_first`); from then on it is `later`: "right", "wrong" still, or "gone", as it does not load. `proves`
-    lays out what an engine is proven by before it serves. `parameters` replaces (or, with None, leaves out) what the
-    model's configuration says of itself.
+    (`wrong_at_first`); from then on it is `later`: "right", "wrong" still, or "gone", as it does not load. Each hangs
+    while the file `hangs` is there, which a new start of the model removes. `proves` lays out what an engine is proven
+    by before it serves. `parameters` replaces (or, with None, leaves out) what the model's configuration says.
     """
     model = onnx_model().SerializeToString()
     sha256 = hashlib.sha256(model).hexdigest()
@@ -193,6 +216,7 @@ def write_repository(
     code = MODEL_CODE.read_text()
     code += _SLOW.format(pause_s=pause_s) if pause_s else ""
     code += _FAILING if fails else ""
+    code += _HANGING.format(hangs=str(hangs)) if hangs is not None else ""
     code += _WRONG_AT_FIRST.format(later=later) if wrong_at_first else ""
     (version / "model.py").write_text(code)
     for file in PROOF_CODE if proves else ():

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +24,15 @@ import os, socket, time
 sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 sender.connect(os.environ["NOTIFY_SOCKET"])
 sender.send(b"READY=1")
+"""
+
+
+IMPATIENT = """
+import json, runpy, sys
+values, *sys.argv = sys.argv[1:]
+main = runpy.run_path(sys.argv[0])["main"]
+main.__globals__.update(json.loads(values))
+sys.exit(main())
 """
 
 
@@ -153,6 +163,41 @@ def test_one_that_waits_for_its_file_ends_when_it_is_told_to(tmp_path):
     waiting.send_signal(signal.SIGTERM)
     waiting.communicate()
     assert waiting.returncode == 0
+
+
+def until(condition: Callable[[], object]) -> bool:
+    end = time.monotonic() + 60
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(condition())
+
+
+def impatient(*arguments: str, **values: float) -> subprocess.Popen[str]:
+    """Start a unit with other values of its constants."""
+    return subprocess.Popen(
+        [sys.executable, "-c", IMPATIENT, json.dumps(values), str(UNIT), *arguments], stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_told_to_it_starts_a_command_that_ended_again_and_the_container_goes_on(tmp_path):
+    pids = tmp_path / "pids"
+    kept = impatient("--again", "--", "sh", "-c", f"echo $$ >>{pids}; exec sleep 600", FIRST_PAUSE_S=0.1)
+    for number in range(1, 4):
+        assert until(lambda number=number: pids.exists() and len(pids.read_text().split()) == number)
+        os.kill(int(pids.read_text().split()[-1]), signal.SIGKILL)
+    assert until(lambda: len(pids.read_text().split()) == 4)
+    kept.send_signal(signal.SIGTERM)
+    _, said = kept.communicate()
+    assert kept.returncode == 0
+    assert said == 3 * "sh: ended with status -9\n"
+    assert not is_running(int(pids.read_text().split()[-1]))
+
+
+def test_a_command_that_is_never_well_ends_the_container_in_the_end_and_is_tried_less_and_less_often():
+    kept = impatient("--again", "--signs", "--", "false", FIRST_PAUSE_S=0.1, AGAIN_FOR_S=3)
+    _, said = kept.communicate()
+    assert kept.returncode == 1
+    assert 1 <= said.count("ended with status 1") <= 6  # after pauses of 0.1, 0.2, 0.4, 0.8 and 1.6 s at most
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a network of its own")

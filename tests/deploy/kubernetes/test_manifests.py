@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tomllib
@@ -22,6 +23,7 @@ from appliance.settings_sources import SECRETS, load_settings
 from deploy.containers.configure import TOKEN, container_configuration
 
 FOLDER = Path(__file__).resolve().parents[3] / "deploy/kubernetes"
+CONTAINERS = Path(__file__).resolve().parents[3] / "deploy/containers"
 OVERLAYS = ("cpu", "nvidia")
 VERSIONS = ("1.28", "1.32", "1.36")
 """The oldest that the manifests are for, and newer ones."""
@@ -115,10 +117,15 @@ def test_every_container_asks_for_what_it_needs_and_has_a_limit_of_memory(manife
         assert container["resources"]["limits"]["memory"], name
 
 
-def test_every_container_that_stays_is_asked_whether_it_lives(manifests):
+def test_every_container_that_stays_is_asked_whether_it_lives_or_starts_its_server_again_itself(manifests):
     for pod in pods(manifests).values():
         for container in pod["spec"]["containers"]:
-            assert {"startupProbe", "livenessProbe"} <= set(container), container["name"]
+            probes = {"startupProbe", "livenessProbe"} & set(container)
+            if "--again" in container.get("args", ()):
+                assert not probes, container["name"]
+                assert "--signs" in container["args"], container["name"]
+            else:
+                assert len(probes) == 2, container["name"]
 
 
 def test_every_mount_has_its_volume_and_every_volume_is_mounted(manifests):
@@ -262,6 +269,30 @@ def test_both_overlays_differ_in_nothing_but_the_gpu():
     assert cpu == nvidia
 
 
+def commands_of_images() -> dict[str, list[str]]:
+    """Return the command of each image by its name, as its Containerfile has it."""
+    found = {}
+    for file in ("Containerfile", "Containerfile.nvidia"):
+        text = (CONTAINERS / file).read_text().replace("\\\n", " ")
+        names = re.findall(r'image\.title="([a-z-]+)"', text)
+        commands = re.findall(r"^CMD (\[.+\])$", text, flags=re.MULTILINE)
+        found |= dict(zip(names, map(json.loads, commands), strict=True))
+    return found
+
+
+def test_a_reader_with_a_gpu_is_ready_while_its_service_is_whichever_triton_does_not_start():
+    reader = pods(render("nvidia"))["hemorrhage-reader"]["spec"]
+    commands = commands_of_images()
+    for container in reader["containers"]:
+        if container["name"] == "service":
+            assert container["readinessProbe"]["httpGet"]["path"] == "/health/ready"
+            assert "args" not in container
+        else:  # its container runs however often its server is started again
+            assert not {"readinessProbe", "startupProbe", "livenessProbe"} & set(container), container["name"]
+            image = container["image"].partition("/")[2].partition(":")[0]
+            assert container["args"] == ["--again", *commands[image]], container["name"]
+
+
 def test_a_reader_with_a_gpu_has_a_triton_on_its_cpu_that_the_service_asks_next(tmp_path, monkeypatch):
     made = render("nvidia")
     reader = pods(made)["hemorrhage-reader"]["spec"]
@@ -277,7 +308,6 @@ def test_a_reader_with_a_gpu_has_a_triton_on_its_cpu_that_the_service_asks_next(
     (asked_next,) = endpoints(first)[1:]
     assert (asked_next.grpc_port, asked_next.metrics_port) == (other.grpc_port, other.metrics_port)
     assert str(other.model_repository) == "/opt/hemorrhage-appliance/model_repository"
-    assert f"http://127.0.0.1:{other.http_port}/v2/health/ready" in stand_in["startupProbe"]["exec"]["command"]
     assert not {first.http_port, first.grpc_port, first.metrics_port} & {
         other.http_port,
         other.grpc_port,
