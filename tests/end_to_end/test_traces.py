@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pydicom
@@ -20,34 +21,49 @@ STEPS = {"quiet", "queue", "select", "read", "check", "infer", "find", "report",
 OURS, TRITONS = "hemorrhage-appliance", "hemorrhage-triton"
 
 
-def trace_of(collector: Collector, running: Running, uid: str) -> list[Collected]:
-    """Return the whole trace of a study's only answer, Triton's spans among it."""
+def has_both_services(trace: list[Collected]) -> bool:
+    return {span.service for span in trace} == {OURS, TRITONS}
+
+
+def has_tritons_span_of_each_chunk(trace: list[Collected]) -> bool:
+    """Triton sends its spans by itself, those of the last chunk perhaps seconds after the service's."""
+    chunks = {span.identifier for span in trace if span.name == "chunk"}
+    return bool(chunks) and chunks <= {span.parent for span in trace if span.service == TRITONS}
+
+
+def trace_of(
+    collector: Collector, running: Running, uid: str, is_whole: Callable[[list[Collected]], bool]
+) -> list[Collected]:
+    """Return the trace of a study's only answer, once it is whole."""
     (job,) = running.study(uid)["jobs"]
 
-    def roots(spans: list[Collected]) -> list[Collected]:
-        return [span for span in spans if span.name == "study" and span.attributes["hemorrhage.job"] == str(job["job"])]
+    def trace(spans: list[Collected]) -> list[Collected]:
+        roots = [
+            span for span in spans if span.name == "study" and span.attributes["hemorrhage.job"] == str(job["job"])
+        ]
+        return [span for span in spans if span.trace in {root.trace for root in roots}]
 
-    def is_whole(spans: list[Collected]) -> bool:
-        return any(
-            {TRITONS, OURS} == {span.service for span in spans if span.trace == root.trace} for root in roots(spans)
-        )
-
-    spans = collector.wait_for(is_whole)
-    (root,) = roots(spans)
-    return [span for span in spans if span.trace == root.trace]
+    return trace(collector.wait_for(lambda spans: is_whole(trace(spans)), longest_s=30))
 
 
 @pytest.fixture(scope="module")
-def sent(running: Running, bleeding: Patient, tmp_path_factory: pytest.TempPathFactory) -> WrittenStudy:
-    written = bleeding.study(tmp_path_factory.mktemp("traced"))
-    running.send(written.files[SeriesKind.AXIAL])
-    running.answered(written.truth.study_uid)
-    return written
+def sent(
+    running: Running, collector: Collector, bleeding: Patient, tmp_path_factory: pytest.TempPathFactory
+) -> WrittenStudy:
+    """A study whose trace came whole: on a busy machine Triton was seen to lose the spans of a chunk."""
+    for _ in range(4):
+        written = bleeding.study(tmp_path_factory.mktemp("traced"))
+        running.send(written.files[SeriesKind.AXIAL])
+        running.answered(written.truth.study_uid)
+        with contextlib.suppress(TimeoutError):
+            trace_of(collector, running, written.truth.study_uid, has_tritons_span_of_each_chunk)
+            return written
+    raise AssertionError("Triton's spans of each chunk came of none of four studies")
 
 
 @pytest.fixture
 def trace(running: Running, collector: Collector, sent: WrittenStudy) -> list[Collected]:
-    return trace_of(collector, running, sent.truth.study_uid)
+    return trace_of(collector, running, sent.truth.study_uid, has_tritons_span_of_each_chunk)
 
 
 def test_one_trace_has_every_step_of_the_answer_in_its_time(trace: list[Collected]) -> None:
@@ -99,7 +115,8 @@ def test_answers_do_not_wait_for_a_collector_that_is_away_and_later_traces_come_
     later = bleeding.study(tmp_path / "seen")
     running.send(later.files[SeriesKind.AXIAL])
     running.answered(later.truth.study_uid)
-    assert trace_of(collector, running, later.truth.study_uid)
+    # Triton loses what it sends to a collector that is away.
+    assert trace_of(collector, running, later.truth.study_uid, has_both_services)
 
 
 @pytest.fixture
