@@ -11,7 +11,6 @@ affects both figures equally. The time beyond the quiet time is what a reader wa
 
 from __future__ import annotations
 
-import json
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -26,6 +25,7 @@ from rich.table import Table
 
 from appliance.settings import Settings
 from appliance.settings_sources import load_settings
+from benchmarks.printing import print_figures
 from benchmarks.statistics import spread
 from benchmarks.turnaround import await_answer, specs
 from deploy.local.appliance import LocalAppliance
@@ -125,10 +125,7 @@ def main(
 ) -> None:
     """Print what reading ahead saves."""
     figures = measure(studies, slices, Console(stderr=True))
-    if as_json:
-        typer.echo(json.dumps(figures, indent=2))
-    else:
-        Console().print(table(figures))
+    print_figures(figures, table, as_json)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ of 320 slices in turns, in the fastest engine of this CPU that needs no 8-bit gr
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping
@@ -31,6 +30,7 @@ from appliance.inference.stream import write_chunk
 from appliance.reading import contract
 from appliance.settings_sources import load_settings
 from benchmarks.network import LONG, SLICES, Read, Study, compare, process_peak_mib, study, time_in_turns
+from benchmarks.printing import print_figures
 from conversion.triton_model import ENGINES, FULL, Detector, Engine, Outputs, cpu_flags, instruction_set
 
 FOLDER: Final = Path("var/chunks")
@@ -132,10 +132,7 @@ def main(
     engine = next(one for one in ENGINES if one.file == FULL and one.needs <= cpu_flags())
     with Progress(console=Console(stderr=True), transient=True) as progress:
         figures = measure(dict(sorted(files.items())), engine, threads, rounds, long, progress)
-    if as_json:
-        typer.echo(json.dumps(figures, indent=2))
-    else:
-        Console().print(table(figures))
+    print_figures(figures, table, as_json)
 
 
 if __name__ == "__main__":

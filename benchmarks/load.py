@@ -15,7 +15,6 @@ that was answered in the order in which their last instances arrived (1.0: all; 
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import tempfile
 import threading
@@ -37,6 +36,7 @@ from appliance.inference.regions import model_processes, region_prefix
 from appliance.ledger.states import OPEN, JobState
 from appliance.settings import Settings
 from appliance.settings_sources import load_settings
+from benchmarks.printing import print_figures
 from benchmarks.statistics import spread
 from benchmarks.turnaround import peak_mb, specs
 from deploy.local.appliance import LocalAppliance
@@ -262,10 +262,7 @@ def main(
             f"{senders!r}: whole numbers from 1 on, with commas between them", param_hint="--senders"
         )
     figures = measure(counts, repeats, slices, patience_s, Console(stderr=True))
-    if as_json:
-        typer.echo(json.dumps(figures, indent=2))
-    else:
-        Console().print(table(figures))
+    print_figures(figures, table, as_json)
 
 
 if __name__ == "__main__":

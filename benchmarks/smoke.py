@@ -11,7 +11,6 @@ learnt from: the figures say that the parts work together, not how it reads pati
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from appliance.reading.contract import TYPES
 from appliance.reading.lesions import Criteria
 from appliance.reading.roc import area_under_curve
 from appliance.settings_sources import load_settings
+from benchmarks.printing import print_figures
 from benchmarks.statistics import Proportion, spread
 from deploy.local.ports import with_free_ports
 from simulator.diagnosis import Diagnosis
@@ -186,10 +186,7 @@ def main(
                 shutil.rmtree(study)  # a study with its thin series takes 150 MB
             figures = summary(cases, pipeline.criteria, asdict(detector.identity))
             detector.close()
-    if as_json:
-        typer.echo(json.dumps(figures, indent=2))
-    else:
-        Console().print(table(figures))
+    print_figures(figures, table, as_json)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ last. The studies are simulated; the machine's other load is in the figures, so 
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +25,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from appliance.settings_sources import load_settings
+from benchmarks.printing import print_figures
 from benchmarks.statistics import spread
 from deploy.local.appliance import LocalAppliance
 from deploy.local.orthanc import OrthancProcess
@@ -197,10 +197,7 @@ def main(
 ) -> None:
     """Print the turnaround of the warm appliance with its parts, C-STORE times and peak memory."""
     figures = measure(studies, slices, large, Console(stderr=True))
-    if as_json:
-        typer.echo(json.dumps(figures, indent=2))
-    else:
-        Console().print(table(figures))
+    print_figures(figures, table, as_json)
 
 
 if __name__ == "__main__":

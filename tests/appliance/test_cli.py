@@ -4,10 +4,7 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from typer.testing import CliRunner
 
 from appliance import cli
 from appliance.answer_text import print_result, status_lines
+from tests.json_server import json_server
 
 UID = "1.2.826.0.1.3680043.8.498." + "7" * 38
 DOCUMENT: dict[str, Any] = {
@@ -42,22 +40,8 @@ DOCUMENT: dict[str, Any] = {
 @pytest.fixture
 def service() -> Iterator[int]:
     """The port of a service with two studies."""
-
-    class Status(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps(DOCUMENT).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Status) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
+    with json_server(lambda: DOCUMENT) as port:
+        yield port
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "250"])

@@ -261,6 +261,16 @@ def test_a_triton_that_was_started_anew_serves_the_promoted_version_again(site: 
     assert site.detector.passed_over == ""
 
 
+def why_the_first_version_answers(site: Site) -> str:
+    """Return why a new detector passes over the promoted version; version 1 must answer."""
+    detector = TritonDetector(site.settings.triton, targets=lambda: targets(site.ledger.models.list_promoted()))
+    try:
+        assert detector.identity.version == "1"
+        return detector.passed_over
+    finally:
+        detector.close()
+
+
 def test_an_earlier_version_stands_in_for_a_promoted_one_that_is_gone_and_says_so(site: Site) -> None:
     site.bring(2)
     site.promote(2)
@@ -268,12 +278,7 @@ def test_an_earlier_version_stands_in_for_a_promoted_one_that_is_gone_and_says_s
     site.server.stop()
     shutil.rmtree(site.settings.site_models / "hemorrhage_detector_2")
     site.server.start()
-    detector = TritonDetector(site.settings.triton, targets=lambda: targets(site.ledger.models.list_promoted()))
-    try:
-        assert detector.identity.version == "1"
-        assert "hemorrhage_detector_2" in detector.passed_over
-    finally:
-        detector.close()
+    assert "hemorrhage_detector_2" in why_the_first_version_answers(site)
 
 
 def test_an_earlier_version_stands_in_for_a_promoted_one_whose_load_does_not_end(
@@ -286,12 +291,7 @@ def test_an_earlier_version_stands_in_for_a_promoted_one_whose_load_does_not_end
     program.write_text(f"{program.read_text()}\nimport time\n\ntime.sleep(60)\n")
     site.server.start()
     monkeypatch.setattr(choice_module, "LOAD_TIMEOUT_S", 3.0)
-    detector = TritonDetector(site.settings.triton, targets=lambda: targets(site.ledger.models.list_promoted()))
-    try:
-        assert detector.identity.version == "1"
-        assert "has not loaded hemorrhage_detector_2 in 3 s" in detector.passed_over
-    finally:
-        detector.close()
+    assert "has not loaded hemorrhage_detector_2 in 3 s" in why_the_first_version_answers(site)
 
 
 def test_a_file_that_was_put_in_the_place_of_the_promoted_one_does_not_answer(site: Site) -> None:
@@ -303,12 +303,7 @@ def test_a_file_that_was_put_in_the_place_of_the_promoted_one_does_not_answer(si
     config.write_text(config.read_text().replace(promoted, "f" * 64))
     site.server.stop()
     site.server.start()
-    detector = TritonDetector(site.settings.triton, targets=lambda: targets(site.ledger.models.list_promoted()))
-    try:
-        assert detector.identity.version == "1"
-        assert "ffffffffffff" in detector.passed_over
-    finally:
-        detector.close()
+    assert "ffffffffffff" in why_the_first_version_answers(site)
 
 
 def test_of_two_who_promote_at_once_the_second_is_told_and_changes_nothing(site: Site) -> None:

@@ -8,14 +8,11 @@ a model that does not come back from a request. The server says that it is ready
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -28,6 +25,7 @@ from deploy.local.ports import free_ports
 from deploy.local.settings_file import write_settings
 from tests.appliance.inference.blob_detector import write_repository
 from tests.appliance.inference.ports import triton_settings
+from tests.json_server import json_server
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 15
@@ -64,23 +62,8 @@ def settings(hangs: Path, tmp_path: Path) -> Iterator[Settings]:
 def room(settings: Settings) -> Iterator[ReadingRoom]:
     """The service's reading room, and at the service's address what it says of it."""
     room = ReadingRoom(settings)
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps({"ready": True, "reasons": {}, "model": room.model()}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    service = ThreadingHTTPServer(("127.0.0.1", settings.service.port), Answer)
-    threading.Thread(target=service.serve_forever, daemon=True).start()
-    yield room
-    service.shutdown()
-    service.server_close()
+    with json_server(lambda: {"ready": True, "reasons": {}, "model": room.model()}, settings.service.port):
+        yield room
     room.close()
 
 
