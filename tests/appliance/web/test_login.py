@@ -7,6 +7,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -226,17 +227,30 @@ def test_who_begins_a_second_request_and_does_not_end_it_is_let_go(
         assert httpx.get(f"http://127.0.0.1:{port}/health/live", trust_env=False).status_code == 200
 
 
-def test_handshakes_that_do_not_end_take_few_descriptors_and_are_let_go(
+def test_handshakes_that_do_not_end_take_few_descriptors(
     outside: Outside, certificate: Certificate, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listener_module, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(listener_module, "PATIENCE_S", 600.0)  # nobody is let go here: only then are counts exact
     monkeypatch.setattr(listener_module, "MOST_CONNECTIONS", 8)
     with listening(outside, certificate) as port:
         idle = [connect(port) for _ in range(60)]
-        until(lambda: count_accepted(port) == 8, "as many connections as may be open")
+        until(lambda: count_accepted(port) >= 8, "as many connections as may be open")
+        for _ in range(10):
+            time.sleep(0.05)
+            assert count_accepted(port) == 8
         for one in idle:
-            assert one.recv(1) == b""
-            assert count_accepted(port) <= 8
+            one.close()
+        assert serial(port, authority)
+
+
+def test_handshakes_that_do_not_end_are_let_go(
+    outside: Outside, certificate: Certificate, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(listener_module, "MOST_CONNECTIONS", 8)
+    with listening(outside, certificate) as port:
+        idle = [connect(port) for _ in range(60)]
+        assert [one.recv(1) for one in idle] == [b""] * len(idle)
         assert serial(port, authority)
 
 
