@@ -5,7 +5,8 @@
 A stopped run continues where it was: studies, graphs and every engine's reading of each study are kept. A reading
 belongs to one file, runtime, simulator and state of the reading code; when one of these changes, it is made again. Of
 the reading code only what it computes counts: a comment or a docstring may change. A run of some engines keeps the
-verdicts that the folder has of the others, if they were judged on the same studies, CPU, runtimes and files.
+verdicts that the folder has of the others, if files, limits and runtimes are the same; each says on which studies and
+CPU it was judged. So one engine can be judged where another cannot run.
 """
 
 from __future__ import annotations
@@ -55,8 +56,10 @@ TENSORRT_FP16: Final = Engine("tensorrt-fp16", HALF, None, frozenset())
 """The graph for TensorRT; ONNX Runtime runs it here instead, so that no GPU is needed."""
 CANDIDATES: Final = (*(engine for engine in ENGINES if engine is not REFERENCE), TENSORRT_FP16)
 TABLE: Final = "precisions.md"
-_HEAD: Final = ("studies", "threshold", "most", "cpu", "runtimes", "reference")
+_SHARED: Final = ("threshold", "most", "runtimes")
 """What a report says of all its verdicts."""
+_OF_EACH: Final = ("made", "studies", "cpu", "reference")
+"""What each verdict says of itself, as `judged`; older reports said it of all of theirs."""
 _READING_CODE: Final = (Path(precision.__file__), Path(studies.__file__), Path(triton_model.__file__))
 """Together with `appliance/reading`, the code whose change invalidates earlier readings."""
 
@@ -143,9 +146,8 @@ def run(wanted: Wanted, console: Console) -> dict[str, Any]:
         for engine in engines
     }
     files = {FULL, *(engine.file for engine in engines)}
-    report: dict[str, Any] = {
+    judged = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "sha256": {name: _sha256((graphs / name).read_bytes()) for name in sorted(files)},
         "studies": {
             "count": len(entries),
             "with_blood": sum(one.positive for one in reference),
@@ -153,13 +155,19 @@ def run(wanted: Wanted, console: Console) -> dict[str, Any]:
             "seeds": [min(entry.seed for entry in entries), max(entry.seed for entry in entries)],
             "simulator": simulator_revision(),
         },
+        "cpu": {"machine": platform.machine(), "instructions": instruction_set(cpu_flags())},
+        "reference": {"name": REFERENCE.name, "file": FULL, **asdict(precision.figures(reference))},
+    }
+    report: dict[str, Any] = {
+        "sha256": {name: _sha256((graphs / name).read_bytes()) for name in sorted(files)},
         "calibration_seeds": [min(entry.seed for entry in calibration), max(entry.seed for entry in calibration)],
         "threshold": threshold,
         "most": {"auc_fall": precision.MOST_AUC, "dice_fall": precision.MOST_DICE},
-        "cpu": {"machine": platform.machine(), "instructions": instruction_set(cpu_flags())},
         "runtimes": {name: version(name) for name in ("onnxruntime", "openvino")},
-        "reference": {"name": REFERENCE.name, "file": FULL, **asdict(precision.figures(reference))},
-        "engines": {engine.name: {"file": engine.file, **verdicts[engine.name].as_json()} for engine in engines},
+        "engines": {
+            engine.name: {"file": engine.file, **verdicts[engine.name].as_json(), "judged": judged}
+            for engine in engines
+        },
         "skipped": skipped,
     }
     report = dict(_without_nan(report))
@@ -179,8 +187,11 @@ def load_report(folder: Path) -> dict[str, Any]:
     """
     try:
         report = json.loads((folder / GATE).read_text(encoding="utf-8"))
-        _ = [verdict["file"] for verdict in report["engines"].values()], report["sha256"].get(FULL)
-        return dict(report)
+        for verdict in report["engines"].values():
+            _ = verdict["file"], report["sha256"].get(FULL)
+            if "judged" not in verdict:
+                verdict["judged"] = {name: report[name] for name in _OF_EACH}
+        return {name: value for name, value in report.items() if name not in _OF_EACH}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -190,10 +201,10 @@ def load_report(folder: Path) -> dict[str, Any]:
 def keep_verdicts(report: dict[str, Any], earlier: dict[str, Any], folder: Path) -> None:
     """Add to a report the verdicts of an earlier one in the same folder, of engines that were not judged now.
 
-    They are kept if studies, CPU, runtimes and limits are the same, and the reference had the same figures, so that
-    the report's head is true of them; and each only if its file in the folder is still the one that was judged.
+    They are kept if threshold, limits and runtimes are the same; and each only if its file in the folder is still the
+    one that was judged.
     """
-    if any(earlier.get(name) != report[name] for name in _HEAD):
+    if any(earlier.get(name) != report[name] for name in _SHARED):
         return
     for name, verdict in earlier["engines"].items():
         files = {}
@@ -298,33 +309,41 @@ def _read_missing(entries: Sequence[Entry], folder: Path, readings: Sequence[Rea
 
 
 def table(report: dict[str, Any]) -> str:
-    """Return the gate's table in Markdown, of what `precisions.json` holds."""
-    said, cpu = report["studies"], report["cpu"]["instructions"]
+    """Return the gate's tables in Markdown, of what `precisions.json` holds: one for each run that judged engines."""
+    lines: list[str] = []
+    runs: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, verdict in report["engines"].items():
+        runs.setdefault(json.dumps(verdict["judged"]), {})[name] = verdict
+    for judged, verdicts in runs.items():
+        lines += [*_table_of_run(report["threshold"], json.loads(judged), verdicts), ""]
+    for name, why in report["skipped"].items():
+        if name not in report["engines"]:
+            lines += [f"{name} was not judged: {why}.", ""]
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def _table_of_run(threshold: float, judged: dict[str, Any], verdicts: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the lines of the table of engines that one run judged."""
+    said, reference = judged["studies"], judged["reference"]
     first, last = said["seeds"]
     lines = [
         f"{said['count']} simulated studies ({said['population']}, seeds {first:,} to {last:,}), {said['with_blood']} "
-        f"of them with blood; lesions at {report['threshold']:g}; {cpu}. In brackets the fall against the reference, "
-        "and its 95 % interval.",
+        f"of them with blood; lesions at {threshold:g}; {judged['cpu']['instructions']}, {judged['made'][:10]}. In "
+        "brackets the fall against the reference, and its 95 % interval.",
         "",
         "| engine | AUC | " + " | ".join(f"Dice {kind}" for kind in KINDS) + " | |",
         "|---|" + "---|" * (len(KINDS) + 2),
     ]
-    reference = report["reference"]
     figures = " | ".join(_figure(reference["dice"][kind]) for kind in KINDS)
     lines.append(f"| {reference['name']} | {_figure(reference['auc'])} | {figures} | the reference |")
-    for name, verdict in report["engines"].items():
+    for name, verdict in verdicts.items():
         cells = [_cell(verdict["auc"], verdict["auc_fall"], verdict["auc_fall_95"])]
         cells += [
             _cell(verdict["dice"][kind], verdict["dice_fall"][kind], verdict["dice_fall_95"][kind]) for kind in KINDS
         ]
         says = "passes" if verdict["passed"] else "; ".join(verdict["faults"])
         lines.append(f"| {name} | {' | '.join(cells)} | {says} |")
-    lines += [
-        f"| {name} |" + " |" * (len(KINDS) + 1) + f" not judged: {why} |"
-        for name, why in report["skipped"].items()
-        if name not in report["engines"]
-    ]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _figure(value: float | None) -> str:

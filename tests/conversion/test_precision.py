@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from appliance.reading.contract import MASK_SIZE, MAX_DETECTIONS, MAX_DISMISSED, HemorrhageType
 from conversion.precision import KINDS, Outcome, figures, golden_room, judge, read
-from conversion.precision_command import keep_verdicts, load_report
+from conversion.precision_command import keep_verdicts, load_report, table
 from conversion.studies import LabelledScan
 from conversion.triton_model import BYTES, FULL, GATE
 from simulator.geometry import ScanGeometry
@@ -148,20 +149,26 @@ def test_a_study_is_read_as_the_service_reads_it_and_counted_voxel_by_voxel() ->
     assert np.isnan(figures([outcome]).dice["edh_sdh"])
 
 
-def report_of(*names: str, full: bytes = b"full", **head: object) -> dict[str, Any]:
+JUDGED = {
+    "made": "2026-11-28T10:00:00+00:00",
+    "studies": {"count": 200, "with_blood": 120, "population": "realistic", "seeds": [1, 2]},
+    "cpu": {"instructions": "AVX2"},
+    "reference": {"name": "onnxruntime-fp32", "auc": 0.9, "dice": dict.fromkeys(KINDS, 0.8)},
+}
+
+
+def report_of(*names: str, full: bytes = b"full", judged: dict[str, Any] = JUDGED, **shared: object) -> dict[str, Any]:
     """Return a report of these engines, those of 8 bits with the file b"eight"."""
     files = {FULL: full} | ({BYTES: b"eight"} if any("int8" in name for name in names) else {})
+    figures = judge(studies(), studies()).as_json()
     return {
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-        "studies": {"count": 200, "seeds": [1, 2]},
         "threshold": 0.9,
         "most": {"auc_fall": 0.002},
-        "cpu": {"instructions": "AVX2"},
         "runtimes": {"openvino": "1"},
-        "reference": {"auc": 0.9},
-        "engines": {name: {"file": BYTES if "int8" in name else FULL, "passed": True} for name in names},
+        "engines": {name: {"file": BYTES if "int8" in name else FULL, **figures, "judged": judged} for name in names},
         "skipped": {},
-        **head,
+        **shared,
     }
 
 
@@ -169,21 +176,42 @@ def report_of(*names: str, full: bytes = b"full", **head: object) -> dict[str, A
     ("changed", "kept"),
     [
         ({}, ["openvino-int8", "openvino-fp32"]),
-        ({"studies": {"count": 200, "seeds": [3, 4]}}, []),
-        ({"cpu": {"instructions": "AVX-512"}}, []),
+        ({"judged": JUDGED | {"cpu": {"instructions": "AVX-512"}}}, ["openvino-int8", "openvino-fp32"]),
+        ({"threshold": 0.8}, []),
+        ({"most": {"auc_fall": 0.001}}, []),
         ({"runtimes": {"openvino": "2"}}, []),
-        ({"reference": {"auc": 0.8}}, []),
         ({"full": b"another"}, []),
     ],
 )
-def test_a_run_of_one_engine_keeps_the_verdicts_that_its_head_is_true_of(
+def test_a_run_of_one_engine_keeps_the_verdicts_that_still_hold(
     tmp_path: Path, changed: dict[str, Any], kept: list[str]
 ) -> None:
     (tmp_path / BYTES).write_bytes(b"eight")
     now = report_of("tensorrt-fp16", **changed)
     keep_verdicts(now, report_of("openvino-int8", "openvino-fp32"), tmp_path)
     assert list(now["engines"]) == ["tensorrt-fp16", *kept]
+    assert all(now["engines"][name]["judged"] == JUDGED for name in kept)
     assert set(now["sha256"]) == ({FULL, BYTES} if kept else {FULL})
+
+
+def test_engines_that_were_judged_on_different_cpus_stand_in_a_table_each() -> None:
+    elsewhere = JUDGED | {"cpu": {"instructions": "AVX-512"}, "reference": JUDGED["reference"] | {"auc": 0.95}}
+    both = report_of("openvino-int8", skipped={"openvino-bf16": "this CPU has no avx512_bf16"})
+    both["engines"] |= report_of("openvino-fp32", judged=elsewhere)["engines"]
+    first, second = table(both).split("; AVX-512, 2026-11-28.")
+    assert "; AVX2, 2026-11-28." in first
+    assert "| onnxruntime-fp32 | 0.9000 |" in first
+    assert "| openvino-int8 | " in first
+    assert "openvino-fp32" not in first
+    assert "| onnxruntime-fp32 | 0.9500 |" in second
+    assert second.endswith("\nopenvino-bf16 was not judged: this CPU has no avx512_bf16.\n")
+
+
+def test_a_report_of_an_older_version_is_read(tmp_path: Path) -> None:
+    older = report_of("openvino-int8") | JUDGED
+    del older["engines"]["openvino-int8"]["judged"]
+    (tmp_path / GATE).write_text(json.dumps(older))
+    assert load_report(tmp_path) == report_of("openvino-int8")
 
 
 @pytest.mark.parametrize("eight", [b"changed", None])
