@@ -4,7 +4,8 @@
 
 Most studies are complete when their last instance is in; the quiet time is there for those that are not. Intake offers
 each study that looks complete, this thread reads it, and the worker that answers it takes the reading. Nothing depends
-on it: where there is no reading, or one of other instances than the job's, the worker reads the study itself.
+on it: where there is no reading, or one of other instances than the job's, the worker reads the study itself. Nor does
+a reading outlive a promotion or a rollback of the detector: the version that answers now reads the study.
 
 A decided study goes first. While one is answered nothing is read ahead, and a reading that has begun gives way before
 its next chunk. If it is the decided study's own reading, the worker waits for it.
@@ -75,6 +76,8 @@ class _Kept:
     read: Read
     bytes: int
     at: float
+    move: int
+    """The newest promotion or rollback when the reading began."""
     trace: Trace = OFF
 
 
@@ -90,7 +93,8 @@ class _Begun:
 class ReadingAhead:
     """What was read of studies whose quiet time runs; `run` is the body of its thread.
 
-    `reader` returns the pipeline, `fetch` an instance's file. At most `most_mib` are kept, volumes and the rest; with 0
+    `reader` returns the pipeline, `fetch` an instance's file, `last_move` the number of the newest promotion or
+    rollback of the detector, or raises `UnavailableError`. At most `most_mib` are kept, volumes and the rest; with 0
     nothing is read. Of studies that wait to be read, which hold their headers, the newest are kept within a quarter of
     that: behind a long queue none is read for hours. A reading that nobody has taken for ten minutes is dropped:
     another service took the job.
@@ -100,12 +104,14 @@ class ReadingAhead:
         self,
         reader: Callable[[], ReadsStudies],
         fetch: Callable[[str], bytes],
+        last_move: Callable[[], int],
         metrics: Metrics,
         most_mib: float,
         clock: Callable[[], float] = time.monotonic,
         begin_trace: Callable[[], Trace] = lambda: OFF,
     ) -> None:
         self._begin_trace = begin_trace
+        self._last_move = last_move
         self._reader = reader
         self._fetch = fetch
         self._outcomes = metrics.read_ahead
@@ -155,7 +161,8 @@ class ReadingAhead:
     def take(self, study: str, instance_set: str) -> Taken | None:
         """Take the reading of a study of exactly these instances; None when there is none.
 
-        A reading of these instances in progress is waited for; one of other instances is given up.
+        A reading of these instances in progress is waited for; one of other instances is given up, and so is one from
+        before a promotion or a rollback. Raises `UnavailableError` when the ledger does not say whether there was one.
         """
         asked_at = time.monotonic()
         with self._changed:
@@ -167,13 +174,17 @@ class ReadingAhead:
                 begun.wanted = True
                 self._changed.wait_for(lambda: self._begun is not begun or self._ended)
             kept = self._read.pop(study, None)
-            if kept is None:
-                return None
-            self._outcomes.labels(IN_TIME if kept.instance_set == instance_set else IN_VAIN).inc()
-            if kept.instance_set != instance_set:
-                return None
-            waited_s = time.monotonic() - asked_at
-            return Taken(kept.read, max(0.0, _seconds(kept.read) - waited_s), kept.trace)
+        if kept is None:
+            return None
+        fits = False
+        try:
+            fits = kept.instance_set == instance_set and kept.move == self._last_move()
+        finally:
+            self._outcomes.labels(IN_TIME if fits else IN_VAIN).inc()
+        if not fits:
+            return None
+        waited_s = time.monotonic() - asked_at
+        return Taken(kept.read, max(0.0, _seconds(kept.read) - waited_s), kept.trace)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -220,10 +231,12 @@ class ReadingAhead:
             return not begun.stale and not stopping.is_set() and (begun.wanted or not self._answering)
 
         read: Read | None = None
+        move = 0
         again = False
         trace = self._begin_trace()
         with structlog.contextvars.bound_contextvars(study=snapshot.study_uid):
             try:
+                move = self._last_move()  # before the detector asks which version answers
                 study = Study(snapshot.study_uid, snapshot.instances, self._fetch, unread=snapshot.unread, trace=trace)
                 read = self._reader().read(study, go_on)
             except GaveWayError:
@@ -240,7 +253,7 @@ class ReadingAhead:
             elif read is not None and not begun.stale:
                 instances = len(snapshot.instances)
                 self._read[snapshot.study] = _Kept(
-                    snapshot.instance_set, read, _bytes(read, instances), self._clock(), trace
+                    snapshot.instance_set, read, _bytes(read, instances), self._clock(), move, trace
                 )
                 self._keep_to_most()
             elif read is not None or begun.stale:

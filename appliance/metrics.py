@@ -133,7 +133,7 @@ class Metrics:
         self.read_ahead = Counter(
             "hemorrhage_studies_read_ahead",
             "Studies read during their quiet time; in_time: the answer uses the reading, in_vain: it was thrown away "
-            "because an instance came meanwhile or memory was short",
+            "because an instance came meanwhile, another version answers by now, or memory was short",
             ["outcome"],
             registry=self.registry,
         )

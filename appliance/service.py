@@ -160,6 +160,7 @@ class Service:
         self._ahead = ReadingAhead(
             self._room.pipeline,
             snapshots.file,
+            ledger.models.last_move,
             self._metrics,
             settings.intake.ahead_mib,
             begin_trace=self._traces.begin,

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from appliance.errors import ApplianceError
 from appliance.ledger import tables
@@ -19,6 +20,8 @@ from appliance.ledger.audit import append
 from appliance.ledger.columns import record_of
 from appliance.ledger.database import Database
 from appliance.ledger.records import AuditEvent, ModelChange, ModelEvent
+
+_MOVES: Final = (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
 
 
 class OvertakenError(ApplianceError):
@@ -48,14 +51,18 @@ class Models:
 
     def list_promoted(self) -> list[ModelChange]:
         """Return the promotions in force, that of the version that answers now first; see `list_standing`."""
-        moves = (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
         with self._database.reading() as connection:
             rows = connection.execute(
                 select(tables.model_changes)
-                .where(tables.model_changes.c.event.in_(moves))
+                .where(tables.model_changes.c.event.in_(_MOVES))
                 .order_by(tables.model_changes.c.id)
             )
             return list_standing(record_of(ModelChange, row) for row in rows)
+
+    def last_move(self) -> int:
+        """Return the number of the newest promotion or rollback, 0 when there was none."""
+        with self._database.reading() as connection:
+            return _last_move(connection)
 
     def shadow(self) -> ModelChange | None:
         """Return the change that made a version the shadow; None when there is none now, or it was promoted since."""
@@ -75,12 +82,8 @@ class Models:
 
     def _put(self, event: ModelEvent, facts: ModelFacts, who: str, note: str, after: int | None) -> None:
         changes = tables.model_changes
-        moves = (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
         with self._database.writing() as connection:
-            newest = connection.execute(
-                select(changes.c.id).where(changes.c.event.in_(moves)).order_by(changes.c.id.desc()).limit(1)
-            ).scalar()
-            if after is not None and (newest or 0) != after:
+            if after is not None and _last_move(connection) != after:
                 raise OvertakenError(
                     "somebody else promoted or rolled back a version just now; look at `appliance models list`"
                 )
@@ -95,9 +98,15 @@ class Models:
                     note=note,
                 )
             )
-            if event in moves:
+            if event in _MOVES:
                 what = {"change": event.value, "version": facts.version, "sha256": facts.sha256, "note": note}
                 append(connection, self._database.clock(), AuditEvent.MODEL, who[:64], "", **what)
+
+
+def _last_move(connection: Connection) -> int:
+    changes = tables.model_changes
+    newest = connection.execute(select(func.max(changes.c.id)).where(changes.c.event.in_(_MOVES))).scalar()
+    return int(newest or 0)
 
 
 def list_standing(changes: Iterable[ModelChange]) -> list[ModelChange]:
@@ -118,9 +127,7 @@ def find_shadow(changes: Iterable[ModelChange]) -> ModelChange | None:
         if change.event is ModelEvent.SHADOWED:
             found = change
         elif change.event is ModelEvent.SHADOW_ENDED or (
-            change.event in (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
-            and found is not None
-            and change.sha256 == found.sha256
+            change.event in _MOVES and found is not None and change.sha256 == found.sha256
         ):
             found = None
     return found

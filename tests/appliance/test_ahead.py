@@ -76,7 +76,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def ahead(reader: Reader, studies: Studies, metrics: Metrics) -> Iterator[ReadingAhead]:
-    yield from running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, 64))
+    yield from running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], lambda: 0, metrics, 64))
 
 
 def running(ahead: ReadingAhead) -> Iterator[ReadingAhead]:
@@ -126,6 +126,51 @@ def test_what_was_read_of_other_instances_is_never_taken(
     settle(ahead)
     assert ahead.take("a", "of sixteen slices") is None
     assert count(metrics, IN_VAIN) == 1
+
+
+def test_a_reading_from_before_a_promotion_or_a_rollback_is_never_taken(
+    studies: Studies, reader: Reader, metrics: Metrics
+) -> None:
+    moves = [0]
+    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], lambda: moves[-1], metrics, 64)):
+        ahead.offer(studies.one("kept"))
+        settle(ahead)
+        reader.in_the_middle.clear()
+        reader.go.clear()
+        ahead.offer(studies.one("in progress"))
+        assert reader.in_the_middle.wait(PATIENCE_S)
+        moves.append(1)  # promoted, and rolled back at once: what answers is the same again
+        moves.append(2)
+        reader.go.set()
+        settle(ahead)
+        assert ahead.take("kept", "all") is None
+        assert ahead.take("in progress", "all") is None
+        assert (count(metrics, IN_TIME), count(metrics, IN_VAIN)) == (0, 2)
+        ahead.offer(studies.one("after it"))
+        settle(ahead)
+        assert ahead.take("after it", "all") is not None
+
+
+def test_a_reading_is_not_taken_while_the_ledger_does_not_say_which_version_answers(
+    studies: Studies, reader: Reader, metrics: Metrics
+) -> None:
+    away = threading.Event()
+
+    def last_move() -> int:
+        if away.is_set():
+            raise UnavailableError("the ledger does not answer")
+        return 0
+
+    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], last_move, metrics, 64)):
+        ahead.offer(studies.one("a"))
+        settle(ahead)
+        away.set()
+        with pytest.raises(UnavailableError, match="the ledger"):
+            ahead.take("a", "all")
+        ahead.offer(studies.one("b"))
+        settle(ahead)
+        assert len(reader.begun) == 1
+        assert count(metrics, IN_VAIN) == 1
 
 
 def test_an_instance_that_comes_meanwhile_throws_the_reading_away(
@@ -231,19 +276,19 @@ def test_the_oldest_goes_when_memory_is_short_and_a_series_that_is_too_large_is_
     alone = reader.pipeline.read(Study(first.study_uid, first.instances, lambda ref: studies.files[ref]))
     assert isinstance(alone, ReadStudy)
     most_mib = 1.5 * alone.volume.hu.nbytes / 2**20 + 0.3
-    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, most_mib)):
+    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], lambda: 0, metrics, most_mib)):
         for snapshot in (first, second):
             ahead.offer(snapshot)
             settle(ahead)
         assert ahead.take("first", "all") is None
         assert ahead.take("second", "all") is not None
-    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, 0)):
+    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], lambda: 0, metrics, 0)):
         reader.begun.clear()
         ahead.offer(first)
         settle(ahead)
         assert not reader.begun
     assert left_out(metrics, "size") == 0  # it is off, not short of memory
-    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, 0.01)):
+    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], lambda: 0, metrics, 0.01)):
         ahead.offer(first)
         settle(ahead)
         assert not reader.begun
@@ -269,7 +314,7 @@ def test_behind_a_long_queue_only_the_newest_studies_wait_to_be_read_as_they_hol
 def test_one_study_is_read_ahead_even_where_its_headers_are_more_than_may_wait(
     reader: Reader, studies: Studies, metrics: Metrics
 ) -> None:
-    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, 1)):
+    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], lambda: 0, metrics, 1)):
         reader.fault = UnavailableError("not now")
         for name in ("a", "b"):
             offered = studies.one(name)
@@ -279,7 +324,7 @@ def test_one_study_is_read_ahead_even_where_its_headers_are_more_than_may_wait(
 
 
 def test_studies_that_cannot_be_read_take_room_too(reader: Reader, studies: Studies, metrics: Metrics) -> None:
-    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, 0.5)):
+    for ahead in running(ReadingAhead(lambda: reader, lambda ref: studies.files[ref], lambda: 0, metrics, 0.5)):
         names = [f"study {number}" for number in range(8)]
         for name in names:
             whole = studies.one(name)
@@ -294,7 +339,7 @@ def test_studies_that_cannot_be_read_take_room_too(reader: Reader, studies: Stud
 def test_what_nobody_comes_for_is_thrown_away(reader: Reader, studies: Studies, metrics: Metrics) -> None:
     now = [0.0]
     for ahead in running(
-        ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, 64, clock=lambda: now[0])
+        ReadingAhead(lambda: reader, lambda ref: studies.files[ref], lambda: 0, metrics, 64, clock=lambda: now[0])
     ):
         ahead.offer(studies.one("taken by another service"))
         settle(ahead)
@@ -307,7 +352,7 @@ def test_what_nobody_comes_for_is_thrown_away(reader: Reader, studies: Studies, 
 
 def test_stopping_lets_a_worker_go_that_waits_for_a_reading(reader: Reader, studies: Studies, metrics: Metrics) -> None:
     stopping = threading.Event()
-    ahead = ReadingAhead(lambda: reader, lambda ref: studies.files[ref], metrics, 64)
+    ahead = ReadingAhead(lambda: reader, lambda ref: studies.files[ref], lambda: 0, metrics, 64)
     thread = threading.Thread(target=ahead.run, args=(stopping,))
     thread.start()
     reader.go.clear()

@@ -18,7 +18,8 @@ from appliance.delivery.refusals import RefusalReports
 from appliance.errors import Refusal, RefusalCode, RefusedError, UnavailableError
 from appliance.intake.lost import MOST_ANSWERS
 from appliance.intake.snapshot import Snapshot
-from appliance.ledger.records import NewJob
+from appliance.ledger.models import ModelFacts
+from appliance.ledger.records import ModelEvent, NewJob
 from appliance.ledger.states import JobState
 from appliance.orthanc_errors import AnswerTooLongError, NotThereError, OrthancError
 from appliance.sections.answers import FindingSettings
@@ -649,4 +650,20 @@ def test_a_slice_that_comes_after_a_study_was_read_ahead_is_in_the_answer(bench:
     bench.desk.quiet()
     assert bench.worker.work()
     assert bench.job(uid).answer["series"]["slices"] == 16
+    assert bench.detector.asked == 2
+
+
+def test_what_was_read_ahead_by_a_version_that_was_then_rolled_back_is_read_again(bench: Bench) -> None:
+    models = bench.desk.ledger.models
+    models.take_over(ModelEvent.PROMOTED, ModelFacts("hemorrhage_detector_2", "2", "2" * 64), "IT", "", after=0)
+    uid = str(generate_uid())
+    bench.desk.send(*head_series(uid))
+    bench.desk.wait(0.5)
+    bench.desk.read_ahead()
+    assert bench.detector.asked == 1
+    shipped = ModelFacts("hemorrhage_detector", "1", "1" * 64)
+    models.take_over(ModelEvent.ROLLED_BACK, shipped, "IT", "", after=models.last_move())
+    bench.desk.quiet()
+    assert bench.worker.work()
+    assert bench.job(uid).state is JobState.DONE
     assert bench.detector.asked == 2

@@ -66,7 +66,13 @@ class Desk:
         )
         # No thread runs it here: what is offered is read by a test that asks for it.
         self.reader: ReadsStudies | None = None
-        self.ahead = ReadingAhead(self.read_with, self.snapshots.file, self.metrics, settings.intake.ahead_mib)
+        self.ahead = ReadingAhead(
+            self.read_with,
+            self.snapshots.file,
+            self.ledger.models.last_move,
+            self.metrics,
+            settings.intake.ahead_mib,
+        )
         self.start_again("desk/1")
 
     def start_again(self, owner: str) -> None:
