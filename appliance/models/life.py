@@ -10,7 +10,7 @@ written last: if anything fails before, or ends this process, the version that a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -89,7 +89,7 @@ class ModelLife:
         """
         changes = self.ledger.models.changes()
         stands = list_standing(changes)
-        if (stands and _facts(stands[0]) == model.facts) or (not stands and model.shipped):
+        if _is_wanted(model, stands):
             raise ModelLifeError(f"version {model.facts.version} answers already")
         with self._trying(model) as fresh:
             proven = self._prove_unhindered(model, fresh)
@@ -119,10 +119,9 @@ class ModelLife:
         stands = list_standing(changes)
         if not stands:
             raise ModelLifeError("no version was promoted: the one that came with the appliance answers")
-        versions = self.shelf.versions()
-        before = _facts(stands[1]) if len(stands) > 1 else None
-        model = next((one for one in versions if (one.facts == before if before else one.shipped)), None)
+        model = next((one for one in self.shelf.versions() if _is_wanted(one, stands[1:])), None)
         if model is None:
+            before = stands[1] if len(stands) > 1 else None
             lost = f"version {before.version} (sha256 {before.sha256[:12]}…)" if before else "the shipped version"
             raise ModelLifeError(f"{lost}, which answered before, is not on this machine; promote one that is")
         with self._trying(model) as fresh:
@@ -138,7 +137,7 @@ class ModelLife:
         """
         changes = self.ledger.models.changes()
         stands, now = list_standing(changes), find_shadow(changes)
-        if (stands and _facts(stands[0]) == model.facts) or (not stands and model.shipped):
+        if _is_wanted(model, stands):
             raise ModelLifeError(f"version {model.facts.version} answers; the shadow is another one")
         if now is not None and _facts(now) == model.facts:
             raise ModelLifeError(f"version {model.facts.version} is the shadow already")
@@ -226,8 +225,7 @@ class ModelLife:
             if not isinstance(cause, AwayError):  # a Triton that is away says nothing about the version
                 why = str(cause) or f"interrupted ({type(cause).__name__})"
                 self.ledger.models.record(ModelEvent.FAILED, model.facts, self.who, why)
-            stands = self.ledger.models.list_promoted()
-            answers = bool(stands) and _facts(stands[0]) == model.facts  # somebody else promoted it meanwhile
+            answers = _is_wanted(model, self.ledger.models.list_promoted())  # somebody else promoted it meanwhile
             ended = shadow is not None and _facts(shadow) == model.facts and self.ledger.models.shadow() is None
             if ended and not answers:
                 self.ledger.models.record(ModelEvent.SHADOWED, model.facts, self.who, "not promoted: still the shadow")
@@ -302,6 +300,16 @@ def _facts(change: ModelChange) -> ModelFacts:
     return ModelFacts(change.served_as, change.version, change.sha256)
 
 
+def _is_wanted(model: ShelvedModel, stands: Sequence[ModelChange]) -> bool:
+    """Return whether a version is the wanted one by the promotions in force, as `standing.targets` has it.
+
+    The shipped version is, without one or by one of it; an upgrade may have brought another sha256 since.
+    """
+    if model.shipped:
+        return not stands or stands[0].served_as == model.facts.served_as
+    return bool(stands) and _facts(stands[0]) == model.facts
+
+
 def _newest_move(changes: list[ModelChange]) -> int:
     return max((change.id for change in changes if change.event in _MOVES), default=0)
 
@@ -321,7 +329,7 @@ def overview(life: ModelLife, changes: list[ModelChange], answers: str | None) -
     loaded_at = {server.address: server.list_loaded() for server in life.servers}
     loaded = loaded_at[life.servers[0].address]
     shadow = find_shadow(changes)
-    wanted = _facts(stands[0]) if stands else next((one.facts for one in versions if one.shipped), None)
+    wanted = next((one.facts for one in versions if _is_wanted(one, stands)), _facts(stands[0]) if stands else None)
     proven = {_facts(change): change.at for change in changes if change.event is not ModelEvent.FAILED}
     rows = [
         {

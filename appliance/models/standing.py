@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from itertools import takewhile
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
@@ -17,13 +18,18 @@ from appliance.inference.served_model import SHIPPED, Target
 from appliance.ledger.engine import awaits_migration
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import ModelChange
+from appliance.reading.contract import DETECTOR
 from appliance.settings import Settings
 
 
 def targets(promoted: Iterable[ModelChange]) -> tuple[Target, ...]:
-    """Return the models that may answer by the promotions in force (`Models.list_promoted`), the wanted one first."""
-    wanted = (Target(change.served_as, change.sha256) for change in promoted)
-    return (*dict.fromkeys(wanted), SHIPPED)
+    """Return the models that may answer by the promotions in force (`Models.list_promoted`), the wanted one first.
+
+    To promote the shipped version is to go back to what comes with the appliance. An upgrade replaces that, and no
+    version that was promoted before takes its place.
+    """
+    wanted = takewhile(lambda change: change.served_as != DETECTOR, promoted)
+    return (*dict.fromkeys(Target(change.served_as, change.sha256) for change in wanted), SHIPPED)
 
 
 def targets_of(settings: Settings, say: Callable[[str], None] = lambda _: None) -> tuple[Target, ...]:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
@@ -29,7 +29,7 @@ from appliance.inference.regions import processes_of_model, region_prefix
 from appliance.ledger.models import OvertakenError
 from appliance.ledger.records import AuditEvent, ModelEvent
 from appliance.models.golden import Checked, GoldenError
-from appliance.models.life import ModelLifeError
+from appliance.models.life import ModelLifeError, overview
 from appliance.models.priority import give_way_on_the_processor, gives_way
 from appliance.models.standing import targets, targets_of
 from appliance.reading import contract
@@ -121,6 +121,39 @@ def test_rollbacks_go_back_one_promotion_at_a_time(site: Site) -> None:
     assert site.answering() == "1"
     with pytest.raises(ModelLifeError, match="no version was promoted"):
         site.life.rollback()
+
+
+def reader(site: Site) -> TritonDetector:
+    """Return a detector that reads what is promoted, as the service has it after a start."""
+    return TritonDetector(site.settings.triton, targets=lambda: targets(site.ledger.models.list_promoted()))
+
+
+def test_after_an_upgrade_the_new_shipped_version_answers_where_the_shipped_one_was_promoted_last(site: Site) -> None:
+    site.bring(2)
+    site.promote(2)
+    site.promote(1)
+    with closing(reader(site)) as detector:
+        assert detector.identity.version == "1"
+    shipped = site.upgrade(4)
+    with closing(reader(site)) as detector:
+        assert (detector.identity.sha256, detector.passed_over) == (shipped, "")
+    with pytest.raises(ModelLifeError, match="version 4 answers already"):
+        site.promote(4)
+    listed = overview(site.life, site.life.changes(), shipped)
+    assert [(row["version"], row["promoted"]) for row in listed["versions"]] == [("4", True), ("2", False)]
+
+
+def test_a_rollback_goes_to_the_shipped_version_of_now_if_that_of_an_earlier_release_answered_before(
+    site: Site,
+) -> None:
+    for version in (2, 3):
+        site.bring(version)
+    for version in (2, 1, 3):
+        site.promote(version)
+    site.upgrade(4)
+    site.life.rollback()
+    with closing(reader(site)) as detector:
+        assert (detector.identity.version, detector.passed_over) == ("4", "")
 
 
 def test_a_study_that_was_begun_is_read_to_its_end_by_the_version_that_began_it(site: Site) -> None:
@@ -263,12 +296,9 @@ def test_a_triton_that_was_started_anew_serves_the_promoted_version_again(site: 
 
 def why_the_first_version_answers(site: Site) -> str:
     """Return why a new detector passes over the promoted version; version 1 must answer."""
-    detector = TritonDetector(site.settings.triton, targets=lambda: targets(site.ledger.models.list_promoted()))
-    try:
+    with closing(reader(site)) as detector:
         assert detector.identity.version == "1"
         return detector.passed_over
-    finally:
-        detector.close()
 
 
 def test_an_earlier_version_stands_in_for_a_promoted_one_that_is_gone_and_says_so(site: Site) -> None:
