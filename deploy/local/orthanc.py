@@ -183,7 +183,7 @@ class OrthancProcess(Server):
         self._overrides = dict(overrides or {})
         super().__init__(Process("Orthanc", self._folder / "orthanc.log", die_with_parent=die_with_parent))
 
-    def start(self, timeout_s: float = 30) -> None:
+    def start(self, timeout_s: float = 120) -> None:
         """Start it and return when it answers.
 
         Raises
@@ -227,7 +227,7 @@ class OrthancProcess(Server):
         file.touch(mode=stat.S_IRUSR | stat.S_IWUSR)  # it may contain a password
         file.write_text(json.dumps(written, indent=2) + "\n")
 
-    def wait(self, timeout_s: float = 30) -> None:
+    def wait(self, timeout_s: float = 120) -> None:
         """Return when it answers. Raises `UnavailableError` when it ended or is not ready in time."""
         with self.client() as client:
             self._process.wait_until(lambda: _answers(client), timeout_s)

@@ -185,7 +185,7 @@ def test_two_orthancs_stand_beside_each_other_and_keep_their_own_studies(tmp_pat
 def test_studies_survive_a_power_cut_and_a_password_is_asked_for(tmp_path: Path) -> None:
     settings = with_free_ports(Settings(orthanc=OrthancSettings(username="u", password="p")), tmp_path)
     with OrthancProcess(settings, tmp_path / "orthanc", doorbell=False) as orthanc:
-        assert httpx.get(f"{orthanc.url}/system").status_code == 401
+        assert httpx.get(f"{orthanc.url}/system", timeout=60).status_code == 401
         assert (tmp_path / "orthanc" / "orthanc.json").stat().st_mode & 0o077 == 0
         send(small_series(tmp_path / "series", 3), settings.orthanc)
         orthanc.kill()

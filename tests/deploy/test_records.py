@@ -29,7 +29,7 @@ def test_a_recorded_process_is_ended_once(sleeper: subprocess.Popen[bytes], tmp_
     assert record.is_running()
     assert end(record)
     assert not record.is_running()
-    assert sleeper.wait(20) == -15
+    assert sleeper.wait(240) == -15
     assert not end(record)
     forget(tmp_path)
     assert read(tmp_path) == []

@@ -49,7 +49,7 @@ class Supervised:
         settings = with_free_ports(
             Settings(
                 triton=TritonSettings(model_repository=folder / "models"),
-                supervisor=SupervisorSettings(patience_s=5, starting_s=60, user=""),
+                supervisor=SupervisorSettings(patience_s=10, starting_s=120, user=""),
                 log=LogSettings(max_mib=0.01),
             ),
             folder / "state",
@@ -189,5 +189,5 @@ def test_up_after_the_supervisor_was_killed_starts_all_again_and_loses_no_study(
     assert again.returncode == 0, again.stderr
     assert not any(Path(f"/proc/{pid}/task").exists() and supervised.pid(name) == pid for name, pid in old.items())
     orthanc = load_settings(supervised.state / "service" / "appliance.toml").orthanc
-    held = httpx.get(f"{orthanc.url}/studies", auth=(orthanc.username, orthanc.password)).json()
+    held = httpx.get(f"{orthanc.url}/studies", auth=(orthanc.username, orthanc.password), timeout=60).json()
     assert held

@@ -99,7 +99,7 @@ def test_up_keeps_the_appliance_running_and_down_stops_just_that(command: Comman
     servers = Control(settings.state_dir / "supervisor" / "control.sock").programs()
     assert set(servers) == {"orthanc", "triton", "service", "watch"}
     assert all(record.is_running() for record in known)
-    assert httpx.get(f"http://127.0.0.1:{settings.service.port}/health/ready").status_code == 200
+    assert httpx.get(f"http://127.0.0.1:{settings.service.port}/health/ready", timeout=60).status_code == 200
 
     again = command("up")
     assert again.returncode == 0

@@ -24,7 +24,7 @@ _PACKAGES: Final = ("systemd", "systemd-sysv", "dbus", "nftables")
 _NSPAWN: Final = ("systemd-nspawn", "--register=no", "--keep-unit", "--resolv-conf=off", "--boot", "--console=pipe")
 _AUTHORITIES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 """Those that this machine trusts, one of which may be that of a proxy: pip on a machine with a network trusts them."""
-_BOOTING_S: Final = 120.0
+_BOOTING_S: Final = 600.0
 _ENDING_S: Final = 60.0
 
 

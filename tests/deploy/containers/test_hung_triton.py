@@ -29,7 +29,7 @@ from tests.json_server import json_server
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 15
-LONGEST_S = 180.0
+LONGEST_S = 600.0
 
 
 def until(condition: Callable[[], object]) -> bool:

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,6 +38,10 @@ sys.exit(main())
 """
 
 
+PATIENCES_S = (2, 15, 100)
+"""A unit's patience, s: each after the first for a machine that was too busy for the one before."""
+
+
 def unit(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-I", str(UNIT), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -62,6 +68,13 @@ def server(status: int) -> Iterator[tuple[str, ThreadingHTTPServer]]:
         listening.server_close()
 
 
+def takes_sigterm(process: subprocess.Popen[str]) -> bool:
+    """Whether a process has its own handler of SIGTERM by now, which Python installs some time after the start."""
+    caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+    assert caught is not None
+    return bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
 def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -79,10 +92,14 @@ def test_it_ends_with_1_when_its_command_ends_whatever_the_status():
 
 def test_it_ends_a_command_that_gives_no_sign_and_all_that_it_started(tmp_path):
     child = tmp_path / "child"
-    done = unit("--signs", "--starting-s", "1", "--", "sh", "-c", f"sleep 600 & echo $! >{child}; wait")
-    _, said = done.communicate()
-    assert done.returncode == 1
-    assert "no sign for 1 s" in said
+    for starting_s in (1, *PATIENCES_S):
+        child.write_text("")
+        done = unit("--signs", "--starting-s", str(starting_s), "--", "sh", "-c", f"sleep 600 & echo $! >{child}; wait")
+        _, said = done.communicate(timeout=240)  # its child has the same standard error
+        assert done.returncode == 1
+        assert re.search(r"no sign for \d+ s", said)
+        if child.read_text():  # it came so far before it was ended
+            break
     assert not is_running(int(child.read_text()))
 
 
@@ -96,11 +113,14 @@ def test_a_command_that_stops_giving_signs_is_ended_though_it_runs():
 
 
 def test_signs_and_the_watchdog_are_those_of_systemd():
-    signs = SIGN + "\nfor _ in range(6):\n    time.sleep(0.5)\n    sender.send(b'WATCHDOG=1')\n"
-    signs += "print(os.environ['WATCHDOG_USEC'], flush=True)\n"
-    done = unit("--signs", "--patience-s", "2", "--", sys.executable, "-c", signs)
-    said, error = done.communicate()
-    assert said.strip() == "2000000"
+    for patience_s in PATIENCES_S:
+        signs = SIGN + f"\nfor _ in range(6):\n    time.sleep({patience_s / 4})\n    sender.send(b'WATCHDOG=1')\n"
+        signs += "print(os.environ['WATCHDOG_USEC'], flush=True)\n"
+        done = unit("--signs", "--patience-s", str(patience_s), "--", sys.executable, "-c", signs)
+        said, error = done.communicate()
+        if "ended with status 0" in error:
+            break
+    assert said.strip() == f"{patience_s}000000"
     assert "ended with status 0" in error  # it lived for longer than its patience, by its signs
 
 
@@ -108,8 +128,7 @@ def test_sigterm_ends_the_command_in_order_and_counts_as_well(tmp_path):
     ended = tmp_path / "ended"
     started = tmp_path / "started"
     done = unit("--", "sh", "-c", f"trap 'touch {ended}; exit' TERM; touch {started}; while :; do sleep 0.1; done")
-    while not started.exists():
-        time.sleep(0.05)
+    assert until(started.exists)
     done.send_signal(signal.SIGTERM)
     done.communicate()
     assert done.returncode == 0
@@ -117,12 +136,17 @@ def test_sigterm_ends_the_command_in_order_and_counts_as_well(tmp_path):
 
 
 def test_a_server_is_ended_once_nobody_answers_at_its_address():
-    with server(200) as (url, listening):
-        done = unit("--ask", url, "--patience-s", "2", "--", "sleep", "600")
-        with pytest.raises(subprocess.TimeoutExpired):
-            done.wait(4)
-        listening.status = 500  # type: ignore[attr-defined]
-        _, said = done.communicate()
+    for patience_s in PATIENCES_S:
+        with server(200) as (url, listening):
+            done = unit("--ask", url, "--patience-s", str(patience_s), "--", "sleep", "600")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                done.wait(2 * patience_s)
+            has_lived = done.poll() is None
+            listening.status = 500  # type: ignore[attr-defined]
+            _, said = done.communicate()
+        if has_lived:
+            break
+    assert has_lived
     assert done.returncode == 1
     assert f"{url} answers 500" in said
 
@@ -158,15 +182,14 @@ def test_the_command_starts_once_the_file_that_it_needs_is_there(tmp_path):
 
 def test_one_that_waits_for_its_file_ends_when_it_is_told_to(tmp_path):
     waiting = unit("--after", str(tmp_path / "never"), "--", "true")
-    with pytest.raises(subprocess.TimeoutExpired):
-        waiting.wait(1)
+    assert until(lambda: takes_sigterm(waiting))
     waiting.send_signal(signal.SIGTERM)
     waiting.communicate()
     assert waiting.returncode == 0
 
 
 def until(condition: Callable[[], object]) -> bool:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not condition() and time.monotonic() < end:
         time.sleep(0.05)
     return bool(condition())
@@ -201,10 +224,13 @@ def test_a_command_that_is_never_well_ends_the_container_in_the_end_and_is_tried
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a network of its own")
-def test_it_ends_when_its_container_loses_the_network():
+def test_it_ends_when_its_container_loses_the_network(tmp_path):
+    begun = tmp_path / "begun"  # by then it has seen that there is a network
+    command = f"touch {begun}; exec sleep 600"
     script = (
-        f"ip link set lo up; ip link add eth0 type veth peer name eth1; {sys.executable} -I {UNIT} -- sleep 600 & "
-        "sleep 2; ip link del eth0; wait $!"
+        "ip link set lo up; ip link add eth0 type veth peer name eth1; "
+        f"{sys.executable} -I {UNIT} -- sh -c '{command}' & "
+        f"until [ -e {begun} ]; do sleep 0.1; done; ip link del eth0; wait $!"
     )
     done = subprocess.run(["unshare", "--net", "sh", "-c", script], capture_output=True, text=True, check=False)
     assert "the container has lost its network" in done.stderr

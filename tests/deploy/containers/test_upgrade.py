@@ -89,7 +89,7 @@ class Site:
     def upgrade(self, *arguments: str) -> tuple[int, str]:
         """Run the script to its end; return its exit status and what it said."""
         with self.begin(*arguments) as running:
-            said, _ = running.communicate(timeout=120)
+            said, _ = running.communicate(timeout=600)
         return running.returncode, said
 
     def version(self) -> str:
@@ -117,9 +117,10 @@ def test_a_terminal_that_goes_away_keeps_nobody_from_going_back(site: Site) -> N
     with site.begin("--patience-s", "1", str(site.images), terminal=theirs) as running:
         os.close(theirs)
         while "podman-compose stop" not in site.calls.read_text():
+            assert running.poll() is None
             time.sleep(0.05)
         os.close(ours)
-        assert running.wait(timeout=120) == 1
+        assert running.wait(timeout=600) == 1
     assert site.version() == "1"
     assert "podman-compose up -d\n" in site.calls.read_text()
     assert "the new version was taken back" in (site.folder / "upgrade.log").read_text()
@@ -188,18 +189,20 @@ def test_nobody_goes_back_to_a_version_whose_image_is_gone(site: Site) -> None:
 def test_nobody_goes_back_beside_an_upgrade_that_runs(site: Site) -> None:
     with site.begin("--patience-s", "60", str(site.images)) as running:
         while site.version() != "2":
+            assert running.poll() is None
             time.sleep(0.05)
         status, said = site.upgrade("--back")
         assert status == 1
         assert f"an upgrade runs as process {running.pid}" in said
         running.terminate()
-        assert running.wait(timeout=120) == 1
+        assert running.wait(timeout=600) == 1
     assert site.version() == "1"
 
 
 def test_an_upgrade_that_was_cut_off_keeps_the_version_before_until_it_is_back(site: Site) -> None:
     with site.begin("--patience-s", "60", str(site.images)) as running:
         while site.version() != "2":
+            assert running.poll() is None
             time.sleep(0.05)
         running.kill()
     status, said = site.upgrade(str(site.images))

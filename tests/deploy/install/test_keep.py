@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def kept(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], socket.socket]]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(60)
+        systemd.settimeout(240)
         environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"}
         environment.pop("WATCHDOG_PID", None)
         keeper = subprocess.Popen(
@@ -66,8 +66,9 @@ def is_running(tmp_path: Path) -> bool:
 
 def test_it_is_ready_once_it_answers_and_signs_follow(tmp_path: Path) -> None:
     (tmp_path / "fault").write_text("not yet")
-    with kept(tmp_path) as (_, systemd):
+    with kept(tmp_path) as (keeper, systemd):
         while not (tmp_path / "pid").exists():
+            assert keeper.poll() is None
             time.sleep(0.01)
         (tmp_path / "fault").unlink()
         assert systemd.recv(100) == b"READY=1"
@@ -78,7 +79,7 @@ def test_a_server_that_ends_takes_its_keeper_with_it(tmp_path: Path) -> None:
     with kept(tmp_path) as (keeper, systemd):
         assert systemd.recv(100) == b"READY=1"
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
-        assert keeper.wait(60) == 1
+        assert keeper.wait(240) == 1
         assert keeper.stderr is not None
         assert "ended with status -9" in keeper.stderr.read()
 
@@ -107,5 +108,5 @@ def test_sigterm_ends_the_server_in_order(tmp_path: Path) -> None:
     with kept(tmp_path) as (keeper, systemd):
         assert systemd.recv(100) == b"READY=1"
         keeper.terminate()
-        assert keeper.wait(60) == 0
+        assert keeper.wait(240) == 0
         assert not is_running(tmp_path)
