@@ -52,7 +52,8 @@ def worker_at(desk: Desk, leases: Leases, room: ReadingRoom, trial: TriesApart) 
         desk.ahead,
         room.pipeline,
         trial,
-        PriorLookup(PriorSearch(desk.orthanc, desk.ledger), desk.ledger),
+        # What is tried here is what is found, not how fast: a busy machine may take its time.
+        PriorLookup(PriorSearch(desk.orthanc, desk.ledger), desk.ledger, patience_s=600),
         Delivery(leases, desk.settings, desk.orthanc, desk.ledger, desk.snapshots, desk.metrics, desk.clock),
         desk.metrics,
         desk.clock,
@@ -113,7 +114,7 @@ class Bench:
 
     def _get(self, method: str, path: str, **body: Any) -> Any:
         url = self.desk.settings.orthanc.url + path
-        return httpx.request(method, url, verify=tls_for(url), trust_env=False, **body).json()
+        return httpx.request(method, url, verify=tls_for(url), trust_env=False, timeout=60, **body).json()
 
 
 def exposition(metrics: Metrics) -> str:

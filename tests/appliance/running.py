@@ -75,11 +75,20 @@ class Running:
 
     def study(self, uid: str) -> dict[str, Any]:
         studies = self.get("/status").get("studies", [])
-        return next((study for study in studies if study["study_uid"] == uid), {"state": "not seen", "jobs": []})
+        nothing = {"state": "not seen", "jobs": [], "tries": 0}
+        return next((study for study in studies if study["study_uid"] == uid), nothing)
 
     def until_state(self, uid: str, state: str) -> dict[str, Any]:
-        until(lambda: self.study(uid)["state"] == state, state)
-        return self.study(uid)
+        """Return what the service says of a study once that is in a state, which it may leave soon after."""
+        seen: dict[str, Any] = {}
+
+        def is_there() -> bool:
+            seen.clear()
+            seen.update(self.study(uid))
+            return bool(seen["state"] == state)
+
+        until(is_there, state)
+        return seen
 
     def lines(self) -> list[dict[str, Any]]:
         whole, _, _ = self._log.read_text().rpartition("\n")  # the last line may still be written

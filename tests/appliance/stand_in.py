@@ -84,7 +84,7 @@ class Gate:
 
     def __call__(self, _asked: int) -> None:
         self.reached.set()
-        assert self._open.wait(30)
+        assert self._open.wait(600)
 
     def open(self) -> None:
         self._open.set()

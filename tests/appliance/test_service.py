@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -57,6 +58,10 @@ def running(service: Running) -> Running:
     return service
 
 
+def fetch(url: str) -> httpx.Response:
+    return httpx.get(url, trust_env=False, timeout=PATIENCE_S)
+
+
 @pytest.fixture
 def study() -> str:
     return str(generate_uid())
@@ -67,11 +72,11 @@ def test_a_study_that_comes_is_answered_and_the_plugin_said_when_it_came(running
         running.orthanc.store(file)
     told = running.until_state(study, "done")
     assert told["present"] is True
-    assert told["turnaround_s"] == pytest.approx(
-        sum(told["timing_ms"][step] for step in told["timing_ms"] if step != "deliver_rest") / 1000, abs=0.25
-    )
+    steps_s = sum(told["timing_ms"][step] for step in told["timing_ms"] if step != "deliver_rest") / 1000
+    # Nothing is counted twice, and no long step is missing; between two steps a busy machine may do something else.
+    assert steps_s - 0.01 < told["turnaround_s"] < steps_s + running.settings.intake.quiet_s
     assert told["turnaround_s"] > running.settings.intake.quiet_s
-    assert "hemorrhage_turnaround_seconds_count 1.0" in httpx.get(running.url + "/metrics", trust_env=False).text
+    until(lambda: "hemorrhage_turnaround_seconds_count 1.0" in fetch(running.url + "/metrics").text, "counted")
 
 
 def test_a_service_killed_in_the_middle_goes_on_where_it_was_and_answers_once(running: Running, study: str) -> None:
@@ -192,7 +197,7 @@ def test_an_orthanc_that_was_away_is_caught_up_with(running: Running, orthanc: O
 def test_a_series_is_answered_on_request(running: Running, study: str) -> None:
     ids = [running.orthanc.store(file)[0] for file in head_series(study)]
     series = running.orthanc.series_of_instance(ids[0])
-    answer = httpx.post(f"{running.url}/series/{series}/analyze", trust_env=False)
+    answer = httpx.post(f"{running.url}/series/{series}/analyze", trust_env=False, timeout=PATIENCE_S)
     assert answer.status_code == 202
     until(lambda: any(job["requested"] and job["state"] == "done" for job in running.study(study)["jobs"]), "answered")
 
@@ -201,8 +206,13 @@ def test_every_line_of_the_log_is_json_and_names_no_patient(running: Running, st
     for file in head_series(study):
         running.orthanc.store(file)
     running.until_state(study, "done")
+
+    def answers() -> list[dict[str, Any]]:
+        return [line for line in running.lines() if line["event"] == "study answered" and line["study"] == study]
+
+    until(lambda: bool(answers()), "logged")  # a moment after the ledger has it
+    (answered,) = answers()
     lines = running.lines()
-    (answered,) = [line for line in lines if line["event"] == "study answered" and line["study"] == study]
     assert answered["job"] >= 1
     assert all(word not in json.dumps(lines) for word in ("Phantom", "PHANTOM"))
 
@@ -239,11 +249,8 @@ def test_a_triton_that_stands_in_is_a_metric_and_its_reason_no_label(tmp_path: P
     service.start()
     try:
         metrics = f"http://127.0.0.1:{settings.service.port}/metrics"
-        until(
-            lambda: "hemorrhage_first_triton_left 1.0" in httpx.get(metrics, trust_env=False).text,
-            "told that another Triton answers",
-        )
-        assert "was left" not in httpx.get(metrics, trust_env=False).text
+        until(lambda: "hemorrhage_first_triton_left 1.0" in fetch(metrics).text, "told that another Triton answers")
+        assert "was left" not in fetch(metrics).text
     finally:
         service.stop()
 

@@ -104,6 +104,7 @@ class Desk:
         thread = threading.Thread(target=self.ahead.run, args=(stopping,))
         thread.start()
         while self.ahead.is_busy:
+            assert thread.is_alive()
             time.sleep(0.01)
         stopping.set()
         self.ahead.wake()
@@ -144,7 +145,7 @@ class Desk:
 
     def delete_study(self, study: str) -> None:
         """Delete a study in Orthanc, as somebody else would."""
-        httpx.delete(f"{self.settings.orthanc.url}/studies/{study}", trust_env=False).raise_for_status()
+        httpx.delete(f"{self.settings.orthanc.url}/studies/{study}", trust_env=False, timeout=60).raise_for_status()
 
     def study_of(self, instance: str) -> str:
         """Return Orthanc's identifier of the study of an instance."""

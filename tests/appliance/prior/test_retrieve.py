@@ -25,6 +25,7 @@ from tests.appliance.bench import exposition
 from tests.appliance.delivery.receivers import Hook
 from tests.appliance.delivery.site import Post, Site, post_at
 from tests.appliance.prior.heads import LARGE, SMALL, Patient
+from tests.appliance.running import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +60,17 @@ class Hospital:
         who = {"PatientID": self.patient.id, "PatientBirthDate": "19550302"}
         return who | {"AcquisitionDate": day, "AcquisitionTime": "080000"}
 
-    def fetched(self, study: str) -> Job:
-        """Wait until a study has come from the PACS, let it be answered as one that bleeds little; return its job."""
-        ends = time.monotonic() + 60
-        while self.retrieval._under_way and time.monotonic() < ends:
+    def settle(self) -> None:
+        """Wait until nothing is on its way from the PACS."""
+        ends = time.monotonic() + PATIENCE_S
+        while self.retrieval._under_way:
+            assert time.monotonic() < ends, self.retrieval._under_way
             self.retrieval.look()
             time.sleep(0.05)
+
+    def fetched(self, study: str) -> Job:
+        """Wait until a study has come from the PACS, let it be answered as one that bleeds little; return its job."""
+        self.settle()
         self.bench.desk.quiet()
         self.bench.detector.box = SMALL
         self.bench.worker.work()
@@ -191,10 +197,7 @@ def test_a_prior_that_the_pacs_does_not_send_may_be_asked_for_again(
     with monkeypatch.context() as patched:
         patched.setattr(hospital.retrieval, "_aet", "NOBODY")  # the PACS does not know it, and the C-MOVE fails
         hospital.retrieval.fetch(new, header)
-        ends = time.monotonic() + 60
-        while hospital.retrieval._under_way and time.monotonic() < ends:
-            hospital.retrieval.look()
-            time.sleep(0.05)
+        hospital.settle()
     assert hospital.came() == [new.study_uid]
     assert 'hemorrhage_priors_fetched_total{outcome="failed"} 1.0' in exposition(hospital.bench.metrics)
     assert hospital.retrieval.fetch(new, header) == 1

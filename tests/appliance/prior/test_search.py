@@ -7,7 +7,7 @@ All patients are invented.
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -281,10 +281,12 @@ def test_an_orthanc_in_trouble_costs_the_comparison_and_not_the_answer(
     patient: Patient, monkeypatch: pytest.MonkeyPatch, stream: Any, trouble: str
 ) -> None:
     patient.scan("20260102")
-    patience: Callable[..., Any] = {"away": fail, "slow": lambda *_: time.sleep(2)}[trouble]
-    monkeypatch.setattr(PriorSearch, "find", patience)
+    answered = threading.Event()
+    find: Callable[..., Any] = {"away": fail, "slow": lambda *_: answered.wait(600)}[trouble]
+    monkeypatch.setattr(PriorSearch, "find", find)
     monkeypatch.setattr(patient.bench.worker._priors, "_patience_s", 0.1)
     new = patient.scan("20260103")
+    answered.set()
     assert new.sr_uid
     assert new.change == {"withheld": Doubt.NOT_IN_TIME.value}
     assert 'hemorrhage_compared_answers_total{change="withheld"} 1.0' in exposition(patient.bench.metrics)
