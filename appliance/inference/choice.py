@@ -15,7 +15,7 @@ from appliance.errors import ModelContractError
 from appliance.inference.client import CONTROL_TIMEOUT_S, LOAD_TIMEOUT_S
 from appliance.inference.lanes import AWAY, TOO_LATE
 from appliance.inference.regions import close_regions
-from appliance.inference.served_model import ServedModel, Target, checked_model
+from appliance.inference.served_model import SHIPPED, ServedModel, Target, checked_model
 from appliance.inference.tritons import Tritons
 from appliance.inference.trouble import describe, first_line
 from appliance.reading import contract
@@ -32,7 +32,8 @@ class ModelChoice:
     tritons
         Where they are served.
     targets
-        Returns the models that may answer, the wanted one first; the others stand in for it.
+        Returns the models that may answer, the wanted one first; the others stand in for it. Raises while that
+        is not known.
 
     Attributes
     ----------
@@ -43,17 +44,22 @@ class ModelChoice:
     def __init__(self, tritons: Tritons, targets: Callable[[], Sequence[Target]]) -> None:
         self._tritons = tritons
         self._targets = targets
+        self._known: Sequence[Target] = (SHIPPED,)
         self._unfit: dict[str, tuple[str, float]] = {}
         self._last_asked = contract.DETECTOR
         self._log = structlog.get_logger("detector")
         self.passed_over = ""
 
+    def ask(self) -> None:
+        """Ask which models may answer from now on. Raises what `targets` raises; the last known ones stay known."""
+        self._known = tuple(self._targets())
+
     def find(self) -> ServedModel:
-        """Return the first target that Triton serves as it was promoted; Triton is told to load a missing one.
+        """Return the first known target that Triton serves as it was promoted; Triton is told to load a missing one.
 
         Raises `InferenceServerException` when Triton is away, `ModelContractError` when even the last one is unfit.
         """
-        *preferred, last = self._targets()
+        *preferred, last = self._known
         faults: list[str] = []
         for target in preferred:
             fault, until = self._unfit.get(target.served_as, ("", 0.0))

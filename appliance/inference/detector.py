@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -54,7 +54,8 @@ class TritonDetector:
         How long to wait for the first chunk, s. A single request waits up to `settings.timeout_s`.
     targets
         Returns which models may answer, the wanted one first; called before each study. The others stand in for one
-        that Triton lacks and cannot load, or has in another form, so that studies are read meanwhile.
+        that Triton lacks and cannot load, or has in another form, so that studies are read meanwhile. While it raises,
+        no study is read, and whether Triton is well is said of the models last known.
 
     Raises
     ------
@@ -79,10 +80,20 @@ class TritonDetector:
         self._restarted: dict[str, ServedModel] = {}  # by address: a model that answered wrongly there
         self._log = structlog.get_logger("detector")
         try:
+            self._ask_for_probe()
             self._served = self._fail_over(self._look_first)
         except BaseException:
             self._tritons.close()
             raise
+
+    def _ask_for_probe(self) -> None:
+        """Ask which models may answer; while that is not known, Triton is asked about those last known.
+
+        Whatever keeps the ledger from answering is no fault of Triton, which would be ended for it. The ledger's own
+        probe reports it.
+        """
+        with suppress(Exception):
+            self._choice.ask()
 
     def _look_first(self) -> ServedModel:
         with self._translate_errors():
@@ -139,14 +150,15 @@ class TritonDetector:
         Raises
         ------
         UnavailableError
-            when every Triton is away, fails, does not answer in time or answers the golden chunk wrongly, or the model
-            changed meanwhile: try again.
+            when it is not known which model answers, every Triton is away, fails, does not answer in time or answers
+            the golden chunk wrongly, or the model changed meanwhile: try again.
         ModelContractError
             when the served model is not of this version's contract.
         GaveWayError
             when `go_on` said no.
         """
         with self._lock:
+            self._choice.ask()  # the last known one may have been rolled back
             return self._fail_over(lambda: self._read(hu, go_on))
 
     def _read(self, hu: NDArray[np.int16], go_on: Callable[[], bool] | None) -> Reading:
@@ -185,6 +197,7 @@ class TritonDetector:
         if not self._lock.acquire(timeout=0 if self._golden.last else _PATIENCE_S):
             return self._golden.last or Readiness(False, "a study is being read and the model is not yet proven")
         try:
+            self._ask_for_probe()
             return self._fail_over(self._ask_golden)
         except (UnavailableError, ModelContractError) as error:
             return self._golden.keep(Readiness(False, str(error)))

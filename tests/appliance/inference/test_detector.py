@@ -20,14 +20,16 @@ from appliance.inference import choice, tritons
 from appliance.inference.detector import TritonDetector
 from appliance.inference.patience import LEAST_S, Patience
 from appliance.inference.regions import free_regions_of_dead_models, model_processes, region_prefix
-from appliance.inference.served_model import checked_model
+from appliance.inference.served_model import SHIPPED, Target, checked_model
 from appliance.inference.server import TritonServer
 from appliance.inference.stream import write_chunk
 from appliance.reading import contract
 from appliance.reading.contract import HemorrhageType
 from appliance.reading.detections import Box
 from appliance.reading.golden import golden_chunk
+from appliance.reading_room import ReadingRoom
 from appliance.sections.triton import TritonSettings
+from appliance.settings import Settings
 from tests.appliance.inference.blob_detector import SUGGESTED_THRESHOLD, answers, onnx_model, write_repository
 from tests.appliance.inference.ports import triton_settings
 
@@ -529,6 +531,53 @@ def test_the_first_triton_is_asked_again_once_it_is_back(
     detector._tritons._endpoints = (first, stolen)  # the second one is away from now on
     assert len(detector.read(head(4, (1, 1, 3))).detections) == 1
     detector.close()
+
+
+class AskedLedger:
+    """Says that the shipped model answers, unless it is away."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+
+    def __call__(self) -> tuple[Target, ...]:
+        if self.is_away:
+            raise UnavailableError("the ledger does not answer")
+        return (SHIPPED,)
+
+
+def test_while_the_ledger_is_away_no_study_is_read_and_triton_is_well_and_asked_nothing_twice(
+    served: TritonSettings, repository: Path
+) -> None:
+    ledger = AskedLedger()
+    detector = TritonDetector(other_of(served, triton_settings(repository)), targets=ledger)
+    assert detector.check_readiness()
+    lanes = shared_memory_of_this_process()
+    ledger.is_away = True
+    assert detector.check_readiness()
+    with pytest.raises(UnavailableError, match="the ledger does not answer"):
+        detector.read(head(4))
+    assert detector.check_readiness()
+    assert detector.first_left == ""
+    assert shared_memory_of_this_process() == lanes
+    ledger.is_away = False
+    assert len(detector.read(head(4, (1, 1, 3))).detections) == 1
+    detector.close()
+
+
+def test_a_triton_that_starts_while_the_ledger_is_away_is_well_and_reads_nothing_before_it_is_back(
+    served: TritonSettings,
+) -> None:
+    ledger = AskedLedger()
+    ledger.is_away = True
+    room = ReadingRoom(Settings(triton=served))
+    room.follow(ledger)
+    room.probe()
+    detector = room.pipeline().detector
+    with pytest.raises(UnavailableError, match="the ledger does not answer"):
+        detector.read(head(4))
+    ledger.is_away = False
+    assert len(detector.read(head(4, (1, 1, 3))).detections) == 1
+    room.close()
 
 
 def test_when_no_triton_answers_the_study_waits(repository: Path) -> None:
