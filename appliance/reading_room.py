@@ -62,7 +62,7 @@ class ReadingRoom:
 
     def detector_of(self, target: Target) -> TritonDetector:
         """Return a separate detector for one model, which Triton loads if it does not serve it."""
-        return TritonDetector(self._settings.triton, self._settings.triton.timeout_s, lambda: (target, target))
+        return TritonDetector(self._settings.triton, self._settings.triton.timeout_s, lambda: (target,))
 
     def probe(self) -> None:
         """Return if the model answers correctly; raise with the reason if not."""

@@ -1,27 +1,25 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Chooses the model that answers: the first of the allowed ones that Triton serves, or loads, as it was promoted."""
+"""Chooses the model that answers: the first of the allowed ones that a Triton serves, or loads, as it was promoted."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import structlog
+from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from appliance.errors import ModelContractError
 from appliance.inference.client import CONTROL_TIMEOUT_S, LOAD_TIMEOUT_S
-from appliance.inference.lanes import AWAY, TOO_LATE
+from appliance.inference.lanes import AWAY
+from appliance.inference.loads import Loads, NotLoadedError
 from appliance.inference.regions import close_regions
 from appliance.inference.served_model import SHIPPED, ServedModel, Target, checked_model
 from appliance.inference.tritons import Tritons
 from appliance.inference.trouble import describe, first_line
 from appliance.reading import contract
-
-_UNFIT_FOR_S: Final = 60.0
-"""The pause before a model that Triton could not load is tried again, s."""
+from appliance.sections.triton import TritonSettings
 
 
 class ModelChoice:
@@ -34,6 +32,8 @@ class ModelChoice:
     targets
         Returns the models that may answer, the wanted one first; the others stand in for it. Raises while that
         is not known.
+    loads
+        Has a Triton load what it lacks.
 
     Attributes
     ----------
@@ -41,11 +41,11 @@ class ModelChoice:
         Why the wanted model does not answer and another stands in for it; empty when it does.
     """
 
-    def __init__(self, tritons: Tritons, targets: Callable[[], Sequence[Target]]) -> None:
+    def __init__(self, tritons: Tritons, targets: Callable[[], Sequence[Target]], loads: Loads) -> None:
         self._tritons = tritons
         self._targets = targets
+        self._loads = loads
         self._known: Sequence[Target] = (SHIPPED,)
-        self._unfit: dict[str, tuple[str, float]] = {}
         self._last_asked = contract.DETECTOR
         self._log = structlog.get_logger("detector")
         self.passed_over = ""
@@ -55,42 +55,36 @@ class ModelChoice:
         self._known = tuple(self._targets())
 
     def find(self) -> ServedModel:
-        """Return the first known target that Triton serves as it was promoted; Triton is told to load a missing one.
+        """Return the first known target that Triton serves as it was promoted.
 
-        Raises `InferenceServerException` when Triton is away, `ModelContractError` when even the last one is unfit.
+        Triton is told to load a missing one.
+
+        Raises
+        ------
+        InferenceServerException
+            when Triton is away.
+        NotLoadedError, ModelContractError
+            when no target is fit to answer: says of each why.
         """
-        *preferred, last = self._known
-        faults: list[str] = []
-        for target in preferred:
-            fault, until = self._unfit.get(target.served_as, ("", 0.0))
-            if time.monotonic() >= until:
-                served = self._fit(target)
-                if isinstance(served, ServedModel):
-                    self._pass_over(faults)
-                    return served
-                fault = served
-                self._unfit[target.served_as] = fault, time.monotonic() + _UNFIT_FOR_S
-            faults.append(fault)
-        served = self.look(last.served_as)
-        self._pass_over(faults)
-        return served
+        errors: list[NotLoadedError | ModelContractError] = []
+        for target in self._known:
+            try:
+                served = self._fit(self._tritons.settings, self._tritons.client, target, wait=True)
+            except (NotLoadedError, ModelContractError) as error:
+                errors.append(error)
+                continue
+            self._last_asked = served.served_as
+            self._pass_over("; ".join(map(str, errors)))
+            return served
+        raise type(errors[-1])("; ".join(map(str, errors)))
 
     def look(self, model: str) -> ServedModel:
         """Return what Triton says of a model. Raises `InferenceServerException`, `ModelContractError`."""
-        self._last_asked = model
-        client = self._tritons.client
-        metadata = client.get_model_metadata(model, client_timeout=CONTROL_TIMEOUT_S)
-        config = client.get_model_config(model, client_timeout=CONTROL_TIMEOUT_S).config
-        return checked_model(
-            {tensor.name: (tensor.datatype, tuple(tensor.shape)) for tensor in metadata.inputs},
-            {tensor.name: (tensor.datatype, tuple(tensor.shape)) for tensor in metadata.outputs},
-            {name: value.string_value for name, value in config.parameters.items()},
-            model,
-        )
+        return _look(self._tritons.client, model)
 
-    def forget(self) -> None:
-        """Forget which models failed: another Triton may have them."""
-        self._unfit.clear()
+    def forget_failures(self) -> None:
+        """Forget what failed on the present Triton: it was started anew."""
+        self._loads.forget(self._tritons.settings)
 
     def restart(self) -> str:
         """Have Triton restart the model that was used last, and return why it could not, "" when it could.
@@ -107,42 +101,54 @@ class ModelChoice:
         close_regions(self._tritons.settings)
         return ""
 
-    def _fit(self, target: Target) -> ServedModel | str:
-        """Return the served model of a target, or why it cannot answer; raises when Triton itself is away."""
-        client = self._tritons.client
+    def _fit(self, triton: TritonSettings, client: InferenceServerClient, target: Target, wait: bool) -> ServedModel:
+        """Return the served model of a target.
+
+        Raises `NotLoadedError` or `ModelContractError` when it cannot answer, `InferenceServerException` when that
+        Triton is away.
+        """
         try:
-            try:
-                served = self.look(target.served_as)
-            except InferenceServerException:
-                if not client.is_server_live(client_timeout=CONTROL_TIMEOUT_S):
-                    raise
-                try:
-                    client.load_model(target.served_as, client_timeout=LOAD_TIMEOUT_S)
-                except InferenceServerException as error:
-                    if error.status() != TOO_LATE:
-                        raise
-                    return f"Triton has not loaded {target.served_as} in {LOAD_TIMEOUT_S:.0f} s"
-                close_regions(self._tritons.settings)
-                served = self.look(target.served_as)
-        except ModelContractError as error:
-            return str(error)
-        except InferenceServerException as error:
-            if error.status() in AWAY:
+            served = _look(client, target.served_as)
+        except InferenceServerException:
+            if not _is_live(client):
+                self._loads.forget(triton)
                 raise
-            return f"Triton does not load {target.served_as}: {first_line(error)}"
+            self._loads.load(triton, target.served_as, wait)
+            try:
+                served = _look(client, target.served_as)
+            except InferenceServerException as error:
+                if error.status() in AWAY:
+                    raise
+                raise NotLoadedError(f"Triton does not load {target.served_as}: {first_line(error)}") from error
         if target.sha256 not in ("", served.identity.sha256):
-            return (
+            raise NotLoadedError(
                 f"Triton serves {target.served_as} with sha256 {served.identity.sha256[:12]}…, and "
                 f"{target.sha256[:12]}… was promoted"
             )
-        self._unfit.pop(target.served_as, None)
         return served
 
-    def _pass_over(self, faults: Sequence[str]) -> None:
-        passed_over = "; ".join(faults)
+    def _pass_over(self, passed_over: str) -> None:
         if passed_over != self.passed_over:
             self.passed_over = passed_over
             if passed_over:
                 self._log.warning("an earlier version of the detector stands in for the promoted one", why=passed_over)
             else:
                 self._log.info("the promoted version of the detector answers")
+
+
+def _look(client: InferenceServerClient, model: str) -> ServedModel:
+    metadata = client.get_model_metadata(model, client_timeout=CONTROL_TIMEOUT_S)
+    config = client.get_model_config(model, client_timeout=CONTROL_TIMEOUT_S).config
+    return checked_model(
+        {tensor.name: (tensor.datatype, tuple(tensor.shape)) for tensor in metadata.inputs},
+        {tensor.name: (tensor.datatype, tuple(tensor.shape)) for tensor in metadata.outputs},
+        {name: value.string_value for name, value in config.parameters.items()},
+        model,
+    )
+
+
+def _is_live(client: InferenceServerClient) -> bool:
+    try:
+        return bool(client.is_server_live(client_timeout=CONTROL_TIMEOUT_S))
+    except InferenceServerException:
+        return False

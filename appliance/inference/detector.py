@@ -11,6 +11,7 @@ detections, and `appliance.findings` turns these into an answer.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
@@ -26,6 +27,7 @@ from appliance.inference.detections import ModelIdentity, Reading
 from appliance.inference.engine import EngineMemory, ServedEngine
 from appliance.inference.golden import GoldenAnswer, Readiness, chunk
 from appliance.inference.lanes import AWAY, remove_forsaken_regions
+from appliance.inference.loads import Loads
 from appliance.inference.patience import FIRST_S, Patience
 from appliance.inference.served_model import SHIPPED, ServedModel, Target
 from appliance.inference.stream import ChunkStream, write_chunk
@@ -56,6 +58,8 @@ class TritonDetector:
         Returns which models may answer, the wanted one first; called before each study. The others stand in for one
         that Triton lacks and cannot load, or has in another form, so that studies are read meanwhile. While it raises,
         no study is read, and whether Triton is well is said of the models last known.
+    clock
+        Monotonic seconds, for the pauses before a load or a Triton is tried again.
 
     Raises
     ------
@@ -70,13 +74,14 @@ class TritonDetector:
         settings: TritonSettings,
         first_wait_s: float = FIRST_S,
         targets: Callable[[], Sequence[Target]] = lambda: (SHIPPED,),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lock = threading.Lock()
         self._stream = ChunkStream(Patience(settings.timeout_s, first_wait_s))
         self._golden = GoldenAnswer()
         self._engine = EngineMemory(settings)
-        self._tritons = Tritons(settings, self._leave)
-        self._choice = ModelChoice(self._tritons, targets)
+        self._tritons = Tritons(settings, self._forget_answers, clock)
+        self._choice = ModelChoice(self._tritons, targets, Loads(clock))
         self._restarted: dict[str, ServedModel] = {}  # by address: a model that answered wrongly there
         self._log = structlog.get_logger("detector")
         try:
@@ -262,11 +267,6 @@ class TritonDetector:
                     raise
         raise AssertionError("there is one Triton at least")
 
-    def _leave(self) -> None:
-        """Forget what is known of the Triton used until now."""
-        self._forget_answers()
-        self._choice.forget()
-
     def _forget_answers(self) -> None:
         self._golden.forget()
         self._stream.drop()
@@ -297,14 +297,15 @@ class TritonDetector:
 
     def _connect(self) -> ServedModel:
         """Return what Triton serves now, after making lanes that fit it and that this Triton knows."""
+        if not self._stream.is_known():  # Triton was started anew
+            self._stream.drop()
+            self._choice.forget_failures()
         served = self._choice.find()
         if served != self._served:
             self._golden.forget()
             if served.input_dtype != self._served.input_dtype:
                 self._stream.drop()
             self._served = served
-        if not self._stream.is_known():
-            self._stream.drop()
         if not self._stream:
             self._golden.forget()  # it was another server's or another model's
             self._engine = EngineMemory(self._tritons.settings)

@@ -43,6 +43,8 @@ class Tritons:
         Where they are.
     leave
         Called before a change to another Triton, while the connection to the present one still exists.
+    clock
+        Monotonic seconds.
 
     Attributes
     ----------
@@ -54,9 +56,12 @@ class Tritons:
         Why the first one is not the present one; empty when it is.
     """
 
-    def __init__(self, settings: TritonSettings, leave: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: TritonSettings, leave: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._endpoints = endpoints(settings)
         self._leave = leave
+        self._clock = clock
         self._at = 0
         self._first_again_at = 0.0
         self._first_pause_s = _FIRST_AGAIN_S
@@ -84,16 +89,16 @@ class Tritons:
             return
         if self._at == 0:
             self.first_left = f"Triton at {self.address} was left: {why}"
-            self._first_again_at = time.monotonic() + self._first_pause_s
+            self._first_again_at = self._clock() + self._first_pause_s
             self._first_pause_s = min(2 * self._first_pause_s, _FIRST_AGAIN_LONGEST_S)
         self._turn_to((self._at + 1) % len(self))
         self._log.warning("another Triton is asked", address=self.address, why=why)
 
     def go_back(self) -> None:
         """Change back to the first Triton if it is time and it is live."""
-        if not self._at or time.monotonic() < self._first_again_at:
+        if not self._at or self._clock() < self._first_again_at:
             return
-        self._first_again_at = time.monotonic() + self._first_pause_s
+        self._first_again_at = self._clock() + self._first_pause_s
         client = triton_client(self._endpoints[0], CHANNEL)
         try:
             if not client.is_model_ready(contract.DETECTOR, client_timeout=_LIVE_TIMEOUT_S):

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from appliance.cli import app
 from appliance.errors import UnavailableError
-from appliance.inference import choice as choice_module
+from appliance.inference import loads as loads_module
 from appliance.inference.detections import Reading
 from appliance.inference.detector import TritonDetector
 from appliance.inference.regions import processes_of_model, region_prefix
@@ -320,7 +320,7 @@ def test_an_earlier_version_stands_in_for_a_promoted_one_whose_load_does_not_end
     (program,) = (site.settings.site_models / "hemorrhage_detector_2").rglob("model.py")
     program.write_text(f"{program.read_text()}\nimport time\n\ntime.sleep(60)\n")
     site.server.start()
-    monkeypatch.setattr(choice_module, "LOAD_TIMEOUT_S", 3.0)
+    monkeypatch.setattr(loads_module, "LOAD_TIMEOUT_S", 3.0)
     assert "has not loaded hemorrhage_detector_2 in 3 s" in why_the_first_version_answers(site)
 
 

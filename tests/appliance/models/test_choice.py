@@ -1,0 +1,148 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which version answers when the promoted one does not load, with real Tritons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import UnavailableError
+from appliance.inference.detector import TritonDetector
+from appliance.inference.loads import PAUSE_S
+from appliance.models.standing import targets
+from tests.appliance.models.site import Site
+from tests.appliance.running import until
+
+_BROKEN = """
+
+import pathlib
+import time
+
+_FOLDER = pathlib.Path({folder!r})
+_sound_initialize = TritonPythonModel.initialize
+
+
+def _broken_initialize(self, args):
+    tries = _FOLDER / "tries"
+    tries.write_bytes(bytes((tries.stat().st_size if tries.exists() else 0) + 1))
+    while (_FOLDER / "held").exists():
+        time.sleep(0.02)
+    if (_FOLDER / "broken").exists():
+        raise RuntimeError("it does not load")
+    _sound_initialize(self, args)
+
+
+TritonPythonModel.initialize = _broken_initialize
+"""
+
+
+class Breakable:
+    """A version on the disk that does not load while it is broken, and whose loads last while it is held."""
+
+    def __init__(self, site: Site, version: int) -> None:
+        self.folder = site.folder / f"breakable-{version}"
+        self.folder.mkdir()
+        self.broken, self.held = self.folder / "broken", self.folder / "held"
+        (program,) = (site.settings.site_models / f"hemorrhage_detector_{version}").rglob("model.py")
+        program.write_text(program.read_text() + _BROKEN.format(folder=str(self.folder)))
+
+    @property
+    def tries(self) -> int:
+        """How often Triton has begun to load it."""
+        counted = self.folder / "tries"
+        return counted.stat().st_size if counted.exists() else 0
+
+
+class Followed(Site):
+    """A site whose detector goes by a clock that the test sets, `now`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.now = 0.0
+
+    def follow_anew(self) -> None:
+        """Begin with a new detector, as after a restart of the service."""
+        self.detector.close()
+        self.detector = TritonDetector(
+            self.settings.triton,
+            targets=lambda: targets(self.ledger.models.list_promoted()),
+            clock=lambda: self.now,
+        )
+
+    def start_triton_anew(self) -> None:
+        self.server.stop()
+        self.server.start()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Followed]:
+    opened = Followed(tmp_path)
+    yield opened
+    opened.close()
+
+
+def test_a_version_that_does_not_load_holds_up_one_study_and_is_tried_again_behind_the_others(site: Followed) -> None:
+    site.bring(2)
+    site.promote(2)
+    version = Breakable(site, 2)
+    version.broken.touch()
+    site.start_triton_anew()
+    site.follow_anew()
+    assert site.answering() == "1"
+    assert "it does not load" in site.detector.passed_over
+    assert version.tries == 1
+    assert site.answering() == "1"
+    assert version.tries == 1
+
+    version.held.touch()
+    site.now += PAUSE_S
+    assert site.answering() == "1"  # and the load of version 2 goes on
+    until(lambda: version.tries == 2, "the second load")
+    assert site.detector.check_readiness()
+    version.broken.unlink()
+    version.held.unlink()
+    until(lambda: site.answering() == "2", "version 2")
+    assert site.detector.passed_over == ""
+    assert version.tries == 2
+
+
+def test_a_triton_that_was_started_anew_is_asked_at_once_for_a_version_that_failed_before(site: Followed) -> None:
+    site.bring(2)
+    site.promote(2)
+    version = Breakable(site, 2)
+    version.broken.touch()
+    site.start_triton_anew()
+    site.follow_anew()
+    assert site.answering() == "1"
+    version.broken.unlink()
+    site.start_triton_anew()
+
+    def answers() -> bool:
+        with suppress(UnavailableError):  # the first question may meet the old connection
+            return site.answering() == "2"
+        return False
+
+    until(answers, "version 2")
+
+
+def test_the_shipped_version_is_loaded_to_stand_in_when_it_was_unloaded(site: Followed) -> None:
+    for version in (2, 3):
+        site.bring(version)
+        site.promote(version)
+    breakable = [Breakable(site, version) for version in (2, 3)]
+    site.life.unload(site.life.shelf.version("1"))
+    until(lambda: "hemorrhage_detector" not in (site.life.list_loaded() or ()), "unloaded")
+    for one in breakable:
+        one.broken.touch()
+    for server in site.life.servers:
+        for name in ("hemorrhage_detector_2", "hemorrhage_detector_3"):
+            server.unload(name)
+    until(lambda: not site.life.list_loaded(), "all unloaded")
+    site.follow_anew()
+    assert site.answering() == "1"
+    assert "hemorrhage_detector_3" in site.detector.passed_over
+    assert "hemorrhage_detector_2" in site.detector.passed_over
