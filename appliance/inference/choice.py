@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException
 from appliance.errors import ModelContractError
 from appliance.inference.client import CONTROL_TIMEOUT_S, LOAD_TIMEOUT_S
 from appliance.inference.lanes import AWAY
-from appliance.inference.loads import Loads, NotLoadedError
+from appliance.inference.loads import LoadingError, Loads, NotLoadedError
 from appliance.inference.regions import close_regions
 from appliance.inference.served_model import SHIPPED, ServedModel, Target, checked_model
 from appliance.inference.tritons import Tritons
@@ -81,6 +81,23 @@ class ModelChoice:
     def look(self, model: str) -> ServedModel:
         """Return what Triton says of a model. Raises `InferenceServerException`, `ModelContractError`."""
         return _look(self._tritons.client, model)
+
+    def is_no_worse(self, triton: TritonSettings, client: InferenceServerClient) -> bool:
+        """Return whether a Triton serves a target that is wanted no less than the one that answered last.
+
+        If not, it is told to load one, and that is not waited for. Raises `InferenceServerException`.
+        """
+        for target in self._known:
+            try:
+                self._fit(triton, client, target, wait=False)
+            except LoadingError:
+                return False
+            except (NotLoadedError, ModelContractError):
+                if target.served_as == self._last_asked:
+                    return False
+            else:
+                return True
+        return False
 
     def forget_failures(self) -> None:
         """Forget what failed on the present Triton: it was started anew."""

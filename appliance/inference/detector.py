@@ -257,7 +257,7 @@ class TritonDetector:
         Each has to answer the golden chunk before it reads, and again after it was left: so one that answers wrongly,
         or that has lost its model, reads nothing until it is proven.
         """
-        self._tritons.go_back()
+        self._tritons.go_back(self._choice.is_no_worse)
         for left in range(len(self._tritons), 0, -1):
             try:
                 return ask()

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
+from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from appliance.inference.client import endpoints, triton_client
-from appliance.reading import contract
 from appliance.sections.triton import TritonSettings
 
 _FIRST_AGAIN_S: Final = 30.0
@@ -32,6 +32,8 @@ CHANNEL: Final = [
     ("grpc.enable_http_proxy", 0),
 ]
 """gRPC's options of a connection to a Triton."""
+Asks = Callable[[TritonSettings, InferenceServerClient], bool]
+"""Asks a Triton that is live something; may raise `InferenceServerException`."""
 
 
 class Tritons:
@@ -94,21 +96,17 @@ class Tritons:
         self._turn_to((self._at + 1) % len(self))
         self._log.warning("another Triton is asked", address=self.address, why=why)
 
-    def go_back(self) -> None:
-        """Change back to the first Triton if it is time and it is live."""
+    def go_back(self, is_no_worse: Asks) -> None:
+        """Change back to the first Triton if it is time, it is live, and what it has is no worse.
+
+        Whether its answers are right is seen when it is asked.
+        """
         if not self._at or self._clock() < self._first_again_at:
             return
         self._first_again_at = self._clock() + self._first_pause_s
-        client = triton_client(self._endpoints[0], CHANNEL)
-        try:
-            if not client.is_model_ready(contract.DETECTOR, client_timeout=_LIVE_TIMEOUT_S):
-                return
-        except InferenceServerException:
-            return
-        finally:
-            client.close()
-        self._turn_to(0)
-        self._log.info("the first Triton is asked again", address=self.address)
+        if _says_yes(self._endpoints[0], is_no_worse):
+            self._turn_to(0)
+            self._log.info("the first Triton is asked again", address=self.address)
 
     def close(self) -> None:
         """Close the connection."""
@@ -121,3 +119,13 @@ class Tritons:
         if at == 0:
             self.first_left = ""
         self.reconnect()
+
+
+def _says_yes(triton: TritonSettings, asks: Asks) -> bool:
+    client = triton_client(triton, CHANNEL)
+    try:
+        return bool(client.is_server_live(client_timeout=_LIVE_TIMEOUT_S)) and asks(triton, client)
+    except InferenceServerException:
+        return False
+    finally:
+        client.close()

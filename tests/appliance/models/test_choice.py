@@ -14,6 +14,7 @@ from appliance.errors import UnavailableError
 from appliance.inference.detector import TritonDetector
 from appliance.inference.loads import PAUSE_S
 from appliance.models.standing import targets
+from tests.appliance.models.pair import Pair
 from tests.appliance.models.site import Site
 from tests.appliance.running import until
 
@@ -146,3 +147,38 @@ def test_the_shipped_version_is_loaded_to_stand_in_when_it_was_unloaded(site: Fo
     assert site.answering() == "1"
     assert "hemorrhage_detector_3" in site.detector.passed_over
     assert "hemorrhage_detector_2" in site.detector.passed_over
+
+
+class FollowedPair(Pair):
+    """Two Tritons with versions 2 and 3 on the disk of each, and a detector that goes by a clock that the test sets."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.now = 0.0
+        self.spare.start()
+        for version in (2, 3):
+            self.bring(version)
+            self.bring_to_spare(version)
+            self.promote(version)
+
+    follow_anew = Followed.follow_anew
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[FollowedPair]:
+    opened = FollowedPair(tmp_path)
+    yield opened
+    opened.close()
+
+
+def test_the_first_triton_is_gone_back_to_although_the_shipped_version_was_unloaded(pair: FollowedPair) -> None:
+    pair.life.unload(pair.life.shelf.version("1"))
+    until(lambda: all("hemorrhage_detector" not in (names or ()) for names in pair.loaded()), "unloaded")
+    pair.follow_anew()
+    assert pair.answering() == "3"
+    pair.detector._tritons.move_on("a blip")
+    assert pair.answering() == "3"
+    assert pair.detector.first_left
+    pair.now += 30
+    assert pair.answering() == "3"
+    assert pair.detector.first_left == ""
