@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""Chooses the model that answers: the first of the allowed ones that a Triton serves, or loads, as it was promoted."""
+"""Chooses the model that answers: the first of the allowed ones that a Triton serves, or loads, as it was promoted.
+
+An earlier version answers only where no other Triton has a later one.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from appliance.inference.lanes import AWAY
 from appliance.inference.loads import LoadingError, Loads, NotLoadedError
 from appliance.inference.regions import close_regions
 from appliance.inference.served_model import SHIPPED, ServedModel, Target, checked_model
-from appliance.inference.tritons import Tritons
+from appliance.inference.tritons import Asks, Tritons
 from appliance.inference.trouble import describe, first_line
 from appliance.reading import contract
 from appliance.sections.triton import TritonSettings
@@ -57,7 +60,8 @@ class ModelChoice:
     def find(self) -> ServedModel:
         """Return the first known target that Triton serves as it was promoted.
 
-        Triton is told to load a missing one.
+        Triton is told to load a missing one. If it cannot, and another Triton has that target, that one is the present
+        one from now on.
 
         Raises
         ------
@@ -67,12 +71,16 @@ class ModelChoice:
             when no target is fit to answer: says of each why.
         """
         errors: list[NotLoadedError | ModelContractError] = []
+        others: Sequence[TritonSettings] | None = None
         for target in self._known:
             try:
-                served = self._fit(self._tritons.settings, self._tritons.client, target, wait=True)
+                served = self._fit_here(target)
             except (NotLoadedError, ModelContractError) as error:
-                errors.append(error)
-                continue
+                others = self._tritons.list_others() if others is None else others
+                if not self._tritons.hand_over(others, self._asks_for(target), str(error)):
+                    errors.append(error)
+                    continue
+                served = self._fit_here(target)
             self._last_asked = served.served_as
             self._pass_over("; ".join(map(str, errors)))
             return served
@@ -117,6 +125,19 @@ class ModelChoice:
             return describe(error)
         close_regions(self._tritons.settings)
         return ""
+
+    def _asks_for(self, target: Target) -> Asks:
+        def has(triton: TritonSettings, client: InferenceServerClient) -> bool:
+            try:
+                self._fit(triton, client, target, wait=True)
+            except (NotLoadedError, ModelContractError):
+                return False
+            return True
+
+        return has
+
+    def _fit_here(self, target: Target) -> ServedModel:
+        return self._fit(self._tritons.settings, self._tritons.client, target, wait=True)
 
     def _fit(self, triton: TritonSettings, client: InferenceServerClient, target: Target, wait: bool) -> ServedModel:
         """Return the served model of a target.

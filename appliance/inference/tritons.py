@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Tritons that may be used, and the connection to the present one.
 
-If one does not answer, or not rightly, the next is used. The first is tried again after a pause, which doubles each
-time it fails.
+If one does not answer, or not rightly, the next is used; one that lacks the wanted version hands over to one that has
+it. The first is tried again after a pause, which doubles each time it fails.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -21,7 +21,10 @@ from appliance.sections.triton import TritonSettings
 
 _FIRST_AGAIN_S: Final = 30.0
 """How long after a failover the first Triton is tried again, s; doubled each time it fails."""
-_FIRST_AGAIN_LONGEST_S: Final = 900.0
+_OTHERS_AGAIN_S: Final = 30.0
+"""The pause before the others are asked again for a model that the present Triton lacks, s; doubled each time that one
+of them takes over."""
+_LONGEST_PAUSE_S: Final = 900.0
 _LIVE_TIMEOUT_S: Final = 1.0
 CHANNEL: Final = [
     ("grpc.max_send_message_length", -1),
@@ -67,6 +70,8 @@ class Tritons:
         self._at = 0
         self._first_again_at = 0.0
         self._first_pause_s = _FIRST_AGAIN_S
+        self._others_again_at = 0.0
+        self._others_pause_s = _OTHERS_AGAIN_S
         self.first_left = ""
         self._log = structlog.get_logger("detector")
         self.settings = self._endpoints[0]
@@ -89,12 +94,29 @@ class Tritons:
         """Change to the next Triton, if there is one."""
         if len(self) == 1:
             return
-        if self._at == 0:
-            self.first_left = f"Triton at {self.address} was left: {why}"
-            self._first_again_at = self._clock() + self._first_pause_s
-            self._first_pause_s = min(2 * self._first_pause_s, _FIRST_AGAIN_LONGEST_S)
-        self._turn_to((self._at + 1) % len(self))
-        self._log.warning("another Triton is asked", address=self.address, why=why)
+        self._leave_for((self._at + 1) % len(self), why)
+
+    def list_others(self) -> tuple[TritonSettings, ...]:
+        """Return the settings of the other Tritons, if it is time to ask them for what the present one lacks.
+
+        The first one is not among them while it was left a short time ago.
+        """
+        now = self._clock()
+        if now < self._others_again_at:
+            return ()
+        self._others_again_at = now + self._others_pause_s
+        left = self._endpoints[:1] if now < self._first_again_at else ()
+        return tuple(one for one in self._endpoints if one is not self.settings and one not in left)
+
+    def hand_over(self, others: Sequence[TritonSettings], has: Asks, why: str) -> bool:
+        """Change to the first of these that has what the present one lacks, if there is one; return whether."""
+        for other in others:
+            if _says_yes(other, has):
+                self._others_again_at = self._clock() + self._others_pause_s
+                self._others_pause_s = min(2 * self._others_pause_s, _LONGEST_PAUSE_S)
+                self._leave_for(self._endpoints.index(other), why)
+                return True
+        return False
 
     def go_back(self, is_no_worse: Asks) -> None:
         """Change back to the first Triton if it is time, it is live, and what it has is no worse.
@@ -111,6 +133,14 @@ class Tritons:
     def close(self) -> None:
         """Close the connection."""
         self.client.close()
+
+    def _leave_for(self, at: int, why: str) -> None:
+        if self._at == 0:
+            self.first_left = f"Triton at {self.address} was left: {why}"
+            self._first_again_at = self._clock() + self._first_pause_s
+            self._first_pause_s = min(2 * self._first_pause_s, _LONGEST_PAUSE_S)
+        self._turn_to(at)
+        self._log.warning("another Triton is asked", address=self.address, why=why)
 
     def _turn_to(self, at: int) -> None:
         self._leave()

@@ -40,6 +40,15 @@ def _broken_initialize(self, args):
 TritonPythonModel.initialize = _broken_initialize
 """
 
+_FAILING = """
+
+def _failing_execute(self, requests):
+    raise MemoryError("full")
+
+
+TritonPythonModel.execute = _failing_execute
+"""
+
 
 class Breakable:
     """A version on the disk that does not load while it is broken, and whose loads last while it is held."""
@@ -182,3 +191,62 @@ def test_the_first_triton_is_gone_back_to_although_the_shipped_version_was_unloa
     pair.now += 30
     assert pair.answering() == "3"
     assert pair.detector.first_left == ""
+
+
+def unload_everywhere(pair: FollowedPair, version: int) -> None:
+    for server in pair.life.servers:
+        server.unload(f"hemorrhage_detector_{version}")
+    until(lambda: all(f"hemorrhage_detector_{version}" not in (names or ()) for names in pair.loaded()), "unloaded")
+
+
+def test_a_version_that_the_first_triton_does_not_load_answers_from_another_before_an_earlier_one_does(
+    pair: FollowedPair,
+) -> None:
+    version = Breakable(pair, 3)
+    version.broken.touch()
+    pair.life.servers[0].unload("hemorrhage_detector_3")
+    until(lambda: "hemorrhage_detector_3" not in (pair.life.list_loaded() or ()), "unloaded")
+    pair.follow_anew()
+    assert pair.answering() == "3"
+    assert pair.detector.passed_over == ""
+    assert "it does not load" in pair.detector.first_left
+    tries = version.tries
+    version.held.touch()
+    version.broken.unlink()
+    for _ in range(3):
+        pair.now += 900
+        assert pair.answering() == "3"  # while the first one loads it again, behind the studies
+    until(lambda: version.tries == tries + 1, "loaded again")
+    assert pair.detector.first_left
+    version.held.unlink()
+    until(lambda: "hemorrhage_detector_3" in (pair.life.list_loaded() or ()), "loaded")
+    pair.now += 900
+    assert pair.answering() == "3"
+    assert pair.detector.first_left == ""
+
+
+def test_an_earlier_version_answers_where_no_triton_has_the_promoted_one(pair: FollowedPair) -> None:
+    for models in (pair.settings.site_models, pair.spare_models):
+        (models / "hemorrhage_detector_3").rename(models.parent / f"gone-{models.name}")
+    unload_everywhere(pair, 3)
+    pair.follow_anew()
+    for _ in range(3):
+        assert pair.answering() == "2"
+        assert "hemorrhage_detector_3" in pair.detector.passed_over
+        assert pair.detector.first_left == ""  # nobody goes to and fro
+        pair.now += 900
+
+
+def test_an_earlier_version_answers_where_another_triton_has_the_promoted_one_and_it_answers_wrongly(
+    pair: FollowedPair,
+) -> None:
+    models = pair.settings.site_models
+    (models / "hemorrhage_detector_3").rename(models.parent / "gone")
+    (program,) = (pair.spare_models / "hemorrhage_detector_3").rglob("model.py")
+    program.write_text(program.read_text() + _FAILING)
+    unload_everywhere(pair, 3)
+    pair.follow_anew()
+    assert pair.answering() == "2"
+    assert "hemorrhage_detector_3" in (pair.loaded()[1] or ())  # it was asked
+    assert pair.answering() == "2"
+    assert "hemorrhage_detector_3" in pair.detector.passed_over

@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
+# SPDX-License-Identifier: Apache-2.0
+"""When another Triton is asked, and when the first one again, by a clock that the tests set."""
+
+from __future__ import annotations
+
+import pytest
+from tritonclient.grpc import InferenceServerClient
+
+from appliance.inference import tritons as tritons_module
+from appliance.inference.tritons import Tritons
+from appliance.sections.triton import TritonSettings
+
+SETTINGS = TritonSettings(others=("127.0.0.1:8411", "127.0.0.1:8421"))
+
+
+class LiveClient:
+    """Stands for the connection to a Triton that is live."""
+
+    def __init__(self, settings: TritonSettings) -> None:
+        self.settings = settings
+
+    def is_server_live(self, client_timeout: float) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def tritons(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Tritons:
+    monkeypatch.setattr(tritons_module, "triton_client", lambda settings, _: LiveClient(settings))
+    return Tritons(SETTINGS, lambda: None, clock)
+
+
+def has(*ports: int) -> tritons_module.Asks:
+    """Return what asks a Triton for something that those with these ports have."""
+
+    def asks(triton: TritonSettings, _: InferenceServerClient) -> bool:
+        return triton.grpc_port in ports
+
+    return asks
+
+
+def test_the_others_are_asked_in_turn_for_what_the_present_one_lacks(tritons: Tritons, clock: Clock) -> None:
+    others = tritons.list_others()
+    assert [one.grpc_port for one in others] == [8411, 8421]
+    assert not tritons.hand_over(others, has(), "no version 3")
+    assert tritons.first_left == ""
+    assert tritons.hand_over(others, has(8421), "no version 2")
+    assert tritons.address == "127.0.0.1:8421"
+    assert tritons.first_left == "Triton at 127.0.0.1:8401 was left: no version 2"
+    assert tritons.list_others() == ()  # asked a moment ago
+
+
+def test_one_that_took_over_and_failed_is_asked_again_less_and_less_often(tritons: Tritons, clock: Clock) -> None:
+    pauses = []
+    for _ in range(7):
+        assert tritons.hand_over(tritons.list_others(), has(8421), "no version 2")
+        tritons.move_on("the golden chunk came back wrong")
+        assert tritons.address == "127.0.0.1:8401"
+        began = clock.now
+        while not tritons.list_others():
+            clock.now += 1
+        pauses.append(clock.now - began)
+        clock.now += 1000  # list_others counts as asked
+    assert pauses == [30, 60, 120, 240, 480, 900, 900]
+
+
+def test_a_first_one_that_was_just_left_does_not_take_over(tritons: Tritons, clock: Clock) -> None:
+    tritons.move_on("it hangs")
+    assert [one.grpc_port for one in tritons.list_others()] == [8421]
+    clock.now = 60
+    assert [one.grpc_port for one in tritons.list_others()] == [8401, 8421]
+
+
+def test_the_first_one_is_gone_back_to_when_what_it_has_is_no_worse(tritons: Tritons, clock: Clock) -> None:
+    tritons.move_on("it hangs")
+    clock.now = 29
+    tritons.go_back(has(8401))
+    assert tritons.address == "127.0.0.1:8411"
+    clock.now = 30
+    tritons.go_back(has())
+    assert tritons.address == "127.0.0.1:8411"
+    clock.now = 90
+    tritons.go_back(has(8401))
+    assert tritons.address == "127.0.0.1:8401"
+    assert tritons.first_left == ""
