@@ -164,7 +164,9 @@ class TritonDetector:
         """
         with self._lock:
             self._choice.ask()  # the last known one may have been rolled back
-            return self._fail_over(lambda: self._read(hu, go_on))
+            reading = self._fail_over(lambda: self._read(hu, go_on))
+            self._tritons.note_read()
+            return reading
 
     def _read(self, hu: NDArray[np.int16], go_on: Callable[[], bool] | None) -> Reading:
         answered = 0

@@ -3,7 +3,7 @@
 """The Tritons that may be used, and the connection to the present one.
 
 If one does not answer, or not rightly, the next is used; one that lacks the wanted version hands over to one that has
-it. The first is tried again after a pause, which doubles each time it fails.
+it. The first is tried again after a pause, which doubles each time it fails before it has read a study.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from appliance.inference.client import endpoints, triton_client
 from appliance.sections.triton import TritonSettings
 
 _FIRST_AGAIN_S: Final = 30.0
-"""How long after a failover the first Triton is tried again, s; doubled each time it fails."""
+"""How long after a failover the first Triton is tried again, s; doubled each time it fails before it has read a
+study."""
 _OTHERS_AGAIN_S: Final = 30.0
 """The pause before the others are asked again for a model that the present Triton lacks, s; doubled each time that one
-of them takes over."""
+of them takes over and fails before it has read a study."""
 _LONGEST_PAUSE_S: Final = 900.0
 _LIVE_TIMEOUT_S: Final = 1.0
 CHANNEL: Final = [
@@ -129,6 +130,13 @@ class Tritons:
         if _says_yes(self._endpoints[0], is_no_worse):
             self._turn_to(0)
             self._log.info("the first Triton is asked again", address=self.address)
+
+    def note_read(self) -> None:
+        """Learn that the present Triton has read a study: should it be left again, the pauses begin anew."""
+        if self._at == 0:
+            self._first_pause_s = _FIRST_AGAIN_S
+        else:
+            self._others_pause_s = _OTHERS_AGAIN_S
 
     def close(self) -> None:
         """Close the connection."""

@@ -99,3 +99,30 @@ def test_the_first_one_is_gone_back_to_when_what_it_has_is_no_worse(tritons: Tri
     tritons.go_back(has(8401))
     assert tritons.address == "127.0.0.1:8401"
     assert tritons.first_left == ""
+
+
+def pause_s(tritons: Tritons, clock: Clock) -> float:
+    """Have the first Triton left, and return after how long it is gone back to, s."""
+    tritons.move_on("a blip")
+    began = clock.now
+    while tritons.first_left:
+        clock.now += 1
+        tritons.go_back(has(8401))
+    return clock.now - began
+
+
+def test_the_pause_before_the_first_one_is_asked_again_begins_anew_once_it_has_read_a_study(
+    tritons: Tritons, clock: Clock
+) -> None:
+    assert [pause_s(tritons, clock) for _ in range(7)] == [30, 60, 120, 240, 480, 900, 900]
+    for _ in range(3):
+        tritons.note_read()
+        assert pause_s(tritons, clock) == 30
+
+
+def test_one_that_took_over_and_read_a_study_is_asked_again_soon(tritons: Tritons, clock: Clock) -> None:
+    for _ in range(7):
+        assert tritons.hand_over(tritons.list_others(), has(8421), "no version 2")
+        tritons.note_read()
+        tritons.move_on("a blip")
+        clock.now += 30

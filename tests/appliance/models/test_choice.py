@@ -185,12 +185,13 @@ def test_the_first_triton_is_gone_back_to_although_the_shipped_version_was_unloa
     until(lambda: all("hemorrhage_detector" not in (names or ()) for names in pair.loaded()), "unloaded")
     pair.follow_anew()
     assert pair.answering() == "3"
-    pair.detector._tritons.move_on("a blip")
-    assert pair.answering() == "3"
-    assert pair.detector.first_left
-    pair.now += 30
-    assert pair.answering() == "3"
-    assert pair.detector.first_left == ""
+    for _ in range(3):  # as it reads studies in between, each time as soon
+        pair.detector._tritons.move_on("a blip")
+        assert pair.answering() == "3"
+        assert pair.detector.first_left
+        pair.now += 30
+        assert pair.answering() == "3"
+        assert pair.detector.first_left == ""
 
 
 def unload_everywhere(pair: FollowedPair, version: int) -> None:
