@@ -8,7 +8,7 @@ on it: where there is no reading, or one of other instances than the job's, the 
 a reading outlive a promotion or a rollback of the detector: the version that answers now reads the study.
 
 A decided study goes first. While one is answered nothing is read ahead, and a reading that has begun gives way before
-its next chunk. If it is the decided study's own reading, the worker waits for it.
+its next file and its next chunk. If it is the decided study's own reading, the worker waits for it.
 """
 
 from __future__ import annotations
@@ -230,6 +230,11 @@ class ReadingAhead:
         def go_on() -> bool:
             return not begun.stale and not stopping.is_set() and (begun.wanted or not self._answering)
 
+        def fetch(instance: str) -> bytes:
+            if not go_on():
+                raise GaveWayError("a reading ahead gave way to a study")
+            return self._fetch(instance)
+
         read: Read | None = None
         move = 0
         again = False
@@ -237,7 +242,7 @@ class ReadingAhead:
         with structlog.contextvars.bound_contextvars(study=snapshot.study_uid):
             try:
                 move = self._last_move()  # before the detector asks which version answers
-                study = Study(snapshot.study_uid, snapshot.instances, self._fetch, unread=snapshot.unread, trace=trace)
+                study = Study(snapshot.study_uid, snapshot.instances, fetch, unread=snapshot.unread, trace=trace)
                 read = self._reader().read(study, go_on)
             except GaveWayError:
                 again = not begun.stale

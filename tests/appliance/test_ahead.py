@@ -248,6 +248,31 @@ def test_a_reading_gives_way_to_another_study_that_was_decided_and_is_begun_agai
     assert ahead.take("later", "all") is not None
 
 
+def test_a_reading_gives_way_to_a_decided_study_before_its_next_file(
+    studies: Studies, reader: Reader, metrics: Metrics
+) -> None:
+    fetched: list[str] = []
+    second, go = threading.Event(), threading.Event()
+
+    def fetch(ref: str) -> bytes:
+        fetched.append(ref)
+        if len(fetched) == 2:
+            second.set()
+            assert go.wait(PATIENCE_S)
+        return studies.files[ref]
+
+    for ahead in running(ReadingAhead(lambda: reader, fetch, lambda: 0, metrics, 64)):
+        ahead.offer(studies.one("later"))
+        assert second.wait(PATIENCE_S)
+        with ahead.aside():
+            go.set()
+            while ahead._begun is not None:
+                threading.Event().wait(0.01)
+            assert len(fetched) == 2
+        settle(ahead)
+        assert ahead.take("later", "all") is not None
+
+
 def test_a_study_whose_turn_has_not_come_is_left_to_the_worker(
     ahead: ReadingAhead, studies: Studies, reader: Reader
 ) -> None:
