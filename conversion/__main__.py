@@ -192,10 +192,10 @@ def _engine(given: argparse.Namespace) -> int:
 
     from rich.progress import Progress
 
+    from appliance.reading.gpu import Gpu, NoGpuError, present_gpus
     from conversion.engine import PLAN, settle_engine
     from conversion.engine_run import comparison
     from conversion.gate import gate_fault
-    from conversion.gpu import Gpu, NoGpuError, present_gpu
     from conversion.tensorrt_build import BuildOptions, EngineError
 
     plan = (given.out or given.onnx.parent) / PLAN
@@ -210,7 +210,7 @@ def _engine(given: argparse.Namespace) -> int:
         return 1
     gate = "passed, or not needed" if fault is None else fault.why
     try:
-        gpu = Gpu("any", given.capability, "any") if given.capability else present_gpu()
+        gpu = Gpu("any", given.capability, "any") if given.capability else present_gpus()[0]
         tensorrt = importlib.import_module(given.runtime)
         compare = None if given.capability else comparison(given.onnx, tensorrt)
         with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -227,7 +227,11 @@ def _engine(given: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         print(f"{error.name} is not installed in this Python: see docs/engines.md", file=sys.stderr)
         return 1
-    except (EngineError, NoGpuError, OSError, ValueError) as error:
+    except NoGpuError as error:
+        remedy = "install NVIDIA's driver, or name a compute capability to build for another machine (--capability 8.6)"
+        print(f"no engine: {error}: {remedy}; {plan} is as it was", file=sys.stderr)
+        return 1
+    except (EngineError, OSError, ValueError) as error:
         print(f"no engine: {error}; {plan} is as it was", file=sys.stderr)
         return 1
     if fault is not None:

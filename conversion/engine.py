@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import onnx
 
-from conversion.gpu import Gpu
+from appliance.reading.gpu import Gpu
 from conversion.half import halve
 from conversion.tensorrt_build import BuildOptions, Watch, build_engine
 

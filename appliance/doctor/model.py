@@ -6,18 +6,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from appliance.doctor.check import Check
 from appliance.doctor.drift_reference import check_drift_reference
 from appliance.errors import ApplianceError, ModelContractError
 from appliance.inference.detector import TritonDetector
-from appliance.models.build import Gpu, engine_fault, engine_rows, present_gpus
+from appliance.models.build import engine_fault, engine_rows
 from appliance.models.servers import servers
 from appliance.models.shelf import Shelf
 from appliance.models.standing import targets_of
 from appliance.reading.contract import DETECTOR
+from appliance.reading.gpu import Gpu, NoGpuError, present_gpus
 from appliance.reading.lesions import Criteria
 from appliance.settings import Settings
+
+_DRIVER_PATIENCE_S: Final = 10.0
+"""Triton uses the GPU, so its driver has nothing to start."""
 
 
 def check_model(settings: Settings) -> Iterator[Check]:
@@ -106,7 +111,7 @@ def check_others(settings: Settings) -> Iterator[Check]:
 def _engine(settings: Settings, detector: TritonDetector) -> Check:
     """Say what runs the model, and warn if another engine was asked for or none is known."""
     if settings.triton.profile != "cpu":
-        found = check_tensorrt(settings, detector.served_as, present_gpus())
+        found = check_tensorrt(settings, detector.served_as, _gpus())
         if not detector.first_left:
             return found
         serves = detector.engine or "an engine that its metrics do not name"
@@ -140,6 +145,14 @@ def _engine(settings: Settings, detector: TritonDetector) -> Check:
             "engine", "warn", f"{engine}, and triton.engine asks for {asked}", "restart Triton: it chooses at start"
         )
     return Check("engine", "ok", f"{engine}, {'chosen by the CPU' if asked == 'auto' else 'set by the site'}")
+
+
+def _gpus() -> list[Gpu]:
+    """Return the GPUs of this machine; none where no driver names one, as where Triton runs on another machine."""
+    try:
+        return present_gpus(_DRIVER_PATIENCE_S)
+    except NoGpuError:
+        return []
 
 
 def check_tensorrt(settings: Settings, served_as: str, gpus: Sequence[Gpu]) -> Check:

@@ -14,42 +14,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from appliance.errors import ApplianceError
 from appliance.models.shelf import ONNX, PLAN, ShelvedModel
+from appliance.reading.gpu import TOOL, Gpu
 
 _PROGRAM: Final = "conversion"
-_QUERY: Final = ("nvidia-smi", "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
-_PATIENCE_S: Final = 10.0
 
 
 class BuildError(ApplianceError):
     """No engine was built; an earlier one is still there."""
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """A GPU of this machine, as its driver names it."""
-
-    name: str
-    capability: str
-    driver: str
-
-    def __str__(self) -> str:
-        return f"{self.name} (compute capability {self.capability}, driver {self.driver})"
-
-
-def present_gpus() -> list[Gpu]:
-    """Return the GPUs of this machine; none without NVIDIA's driver."""
-    try:
-        told = subprocess.run(_QUERY, capture_output=True, text=True, check=True, timeout=_PATIENCE_S).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    parts = [[part.strip() for part in line.rsplit(",", 2)] for line in told.splitlines()]
-    return [Gpu(*one) for one in parts if len(one) == 3]
 
 
 def engine_rows(place: Path, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -96,9 +72,9 @@ def build(model: ShelvedModel, options: list[str], python: str = sys.executable)
     BuildError
         when there is none; the text says why.
     """
-    if shutil.which("nvidia-smi") is None:
+    if shutil.which(TOOL) is None:
         raise BuildError(
-            "no GPU is here to build for: nvidia-smi, which comes with NVIDIA's driver, is not there; install it, "
+            f"no GPU is here to build for: {TOOL}, which comes with NVIDIA's driver, is not there; install it, "
             'or serve with triton.profile = "cpu", which needs no engine'
         )
     if importlib.util.find_spec(_PROGRAM) is None:

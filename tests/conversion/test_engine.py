@@ -19,10 +19,10 @@ pytest.importorskip("tensorrt_rtx", reason="needs the environment for engines")
 import tensorrt_rtx as tensorrt
 
 from appliance.reading import contract
+from appliance.reading.gpu import Gpu
 from conversion import engine as engines
 from conversion.engine import LOCK, PLAN, TIMING, EngineKey, engine_graph, facts_of, settle_engine, standing
 from conversion.gate import JUDGED_AS
-from conversion.gpu import Gpu
 from conversion.tensorrt_build import BuildOptions, EngineError, build_engine
 from conversion.triton_model import FULL, GATE
 
@@ -197,6 +197,19 @@ def test_the_command_builds_for_a_named_capability_and_tells_of_it(
     assert (tmp_path / PLAN).stat().st_size == told["bytes"]
     assert main([*arguments, "--runtime", "a_runtime_that_is_not_there"]) == 1
     assert "a_runtime_that_is_not_there is not installed" in capsys.readouterr().err
+
+
+def test_the_command_tells_a_machine_without_a_gpu_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from conversion.__main__ import main
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["engine", "--onnx", str(SHIPPED), "--out", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert "nvidia-smi is not there" in told
+    assert "--capability" in told
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_builds_no_engine_of_a_graph_that_failed_the_gate(

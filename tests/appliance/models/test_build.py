@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from appliance.cli import app
 from appliance.doctor.model import check_tensorrt
-from appliance.models.build import Gpu, build, engine_rows, present_gpus
+from appliance.models.build import build, engine_rows
 from appliance.models.shelf import Shelf
 from appliance.reading import contract
+from appliance.reading.gpu import Gpu, present_gpus
 from appliance.sections.triton import TritonSettings
 from appliance.settings import Settings
 from deploy.local.settings_file import write_settings
