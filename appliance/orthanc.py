@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from appliance.errors import Refusal, RefusalCode, RefusedError, UnavailableError
-from appliance.orthanc_connection import OrthancConnection, quoted
+from appliance.orthanc_connection import OrthancConnection, is_system, quoted
 from appliance.orthanc_errors import AnswerTooLongError, FilteredOutError, NoOrthancError, NotThereError, OrthancError
 from appliance.orthanc_records import (
     Change,
@@ -76,7 +76,10 @@ class Orthanc:
 
     def system(self) -> dict[str, Any]:
         """Return Orthanc's description of itself (version, AE title, ports)."""
-        return self._connection.ask_for_object(self._client.get_system)
+        told = self._connection.ask_for_object(self._client.get_system)
+        if not is_system(told):
+            raise NoOrthancError(f"what answers at {self.url} is no Orthanc: it does not say who it is")
+        return told
 
     def now(self) -> float:
         """Return Orthanc's time (Unix time in whole seconds)."""
@@ -215,18 +218,18 @@ class Orthanc:
     def metadata(self, resource: str, number: int) -> str | None:
         """Return a metadata of `studies/ID` or `series/ID`; None where there is none."""
         try:
-            return self._connection.transfer("GET", f"/{quoted(resource)}/metadata/{number}").decode("utf-8", "replace")
+            return self._connection.text(f"/{quoted(resource)}/metadata/{number}")
         except NotThereError:
             return None
 
     def set_metadata(self, resource: str, number: int, value: str) -> None:
         """Write a metadata of `studies/ID` or `series/ID`."""
-        self._connection.transfer("PUT", f"/{quoted(resource)}/metadata/{number}", value.encode())
+        self._connection.change("PUT", f"/{quoted(resource)}/metadata/{number}", value.encode())
 
     def remove_metadata(self, resource: str, number: int) -> None:
         """Remove a metadata of `studies/ID` or `series/ID`; removing one that is not there succeeds."""
         with contextlib.suppress(NotThereError):
-            self._connection.transfer("DELETE", f"/{quoted(resource)}/metadata/{number}")
+            self._connection.change("DELETE", f"/{quoted(resource)}/metadata/{number}")
 
     def has_labels(self) -> bool:
         """Return whether this Orthanc, with its database, has labels."""
@@ -240,12 +243,12 @@ class Orthanc:
 
     def set_label(self, resource: str, label: str) -> None:
         """Give `studies/ID` or `series/ID` a label."""
-        self._connection.transfer("PUT", f"/{quoted(resource)}/labels/{quoted(label)}", b"")
+        self._connection.change("PUT", f"/{quoted(resource)}/labels/{quoted(label)}", b"")
 
     def remove_label(self, resource: str, label: str) -> None:
         """Take a label from `studies/ID` or `series/ID`; taking one that is not there succeeds."""
         with contextlib.suppress(NotThereError):
-            self._connection.transfer("DELETE", f"/{quoted(resource)}/labels/{quoted(label)}")
+            self._connection.change("DELETE", f"/{quoted(resource)}/labels/{quoted(label)}")
 
     # Files
 

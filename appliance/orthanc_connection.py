@@ -14,7 +14,7 @@ import http.client
 import json
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -42,7 +42,7 @@ _FAULTS_OF_THE_WAY: Final = (
 class OrthancConnection:
     """The connection to one Orthanc; may be used from several threads at once.
 
-    `ask`, `ask_for_object` and `transfer` raise what `Orthanc` says. `client` is pyorthanc's, for the requests that
+    Every request raises what `Orthanc` says. `client` is pyorthanc's, for the requests that
     `ask` makes.
     """
 
@@ -105,13 +105,31 @@ class OrthancConnection:
 
         Repeating is safe: a GET changes nothing, and storing the same instance twice is one instance.
         """
+        return self._transfer(method, path, body, limit)[1]
+
+    def text(self, path: str) -> str:
+        """Return plain text that Orthanc keeps; an answer in JSON or of any other type is not Orthanc's."""
+        content_type, content = self._transfer("GET", path)
+        if content and content_type != "text/plain":
+            raise self._no_orthanc_error(path)
+        return content.decode("utf-8", "replace")
+
+    def change(self, method: str, path: str, body: bytes | None = None) -> None:
+        """Make a request that Orthanc answers with nothing when it has done it; an answer with content is not its."""
+        if self.transfer(method, path, body):
+            raise self._no_orthanc_error(path)
+
+    def _transfer(
+        self, method: str, path: str, body: bytes | None = None, limit: int | None = None
+    ) -> tuple[str, bytes]:
+        """Return the media type and the content of Orthanc's answer."""
         status, content_type, content = self._exchange(method, path, body, limit)
         self._judge(status, path, content)
         if content and content_type == "text/html":  # Orthanc's REST interface has none
             raise self._no_orthanc_error(path)
         if limit is None and len(content) > self._largest:
             raise self._too_long_error(f"the answer to {path} is longer than {self._largest} bytes")
-        return content
+        return content_type, content
 
     def _exchange(
         self, method: str, path: str, body: bytes | None = None, limit: int | None = None
@@ -160,7 +178,8 @@ class OrthancConnection:
         """Raise the error that an answer is, as `Orthanc` says; only Orthanc's own 404 says that something is gone."""
         if 200 <= status < 300:
             return
-        if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
+        is_forbidden = status == http.HTTPStatus.FORBIDDEN and _describes_error(content)
+        if status == http.HTTPStatus.UNAUTHORIZED or is_forbidden:
             raise TurnedDownError(
                 f"Orthanc at {self.url} turns us down (HTTP {status}); "
                 "set orthanc.username and orthanc.password to a registered user",
@@ -190,7 +209,7 @@ class OrthancConnection:
     def _is_orthanc(self) -> bool:
         """Return whether Orthanc answers at its address; a proxy that has lost it may send an empty 404 too."""
         status, _, content = self._exchange("GET", "/system", limit=_LONGEST_DESCRIPTION)
-        return status == http.HTTPStatus.OK and "ApiVersion" in _object(content)
+        return status == http.HTTPStatus.OK and is_system(_object(content))
 
     def _no_orthanc_error(self, path: str) -> NoOrthancError:
         return NoOrthancError(f"what answers {path} at {self.url} is no Orthanc; look for a proxy before it")
@@ -200,6 +219,11 @@ class OrthancConnection:
 
     def _unavailable_error(self, what: str) -> UnavailableError:
         return UnavailableError(f"Orthanc at {self.url} does not answer ({what}); is it running, and on this address?")
+
+
+def is_system(answer: Mapping[str, Any]) -> bool:
+    """Return whether this is how an Orthanc describes itself."""
+    return "ApiVersion" in answer
 
 
 def quoted(name: str) -> str:

@@ -19,14 +19,14 @@ from typing import Any, Final
 import structlog
 
 from appliance.delivery.labels import set_labels
+from appliance.delivery.unmarked import valid_unmarked
 from appliance.errors import Refusal, UnavailableError
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job, ResultObject
 from appliance.ledger.states import JobState
-from appliance.log import describe
 from appliance.metrics import Metrics
 from appliance.orthanc import Orthanc
-from appliance.orthanc_errors import NotThereError, OrthancError, TurnedDownError
+from appliance.orthanc_errors import OrthancError
 from appliance.results import kinds
 
 METADATA: Final = 4310
@@ -169,18 +169,10 @@ class Marks:
     def _put_all(self, job: Job, marks: Mapping[str, Mapping[str, Any]]) -> None:
         if job.retrieved:  # a prior that was fetched: Orthanc's own routing must not send it back
             return
-        try:
+        with valid_unmarked(self._metrics, self._log, "answered without a mark", job=job.id):
             for resource, value in marks.items():
                 self._put(resource, value)
                 set_labels(self._orthanc, resource, [label_of(value["answer"])], map(label_of, AnswerState))
-        except NotThereError:  # deleted meanwhile: there is nothing to route
-            return
-        except (
-            OrthancError,
-            TurnedDownError,
-        ) as error:  # an Orthanc that accepts no metadata: the answer is valid nevertheless
-            self._metrics.unmarked.inc()
-            self._log.error("answered without a mark", job=job.id, error=describe(error))
 
     def _mark_of(self, job: Job) -> dict[str, Any]:
         answer = job.answer if job.state is JobState.DONE else {}

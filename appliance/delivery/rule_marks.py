@@ -16,13 +16,12 @@ from typing import Final
 import structlog
 
 from appliance.delivery.labels import set_labels
+from appliance.delivery.unmarked import valid_unmarked
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Job
 from appliance.ledger.states import JobState
-from appliance.log import describe
 from appliance.metrics import Metrics
 from appliance.orthanc import Orthanc
-from appliance.orthanc_errors import NotThereError, OrthancError, TurnedDownError
 
 METADATA: Final = 4311
 """The number of the metadata in Orthanc; orthanc.json names it."""
@@ -46,13 +45,8 @@ class RuleMarks:
         jobs = self._ledger.jobs.of_study(job.orthanc_study)
         if not words and len(jobs) < 2:
             return
-        try:
+        with valid_unmarked(self._metrics, self._log, "no marks of rules written", job=job.id, study=job.study_uid):
             self._settle(job, words, jobs)
-        except NotThereError:  # the study has left meanwhile
-            return
-        except (OrthancError, TurnedDownError) as error:
-            self._metrics.unmarked.inc()
-            self._log.error("no marks of rules written", job=job.id, study=job.study_uid, error=describe(error))
 
     def _settle(self, job: Job, words: Sequence[str], jobs: Sequence[Job]) -> None:
         of_study: set[str] = set()

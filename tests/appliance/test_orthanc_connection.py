@@ -12,7 +12,7 @@ import pytest
 
 from appliance.errors import RefusalCode, RefusedError, UnavailableError
 from appliance.orthanc import Orthanc
-from appliance.orthanc_errors import NoOrthancError, NotThereError, OrthancError
+from appliance.orthanc_errors import NoOrthancError, NotThereError, OrthancError, TurnedDownError
 from appliance.sections.orthanc import OrthancSettings
 
 NOBODY = "00000000-00000000-00000000-00000000-00000000"
@@ -107,11 +107,12 @@ SYSTEM = b'{"ApiVersion": 17, "Version": "1.10.1"}'
 class Answering(InPlaceOfOrthanc):
     """Answers every request with one status and body.
 
-    With a `system`, it answers the question for that as Orthanc does; `asked` are the paths that were asked for.
+    With a `system`, it answers the question for that as Orthanc does; `asked` are the paths that were asked for, and
+    `kind` is the media type of all answers.
     """
 
-    def __init__(self, status: int, body: bytes, system: bytes | None = None) -> None:
-        self.status, self.body, self.system = status, body, system
+    def __init__(self, status: int, body: bytes, system: bytes | None = None, kind: str = "") -> None:
+        self.status, self.body, self.system, self.kind = status, body, system, kind
         self.asked: list[str] = []
         super().__init__(_Answer)
 
@@ -129,6 +130,8 @@ class _Answer(BaseHTTPRequestHandler):
         if self.path == "/system" and self.server.system is not None:
             status, body = 200, self.server.system
         self.send_response(status)
+        if self.server.kind:
+            self.send_header("Content-Type", self.server.kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -219,3 +222,35 @@ def test_a_mistake_of_ours_while_orthanc_is_asked_is_not_called_orthancs(monkeyp
 def test_an_answer_of_another_form_is_no_orthancs(answer: bytes) -> None:
     with Answering(200, answer) as server, pytest.raises(NoOrthancError):
         server.client().series_of_instance(NOBODY)
+
+
+@pytest.mark.parametrize("body", [PAGE, b'{"status": "maintenance"}', b"[]", b"null"])
+def test_a_change_that_is_answered_with_content_was_not_made_by_orthanc(body: bytes) -> None:
+    place = f"studies/{NOBODY}"
+    with Answering(200, body, kind="application/json") as server:
+        orthanc = server.client()
+        for ask in (
+            lambda: orthanc.metadata(place, 4310),
+            lambda: orthanc.set_metadata(place, 4310, "a mark"),
+            lambda: orthanc.remove_metadata(place, 4310),
+            lambda: orthanc.set_label(place, "a-label"),
+            lambda: orthanc.remove_label(place, "a-label"),
+            orthanc.has_labels,
+        ):
+            with pytest.raises(NoOrthancError, match="no Orthanc"):
+                ask()
+
+
+@pytest.mark.parametrize("body", [b"", DESCRIBED], ids=["nothing", "a description"])
+def test_orthancs_own_403_turns_us_down(body: bytes) -> None:
+    with Answering(403, body) as server, pytest.raises(TurnedDownError):
+        server.client().set_metadata(f"studies/{NOBODY}", 4310, "a mark")
+
+
+@pytest.mark.parametrize("body", [PAGE, b"{}", b"403 forbidden"])
+def test_a_proxys_403_says_nothing_of_what_orthanc_allows(body: bytes) -> None:
+    with Answering(403, body) as server:
+        orthanc = server.client()
+        for ask in (orthanc.series, orthanc.file, lambda one: orthanc.set_metadata(f"studies/{one}", 4310, "a mark")):
+            with pytest.raises(NoOrthancError, match="proxy"):
+                ask(NOBODY)

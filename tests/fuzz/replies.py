@@ -129,7 +129,7 @@ class OrthancAnswers:
 
     name = "orthanc"
     _SOUND: Final[tuple[tuple[str, tuple[Any, ...], Any], ...]] = (
-        ("system", (), {"Version": "1.10.1", "HasLabels": True}),
+        ("system", (), {"ApiVersion": 17, "Version": "1.10.1", "HasLabels": True}),
         ("now", (), "20260101T101112"),
         ("plugins", (), ["hemorrhage"]),
         (

@@ -22,6 +22,7 @@ from appliance.sections.answers import FindingSettings
 from appliance.settings import Settings
 from deploy.local.orthanc import template
 from tests.appliance.bench import Bench, bench_on, exposition
+from tests.appliance.delivery.proxy import Page, Proxy, pages
 from tests.appliance.stand_in import StandInRoom, head_series
 
 
@@ -236,6 +237,23 @@ def test_an_orthanc_that_is_away_is_asked_again_and_one_that_takes_no_mark_keeps
     bench.worker.work()
     assert bench.job(study).state is JobState.DONE
     assert "hemorrhage_unmarked_answers_total 1.0" in exposition(bench.metrics)
+
+
+@pytest.mark.parametrize("page", pages(f"/metadata/{METADATA}"), ids=str)
+def test_a_page_of_a_proxy_in_place_of_the_mark_is_no_refusal_of_orthancs(
+    settings: Settings, study: str, tmp_path: Path, page: Page
+) -> None:
+    with Proxy(settings) as proxy, bench_on(proxy.settings, tmp_path) as bench:
+        bench.send(*head_series(study))
+        proxy.page = page
+        bench.worker.work()
+        assert bench.job(study).state is JobState.WAITING
+        assert "hemorrhage_unmarked_answers_total 0.0" in exposition(bench.metrics)
+        proxy.page = None
+        bench.desk.clock.now += 400
+        bench.worker.work()
+        assert bench.job(study).state is JobState.DONE
+        assert of_study(bench, study)["answer"] == "present"
 
 
 def test_an_orthanc_that_goes_away_when_all_is_recorded_takes_nothing_back(

@@ -20,6 +20,7 @@ from appliance.orthanc_errors import OrthancError
 from appliance.sections.delivery import ActionSettings
 from tests.appliance.bench import exposition
 from tests.appliance.delivery.jobs import job
+from tests.appliance.delivery.proxy import Page, Proxy, pages
 from tests.appliance.delivery.site import Post, Site, post_at
 from tests.appliance.stand_in import head_series
 
@@ -87,6 +88,35 @@ def test_marks_that_orthanc_does_not_take_are_counted_and_keep_no_delivery_back(
         post.answer(*head_series(study))
         assert post.bench.job(study).routed
         assert "hemorrhage_unmarked_answers_total 1.0" in exposition(post.bench.metrics)
+
+
+@pytest.mark.parametrize("page", pages(f"/metadata/{METADATA}"), ids=str)
+def test_a_page_of_a_proxy_in_place_of_the_words_lets_the_rules_wait(
+    site: Site, study: str, tmp_path: Path, page: Page
+) -> None:
+    files = head_series(study, 20)
+    with (
+        Proxy(site.with_rules({}, [mark("first-look", 'earlier == ""')])) as proxy,
+        post_at(proxy.settings, tmp_path) as post,
+    ):
+        place = f"studies/{answer_behind(proxy, page, post, files[:14], study)}"
+        assert words(post, place) == ["first-look"]
+        answer_behind(proxy, page, post, files[14:], study)
+        assert words(post, place) is None
+        assert "hemorrhage_unmarked_answers_total 0.0" in exposition(post.bench.metrics)
+
+
+def answer_behind(proxy: Proxy, page: Page, post: Post, files: list[bytes], study: str) -> str:
+    """Have a study answered while the proxy shows a page, and its rules applied once it is gone; return the study."""
+    post.bench.send(*files)
+    post.bench.worker.work()
+    proxy.page = page
+    with pytest.raises(UnavailableError):
+        post.dispatch.route()
+    assert not post.bench.job(study).routed
+    proxy.page = None
+    assert post.dispatch.route() > 0
+    return post.bench.job(study).orthanc_study
 
 
 def test_labels_follow_the_answer_and_the_rules_where_orthanc_has_them_and_those_of_others_stay(
