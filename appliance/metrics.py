@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from appliance import __version__
 from appliance.drift.features import FEATURES
 from appliance.errors import RefusalCode, UnavailableError
-from appliance.findings.change import Outcome
+from appliance.findings.change import ComparisonOutcome
 from appliance.imaging.flaws import FlawCode
 from appliance.ledger.opinions import Count
 from appliance.ledger.outbox import Backlog
@@ -312,7 +312,7 @@ class Metrics:
             self.answers.labels(answer)
         for outcome in ("fetched", "failed"):
             self.priors_fetched.labels(outcome)
-        for came_out in Outcome:
+        for came_out in ComparisonOutcome:
             self.compared.labels(came_out.value)
         self.registry.register(_ByState("hemorrhage_jobs", "Jobs in the ledger, by state", job_counts))
         self.registry.register(

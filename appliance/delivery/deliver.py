@@ -18,7 +18,7 @@ from appliance.delivery.refusals import RefusalReports
 from appliance.delivery.store import result_objects, store
 from appliance.delivery.summary import summary
 from appliance.errors import DrawingError, Refusal, RefusalCode, UnavailableError
-from appliance.findings.change import Outcome
+from appliance.findings.change import ComparisonOutcome
 from appliance.intake.snapshot import Snapshot, Snapshots
 from appliance.job_instances import series_to_read
 from appliance.leases import Leases
@@ -198,7 +198,7 @@ class Delivery:
         if answer.covered.partial:
             self._metrics.partial.inc()
         if answer.compared is not None:
-            self._metrics.compared.labels(Outcome.of(answer.compared).value).inc()
+            self._metrics.compared.labels(ComparisonOutcome.of(answer.compared).value).inc()
         for flaw in answer.flaws:
             self._metrics.flaws.labels(flaw.code.value).inc()
 

@@ -27,11 +27,13 @@ from appliance.delivery.destinations.destination import (
     UnfinishedError,
 )
 from appliance.delivery.destinations.registry import destination
+from appliance.delivery.marks import standing_job
 from appliance.delivery.rule_marks import RuleMarks
 from appliance.delivery.rules import Rules, Verdict, all_marks, all_planned
 from appliance.delivery.situation import situation, source_series, time_zone
-from appliance.delivery.variables import Situation, answer_of, values_of
+from appliance.delivery.variables import Situation, values_of
 from appliance.errors import ApplianceError, UnavailableError
+from appliance.findings.outcome import Outcome
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.news import ANSWERS
 from appliance.ledger.outbox import LostDeliveryError, Planned, may_be_there
@@ -198,7 +200,7 @@ class Dispatch:
 
     def _tell_left(self, job: Job) -> None:
         """Log that no rules are applied to a study that has left; nobody hears of a hemorrhage then, so count it."""
-        if answer_of(job) == "present":
+        if job.outcome is Outcome.PRESENT:
             self._metrics.rule_errors.labels("(study gone)").inc()
             self._log.error(
                 "no rules applied to a hemorrhage: the study is no longer in Orthanc", job=job.id, study=job.study_uid
@@ -248,7 +250,7 @@ class Dispatch:
 
         One of a hemorrhage is kept: its objects should be there, and whoever waits for them is told if they are not.
         """
-        if answer_of(job) == "present" or not any(one.content for one in planned):
+        if job.outcome is Outcome.PRESENT or not any(one.content for one in planned):
             return [*planned]
         made = {_kind_of(one) for one in self._ledger.jobs.results(job.id)}
         kept = []
@@ -273,28 +275,30 @@ class Dispatch:
             job.requested and job.state is JobState.REFUSED
         ):  # the person who asked sees it, and the study's answer is unchanged
             return []
-        if job.state is JobState.REFUSED and self._has_standing_answer(job):
+        if job.state is JobState.REFUSED and not self._stands_for_study(job):
             self._log.info(
-                "no rules applied to a refusal: an older answer of the study stands", job=job.id, study=job.study_uid
+                "no rules applied to a refusal: another answer stands for the study", job=job.id, study=job.study_uid
             )
             return []
         return self._rules.judge(values_of(situation(job, self._orthanc, self._ledger, self._zone)))
 
-    def _has_standing_answer(self, refused: Job) -> bool:
-        """Return whether the study has an answer that the refusal replaces as little as it replaces the mark of it.
+    def _stands_for_study(self, refused: Job) -> bool:
+        """Return whether a refusal is what stands for its study, as in the study's mark.
 
-        One about a series that a person asked for counts only if it is of a hemorrhage, and none counts whose report
-        has left Orthanc: the study was deleted then, and came again.
+        An answer about a series that a person asked for counts only if it is of a hemorrhage, and none counts whose
+        report has left Orthanc: the study was deleted then, and came again.
         """
-        return any(
-            one.state is JobState.DONE
-            and (not one.requested or answer_of(one) == "present")
+        answered = [
+            one
+            for one in self._ledger.jobs.of_study(refused.orthanc_study)
+            if one.state is JobState.DONE
+            and (not one.requested or one.outcome is Outcome.PRESENT)
             and any(
                 result.sop_instance_uid == one.sr_uid and self._orthanc.holds_instance(result.orthanc_instance)
                 for result in self._ledger.jobs.results(one.id)
             )
-            for one in self._ledger.jobs.of_study(refused.orthanc_study)
-        )
+        ]
+        return standing_job([refused, *answered]) is refused
 
     def _tell_errors(self, job: Job, verdicts: list[Verdict]) -> None:
         for verdict in verdicts:

@@ -4,7 +4,8 @@
 
 It is one metadata of Orthanc, with JSON as its value (docs/routing.md), on the series of the report and on the study.
 There is only one, because Orthanc calls its scripts each time that a metadata is written: a rule sees the whole answer,
-and only once. The study has the mark of the most urgent of its valid answers that Orthanc still holds.
+and only once. The study has the mark of the answer that stands for it, of those whose report Orthanc still holds; which
+one that is, `ledger/outcomes.py` says for mark and board.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import contextlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
 from appliance.delivery.labels import set_labels
 from appliance.delivery.unmarked import valid_unmarked
-from appliance.errors import Refusal, UnavailableError
+from appliance.errors import Refusal, UnavailableError, refusals_json
+from appliance.findings.outcome import Outcome, is_partial
 from appliance.ledger.ledger import Ledger
+from appliance.ledger.outcomes import Standpoint, most_urgent
 from appliance.ledger.records import Job, ResultObject
 from appliance.ledger.states import JobState
 from appliance.metrics import Metrics
@@ -34,55 +37,32 @@ METADATA: Final = 4310
 NAME: Final = "HemorrhageAnswer"
 """The name that orthanc.json gives to it."""
 
-
-class AnswerState(StrEnum):
-    """The outcome of a study's answer, the most urgent last."""
-
-    UNREAD = "unread"
-    """Nothing of it could be read; `refusals` say why."""
-    ABSENT = "absent"
-    """No hemorrhage found."""
-    UNDETERMINED = "undetermined"
-    """None found, in a part of the head."""
-    PRESENT = "present"
-    """Hemorrhage found."""
-
-
 _NUMBER: Final = re.compile(r"-\d+$")
 """What separates the number from the kind in a key image's name; all key images are in one series."""
-_URGENCY: Final = {state: place for place, state in enumerate(AnswerState)}
 
 
-def mark(job: int, answer: Mapping[str, Any], refusals: Sequence[str], series: Mapping[str, str]) -> dict[str, Any]:
-    """Return the mark of an answer.
+def mark(job: Job, series: Mapping[str, str]) -> dict[str, Any]:
+    """Return the mark of the answer of a job, as it ended.
 
-    Parameters
-    ----------
-    job
-        Its number in the ledger.
-    answer
-        The facts that `summary` returns; empty for a study of which nothing was read.
-    refusals
-        Codes of what was not read.
-    series
-        Orthanc's identifiers of the series that hold its results, by kind (`results/kinds.py`).
+    `series` are Orthanc's identifiers of the series that hold its results, by kind (`results/kinds.py`).
     """
-    if not answer:
-        return {"answer": AnswerState.UNREAD, "refusals": list(refusals), "job": job, "series": dict(series)}
-    volumes: dict[str, float] = {}
-    for lesion in answer.get("lesions", ()):
-        volumes[lesion["type"]] = volumes.get(lesion["type"], 0.0) + lesion["volume_ml"]
-    partial = bool(answer.get("coverage", {}).get("partial"))  # an answer of an older version says nothing of it
-    none_found = AnswerState.UNDETERMINED if partial else AnswerState.ABSENT
-    return {
-        "answer": AnswerState.PRESENT if answer["present"] else none_found,
-        "probability": round(answer["probability"], 4),
-        "volume_ml": {kind: round(ml, 1) for kind, ml in volumes.items()},
-        "partial": partial,
-        "model": answer.get("model", {}).get("version", ""),
-        "refusals": list(refusals),
-        "job": job,
+    told = {
+        "answer": job.outcome.value,
+        "refusals": [one["code"] for one in job.refusals],
+        "job": job.id,
         "series": dict(series),
+    }
+    if job.outcome is Outcome.UNREAD:
+        return told
+    volumes: dict[str, float] = {}
+    for lesion in job.answer.get("lesions", ()):
+        volumes[lesion["type"]] = volumes.get(lesion["type"], 0.0) + lesion["volume_ml"]
+    return {
+        **told,
+        "probability": round(job.answer["probability"], 4),
+        "volume_ml": {kind: round(ml, 1) for kind, ml in volumes.items()},
+        "partial": is_partial(job.answer),
+        "model": job.answer.get("model", {}).get("version", ""),
     }
 
 
@@ -91,9 +71,13 @@ def label_of(answer: str) -> str:
     return f"hemorrhage-{answer}"
 
 
-def most_urgent(marks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the mark of a study: that of the most urgent answer, and of equal ones the newest."""
-    return max(marks, key=lambda one: (_URGENCY[AnswerState(one["answer"])], one["job"]))
+def standing_job(answers: Sequence[Job]) -> Job:
+    """Return which of a study's valid answers, at least one, stands for the study.
+
+    It is the one that stands for it on the board before a reader has judged any: no opinion changes a mark.
+    """
+    top = most_urgent([Standpoint(one.outcome, one.id, one.requested) for one in answers])
+    return next(one for one in answers if top is not None and one.id == top.number)
 
 
 class Marks:
@@ -118,8 +102,8 @@ class Marks:
         Raises `UnavailableError` when Orthanc or the ledger does not answer.
         """
         others = [one for one in self._standing(job) if one.id != job.id and not one.gives_way_to(job, series_uid)]
-        own = mark(job.id, answer, _codes(refusals), _series(self._stored(job, stored)))
-        self._write(job, own, others, kinds.SR.name)
+        ended = replace(job, state=JobState.DONE, answer=dict(answer), refusals=refusals_json(refusals))
+        self._write(ended, stored, others, kinds.SR.name)
 
     def refused(self, job: Job, refusals: Sequence[Refusal], stored: Collection[str]) -> None:
         """Mark a study that could not be read, and its report where one is among `stored`.
@@ -130,8 +114,8 @@ class Marks:
             return
         # A refusal replaces no answer.
         others = [one for one in self._standing(job) if one.id != job.id and one.state is JobState.DONE]
-        own = mark(job.id, {}, _codes(refusals), _series(self._stored(job, stored)))
-        self._write(job, own, others, kinds.REFUSAL.name)
+        ended = replace(job, state=JobState.REFUSED, refusals=refusals_json(refusals))
+        self._write(ended, stored, others, kinds.REFUSAL.name)
 
     def settle(self, job: Job) -> None:
         """Mark the study of a finished job again if it has several valid answers.
@@ -142,7 +126,7 @@ class Marks:
         with contextlib.suppress(UnavailableError, OrthancError):
             standing = self._standing(job)
             if len(standing) > 1:
-                self._put_all(job, {f"studies/{job.orthanc_study}": most_urgent([*map(self._mark_of, standing)])})
+                self._put_all(job, {f"studies/{job.orthanc_study}": self._mark_of(standing_job(standing))})
 
     def _standing(self, job: Job) -> list[Job]:
         """Return the jobs of a study whose report is valid and held by Orthanc."""
@@ -157,11 +141,12 @@ class Marks:
         results = self._ledger.jobs.results(job.id)
         return [one for one in results if self._orthanc.holds_instance(one.orthanc_instance)]
 
-    def _stored(self, job: Job, stored: Collection[str]) -> list[ResultObject]:
-        return [one for one in self._ledger.jobs.results(job.id) if one.orthanc_instance in stored]
-
-    def _write(self, job: Job, own: Mapping[str, Any], others: Sequence[Job], report: str) -> None:
-        marks = {f"studies/{job.orthanc_study}": most_urgent([own, *map(self._mark_of, others)])}
+    def _write(self, job: Job, stored: Collection[str], others: Sequence[Job], report: str) -> None:
+        """Mark the `report`, by its kind, of a job whose results `stored` Orthanc holds, and the study."""
+        results = self._ledger.jobs.results(job.id)
+        own = mark(job, _series([one for one in results if one.orthanc_instance in stored]))
+        top = standing_job([job, *others])
+        marks = {f"studies/{job.orthanc_study}": own if top is job else self._mark_of(top)}
         if report in own["series"]:
             marks = {f"series/{own['series'][report]}": own, **marks}
         self._put_all(job, marks)
@@ -172,21 +157,16 @@ class Marks:
         with valid_unmarked(self._metrics, self._log, "answered without a mark", job=job.id):
             for resource, value in marks.items():
                 self._put(resource, value)
-                set_labels(self._orthanc, resource, [label_of(value["answer"])], map(label_of, AnswerState))
+                set_labels(self._orthanc, resource, [label_of(value["answer"])], map(label_of, Outcome))
 
     def _mark_of(self, job: Job) -> dict[str, Any]:
-        answer = job.answer if job.state is JobState.DONE else {}
-        return mark(job.id, answer, [one["code"] for one in job.refusals], _series(self._held(job)))
+        return mark(job, _series(self._held(job)))
 
     def _put(self, resource: str, value: Mapping[str, Any]) -> None:
         """Write a mark, unless it is there already: a repeated try would route the study again."""
         text = json.dumps(value, sort_keys=True)
         if self._orthanc.metadata(resource, METADATA) != text:
             self._orthanc.set_metadata(resource, METADATA, text)
-
-
-def _codes(refusals: Sequence[Refusal]) -> list[str]:
-    return [refusal.code.value for refusal in refusals]
 
 
 def _series(results: Sequence[ResultObject]) -> dict[str, str]:

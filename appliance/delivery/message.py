@@ -11,19 +11,14 @@ from typing import Any, Final
 
 from appliance.clocks import iso
 from appliance.delivery.destinations.destination import Parcel
-from appliance.delivery.variables import answer_of, values_of, volumes_ml
+from appliance.delivery.variables import values_of, volumes_ml
+from appliance.findings.outcome import Outcome
 from appliance.ledger.records import Job
 from appliance.reading.contract import HemorrhageType
 from appliance.results.change_words import change_headline, change_sentences
-from appliance.results.wording import RESEARCH_USE
+from appliance.results.wording import OUTCOME_WORDS, RESEARCH_USE
 
 NOTICE: Final = f"Not a medical device. {RESEARCH_USE}"
-_WORDS: Final = {
-    "present": "hemorrhage found",
-    "absent": "no hemorrhage found",
-    "undetermined": "no hemorrhage found in a part of the head",
-    "unread": "not read",
-}
 
 
 def facts(parcel: Parcel) -> dict[str, Any]:
@@ -46,7 +41,7 @@ def facts(parcel: Parcel) -> dict[str, Any]:
 
 def headline(job: Job) -> str:
     """Return an answer in a few words: "hemorrhage found (IPH 31.4 mL), grown: total +6.1 mL in 6.5 h"."""
-    said = _WORDS[answer_of(job)]
+    said = OUTCOME_WORDS[job.outcome]
     found = ", ".join(f"{HemorrhageType(kind).display} {ml:.1f} mL" for kind, ml in volumes_ml(job).items() if ml > 0)
     return ", ".join(filter(None, (f"{said} ({found})" if found else said, change_headline(job.change))))
 
@@ -58,13 +53,13 @@ def sentences(parcel: Parcel) -> list[str]:
     lines = [f"Head CT: {headline(job)}."]
     if values["partial"]:
         lines.append(f"Only a part of the head was read ({values['slices_read']} of {values['slices_there']} slices).")
-    if answer_of(job) == "present":
+    if job.outcome is Outcome.PRESENT:
         lines.append(f"Highest score: {values['probability']:.2f}.")
     lines += change_sentences(job.change, dated=False)
-    if answer_of(job) == "unread":
+    if job.outcome is Outcome.UNREAD:
         lines.append(f"Reasons: {', '.join(values['refusals']) or 'none given'}. The study needs a reader as usual.")
     if values["earlier"]:
-        lines.append(f"This takes the place of an earlier answer, which was: {_WORDS[values['earlier']]}.")
+        lines.append(f"This takes the place of an earlier answer, which was: {OUTCOME_WORDS[values['earlier']]}.")
     lines += ["", f"Accession number: {values['accession'] or 'none'}", f"Study: {job.study_uid}"]
     lines += [f"Decided: {iso(job.created)}", f"Urgency: {values['urgency']}", f"Rule: {parcel.delivery.rule}"]
     return [*lines, "", NOTICE]

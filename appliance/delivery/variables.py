@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from appliance.errors import RefusalCode
 from appliance.findings.change import TOTAL
+from appliance.findings.outcome import Outcome, is_partial
 from appliance.ledger.records import OLD, ROUTINE, URGENT, Job
-from appliance.ledger.states import JobState
 from appliance.reading.contract import HemorrhageType
 
 
@@ -78,16 +78,7 @@ class Variable:
 _URGENCY: Final = {OLD: "old", ROUTINE: "routine", URGENT: "urgent"}
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TYPES: Final = tuple(kind.value for kind in HemorrhageType)
-_ANSWERS: Final = ("present", "undetermined", "absent", "unread")
-
-
-def answer_of(job: Job) -> str:
-    """Return the outcome of a job's answer, in the words of the mark (docs/routing.md)."""
-    if not job.answer or job.state is JobState.REFUSED:
-        return "unread"
-    if job.answer["present"]:
-        return "present"
-    return "undetermined" if _covered(job).get("partial") else "absent"
+_ANSWERS: Final = tuple(one.value for one in Outcome)
 
 
 def is_urgent(seen: Situation) -> bool:
@@ -96,7 +87,7 @@ def is_urgent(seen: Situation) -> bool:
     So a study that was urgent without the answer stays so whatever the answer says, and one with a hemorrhage as long
     as any of its answers that stand says so: priority belongs to the study, as its mark does.
     """
-    return any(answer_of(one) == "present" or one.priority == URGENT for one in (seen.job, *seen.beside))
+    return any(one.outcome is Outcome.PRESENT or one.priority == URGENT for one in (seen.job, *seen.beside))
 
 
 def volumes_ml(job: Job) -> dict[str, float]:
@@ -121,11 +112,11 @@ def _percents(job: Job) -> dict[str, float]:
 
 def _read(job: Job) -> Mapping[str, Any]:
     """Return the facts of what was read; none for an unread study."""
-    return {} if answer_of(job) == "unread" else job.answer
+    return {} if job.outcome is Outcome.UNREAD else job.answer
 
 
 def _covered(job: Job) -> Mapping[str, Any]:
-    return job.answer.get("coverage") or {}
+    return _read(job).get("coverage") or {}
 
 
 def _header(keyword: str) -> Callable[[Situation], str]:
@@ -142,14 +133,14 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         Kind.STRING,
         "`present`; `absent`: none found in a whole head; `undetermined`: none found in a part of a head; `unread`: "
         "the study was refused",
-        lambda seen: answer_of(seen.job),
+        lambda seen: seen.job.outcome.value,
         _ANSWERS,
     ),
     Variable(
         "earlier",
         Kind.STRING,
         "what the answer said that this one takes the place of; empty for the first one",
-        lambda seen: "" if seen.earlier is None else answer_of(seen.earlier),
+        lambda seen: "" if seen.earlier is None else seen.earlier.outcome.value,
         ("", *_ANSWERS),
     ),
     Variable(
@@ -178,19 +169,19 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         "partial",
         Kind.BOOL,
         "whether the answer is about a part of the head",
-        lambda seen: bool(_covered(seen.job).get("partial")) and answer_of(seen.job) != "unread",
+        lambda seen: is_partial(_read(seen.job)),
     ),
     Variable(
         "slices_read",
         Kind.INT,
         "slices that were read",
-        lambda seen: int(_covered(seen.job).get("slices_read") or 0) if _read(seen.job) else 0,
+        lambda seen: int(_covered(seen.job).get("slices_read") or 0),
     ),
     Variable(
         "slices_there",
         Kind.INT,
         "slices that were there to read",
-        lambda seen: int(_covered(seen.job).get("slices_there") or 0) if _read(seen.job) else 0,
+        lambda seen: int(_covered(seen.job).get("slices_there") or 0),
     ),
     Variable(
         "prior",

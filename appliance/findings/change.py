@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from appliance.findings.finding import Finding
+from appliance.findings.outcome import Outcome, is_partial
 from appliance.reading.contract import HemorrhageType
 
 GROWN_ML: Final = 6.0
@@ -101,7 +102,7 @@ class HeadScan:
                 volumes[lesion["type"]] += float(lesion["volume_ml"])
         return cls(
             bool(answer["present"]),
-            bool((answer.get("coverage") or {}).get("partial")),
+            is_partial(answer),
             volumes,
             str((answer.get("model") or {}).get("sha256", "")),
             {name: float(answer[name]) for name in _CRITERIA if answer.get(name) is not None},
@@ -118,9 +119,9 @@ class HeadScan:
         return cls(finding.present, partial, volumes, model, criteria, frozenset(flaws))
 
     @property
-    def word(self) -> str:
-        """The outcome in the words of rules and marks: `present`, `absent`, or `undetermined` for none in a part."""
-        return "present" if self.present else "undetermined" if self.partial else "absent"
+    def outcome(self) -> Outcome:
+        """What the answer about it says."""
+        return Outcome.of_reading(self.present, self.partial)
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ class PriorScan:
     study_uid: its study.
     report_class_uid, report_uid: the SR of its answer.
     job: number of that answer in the ledger.
-    answer: what it said, as `HeadScan.word`.
+    answer: what it said, as a word of `Outcome`.
     scanned: when it was scanned by the scanner's clock: an ISO time, or a date alone if its header has no time.
     """
 
@@ -355,7 +356,7 @@ class Withheld:
         return {"withheld": self.doubt.value}
 
 
-class Outcome(StrEnum):
+class ComparisonOutcome(StrEnum):
     """What came of a comparison; the values are metric labels."""
 
     GROWN = "grown"
@@ -364,7 +365,7 @@ class Outcome(StrEnum):
     WITHHELD = "withheld"
 
     @classmethod
-    def of(cls, compared: Comparison | Withheld) -> Outcome:
+    def of(cls, compared: Comparison | Withheld) -> ComparisonOutcome:
         """Return the outcome of a comparison."""
         if isinstance(compared, Withheld):
             return cls.WITHHELD

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 
 from appliance.ledger import tables
 from appliance.ledger.columns import record_of
-from appliance.ledger.outcomes import Stance, Standing, Standpoint, outcome_of, standing_of
+from appliance.ledger.outcomes import Stance, Standing, Standpoint, standing_of
 from appliance.ledger.records import Job, Opinion
 from appliance.ledger.states import JobState, StudyState
 
@@ -39,7 +39,7 @@ def place_study(connection: Connection, study: str) -> None:
         standing = standing_of(
             [
                 Standpoint(
-                    outcome_of(one.state, one.answer),
+                    one.outcome,
                     one.id,
                     one.requested,
                     one.answer_key in judged and judged[one.answer_key].stance is not Stance.TAKEN_BACK,

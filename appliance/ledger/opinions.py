@@ -17,12 +17,13 @@ from typing import Any, Final
 from sqlalchemy import func, insert, select, true
 
 from appliance.errors import ApplianceError
+from appliance.findings.outcome import Outcome
 from appliance.ledger import tables
 from appliance.ledger.audit import append
 from appliance.ledger.board_rows import STANDING, newest_opinions, place_study
 from appliance.ledger.columns import record_of
 from appliance.ledger.database import Database
-from appliance.ledger.outcomes import LONGEST_NOTE, REASONS, Outcome, Reason, Stance, outcome_of
+from appliance.ledger.outcomes import LONGEST_NOTE, REASONS, Reason, Stance
 from appliance.ledger.records import AuditEvent, Job, Opinion
 from appliance.ledger.states import JobState
 
@@ -103,7 +104,7 @@ class Opinions:
             if state not in STANDING:
                 said = "another answer has taken its place" if state == JobState.SUPERSEDED else f"it is {state}"
                 raise AnswerGoneError(f"answer {job} is not valid: {said}; look at the study again")
-            outcome = outcome_of(about.state, about.answer)
+            outcome = about.outcome
             checked = _checked(new, outcome)
             before = newest_opinions(connection, [about.answer_key]).get(about.answer_key)
             if before is not None and _says_the_same(before, checked):

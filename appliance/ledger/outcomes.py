@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an answer said, what a reader says of it, and in which group of the board its study therefore is.
+"""Which answer stands for a study, what a reader says of it, and in which group of the board the study therefore is.
 
 These are rules on plain values; `board_rows` applies them to the rows of the ledger.
 """
@@ -10,22 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from appliance.ledger.states import JobState
-
-
-class Outcome(StrEnum):
-    """The outcome of an answer, the most urgent first."""
-
-    PRESENT = "present"
-    """Hemorrhage found."""
-    UNDETERMINED = "undetermined"
-    """None found, in a part of the head."""
-    UNREAD = "unread"
-    """Nothing of the study could be read."""
-    ABSENT = "absent"
-    """None found in a whole head."""
+from appliance.findings.outcome import Outcome
 
 
 class Standing(StrEnum):
@@ -97,15 +84,6 @@ REASONS: Final[Mapping[Outcome, tuple[Reason, ...]]] = {
 
 LONGEST_NOTE: Final = 500
 """Characters."""
-
-
-def outcome_of(state: JobState, answer: Mapping[str, Any]) -> Outcome:
-    """Return the outcome of a job that ended in `state` with these facts (empty for an unread study)."""
-    if not answer or state in (JobState.REFUSED, JobState.FAILED):
-        return Outcome.UNREAD
-    if answer.get("present"):
-        return Outcome.PRESENT
-    return Outcome.UNDETERMINED if (answer.get("coverage") or {}).get("partial") else Outcome.ABSENT
 
 
 class Judgeable(Protocol):

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 from sqlalchemy import JSON, Boolean, Float, Integer, String
 
+from appliance.findings.outcome import Outcome
 from appliance.ledger.columns import FreeText, Kept, Texts, Word
-from appliance.ledger.outcomes import Outcome, Reason, Stance, Standing
+from appliance.ledger.outcomes import Reason, Stance, Standing
 from appliance.ledger.states import DeliveryState, JobState, StudyState
 
 OrthancId = Annotated[str, Kept(String(44))]
@@ -200,6 +201,13 @@ class Job:
     def requested(self) -> bool:
         """Whether a person asked for it."""
         return bool(self.orthanc_series)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What its answer says, once it has ended."""
+        if self.state in (JobState.REFUSED, JobState.FAILED):  # facts may be left of a try that broke later
+            return Outcome.UNREAD
+        return Outcome.of_facts(self.answer)
 
     @property
     def has_report(self) -> bool:

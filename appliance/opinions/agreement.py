@@ -14,8 +14,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from appliance.findings.outcome import Outcome
 from appliance.ledger.opinions import Count
-from appliance.ledger.outcomes import Outcome, Reason, Stance
+from appliance.ledger.outcomes import Reason, Stance
 from appliance.reading.proportion import wilson_interval
 
 

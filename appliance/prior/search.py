@@ -82,7 +82,7 @@ class PriorSearch:
             return prior
         job = prior.job
         then = HeadScan.of_answer(job.answer)
-        scan = PriorScan(job.study_uid, job.sr_class_uid, job.sr_uid, job.id, then.word, str(prior.scanned))
+        scan = PriorScan(job.study_uid, job.sr_class_uid, job.sr_uid, job.id, then.outcome.value, str(prior.scanned))
         change = compare(then, now)
         said = self._ledger.opinions.of_answers([job.answer_key])[job.answer_key]
         disputed = (Caveat.DISPUTED,) if said and said[-1].stance is Stance.DISAGREES else ()

@@ -23,8 +23,6 @@ from appliance.results.change_words import change_sentences
 from appliance.results.content_items import Relation
 from appliance.results.identity import series_uid_of
 
-_PRESENCE = {"present": codes.PRESENT, "absent": codes.ABSENT, "undetermined": codes.UNDETERMINED}
-
 
 def change_groups(
     compared: Comparison, tracking: Callable[[str, str], list[Dataset]], algorithm: Callable[[], list[Dataset]]
@@ -55,7 +53,7 @@ def _prior_group(compared: Comparison, tracking: Callable[[str, str], list[Datas
                 items.number(codes.VOLUME, change.then(what), codes.MILLILITER, _what(what))
                 for what in _shown(change.kinds)
             ),
-            items.code(codes.PRESENCE, _PRESENCE[prior.answer]),
+            items.code(codes.PRESENCE, codes.PRESENCES[prior.answer]),
             items.composite(codes.PRIOR_REPORT, prior.report_class_uid, prior.report_uid),
         ],
         template="1501",

@@ -12,15 +12,10 @@ from typing import Any, Final
 
 from appliance.findings.change import TOTAL, Caveat, Criterion, Doubt, Obstacle
 from appliance.reading.contract import HemorrhageType
-from appliance.results.wording import millilitres
+from appliance.results.wording import OUTCOME_WORDS, millilitres
 
 _NAMES: Final = {kind.value: kind.display for kind in HemorrhageType} | {TOTAL: "total"}
 _BY: Final = {Criterion.MILLILITRES.value: "more than 6 mL", Criterion.SHARE.value: "more than a third"}
-_OUTCOMES: Final = {
-    "present": "hemorrhage found",
-    "absent": "no hemorrhage found",
-    "undetermined": "no hemorrhage found in a part of the head",
-}
 _OBSTACLES: Final = {
     Obstacle.PRIOR_PART.value: "the answer about the prior CT is about a part of the head",
     Obstacle.NEW_PART.value: "this answer is about a part of the head",
@@ -63,7 +58,7 @@ def change_sentences(change: Mapping[str, Any], dated: bool = True) -> list[str]
         return []
     prior = change["prior"]
     when = f" ({prior['scanned'].replace('T', ' ')})" if dated and prior["scanned"] else ""
-    said = [f"Prior head CT {apart(change)} before{when}: {_OUTCOMES.get(prior['answer'], prior['answer'])}."]
+    said = [f"Prior head CT {apart(change)} before{when}: {OUTCOME_WORDS.get(prior['answer'], prior['answer'])}."]
     if not change["comparable"]:
         why = _OBSTACLES.get(change["obstacle"], change["obstacle"])
         return [*said, f"Volumes are not compared, because {why}.", *_caveats(change)]

@@ -8,10 +8,12 @@ lesion is Hemorrhage with a finding site.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from pydicom.sr.coding import Code
 
+from appliance.findings.outcome import Outcome
 from appliance.imaging.flaws import FlawCode
 from appliance.reading.contract import HemorrhageType
 
@@ -52,6 +54,13 @@ PRESENCE: Final = Code("121052", "DCM", "Presence of property")
 PRESENT: Final = Code("52101004", "SCT", "Present")
 ABSENT: Final = Code("272519000", "SCT", "Absent")
 UNDETERMINED: Final = Code("373068000", "SCT", "Undetermined")
+PRESENCES: Final[Mapping[str, Code]] = {
+    Outcome.PRESENT: PRESENT,
+    Outcome.UNDETERMINED: UNDETERMINED,
+    Outcome.UNREAD: UNDETERMINED,
+    Outcome.ABSENT: ABSENT,
+}
+"""The presence of hemorrhage in the study, by what its answer says."""
 IMAGE_REGION: Final = Code("111030", "DCM", "Image Region")
 SOURCE_OF_MEASUREMENT: Final = Code("121112", "DCM", "Source of Measurement")
 AREA: Final = Code("42798000", "SCT", "Area")

@@ -20,6 +20,7 @@ from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedE
 
 from appliance import __version__
 from appliance.errors import Refusal, RefusalCode
+from appliance.findings.outcome import Outcome
 from appliance.imaging.header import integer
 from appliance.imaging.instances import Instance
 from appliance.inference.detections import ModelIdentity
@@ -152,7 +153,7 @@ def _group(shown: Sequence[Dataset], refusals: Sequence[Refusal], head: Heading)
             items.text(codes.TRACKING_IDENTIFIER, "Study", Relation.CONTEXT),
             items.uid(codes.TRACKING_UID, head.identity.tracking_uid("study"), Relation.CONTEXT),
             items.code(codes.FINDING, codes.INTRACRANIAL_HEMORRHAGE),
-            items.code(codes.PRESENCE, codes.UNDETERMINED),
+            items.code(codes.PRESENCE, codes.PRESENCES[Outcome.UNREAD]),
             *([items.code(codes.QUALITY_FINDING, codes.UNUSABLE)] if is_unusable else []),
             items.code(codes.SUMMARY_OF_PROCESSING, codes.NONE_SUCCEEDED),
             *_frame(shown),

@@ -25,6 +25,7 @@ from appliance import __version__
 from appliance.coverage.coverage import Coverage
 from appliance.findings.change import Compared, Comparison
 from appliance.findings.finding import Finding, Lesion
+from appliance.findings.outcome import Outcome
 from appliance.imaging.flaws import Flaw
 from appliance.imaging.header import frame_of_reference
 from appliance.imaging.volume import Volume
@@ -213,7 +214,7 @@ class _Tree:
     def _study_group(self, selection_reasons: Sequence[str], superseding: bool) -> Dataset:
         """TID 1501 about the whole study."""
         present, partial = self.finding.present, self.covered.partial
-        presence = codes.PRESENT if present else codes.UNDETERMINED if partial else codes.ABSENT
+        presence = codes.PRESENCES[Outcome.of_reading(present, partial)]
         succeeded = codes.SUCCEEDED_WITH_FINDINGS if present else codes.SUCCEEDED_WITHOUT_FINDINGS
         quality = [codes.COVERAGE_INCOMPLETE] if partial else []
         quality += [codes.FLAWS[flaw.code] for flaw in self.flaws if flaw.code in codes.FLAWS]

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from appliance.findings.outcome import Outcome
+
 RESEARCH_USE: Final = "Research use only, trained on simulated scans. Not for diagnosis."
 """Stated wherever a person reads an answer, until a site has trained a model of its own."""
 
@@ -17,6 +19,15 @@ PART_ONLY: Final = "PART OF THE HEAD ONLY."
 
 IMAGE_FLAW: Final = "IMAGE QUALITY:"
 """Begins the sentence about a flaw."""
+
+
+OUTCOME_WORDS: Final[Mapping[str, str]] = {
+    Outcome.PRESENT: "hemorrhage found",
+    Outcome.UNDETERMINED: "no hemorrhage found in a part of the head",
+    Outcome.UNREAD: "not read",
+    Outcome.ABSENT: "no hemorrhage found",
+}
+"""What an answer says, in words for people."""
 
 
 def millilitres(volume_ml: float) -> str:

@@ -11,16 +11,15 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from appliance.errors import RefusalCode
+from appliance.findings.outcome import Outcome
 from appliance.ledger.board import BoardStudy
 from appliance.ledger.board_rows import STANDING
 from appliance.ledger.outcomes import (
     REASONS,
-    Outcome,
     Reason,
     Stance,
     answers_that_count,
     most_urgent,
-    outcome_of,
 )
 from appliance.ledger.records import Job, Opinion
 from appliance.ledger.states import OPEN, JobState, StudyState
@@ -181,7 +180,7 @@ def list_answers(found: BoardStudy, zone: tzinfo | None) -> list[Answer]:
 
 
 def _answer(job: Job, opinion: Opinion | None, zone: tzinfo | None) -> Answer:
-    outcome = outcome_of(job.state, job.answer)
+    outcome = job.outcome
     facts = _with_all_places(job.answer) if outcome is not Outcome.UNREAD else {}
     covered = facts.get("coverage")
     probability, threshold = facts.get("probability"), facts.get("threshold")

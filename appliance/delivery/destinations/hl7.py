@@ -28,8 +28,9 @@ from appliance.delivery.destinations.foreign import quote_foreign
 from appliance.delivery.destinations.tls import certificate_fault, tls_context
 from appliance.delivery.destinations.webhook import connect_to
 from appliance.delivery.message import NOTICE, headline
-from appliance.delivery.variables import answer_of, is_urgent, values_of, volumes_ml
+from appliance.delivery.variables import is_urgent, values_of, volumes_ml
 from appliance.findings.change import TOTAL
+from appliance.findings.outcome import Outcome
 from appliance.reading.contract import HemorrhageType
 from appliance.sections.delivery import Hl7Settings
 
@@ -270,17 +271,18 @@ def _quantity_timing(parcel: Parcel, settings: Hl7Settings) -> str:
 def _observations(parcel: Parcel) -> list[dict[int, str]]:
     """Return the fields of each OBX: the answer, volumes by type, and which objects say more."""
     job = parcel.situation.job
-    answer = answer_of(job)
+    answer = job.outcome
     found = [{2: "ST", 3: "113014^DICOM Study^DCM", 5: escape(job.study_uid)}]
     if job.sr_uid:
         found.append({2: "ST", 3: "SR Instance UID^SR Instance UID^L", 5: escape(job.sr_uid)})
     if parcel.replaces:
         found.append({2: "ST", 3: "SR Predecessor UID^SR Predecessor UID^L", 5: escape(parcel.replaces)})
-    said: dict[int, str] = {2: "ST", 3: "HEMORRHAGE^Answer^L", 5: answer, 8: "A" if answer == "present" else ""}
+    abnormal = "A" if answer is Outcome.PRESENT else ""
+    said: dict[int, str] = {2: "ST", 3: "HEMORRHAGE^Answer^L", 5: answer.value, 8: abnormal}
     found.append(said)
-    if answer in ("present", "absent"):
-        code = _PRESENT if answer == "present" else _ABSENT
-        found.append({2: "CE", 3: "1386000^Intracranial hemorrhage^SCT", 5: code, 8: said[8]})
+    if answer in (Outcome.PRESENT, Outcome.ABSENT):
+        code = _PRESENT if answer is Outcome.PRESENT else _ABSENT
+        found.append({2: "CE", 3: "1386000^Intracranial hemorrhage^SCT", 5: code, 8: abnormal})
         probability = f"{values_of(parcel.situation)['probability']:.4f}"
         found.append({2: "NM", 3: "HEMORRHAGE_SCORE^Highest score^L", 5: probability})
     for kind, ml in volumes_ml(job).items():

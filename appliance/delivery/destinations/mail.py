@@ -28,7 +28,8 @@ from appliance.delivery.destinations.destination import (
 )
 from appliance.delivery.destinations.tls import certificate_fault, tls_context
 from appliance.delivery.message import headline, sentences
-from appliance.delivery.variables import answer_of, values_of
+from appliance.delivery.variables import values_of
+from appliance.findings.outcome import Outcome
 from appliance.sections.delivery import MailSettings
 
 _CLOSING: Final = 421
@@ -181,7 +182,7 @@ def _name(everybody: tuple[str, ...]) -> str:
 def mail(parcel: Parcel, settings: MailSettings) -> EmailMessage:
     """Return the mail about an answer."""
     job = parcel.situation.job
-    urgent = answer_of(job) == "present" and values_of(parcel.situation)["urgency"] != "old"
+    urgent = job.outcome is Outcome.PRESENT and values_of(parcel.situation)["urgency"] != "old"
     message = EmailMessage()
     message["From"] = settings.sender
     message["To"] = ", ".join(settings.recipients)

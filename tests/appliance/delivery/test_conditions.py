@@ -91,7 +91,7 @@ def test_a_condition_holds_or_does_not(text: str, holds: bool) -> None:
         ('["presnt"].exists(x, x == answer)', "answer is never 'presnt'"),
         ('["iph", "shd"].all(x, x in types)', "types is never 'shd'"),
         ('["pos"].exists(x, answer.startsWith(x))', "answer never starts with 'pos'"),
-        ('earlier == "none"', "earlier is never 'none'; it is one of present, undetermined, absent, unread, or \"\""),
+        ('earlier == "none"', "earlier is never 'none'; it is one of present, undetermined, unread, absent, or \"\""),
         ("(" * 300 + "true" + ")" * 300, "recursion limit"),
     ],
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from pydicom.uid import generate_uid
 from appliance.clocks import DAY_S
 from appliance.delivery import dispatch
 from appliance.errors import UnavailableError
+from appliance.findings.outcome import Outcome
 from appliance.ledger.states import JobState
 from appliance.orthanc import Orthanc
 from appliance.orthanc_errors import NotThereError
 from appliance.sections.answers import FindingSettings
 from tests.appliance.bench import exposition
 from tests.appliance.delivery.receivers import Hook, Listener, MailServer, acknowledge
-from tests.appliance.delivery.site import ALL, Site, post_at
+from tests.appliance.delivery.site import ALL, Post, Site, post_at
 from tests.appliance.running import until
 from tests.appliance.stand_in import head_series
 
@@ -104,24 +105,46 @@ def test_a_study_that_was_not_read_is_told_with_its_reasons_and_its_report(
         assert json.loads(hook.came[0].body)["refusals"]
 
 
-def test_a_refusal_is_not_the_last_word_about_an_answer_that_stands(
-    site: Site, hook: Hook, study: str, tmp_path: Path
-) -> None:
+def break_reader(post: Post, files: Sequence[bytes]) -> None:
+    """Send images that break the reader in every try, so that their study is refused."""
+
     def poison(_asked: int) -> None:
         raise ZeroDivisionError
 
+    post.bench.detector.conduct = poison
+    post.bench.send(*files)
+    for _ in range(post.bench.desk.settings.intake.poison_tries):
+        post.bench.worker.work()
+        post.bench.desk.clock.now += 400
+
+
+def test_a_refusal_is_not_the_last_word_about_an_answer_that_stands(
+    site: Site, hook: Hook, study: str, tmp_path: Path
+) -> None:
     files = head_series(study, 20)
     with post_at(site.with_rules({"hook": hook_of(hook)}, [tell("hook")]), tmp_path) as post:
         post.answer(*files[:14])
         answered = post.bench.job(study)
-        post.bench.detector.conduct = poison
-        post.bench.send(*files[14:])
-        for _ in range(post.bench.desk.settings.intake.poison_tries):
-            post.bench.worker.work()
-            post.bench.desk.clock.now += 400
+        break_reader(post, files[14:])
         assert post.bench.job(study).state is JobState.REFUSED
         assert post.dispatch.route() == 1
         assert [one.job for one in post.deliveries()] == [answered.id]
+
+
+def test_a_refusal_after_an_answer_without_hemorrhage_is_told_as_it_is_marked(
+    site: Site, hook: Hook, study: str, tmp_path: Path
+) -> None:
+    files = head_series(study, 20)
+    settings = site.with_rules({"hook": hook_of(hook)}, [tell("hook")])
+    settings = settings.model_copy(update={"finding": FindingSettings(threshold=0.95)})
+    with post_at(settings, tmp_path) as post:
+        post.answer(*files[:14])
+        answered = post.bench.job(study)
+        break_reader(post, files[14:])
+        refused = post.bench.job(study)
+        assert (answered.outcome, refused.outcome) == (Outcome.ABSENT, Outcome.UNREAD)
+        assert post.dispatch.route() == 1
+        assert [one.job for one in post.deliveries()] == [answered.id, refused.id]
 
 
 def test_a_study_that_was_deleted_and_is_refused_when_it_comes_again_is_told_of(

@@ -13,8 +13,9 @@ import pytest
 from pydicom.uid import MRImageStorage, generate_uid
 
 from appliance.delivery import rule_marks
-from appliance.delivery.marks import METADATA, NAME, AnswerState, Marks, mark, most_urgent
+from appliance.delivery.marks import METADATA, NAME, Marks, mark, standing_job
 from appliance.errors import UnavailableError
+from appliance.ledger.outcomes import Standing
 from appliance.ledger.records import Job
 from appliance.ledger.states import JobState
 from appliance.orthanc_errors import OrthancError, TurnedDownError
@@ -22,6 +23,7 @@ from appliance.sections.answers import FindingSettings
 from appliance.settings import Settings
 from deploy.local.orthanc import template
 from tests.appliance.bench import Bench, bench_on, exposition
+from tests.appliance.delivery.jobs import job
 from tests.appliance.delivery.proxy import Page, Proxy, pages
 from tests.appliance.stand_in import StandInRoom, head_series
 
@@ -65,7 +67,7 @@ def test_an_answered_study_and_its_report_bear_the_same_mark(bench: Bench, study
 def test_a_study_without_hemorrhage_is_absent_and_a_part_of_one_undetermined(
     settings: Settings, tmp_path: Path
 ) -> None:
-    settings = settings.model_copy(update={"finding": FindingSettings(threshold=0.95)})
+    settings = without_findings(settings)
     whole, part = str(generate_uid()), str(generate_uid())
     with bench_on(settings, tmp_path) as bench:
         bench.send(*head_series(whole))
@@ -110,21 +112,80 @@ def test_the_newer_answer_takes_the_place_of_the_older_one(bench: Bench, study: 
     assert newer["series"]["seg"] != older["series"]["seg"]
 
 
-def test_a_refusal_after_an_answer_leaves_the_answer_on_the_study(bench: Bench, study: str) -> None:
+def break_reader(bench: Bench) -> None:
+    """Let the study that waits be tried until it is refused, because its images break the reader."""
+
     def poisoned(_asked: int) -> None:
         raise ZeroDivisionError
 
+    bench.detector.conduct = poisoned
+    for _ in range(bench.desk.settings.intake.poison_tries):
+        bench.worker.work()
+        bench.desk.clock.now += 400
+    bench.detector.conduct = lambda _: None
+
+
+def standing(bench: Bench, study: str) -> Standing:
+    """Return the group of a study on the board."""
+    found = bench.desk.ledger.board.study(bench.job(study).orthanc_study)
+    assert found is not None
+    return found.study.standing
+
+
+def without_findings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"finding": FindingSettings(threshold=0.95)})
+
+
+def test_a_refusal_after_a_hemorrhage_leaves_that_answer_on_the_study(bench: Bench, study: str) -> None:
     files = head_series(study, 20)
     bench.send(*files[:14])
     bench.worker.work()
     answered = of_study(bench, study)
     bench.send(*files[14:])
-    bench.detector.conduct = poisoned
-    for _ in range(bench.desk.settings.intake.poison_tries):
-        bench.worker.work()
-        bench.desk.clock.now += 400
+    break_reader(bench)
     assert bench.job(study).state is JobState.REFUSED
     assert of_study(bench, study) == answered
+    assert standing(bench, study) is Standing.FOUND
+
+
+def test_a_study_without_hemorrhage_whose_newer_images_cannot_be_read_is_unread_until_they_are(
+    settings: Settings, study: str, tmp_path: Path
+) -> None:
+    files = head_series(study, 20)
+    with bench_on(without_findings(settings), tmp_path) as bench:
+        bench.send(*files[:14])
+        bench.worker.work()
+        answered = of_study(bench, study)
+        assert (answered["answer"], standing(bench, study)) == ("absent", Standing.CLEAR)
+        bench.send(*files[14:17])
+        bench.desk.wait(bench.desk.settings.intake.ends_s + 1)
+        break_reader(bench)
+        refused = bench.job(study)
+        assert refused.state is JobState.REFUSED
+        assert of_study(bench, study) == {
+            "answer": "unread",
+            "job": refused.id,
+            "refusals": ["breaks_reader"],
+            "series": {},
+        }
+        assert standing(bench, study) is Standing.UNDECIDED
+        assert borne(bench, f"series/{answered['series']['sr']}") == answered, "the older report says what it said"
+        bench.send(*files[17:])
+        bench.worker.work()
+        assert (of_study(bench, study)["answer"], standing(bench, study)) == ("absent", Standing.CLEAR)
+
+
+def test_a_requested_series_that_cannot_be_read_leaves_the_mark_of_its_study(
+    settings: Settings, study: str, tmp_path: Path
+) -> None:
+    with bench_on(without_findings(settings), tmp_path) as bench:
+        ids = bench.send(*head_series(study), *head_series(study, 2, series=str(generate_uid())))
+        bench.worker.work()
+        answered = of_study(bench, study)
+        short = next(one for one in ids if series_uid(bench, one) != bench.job(study).answered_series)
+        assert bench.ask(study, short).state is JobState.REFUSED
+        assert of_study(bench, study) == answered
+        assert (answered["answer"], standing(bench, study)) == ("absent", Standing.CLEAR)
 
 
 def two_series(bench: Bench, study: str) -> tuple[list[bytes], Job, Job]:
@@ -276,25 +337,40 @@ def test_an_orthanc_that_goes_away_when_all_is_recorded_takes_nothing_back(
 
 
 def test_a_study_bears_its_most_urgent_answer() -> None:
-    answers = [
-        {"answer": AnswerState.PRESENT, "job": 3},
-        {"answer": AnswerState.ABSENT, "job": 5},
-        {"answer": AnswerState.UNDETERMINED, "job": 6},
-        {"answer": AnswerState.UNREAD, "job": 7},
-    ]
-    assert most_urgent(answers)["job"] == 3
-    assert most_urgent(answers[1:])["job"] == 6
-    assert most_urgent([answers[1], answers[3]])["job"] == 5
-    assert most_urgent([{"answer": AnswerState.ABSENT, "job": 8}, answers[1]])["job"] == 8
+    present = job(id=3)
+    absent = job(id=5, answer={"present": False})
+    undetermined = job(id=6, answer={"present": False, "coverage": {"partial": True}})
+    unread = job(id=7, state=JobState.REFUSED, answer={})
+    assert standing_job([present, absent, undetermined, unread]) is present
+    assert standing_job([absent, undetermined, unread]) is undetermined
+    assert standing_job([absent, unread]) is unread
+    newer = job(id=8, answer={"present": False})
+    assert standing_job([newer, absent]) is newer
+    assert standing_job([newer, unread]) is newer, "the study has been read since"
+    assert standing_job([absent, job(id=7, state=JobState.REFUSED, answer={}, orthanc_series="a")]) is absent
 
 
 def test_volumes_are_summed_by_type() -> None:
     lesions = [{"type": kind, "volume_ml": ml} for kind, ml in (("sah", 1.26), ("iph", 4.0), ("sah", 2.0))]
     facts = {"present": True, "probability": 0.99, "lesions": lesions, "coverage": {"partial": True}}
-    marked = mark(1, {**facts, "model": {"version": "7"}}, ["too_few_slices"], {})
+    refused = [{"series_uid": "", "code": "too_few_slices", "reason": ""}]
+    marked = mark(job(answer={**facts, "model": {"version": "7"}}, refusals=refused), {})
     assert marked["volume_ml"] == {"sah": 3.3, "iph": 4.0}
     assert (marked["answer"], marked["partial"], marked["model"]) == ("present", True, "7")
     assert json.loads(json.dumps(marked)) == marked
+
+
+def test_an_answer_of_an_older_version_has_the_mark_that_it_has_in_orthanc() -> None:
+    """The same text is not written again, so that an upgrade routes no study a second time."""
+    facts = {"present": False, "probability": 0.12345, "lesions": [], "model": {"version": "1"}}
+    assert json.dumps(mark(job(answer=facts), {"sr": "x"}), sort_keys=True) == (
+        '{"answer": "absent", "job": 7, "model": "1", "partial": false, "probability": 0.1235, "refusals": [], '
+        '"series": {"sr": "x"}, "volume_ml": {}}'
+    )
+    refused = job(state=JobState.REFUSED, answer=facts, refusals=[{"series_uid": "", "code": "contrast", "reason": ""}])
+    assert json.dumps(mark(refused, {}), sort_keys=True) == (
+        '{"answer": "unread", "job": 7, "refusals": ["contrast"], "series": {}}'
+    )
 
 
 def test_the_shipped_configuration_names_the_metadata() -> None:

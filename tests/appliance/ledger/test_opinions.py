@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from appliance.findings.outcome import Outcome
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.opinions import (
     AnswerGoneError,
@@ -15,7 +16,7 @@ from appliance.ledger.opinions import (
     NewOpinion,
     OtherOpinionError,
 )
-from appliance.ledger.outcomes import LONGEST_NOTE, Outcome, Reason, Stance, Standing
+from appliance.ledger.outcomes import LONGEST_NOTE, Reason, Stance, Standing
 from appliance.ledger.records import Job
 from tests.appliance.ledger.clock import Clock
 from tests.appliance.ledger.course import claim, finish, queue

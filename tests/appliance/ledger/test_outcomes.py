@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from appliance.findings.outcome import Outcome
 from appliance.ledger.outcomes import (
     REASONS,
     SHOWN,
-    Outcome,
     Reason,
     Standing,
     Standpoint,
     most_urgent,
-    outcome_of,
     standing_of,
 )
 from appliance.ledger.states import JobState
+from tests.appliance.delivery.jobs import job
 
 
 def of(outcome: Outcome, judged: bool = False, requested: bool = False, number: int = 0) -> Standpoint:
@@ -37,12 +37,15 @@ def test_the_board_shows_what_is_found_first_then_what_is_open_then_what_is_clea
         (JobState.DONE, {}, Outcome.UNREAD),
         (JobState.REFUSED, {"present": True}, Outcome.UNREAD),
         (JobState.FAILED, {}, Outcome.UNREAD),
+        (JobState.FAILED, {"present": False}, Outcome.UNREAD),
+        (JobState.SUPERSEDED, {"present": True}, Outcome.PRESENT),
+        (JobState.SUPERSEDED, {}, Outcome.UNREAD),
     ],
 )
 def test_the_outcome_of_a_job_is_what_its_answer_said(
     state: JobState, answer: dict[str, object], outcome: Outcome
 ) -> None:
-    assert outcome_of(state, answer) is outcome
+    assert job(state=state, answer=answer).outcome is outcome
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import math
 
 import pytest
 
+from appliance.findings.outcome import Outcome
 from appliance.ledger.opinions import Count
-from appliance.ledger.outcomes import Outcome, Reason, Stance
+from appliance.ledger.outcomes import Reason, Stance
 from appliance.opinions.agreement import Agreement, Share, agreements
 from appliance.reading.proportion import wilson_interval
 

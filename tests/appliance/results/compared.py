@@ -23,5 +23,5 @@ def compared(
 ) -> Comparison:
     """Return the comparison of two scans."""
     scanned = "2026-02-28" if to_the_day else "2026-02-28T23:15:00"
-    prior = PriorScan("2.25.41", Comprehensive3DSRStorage, report_uid, 3, then.word, scanned)
+    prior = PriorScan("2.25.41", Comprehensive3DSRStorage, report_uid, 3, then.outcome, scanned)
     return Comparison(prior, hours, to_the_day, compare(then, now))
