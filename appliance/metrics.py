@@ -178,6 +178,11 @@ class Metrics:
             "1 while a Triton of triton.others answers because the first one does not answer rightly, else 0",
             registry=self.registry,
         )
+        self.version_passed_over = Gauge(
+            "hemorrhage_version_passed_over",
+            "1 while an earlier version of the detector answers because the promoted one is not served, else 0",
+            registry=self.registry,
+        )
         self.model = Info("hemorrhage_model", "The model that answers", registry=self.registry)
         self.change_log_read = Gauge(
             "hemorrhage_change_log_read_timestamp_seconds",

@@ -73,13 +73,15 @@ class ReadingRoom:
     def model(self) -> dict[str, str] | None:
         """Return which model answers and what runs it, None while that is not known.
 
-        `stands_in` is there while a Triton of `triton.others` answers, and says why the first one does not.
+        `stands_in` is there while a Triton of `triton.others` answers, and says why the first one does not;
+        `passed_over` while an earlier version of the detector answers, and says why the promoted one does not.
         """
         if self._detector is None:
             return None
         engine = self._detector.engine
         told = asdict(self._detector.identity) | {"engine": "not known" if engine is None else str(engine)}
-        return told | ({"stands_in": self._detector.first_left} if self._detector.first_left else {})
+        why = {"stands_in": self._detector.first_left, "passed_over": self._detector.passed_over}
+        return told | {name: said for name, said in why.items() if said}
 
     def count_failed_engines(self) -> float:
         """Return how many engines that are better than the one that serves failed when Triton loaded the model.

@@ -380,7 +380,9 @@ class Service:
         model = self._room.model()
         if model is not None:
             self._metrics.first_triton_left.set("stands_in" in model)
-            self._metrics.model.info({name: value for name, value in model.items() if name != "stands_in"})
+            self._metrics.version_passed_over.set("passed_over" in model)
+            reasons = ("stands_in", "passed_over")
+            self._metrics.model.info({name: value for name, value in model.items() if name not in reasons})
         self._metrics.engines_passed_over.set(self._room.count_failed_engines())
 
     def _probe_warmth(self) -> None:

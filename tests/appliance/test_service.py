@@ -239,18 +239,26 @@ def test_leases_go_on_after_a_fault_of_the_service_itself(tmp_path: Path, monkey
         service.stop()
 
 
-def test_a_triton_that_stands_in_is_a_metric_and_its_reason_no_label(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [("stands_in", "hemorrhage_first_triton_left"), ("passed_over", "hemorrhage_version_passed_over")],
+)
+def test_a_triton_or_a_version_that_stands_in_is_a_metric_and_its_reason_no_label(
+    tmp_path: Path, name: str, metric: str
+) -> None:
     class SecondTriton(StandInRoom):
         def model(self) -> dict[str, str]:
-            return {"name": "stand-in", "version": "1", "stands_in": "Triton at 127.0.0.1:8401 was left: away"}
+            return {"name": "stand-in", "version": "1", name: "it does not load"}
 
     settings = with_free_ports(Settings(), tmp_path)
     service = Service(settings, SecondTriton(settings))
     service.start()
     try:
         metrics = f"http://127.0.0.1:{settings.service.port}/metrics"
-        until(lambda: "hemorrhage_first_triton_left 1.0" in fetch(metrics).text, "told that another Triton answers")
-        assert "was left" not in fetch(metrics).text
+        until(lambda: f"{metric} 1.0" in fetch(metrics).text, "told that another one answers")
+        told = fetch(metrics).text
+        assert "it does not load" not in told
+        assert told.count("_left 1.0") + told.count("_version_passed_over 1.0") == 1
     finally:
         service.stop()
 

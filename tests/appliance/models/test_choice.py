@@ -14,6 +14,7 @@ from appliance.errors import UnavailableError
 from appliance.inference.detector import TritonDetector
 from appliance.inference.loads import PAUSE_S
 from appliance.models.standing import targets
+from appliance.reading_room import ReadingRoom
 from tests.appliance.models.pair import Pair
 from tests.appliance.models.site import Site
 from tests.appliance.running import until
@@ -118,6 +119,27 @@ def test_a_version_that_does_not_load_holds_up_one_study_and_is_tried_again_behi
     until(lambda: site.answering() == "2", "version 2")
     assert site.detector.passed_over == ""
     assert version.tries == 2
+
+
+def test_the_reading_room_says_that_an_earlier_version_answers_and_why(site: Followed) -> None:
+    site.bring(2)
+    site.promote(2)
+    room = ReadingRoom(site.settings)
+    room.follow(lambda: targets(site.ledger.models.list_promoted()))
+    room.probe()
+    told = room.model() or {}
+    assert (told["version"], told.get("passed_over")) == ("2", None)
+    room.close()
+    Breakable(site, 2).broken.touch()
+    site.start_triton_anew()
+    room = ReadingRoom(site.settings)
+    room.follow(lambda: targets(site.ledger.models.list_promoted()))
+    room.probe()
+    told = room.model() or {}
+    room.close()
+    assert told["version"] == "1"
+    assert "it does not load" in told["passed_over"]
+    assert "stands_in" not in told
 
 
 def test_a_triton_that_was_started_anew_is_asked_at_once_for_a_version_that_failed_before(site: Followed) -> None:

@@ -147,6 +147,7 @@ class Site:
         self.looks = Looks()
         self.ahead_s: float | None = None
         self.stands_in = ""
+        self.passed_over = ""
         self.client = TestClient(
             WebApp(
                 self,
@@ -163,7 +164,8 @@ class Site:
         )
 
     def model(self) -> dict[str, str]:
-        return dict(ANSWER["model"]) | ({"stands_in": self.stands_in} if self.stands_in else {})
+        why = {"stands_in": self.stands_in, "passed_over": self.passed_over}
+        return dict(ANSWER["model"]) | {name: said for name, said in why.items() if said}
 
     def list_dead(self) -> list[str]:
         return self.ended

@@ -140,6 +140,16 @@ def test_the_model_page_says_that_another_triton_stands_in_and_why(site: Site) -
     assert site.stands_in in shown
 
 
+def test_the_model_page_says_that_an_earlier_version_stands_in_and_why(site: Site) -> None:
+    assert "an earlier one" not in words(site.client.get("/model").text)
+    site.passed_over = "Triton does not load hemorrhage_detector_2: <no version is available>"
+    shown = words(site.client.get("/model").text)
+    assert (
+        f"The promoted version of the network is not served, and an earlier one stands in for it. {site.passed_over}"
+        in shown
+    )
+
+
 def test_a_feature_that_has_drifted_is_named(site: Site) -> None:
     assert "Not compared yet" in words(site.client.get("/model").text)
     site.metrics.drift_distance.labels("noise_hu").set(0.6)
