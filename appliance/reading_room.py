@@ -8,6 +8,9 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import Final
+
+import structlog
 
 from appliance.errors import UnavailableError
 from appliance.inference.detector import TritonDetector
@@ -15,14 +18,19 @@ from appliance.inference.regions import (
     SETTLED_S,
     free_regions_of_dead_models,
     model_processes,
+    processes_of_model,
     region_prefix,
     remove_regions_of_the_dead,
     remove_stale_regions,
 )
 from appliance.inference.series_classifier import SeriesClassifier
 from appliance.inference.served_model import SHIPPED, Target
+from appliance.models.priority import gives_way
 from appliance.pipeline import Pipeline
 from appliance.settings import Settings
+
+_FRESH_TRIES: Final = 3
+"""How often a process that gives way is restarted: where all of Triton gives way, a new one does too."""
 
 
 class ReadingRoom:
@@ -36,6 +44,8 @@ class ReadingRoom:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._log = structlog.get_logger("room")
+        self._restarts = 0  # in a row, for a process that gives way
         self._targets: Callable[[], Sequence[Target]] = lambda: (SHIPPED,)
         self._lock = threading.Lock()
         self._detector: TritonDetector | None = None
@@ -65,10 +75,21 @@ class ReadingRoom:
         return TritonDetector(self._settings.triton, self._settings.triton.timeout_s, lambda: (target,))
 
     def probe(self) -> None:
-        """Return if the model answers correctly; raise with the reason if not."""
-        readiness = self._make_detector().check_readiness()
+        """Return if the model answers correctly; raise with the reason if not.
+
+        A version that was a shadow gives way to everything on the processor, and only a new process does not. So it is
+        restarted here when it stands in for the promoted one; a promotion does that itself (`appliance.models.life`).
+        """
+        detector = self._make_detector()
+        readiness = detector.check_readiness()
         if not readiness:
             raise UnavailableError(readiness.reason)
+        if not gives_way(processes_of_model(region_prefix(detector.triton), detector.served_as)):
+            self._restarts = 0
+        elif self._restarts < _FRESH_TRIES:
+            self._restarts += 1
+            fault = detector.restart()
+            self._log.info("the version that answers gave way as a shadow and was restarted", fault=fault)
 
     def model(self) -> dict[str, str] | None:
         """Return which model answers and what runs it, None while that is not known.

@@ -190,6 +190,7 @@ class Service:
             self._room.classifier,
             self._metrics,
             self._room.detector_of,
+            lambda: (self._room.model() or {}).get("sha256", ""),
         )
         longest_trial_s = min(_LONGEST_TRIAL_S, settings.ledger.stall_s / 2)
         trial = Trial(settings, self._room.trial_program, longest_trial_s, list_targets)

@@ -123,6 +123,11 @@ class TritonDetector:
         return self._served.served_as
 
     @property
+    def triton(self) -> TritonSettings:
+        """The settings of the Triton that is used now."""
+        return self._tritons.settings
+
+    @property
     def passed_over(self) -> str:
         """Why the wanted model does not answer and another stands in for it; empty when it does."""
         return self._choice.passed_over
@@ -239,6 +244,15 @@ class TritonDetector:
             self._log.warning("the model answers wrongly and was restarted", why=readiness.reason, fault=fault)
             self._forget_answers()
         return readiness
+
+    def restart(self) -> str:
+        """Have Triton restart the model as last looked at, between two studies; return why it could not, "" if it did.
+
+        The golden chunk has to come back right before another study is read.
+        """
+        with self._lock:
+            self._forget_answers()
+            return self._choice.restart()
 
     def close(self) -> None:
         """Release the shared memory and the connection.

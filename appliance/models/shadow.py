@@ -6,7 +6,8 @@ Its readings are kept in the ledger, for `appliance models compare`, and never l
 
 It delays no arriving study. It begins only while nothing is answered, read ahead or waiting, and it gives way before
 each file and each chunk. If its model has its own process on this machine, that process runs only when nothing else
-wants the processor (SCHED_IDLE), so that even a chunk in progress gives way.
+wants the processor (SCHED_IDLE), so that even a chunk in progress gives way. While the shadow stands in for the
+promoted version, it reads patients and nothing else, and its process has the usual priority (`ReadingRoom.probe`).
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ DetectorOf = Callable[[Target], TritonDetector]
 class Shadow:
     """Reads answered studies with the shadow version, if there is one; `run` is the body of its thread.
 
-    `classifier` helps to choose the same series as the answer did; `detector_of` returns a detector for a target.
+    `classifier` helps to choose the same series as the answer did; `detector_of` returns a detector for a target,
+    `answers` the sha256 of the version that answers now, "" when that is not known.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Shadow:
         classifier: Classifier | None,
         metrics: Metrics,
         detector_of: DetectorOf,
+        answers: Callable[[], str],
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -70,6 +73,7 @@ class Shadow:
         self._classifier = classifier
         self._metrics = metrics
         self._detector_of = detector_of
+        self._answers = answers
         self._detector: tuple[Target, TritonDetector] | None = None
         self._faults = 0
         self._log = structlog.get_logger("shadow")
@@ -103,7 +107,7 @@ class Shadow:
         happens `MOST_FAULTS` times in a row is passed over, and the last fault is kept as the reason.
         """
         change = self._ledger.models.shadow()
-        if change is None:
+        if change is None or change.sha256 == self._answers():
             self._close()
             return False
         if not self._is_idle():

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from appliance import reading_room
 from appliance.errors import UnavailableError
 from appliance.inference.detector import TritonDetector
 from appliance.inference.loads import PAUSE_S
+from appliance.models.priority import give_way_on_the_processor, gives_way
 from appliance.models.standing import targets
 from appliance.reading_room import ReadingRoom
 from tests.appliance.models.pair import Pair
@@ -140,6 +142,47 @@ def test_the_reading_room_says_that_an_earlier_version_answers_and_why(site: Fol
     assert told["version"] == "1"
     assert "it does not load" in told["passed_over"]
     assert "stands_in" not in told
+
+
+def test_a_shadow_that_stands_in_reads_patients_with_the_usual_priority(site: Followed) -> None:
+    for version in (2, 3):
+        site.bring(version)
+        site.promote(version)
+    site.life.shadow(site.life.shelf.version("2"))
+    (server,) = site.life.servers
+    give_way_on_the_processor(server.processes("hemorrhage_detector_2"))
+    room = ReadingRoom(site.settings)
+    room.follow(lambda: targets(site.ledger.models.list_promoted()))
+    room.probe()
+    assert (room.model() or {})["version"] == "3"
+    assert gives_way(server.processes("hemorrhage_detector_2"))
+    Breakable(site, 3).broken.touch()
+    server.unload("hemorrhage_detector_3")
+    until(lambda: "hemorrhage_detector_3" not in (site.life.list_loaded() or ()), "unloaded")
+
+    def is_restarted() -> bool:
+        room.probe()
+        return not gives_way(server.processes("hemorrhage_detector_2"))
+
+    until(is_restarted, "restarted")
+    assert (room.model() or {})["version"] == "2"
+    assert server.processes("hemorrhage_detector_2")
+    room.close()
+
+
+def test_where_all_of_triton_gives_way_its_models_are_not_restarted_again_and_again(
+    site: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.bring(2)
+    site.promote(2)
+    version = Breakable(site, 2)
+    room = ReadingRoom(site.settings)
+    room.follow(lambda: targets(site.ledger.models.list_promoted()))
+    monkeypatch.setattr(reading_room, "gives_way", lambda _: True)
+    for _ in range(6):
+        room.probe()
+    room.close()
+    assert version.tries == 3
 
 
 def test_a_triton_that_was_started_anew_is_asked_at_once_for_a_version_that_failed_before(site: Followed) -> None:

@@ -53,8 +53,17 @@ class Bench:
         self.detector = ShadowDetector()
         self.asked: list[Target] = []
         self.stopping = threading.Event()
+        self.answers = self.room.model()["sha256"]
         self.shadow = Shadow(
-            desk.settings, desk.ledger, desk.orthanc, desk.snapshots, desk.ahead, None, desk.metrics, self.detector_of
+            desk.settings,
+            desk.ledger,
+            desk.orthanc,
+            desk.snapshots,
+            desk.ahead,
+            None,
+            desk.metrics,
+            self.detector_of,
+            lambda: self.answers,
         )
 
     def detector_of(self, target: Target) -> ShadowDetector:
@@ -109,6 +118,16 @@ def test_without_a_shadow_nothing_is_read_and_studies_from_before_it_are_left(be
     bench.begin()
     assert not bench.work()
     assert bench.asked == []
+
+
+def test_a_shadow_that_stands_in_reads_nothing_in_its_shadow_until_the_promoted_version_is_back(bench: Bench) -> None:
+    bench.begin()
+    bench.answer(*head_series(str(generate_uid())))
+    promoted, bench.answers = bench.answers, SHADOW.sha256
+    assert not bench.work()
+    assert bench.asked == []
+    bench.answers = promoted
+    assert bench.work()
 
 
 def test_the_shadow_waits_while_a_study_is_to_be_answered(bench: Bench) -> None:
