@@ -98,7 +98,7 @@ class Models:
                     note=note,
                 )
             )
-            if event in _MOVES:
+            if event in (*_MOVES, ModelEvent.REMOVED):
                 what = {"change": event.value, "version": facts.version, "sha256": facts.sha256, "note": note}
                 append(connection, self._database.clock(), AuditEvent.MODEL, who[:64], "", **what)
 

@@ -319,7 +319,7 @@ class AuditEvent(StrEnum):
     REMOVED = "removed"
     """The appliance removed a study from Orthanc, by its settings."""
     MODEL = "model"
-    """Another version of the detector answers from now on: it was promoted, or brought back."""
+    """Another version of the detector answers from now on: it was promoted, or brought back. Or one was removed."""
     GOLDEN = "golden"
     """Somebody confirmed a study's answer, which new versions of the detector have to find again, or took that back."""
     PRUNED = "pruned"
@@ -355,6 +355,8 @@ class ModelEvent(StrEnum):
     """It reads the studies that another version answers; its readings are kept and not delivered."""
     SHADOW_ENDED = "shadow_ended"
     """It reads them no more."""
+    REMOVED = "removed"
+    """Its folder was removed from the machine."""
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def list_versions(
     for row in document["versions"]:
         engine = row["engine"] or {}
         table.add_row(
-            row["version"],
+            row["version"] or row["served_as"],
             state_words(row),
             row["sha256"][:12],
             row["threshold"],
@@ -75,6 +75,10 @@ def list_versions(
             row["proven"] or "",
         )
     out.print(table)
+    for row in document["versions"]:
+        if row["fault"]:
+            fault = f"version {row['version'] or row['served_as']} cannot be read: {row['fault']}"
+            out.print(fault, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if len(document["tritons"]) > 1:
         for triton in document["tritons"]:
             serves = ", ".join(triton["loaded"]) or "none" if triton["answers"] else ""
@@ -91,6 +95,8 @@ def list_versions(
 
 def state_words(row: dict[str, Any]) -> str:
     """Return what a version does now, in words."""
+    if row["fault"]:
+        return f"cannot be read, {state_words(row | {'fault': None})}"
     if row["answers"] and row["promoted"]:
         return "answers"
     if row["answers"]:
@@ -210,9 +216,26 @@ def compare(
 def unload(version: VersionArgument, settings: SettingsOption = None) -> None:
     """Have Triton free the memory of a version that does not answer; its files stay."""
     with open_life(load_settings_or_exit(settings)) as life:
-        model = life.shelf.version(version)
+        model = life.shelf.find(version)
         life.unload(model)
     out.print(f"version {model.facts.version} is unloaded", highlight=False)
+
+
+@models_app.command()
+def remove(
+    version: VersionArgument,
+    settings: SettingsOption = None,
+    by: ByOption = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without a question")] = False,
+) -> None:
+    """Remove a version's files from this machine, readable or not, if it is not loaded and may not answer."""
+    with open_life(load_settings_or_exit(settings), by) as life:
+        model = life.shelf.find(version)
+        life.require_removable(model)
+        if not yes:
+            typer.confirm(f"remove {model.folder}?", abort=True)
+        life.remove(model)
+    out.print(f"version {model.facts.version} is removed", highlight=False)
 
 
 @models_app.command()

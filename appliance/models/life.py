@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from appliance.clocks import iso
@@ -28,7 +28,9 @@ from appliance.models.golden import Checked, golden_reader
 from appliance.models.priority import gives_way
 from appliance.models.proof import NotProvenError, prove
 from appliance.models.servers import AwayError, Server, ServerError, servers
-from appliance.models.shelf import PLAN, Shelf, ShelvedModel
+from appliance.models.shelf import PLAN, Shelf, ShelfError, ShelvedModel, UnreadableModel
+from appliance.models.standing import targets
+from appliance.reading.contract import DETECTOR
 from appliance.settings import Settings
 
 _FRESH_TRIES: Final = 3
@@ -113,17 +115,21 @@ class ModelLife:
     def rollback(self) -> Proven:
         """Let the version that answered before answer again, from the next study on.
 
-        Raises `ModelLifeError` when there is none, or it does not load or prove itself.
+        Raises `ModelLifeError` when there is none, it cannot be read, or it does not load or prove itself.
         """
         changes = self.ledger.models.changes()
         stands = list_standing(changes)
         if not stands:
             raise ModelLifeError("no version was promoted: the one that came with the appliance answers")
-        model = next((one for one in self.shelf.versions() if _is_wanted(one, stands[1:])), None)
-        if model is None:
-            before = stands[1] if len(stands) > 1 else None
-            lost = f"version {before.version} (sha256 {before.sha256[:12]}…)" if before else "the shipped version"
-            raise ModelLifeError(f"{lost}, which answered before, is not on this machine; promote one that is")
+        before = stands[1] if len(stands) > 1 else None
+        lost = f"version {before.version} (sha256 {before.sha256[:12]}…)" if before else "the shipped version"
+        lost += ", which answered before, is not on this machine"
+        try:
+            model = self.shelf.version(before.served_as if before else DETECTOR)
+        except ShelfError as error:
+            raise ModelLifeError(f"{lost}: {error}; or promote another one") from error
+        if not _is_wanted(model, stands[1:]):
+            raise ModelLifeError(f"{lost}; promote one that is")
         with self._trying(model) as fresh:
             proven = self._prove_unhindered(model, fresh)
             note = f"instead of version {stands[0].version}"
@@ -158,7 +164,7 @@ class ModelLife:
         """Return what a shadow has read together with what was answered."""
         return self.ledger.shadows.pairs(sha256)
 
-    def unload(self, model: ShelvedModel) -> None:
+    def unload(self, model: ShelvedModel | UnreadableModel) -> None:
         """Have Triton free the memory of a version that does not answer.
 
         Raises `ModelLifeError` when it answers, is the shadow, or is what a rollback would return to.
@@ -173,6 +179,37 @@ class ModelLife:
             raise ModelLifeError(self._nobody_answers())
         for server in answering:
             server.unload(model.facts.served_as)
+
+    def remove(self, model: ShelvedModel | UnreadableModel) -> None:
+        """Remove a version's folder from this machine, and record that.
+
+        Raises `ModelLifeError` as `require_removable` does, `OSError` when it cannot be removed.
+        """
+        self.require_removable(model)
+        with self.shelf.removing(model):
+            self.ledger.models.record(ModelEvent.REMOVED, model.facts, self.who)
+
+    def require_removable(self, model: ShelvedModel | UnreadableModel) -> None:
+        """Raise `ModelLifeError` when a version came with the appliance, may answer, is the shadow, or is loaded."""
+        version, served_as = model.facts.version, model.facts.served_as
+        if model.shipped:
+            raise ModelLifeError("the version that came with the appliance stays: the others fall back on it")
+        stands, shadow = self.ledger.models.list_promoted(), self.ledger.models.shadow()
+        if stands and stands[0].served_as == served_as:
+            raise ModelLifeError(f"version {version} is promoted and stays; roll back, or promote another one, first")
+        if shadow is not None and shadow.served_as == served_as:
+            raise ModelLifeError(f"version {version} is the shadow and stays; `appliance models unshadow` ends that")
+        if served_as in {*(one.served_as for one in targets(stands)), *(one.served_as for one in stands[:2])}:
+            raise ModelLifeError(
+                f"version {version} was promoted before the one that answers and stays: it stands in for that one, and "
+                "`rollback` goes back to it; once the shipped version is promoted it can be removed"
+            )
+        loaded = [server.address for server in self.servers if served_as in (server.list_loaded() or ())]
+        if loaded:
+            raise ModelLifeError(
+                f"version {version} is loaded in Triton at {', '.join(loaded)} and stays; `appliance models unload "
+                f"{version}` frees its memory first"
+            )
 
     def check_golden(self, model: ShelvedModel, say: Callable[[str], None] = lambda _: None) -> list[Checked]:
         """Return how a version that is loaded reads each golden study of the site; `say` is told how far it is.
@@ -201,7 +238,7 @@ class ModelLife:
         """Return the names of the models that the first Triton serves now; None when it does not answer."""
         return self.servers[0].list_loaded()
 
-    def _is_needed(self, model: ShelvedModel) -> bool:
+    def _is_needed(self, model: ShelvedModel | UnreadableModel) -> bool:
         """Return whether a version answers, is the shadow, or is what a rollback would return to."""
         stands, shadow = self.ledger.models.list_promoted(), self.ledger.models.shadow()
         needed = {change.served_as for change in (*stands[:2], *((shadow,) if shadow else ()))}
@@ -300,7 +337,7 @@ def _facts(change: ModelChange) -> ModelFacts:
     return ModelFacts(change.served_as, change.version, change.sha256)
 
 
-def _is_wanted(model: ShelvedModel, stands: Sequence[ModelChange]) -> bool:
+def _is_wanted(model: ShelvedModel | UnreadableModel, stands: Sequence[ModelChange]) -> bool:
     """Return whether a version is the wanted one by the promotions in force, as `standing.targets` has it.
 
     The shipped version is, without one or by one of it; an upgrade may have brought another sha256 since.
@@ -325,33 +362,42 @@ def overview(life: ModelLife, changes: list[ModelChange], answers: str | None) -
     `answers` is the sha256 of the model that the running service uses, None when that is not known.
     """
     stands = list_standing(changes)
-    versions = life.shelf.versions()
+    versions, unreadable = life.shelf.look()
+    known = {change.served_as: _facts(change) for change in changes if change.sha256}
+    there: list[ShelvedModel | UnreadableModel] = [*versions]
+    there += [
+        one if one.shipped else replace(one, facts=known.get(one.facts.served_as, one.facts)) for one in unreadable
+    ]
     loaded_at = {server.address: server.list_loaded() for server in life.servers}
     loaded = loaded_at[life.servers[0].address]
     shadow = find_shadow(changes)
-    wanted = next((one.facts for one in versions if _is_wanted(one, stands)), _facts(stands[0]) if stands else None)
-    proven = {_facts(change): change.at for change in changes if change.event is not ModelEvent.FAILED}
+    wanted = next((one.facts for one in there if _is_wanted(one, stands)), _facts(stands[0]) if stands else None)
+    proofs = (change for change in changes if change.event not in (ModelEvent.FAILED, ModelEvent.REMOVED))
+    proven = {_facts(change): change.at for change in proofs}
     rows = [
         {
             "version": one.facts.version,
             "served_as": one.facts.served_as,
             "sha256": one.facts.sha256,
-            "threshold": one.threshold,
+            "threshold": one.threshold if isinstance(one, ShelvedModel) else "",
             "origin": "shipped" if one.shipped else "site",
             "promoted": one.facts == wanted,
             "shadow": shadow is not None and one.facts == _facts(shadow),
             "loaded": None if loaded is None else one.facts.served_as in loaded,
             "answers": None if answers is None else one.facts.sha256 == answers,
             "proven": iso(proven[one.facts]) if one.facts in proven else None,
-            "engine": one.engine,
+            "engine": one.engine if isinstance(one, ShelvedModel) else None,
+            "fault": f"{one.fault}; {one.remedy}" if isinstance(one, UnreadableModel) else None,
         }
-        for one in versions
+        for one in there
     ]
     tritons = [
         {
             "address": address,
             "answers": names is not None,
-            "loaded": [one.facts.version for one in versions if one.facts.served_as in (names or ())],
+            "loaded": [
+                one.facts.version or one.facts.served_as for one in there if one.facts.served_as in (names or ())
+            ],
         }
         for address, names in loaded_at.items()
     ]

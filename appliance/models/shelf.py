@@ -16,7 +16,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,7 @@ ONNX: Final = "model.onnx"
 PLAN: Final = "model.plan"
 _LOCK: Final = ".lock"
 _COMING: Final = ".coming"
+_GOING: Final = ".going"
 _SITE_NAME: Final = re.compile(rf"{DETECTOR}_([1-9][0-9]*)")
 
 
@@ -66,6 +67,27 @@ class ShelvedModel:
             return None
 
 
+@dataclass(frozen=True)
+class UnreadableModel:
+    """A folder that should hold a version and does not: what its name says of it, and why it cannot be read."""
+
+    facts: ModelFacts
+    """Without a sha256; of the shipped one without a version."""
+    folder: Path
+    fault: str
+    shipped: bool
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        if self.shipped:
+            return "it came with the appliance: install that again, or let triton.model_repository say where it lies"
+        return (
+            f"`appliance models load FOLDER` puts a sound copy in its place, `appliance models remove "
+            f"{self.facts.version}` removes it"
+        )
+
+
 class Shelf:
     """The versions in the two model repositories of a site."""
 
@@ -74,42 +96,52 @@ class Shelf:
         self._site = settings.site_models
         self._profile = settings.triton.profile
 
-    def versions(self) -> list[ShelvedModel]:
-        """Return the version that came with the appliance, then those of the site by number.
+    def look(self) -> tuple[list[ShelvedModel], list[UnreadableModel]]:
+        """Return the versions, as `versions` does, and the folders that should hold one and cannot be read."""
+        return self._look_into(self._folders())
 
-        Raises `ShelfError` when one of them cannot be read.
-        """
-        folders = [self._shipped / DETECTOR] if (self._shipped / DETECTOR).is_dir() else []
-        if self._site.is_dir():
-            found = [path for path in self._site.iterdir() if _SITE_NAME.fullmatch(path.name)]
-            folders += sorted(found, key=lambda path: int(path.name.rpartition("_")[2]))
-        return [self._read_version(folder, shipped=folder.parent == self._shipped) for folder in folders]
+    def versions(self) -> list[ShelvedModel]:
+        """Return those that can be read: the one that came with the appliance, then the site's by number."""
+        return self.look()[0]
 
     def find_shipped(self) -> ShelvedModel:
         """Return the version that came with the appliance. Raises `ShelfError` when it is not there."""
         return self._read_version(self._shipped / DETECTOR, shipped=True)
 
-    def version(self, name: str) -> ShelvedModel:
-        """Return the version with this number or name in Triton. Raises `ShelfError` when there is none, or two."""
-        versions = self.versions()
-        found = [one for one in versions if name == one.facts.served_as] or [
-            one for one in versions if name == one.facts.version
-        ]
+    def find(self, name: str) -> ShelvedModel | UnreadableModel:
+        """Return what is there under this number or name in Triton. Raises `ShelfError` when there is nothing, or two.
+
+        By the name in Triton no other folder is read.
+        """
+        folders = self._folders()
+        versions, unreadable = self._look_into([one for one in folders if one.name == name] or folders)
+        there: list[ShelvedModel | UnreadableModel] = [*versions, *unreadable]
+        found = [one for one in there if name in (one.facts.served_as, one.facts.version)]
         if len(found) > 1:
             names = " and ".join(one.facts.served_as for one in found)
             raise ShelfError(f"version {name} is there twice; name one of {names}")
         if not found:
-            there = ", ".join(one.facts.version for one in versions) or "none"
+            readable = ", ".join(one.facts.version for one in versions) or "none"
             raise ShelfError(
-                f"version {name} is not there; there are: {there} (`appliance models load FOLDER` brings one)"
+                f"version {name} is not there; there are: {readable} (`appliance models load FOLDER` brings one)"
             )
         return found[0]
+
+    def version(self, name: str) -> ShelvedModel:
+        """Return the version with this number or name in Triton.
+
+        Raises `ShelfError` when there is none, or two, or it cannot be read.
+        """
+        found = self.find(name)
+        if isinstance(found, UnreadableModel):
+            raise ShelfError(f"{found.fault}; {found.remedy}")
+        return found
 
     def bring_in(self, source: Path) -> ShelvedModel:
         """Copy a version into the site's model repository, whole or not at all, and return it.
 
         `source` is a model repository, or its folder of the detector, as `python -m conversion repository` writes it.
-        A version that the site has already is left as it is.
+        A version that the site has already is left as it is; one that cannot be read is replaced.
 
         Raises
         ------
@@ -121,18 +153,18 @@ class Shelf:
         folder = source / DETECTOR if (source / DETECTOR).is_dir() else source
         coming = self._read_version(folder, shipped=False)
         version = coming.facts.version
-        for there in self.versions():
-            if there.facts.version == version:
-                if there.facts.sha256 == coming.facts.sha256:
-                    return there
-                raise ShelfError(
-                    f"another model is version {version} here (sha256 {there.facts.sha256[:12]}…, "
-                    f"{coming.facts.sha256[:12]}… was brought); export the new one with a number of its own "
-                    "(`python -m conversion export --version N`, then `repository --version N`)"
-                )
-        name = f"{DETECTOR}_{version}"
         self._site.mkdir(parents=True, exist_ok=True)
         with _hold(self._site / _LOCK):
+            for there in self.versions():
+                if there.facts.version == version:
+                    if there.facts.sha256 == coming.facts.sha256:
+                        return there
+                    raise ShelfError(
+                        f"another model is version {version} here (sha256 {there.facts.sha256[:12]}…, "
+                        f"{coming.facts.sha256[:12]}… was brought); export the new one with a number of its own "
+                        "(`python -m conversion export --version N`, then `repository --version N`)"
+                    )
+            name = f"{DETECTOR}_{version}"
             aside = self._site / _COMING
             shutil.rmtree(aside, ignore_errors=True)  # from a copy that was broken off
             shutil.copytree(coming.place, aside / version, ignore=shutil.ignore_patterns("__pycache__", ".*"))
@@ -141,8 +173,36 @@ class Shelf:
             for file, path in configs.items():
                 (aside / "configs" / file).write_text(_rename(_config(path), name, int(version)))
             (aside / "config.pbtxt").write_text((aside / "configs" / f"{self._profile}.pbtxt").read_text())
-            aside.rename(self._site / name)
+            with _remove(self._site / name, self._site / _GOING):
+                aside.rename(self._site / name)
         return self._read_version(self._site / name, shipped=False)
+
+    @contextmanager
+    def removing(self, model: ShelvedModel | UnreadableModel) -> Iterator[None]:
+        """Remove a version's folder, whole or not at all; it stays if the `with` block fails. Raises `OSError`."""
+        with _hold(self._site / _LOCK), _remove(model.folder, self._site / _GOING):
+            yield
+
+    def _folders(self) -> list[Path]:
+        """Return the folders that should hold a version: the shipped one, then those of the site by number."""
+        there = self._site.iterdir() if self._site.is_dir() else ()
+        found = (folder for folder in there if _SITE_NAME.fullmatch(folder.name))
+        return [self._shipped / DETECTOR, *sorted(found, key=_number)]
+
+    def _look_into(self, folders: Iterable[Path]) -> tuple[list[ShelvedModel], list[UnreadableModel]]:
+        versions: list[ShelvedModel] = []
+        unreadable: list[UnreadableModel] = []
+        for folder in folders:
+            shipped = folder.name == DETECTOR
+            try:
+                model = self._read_version(folder, shipped)
+                if model.facts.served_as != folder.name:
+                    raise ShelfError(f"{folder} holds version {model.facts.version}: its name has another number")
+                versions.append(model)
+            except ShelfError as error:
+                facts = ModelFacts(folder.name, "" if shipped else str(_number(folder)), "")
+                unreadable.append(UnreadableModel(facts, folder, str(error), shipped))
+        return versions, unreadable
 
     def _read_version(self, folder: Path, shipped: bool) -> ShelvedModel:
         """Return the version in a model's folder; its files are compared with what its configuration says."""
@@ -193,6 +253,27 @@ def _rename(config: Any, name: str, version: int) -> str:
     config.name = name
     config.version_policy.specific.versions[:] = [version]
     return str(text_format.MessageToString(config))
+
+
+def _number(folder: Path) -> int:
+    """Return the number in the name of a folder of the site's."""
+    return int(folder.name.rpartition("_")[2])
+
+
+@contextmanager
+def _remove(folder: Path, aside: Path) -> Iterator[None]:
+    """Remove a folder, if it is there, by way of `aside`; it is put back if the `with` block fails."""
+    shutil.rmtree(aside, ignore_errors=True)  # from a removal that was broken off
+    if not folder.exists():
+        yield
+        return
+    folder.rename(aside)
+    try:
+        yield
+    except BaseException:  # Ctrl-C too
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside)
 
 
 @contextmanager

@@ -358,6 +358,105 @@ def test_a_version_that_answers_or_would_be_taken_back_to_is_not_unloaded(site: 
     assert site.answering() == "3"
 
 
+def spoil(site: Site, version: int) -> None:
+    (site.settings.site_models / f"hemorrhage_detector_{version}" / str(version) / "model.onnx").write_bytes(b"half")
+
+
+@pytest.fixture
+def models(site: Site, tmp_path: Path) -> Callable[..., str]:
+    """Return a function that runs `appliance models` and returns what it says; the command must end with `ends`."""
+    file = write_settings(site.settings, tmp_path / "appliance.toml")
+
+    def run(*arguments: str, ends: int = 0, typed: str = "") -> str:
+        command = ["models", *arguments, "--settings", str(file)]
+        done = CliRunner().invoke(app, command, env={"COLUMNS": "200"}, input=typed)
+        assert done.exit_code == ends, done.output
+        return done.stdout if "--json" in arguments else done.output
+
+    return run
+
+
+def test_a_folder_that_cannot_be_read_stops_only_commands_that_name_it_and_is_listed_with_the_way_out(
+    site: Site, models: Callable[..., str]
+) -> None:
+    for version in (2, 3, 7):
+        site.bring(version)
+    site.promote(2)
+    site.promote(3)
+    spoil(site, 7)
+    assert "damaged" in models("promote", "7", ends=1)
+    models("load", "2")
+    models("rollback")
+    assert site.answering() == "2"
+    listed = {row["version"]: row for row in json.loads(models("list", "--json"))["versions"]}
+    assert [listed[version]["fault"] for version in ("1", "2", "3")] == [None, None, None]
+    for said in (listed["7"]["fault"], models("list")):
+        assert "damaged" in said
+        assert "`appliance models remove 7` removes it" in said
+    spoil(site, 2)
+    listed = {row["version"]: row for row in json.loads(models("list", "--json"))["versions"]}
+    assert (listed["2"]["promoted"], listed["2"]["loaded"]) == (True, True)
+    assert "promoted" in models("list")
+
+
+def test_a_rollback_to_a_version_that_cannot_be_read_says_why(site: Site) -> None:
+    for version in (2, 3):
+        site.bring(version)
+        site.promote(version)
+    spoil(site, 2)
+    with pytest.raises(ModelLifeError, match=r"version 2 .* damaged.*`appliance models load FOLDER` puts a sound copy"):
+        site.life.rollback()
+    assert site.answering() == "3"
+
+
+def test_a_version_is_removed_on_demand_whether_it_can_be_read_or_not_and_who_did_it_is_kept(
+    site: Site, models: Callable[..., str]
+) -> None:
+    for version in (2, 7):
+        site.bring(version)
+    spoil(site, 7)
+    assert "remove" in models("remove", "7", ends=1, typed="n\n")
+    assert (site.settings.site_models / "hemorrhage_detector_7").exists()
+    models("remove", "7", "--by", "C. Engineer", typed="y\n")
+    models("remove", "2", "--yes", "--by", "C. Engineer")
+    assert [path.name for path in site.settings.site_models.iterdir()] == [".lock"]
+    assert [(one.event.value, one.version, one.who) for one in site.life.changes()] == [
+        ("removed", "7", "C. Engineer"),
+        ("removed", "2", "C. Engineer"),
+    ]
+    told = [one for one in site.ledger.audit.entries() if one.event is AuditEvent.MODEL]
+    assert [(one.who, one.details["change"], one.details["version"]) for one in told] == [
+        ("C. Engineer", "removed", "7"),
+        ("C. Engineer", "removed", "2"),
+    ]
+
+
+def test_a_version_that_came_with_the_appliance_may_answer_reads_or_is_loaded_is_not_removed(
+    site: Site, models: Callable[..., str]
+) -> None:
+    for version in (2, 3, 4, 5, 6):
+        site.bring(version)
+    for version in (2, 3, 4):
+        site.promote(version)
+    site.life.shadow(site.life.shelf.version("5"))
+    site.life.load(site.life.shelf.version("6"))
+    spoil(site, 6)
+    for version, why in (
+        ("1", "came with the appliance"),
+        ("4", "is promoted"),
+        ("3", "promoted before"),
+        ("2", "promoted before"),
+        ("5", "is the shadow"),
+        ("6", "`appliance models unload 6` frees its memory first"),
+    ):
+        assert why in models("remove", version, "--yes", ends=1)
+    assert len(list(site.settings.site_models.glob("hemorrhage_detector_*"))) == 5
+    models("unload", "6")
+    until(lambda: "hemorrhage_detector_6" not in (site.life.list_loaded() or ()), "unloaded")
+    models("remove", "6", "--yes")
+    assert site.answering() == "4"
+
+
 def test_programs_beside_the_service_read_with_the_promoted_version_and_without_a_ledger_with_the_shipped_one(
     site: Site, tmp_path: Path
 ) -> None:

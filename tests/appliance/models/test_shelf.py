@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,6 +113,63 @@ def test_a_copy_that_was_broken_off_is_no_version_and_hinders_none(settings: Set
     shelf = Shelf(settings)
     assert [one.facts.version for one in shelf.versions()] == ["1"]
     assert shelf.bring_in(write_release(tmp_path / "release", 2)).facts.version == "2"
+
+
+def test_a_folder_that_cannot_be_read_is_told_apart_and_hides_no_other_version(
+    settings: Settings, tmp_path: Path
+) -> None:
+    shelf = Shelf(settings)
+    for version in (2, 7):
+        shelf.bring_in(write_release(tmp_path / f"release-{version}", version))
+    broken = settings.state_dir / "models" / "hemorrhage_detector_7"
+    (broken / "7" / "model.onnx").write_bytes(b"half of it")
+    shutil.copytree(broken.with_name("hemorrhage_detector_2"), broken.with_name("hemorrhage_detector_9"))
+    versions, unreadable = shelf.look()
+    assert [one.facts.version for one in versions] == ["1", "2"]
+    assert [(one.facts.version, one.folder) for one in unreadable] == [
+        ("7", broken),
+        ("9", broken.with_name("hemorrhage_detector_9")),
+    ]
+    assert "damaged" in unreadable[0].fault
+    assert "holds version 2" in unreadable[1].fault
+    assert shelf.version("2").facts.version == "2"
+    with pytest.raises(ShelfError, match=r"damaged.*`appliance models remove 7` removes it"):
+        shelf.version("7")
+
+
+def test_a_shipped_version_that_is_gone_is_told_and_does_not_hide_those_of_the_site(
+    settings: Settings, tmp_path: Path
+) -> None:
+    shelf = Shelf(settings)
+    shelf.bring_in(write_release(tmp_path / "release", 2))
+    shutil.rmtree(settings.triton.model_repository)
+    versions, (shipped,) = shelf.look()
+    assert [one.facts.version for one in versions] == ["2"]
+    assert shipped.shipped
+    with pytest.raises(ShelfError, match="it came with the appliance"):
+        shelf.version("hemorrhage_detector")
+
+
+def test_a_sound_copy_takes_the_place_of_a_folder_that_cannot_be_read(settings: Settings, tmp_path: Path) -> None:
+    shelf = Shelf(settings)
+    release = write_release(tmp_path / "release", 2)
+    first = shelf.bring_in(release)
+    (first.place / "model.onnx").write_bytes(b"half of it")
+    (first.place / "left over").touch()
+    assert shelf.bring_in(release) == first
+    assert not (first.place / "left over").exists()
+    assert sorted(path.name for path in first.folder.parent.iterdir()) == [".lock", "hemorrhage_detector_2"]
+
+
+def test_a_folder_whose_removal_cannot_be_recorded_stays(settings: Settings, tmp_path: Path) -> None:
+    shelf = Shelf(settings)
+    brought = shelf.bring_in(write_release(tmp_path / "release", 2))
+    with pytest.raises(RuntimeError), shelf.removing(brought):
+        raise RuntimeError("the ledger is away")
+    assert shelf.version("2") == brought
+    with shelf.removing(brought):
+        pass
+    assert [path.name for path in brought.folder.parent.iterdir()] == [".lock"]
 
 
 def test_a_version_that_is_not_there_is_named_with_those_that_are(settings: Settings) -> None:
