@@ -56,7 +56,7 @@ def list_versions(
     loaded = load_settings_or_exit(settings)
     with open_life(loaded) as life:
         changes = life.changes()
-        document = overview(life, changes, answering_sha256(loaded))
+        document = overview(life, changes, answering_sha256(loaded), loaded.finding.threshold)
     shown = changes[::-1][:history]
     document["history"] = [{**asdict(change), "at": iso(change.at)} for change in shown]
     if as_json:
@@ -69,7 +69,7 @@ def list_versions(
             row["version"] or row["served_as"],
             state_words(row),
             row["sha256"][:12],
-            row["threshold"],
+            threshold_words(row),
             row["origin"],
             f"{engine['key']['gpu']}, built {engine['built']} in {engine['seconds']:.0f} s" if engine else "",
             row["proven"] or "",
@@ -108,6 +108,14 @@ def state_words(row: dict[str, Any]) -> str:
     return {True: "loaded", False: "on disk", None: "on disk, Triton does not answer"}[row["loaded"]]
 
 
+def threshold_words(row: dict[str, Any]) -> str:
+    """Return the threshold by which a version is judged, and its own where that is another one."""
+    in_force, own = row["threshold_in_force"], row["threshold"]
+    if in_force is None or f"{in_force:g}" == own:
+        return str(own)
+    return f"{in_force:g} of the settings{f', its own {own}' if own else ''}"
+
+
 @models_app.command()
 def load(
     source: Annotated[
@@ -140,7 +148,8 @@ def promote(
         str,
         typer.Option(
             metavar="REASON",
-            help="Promote it even if it reads golden studies of the site otherwise than confirmed, and record why",
+            help="Promote it even if it reads golden studies of the site otherwise than confirmed, or the threshold in "
+            "the settings is not its own, and record why",
         ),
     ] = "",
 ) -> None:

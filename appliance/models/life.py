@@ -83,19 +83,33 @@ class ModelLife:
     def promote(self, model: ShelvedModel, anyway: str = "", say: Callable[[str], None] = lambda _: None) -> Proven:
         """Let a version answer from the next study on.
 
-        With `anyway`, a reason, it may read golden studies of the site otherwise than confirmed; the reason is
-        recorded. `say` is told how far the golden studies are.
+        With `anyway`, a reason, it may read golden studies of the site otherwise than confirmed, and be judged by
+        another threshold than its own; the reason is recorded. `say` is told how far the golden studies are.
 
-        Raises `ModelLifeError` when it answers already, does not load or does not prove itself, `UnavailableError` or
-        `GoldenError` when golden studies cannot be read, and `OvertakenError` when somebody else was faster.
+        Raises `ModelLifeError` when it answers already, the site's threshold is not its own, or it does not load or
+        does not prove itself; `UnavailableError` or `GoldenError` when golden studies cannot be read, and
+        `OvertakenError` when somebody else was faster.
         """
         changes = self.ledger.models.changes()
         stands = list_standing(changes)
         if _is_wanted(model, stands):
             raise ModelLifeError(f"version {model.facts.version} answers already")
+        judged_by = self._settings.finding.threshold
+        if judged_by is None or judged_by == _own_threshold(model):
+            judged = ""
+        elif anyway:
+            judged = f"; finding.threshold is {judged_by:g}, its own {model.threshold}, promoted anyway: {anyway}"
+        else:
+            raise ModelLifeError(
+                f"version {model.facts.version} does not take over: finding.threshold in the settings is {judged_by:g} "
+                f"and would judge it, and its own threshold is {model.threshold}; scores of another network lie "
+                f"elsewhere. Unset finding.threshold, or set it to {model.threshold}, and restart the service; "
+                '`--anyway "REASON"` promotes it nevertheless and records the reason, also if golden studies differ '
+                f"(`appliance models golden check {model.facts.version}` shows them)"
+            )
         with self._trying(model) as fresh:
             proven = self._prove_unhindered(model, fresh)
-            note = _seconds(proven)
+            note = _seconds(proven) + judged
             checked = self.check_golden(model, say)
             apart = [one for one in checked if one.differences]
             if apart and not anyway:
@@ -337,6 +351,14 @@ def _facts(change: ModelChange) -> ModelFacts:
     return ModelFacts(change.served_as, change.version, change.sha256)
 
 
+def _own_threshold(model: ShelvedModel | UnreadableModel) -> float | None:
+    """Return the threshold that a version brings, None if that is no number."""
+    try:
+        return float(model.threshold) if isinstance(model, ShelvedModel) else None
+    except ValueError:
+        return None
+
+
 def _is_wanted(model: ShelvedModel | UnreadableModel, stands: Sequence[ModelChange]) -> bool:
     """Return whether a version is the wanted one by the promotions in force, as `standing.targets` has it.
 
@@ -356,10 +378,13 @@ def _seconds(proven: Proven) -> str:
     return f"golden volumes right, 20 slices in {proven.seconds:.2f} s{away}"
 
 
-def overview(life: ModelLife, changes: list[ModelChange], answers: str | None) -> dict[str, Any]:
+def overview(
+    life: ModelLife, changes: list[ModelChange], answers: str | None, threshold: float | None
+) -> dict[str, Any]:
     """Return what `appliance models list` shows, as plain values.
 
-    `answers` is the sha256 of the model that the running service uses, None when that is not known.
+    `answers` is the sha256 of the model that the running service uses, None when that is not known; `threshold` is the
+    site's, which goes before those of the versions, None without one.
     """
     stands = list_standing(changes)
     versions, unreadable = life.shelf.look()
@@ -380,6 +405,7 @@ def overview(life: ModelLife, changes: list[ModelChange], answers: str | None) -
             "served_as": one.facts.served_as,
             "sha256": one.facts.sha256,
             "threshold": one.threshold if isinstance(one, ShelvedModel) else "",
+            "threshold_in_force": _own_threshold(one) if threshold is None else threshold,
             "origin": "shipped" if one.shipped else "site",
             "promoted": one.facts == wanted,
             "shadow": shadow is not None and one.facts == _facts(shadow),

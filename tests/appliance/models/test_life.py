@@ -28,6 +28,7 @@ from appliance.inference.detector import TritonDetector
 from appliance.inference.regions import processes_of_model, region_prefix
 from appliance.ledger.models import OvertakenError
 from appliance.ledger.records import AuditEvent, ModelEvent
+from appliance.models.command import threshold_words
 from appliance.models.golden import Checked, GoldenError
 from appliance.models.life import ModelLifeError, overview
 from appliance.models.priority import give_way_on_the_processor, gives_way
@@ -139,7 +140,7 @@ def test_after_an_upgrade_the_new_shipped_version_answers_where_the_shipped_one_
         assert (detector.identity.sha256, detector.passed_over) == (shipped, "")
     with pytest.raises(ModelLifeError, match="version 4 answers already"):
         site.promote(4)
-    listed = overview(site.life, site.life.changes(), shipped)
+    listed = overview(site.life, site.life.changes(), shipped, None)
     assert [(row["version"], row["promoted"]) for row in listed["versions"]] == [("4", True), ("2", False)]
 
 
@@ -455,6 +456,44 @@ def test_a_version_that_came_with_the_appliance_may_answer_reads_or_is_loaded_is
     until(lambda: "hemorrhage_detector_6" not in (site.life.list_loaded() or ()), "unloaded")
     models("remove", "6", "--yes")
     assert site.answering() == "4"
+
+
+def test_a_version_that_the_threshold_of_the_settings_would_judge_is_promoted_only_with_a_reason(
+    tmp_path: Path,
+) -> None:
+    settings = Settings()
+    of_the_site = settings.finding.model_copy(update={"threshold": 0.4})
+    site = Site(tmp_path, settings.model_copy(update={"finding": of_the_site}))
+    with closing(site):
+        site.bring(2, parameters={contract.PARAMETER_THRESHOLD: "0.21"})
+        site.bring(3)
+        with pytest.raises(ModelLifeError) as refused:
+            site.promote(2)
+        for part in ("finding.threshold in the settings is 0.4", "its own threshold is 0.21", "Unset", "--anyway"):
+            assert part in str(refused.value)
+        assert events(site) == [], "a setting of the site is no fault of the version"
+        rows = overview(site.life, [], None, 0.4)["versions"]
+        assert [(row["threshold"], row["threshold_in_force"]) for row in rows] == [
+            ("0.4", 0.4),
+            ("0.21", 0.4),
+            ("0.4", 0.4),
+        ]
+        assert [threshold_words(row) for row in rows] == ["0.4", "0.4 of the settings, its own 0.21", "0.4"]
+        site.life.promote(site.life.shelf.version("2"), "measured on 300 studies")
+        note = site.ledger.models.list_promoted()[0].note
+        assert "finding.threshold is 0.4, its own 0.21, promoted anyway: measured on 300 studies" in note
+        site.promote(3)
+        assert site.answering() == "3"
+
+
+def test_without_a_threshold_of_the_site_each_version_is_judged_by_its_own_and_the_list_shows_it(
+    site: Site, models: Callable[..., str]
+) -> None:
+    site.bring(2, parameters={contract.PARAMETER_THRESHOLD: "0.21"})
+    site.promote(2)
+    rows = json.loads(models("list", "--json"))["versions"]
+    assert [row["threshold_in_force"] for row in rows] == [0.4, 0.21]
+    assert "0.21" in models("list")
 
 
 def test_programs_beside_the_service_read_with_the_promoted_version_and_without_a_ledger_with_the_shipped_one(
