@@ -181,8 +181,13 @@ class ModelLife:
     def unload(self, model: ShelvedModel | UnreadableModel) -> None:
         """Have Triton free the memory of a version that does not answer.
 
-        Raises `ModelLifeError` when it answers, is the shadow, or is what a rollback would return to.
+        Raises `ModelLifeError` when it answers, is the shadow, is what a rollback would return to, or came with the
+        appliance: that one stands in when no other loads, and it has to be there at once then.
         """
+        if model.shipped:
+            raise ModelLifeError(
+                "the version that came with the appliance stays loaded: it stands in when no other version loads"
+            )
         if self._is_needed(model):
             raise ModelLifeError(
                 f"version {model.facts.version} answers, is the shadow, or is what `rollback` would go back to: it "
@@ -253,10 +258,10 @@ class ModelLife:
         return self.servers[0].list_loaded()
 
     def _is_needed(self, model: ShelvedModel | UnreadableModel) -> bool:
-        """Return whether a version answers, is the shadow, or is what a rollback would return to."""
+        """Return whether a version answers, is the shadow, is what a rollback would return to, or is shipped."""
         stands, shadow = self.ledger.models.list_promoted(), self.ledger.models.shadow()
         needed = {change.served_as for change in (*stands[:2], *((shadow,) if shadow else ()))}
-        return model.facts.served_as in needed or (model.shipped and len(stands) < 2)
+        return model.shipped or model.facts.served_as in needed
 
     @contextmanager
     def _trying(self, model: ShelvedModel) -> Iterator[list[Server]]:
