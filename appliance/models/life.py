@@ -24,6 +24,7 @@ from appliance.ledger.ledger import Ledger
 from appliance.ledger.models import ModelFacts, find_shadow, list_standing
 from appliance.ledger.records import ModelChange, ModelEvent
 from appliance.ledger.shadows import Pair
+from appliance.models.build import engine_fault
 from appliance.models.golden import Checked, golden_reader
 from appliance.models.priority import gives_way
 from appliance.models.proof import NotProvenError, prove
@@ -31,6 +32,7 @@ from appliance.models.servers import AwayError, Server, ServerError, servers
 from appliance.models.shelf import PLAN, Shelf, ShelfError, ShelvedModel, UnreadableModel
 from appliance.models.standing import targets
 from appliance.reading.contract import DETECTOR
+from appliance.reading.gpu import NoGpuError, present_gpus
 from appliance.settings import Settings
 
 _FRESH_TRIES: Final = 3
@@ -269,9 +271,8 @@ class ModelLife:
 
         Its memory is freed there, the reason is recorded, and a version that was the shadow is the shadow again.
         """
-        if self._settings.triton.profile != "cpu" and not (model.place / PLAN).is_file():
-            version = model.facts.version
-            raise ModelLifeError(f"version {version} has no engine yet; `appliance models build {version}` makes it")
+        if self._settings.triton.profile != "cpu":
+            self._require_engine(model)
         shadow = self.ledger.models.shadow()
         fresh: list[Server] = []
         try:
@@ -290,6 +291,21 @@ class ModelLife:
                     with suppress(ServerError):
                         server.unload(model.facts.served_as)
             raise
+
+    def _require_engine(self, model: ShelvedModel) -> None:
+        """Raise `ModelLifeError` unless a version has an engine that was built and compared at this site."""
+        version = model.facts.version
+        if not (model.place / PLAN).is_file():
+            raise ModelLifeError(f"version {version} has no engine yet; `appliance models build {version}` makes it")
+        try:
+            gpus = present_gpus()
+        except NoGpuError:  # Triton's GPU is that of another container or machine
+            gpus = []
+        if fault := engine_fault(model, gpus):
+            raise ModelLifeError(
+                f"the engine of version {version} is not the right one: {fault}; `appliance models build {version}` "
+                "makes it"
+            )
 
     def _prove_unhindered(self, model: ShelvedModel, fresh: list[Server]) -> Proven:
         """Let a version prove itself in processes with the usual priority on the processor.

@@ -37,6 +37,8 @@ from appliance.settings import Settings
 
 ONNX: Final = "model.onnx"
 PLAN: Final = "model.plan"
+_OF_A_GPU: Final = (f"{PLAN}*", "model.timing")
+"""Files of a version that are of the GPU they were made on: an engine is built and compared where it serves."""
 _LOCK: Final = ".lock"
 _COMING: Final = ".coming"
 _GOING: Final = ".going"
@@ -141,7 +143,8 @@ class Shelf:
         """Copy a version into the site's model repository, whole or not at all, and return it.
 
         `source` is a model repository, or its folder of the detector, as `python -m conversion repository` writes it.
-        A version that the site has already is left as it is; one that cannot be read is replaced.
+        Engines are not copied. A version that the site has already is left as it is; one that cannot be read is
+        replaced.
 
         Raises
         ------
@@ -167,7 +170,8 @@ class Shelf:
             name = f"{DETECTOR}_{version}"
             aside = self._site / _COMING
             shutil.rmtree(aside, ignore_errors=True)  # from a copy that was broken off
-            shutil.copytree(coming.place, aside / version, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+            ignore = shutil.ignore_patterns("__pycache__", ".*", *_OF_A_GPU)
+            shutil.copytree(coming.place, aside / version, ignore=ignore)
             configs = {path.name: path for path in (folder / "configs").glob("*.pbtxt")}
             (aside / "configs").mkdir()
             for file, path in configs.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from appliance.cli import app
 from appliance.doctor.model import check_tensorrt
 from appliance.models.build import build, engine_rows
+from appliance.models.life import ModelLife, ModelLifeError
 from appliance.models.shelf import Shelf
 from appliance.reading import contract
 from appliance.reading.gpu import Gpu, present_gpus
@@ -19,6 +21,8 @@ from appliance.sections.triton import TritonSettings
 from appliance.settings import Settings
 from deploy.local.settings_file import write_settings
 from tests.appliance.inference.blob_detector import write_repository
+from tests.appliance.ledger.new_ledger import ledger_in
+from tests.appliance.models.released import write_release
 
 
 def test_without_a_gpu_the_build_says_so_in_one_sentence_and_ends_with_1(
@@ -149,3 +153,35 @@ def test_the_doctor_warns_of_an_engine_of_which_nothing_is_known(tmp_path: Path)
     (Shelf(settings).find_shipped().place / "model.plan").write_bytes(b"engine")
     check = check_tensorrt(settings, contract.DETECTOR, [GPU])
     assert (check.state, "nothing says" in check.what) == ("warn", True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "facts", "said"),
+    [
+        ({}, {"compared": None}, "was not compared with ONNX Runtime"),
+        ({"onnx_sha256": "f" * 64}, {}, "built from another file"),
+        ({"gpu": "NVIDIA L4", "capability": "8.9"}, {}, "built for NVIDIA L4"),
+    ],
+)
+def test_a_version_whose_engine_is_not_the_right_one_is_not_loaded_and_the_command_to_build_it_is_named(
+    tmp_path: Path, driver: None, changed: dict[str, object], facts: dict[str, object], said: str
+) -> None:
+    settings = gpu_settings(tmp_path / "models")
+    write_engine(settings, **changed)
+    model = Shelf(settings).find_shipped()
+    written = model.place / "model.plan.json"
+    written.write_text(json.dumps(json.loads(written.read_text()) | facts))
+    with closing(ledger_in(tmp_path / "ledger.sqlite")) as ledger:
+        with pytest.raises(ModelLifeError, match=said) as refused:
+            ModelLife(settings, ledger, "a tester").load(model)
+        assert ledger.models.changes() == []
+    assert "`appliance models build 1` makes it" in str(refused.value)
+
+
+def test_an_engine_that_was_built_elsewhere_does_not_come_with_a_version(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path / "state", triton=TritonSettings(model_repository=tmp_path / "models"))
+    release = write_release(tmp_path / "release", 2)
+    for name in ("model.plan", "model.plan.json", "model.timing"):
+        (release / contract.DETECTOR / "2" / name).write_bytes(b"of another machine")
+    brought = Shelf(settings).bring_in(release)
+    assert sorted(path.name for path in brought.place.glob("model*")) == ["model.onnx", "model.py"]
