@@ -130,12 +130,14 @@ def load(
     as_json: JsonOption = False,
 ) -> None:
     """Load a version beside the one that answers; it answers no study before it is promoted."""
-    with open_life(load_settings_or_exit(settings), by) as life:
+    loaded = load_settings_or_exit(settings)
+    with open_life(loaded, by) as life:
         folder = Path(source)
         model = life.shelf.bring_in(folder) if folder.is_dir() else life.shelf.version(source)
         say(f"version {model.facts.version} (sha256 {model.facts.sha256[:12]}…) is in {model.folder}")
         proven = life.load(model)
     _tell(proven, "is loaded and proven; `appliance models promote` lets it answer", as_json)
+    _warn_of_full_precision(loaded, proven)
 
 
 @models_app.command()
@@ -158,6 +160,7 @@ def promote(
     with open_life(loaded, by) as life:
         proven = life.promote(life.shelf.version(version), anyway.strip(), say)
     _tell(proven, f"is promoted: {_await_takeover(loaded, proven)}", as_json)
+    _warn_of_full_precision(loaded, proven)
 
 
 @models_app.command()
@@ -313,3 +316,13 @@ def _tell(proven: Proven, what: str, as_json: bool) -> None:
         for address in proven.away:
             sentence = f"Triton at {address} does not answer; it loads the version when it is back, before it answers"
             out.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def _warn_of_full_precision(settings: Settings, proven: Proven) -> None:
+    """Say on standard error that a version is served slower than this CPU could, because the gate has not judged it."""
+    if settings.triton.profile == "cpu" and not proven.model.judged:
+        say(
+            f"version {proven.model.facts.version} was laid out without the precision gate's verdict: it is served by "
+            "onnxruntime-fp32 alone, slower than this CPU could (`python -m conversion precision`, then `repository "
+            "--precision`)"
+        )

@@ -37,6 +37,10 @@ from appliance.settings import Settings
 
 _FRESH_TRIES: Final = 3
 _MOVES: Final = (ModelEvent.PROMOTED, ModelEvent.ROLLED_BACK)
+_PROOFS: Final = (*_MOVES, ModelEvent.LOADED, ModelEvent.SHADOWED)
+"""What a version has proven itself for; see `_STILL_THE_SHADOW`."""
+_STILL_THE_SHADOW: Final = "not promoted: still the shadow"
+"""The note of a shadow that a failed promotion left as it was: it proved nothing then."""
 
 
 class ModelLifeError(ApplianceError):
@@ -285,7 +289,7 @@ class ModelLife:
             answers = _is_wanted(model, self.ledger.models.list_promoted())  # somebody else promoted it meanwhile
             ended = shadow is not None and _facts(shadow) == model.facts and self.ledger.models.shadow() is None
             if ended and not answers:
-                self.ledger.models.record(ModelEvent.SHADOWED, model.facts, self.who, "not promoted: still the shadow")
+                self.ledger.models.record(ModelEvent.SHADOWED, model.facts, self.who, _STILL_THE_SHADOW)
             if not self._is_needed(model):
                 for server in fresh:
                     with suppress(ServerError):
@@ -418,7 +422,7 @@ def overview(
     loaded = loaded_at[life.servers[0].address]
     shadow = find_shadow(changes)
     wanted = next((one.facts for one in there if _is_wanted(one, stands)), _facts(stands[0]) if stands else None)
-    proofs = (change for change in changes if change.event not in (ModelEvent.FAILED, ModelEvent.REMOVED))
+    proofs = (change for change in changes if change.event in _PROOFS and change.note != _STILL_THE_SHADOW)
     proven = {_facts(change): change.at for change in proofs}
     rows = [
         {

@@ -39,6 +39,7 @@ ONNX: Final = "model.onnx"
 PLAN: Final = "model.plan"
 _OF_A_GPU: Final = (f"{PLAN}*", "model.timing")
 """Files of a version that are of the GPU they were made on: an engine is built and compared where it serves."""
+_GATE: Final = "precisions.json"
 _LOCK: Final = ".lock"
 _COMING: Final = ".coming"
 _GOING: Final = ".going"
@@ -58,6 +59,11 @@ class ShelvedModel:
     place: Path
     threshold: str
     shipped: bool
+
+    @property
+    def judged(self) -> bool:
+        """Whether the precision gate has judged it; Triton's CPU profile serves it in full precision alone if not."""
+        return (self.place / _GATE).is_file()
 
     @property
     def engine(self) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,7 @@ from onnx import helper
 from typer.testing import CliRunner
 
 from appliance.cli import app
+from appliance.clocks import iso
 from appliance.errors import UnavailableError
 from appliance.inference import loads as loads_module
 from appliance.inference.detections import Reading
@@ -495,6 +497,30 @@ def test_without_a_threshold_of_the_site_each_version_is_judged_by_its_own_and_t
     rows = json.loads(models("list", "--json"))["versions"]
     assert [row["threshold_in_force"] for row in rows] == [0.4, 0.21]
     assert "0.21" in models("list")
+
+
+def test_a_version_is_proven_when_it_proved_itself_last_not_when_it_ceased_to_be_the_shadow(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.bring(2)
+    site.life.shadow(site.life.shelf.version("2"))
+    monkeypatch.setattr(site.life, "check_golden", failing(UnavailableError("Orthanc is away")))
+    with pytest.raises(UnavailableError):
+        site.promote(2)
+    site.life.end_shadow()
+    shadowed, *later = site.life.changes()
+    assert [one.event.value for one in later] == ["shadow_ended", "failed", "shadowed", "shadow_ended"]
+    (_, row) = overview(site.life, [shadowed, *(replace(one, at=one.at + 60) for one in later)], None, None)["versions"]
+    assert row["proven"] == iso(shadowed.at)
+
+
+def test_a_version_that_the_precision_gate_has_not_judged_is_loaded_and_promoted_with_a_warning(
+    site: Site, models: Callable[..., str], tmp_path: Path
+) -> None:
+    release = write_release(tmp_path / "release", 2)
+    assert "without the precision gate's verdict" in models("load", str(release))
+    (site.settings.site_models / "hemorrhage_detector_2" / "2" / "precisions.json").write_text("{}")
+    assert "verdict" not in models("promote", "2")
 
 
 def test_programs_beside_the_service_read_with_the_promoted_version_and_without_a_ledger_with_the_shipped_one(
