@@ -9,10 +9,12 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 from pydicom.uid import generate_uid
 
+from appliance.inference import engine
 from appliance.log import log_to
 from appliance.sections.intake import IntakeSettings
 from appliance.settings import Settings
@@ -21,6 +23,18 @@ from deploy.local.ports import with_free_ports
 from tests.appliance.bench import Bench, bench_on
 from tests.appliance.delivery.receivers import Hook
 from tests.appliance.intake.desk import empty
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Triton's metrics take longer than the second after which the service does without them for a while."""
+    monkeypatch.setattr(engine, "_TIMEOUT_S", 5.0)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import shutil
 import sqlite3
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
@@ -32,6 +31,7 @@ from appliance.doctor.clock import check_clock
 from appliance.doctor.diagnose import diagnose
 from appliance.doctor.shared_memory import check_shared_memory
 from appliance.drift.reference import LEAST_STUDIES, REFERENCE, Provenance, Reference, save
+from appliance.inference.engine import served_engine
 from appliance.inference.server import TritonServer
 from appliance.ledger.ledger import Ledger
 from appliance.ledger.records import Position, UnseenSeries
@@ -45,6 +45,7 @@ from deploy.local.ports import with_free_ports
 from deploy.local.service import ServiceProcess
 from tests.appliance.inference.blob_detector import write_repository
 from tests.appliance.inference.ports import ENVIRONMENT
+from tests.appliance.running import until
 
 FIRST_SCHEMA = Path(__file__).parent / "ledger" / "first_schema.sql"
 PASSWORD = "a-secret-of-the-site"
@@ -96,6 +97,7 @@ def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     # How full this machine's disk is says nothing of the appliance; that the disk is watched has its own test.
     settings = settings.model_copy(update={"disk_low_gb": 0})
     with OrthancProcess(settings, folder / "orthanc"), TritonServer(settings.triton, folder / "triton"):
+        until(lambda: bool(served_engine(settings.triton, DETECTOR)), "metrics, which Triton opens last")
         yield settings
 
 
@@ -331,9 +333,7 @@ def test_a_late_stable_series_shows_orthancs_stable_age(
         assert "not known" in by_name(settings)["orthanc StableAge"].what
         with orthanc.client() as client:
             client.post("/instances", content=an_instance()).raise_for_status()
-            end = time.monotonic() + seconds + 20
-            while "StableSeries" not in client.get("/changes").text and time.monotonic() < end:
-                time.sleep(0.1)
+            until(lambda: "StableSeries" in client.get("/changes").text, "stable")
         assert by_name(settings)["orthanc StableAge"].state == state
 
 

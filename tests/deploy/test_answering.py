@@ -105,7 +105,6 @@ def test_a_service_that_says_nothing_of_triton_is_no_evidence_against_it(
 def test_a_triton_that_the_service_has_left_gives_an_answer_if_it_computes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answering, "_CHUNK_S", 5.0)
     hangs = tmp_path / "hangs"
     write_repository(tmp_path / "models", hangs=hangs)
     first = triton_settings(tmp_path / "models", others=("127.0.0.1:9",), secret="word")
@@ -117,7 +116,9 @@ def test_a_triton_that_the_service_has_left_gives_an_answer_if_it_computes(
         service.answers["/health/ready"] = (200, {"reasons": {}, "model": {"stands_in": "the first one was left"}})
         assert ask() == ""
         hangs.touch()
-        assert "a chunk was sent to it: no answer in time" in ask()
+        with monkeypatch.context() as impatient:
+            impatient.setattr(answering, "_CHUNK_S", 3.0)
+            assert "a chunk was sent to it: no answer in time" in ask()
         assert ask_stand_in() == ""
         service.answers["/health/ready"] = (200, {"reasons": {}, "model": {"name": "its own answers"}})
         assert ask() == ""

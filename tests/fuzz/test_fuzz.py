@@ -51,7 +51,7 @@ def files() -> Files:
     return Files()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.binary(max_size=400))
 def test_no_bytes_at_all_break_the_reading_of_a_file(files: Files, data: bytes) -> None:
     for start in (b"", bytes(128) + b"DICM", b"\x08\x00\x05\x00CS\x0a\x00"):

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.imaging.gaps import Gap, gaps
@@ -48,7 +48,6 @@ def test_no_gap_is_seen_in_whole_stacks(intervals: list[float]) -> None:
     assert found(intervals) == []
 
 
-@settings(deadline=None)
 @given(slices=st.integers(6, 60), missing=st.data(), spacing=st.floats(0.5, 10))
 def test_every_slice_that_is_missing_inside_an_even_stack_is_noticed(
     slices: int, missing: st.DataObject, spacing: float
@@ -61,7 +60,6 @@ def test_every_slice_that_is_missing_inside_an_even_stack_is_noticed(
     assert gap.usual_mm == pytest.approx(spacing)
 
 
-@settings(deadline=None)
 @given(fine=st.integers(4, 20), coarse=st.integers(4, 20), coarse_first=st.booleans(), missing=st.data())
 def test_every_slice_that_is_missing_from_a_mixed_stack_is_noticed_when_the_thickness_is_said(
     fine: int, coarse: int, coarse_first: bool, missing: st.DataObject
@@ -77,7 +75,6 @@ def test_every_slice_that_is_missing_from_a_mixed_stack_is_noticed_when_the_thic
     assert [gap.above for gap in gaps(np.delete(places, gone), left, [None] * len(left))] == [gone - 1]
 
 
-@settings(deadline=None)
 @given(fine=st.integers(4, 20), coarse=st.integers(4, 20), coarse_first=st.booleans(), missing=st.data())
 def test_every_slice_that_is_missing_from_a_mixed_stack_is_noticed_when_the_numbers_count(
     fine: int, coarse: int, coarse_first: bool, missing: st.DataObject

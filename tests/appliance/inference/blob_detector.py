@@ -73,6 +73,23 @@ def _hanging_execute(self, requests):
 
 TritonPythonModel.initialize, TritonPythonModel.execute = _hanging_initialize, _hanging_execute
 """
+_HELD = """
+
+import pathlib
+import time
+
+_HELD = pathlib.Path({held!r})
+_free_execute = TritonPythonModel.execute
+
+
+def _held_execute(self, requests):
+    while _HELD.exists():
+        time.sleep(0.05)
+    return _free_execute(self, requests)
+
+
+TritonPythonModel.execute = _held_execute
+"""
 _WRONG_AT_FIRST = """
 
 import pathlib
@@ -196,6 +213,7 @@ def write_repository(
     pause_s: float = 0,
     fails: bool = False,
     hangs: Path | None = None,
+    held: Path | None = None,
     wrong_at_first: bool = False,
     later: str = "right",
     proves: bool = False,
@@ -205,8 +223,9 @@ def write_repository(
 
     Each request takes `pause_s` longer, or fails, or is answered with zeros until the model is loaded a second time
     (`wrong_at_first`); from then on it is `later`: "right", "wrong" still, or "gone", as it does not load. Each hangs
-    while the file `hangs` is there, which a new start of the model removes. `proves` lays out what an engine is proven
-    by before it serves. `parameters` replaces (or, with None, leaves out) what the model's configuration says.
+    while the file `hangs` is there, which a new start of the model removes, or `held`, which it leaves. `proves` lays
+    out what an engine is proven by before it serves. `parameters` replaces (or, with None, leaves out) what the model's
+    configuration says.
     """
     model = onnx_model().SerializeToString()
     sha256 = hashlib.sha256(model).hexdigest()
@@ -217,6 +236,7 @@ def write_repository(
     code += _SLOW.format(pause_s=pause_s) if pause_s else ""
     code += _FAILING if fails else ""
     code += _HANGING.format(hangs=str(hangs)) if hangs is not None else ""
+    code += _HELD.format(held=str(held)) if held is not None else ""
     code += _WRONG_AT_FIRST.format(later=later) if wrong_at_first else ""
     (version / "model.py").write_text(code)
     for file in PROOF_CODE if proves else ():

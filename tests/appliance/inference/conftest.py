@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from appliance.inference.engine import served_engine
 from appliance.inference.server import TritonServer
+from appliance.reading.contract import DETECTOR
 from appliance.sections.triton import TritonSettings
 from tests.appliance.inference.blob_detector import write_repository
 from tests.appliance.inference.ports import triton_settings
+from tests.appliance.running import until
 
 ServerMaker = Callable[..., TritonServer]
 
@@ -24,6 +27,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonSettings]
     write_repository(folder / "models")
     settings = triton_settings(folder / "models")
     with TritonServer(settings, folder / "state"):
+        until(lambda: bool(served_engine(settings, DETECTOR)), "metrics, which Triton opens after the model is loaded")
         yield settings
 
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -36,6 +34,7 @@ from conversion.triton_model import BYTES, ENGINES, FULL, GATE
 from deploy.local.ports import free_ports
 from tests.appliance.inference.blob_detector import onnx_model, write_repository
 from tests.appliance.inference.ports import triton_settings
+from tests.appliance.running import until
 
 CPU = triton_model.cpu_flags()
 LABELS = 'model="hemorrhage_detector",version="{version}",engine="{engine}",instructions="AVX2",threads="2"'
@@ -45,17 +44,12 @@ def line(version: str, engine: str, value: str = "1") -> str:
     return f"{METRIC}{{{LABELS.format(version=version, engine=engine)}}} {value}\n"
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> bool:
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    return bool(condition())
+def await_metrics(settings: TritonSettings) -> None:
+    """Return once Triton has opened its metrics, a little after the model is loaded."""
+    until(lambda: bool(served_engine(settings, DETECTOR)), "metrics")
 
 
 def test_triton_tells_which_engine_serves_and_the_detector_knows_it(served: TritonSettings) -> None:
-    assert wait_for(lambda: served_engine(served, DETECTOR)), (
-        "Triton opens its metrics a little after the model is loaded"
-    )
     detector = TritonDetector(served)
     try:
         assert detector.engine == served_engine(served, DETECTOR)
@@ -161,7 +155,7 @@ def test_an_engine_that_answers_wrongly_gives_way_to_the_next_and_everybody_who_
     serves = next(one for one in runs if one.file == FULL)
     wrong = {one.name for one in runs[: runs.index(serves)]}
     with TritonServer(settings, tmp_path / "state"):
-        assert wait_for(lambda: served_engine(settings, DETECTOR))
+        await_metrics(settings)
         room = ReadingRoom(Settings(triton=settings))
         try:
             assert math.isnan(room.count_failed_engines()), "nothing is known before Triton was asked"
@@ -205,7 +199,7 @@ def test_an_engine_that_took_too_long_at_the_start_serves_once_it_runs_and_no_st
                 engine = served_engine(settings, DETECTOR)
                 return engine is not None and (engine.name, engine.passed_over) == (best.name, ())
 
-            assert wait_for(best_serves, 60)
+            until(best_serves, "the best engine")
         finally:
             detector.close()
     assert first is None or first.name in ("onnxruntime-fp32", best.name)

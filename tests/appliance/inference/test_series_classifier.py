@@ -24,6 +24,7 @@ from appliance.sections.triton import TritonSettings
 from tests.appliance.inference.blob_detector import write_repository
 from tests.appliance.inference.bright_classifier import add_to_repository, thumbnails
 from tests.appliance.inference.ports import triton_settings
+from tests.appliance.running import until
 
 SHOWN = thumbnails(SeriesClass.SHARP, SeriesClass.SOFT_TISSUE, SeriesClass.CONTRAST)
 
@@ -43,7 +44,7 @@ def name_classes(probabilities: np.ndarray | None) -> list[SeriesClass] | None:
 
 
 def is_loaded(settings: TritonSettings) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", settings.http_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", settings.http_port, timeout=60)
     try:
         connection.request("GET", f"/v2/models/{CLASSIFIER}/ready")
         return connection.getresponse().status == 200
@@ -145,8 +146,7 @@ def test_a_server_that_ended_with_its_model_process_is_asked_again_once_it_was_s
         assert name_classes(classifier.classify(SHOWN)) is not None
         assert server.pid is not None
         os.kill(server.pid, signal.SIGKILL)
-        while server.exit_status() is None:
-            time.sleep(0.01)
+        until(lambda: server.exit_status() is not None, "ended")
         assert classifier.classify(SHOWN) is None
         found = ask_until_answered(classifier, clock, server)
         assert found == [SeriesClass.SHARP, SeriesClass.SOFT_TISSUE, SeriesClass.CONTRAST]

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,13 @@ from appliance.inference.server import TritonServer
 from appliance.reading.contract import DETECTOR
 from appliance.sections.triton import TritonSettings
 from tests.appliance.inference.ports import ENVIRONMENT, triton_settings
+from tests.appliance.running import until
 
 REGIONS = "triton_python_backend_shm_region_"
 
 
 def answer(port: int, path: str, method: str = "GET") -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, path)
         response = connection.getresponse()
@@ -50,15 +50,6 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def wait_for(condition: object, seconds: float = 30) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():  # type: ignore[operator]
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_a_started_server_has_the_detector_loaded_and_shows_metrics(served: TritonSettings) -> None:
@@ -223,7 +214,7 @@ def test_the_server_ends_with_the_process_that_started_it(repository: Path, tmp_
         parent.kill()
         parent.wait()
         parent.stdout.close()
-    assert wait_for(lambda: not is_running(pid))
+    until(lambda: not is_running(pid), "ended")
 
 
 def test_what_a_killed_server_left_in_shared_memory_is_removed_at_the_next_start(
@@ -240,7 +231,7 @@ def test_what_a_killed_server_left_in_shared_memory_is_removed_at_the_next_start
             assert others.exists()
             assert server.pid is not None
             os.kill(server.pid, signal.SIGKILL)
-            assert wait_for(lambda: server.pid is None)
+            until(lambda: server.pid is None, "ended")
             server.start()
             assert server.pid is not None
     finally:

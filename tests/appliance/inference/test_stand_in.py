@@ -9,8 +9,7 @@ GPU profile's input and fails every request, as it does on a card that does not 
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,15 +29,7 @@ from conversion.repository import GPU, config
 from deploy.local.ports import free_ports
 from tests.appliance.inference.blob_detector import write_repository
 from tests.appliance.inference.ports import triton_settings
-
-PATIENCE_S = 20.0
-
-
-def until(condition: Callable[[], object]) -> bool:
-    end = time.monotonic() + PATIENCE_S
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    return bool(condition())
+from tests.appliance.running import until
 
 
 def ports_in_a_row() -> tuple[int, int]:
@@ -58,7 +49,7 @@ def on_cpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonSettings]
     grpc, metrics = ports_in_a_row()
     settings = triton_settings(folder / "models", grpc_port=grpc, metrics_port=metrics)
     with TritonServer(settings, folder / "state"):
-        assert until(lambda: served_engine(settings, DETECTOR))
+        until(lambda: bool(served_engine(settings, DETECTOR)), "metrics")
         yield settings
 
 

@@ -18,17 +18,17 @@ def write_release(
     folder: Path,
     version: int,
     *,
-    pause_s: float = 0,
+    held: Path | None = None,
     parameters: dict[str, str | None] | None = None,
     model: bytes | None = None,
 ) -> Path:
     """Write version `version` of the small detector into the model repository `folder`, and return that.
 
-    It answers as every version does. Each request takes `pause_s` longer; `parameters` replaces what its configuration
-    says, `model` its ONNX file.
+    It answers as every version does, and nothing while the file `held` is there; `parameters` replaces what its
+    configuration says, `model` its ONNX file.
     """
     said = {contract.PARAMETER_MODEL_VERSION: str(version), **(parameters or {})}
-    written = write_repository(folder, pause_s=pause_s, parameters=said)
+    written = write_repository(folder, held=held, parameters=said)
     place = folder / contract.DETECTOR / "1"
     if model is None:
         graph = onnx.load(str(place / "model.onnx"))

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import numpy as np
 import onnx
 import pytest
@@ -140,7 +139,7 @@ def test_a_golden_study_that_orthanc_does_not_hold_any_more_proves_nothing_and_i
     study = site.answer()
     site.ledger.golden.add(golden_study(site.ledger, study, True, "a tester", ""))
     job = site.desk.jobs(study)[-1]
-    httpx.delete(f"{site.settings.orthanc.url}/studies/{job.orthanc_study}", trust_env=False).raise_for_status()
+    site.desk.delete_study(job.orthanc_study)
     site.bring(2)
     with pytest.raises(ModelLifeError, match="does not hold the study any more"):
         site.promote(2)

@@ -18,6 +18,7 @@ from appliance.models.priority import give_way_on_the_processor, gives_way
 from deploy.local.settings_file import write_settings
 from tests.appliance.models.pair import Pair
 from tests.appliance.models.released import write_release
+from tests.appliance.running import until
 
 SHIPPED, SECOND = "hemorrhage_detector", "hemorrhage_detector_2"
 
@@ -45,7 +46,7 @@ def test_a_version_is_loaded_proven_and_freed_on_both_tritons_and_the_list_shows
     ]
     pair.life.rollback()
     pair.life.unload(pair.life.shelf.version("2"))
-    assert pair.loaded() == [{SHIPPED}] * 2
+    until(lambda: pair.loaded() == [{SHIPPED}] * 2, "unloaded")
     pair.server.stop()
     assert pair.answering() == "1"
 
@@ -69,7 +70,7 @@ def test_a_version_that_one_triton_lacks_takes_over_on_neither(pair: Pair) -> No
     pair.bring(2)
     with pytest.raises(ModelLifeError, match=pair.addresses[1]):
         pair.promote(2)
-    assert pair.loaded() == [{SHIPPED}] * 2
+    until(lambda: pair.loaded() == [{SHIPPED}] * 2, "unloaded")
     assert pair.answering() == "1"
 
 
