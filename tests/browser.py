@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 SIZE: Final = {"width": 1440, "height": 900}
+PATIENCE_MS: Final = 120_000
+"""How long is waited for what a page is to show, or for what is to be clicked on it: the machine may be busy."""
 _SERIOUS: Final = ("serious", "critical")
 
 
@@ -25,6 +27,7 @@ def chromium() -> Iterator[Browser]:
     """Yield the browser. Fails with what to install where it is missing."""
     path = shutil.which("chromium")
     assert path, "no chromium here: sh deploy/install-system-packages.sh tests"
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield browser
@@ -35,6 +38,7 @@ def chromium() -> Iterator[Browser]:
 def tab(browser: Browser, url: str, **options: Any) -> Iterator[tuple[Page, list[str]]]:
     """Yield a tab that goes to addresses below `url`, and the list of what goes wrong in it."""
     context = browser.new_context(base_url=url, viewport=SIZE, **options)
+    context.set_default_timeout(PATIENCE_MS)
     page, faults = context.new_page(), []
 
     def note(message: ConsoleMessage) -> None:

@@ -39,7 +39,7 @@ def test_others_are_let_in_over_tls_by_account_and_the_trail_says_who_looked(
     running.start()
     try:
         trusting = ssl.create_default_context(cafile=str(authority.pair.certificate))
-        with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=trusting, trust_env=False) as others:
+        with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=trusting, trust_env=False, timeout=60) as others:
             assert others.get("/status").status_code == 401
             assert others.get("/status", auth=("anna", secret)).json()["version"]
             assert (

@@ -81,7 +81,7 @@ class Site:
             self.desk.ledger.outbox.route(job, planned)
 
     def list_studies(self) -> set[str]:
-        with httpx.Client(base_url=self.desk.orthanc.url, trust_env=False) as client:
+        with httpx.Client(base_url=self.desk.orthanc.url, trust_env=False, timeout=60) as client:
             return set(client.get("/studies").json())
 
     def state(self, study: str) -> StudyState:
@@ -99,7 +99,7 @@ def make(settings: Settings, tmp_path: Path) -> Iterator[Any]:
 
     yield site
     for one in made:
-        with httpx.Client(base_url=one.desk.orthanc.url, trust_env=False) as client:
+        with httpx.Client(base_url=one.desk.orthanc.url, trust_env=False, timeout=60) as client:
             for study in client.get("/studies").json():
                 patient = client.get(f"/studies/{study}").json()["ParentPatient"]
                 client.put(f"/patients/{patient}/protected", content="0")
@@ -182,7 +182,7 @@ def test_a_protected_patient_and_a_study_that_receives_again_stay(make: Any) -> 
     study = site.comes()
     site.answer(study)
     site.later_s += 3 * DAY_S
-    with httpx.Client(base_url=site.desk.orthanc.url, trust_env=False) as client:
+    with httpx.Client(base_url=site.desk.orthanc.url, trust_env=False, timeout=60) as client:
         patient = client.get(f"/studies/{study}").json()["ParentPatient"]
         client.put(f"/patients/{patient}/protected", content="1").raise_for_status()
         assert site.archive.tidy() == 0
@@ -202,7 +202,7 @@ def test_studies_that_stay_keep_no_later_one_in_the_archive(make: Any, monkeypat
     protected, second, third = studies = [site.comes(PatientID=f"P{number}") for number in range(3)]
     for study in studies:
         site.answer(study)
-    with httpx.Client(base_url=site.desk.orthanc.url, trust_env=False) as client:
+    with httpx.Client(base_url=site.desk.orthanc.url, trust_env=False, timeout=60) as client:
         patient = client.get(f"/studies/{protected}").json()["ParentPatient"]
         client.put(f"/patients/{patient}/protected", content="1").raise_for_status()
     assert site.keeper(ArchiveSettings(most_gb=(site.desk.orthanc.stored_bytes() - 1000) / 1e9)).tidy() == 1

@@ -239,7 +239,7 @@ def open_hospital(folder: Path, every_s: int) -> Iterator[Hospital]:
     """Start everything, and stop it in the end."""
     pacs, ris, mail = Pacs(folder / "pacs"), Ris(), MailServer()
     settings = with_free_ports(Settings(), folder / "state")
-    address = {"host": "127.0.0.1", "timeout_s": 10}
+    address = {"host": "127.0.0.1", "timeout_s": 60}
     named = {"sender": "box@hospital.example", "recipients": ["stroke@hospital.example"], "security": "none"}
     destinations = {
         "pacs": {"kind": "orthanc-modality", "modality": "PACS"},

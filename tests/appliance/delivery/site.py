@@ -83,7 +83,7 @@ class Site:
 
     def jobs_of_orthanc(self) -> int:
         """Return how many jobs the appliance's Orthanc has had and remembers."""
-        return len(httpx.get(f"{self.settings.orthanc.url}/jobs", trust_env=False).json())
+        return len(httpx.get(f"{self.settings.orthanc.url}/jobs", trust_env=False, timeout=60).json())
 
 
 class Post:

@@ -44,7 +44,7 @@ class Office:
 def office(site: Site, hook: Hook, study: str, tmp_path: Path) -> Iterator[Office]:
     destinations = {
         "pacs": {"kind": "orthanc-modality", "modality": "PACS"},
-        "hook": {"kind": "webhook", "url": hook.url, "timeout_s": 5},
+        "hook": {"kind": "webhook", "url": hook.url, "timeout_s": 60},
         "spare": {"kind": "webhook", "url": hook.url},
     }
     rules: list[dict[str, Any]] = [

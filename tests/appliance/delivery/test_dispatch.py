@@ -40,11 +40,11 @@ def tell(to: str, when: str = "true", **more: Any) -> dict[str, Any]:
 
 
 def hook_of(hook: Hook) -> dict[str, Any]:
-    return {"kind": "webhook", "url": hook.url, "timeout_s": 5}
+    return {"kind": "webhook", "url": hook.url, "timeout_s": 60}
 
 
 def listener_of(listener: Listener) -> dict[str, Any]:
-    return {"kind": "hl7", "host": "127.0.0.1", "port": listener.port, "timeout_s": 5}
+    return {"kind": "hl7", "host": "127.0.0.1", "port": listener.port, "timeout_s": 60}
 
 
 def test_an_answer_reaches_whom_the_rules_name_and_nobody_else(

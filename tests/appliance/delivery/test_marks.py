@@ -44,7 +44,7 @@ def series_numbers(bench: Bench, marked: dict[str, Any]) -> dict[str, str]:
     """Return the series numbers behind the series that a mark names."""
     url = bench.desk.settings.orthanc.url
     return {
-        kind: httpx.get(f"{url}/series/{series}", trust_env=False).json()["MainDicomTags"]["SeriesNumber"]
+        kind: httpx.get(f"{url}/series/{series}", trust_env=False, timeout=60).json()["MainDicomTags"]["SeriesNumber"]
         for kind, series in marked["series"].items()
     }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from deploy.local.orthanc import OrthancProcess
 from deploy.local.ports import free_ports, with_free_ports
 from tests.appliance.imaging import scans
 from tests.appliance.results.answers import answer_of
+from tests.appliance.running import until
 
 
 @pytest.fixture(scope="module")
@@ -184,11 +184,8 @@ def test_orthanc_shows_compressed_key_images_and_sends_them_as_their_destination
         archive = subprocess.Popen(["storescp", *takes, "-od", str(tmp_path), "-aet", "ARCHIVE", str(port)])
         try:
             client.put(f"/modalities/archive-{port}", json=["ARCHIVE", "127.0.0.1", port]).raise_for_status()
-            for _ in range(100):  # it says nothing when it is ready
-                echoed = client.post(f"/modalities/archive-{port}/echo", json={})
-                if echoed.is_success:
-                    break
-                time.sleep(0.1)
+            echo = f"/modalities/archive-{port}/echo"
+            until(lambda: client.post(echo, json={}).is_success, "ready")  # it does not say so
             client.post(f"/modalities/archive-{port}/store", json=instance).raise_for_status()
         finally:
             archive.terminate()

@@ -26,7 +26,7 @@ from tests.appliance.delivery.receivers import Listener, acknowledge
 
 
 def settings(port: int = 2575, **more: Any) -> Hl7Settings:
-    return Hl7Settings(kind="hl7", host="127.0.0.1", port=port, timeout_s=5, **more)  # type: ignore[arg-type]
+    return Hl7Settings(kind="hl7", host="127.0.0.1", port=port, timeout_s=60, **more)  # type: ignore[arg-type]
 
 
 def fields(message: str, segment: str) -> list[list[str]]:

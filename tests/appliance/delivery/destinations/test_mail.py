@@ -27,7 +27,7 @@ TO = ("stroke@hospital.example", "radiology@hospital.example")
 
 
 def settings(port: int, **more: Any) -> MailSettings:
-    values = {"kind": "mail", "host": "127.0.0.1", "port": port, "security": "none", "timeout_s": 5}
+    values = {"kind": "mail", "host": "127.0.0.1", "port": port, "security": "none", "timeout_s": 60}
     return MailSettings(**(values | {"sender": "box@hospital.example", "recipients": TO} | more))
 
 

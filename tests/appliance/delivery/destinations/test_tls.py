@@ -34,22 +34,22 @@ class OneFile:
 
 def webhook(port: int, ca: Path | None, host: str) -> Destination:
     url = f"https://{host}:{port}/told"
-    return Webhook(destination_settings({"kind": "webhook", "url": url, "ca": ca, "timeout_s": 20}))  # type: ignore[arg-type]
+    return Webhook(destination_settings({"kind": "webhook", "url": url, "ca": ca, "timeout_s": 60}))  # type: ignore[arg-type]
 
 
 def dicomweb(port: int, ca: Path | None, host: str) -> Destination:
     url = f"https://{host}:{port}/dicom-web"
-    settings: Any = destination_settings({"kind": "dicomweb", "url": url, "ca": ca, "timeout_s": 20})
+    settings: Any = destination_settings({"kind": "dicomweb", "url": url, "ca": ca, "timeout_s": 60})
     return DicomWeb(settings, OneFile())  # type: ignore[arg-type]
 
 
 def hl7(port: int, ca: Path | None, host: str) -> Destination:
-    settings: Any = destination_settings({"kind": "hl7", "host": host, "port": port, "tls_ca": ca, "timeout_s": 20})
+    settings: Any = destination_settings({"kind": "hl7", "host": host, "port": port, "tls_ca": ca, "timeout_s": 60})
     return Hl7(settings)
 
 
 def mail(port: int, ca: Path | None, host: str) -> Destination:
-    named = {"sender": "box@hospital.example", "recipients": ["stroke@hospital.example"], "timeout_s": 20}
+    named = {"sender": "box@hospital.example", "recipients": ["stroke@hospital.example"], "timeout_s": 60}
     settings: Any = destination_settings({"kind": "mail", "host": host, "port": port, "ca": ca, **named})
     return Mail(settings)
 

@@ -32,7 +32,7 @@ def worklist() -> Iterator[Worklist]:
 
 
 def ups(worklist: Worklist, **more: Any) -> Ups:
-    settings: Any = destination_settings({"kind": "ups", "url": worklist.url, "timeout_s": 5, **more})
+    settings: Any = destination_settings({"kind": "ups", "url": worklist.url, "timeout_s": 60, **more})
     return Ups(settings)
 
 
