@@ -11,12 +11,14 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from deploy.local.ports import free_ports
+
 
 class Listener:
-    """Listens on loopback from `start` to `stop`; the port is known (0 takes a free one) before it listens."""
+    """Listens on loopback from `start` to `stop`; the port is known before it listens."""
 
-    def __init__(self, port: int = 0) -> None:
-        self.port = port
+    def __init__(self) -> None:
+        (self.port,) = free_ports(1)
         self.rings: list[dict[str, Any]] = []
         self.analyzed: list[str] = []
         self.asked: list[str] = []
@@ -31,7 +33,6 @@ class Listener:
 
     def start(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
-        self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def stop(self) -> None:
@@ -81,7 +82,7 @@ def _handler(listener: Listener) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def eventually(happened: Callable[[], bool], within_s: float = 20) -> bool:
+def eventually(happened: Callable[[], bool], within_s: float = 240) -> bool:
     """Return whether `happened` became true within a time that only a fault exceeds."""
     end = time.monotonic() + within_s
     while not happened():

@@ -48,7 +48,7 @@ def test_stable_and_deleted_series_and_the_stop_of_orthanc_ring(
     assert eventually(lambda: listener.series() == {series: "deleted"})
     assert any(ring["studies"] == {study: "deleted"} for ring in listener.rings)
     orthanc.stop()
-    assert listener.rings[-1]["orthanc"] == "stopped"
+    assert eventually(lambda: listener.rings[-1]["orthanc"] == "stopped")
 
 
 def test_instances_are_stored_while_the_service_is_down_and_ring_once_it_is_up(
@@ -77,8 +77,9 @@ def test_a_service_that_never_answers_keeps_nothing_else_waiting(
 
 
 def test_news_go_on_being_noted_while_the_service_is_asked_to_analyze(
-    orthanc: OrthancProcess, listener: Listener, tmp_path: Path
+    patient_orthanc: OrthancProcess, listener: Listener, tmp_path: Path
 ) -> None:
+    orthanc = patient_orthanc
     files = small_series(tmp_path / "series", 2)
     send(files[:1], orthanc.settings.orthanc)
     with orthanc.client() as client:
@@ -89,7 +90,7 @@ def test_news_go_on_being_noted_while_the_service_is_asked_to_analyze(
 
         def press() -> None:
             with orthanc.client() as other:
-                answers.append(other.post(f"/hemorrhage/series/{series}/analyze").status_code)
+                answers.append(other.post(f"/hemorrhage/series/{series}/analyze", timeout=600).status_code)
 
         pressed = threading.Thread(target=press)
         pressed.start()

@@ -22,6 +22,7 @@ from deploy.local.credentials import with_credentials
 from deploy.local.orthanc import PROGRAM, OrthancProcess, template
 from deploy.local.ports import free_ports, with_free_ports
 from deploy.local.storescu import send
+from tests.orthanc_plugin.listener import eventually
 from tests.orthanc_plugin.small_ct import small_series
 
 pytestmark = pytest.mark.end_to_end
@@ -44,7 +45,7 @@ def status(orthanc: OrthancProcess, method: str, path: str, **headers: str) -> i
     user = orthanc.settings.orthanc
     password = "Basic " + base64.b64encode(f"{user.username}:{user.password}".encode()).decode()
     port = int(orthanc.url.rpartition(":")[2])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.putrequest(method, path, skip_host=True)
         sent = {"Host": f"127.0.0.1:{port}", "Authorization": password} | {
@@ -58,6 +59,11 @@ def status(orthanc: OrthancProcess, method: str, path: str, **headers: str) -> i
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_nobody_is_let_in_without_the_password(orthanc: OrthancProcess) -> None:
@@ -156,8 +162,9 @@ def test_the_shipped_configuration_lets_nobody_in_before_a_site_opens_it(tmp_pat
     closed = OrthancProcess(settings, tmp_path / "orthanc", doorbell=False, overrides=shipped)
     closed.launch()
     try:
+        assert eventually(lambda: is_listening(web) and is_listening(dicom))
         with pytest.raises(UnavailableError):
-            closed.wait(4)
+            closed.wait(1)
         assert status(closed, "GET", "/system", Authorization="Basic b3J0aGFuYzpvcnRoYW5j") == 401
         with pytest.raises(UnavailableError, match="storescu"):
             send(small_series(tmp_path / "series", 1), settings.orthanc)
