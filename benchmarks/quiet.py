@@ -119,7 +119,8 @@ def busy_cores(seconds: float) -> float:
     began = time.monotonic()
     time.sleep(seconds)
     idle = (_idle_s() - before) / (time.monotonic() - began)
-    return max(0.0, (os.cpu_count() or 1) - idle)
+    cores = os.cpu_count() or 1
+    return min(max(0.0, cores - idle), cores)  # the kernel's count of idle time may go backwards, proc(5)
 
 
 def _idle_s() -> float:

@@ -129,7 +129,7 @@ def start(places: Places) -> int:
             stderr=output,
             start_new_session=True,
         )
-    for _ in range(150):
+    for _ in range(600):
         if holder(places.pid) is not None:
             return keeper.pid
         if keeper.poll() is not None:

@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import quiet
 from benchmarks.quiet import PARTS, Part, busy_cores, document, markdown, run
 
 
@@ -56,6 +58,14 @@ def test_what_an_older_version_kept_is_made_again(tmp_path: Path) -> None:
 
 def test_busy_cores_are_counted_on_this_machine() -> None:
     assert 0 <= busy_cores(0.05) <= (os.cpu_count() or 1)
+
+
+def test_no_more_cores_are_busy_than_there_are_though_the_count_of_idle_time_goes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counts = iter([5.0, 4.0])
+    monkeypatch.setattr(quiet, "_idle_s", lambda: next(counts))
+    assert busy_cores(0.01) == (os.cpu_count() or 1)
 
 
 def test_each_table_stands_with_its_command_date_cpu_and_busy_cores(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def test_a_kill_while_checkpoints_are_written_leaves_a_whole_one(tmp_path: Path)
         folder = tmp_path / str(kill)
         with subprocess.Popen([sys.executable, "-c", WRITER, str(folder)]) as writer:
             while not list(folder.glob("step-*")):
+                assert writer.poll() is None
                 time.sleep(0.01)
             time.sleep(0.013 * kill)
             os.kill(writer.pid, signal.SIGKILL)

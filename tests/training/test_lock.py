@@ -8,7 +8,6 @@ import fcntl
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import pytest
 from training.lock import AlreadyRunningError, hold, holder
 
 HOLDER = "import sys, time\nfrom pathlib import Path\nfrom training.lock import hold\n" + (
-    "with hold(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    "with hold(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(3600)\n"
 )
 
 
@@ -43,13 +42,11 @@ def test_a_number_left_in_the_file_holds_nothing(tmp_path: Path) -> None:
     assert holder(path) is None
 
 
-def test_who_only_asks_keeps_nobody_from_starting(tmp_path: Path) -> None:
+def test_who_only_asks_keeps_nobody_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.pid"
     path.touch()
     with path.open() as asked:
         fcntl.flock(asked, fcntl.LOCK_SH)  # as `holder` does for a moment
-        release = threading.Timer(0.2, fcntl.flock, (asked, fcntl.LOCK_UN))
-        release.start()
+        monkeypatch.setattr("training.lock.time.sleep", lambda _: fcntl.flock(asked, fcntl.LOCK_UN))
         with hold(path):
             assert holder(path) == os.getpid()
-        release.join()
