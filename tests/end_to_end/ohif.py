@@ -50,8 +50,13 @@ _OTHER: Final = """last => {
     const id = window.cornerstone.getEnabledElements()[0]?.viewport.getCurrentImageId?.();
     return id && !id.includes(`instances/${last}/`);
 }"""
-_END_OF_STACK_MS: Final = 5_000
-"""An image that has not changed this long after a turn of the wheel is the last one."""
+_PLACE: Final = """() => {
+    const viewport = window.cornerstone.getEnabledElements()[0]?.viewport;
+    return [viewport?.getCurrentImageIdIndex?.() ?? 0, viewport?.getImageIds?.().length ?? 1];
+}"""
+"""The number of the image in its stack, and of how many."""
+_END_OF_STACK_MS: Final = 10_000
+"""The first or the last image of a stack has nothing behind it if it has not changed this long after the wheel."""
 
 
 @dataclass(frozen=True)
@@ -139,9 +144,11 @@ class Ohif:
                 now = self.look().instance
                 if now == instance:
                     return
+                number, count = self.page.evaluate(_PLACE)
+                longest_ms = _END_OF_STACK_MS if number in (0, count - 1) else PATIENCE_MS
                 self.page.mouse.wheel(0, direction)
                 try:
-                    self.page.wait_for_function(_OTHER, arg=now, polling=100, timeout=_END_OF_STACK_MS)
+                    self.page.wait_for_function(_OTHER, arg=now, polling=100, timeout=longest_ms)
                 except Error:  # the end of the stack
                     break
                 instances.add(self.look().instance)

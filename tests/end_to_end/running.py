@@ -26,7 +26,7 @@ from deploy.local.appliance import LocalAppliance
 from deploy.local.storescu import send
 from tests.end_to_end.stored import Stored
 
-PATIENCE_S = 240
+PATIENCE_S = 480
 NOT_SEEN: dict[str, Any] = {"state": "not seen", "jobs": [], "refusals": []}
 
 
@@ -68,8 +68,15 @@ class Running:
 
     def until_state(self, uid: str, *states: str) -> dict[str, Any]:
         """Return the service's record of a study once it is in one of `states`."""
-        until(lambda: self.study(uid)["state"] in states, lambda: (states, self.study(uid)))
-        return self.study(uid)
+        seen: dict[str, Any] = {}  # what is looked at twice may have gone on to another state
+
+        def is_there() -> bool:
+            seen.clear()
+            seen.update(self.study(uid))
+            return seen["state"] in states
+
+        until(is_there, lambda: (states, seen))
+        return seen
 
     def answered(self, uid: str) -> dict[str, Any]:
         """Return the service's record of a study once its newest answer is given."""

@@ -46,7 +46,7 @@ def test_no_foreign_page_and_no_program_without_a_secret_controls_anything(runni
         "the service": (settings.service.port, f"/series/{'-'.join(['0a1b2c3d'] * 5)}/analyze", 403),
     }
     for name, (port, path, status) in ports.items():
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("POST", path, headers={"Origin": "http://evil.example", "Content-Type": "text/plain"})
         assert connection.getresponse().status == status, name
         connection.close()
