@@ -282,7 +282,11 @@ def test_an_orthanc_in_trouble_costs_the_comparison_and_not_the_answer(
 ) -> None:
     patient.scan("20260102")
     answered = threading.Event()
-    find: Callable[..., Any] = {"away": fail, "slow": lambda *_: answered.wait(600)}[trouble]
+
+    def look_for_long(*_: object) -> None:
+        answered.wait(15)
+
+    find: Callable[..., Any] = {"away": fail, "slow": look_for_long}[trouble]
     monkeypatch.setattr(PriorSearch, "find", find)
     monkeypatch.setattr(patient.bench.worker._priors, "_patience_s", 0.1)
     new = patient.scan("20260103")
