@@ -81,7 +81,7 @@ def ahead(reader: Reader, studies: Studies, metrics: Metrics) -> Iterator[Readin
 
 def running(ahead: ReadingAhead) -> Iterator[ReadingAhead]:
     stopping = threading.Event()
-    thread = threading.Thread(target=ahead.run, args=(stopping,))
+    thread = threading.Thread(target=ahead.run, args=(stopping,), daemon=True)  # a test that fails does not end it
     thread.start()
     yield ahead
     stopping.set()
