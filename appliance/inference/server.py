@@ -11,6 +11,7 @@ inference (`detector.py` does), and on a GPU site NVIDIA's container takes its p
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import time
@@ -18,8 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from appliance.errors import SettingsError
-from appliance.inference.client import THIS_MACHINE, http_headers, restrictions
+import structlog
+
+from appliance.errors import SettingsError, UnavailableError
+from appliance.inference.client import LOAD_TIMEOUT_S, THIS_MACHINE, http_headers, restrictions
 from appliance.inference.regions import (
     close_regions,
     model_processes,
@@ -79,14 +82,18 @@ class TritonServer(Server):
         )
 
     def start(self, timeout_s: float = 120) -> None:
-        """Start the server and return when the detector is loaded.
+        """Start the server and return when a version of the detector is loaded.
+
+        That is the shipped one. If it does not load, one of the site's keeps the server of use: which version answers
+        is the ledger's to say, and the service has Triton load that one.
 
         Raises
         ------
         SettingsError
             when the environment, the model repository or the profile is not there.
         UnavailableError
-            when a port is taken, or the server ends or is not ready within `timeout_s`: with the end of its log.
+            when a port is taken, no version loads, or the server ends or is not ready within `timeout_s`: with the end
+            of its log.
         """
         if self.pid is not None:
             return
@@ -121,6 +128,7 @@ class TritonServer(Server):
             f"--backend-config=python,shm-region-prefix-name={self._region_prefix}",
             "--model-control-mode=explicit",
             f"--load-model={DETECTOR}",
+            "--exit-on-error=false",  # the site's versions can be served without the shipped one
             "--disable-auto-complete-config",
             # A version that is loading, or failed to, must not make the server look ill while another one answers.
             "--strict-readiness=false",
@@ -146,11 +154,13 @@ class TritonServer(Server):
         return command
 
     def _launch(self, command: list[str], packages: Path, timeout_s: float) -> None:
-        """Start the server and return when the detector is loaded; on failure leave nothing of it."""
+        """Start the server and return when a detector is loaded; on failure leave nothing of it."""
         self._remove_leftovers()
+        end = time.monotonic() + timeout_s
         try:
             self._process.launch(command, self._environment(packages), self._state_dir)
-            self._process.wait_until(self._is_loaded, timeout_s)
+            self._process.wait_until(self._is_live, timeout_s)
+            self._require_detector(end)
             self._load_classifier()
             close_regions(self._settings)
         except BaseException:
@@ -242,32 +252,87 @@ class TritonServer(Server):
         kept["HEMORRHAGE_ENGINE"] = self._settings.engine
         return kept
 
+    def _is_live(self) -> bool:
+        """Return whether the server takes requests; it takes none before it has loaded its models, or failed to."""
+        try:
+            return self._request("GET", "/v2/health/live", timeout_s=5)[0] == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def _require_detector(self, end: float) -> None:
+        """Return once a version of the detector is loaded: the shipped one, or the first of the site's that loads.
+
+        Raises `UnavailableError` when none is loaded by `end` (`time.monotonic`), with why not.
+        """
+        fault = self._shipped_fault()
+        if not fault:
+            return
+        faults = [f"{DETECTOR}: {fault}"]
+        for name in self._site_versions():
+            fault = self._load(name, min(LOAD_TIMEOUT_S, end - time.monotonic()))
+            if not fault:
+                structlog.get_logger("triton").warning(
+                    "the detector that came with the appliance does not load, another version was loaded",
+                    loaded=name,
+                    why="; ".join(faults),
+                )
+                return
+            faults.append(f"{name}: {fault}")
+        message = (
+            f"tritonserver loads no version of the detector: {'; '.join(faults)}; its log is {self.log}\n"
+            f"{self._process.tail()}"
+        )
+        status = self._process.exit_status()
+        raise UnavailableError(message) if status is None else EndedError(message, status)
+
+    def _shipped_fault(self) -> str:
+        """Return why the shipped detector is not loaded, empty if it is."""
+        try:
+            if self._request("GET", f"/v2/models/{DETECTOR}/ready", timeout_s=5)[0] == http.HTTPStatus.OK:
+                return ""
+            models = json.loads(self._request("POST", "/v2/repository/index", timeout_s=5)[1])
+            return next((one["reason"] for one in models if one["name"] == DETECTOR and one.get("reason")), "not known")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return _describe(error)
+
+    def _site_versions(self) -> list[str]:
+        """Return the names in Triton of the site's versions, the newest first: it is the likeliest to answer."""
+        if self._site_models is None:
+            return []
+        numbers = (path.name.removeprefix(f"{DETECTOR}_") for path in self._site_models.glob(f"{DETECTOR}_*"))
+        return [f"{DETECTOR}_{number}" for number in sorted(filter(str.isdecimal, numbers), key=int, reverse=True)]
+
     def _load_classifier(self) -> None:
         """Have the server load the series classifier, if the repository has it; studies are read without it too.
 
-        This is not done with `--load-model`, because a classifier that fails to load would prevent the start.
+        The server's log says if it does not load; callers of the classifier notice that it is missing.
         """
-        if not (self._settings.model_repository / CLASSIFIER).is_dir():
-            return
-        connection = http.client.HTTPConnection("127.0.0.1", self._settings.http_port, timeout=_CLASSIFIER_S)
+        if (self._settings.model_repository / CLASSIFIER).is_dir():
+            self._load(CLASSIFIER, _CLASSIFIER_S)
+
+    def _load(self, model: str, timeout_s: float) -> str:
+        """Have the server load a model, and return why it does not, empty if it does."""
+        if timeout_s <= 0:
+            return "no time was left for it"
         try:
-            path = f"/v2/repository/models/{CLASSIFIER}/load"
-            connection.request("POST", path, headers=http_headers(self._settings))
-            connection.getresponse().read()
-        except (OSError, http.client.HTTPException):
-            pass  # the server's log says why; callers of the classifier notice that it is missing
+            status, told = self._request("POST", f"/v2/repository/models/{model}/load", timeout_s)
+        except (OSError, http.client.HTTPException) as error:
+            return _describe(error)
+        return "" if status == http.HTTPStatus.OK else told.strip()
+
+    def _request(self, method: str, path: str, timeout_s: float) -> tuple[int, str]:
+        """Return status and text of the server's answer. Raises `OSError`, `HTTPException`."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._settings.http_port, timeout=timeout_s)
+        try:
+            connection.request(method, path, headers=http_headers(self._settings))
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(errors="replace")
         finally:
             connection.close()
 
-    def _is_loaded(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self._settings.http_port, timeout=5)
-        try:
-            connection.request("GET", f"/v2/models/{DETECTOR}/ready")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except OSError:
-            return False
-        finally:
-            connection.close()
+
+def _describe(error: Exception) -> str:
+    return f"Triton does not say ({type(error).__name__}: {error})"
 
 
 def trace_options(settings: TritonSettings) -> list[str]:

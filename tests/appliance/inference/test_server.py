@@ -148,12 +148,21 @@ def test_a_taken_port_is_named(repository: Path, tmp_path: Path) -> None:
             TritonServer(settings, tmp_path / "state").start()
 
 
-def test_a_model_that_does_not_load_is_told_with_the_end_of_the_log(repository: Path, tmp_path: Path) -> None:
+def test_without_a_version_that_loads_the_start_fails_and_says_why_for_each(repository: Path, tmp_path: Path) -> None:
     (repository / DETECTOR / "1" / "model.onnx").write_bytes(b"not a model")
-    server = TritonServer(triton_settings(repository), tmp_path / "state")
-    with pytest.raises(UnavailableError, match=r"(?s)ended with status 1.*(InvalidProtobuf|Protobuf parsing failed)"):
+    site_models = tmp_path / "site"
+    settings = triton_settings(repository)
+    server = TritonServer(settings, tmp_path / "state", site_models=site_models)
+    unreadable = r"(InvalidProtobuf|Protobuf parsing failed)"
+    nothing = r"tritonserver loads no version of the detector: hemorrhage_detector: "
+    with pytest.raises(UnavailableError, match=rf"(?s){nothing}.*{unreadable}.*its log is .*triton\.log\n  \| "):
         server.start()
     assert server.pid is None
+    (site_models / f"{DETECTOR}_2").mkdir()
+    with pytest.raises(UnavailableError, match=rf"(?s){nothing}.*{unreadable}.*; hemorrhage_detector_2: .*failed to"):
+        server.start()
+    assert server.pid is None
+    assert not regions_of(settings)
 
 
 def test_a_server_that_crashes_while_it_loads_is_started_once_more(repository: Path, tmp_path: Path) -> None:
