@@ -40,7 +40,8 @@ make_users() {
     groupadd --gid 10002 hemorrhage-orthanc
     useradd --uid 10002 --gid 10002 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin hemorrhage-orthanc
     install -d -m 755 "$HOME_DIR" /var/lib/hemorrhage-appliance /etc/hemorrhage-appliance
-    install -d -m 700 -o 10001 -g 10001 /var/lib/hemorrhage-appliance/service
+    # A new volume takes the owner of the folder that it is mounted on first: NVIDIA's Triton writes into `engines`.
+    install -d -m 700 -o 10001 -g 10001 /var/lib/hemorrhage-appliance/service /var/lib/hemorrhage-appliance/engines
     install -d -m 700 -o 10002 -g 10002 /var/lib/hemorrhage-appliance/orthanc
     # The service's user writes Orthanc's configuration, and Orthanc's group reads it.
     install -d -m 750 -o 10001 -g 10002 /run/hemorrhage-orthanc

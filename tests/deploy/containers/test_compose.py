@@ -124,6 +124,22 @@ def test_with_a_gpu_the_triton_of_a_cpu_site_is_the_next_that_the_service_asks(t
     assert len({port for two in ports for port in two}) == 6
 
 
+def test_with_a_gpu_the_service_reads_the_model_repository_that_its_triton_writes():
+    comment = (FOLDER / "compose.nvidia.yaml").read_text().partition("services:")[0]
+    (repository,) = re.findall(r'model_repository = "(.+)"', comment)
+    mounted = {}
+    for name in ("triton", "service"):
+        for volume in compose(*NVIDIA)["services"][name]["volumes"]:
+            source, place, *options = volume.split(":")
+            if Path(repository).is_relative_to(place):
+                mounted[name] = (source, place, options)
+    engines = "/var/lib/hemorrhage-appliance/engines"
+    assert mounted == {"triton": ("engines", engines, []), "service": ("engines", engines, ["ro"])}
+    # The volume belongs to the user of both, whichever container mounts it first.
+    for file in ("lay_out.sh", "Containerfile.nvidia"):
+        assert re.search(rf"install -d -m 700 -o 10001 -g 10001 .*{engines}( |$)", (FOLDER / file).read_text(), re.M)
+
+
 def test_the_settings_file_is_one_and_loads_with_the_paths_of_the_images():
     settings = load_settings(FOLDER / "appliance.toml")
     mounted = [volume.split(":")[1] for volume in compose(*CPU)["services"]["service"]["volumes"]]

@@ -293,6 +293,18 @@ def test_a_reader_with_a_gpu_is_ready_while_its_service_is_whichever_triton_does
             assert container["args"] == ["--again", *commands[image]], container["name"]
 
 
+def test_the_service_of_a_reader_with_a_gpu_reads_the_model_repository_that_its_triton_writes():
+    made = render("nvidia")
+    repository = Path(tomllib.loads(settings_files(made)["appliance.toml"])["triton"]["model_repository"])
+    mounted = {
+        (container["name"], mount["name"], mount.get("readOnly", False))
+        for container in pods(made)["hemorrhage-reader"]["spec"]["containers"]
+        for mount in container["volumeMounts"]
+        if repository.is_relative_to(mount["mountPath"])
+    }
+    assert mounted == {("triton", "engines", False), ("service", "engines", True)}
+
+
 def test_a_reader_with_a_gpu_has_a_triton_on_its_cpu_that_the_service_asks_next(tmp_path, monkeypatch):
     made = render("nvidia")
     reader = pods(made)["hemorrhage-reader"]["spec"]
