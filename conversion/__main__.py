@@ -187,7 +187,19 @@ def _export(given: argparse.Namespace) -> int:
 
 
 def _engine(given: argparse.Namespace) -> int:
-    """Build an engine, or find that the right one exists, and say what it is."""
+    """Build an engine, or find that the right one exists, and say what it is; return 1 for none, with the reason."""
+    try:
+        return _settle_engine(given)
+    except ModuleNotFoundError as error:
+        print(
+            f"no engine: {error.name} is not installed in {sys.executable}; an engine is built by a Python with "
+            "TensorRT, onnx and onnxruntime, which triton.builder names for `appliance models build` (docs/engines.md)",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _settle_engine(given: argparse.Namespace) -> int:
     import importlib
 
     from rich.progress import Progress

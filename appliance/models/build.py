@@ -62,10 +62,11 @@ def engine_fault(model: ShelvedModel, gpus: Sequence[Gpu]) -> str | None:
     return None if facts["compared"] else "it was not compared with ONNX Runtime"
 
 
-def build(model: ShelvedModel, options: list[str], python: str = sys.executable) -> dict[str, Any]:
+def build(model: ShelvedModel, options: list[str], python: Path | None = None) -> dict[str, Any]:
     """Return the facts of a version's engine, which is built unless the right one exists.
 
-    `options` go to `python -m conversion engine`; `python` is the interpreter that has TensorRT.
+    `options` go to `python -m conversion engine`; `python` is the interpreter that has TensorRT (`triton.builder`),
+    None for this one.
 
     Raises
     ------
@@ -76,13 +77,19 @@ def build(model: ShelvedModel, options: list[str], python: str = sys.executable)
         raise BuildError(
             f"no GPU is here to build for: {TOOL}, which comes with NVIDIA's driver, is not there; install it, "
             'or serve with triton.profile = "cpu", which needs no engine'
+            "; in containers that of NVIDIA's Triton has the GPU (`podman-compose exec triton appliance models build`)"
         )
-    if importlib.util.find_spec(_PROGRAM) is None:
+    if python is None and importlib.util.find_spec(_PROGRAM) is None:
         raise BuildError(
-            "conversion is not installed in this Python: build in the container that serves (docs/engines.md)"
+            "conversion is not installed in this Python: set triton.builder to one that has it, or build in the "
+            "container that serves (docs/engines.md)"
         )
-    command = [python, "-m", _PROGRAM, "engine", "--json", "--onnx", str(model.place / ONNX), *options]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    interpreter = str(python or sys.executable)
+    command = [interpreter, "-m", _PROGRAM, "engine", "--json", "--onnx", str(model.place / ONNX), *options]
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    except OSError as error:
+        raise BuildError(f"triton.builder = {interpreter} does not run ({error.strerror}); name a Python") from error
     if done.returncode != 0:
         raise BuildError(f"no engine was built for version {model.facts.version}; why not stands above")
     try:

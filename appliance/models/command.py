@@ -265,10 +265,11 @@ def build(
     from appliance.models.build import engine_rows
     from appliance.models.shelf import Shelf
 
+    loaded = load_settings_or_exit(settings)
     try:
-        shelf = Shelf(load_settings_or_exit(settings))
+        shelf = Shelf(loaded)
         model = shelf.version(version) if version else shelf.find_shipped()
-        facts = build_engine(model, ["--precision", precision, *(["--anew"] if anew else [])])
+        facts = build_engine(model, ["--precision", precision, *(["--anew"] if anew else [])], loaded.triton.builder)
     except (ApplianceError, OSError) as error:
         print_error(sentence_of(error))
         raise typer.Exit(FAILED) from error

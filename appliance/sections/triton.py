@@ -41,6 +41,11 @@ class TritonSettings(Section):
     environment: PathName = Field(
         Path(".venv-triton"), description="Python environment with tritonserver and its model processes"
     )
+    builder: PathName | None = Field(
+        None,
+        description="The Python that builds engines for a GPU: it has TensorRT and what docs/engines.md lists; unset: "
+        "the one of the service. NVIDIA's image sets it",
+    )
     shared_memory: bool = Field(True, description="Pass tensors by shared memory (Triton on the same machine)")
     timeout_s: float = Field(
         120,

@@ -1,14 +1,17 @@
 # SPDX-FileCopyrightText: 2026 The hemorrhage appliance authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m deploy.containers.keep_triton_nvidia`: Triton in NVIDIA's image, with an engine that it builds first.
+"""`python -m deploy.containers.keep_triton_nvidia`: Triton in NVIDIA's image, with engines that it builds first.
 
 The image's model repository is copied to a volume, where the engine for the GPU that is there is built once (`python -m
-conversion engine` builds nothing when the right one exists). Then NVIDIA's server starts with the same options as the
-one for a CPU. No GPU has run this yet: the tests run it with a stand-in for the server and for the builder.
+conversion engine` builds nothing when the right one exists). The engines of the site's versions are built again when
+they are of another driver, GPU or TensorRT, as after a change of the image. Then NVIDIA's server starts with the same
+options as the one for a CPU. No GPU has run this yet: the tests run it with a stand-in for the server and for the
+builder.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +22,7 @@ from typing import Final
 from appliance.errors import ApplianceError, SettingsError, UnavailableError
 from appliance.inference.client import THIS_MACHINE
 from appliance.inference.server import TritonServer
+from appliance.models.shelf import ONNX, PLAN
 from appliance.reading.contract import DETECTOR
 from appliance.settings_sources import load_settings
 from deploy.install.keep_triton import keep
@@ -26,8 +30,10 @@ from deploy.install.keep_triton import keep
 HOME: Final = Path("/opt/hemorrhage-appliance")
 ENGINES: Final = Path("/var/lib/hemorrhage-appliance/engines")
 SERVER: Final = Path("/opt/tritonserver")
-_KEPT: Final = ("model.plan", "model.plan.json")
+_KEPT: Final = (PLAN, f"{PLAN}.json")
 """What is built on the site and stays when a newer image brings another repository."""
+ASIDE: Final = f".{PLAN}.aside"
+"""An engine that could not be settled, where Triton does not see it."""
 
 
 class NvidiaTriton(TritonServer):
@@ -66,15 +72,50 @@ def lay_out_models(shipped: Path, served: Path) -> None:
             aside.replace(target)
 
 
-def build_engine(python: Path, served: Path) -> None:
-    """Build the engine for the GPU that is there, unless the right one exists.
+def settle_engines(python: Path, served: Path, site_models: Path) -> None:
+    """Have the shipped version, and each of the site's that has an engine, served by the right one for this GPU.
 
-    Raises `UnavailableError` when that fails; the builder has said why.
+    An engine that is right stays. Without one a version is not served: an old engine may be of another file, or its
+    graph may have failed the precision gate since.
+
+    Raises `UnavailableError` when no version has one; the builder has said why.
     """
-    onnx = served / DETECTOR / "1" / "model.onnx"
-    command = [str(python), "-m", "conversion", "engine", "--onnx", str(onnx)]
-    if subprocess.run(command, check=False).returncode != 0:
+    shipped = served / DETECTOR / "1"
+    of_site = sorted(path for path in site_models.glob(f"{DETECTOR}_*/[0-9]*") if _has_engine(path))
+    settled = [place for place in (shipped, *of_site) if _settle_engine(python, place)]
+    if not settled:
         raise UnavailableError("no engine for this GPU was built; see the lines above")
+    for place in (shipped, *of_site):
+        if place not in settled:
+            print(f"{place} is not served on this GPU: see the lines above", file=sys.stderr)
+
+
+def _has_engine(place: Path) -> bool:
+    return (place / PLAN).is_file() or (place / ASIDE).is_file()
+
+
+def _settle_engine(python: Path, place: Path) -> bool:
+    """Return whether a version folder has the right engine; one that cannot be settled is put aside until it can."""
+    plan, aside = place / PLAN, place / ASIDE
+    if aside.is_file() and not plan.is_file():
+        aside.replace(plan)
+    command = [str(python), "-m", "conversion", "engine", "--onnx", str(place / ONNX), *_options(place)]
+    if subprocess.run(command, check=False).returncode == 0:
+        return True
+    if plan.is_file():
+        plan.replace(aside)
+    return False
+
+
+def _options(place: Path) -> list[str]:
+    """Return the options with which the engine in a version folder was built; none without an engine."""
+    try:
+        options = json.loads((place / f"{PLAN}.json").read_text())["key"]["options"]
+        return [
+            f"--{name.replace('_', '-')}={options[name]}" for name in ("precision", "optimisation", "workspace_mib")
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def main() -> int:
@@ -85,7 +126,7 @@ def main() -> int:
         if settings.triton.profile == "cpu":
             raise SettingsError("triton.profile = 'cpu': gpu or gpu-datacentre is allowed in this image")
         lay_out_models(HOME / "model_repository", served)
-        build_engine(HOME / "builder/bin/python", served)
+        settle_engines(settings.triton.builder or Path(sys.executable), served, settings.site_models)
     except (ApplianceError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

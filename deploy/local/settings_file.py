@@ -17,6 +17,7 @@ def make_absolute(settings: Settings, base: Path) -> Settings:
     triton, orthanc = settings.triton, settings.orthanc
     storage = None if orthanc.storage is None else (base / orthanc.storage).absolute()
     site_models = None if triton.site_models is None else (base / triton.site_models).absolute()
+    builder = None if triton.builder is None else (base / triton.builder).absolute()
     return settings.model_copy(
         update={
             "state_dir": (base / settings.state_dir).absolute(),
@@ -26,6 +27,7 @@ def make_absolute(settings: Settings, base: Path) -> Settings:
                     "model_repository": (base / triton.model_repository).absolute(),
                     "site_models": site_models,
                     "environment": (base / triton.environment).absolute(),
+                    "builder": builder,
                 }
             ),
         }

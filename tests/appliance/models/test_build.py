@@ -36,6 +36,7 @@ def test_without_a_gpu_the_build_says_so_in_one_sentence_and_ends_with_1(
     assert done.exit_code == 1
     assert done.stderr.count("\n") == 1
     assert "no GPU" in done.stderr
+    assert "podman-compose exec triton appliance models build" in done.stderr, "the container of the service has none"
     assert not list((tmp_path / "models").rglob("*.plan"))
 
 
@@ -81,7 +82,7 @@ def test_the_real_builder_builds_the_shipped_version_and_the_table_says_from_wha
     settings = gpu_settings(tmp_path / "models")
     model = Shelf(settings).find_shipped()
     # TensorRT-RTX builds for a GPU that is not here; such an engine cannot be compared.
-    facts = build(model, ["--runtime", "tensorrt_rtx", "--capability", "8.6"], str(BUILDER))
+    facts = build(model, ["--runtime", "tensorrt_rtx", "--capability", "8.6"], BUILDER)
     assert facts["key"]["onnx_sha256"] == model.facts.sha256
     rows = dict(engine_rows(model.place, facts))
     assert rows["GPU"].endswith("compute capability 8.6, driver any")
@@ -89,10 +90,49 @@ def test_the_real_builder_builds_the_shipped_version_and_the_table_says_from_wha
     assert rows["by"].startswith("tensorrt_rtx ")
     assert rows["compared"] == "no"
     assert rows["precision gate"].startswith("it was not judged")
-    assert build(model, ["--runtime", "tensorrt_rtx", "--capability", "8.6"], str(BUILDER)) == facts, "built twice"
+    assert build(model, ["--runtime", "tensorrt_rtx", "--capability", "8.6"], BUILDER) == facts, "built twice"
     check = check_tensorrt(settings, contract.DETECTOR, [])
     assert check.state == "warn"
     assert "was not compared with ONNX Runtime" in check.what
+
+
+def test_a_python_without_the_builders_packages_says_which_setting_names_another(
+    tmp_path: Path, driver: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As in the image of NVIDIA's Triton, where the Python of the service has no `onnx`."""
+    import sys
+
+    builder = tmp_path / "python"
+    builder.write_text(f'#!/bin/sh\nshift 2; exec {sys.executable} {tmp_path}/without_onnx.py "$@"\n')
+    builder.chmod(0o755)
+    (tmp_path / "without_onnx.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(REPOSITORY.parent)!r})\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'onnx':\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "from conversion.__main__ import main\nsys.exit(main())\n"
+    )
+    settings = gpu_settings(tmp_path / "models")
+    changed = {"triton": settings.triton.model_copy(update={"builder": builder})}
+    file = write_settings(settings.model_copy(update=changed), tmp_path / "appliance.toml")
+    done = CliRunner().invoke(app, ["models", "build", "--settings", str(file)])
+    said = capfd.readouterr().err
+    assert done.exit_code == 1
+    assert "Traceback" not in said
+    assert "onnx is not installed" in said
+    assert "triton.builder" in said
+    assert "no engine was built for version 1; why not stands above" in done.stderr
+
+
+def test_a_builder_that_is_no_program_is_a_setting_to_correct(tmp_path: Path, driver: None) -> None:
+    settings = gpu_settings(tmp_path / "models")
+    changed = {"triton": settings.triton.model_copy(update={"builder": tmp_path / "nothing"})}
+    file = write_settings(settings.model_copy(update=changed), tmp_path / "appliance.toml")
+    done = CliRunner().invoke(app, ["models", "build", "--settings", str(file)])
+    assert done.exit_code == 1
+    assert f"triton.builder = {tmp_path / 'nothing'} does not run (No such file" in done.stderr
 
 
 def write_engine(settings: Settings, **changed: object) -> None:

@@ -140,6 +140,16 @@ def test_with_a_gpu_the_service_reads_the_model_repository_that_its_triton_write
         assert re.search(rf"install -d -m 700 -o 10001 -g 10001 .*{engines}( |$)", (FOLDER / file).read_text(), re.M)
 
 
+def test_in_nvidias_image_the_command_builds_with_the_python_that_has_tensorrt(monkeypatch):
+    text = (FOLDER / "Containerfile.nvidia").read_text()
+    (builder,) = re.findall(r"APPLIANCE_TRITON__BUILDER=(\S+)", text)
+    assert "-m venv builder" in text
+    assert builder == "/opt/hemorrhage-appliance/builder/bin/python"
+    assert re.search(r"install -m 755 \S+/deploy/containers/appliance\.sh /usr/local/bin/appliance$", text, re.M)
+    monkeypatch.setenv("APPLIANCE_TRITON__BUILDER", builder)
+    assert load_settings(FOLDER / "appliance.toml").triton.builder == Path(builder)
+
+
 def test_the_settings_file_is_one_and_loads_with_the_paths_of_the_images():
     settings = load_settings(FOLDER / "appliance.toml")
     mounted = [volume.split(":")[1] for volume in compose(*CPU)["services"]["service"]["volumes"]]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from appliance.errors import SettingsError, UnavailableError
 from appliance.reading.contract import DETECTOR
 from appliance.settings import Settings
-from deploy.containers.keep_triton_nvidia import NvidiaTriton, build_engine, lay_out_models
+from deploy.containers.keep_triton_nvidia import NvidiaTriton, lay_out_models, settle_engines
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -31,15 +32,62 @@ def test_an_engine_that_was_built_here_stays_when_a_newer_image_brings_its_model
     assert not list(served.rglob("*.new"))
 
 
-def test_a_failed_build_stops_the_start(tmp_path):
-    builder = tmp_path / "python"
-    builder.write_text('#!/bin/sh\n[ "$3" = engine ] && [ -f "$5" ]\n')
-    builder.chmod(0o755)
+@pytest.fixture
+def builder(tmp_path):
+    """A stand-in for the builder: it notes its options and builds, unless the ONNX file says `refused`."""
+    program = tmp_path / "python"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'shift 2; echo "$@" >>"{tmp_path}/calls"\n'
+        '[ "$1" = engine ] && grep -q sound "$3" || exit 1\n'
+        'folder=$(dirname "$3"); [ -f "$folder/model.plan" ] || echo built >"$folder/model.plan"\n'
+    )
+    program.chmod(0o755)
+    return program
+
+
+def version_folder(folder, model, plan=""):
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_text(model)
+    if plan:
+        (folder / "model.plan").write_text(plan)
+    return folder
+
+
+def test_without_any_engine_nothing_starts(tmp_path, builder):
+    served, site = tmp_path / "served", tmp_path / "site"
+    shipped = version_folder(served / DETECTOR / "1", "refused", plan="of the file before")
+    version_folder(site / f"{DETECTOR}_2" / "2", "sound")
     with pytest.raises(UnavailableError, match="no engine for this GPU"):
-        build_engine(builder, tmp_path)
-    (tmp_path / DETECTOR / "1").mkdir(parents=True)
-    (tmp_path / DETECTOR / "1" / "model.onnx").write_text("")
-    build_engine(builder, tmp_path)
+        settle_engines(builder, served, site)
+    assert not (shipped / "model.plan").exists(), "it is of another file, and Triton would load it"
+    assert not (site / f"{DETECTOR}_2" / "2" / "model.plan").exists(), "the site has not had this one built yet"
+
+
+def test_a_version_of_the_site_is_served_while_the_shipped_one_gets_no_engine(tmp_path, builder, capfd):
+    served, site = tmp_path / "served", tmp_path / "site"
+    shipped = version_folder(served / DETECTOR / "1", "refused", plan="of the file before")
+    second = version_folder(site / f"{DETECTOR}_2" / "2", "sound", plan="of the TensorRT before")
+    settle_engines(builder, served, site)
+    assert not (shipped / "model.plan").exists()
+    assert (second / "model.plan").exists()
+    assert f"{shipped} is not served on this GPU" in capfd.readouterr().err
+    (shipped / "model.onnx").write_text("sound")
+    settle_engines(builder, served, site)
+    assert (shipped / "model.plan").read_text() == "of the file before", "what is right after all is not built anew"
+
+
+def test_the_engine_of_every_version_is_settled_with_the_options_it_was_built_with(tmp_path, builder):
+    served, site = tmp_path / "served", tmp_path / "site"
+    shipped = version_folder(served / DETECTOR / "1", "sound")
+    second = version_folder(site / f"{DETECTOR}_2" / "2", "sound", plan="built here")
+    options = {"precision": "fp32", "optimisation": 5, "workspace_mib": 1024}
+    (second / "model.plan.json").write_text(json.dumps({"key": {"options": options}}))
+    settle_engines(builder, served, site)
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        f"engine --onnx {shipped / 'model.onnx'}",
+        f"engine --onnx {second / 'model.onnx'} --precision=fp32 --optimisation=5 --workspace-mib=1024",
+    ]
 
 
 def nvidia_triton(tmp_path, **triton):
