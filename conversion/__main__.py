@@ -12,6 +12,7 @@ python -m conversion engine --runtime tensorrt_rtx --capability 8.6 --out var/co
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -205,23 +206,24 @@ def _settle_engine(given: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from appliance.reading.gpu import Gpu, NoGpuError, present_gpus
-    from conversion.engine import PLAN, settle_engine
+    from conversion.engine import PLAN, engine_graph, note_gate, settle_engine
     from conversion.engine_run import comparison
     from conversion.gate import gate_fault
     from conversion.tensorrt_build import BuildOptions, EngineError
 
     plan = (given.out or given.onnx.parent) / PLAN
     options = BuildOptions(given.precision, given.optimisation, given.workspace_mib)
-    fault = gate_fault(given.onnx, options.precision)
-    if fault is not None and fault.failed and not given.despite_gate:
-        print(
-            f"no engine: in {options.precision} {given.onnx} failed the precision gate ({fault.why}); "
-            f"--precision fp32 needs no pass, --despite-gate builds it all the same; {plan} is as it was",
-            file=sys.stderr,
-        )
-        return 1
-    gate = "passed, or not needed" if fault is None else fault.why
     try:
+        graph_sha256 = hashlib.sha256(engine_graph(given.onnx, options)).hexdigest()
+        fault = gate_fault(given.onnx, options.precision, graph_sha256)
+        if fault is not None and fault.failed and not given.despite_gate:
+            note_gate(plan, graph_sha256, fault)
+            print(
+                f"no engine: in {options.precision} {given.onnx} failed the precision gate ({fault.why}); "
+                f"--precision fp32 needs no pass, --despite-gate builds it all the same; {plan} is as it was",
+                file=sys.stderr,
+            )
+            return 1
         gpu = Gpu("any", given.capability, "any") if given.capability else present_gpus()[0]
         tensorrt = importlib.import_module(given.runtime)
         compare = None if given.capability else comparison(given.onnx, tensorrt)
@@ -234,11 +236,8 @@ def _settle_engine(given: argparse.Namespace) -> int:
                 progress.update(tasks[name], completed=done, total=steps)
 
             engine = settle_engine(
-                given.onnx, plan, tensorrt, gpu, options, gate=gate, compare=compare, watch=watch, anew=given.anew
+                given.onnx, plan, tensorrt, gpu, options, gate=fault, compare=compare, watch=watch, anew=given.anew
             )
-    except ModuleNotFoundError as error:
-        print(f"{error.name} is not installed in this Python: see docs/engines.md", file=sys.stderr)
-        return 1
     except NoGpuError as error:
         remedy = "install NVIDIA's driver, or name a compute capability to build for another machine (--capability 8.6)"
         print(f"no engine: {error}: {remedy}; {plan} is as it was", file=sys.stderr)

@@ -27,6 +27,7 @@ from typing import Any, Final
 import onnx
 
 from appliance.reading.gpu import Gpu
+from conversion.gate import GateFault
 from conversion.half import halve
 from conversion.tensorrt_build import BuildOptions, Watch, build_engine
 
@@ -42,6 +43,8 @@ class EngineKey:
     """Everything that an engine depends on: two engines of one key are interchangeable."""
 
     onnx_sha256: str
+    graph_sha256: str
+    """Of the graph that it is built from (`engine_graph`)."""
     runtime: str
     runtime_version: str
     gpu: str
@@ -52,8 +55,16 @@ class EngineKey:
     @classmethod
     def of(cls, model: Path, tensorrt: ModuleType, gpu: Gpu, options: BuildOptions) -> EngineKey:
         """Return the key of an engine of an ONNX file by a TensorRT on a GPU."""
-        sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
-        return cls(sha256, tensorrt.__name__, str(tensorrt.__version__), gpu.name, gpu.capability, gpu.driver, options)
+        return cls(
+            hashlib.sha256(model.read_bytes()).hexdigest(),
+            hashlib.sha256(engine_graph(model, options)).hexdigest(),
+            tensorrt.__name__,
+            str(tensorrt.__version__),
+            gpu.name,
+            gpu.capability,
+            gpu.driver,
+            options,
+        )
 
 
 @dataclass(frozen=True)
@@ -68,8 +79,8 @@ class Engine:
     """How long the build took."""
     compared: dict[str, Any]
     """The figures of its comparison with ONNX Runtime; empty for one that was built for another machine."""
-    gate: str
-    """What the precision gate says of its graph, when that was last asked."""
+    gate: GateFault | None
+    """What the precision gate has against its graph, when that was last asked."""
 
     @property
     def facts(self) -> Path:
@@ -94,7 +105,8 @@ def standing(plan: Path) -> Engine | None:
         whole = hashlib.sha256(plan.read_bytes()).hexdigest() == facts["plan_sha256"]
         if not whole:
             return None
-        return Engine(plan, key, facts["built"], facts["seconds"], facts["compared"], facts.get("gate", "not known"))
+        gate = GateFault(facts["gate"], facts["gate_failed"]) if facts["gate"] else None
+        return Engine(plan, key, facts["built"], facts["seconds"], facts["compared"], gate)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -112,7 +124,7 @@ def settle_engine(
     gpu: Gpu,
     options: BuildOptions,
     *,
-    gate: str,
+    gate: GateFault | None,
     compare: Compare | None,
     watch: Watch | None = None,
     anew: bool = False,
@@ -121,7 +133,7 @@ def settle_engine(
 
     Parameters
     ----------
-    gate: what the precision gate says of the graph.
+    gate: what the precision gate has against the graph.
     compare: proves the new engine on this machine's GPU; None for an engine of another machine, which is built for
         `gpu.capability` and proves itself where it is served.
     anew: build even if the existing engine is right.
@@ -136,9 +148,7 @@ def settle_engine(
     with _only_builder(plan.with_name(LOCK)):
         found = standing(plan)
         if found is not None and found.key == key and not anew:
-            found = replace(found, gate=gate)
-            _put(found.facts, _as_json(found, plan.read_bytes()))
-            return found
+            return _note_gate(found, gate)
         timing = plan.with_name(TIMING)
         begun = time.monotonic()
         data, cache = build_engine(
@@ -165,6 +175,22 @@ def settle_engine(
         return engine
 
 
+def note_gate(plan: Path, graph_sha256: str, gate: GateFault) -> None:
+    """Record what the gate has against a graph with the engine at `plan`, if that was built from it."""
+    if not plan.exists():
+        return
+    with _only_builder(plan.with_name(LOCK)):
+        found = standing(plan)
+        if found is not None and found.key.graph_sha256 == graph_sha256:
+            _note_gate(found, gate)
+
+
+def _note_gate(engine: Engine, gate: GateFault | None) -> Engine:
+    noted = replace(engine, gate=gate)
+    _put(noted.facts, _as_json(noted, noted.plan.read_bytes()))
+    return noted
+
+
 @contextmanager
 def _only_builder(lock: Path) -> Iterator[None]:
     """Wait until no other process builds in the folder, and keep others from it."""
@@ -180,7 +206,8 @@ def _facts(engine: Engine) -> dict[str, Any]:
         "built": engine.built,
         "seconds": engine.seconds,
         "compared": engine.compared,
-        "gate": engine.gate,
+        "gate": engine.gate.why if engine.gate else "",
+        "gate_failed": engine.gate is not None and engine.gate.failed,
     }
 
 

@@ -4,16 +4,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from conversion.triton_model import FULL, GATE
+from conversion.triton_model import GATE
 
 JUDGED_AS: Final = "tensorrt-fp16"
 """The name under which the gate judges the half-precision graph."""
+HALF: Final = "model.fp16.onnx"
+"""The name under which the gate keeps that graph, and its sha256 in its report."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +25,18 @@ class GateFault:
     failed: bool
 
 
-def gate_fault(model: Path, precision: str) -> GateFault | None:
+def gate_fault(model: Path, precision: str, graph_sha256: str) -> GateFault | None:
     """Return why an engine of a model in a precision has not passed the gate, None if it has, or needs no pass.
 
-    The verdict is in `precisions.json` beside `model`, about a model with the same bytes. Full precision needs none.
+    The verdict is in `precisions.json` beside `model`, about a graph with these bytes: how a model is halved may have
+    changed since. Full precision needs none.
     """
     if precision == "fp32":
         return None
     try:
         report = json.loads((model.parent / GATE).read_text(encoding="utf-8"))
         judged = report["engines"].get(JUDGED_AS)
-        same = report["sha256"].get(FULL) == hashlib.sha256(model.read_bytes()).hexdigest()
+        same = report["sha256"].get(HALF) == graph_sha256
         if judged is not None and same:
             why = "; ".join(map(str, judged["faults"])) or "it failed"
             return None if judged["passed"] is True else GateFault(why, failed=True)

@@ -31,6 +31,7 @@ from appliance.reading.detections import Run
 from appliance.reading.golden import golden_chunk, golden_matches, golden_summary
 from conversion import precision, studies, triton_model
 from conversion.checks import check
+from conversion.gate import HALF, JUDGED_AS
 from conversion.half import halve
 from conversion.precision import KINDS, Outcome
 from conversion.quantise import calibrate, quantise
@@ -51,8 +52,7 @@ from simulator.progress import progress_bar
 from simulator.revision import simulator_revision
 
 ROOT: Final = Path(__file__).parent.parent
-HALF: Final = "model.fp16.onnx"
-TENSORRT_FP16: Final = Engine("tensorrt-fp16", HALF, None, frozenset())
+TENSORRT_FP16: Final = Engine(JUDGED_AS, HALF, None, frozenset())
 """The graph for TensorRT; ONNX Runtime runs it here instead, so that no GPU is needed."""
 CANDIDATES: Final = (*(engine for engine in ENGINES if engine is not REFERENCE), TENSORRT_FP16)
 TABLE: Final = "precisions.md"

@@ -41,7 +41,7 @@ def engine_rows(place: Path, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             "compared",
             f"{compared['when']} with {compared['with']} on {compared['chunks']} chunks" if compared else "no",
         ),
-        ("precision gate", facts.get("gate", "not known")),
+        ("precision gate", facts.get("gate", "not known") or "passed, or not needed"),
     ]
 
 
@@ -59,6 +59,8 @@ def engine_fault(model: ShelvedModel, gpus: Sequence[Gpu]) -> str | None:
     if gpus and Gpu(key["gpu"], key["capability"], key["driver"]) not in gpus:
         here = ", ".join(map(str, gpus))
         return f"it was built for {key['gpu']} with driver {key['driver']}, and here is {here}"
+    if facts.get("gate_failed"):
+        return f"its graph failed the precision gate: {facts['gate']}"
     return None if facts["compared"] else "it was not compared with ONNX Runtime"
 
 

@@ -16,15 +16,16 @@ import pytest
 
 pytest.importorskip("tensorrt_rtx", reason="needs the environment for engines")
 
+import onnx
 import tensorrt_rtx as tensorrt
 
 from appliance.reading import contract
 from appliance.reading.gpu import Gpu
 from conversion import engine as engines
 from conversion.engine import LOCK, PLAN, TIMING, EngineKey, engine_graph, facts_of, settle_engine, standing
-from conversion.gate import JUDGED_AS
+from conversion.gate import HALF, JUDGED_AS, GateFault
 from conversion.tensorrt_build import BuildOptions, EngineError, build_engine
-from conversion.triton_model import FULL, GATE
+from conversion.triton_model import GATE
 
 pytestmark = pytest.mark.engines
 
@@ -74,13 +75,13 @@ def test_a_file_that_is_no_graph_is_refused() -> None:
 @pytest.fixture(scope="module")
 def settled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = tmp_path_factory.mktemp("engine") / PLAN
-    settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate="passed", compare=None)
+    settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate=None, compare=None)
     return plan
 
 
 def test_an_engine_says_what_it_was_built_from_and_is_not_built_twice(settled: Path) -> None:
     before = settled.stat()
-    found = settle_engine(SHIPPED, settled, tensorrt, GPU, BuildOptions(), gate="passed", compare=None)
+    found = settle_engine(SHIPPED, settled, tensorrt, GPU, BuildOptions(), gate=None, compare=None)
     assert settled.stat().st_mtime_ns == before.st_mtime_ns
     assert found == standing(settled)
     assert found.key == EngineKey.of(SHIPPED, tensorrt, GPU, BuildOptions())
@@ -90,10 +91,11 @@ def test_an_engine_says_what_it_was_built_from_and_is_not_built_twice(settled: P
 
 
 def test_an_engine_whose_graph_was_judged_after_it_was_built_says_so(settled: Path) -> None:
-    found = settle_engine(SHIPPED, settled, tensorrt, GPU, BuildOptions(), gate="AUC falls", compare=None)
-    assert found.gate == "AUC falls"
+    fault = GateFault("AUC falls", failed=True)
+    found = settle_engine(SHIPPED, settled, tensorrt, GPU, BuildOptions(), gate=fault, compare=None)
+    assert found.gate == fault
     assert standing(settled) == found
-    settle_engine(SHIPPED, settled, tensorrt, GPU, BuildOptions(), gate="passed", compare=None)
+    settle_engine(SHIPPED, settled, tensorrt, GPU, BuildOptions(), gate=None, compare=None)
 
 
 @pytest.mark.parametrize(
@@ -119,16 +121,16 @@ def test_an_engine_that_fails_its_comparison_leaves_the_old_one_serving(
 ) -> None:
     plan = tmp_path / PLAN
     let_builds_give(b"old", monkeypatch)
-    old = settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate="passed", compare=lambda _: {"chunks": 3})
+    old = settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate=None, compare=lambda _: {"chunks": 3})
     assert (tmp_path / TIMING).read_bytes() == b"timings"
     let_builds_give(b"new", monkeypatch)
     with pytest.raises(EngineError, match="3 bytes that answer differently"):
-        settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate="passed", compare=refuse, anew=True)
+        settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate=None, compare=refuse, anew=True)
     assert plan.read_bytes() == b"old"
     assert standing(plan) == old
     assert not list(tmp_path.glob("*.candidate"))
     newer = settle_engine(
-        SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate="passed", compare=lambda _: {"chunks": 4}, anew=True
+        SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate=None, compare=lambda _: {"chunks": 4}, anew=True
     )
     assert (plan.read_bytes(), newer.compared) == (b"new", {"chunks": 4})
 
@@ -139,7 +141,7 @@ def test_a_plan_that_is_not_the_one_its_facts_tell_of_is_built_again(
 ) -> None:
     plan = tmp_path / PLAN
     let_builds_give(b"right", monkeypatch)
-    settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate="passed", compare=None)
+    settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate=None, compare=None)
     if harm == "plan":
         plan.write_bytes(b"torn")
     elif harm == "facts":
@@ -147,7 +149,7 @@ def test_a_plan_that_is_not_the_one_its_facts_tell_of_is_built_again(
     else:
         facts_of(plan).unlink()
     assert standing(plan) is None
-    settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate="passed", compare=None)
+    settle_engine(SHIPPED, plan, tensorrt, GPU, BuildOptions(), gate=None, compare=None)
     assert (plan.read_bytes(), standing(plan) is not None) == (b"right", True)
 
 
@@ -174,7 +176,7 @@ def test_a_second_builder_waits_for_the_first(tmp_path: Path, monkeypatch: pytes
     builder = Thread(
         target=settle_engine,
         args=(SHIPPED, tmp_path / PLAN, tensorrt, GPU, BuildOptions()),
-        kwargs={"gate": "passed", "compare": see},
+        kwargs={"gate": None, "compare": see},
     )
     builder.start()
     builder.join(1.0)
@@ -219,10 +221,8 @@ def test_the_command_builds_no_engine_of_a_graph_that_failed_the_gate(
 
     model = tmp_path / SHIPPED.name
     model.write_bytes(SHIPPED.read_bytes())
-    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
     fault = "AUC falls by 0.0100, more than 0.002"
-    verdict = {"passed": False, "faults": [fault]}
-    (tmp_path / GATE).write_text(json.dumps({"sha256": {FULL: sha256}, "engines": {JUDGED_AS: verdict}}))
+    judge_half(model, {"passed": False, "faults": [fault]})
     let_builds_give(b"a plan", monkeypatch)
     arguments = ["engine", "--onnx", str(model), "--capability", "8.6", "--runtime", "tensorrt_rtx"]
     assert main(arguments) == 1
@@ -232,4 +232,55 @@ def test_the_command_builds_no_engine_of_a_graph_that_failed_the_gate(
     assert main([*arguments, "--despite-gate"]) == 0
     found = standing(tmp_path / PLAN)
     assert found is not None
-    assert found.gate == fault
+    assert found.gate == GateFault(fault, failed=True)
+
+
+def judge_half(model: Path, verdict: dict[str, object]) -> None:
+    """Write a verdict of the gate on the half-precision graph of a model."""
+    sha256 = hashlib.sha256(engine_graph(model, BuildOptions("fp16"))).hexdigest()
+    (model.parent / GATE).write_text(json.dumps({"sha256": {HALF: sha256}, "engines": {JUDGED_AS: verdict}}))
+
+
+def test_an_engine_whose_graph_fails_the_gate_later_is_told_of_where_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from conversion.__main__ import main
+
+    model = tmp_path / SHIPPED.name
+    model.write_bytes(SHIPPED.read_bytes())
+    let_builds_give(b"a plan", monkeypatch)
+    arguments = ["engine", "--onnx", str(model), "--capability", "8.6", "--runtime", "tensorrt_rtx"]
+    assert main(arguments) == 0
+    judge_half(model, {"passed": False, "faults": ["Dice falls"]})
+    assert main(arguments) == 1
+    found = standing(tmp_path / PLAN)
+    assert found is not None
+    assert found.gate == GateFault("Dice falls", failed=True)
+    told = json.loads(facts_of(tmp_path / PLAN).read_text())
+    assert (told["gate"], told["gate_failed"]) == ("Dice falls", True)
+
+
+def test_after_a_change_of_how_graphs_are_halved_neither_the_old_verdict_nor_the_old_engine_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from conversion.__main__ import main
+
+    model = tmp_path / SHIPPED.name
+    model.write_bytes(SHIPPED.read_bytes())
+    judge_half(model, {"passed": True, "faults": []})
+    let_builds_give(b"old", monkeypatch)
+    arguments = ["engine", "--onnx", str(model), "--capability", "8.6", "--runtime", "tensorrt_rtx"]
+    assert main(arguments) == 0
+    assert "has not passed" not in capsys.readouterr().err
+    halved = engines.halve
+
+    def otherwise(graph: onnx.ModelProto) -> onnx.ModelProto:
+        made = halved(graph)
+        made.producer_version = "another"
+        return made
+
+    monkeypatch.setattr(engines, "halve", otherwise)
+    let_builds_give(b"new", monkeypatch)
+    assert main(arguments) == 0
+    assert "has not passed the precision gate: it was not judged" in capsys.readouterr().err
+    assert (tmp_path / PLAN).read_bytes() == b"new"

@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
-from conversion.gate import JUDGED_AS, GateFault, gate_fault
+from conversion.gate import HALF, JUDGED_AS, GateFault, gate_fault
 from conversion.precision_command import TENSORRT_FP16
 from conversion.triton_model import FULL, GATE
 
@@ -22,14 +21,17 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def judge(model: Path, of: bytes = b"a model", **verdict: object) -> None:
-    report = {"sha256": {FULL: hashlib.sha256(of).hexdigest()}, "engines": {JUDGED_AS: verdict} if verdict else {}}
+HALVED = "the sha256 of the model's graph in half precision"
+
+
+def judge(model: Path, of: str = HALVED, **verdict: object) -> None:
+    report = {"sha256": {FULL: "of the model", HALF: of}, "engines": {JUDGED_AS: verdict} if verdict else {}}
     (model.parent / GATE).write_text(json.dumps(report))
 
 
 def unjudged(model: Path) -> str:
     """Return why the gate has not judged a model's graph in half precision."""
-    fault = gate_fault(model, "fp16")
+    fault = gate_fault(model, "fp16", HALVED)
     assert fault is not None
     assert not fault.failed
     return fault.why
@@ -37,24 +39,25 @@ def unjudged(model: Path) -> str:
 
 def test_the_verdict_is_looked_for_under_the_name_that_the_gate_gives() -> None:
     assert TENSORRT_FP16.name == JUDGED_AS
+    assert TENSORRT_FP16.file == HALF
 
 
 def test_half_precision_that_passed_and_full_precision_have_no_fault(model: Path) -> None:
-    assert gate_fault(model, "fp32") is None
+    assert gate_fault(model, "fp32", HALVED) is None
     judge(model, passed=True, faults=[])
-    assert gate_fault(model, "fp16") is None
+    assert gate_fault(model, "fp16", HALVED) is None
 
 
 def test_half_precision_that_failed_says_in_what(model: Path) -> None:
     judge(model, passed=False, faults=["AUC falls by 0.0100, more than 0.002"])
-    assert gate_fault(model, "fp16") == GateFault("AUC falls by 0.0100, more than 0.002", failed=True)
+    assert gate_fault(model, "fp16", HALVED) == GateFault("AUC falls by 0.0100, more than 0.002", failed=True)
 
 
-def test_what_was_never_judged_or_only_as_another_model_says_how_to_have_it_judged(model: Path) -> None:
+def test_what_was_never_judged_or_only_as_another_graph_says_how_to_have_it_judged(model: Path) -> None:
     assert "--engines tensorrt-fp16" in unjudged(model)
     judge(model)
     assert "it was not judged" in unjudged(model)
-    judge(model, of=b"another model", passed=True, faults=[])
+    judge(model, of="another graph", passed=True, faults=[])
     assert "it was not judged" in unjudged(model)
 
 

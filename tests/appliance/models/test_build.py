@@ -188,6 +188,17 @@ def test_the_doctor_warns_of_an_engine_of_another_file_gpu_or_driver_and_says_ho
     assert "appliance models build 1" in check.remedy
 
 
+def test_the_doctor_warns_of_an_engine_whose_graph_failed_the_precision_gate(tmp_path: Path) -> None:
+    settings = gpu_settings(tmp_path / "models")
+    write_engine(settings)
+    file = Shelf(settings).find_shipped().place / "model.plan.json"
+    verdict = {"gate": "AUC falls by 0.0100, more than 0.002", "gate_failed": True}
+    file.write_text(json.dumps(json.loads(file.read_text()) | verdict))
+    check = check_tensorrt(settings, contract.DETECTOR, [GPU])
+    assert check.state == "warn"
+    assert "its graph failed the precision gate: AUC falls by 0.0100, more than 0.002" in check.what
+
+
 def test_the_doctor_warns_of_an_engine_of_which_nothing_is_known(tmp_path: Path) -> None:
     settings = gpu_settings(tmp_path / "models")
     (Shelf(settings).find_shipped().place / "model.plan").write_bytes(b"engine")
