@@ -20,7 +20,7 @@ from appliance.inference.loads import LoadingError, Loads, NotLoadedError
 from appliance.inference.regions import close_regions
 from appliance.inference.served_model import SHIPPED, ServedModel, Target, checked_model
 from appliance.inference.tritons import Asks, Tritons
-from appliance.inference.trouble import describe, first_line
+from appliance.inference.trouble import describe, first_line, wants_another_secret
 from appliance.reading import contract
 from appliance.sections.triton import TritonSettings
 
@@ -147,8 +147,8 @@ class ModelChoice:
         """
         try:
             served = _look(client, target.served_as)
-        except InferenceServerException:
-            if not _is_live(client):
+        except InferenceServerException as error:
+            if wants_another_secret(error) or not _is_live(client):
                 self._loads.forget(triton)
                 raise
             self._loads.load(triton, target.served_as, wait)

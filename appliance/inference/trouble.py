@@ -28,6 +28,11 @@ def first_line(error: InferenceServerException) -> str:
     return str(error.message()).strip().partition("\n")[0]
 
 
+def wants_another_secret(error: InferenceServerException) -> bool:
+    """Return whether Triton was started with a secret that is not ours: nothing that is asked of it helps."""
+    return "is restricted" in first_line(error)
+
+
 def describe(error: InferenceServerException) -> str:
     """Return what went wrong and what to do, from a gRPC status."""
     status = (error.status() or "").removeprefix("StatusCode.")
@@ -37,7 +42,7 @@ def describe(error: InferenceServerException) -> str:
             "no answer in time; it hangs, or the machine is overloaded: when it does not come back by itself restart "
             "Triton; a machine that is only slow is waited for twice as long each time, up to triton.timeout_s"
         )
-    if "is restricted" in message:
+    if wants_another_secret(error):
         return "it asks for a secret that is not ours; set triton.secret to the one that it was started with"
     if status == "UNAVAILABLE" and ("connect" in message.lower() or "socket" in message.lower()):
         return "does not answer; start it, or set triton.host and triton.grpc_port to where it runs"
