@@ -7,7 +7,7 @@
         configs/cpu.pbtxt     Python backend over OpenVINO or ONNX Runtime; `hu` is INT16
         configs/gpu.pbtxt     TensorRT backend over model.plan, which is built on the site; `hu` is FP32: one study at a
                               time, for a small card (8 GB)
-        configs/gpu-datacentre.pbtxt    the same with several instances, for a card that many senders share
+        configs/gpu-datacentre.pbtxt    the same with two instances, for a card with memory for both
         1/model.onnx          the exported detector
         1/model.int8.onnx     the same in 8 bits, if it passed the precision gate
         1/precisions.json     what the gate found; `model.py` serves only what passed
@@ -41,8 +41,11 @@ TRITON_TYPES: Final[dict[type[np.generic], str]] = {np.int32: "TYPE_INT32", np.f
 CPU: Final = "cpu"
 GPU: Final = "gpu"
 GPU_DATACENTRE: Final = "gpu-datacentre"
-INSTANCES: Final = {CPU: 1, GPU: 1, GPU_DATACENTRE: 4}
-"""How many chunks each profile processes at once. Each costs a small card the memory of the engine's activations."""
+INSTANCES: Final = {CPU: 1, GPU: 1, GPU_DATACENTRE: 2}
+"""How many chunks each profile processes at once. Each costs a small card the memory of the engine's activations.
+
+A service reads one study at a time and has two chunks of it under way (`appliance.inference.stream`): more would idle.
+"""
 ON_A_GPU: Final = """\
 # All shapes are fixed, so the launch of the whole network is recorded once and replayed. What is copied back has a
 # stream of its own, and copies go through pinned memory.

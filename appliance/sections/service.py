@@ -30,7 +30,8 @@ class ServiceSettings(Section):
         1,
         ge=1,
         le=16,
-        description="Studies answered at the same time; more than one helps only with a GPU and many cores",
+        description="Studies answered at the same time. The network reads one at a time: more than one lets a study be "
+        "fetched or reported while another one is read, which helps with a GPU and many cores",
     )
     requests_waiting: int = Field(
         20,
