@@ -209,12 +209,10 @@ def test_the_shipped_version_is_loaded_to_stand_in_when_it_was_unloaded(site: Fo
         site.bring(version)
         site.promote(version)
     breakable = [Breakable(site, version) for version in (2, 3)]
-    site.life.unload(site.life.shelf.version("1"))
-    until(lambda: "hemorrhage_detector" not in (site.life.list_loaded() or ()), "unloaded")
     for one in breakable:
         one.broken.touch()
     for server in site.life.servers:
-        for name in ("hemorrhage_detector_2", "hemorrhage_detector_3"):
+        for name in ("hemorrhage_detector", "hemorrhage_detector_2", "hemorrhage_detector_3"):
             server.unload(name)
     until(lambda: not site.life.list_loaded(), "all unloaded")
     site.follow_anew()
@@ -246,7 +244,8 @@ def pair(tmp_path: Path) -> Iterator[FollowedPair]:
 
 
 def test_the_first_triton_is_gone_back_to_although_the_shipped_version_was_unloaded(pair: FollowedPair) -> None:
-    pair.life.unload(pair.life.shelf.version("1"))
+    for server in pair.life.servers:
+        server.unload("hemorrhage_detector")
     until(lambda: all("hemorrhage_detector" not in (names or ()) for names in pair.loaded()), "unloaded")
     pair.follow_anew()
     assert pair.answering() == "3"
