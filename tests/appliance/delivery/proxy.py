@@ -16,24 +16,31 @@ from appliance.settings import Settings
 
 @dataclass(frozen=True)
 class Page:
-    """What the proxy itself answers to requests whose path contains `on`."""
+    """What the proxy itself answers to requests by these methods whose path contains `on`."""
 
     on: str
     status: int
     kind: str
     body: bytes
+    methods: tuple[str, ...] = ("GET", "POST", "PUT", "DELETE")
 
     def __str__(self) -> str:
         return f"{self.status} {self.kind}"
 
 
 def pages(on: str) -> list[Page]:
-    """Return what proxies answer in place of a server that they do not reach, or do not let a request through to."""
+    """Return what proxies answer in place of a server that they do not reach now."""
     html, document = b"<html><body>Maintenance</body></html>", b'{"status": "maintenance", "retry_after": 300}'
     return [
         Page(on, 200, "application/json", document),
-        *(Page(on, status, "text/html", html) for status in (200, 401, 403, 404, 405, 503)),
+        *(Page(on, status, "text/html", html) for status in (200, 401, 404, 503)),
     ]
+
+
+def bans(on: str) -> list[Page]:
+    """Return what proxies answer to changes that they never let through."""
+    html = b"<html><body>Not allowed</body></html>"
+    return [Page(on, status, "text/html", html, methods=("PUT", "DELETE")) for status in (403, 405)]
 
 
 class Proxy(ThreadingHTTPServer):
@@ -61,7 +68,7 @@ class _PassOn(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         page = self.server.page
-        if page is not None and page.on in self.path:
+        if page is not None and page.on in self.path and self.command in page.methods:
             self._tell(page.status, page.kind, page.body)
             return
         host, port = self.server.behind.hostname or "", self.server.behind.port

@@ -24,7 +24,7 @@ from appliance.settings import Settings
 from deploy.local.orthanc import template
 from tests.appliance.bench import Bench, bench_on, exposition
 from tests.appliance.delivery.jobs import job
-from tests.appliance.delivery.proxy import Page, Proxy, pages
+from tests.appliance.delivery.proxy import Page, Proxy, bans, pages
 from tests.appliance.stand_in import StandInRoom, head_series
 
 
@@ -315,6 +315,18 @@ def test_a_page_of_a_proxy_in_place_of_the_mark_is_no_refusal_of_orthancs(
         bench.worker.work()
         assert bench.job(study).state is JobState.DONE
         assert of_study(bench, study)["answer"] == "present"
+
+
+@pytest.mark.parametrize("ban", bans(f"/metadata/{METADATA}"), ids=str)
+def test_a_proxy_that_lets_no_mark_through_does_not_keep_the_answer_waiting(
+    settings: Settings, study: str, tmp_path: Path, ban: Page
+) -> None:
+    with Proxy(settings) as proxy, bench_on(proxy.settings, tmp_path) as bench:
+        bench.send(*head_series(study))
+        proxy.page = ban
+        bench.worker.work()
+        assert bench.job(study).state is JobState.DONE
+        assert "hemorrhage_unmarked_answers_total 1.0" in exposition(bench.metrics)
 
 
 def test_an_orthanc_that_goes_away_when_all_is_recorded_takes_nothing_back(
