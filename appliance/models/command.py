@@ -169,7 +169,11 @@ def rollback(settings: SettingsOption = None, by: ByOption = "", as_json: JsonOp
     loaded = load_settings_or_exit(settings)
     with open_life(loaded, by) as life:
         proven = life.rollback()
+        judged = life.foreign_threshold(proven.model)
     _tell(proven, f"is back: {_await_takeover(loaded, proven)}", as_json)
+    if judged:
+        version = proven.model.facts.version
+        say(f"version {version}: {judged}; unset finding.threshold and restart the service if its own should judge it")
 
 
 @models_app.command()

@@ -100,22 +100,17 @@ class ModelLife:
         stands = list_standing(changes)
         if _is_wanted(model, stands):
             raise ModelLifeError(f"version {model.facts.version} answers already")
-        judged_by = self._settings.finding.threshold
-        if judged_by is None or judged_by == _own_threshold(model):
-            judged = ""
-        elif anyway:
-            judged = f"; finding.threshold is {judged_by:g}, its own {model.threshold}, promoted anyway: {anyway}"
-        else:
+        judged = self.foreign_threshold(model)
+        if judged and not anyway:
             raise ModelLifeError(
-                f"version {model.facts.version} does not take over: finding.threshold in the settings is {judged_by:g} "
-                f"and would judge it, and its own threshold is {model.threshold}; scores of another network lie "
-                f"elsewhere. Unset finding.threshold, or set it to {model.threshold}, and restart the service; "
+                f"version {model.facts.version} does not take over: {judged}; scores of another network lie elsewhere. "
+                "Unset finding.threshold and restart the service: each version is then judged by its own; "
                 '`--anyway "REASON"` promotes it nevertheless and records the reason, also if golden studies differ '
                 f"(`appliance models golden check {model.facts.version}` shows them)"
             )
         with self._trying(model) as fresh:
             proven = self._prove_unhindered(model, fresh)
-            note = _seconds(proven) + judged
+            note = _seconds(proven) + (f"; {judged}, promoted anyway: {anyway}" if judged else "")
             checked = self.check_golden(model, say)
             apart = [one for one in checked if one.differences]
             if apart and not anyway:
@@ -135,6 +130,8 @@ class ModelLife:
     def rollback(self) -> Proven:
         """Let the version that answered before answer again, from the next study on.
 
+        A threshold of the site that is not its own (`foreign_threshold`) does not hold it up: it has to be quick.
+
         Raises `ModelLifeError` when there is none, it cannot be read, or it does not load or prove itself.
         """
         changes = self.ledger.models.changes()
@@ -152,9 +149,17 @@ class ModelLife:
             raise ModelLifeError(f"{lost}; promote one that is")
         with self._trying(model) as fresh:
             proven = self._prove_unhindered(model, fresh)
-            note = f"instead of version {stands[0].version}"
+            judged = self.foreign_threshold(model)
+            note = f"instead of version {stands[0].version}" + (f"; {judged}" if judged else "")
             self.ledger.models.take_over(ModelEvent.ROLLED_BACK, model.facts, self.who, note, _newest_move(changes))
         return proven
+
+    def foreign_threshold(self, model: ShelvedModel) -> str:
+        """Return in words that a threshold of the site judges a version and is not its own; "" if that is not so."""
+        judged_by = self._settings.finding.threshold
+        if judged_by is None or judged_by == _own_threshold(model):
+            return ""
+        return f"finding.threshold in the settings is {judged_by} and judges it, its own is {model.threshold}"
 
     def shadow(self, model: ShelvedModel) -> Proven:
         """Let a version read, from now on, what another one answers; its readings are kept and not delivered.

@@ -464,19 +464,41 @@ def test_a_version_that_came_with_the_appliance_may_answer_reads_or_is_loaded_is
     assert site.answering() == "4"
 
 
+def judging_by(threshold: float) -> Settings:
+    """Return settings of a site that has set the threshold of a finding."""
+    settings = Settings()
+    of_the_site = settings.finding.model_copy(update={"threshold": threshold})
+    return settings.model_copy(update={"finding": of_the_site})
+
+
+def test_a_rollback_to_a_version_with_another_threshold_than_the_sites_is_done_with_a_warning(
+    tmp_path: Path,
+) -> None:
+    with closing(Site(tmp_path, judging_by(0.6))) as site:
+        for version in (2, 3):
+            site.bring(version, parameters={contract.PARAMETER_THRESHOLD: "0.6"})
+            site.promote(version)
+        file = write_settings(site.settings, tmp_path / "appliance.toml")
+        judged = "finding.threshold in the settings is 0.6 and judges it, its own is 0.4"
+        for back_to, warned in (("2", False), ("1", True)):
+            done = CliRunner().invoke(app, ["models", "rollback", "--settings", str(file)], env={"COLUMNS": "200"})
+            assert done.exit_code == 0, done.output
+            assert (judged in done.stderr) is warned
+            assert site.answering() == back_to
+            assert (judged in site.life.changes()[-1].note) is warned
+
+
 def test_a_version_that_the_threshold_of_the_settings_would_judge_is_promoted_only_with_a_reason(
     tmp_path: Path,
 ) -> None:
-    settings = Settings()
-    of_the_site = settings.finding.model_copy(update={"threshold": 0.4})
-    site = Site(tmp_path, settings.model_copy(update={"finding": of_the_site}))
-    with closing(site):
+    with closing(Site(tmp_path, judging_by(0.4))) as site:
         site.bring(2, parameters={contract.PARAMETER_THRESHOLD: "0.21"})
         site.bring(3)
         with pytest.raises(ModelLifeError) as refused:
             site.promote(2)
-        for part in ("finding.threshold in the settings is 0.4", "its own threshold is 0.21", "Unset", "--anyway"):
+        for part in ("finding.threshold in the settings is 0.4", "its own is 0.21", "Unset", "--anyway"):
             assert part in str(refused.value)
+        assert "set it to" not in str(refused.value), "it would judge the version that answers until the promotion"
         assert events(site) == [], "a setting of the site is no fault of the version"
         rows = overview(site.life, [], None, 0.4)["versions"]
         assert [(row["threshold"], row["threshold_in_force"]) for row in rows] == [
@@ -487,7 +509,7 @@ def test_a_version_that_the_threshold_of_the_settings_would_judge_is_promoted_on
         assert [threshold_words(row) for row in rows] == ["0.4", "0.4 of the settings, its own 0.21", "0.4"]
         site.life.promote(site.life.shelf.version("2"), "measured on 300 studies")
         note = site.ledger.models.list_promoted()[0].note
-        assert "finding.threshold is 0.4, its own 0.21, promoted anyway: measured on 300 studies" in note
+        assert "settings is 0.4 and judges it, its own is 0.21, promoted anyway: measured on 300 studies" in note
         site.promote(3)
         assert site.answering() == "3"
 
