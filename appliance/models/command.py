@@ -133,7 +133,7 @@ def load(
     loaded = load_settings_or_exit(settings)
     with open_life(loaded, by) as life:
         folder = Path(source)
-        model = life.shelf.bring_in(folder) if folder.is_dir() else life.shelf.version(source)
+        model = life.bring_in(folder) if folder.is_dir() else life.shelf.version(source)
         say(f"version {model.facts.version} (sha256 {model.facts.sha256[:12]}…) is in {model.folder}")
         proven = life.load(model)
     _tell(proven, "is loaded and proven; `appliance models promote` lets it answer", as_json)

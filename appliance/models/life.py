@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from appliance.clocks import iso
@@ -75,6 +76,13 @@ class ModelLife:
     def changes(self) -> list[ModelChange]:
         """Return all changes of versions, oldest first."""
         return self.ledger.models.changes()
+
+    def bring_in(self, source: Path) -> ShelvedModel:
+        """Copy a version into the site's model repository and return it, as `Shelf.bring_in` does.
+
+        Files of a version in use are replaced only by those of the network that the ledger knows under its number.
+        """
+        return self.shelf.bring_in(source, self._in_use())
 
     def load(self, model: ShelvedModel) -> Proven:
         """Load a version beside the one that answers, and let it prove itself.
@@ -267,6 +275,20 @@ class ModelLife:
     def list_loaded(self) -> set[str] | None:
         """Return the names of the models that the first Triton serves now; None when it does not answer."""
         return self.servers[0].list_loaded()
+
+    def _in_use(self) -> dict[str, str]:
+        """Return the names in Triton that may answer, are the shadow or are loaded, with each's sha256 or ""."""
+        changes = self.ledger.models.changes()
+        stands, shadow = list_standing(changes), find_shadow(changes)
+        proven = {change.served_as: change.sha256 for change in changes if change.event in _PROOFS}
+        loaded = {name for server in self.servers for name in server.list_loaded() or ()}
+        in_use = {name: proven.get(name, "") for name in loaded}
+        if shadow is not None:
+            in_use[shadow.served_as] = shadow.sha256
+        back_to = (Target(change.served_as, change.sha256) for change in stands[:2])
+        for one in reversed((*targets(stands), *back_to)):  # the wanted one last: it counts
+            in_use[one.served_as] = one.sha256
+        return in_use
 
     def _is_needed(self, model: ShelvedModel | UnreadableModel) -> bool:
         """Return whether a version answers, is the shadow, is what a rollback would return to, or is shipped."""

@@ -16,10 +16,11 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from google.protobuf import text_format  # type: ignore[import-untyped]
@@ -80,7 +81,7 @@ class UnreadableModel:
     """A folder that should hold a version and does not: what its name says of it, and why it cannot be read."""
 
     facts: ModelFacts
-    """Without a sha256; of the shipped one without a version."""
+    """Without a sha256; of the shipped one with the version that a configuration states, "" where none can be read."""
     folder: Path
     fault: str
     shipped: bool
@@ -145,17 +146,18 @@ class Shelf:
             raise ShelfError(f"{found.fault}; {found.remedy}")
         return found
 
-    def bring_in(self, source: Path) -> ShelvedModel:
+    def bring_in(self, source: Path, in_use: Mapping[str, str] = MappingProxyType({})) -> ShelvedModel:
         """Copy a version into the site's model repository, whole or not at all, and return it.
 
         `source` is a model repository, or its folder of the detector, as `python -m conversion repository` writes it.
         Engines are not copied. A version that the site has already is left as it is; one that cannot be read is
-        replaced.
+        replaced. `in_use` has the names in Triton that may answer, are the shadow or are loaded, with the sha256 of
+        each ("" if that is not known): there only a copy of the very same network takes the place.
 
         Raises
         ------
         ShelfError
-            when it is not a version of the detector, or another version has its number.
+            when it is not a version of the detector, another version has its number, or the shipped one may have it.
         OSError
             when it cannot be copied.
         """
@@ -163,17 +165,29 @@ class Shelf:
         coming = self._read_version(folder, shipped=False)
         version = coming.facts.version
         self._site.mkdir(parents=True, exist_ok=True)
+        name = f"{DETECTOR}_{version}"
         with _hold(self._site / _LOCK):
-            for there in self.versions():
+            versions, unreadable = self.look()
+            taken = in_use.get(name)
+            for there in versions:
                 if there.facts.version == version:
                     if there.facts.sha256 == coming.facts.sha256:
                         return there
-                    raise ShelfError(
-                        f"another model is version {version} here (sha256 {there.facts.sha256[:12]}…, "
-                        f"{coming.facts.sha256[:12]}… was brought); export the new one with a number of its own "
-                        "(`python -m conversion export --version N`, then `repository --version N`)"
-                    )
-            name = f"{DETECTOR}_{version}"
+                    taken = there.facts.sha256
+            for lost in unreadable:
+                if lost.shipped and lost.facts.version in ("", version):
+                    raise ShelfError(f"version {version} may be the shipped one: {lost.fault}; {lost.remedy}")
+            if taken == "":
+                raise ShelfError(
+                    f"version {version} is loaded here, and neither its files nor the ledger say which network it is; "
+                    f"`appliance models unload {version}` first"
+                )
+            if taken is not None and taken != coming.facts.sha256:
+                raise ShelfError(
+                    f"another model is version {version} here (sha256 {taken[:12]}…, "
+                    f"{coming.facts.sha256[:12]}… was brought); export the new one with a number of its own "
+                    "(`python -m conversion export --version N`, then `repository --version N`)"
+                )
             aside = self._site / _COMING
             shutil.rmtree(aside, ignore_errors=True)  # from a copy that was broken off
             ignore = shutil.ignore_patterns("__pycache__", ".*", *_OF_A_GPU)
@@ -210,7 +224,7 @@ class Shelf:
                     raise ShelfError(f"{folder} holds version {model.facts.version}: its name has another number")
                 versions.append(model)
             except ShelfError as error:
-                facts = ModelFacts(folder.name, "" if shipped else str(_number(folder)), "")
+                facts = ModelFacts(folder.name, _stated_version(folder) if shipped else str(_number(folder)), "")
                 unreadable.append(UnreadableModel(facts, folder, str(error), shipped))
         return versions, unreadable
 
@@ -256,6 +270,14 @@ def _config(path: Path) -> Any:
         ) from error
     except (text_format.ParseError, ValueError) as error:
         raise ShelfError(f"{path} is no configuration of Triton: {error}") from error
+
+
+def _stated_version(folder: Path) -> str:
+    """Return the version that the first readable configuration in a model's folder states, "" if none does."""
+    for path in sorted((folder / "configs").glob("*.pbtxt")):
+        with suppress(ShelfError):
+            return str(_config(path).parameters[PARAMETER_MODEL_VERSION].string_value)
+    return ""
 
 
 def _rename(config: Any, name: str, version: int) -> str:

@@ -34,6 +34,7 @@ from appliance.models.command import threshold_words
 from appliance.models.golden import Checked, GoldenError
 from appliance.models.life import ModelLifeError, overview
 from appliance.models.priority import give_way_on_the_processor, gives_way
+from appliance.models.shelf import ShelfError
 from appliance.models.standing import targets, targets_of
 from appliance.reading import contract
 from appliance.reading.golden import golden_chunk, golden_summary
@@ -404,6 +405,43 @@ def test_a_folder_that_cannot_be_read_stops_only_commands_that_name_it_and_is_li
     listed = {row["version"]: row for row in json.loads(models("list", "--json"))["versions"]}
     assert (listed["2"]["promoted"], listed["2"]["loaded"]) == (True, True)
     assert "promoted" in models("list")
+
+
+def test_lost_files_of_a_version_in_use_are_replaced_only_by_those_of_the_same_network(
+    site: Site, models: Callable[..., str], tmp_path: Path
+) -> None:
+    for version in (2, 3, 4, 5):
+        site.bring(version)
+    site.promote(2)
+    site.promote(3)
+    site.life.shadow(site.life.shelf.version("4"))
+    site.life.load(site.life.shelf.version("5"))
+    (site.settings.site_models / "hemorrhage_detector_2" / "configs" / "cpu.pbtxt").unlink()
+    for version in (3, 4, 5):
+        spoil(site, version)
+    graph = onnx_model(most=0.3)
+    helper.set_model_props(graph, {**contract.metadata(), "release": "another"})
+    for version in (2, 3, 4, 5):
+        there = site.settings.site_models / f"hemorrhage_detector_{version}" / str(version) / "model.onnx"
+        was = there.read_bytes()
+        another = write_release(tmp_path / f"another-{version}", version, model=graph.SerializeToString())
+        assert f"another model is version {version} here" in models("load", str(another), ends=1)
+        assert there.read_bytes() == was
+    for version in (2, 3, 4, 5):
+        models("load", str(tmp_path / f"release-{version}"))
+    assert site.answering() == "3"
+
+
+def test_the_number_of_a_version_that_only_triton_knows_is_not_taken_before_it_is_unloaded(site: Site) -> None:
+    site.bring(2)
+    (server,) = site.life.servers
+    server.load("hemorrhage_detector_2")
+    spoil(site, 2)
+    with pytest.raises(ShelfError, match=r"`appliance models unload 2` first"):
+        site.life.bring_in(site.folder / "release-2")
+    site.life.unload(site.life.shelf.find("2"))
+    until(lambda: "hemorrhage_detector_2" not in (site.life.list_loaded() or ()), "unloaded")
+    assert site.life.bring_in(site.folder / "release-2").facts.version == "2"
 
 
 def test_a_rollback_to_a_version_that_cannot_be_read_says_why(site: Site) -> None:

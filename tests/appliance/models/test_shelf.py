@@ -106,6 +106,27 @@ def test_another_model_under_a_number_that_is_taken_is_refused(settings: Setting
         shelf.bring_in(write_release(tmp_path / "release", 1))
 
 
+@pytest.mark.parametrize("lost", ["1/model.onnx", "configs/cpu.pbtxt"])
+def test_the_number_of_a_shipped_version_that_cannot_be_read_is_not_taken(
+    settings: Settings, tmp_path: Path, lost: str
+) -> None:
+    shipped = settings.triton.model_repository / contract.DETECTOR
+    shutil.copy(shipped / "configs" / "cpu.pbtxt", shipped / "configs" / "gpu.pbtxt")
+    (shipped / lost).unlink()
+    shelf = Shelf(settings)
+    with pytest.raises(ShelfError, match=r"version 1 may be the shipped one: .*; it came with the appliance"):
+        shelf.bring_in(write_release(tmp_path / "release-1", 1))
+    assert shelf.bring_in(write_release(tmp_path / "release-2", 2)).facts.version == "2"
+
+
+def test_nothing_is_brought_in_while_the_number_of_the_shipped_version_is_not_known(
+    settings: Settings, tmp_path: Path
+) -> None:
+    shutil.rmtree(settings.triton.model_repository)
+    with pytest.raises(ShelfError, match="version 2 may be the shipped one"):
+        Shelf(settings).bring_in(write_release(tmp_path / "release", 2))
+
+
 def test_a_copy_that_was_broken_off_is_no_version_and_hinders_none(settings: Settings, tmp_path: Path) -> None:
     left = settings.state_dir / "models" / ".coming" / "2"
     left.mkdir(parents=True)
