@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -111,9 +112,12 @@ def state_words(row: dict[str, Any]) -> str:
 def threshold_words(row: dict[str, Any]) -> str:
     """Return the threshold by which a version is judged, and its own where that is another one."""
     in_force, own = row["threshold_in_force"], row["threshold"]
-    if in_force is None or f"{in_force:g}" == own:
+    if in_force is None:
         return str(own)
-    return f"{in_force:g} of the settings{f', its own {own}' if own else ''}"
+    with suppress(ValueError):  # of a version that cannot be read, or states no number
+        if float(own) == in_force:
+            return str(own)
+    return f"{in_force} of the settings{f', its own {own}' if own else ''}"
 
 
 @models_app.command()

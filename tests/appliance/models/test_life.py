@@ -562,6 +562,14 @@ def test_without_a_threshold_of_the_site_each_version_is_judged_by_its_own_and_t
     assert "0.21" in models("list")
 
 
+@pytest.mark.parametrize("own", ["1.0", "0.50", "0.9808123"])
+def test_the_list_speaks_of_a_setting_only_where_it_differs_from_the_versions_own_as_a_number(own: str) -> None:
+    row = {"threshold_in_force": float(own), "threshold": own}
+    assert threshold_words(row) == own
+    assert threshold_words(row | {"threshold_in_force": 0.9808124}) == f"0.9808124 of the settings, its own {own}"
+    assert threshold_words({"threshold_in_force": 0.4, "threshold": ""}) == "0.4 of the settings"
+
+
 def test_a_version_is_proven_when_it_proved_itself_last_not_when_it_ceased_to_be_the_shadow(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
