@@ -84,8 +84,8 @@ class TritonServer(Server):
     def start(self, timeout_s: float = 120) -> None:
         """Start the server and return when a version of the detector is loaded.
 
-        That is the shipped one. If it does not load, one of the site's keeps the server of use: which version answers
-        is the ledger's to say, and the service has Triton load that one.
+        That is the shipped one. If it does not load, one of the site's lets the server still be used: which version
+        answers is the ledger's to say, and the service has Triton load that one.
 
         Raises
         ------
