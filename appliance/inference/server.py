@@ -264,7 +264,7 @@ class TritonServer(Server):
 
         Raises `UnavailableError` when none is loaded by `end` (`time.monotonic`), with why not.
         """
-        fault = self._shipped_fault()
+        fault = self._shipped_fault(end)
         if not fault:
             return
         faults = [f"{DETECTOR}: {fault}"]
@@ -285,15 +285,35 @@ class TritonServer(Server):
         status = self._process.exit_status()
         raise UnavailableError(message) if status is None else EndedError(message, status)
 
-    def _shipped_fault(self) -> str:
-        """Return why the shipped detector is not loaded, empty if it is."""
+    def _shipped_fault(self, end: float) -> str:
+        """Return why the shipped detector is not loaded, empty if it is, as soon as Triton says so.
+
+        On a busy machine Triton may answer late, which is no fault of the detector. Raises `UnavailableError` when
+        Triton has not answered by `end` (`time.monotonic`), or has ended.
+        """
+        told: list[str] = []
+
+        def tells() -> bool:
+            with suppress(OSError, http.client.HTTPException):
+                told.append(self._ask_for_shipped())
+            return bool(told)
+
+        self._process.wait_until(tells, max(0.0, end - time.monotonic()))
+        return told[0]
+
+    def _ask_for_shipped(self) -> str:
+        """Return what Triton says of why the shipped detector is not loaded, empty if it is.
+
+        Raises `OSError` or `HTTPException` when Triton does not answer.
+        """
+        if self._request("GET", f"/v2/models/{DETECTOR}/ready", timeout_s=5)[0] == http.HTTPStatus.OK:
+            return ""
+        told = self._request("POST", "/v2/repository/index", timeout_s=5)[1]
         try:
-            if self._request("GET", f"/v2/models/{DETECTOR}/ready", timeout_s=5)[0] == http.HTTPStatus.OK:
-                return ""
-            models = json.loads(self._request("POST", "/v2/repository/index", timeout_s=5)[1])
+            models = json.loads(told)
             return next((one["reason"] for one in models if one["name"] == DETECTOR and one.get("reason")), "not known")
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            return _describe(error)
+        except (ValueError, TypeError, LookupError):  # an error is told in another form
+            return told.strip() or "not known"
 
     def _site_versions(self) -> list[str]:
         """Return the names in Triton of the site's versions, the newest first: it is the likeliest to answer."""

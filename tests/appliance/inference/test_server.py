@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -163,6 +164,47 @@ def test_without_a_version_that_loads_the_start_fails_and_says_why_for_each(repo
         server.start()
     assert server.pid is None
     assert not regions_of(settings)
+
+
+@pytest.mark.parametrize("path", [f"/v2/models/{DETECTOR}/ready", "/v2/repository/index"])
+def test_a_server_that_answers_late_is_asked_again_for_the_shipped_detector(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    site_models = tmp_path / "site"
+    shutil.copytree(repository / DETECTOR, site_models / f"{DETECTOR}_2")
+    server = TritonServer(triton_settings(repository), tmp_path / "state", site_models=site_models)
+    late = [TimeoutError("timed out"), http.client.RemoteDisconnected("closed")]
+    not_ready = [f"/v2/models/{DETECTOR}/ready"] * 2 if path == "/v2/repository/index" else []
+    asked: list[str] = []
+    ask = server._request
+
+    def request(method: str, what: str, timeout_s: float) -> tuple[int, str]:
+        asked.append(what)
+        if what == path and late:
+            raise late.pop()
+        if what in not_ready:
+            not_ready.remove(what)
+            return 400, ""
+        return ask(method, what, timeout_s)
+
+    monkeypatch.setattr(server, "_request", request)
+    with server:
+        assert server.pid is not None
+        assert not late
+        assert not [what for what in asked if what.endswith("/load")]
+
+
+def test_whatever_form_the_answer_about_the_shipped_detector_has_the_start_says_it(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = TritonServer(triton_settings(repository), tmp_path / "state")
+    answers = {f"/v2/models/{DETECTOR}/ready": (400, ""), "/v2/repository/index": (500, '{"error": "no index"}')}
+    ask = server._request
+    monkeypatch.setattr(
+        server, "_request", lambda method, path, timeout_s: answers.get(path) or ask(method, path, timeout_s)
+    )
+    with pytest.raises(UnavailableError, match=rf'no version of the detector: {DETECTOR}: {{"error": "no index"}}'):
+        server.start()
 
 
 def test_a_server_that_crashes_while_it_loads_is_started_once_more(repository: Path, tmp_path: Path) -> None:
