@@ -14,7 +14,7 @@ from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from appliance.errors import ModelContractError
-from appliance.inference.client import CONTROL_TIMEOUT_S, LOAD_TIMEOUT_S
+from appliance.inference.client import CONTROL_TIMEOUT_S, LOAD_TIMEOUT_S, is_live
 from appliance.inference.lanes import AWAY
 from appliance.inference.loads import LoadingError, Loads, NotLoadedError
 from appliance.inference.regions import close_regions
@@ -108,7 +108,7 @@ class ModelChoice:
         return False
 
     def forget_failures(self) -> None:
-        """Forget what failed on the present Triton: it was started anew."""
+        """Forget what failed on the present Triton: it was, or may be, started anew."""
         self._loads.forget(self._tritons.settings)
 
     def restart(self) -> str:
@@ -148,7 +148,7 @@ class ModelChoice:
         try:
             served = _look(client, target.served_as)
         except InferenceServerException as error:
-            if wants_another_secret(error) or not _is_live(client):
+            if wants_another_secret(error) or not is_live(client):
                 self._loads.forget(triton)
                 raise
             self._loads.load(triton, target.served_as, wait)
@@ -183,10 +183,3 @@ def _look(client: InferenceServerClient, model: str) -> ServedModel:
         {name: value.string_value for name, value in config.parameters.items()},
         model,
     )
-
-
-def _is_live(client: InferenceServerClient) -> bool:
-    try:
-        return bool(client.is_server_live(client_timeout=CONTROL_TIMEOUT_S))
-    except InferenceServerException:
-        return False

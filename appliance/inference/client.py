@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tritonclient.grpc import InferenceServerClient, InferenceServerClientPlugin
+from tritonclient.utils import InferenceServerException
 
 from appliance.sections.triton import TritonSettings
 
@@ -45,6 +46,14 @@ def triton_client(settings: TritonSettings, channel: Sequence[tuple[str, Any]]) 
     if settings.secret:
         client.register_plugin(_Secret(settings.secret))
     return client
+
+
+def is_live(client: InferenceServerClient, timeout_s: float = CONTROL_TIMEOUT_S) -> bool:
+    """Return whether a Triton says in time that it is live."""
+    try:
+        return bool(client.is_server_live(client_timeout=timeout_s))
+    except InferenceServerException:
+        return False
 
 
 def endpoints(settings: TritonSettings) -> tuple[TritonSettings, ...]:

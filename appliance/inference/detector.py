@@ -32,7 +32,7 @@ from appliance.inference.patience import FIRST_S, Patience
 from appliance.inference.served_model import SHIPPED, ServedModel, Target
 from appliance.inference.stream import ChunkStream, write_chunk
 from appliance.inference.tritons import Tritons
-from appliance.inference.trouble import NoAnswerError, describe, has_lost_its_model_process
+from appliance.inference.trouble import NoAnswerError, describe, has_lost_its_model_process, is_gone
 from appliance.reading import contract
 from appliance.reading.detections import Detection, DismissedProposal, chunk_detections, chunk_dismissed
 from appliance.sections.triton import TritonSettings
@@ -80,8 +80,9 @@ class TritonDetector:
         self._stream = ChunkStream(Patience(settings.timeout_s, first_wait_s))
         self._golden = GoldenAnswer()
         self._engine = EngineMemory(settings)
-        self._tritons = Tritons(settings, self._forget_answers, clock)
-        self._choice = ModelChoice(self._tritons, targets, Loads(clock))
+        loads = Loads(clock)
+        self._tritons = Tritons(settings, self._forget_answers, loads.forget, clock)
+        self._choice = ModelChoice(self._tritons, targets, loads)
         self._restarted: dict[str, ServedModel] = {}  # by address: a model that answered wrongly there
         self._log = structlog.get_logger("detector")
         try:
@@ -296,6 +297,8 @@ class TritonDetector:
             self._forget_answers()
             if error.status() in AWAY:
                 self._tritons.reconnect()
+            if is_gone(error):
+                self._choice.forget_failures()
             if has_lost_its_model_process(error):
                 where, fault = f"Triton at {self._tritons.address}", self._choice.restart()
                 if fault:

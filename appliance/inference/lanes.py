@@ -34,7 +34,9 @@ INPUT_DTYPES: Final[dict[str, type[np.generic]]] = {"INT16": np.int16, "FP16": n
 
 TOO_LATE: Final = "StatusCode.DEADLINE_EXCEEDED"
 """The gRPC status of a request without an answer in time."""
-AWAY: Final = ("StatusCode.UNAVAILABLE", TOO_LATE)
+GONE: Final = "StatusCode.UNAVAILABLE"
+"""The gRPC status of a server that is not there, and of a model that is not ready."""
+AWAY: Final = (GONE, TOO_LATE)
 """The gRPC statuses of a server that is not there or does not answer in time."""
 
 _ALIGNMENT = 64

@@ -16,7 +16,7 @@ import structlog
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from appliance.inference.client import endpoints, triton_client
+from appliance.inference.client import endpoints, is_live, triton_client
 from appliance.sections.triton import TritonSettings
 
 _FIRST_AGAIN_S: Final = 30.0
@@ -49,6 +49,8 @@ class Tritons:
         Where they are.
     leave
         Called before a change to another Triton, while the connection to the present one still exists.
+    note_away
+        Called with the settings of a Triton that is found not to be live: it may be started anew.
     clock
         Monotonic seconds.
 
@@ -63,10 +65,15 @@ class Tritons:
     """
 
     def __init__(
-        self, settings: TritonSettings, leave: Callable[[], None], clock: Callable[[], float] = time.monotonic
+        self,
+        settings: TritonSettings,
+        leave: Callable[[], None],
+        note_away: Callable[[TritonSettings], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._endpoints = endpoints(settings)
         self._leave = leave
+        self._note_away = note_away
         self._clock = clock
         self._at = 0
         self._first_again_at = 0.0
@@ -112,7 +119,7 @@ class Tritons:
     def hand_over(self, others: Sequence[TritonSettings], has: Asks, why: str) -> bool:
         """Change to the first of these that has what the present one lacks, if there is one; return whether."""
         for other in others:
-            if _says_yes(other, has):
+            if self._says_yes(other, has):
                 self._others_again_at = self._clock() + self._others_pause_s
                 self._others_pause_s = min(2 * self._others_pause_s, _LONGEST_PAUSE_S)
                 self._leave_for(self._endpoints.index(other), why)
@@ -127,7 +134,7 @@ class Tritons:
         if not self._at or self._clock() < self._first_again_at:
             return
         self._first_again_at = self._clock() + self._first_pause_s
-        if _says_yes(self._endpoints[0], is_no_worse):
+        if self._says_yes(self._endpoints[0], is_no_worse):
             self._turn_to(0)
             self._log.info("the first Triton is asked again", address=self.address)
 
@@ -158,12 +165,14 @@ class Tritons:
             self.first_left = ""
         self.reconnect()
 
-
-def _says_yes(triton: TritonSettings, asks: Asks) -> bool:
-    client = triton_client(triton, CHANNEL)
-    try:
-        return bool(client.is_server_live(client_timeout=_LIVE_TIMEOUT_S)) and asks(triton, client)
-    except InferenceServerException:
-        return False
-    finally:
-        client.close()
+    def _says_yes(self, triton: TritonSettings, asks: Asks) -> bool:
+        client = triton_client(triton, CHANNEL)
+        try:
+            if is_live(client, _LIVE_TIMEOUT_S):
+                return asks(triton, client)
+            self._note_away(triton)
+            return False
+        except InferenceServerException:
+            return False
+        finally:
+            client.close()

@@ -9,7 +9,7 @@ from typing import Final
 from tritonclient.utils import InferenceServerException
 
 from appliance.errors import UnavailableError
-from appliance.inference.lanes import TOO_LATE
+from appliance.inference.lanes import GONE, TOO_LATE
 
 _MODEL_PROCESS_ENDED: Final = "is not healthy"  # Triton 2.51: "Stub process '...' is not healthy."
 
@@ -28,6 +28,12 @@ def first_line(error: InferenceServerException) -> str:
     return str(error.message()).strip().partition("\n")[0]
 
 
+def is_gone(error: InferenceServerException) -> bool:
+    """Return whether the connection could not be made, or broke: Triton has ended, or is started anew."""
+    message = first_line(error).lower()
+    return error.status() == GONE and ("connect" in message or "socket" in message)
+
+
 def wants_another_secret(error: InferenceServerException) -> bool:
     """Return whether Triton was started with a secret that is not ours: nothing that is asked of it helps."""
     return "is restricted" in first_line(error)
@@ -44,7 +50,7 @@ def describe(error: InferenceServerException) -> str:
         )
     if wants_another_secret(error):
         return "it asks for a secret that is not ours; set triton.secret to the one that it was started with"
-    if status == "UNAVAILABLE" and ("connect" in message.lower() or "socket" in message.lower()):
+    if is_gone(error):
         return "does not answer; start it, or set triton.host and triton.grpc_port to where it runs"
     if status in ("NOT_FOUND", "UNAVAILABLE"):
         return f"the model is not loaded ({message}); see Triton's log"

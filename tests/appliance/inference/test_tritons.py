@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
 
 from appliance.inference import tritons as tritons_module
 from appliance.inference.tritons import Tritons
@@ -14,13 +17,17 @@ from appliance.sections.triton import TritonSettings
 SETTINGS = TritonSettings(others=("127.0.0.1:8411", "127.0.0.1:8421"))
 
 
-class LiveClient:
-    """Stands for the connection to a Triton that is live."""
+class FakeClient:
+    """Stands for the connection to a Triton, which is live unless its port is among those `away`."""
+
+    away: ClassVar[set[int]] = set()
 
     def __init__(self, settings: TritonSettings) -> None:
         self.settings = settings
 
     def is_server_live(self, client_timeout: float) -> bool:
+        if self.settings.grpc_port in self.away:
+            raise InferenceServerException("failed to connect", "StatusCode.UNAVAILABLE")
         return True
 
     def close(self) -> None:
@@ -41,9 +48,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def tritons(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Tritons:
-    monkeypatch.setattr(tritons_module, "triton_client", lambda settings, _: LiveClient(settings))
-    return Tritons(SETTINGS, lambda: None, clock)
+def noted_away() -> list[int]:
+    """The ports of the Tritons that were found not to be live."""
+    return []
+
+
+@pytest.fixture
+def tritons(clock: Clock, noted_away: list[int], monkeypatch: pytest.MonkeyPatch) -> Tritons:
+    monkeypatch.setattr(tritons_module, "triton_client", lambda settings, _: FakeClient(settings))
+    return Tritons(SETTINGS, lambda: None, lambda triton: noted_away.append(triton.grpc_port), clock)
 
 
 def has(*ports: int) -> tritons_module.Asks:
@@ -99,6 +112,21 @@ def test_the_first_one_is_gone_back_to_when_what_it_has_is_no_worse(tritons: Tri
     tritons.go_back(has(8401))
     assert tritons.address == "127.0.0.1:8401"
     assert tritons.first_left == ""
+
+
+def test_one_that_is_not_live_is_noted_as_away_and_asked_nothing_more(
+    tritons: Tritons, clock: Clock, noted_away: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeClient, "away", {8401, 8421})
+    tritons.move_on("it hangs")
+    tritons.go_back(has(8401))
+    assert noted_away == []  # it is not time yet
+    clock.now = 30
+    tritons.go_back(has(8401))
+    assert tritons.address == "127.0.0.1:8411"
+    assert noted_away == [8401]
+    assert not tritons.hand_over(tritons.list_others(), has(8421), "no version 2")
+    assert set(noted_away) == {8401, 8421}
 
 
 def pause_s(tritons: Tritons, clock: Clock) -> float:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -315,3 +316,56 @@ def test_an_earlier_version_answers_where_another_triton_has_the_promoted_one_an
     assert "hemorrhage_detector_3" in (pair.loaded()[1] or ())  # it was asked
     assert pair.answering() == "2"
     assert "hemorrhage_detector_3" in pair.detector.passed_over
+
+
+def settle() -> None:
+    """Return once nothing is being loaded."""
+    for thread in threading.enumerate():
+        if thread.name == "load":
+            thread.join()
+
+
+def test_a_first_triton_that_was_started_anew_is_asked_for_a_version_that_failed_there_before(
+    pair: FollowedPair,
+) -> None:
+    version = Breakable(pair, 3)
+    version.broken.touch()
+    pair.life.servers[0].unload("hemorrhage_detector_3")
+    until(lambda: "hemorrhage_detector_3" not in (pair.life.list_loaded() or ()), "unloaded")
+    pair.follow_anew()
+    for now in (0, 90, 210):  # each time later than the pause; the next load is not due before 450
+        pair.now = now
+        assert pair.answering() == "3"
+        settle()
+    assert version.tries == 3
+    assert pair.detector.first_left
+    pair.server.stop()
+    pair.now = 270
+    assert pair.answering() == "3"  # the first one is found to be away
+    version.broken.unlink()
+    pair.server.start()
+    pair.now = 330
+    assert pair.answering() == "3"
+    settle()
+    assert "hemorrhage_detector_3" in (pair.life.list_loaded() or ())
+
+
+def test_a_first_triton_that_ended_while_it_answered_is_asked_for_a_version_that_failed_there_before(
+    pair: FollowedPair,
+) -> None:
+    version = Breakable(pair, 3)
+    version.broken.touch()
+    (pair.spare_models / "hemorrhage_detector_3").rename(pair.spare_models.parent / "gone")
+    unload_everywhere(pair, 3)
+    pair.follow_anew()
+    assert pair.answering() == "2"
+    assert pair.detector.first_left == ""
+    pair.server.stop()
+    assert pair.answering() == "2"
+    assert pair.detector.first_left
+    version.broken.unlink()
+    pair.server.start()
+    pair.now = PAUSE_S / 2
+    assert pair.answering() == "2"
+    settle()
+    assert "hemorrhage_detector_3" in (pair.life.list_loaded() or ())
