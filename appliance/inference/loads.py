@@ -43,6 +43,7 @@ class LoadingError(NotLoadedError):
 class _Load:
     """The loads of one model on one Triton since it was last loaded there."""
 
+    given_up_at: float
     ended: threading.Event = field(default_factory=threading.Event)
     fault: str = ""
     pause_s: float = PAUSE_S
@@ -83,23 +84,22 @@ class Loads:
     def load(self, triton: TritonSettings, model: str, wait: bool) -> None:
         """Have a Triton load a model that it lacks; return when it is loaded.
 
-        Only the first try is waited for, and only with `wait`; later ones begin when their pause is over, and go on in
-        the background. Raises `NotLoadedError` when the model is not loaded by now.
+        Only the first try is waited for, whoever began it, and only with `wait`; later ones begin when their pause is
+        over, and go on in the background. Raises `NotLoadedError` when the model is not loaded by now.
         """
         with self._lock:
             loads = self._loads.setdefault((triton.host, triton.grpc_port), {})
             load = loads.get(model)
-            is_first = load is None
             if load is None:
-                load = loads[model] = _Load()
+                load = loads[model] = _Load(self._clock() + LOAD_TIMEOUT_S + _LATE_S)
                 begins = True
             else:
                 begins = load.ended.is_set() and self._clock() >= load.again_at
             if begins:
                 load.ended.clear()
                 threading.Thread(target=self._run, args=(triton, model, load), name="load", daemon=True).start()
-        if wait and is_first:
-            load.ended.wait(LOAD_TIMEOUT_S + _LATE_S)
+        if wait and not load.fault:
+            load.ended.wait(max(0.0, load.given_up_at - self._clock()))
         if not load.ended.is_set():
             raise LoadingError(load.fault or f"Triton has not loaded {model} yet")
         if load.fault:

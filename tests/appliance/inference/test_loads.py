@@ -10,6 +10,7 @@ import threading
 import pytest
 from tritonclient.utils import InferenceServerException
 
+from appliance.inference.client import LOAD_TIMEOUT_S
 from appliance.inference.lanes import TOO_LATE
 from appliance.inference.loads import LONGEST_PAUSE_S, PAUSE_S, LoadingError, Loads, NotLoadedError
 from appliance.sections.triton import TritonSettings
@@ -111,12 +112,32 @@ def test_a_load_that_nobody_waits_for_goes_on_by_itself(loads: Loads, loader: Lo
     loader.go.clear()
     with pytest.raises(LoadingError, match=f"Triton has not loaded {MODEL} yet"):
         loads.load(FIRST, MODEL, wait=False)
-    with pytest.raises(LoadingError):
-        loads.load(FIRST, MODEL, wait=True)  # nor is it waited for afterwards
     assert len(loader.asked) == 1
     loader.go.set()
     settle(loads)
     assert "does not load" in fault_of(loads)
+
+
+def test_a_first_load_in_progress_is_waited_for_whoever_began_it(loads: Loads, loader: Loader) -> None:
+    loader.go.clear()
+    with pytest.raises(LoadingError):
+        loads.load(FIRST, MODEL, wait=False)
+    release = threading.Timer(0.2, loader.go.set)  # it fails then; before, it is "not loaded yet"
+    release.start()
+    assert fault_of(loads) == f"Triton does not load {MODEL}: no version is available"
+    release.join()
+    assert len(loader.asked) == 1
+
+
+def test_a_first_load_is_waited_for_no_longer_than_it_may_take(loads: Loads, loader: Loader, clock: Clock) -> None:
+    loader.go.clear()
+    with pytest.raises(LoadingError):
+        loads.load(FIRST, MODEL, wait=False)
+    clock.now = 2 * LOAD_TIMEOUT_S
+    with pytest.raises(LoadingError, match="has not loaded"):
+        loads.load(FIRST, MODEL, wait=True)
+    loader.go.set()
+    settle(loads)
 
 
 def test_what_failed_on_one_triton_is_tried_on_another_and_again_on_one_that_was_started_anew(
