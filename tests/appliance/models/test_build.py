@@ -230,6 +230,7 @@ def test_a_version_whose_engine_is_not_the_right_one_is_not_loaded_and_the_comma
 
 
 def test_an_engine_that_was_built_elsewhere_does_not_come_with_a_version(tmp_path: Path) -> None:
+    write_repository(tmp_path / "models", parameters={contract.PARAMETER_MODEL_VERSION: "1"})
     settings = Settings(state_dir=tmp_path / "state", triton=TritonSettings(model_repository=tmp_path / "models"))
     release = write_release(tmp_path / "release", 2)
     for name in ("model.plan", "model.plan.json", "model.timing"):
