@@ -28,6 +28,7 @@ SETTLED_S: Final = 60.0
 """A region as young as this may belong to a model process that is just starting, s."""
 
 _PROC: Final = Path("/proc")
+_SERVER: Final = 5  # where a model process's arguments have its server's process id
 _NUMBERS: Final = itertools.count()
 _KEEP_SIZE_AND_PUNCH_HOLE: Final = 0x01 | 0x02  # linux/falloc.h
 
@@ -84,7 +85,7 @@ def model_processes(prefix: str) -> Iterator[tuple[int, int]]:
     Its command line is: stub, model file, region, initial size, growth, the server's process id, and more.
     """
     for process, arguments in _model_processes(prefix):
-        yield process, int(arguments[5])
+        yield process, int(arguments[_SERVER])
 
 
 def processes_of_model(prefix: str, model: str) -> list[int]:
@@ -98,7 +99,8 @@ def _model_processes(prefix: str) -> Iterator[tuple[int, list[str]]]:
             arguments = path.read_text(errors="replace").split("\0")
         except OSError:  # it ended meanwhile
             continue
-        if arguments[0].endswith(MODEL_PROCESS) and arguments[2].startswith(prefix):
+        is_whole = len(arguments) > _SERVER  # while a process begins or ends, it may have less than a command line
+        if is_whole and arguments[0].endswith(MODEL_PROCESS) and arguments[2].startswith(prefix):
             yield int(path.parent.name), arguments
 
 

@@ -8,9 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from appliance.inference import regions as regions_module
 from appliance.inference.regions import (
+    MODEL_PROCESS,
     SETTLED_S,
     is_of_the_dead,
+    model_processes,
     new_name,
     remove_regions_of_the_dead,
     remove_stale_regions,
@@ -65,3 +70,14 @@ def test_a_region_that_is_just_being_made_is_left(tmp_path: Path) -> None:
     (tmp_path / "region_1").write_bytes(bytes(10))
     assert remove_stale_regions("region_", tmp_path, settled_s=SETTLED_S) == []
     assert remove_stale_regions("region_", tmp_path) == [tmp_path / "region_1"]
+
+
+def test_a_model_process_is_known_once_its_command_line_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regions_module, "_PROC", tmp_path)
+    whole = (f"/opt{MODEL_PROCESS}", "/models/x/1/model.py", "region_1", "1048576", "1048576", "77", "/opt", "")
+    for process, arguments in {11: whole, 12: whole[:1], 13: whole[:3], 14: ("",)}.items():
+        (tmp_path / str(process)).mkdir()
+        (tmp_path / str(process) / "cmdline").write_text("\0".join(arguments))
+    assert list(model_processes("region_")) == [(11, 77)]
