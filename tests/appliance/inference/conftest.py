@@ -14,6 +14,7 @@ from appliance.inference.server import TritonServer
 from appliance.reading.contract import DETECTOR
 from appliance.sections.triton import TritonSettings
 from tests.appliance.inference.blob_detector import write_repository
+from tests.appliance.inference.clock import Clock
 from tests.appliance.inference.ports import triton_settings
 from tests.appliance.running import until
 
@@ -29,6 +30,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonSettings]
     with TritonServer(settings, folder / "state"):
         until(lambda: bool(served_engine(settings, DETECTOR)), "metrics, which Triton opens after the model is loaded")
         yield settings
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture

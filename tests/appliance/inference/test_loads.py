@@ -14,6 +14,7 @@ from appliance.inference.client import LOAD_TIMEOUT_S
 from appliance.inference.lanes import TOO_LATE
 from appliance.inference.loads import LONGEST_PAUSE_S, PAUSE_S, LoadingError, Loads, NotLoadedError
 from appliance.sections.triton import TritonSettings
+from tests.appliance.inference.clock import Clock
 
 PATIENCE_S = 30.0
 FIRST, SECOND = TritonSettings(grpc_port=8401), TritonSettings(grpc_port=8411)
@@ -42,19 +43,6 @@ class Loader:
 @pytest.fixture
 def loader() -> Loader:
     return Loader()
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

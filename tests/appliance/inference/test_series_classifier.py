@@ -23,20 +23,11 @@ from appliance.reading.series import CLASSES, CLASSIFIER, SeriesClass
 from appliance.sections.triton import TritonSettings
 from tests.appliance.inference.blob_detector import write_repository
 from tests.appliance.inference.bright_classifier import add_to_repository, thumbnails
+from tests.appliance.inference.clock import Clock
 from tests.appliance.inference.ports import triton_settings
 from tests.appliance.running import until
 
 SHOWN = thumbnails(SeriesClass.SHARP, SeriesClass.SOFT_TISSUE, SeriesClass.CONTRAST)
-
-
-class Clock:
-    """Seconds that pass when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def name_classes(probabilities: np.ndarray | None) -> list[SeriesClass] | None:

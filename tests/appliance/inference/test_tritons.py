@@ -13,6 +13,7 @@ from tritonclient.utils import InferenceServerException
 from appliance.inference import tritons as tritons_module
 from appliance.inference.tritons import Tritons
 from appliance.sections.triton import TritonSettings
+from tests.appliance.inference.clock import Clock
 
 SETTINGS = TritonSettings(others=("127.0.0.1:8411", "127.0.0.1:8421"))
 
@@ -32,19 +33,6 @@ class FakeClient:
 
     def close(self) -> None:
         pass
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
